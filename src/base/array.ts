@@ -1,0 +1,97 @@
+/** Concrete tensors: a dtype, a shape and the numbers, row-major. */
+import { fail } from "./fail.ts";
+
+export type Dtype = "float32" | "float64" | "float16" | "bfloat16" | "int64" | "int32" | "uint8" | "bool";
+export type Data = Float32Array | Float64Array | Uint16Array | BigInt64Array | Int32Array | Uint8Array;
+
+/** Numbers with a shape; float16 and bfloat16 hold their bits in a Uint16Array, bool one byte each. */
+export interface NdArray {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly data: Data;
+}
+
+const CONSTRUCTORS = {
+  float32: Float32Array, float64: Float64Array, float16: Uint16Array, bfloat16: Uint16Array,
+  int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array,
+} as const;
+
+/** Bytes one element takes. */
+export const bytesPer = (dtype: Dtype): number => CONSTRUCTORS[dtype].BYTES_PER_ELEMENT;
+
+/** The product of a shape. */
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+/** A zeroed array. */
+export const zeros = (dtype: Dtype, shape: readonly number[]): NdArray => ({
+  dtype, shape, data: new CONSTRUCTORS[dtype](sizeOf(shape)),
+});
+
+/** Wraps numbers; fails when their count is not the shape's product. */
+export function ndarray(dtype: Dtype, shape: readonly number[], data: Data): NdArray {
+  if (data.length !== sizeOf(shape))
+    fail("ndarray", `${data.length} numbers for shape [${shape.join(", ")}]`, `${sizeOf(shape)}`, "", "internal");
+  return { dtype, shape, data };
+}
+
+/** A floating array from plain numbers. */
+export const floats = (values: ArrayLike<number>, shape: readonly number[] = [values.length], dtype: "float32" | "float64" = "float32"): NdArray =>
+  ndarray(dtype, shape, dtype === "float32" ? Float32Array.from(values) : Float64Array.from(values));
+
+/** An int64 array from plain integers. */
+export const ints = (values: ArrayLike<number>, shape: readonly number[] = [values.length]): NdArray =>
+  ndarray("int64", shape, BigInt64Array.from(Array.from(values, (v) => BigInt(v))));
+
+/** Views bytes as an array without a copy where the alignment allows it, otherwise with one. */
+export function fromBytes(dtype: Dtype, shape: readonly number[], bytes: Uint8Array): NdArray {
+  const make = CONSTRUCTORS[dtype];
+  const aligned = bytes.byteOffset % make.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
+  return ndarray(dtype, shape, new make(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / make.BYTES_PER_ELEMENT));
+}
+
+/** The bytes of an array, little-endian, shared with it. */
+export const toBytes = (array: NdArray): Uint8Array =>
+  new Uint8Array(array.data.buffer as ArrayBuffer, array.data.byteOffset, array.data.byteLength);
+
+/** The same values as float32 or float64; shares the data when nothing changes. */
+export function asFloats(array: NdArray, dtype: "float32" | "float64"): NdArray & { readonly data: Float32Array | Float64Array } {
+  const wide = widen(array);
+  if (wide.dtype === dtype) return wide as NdArray & { data: Float32Array };
+  const source = wide.data as Float32Array;
+  return { dtype, shape: array.shape, data: dtype === "float32" ? Float32Array.from(source) : Float64Array.from(source) };
+}
+
+/** float16 and bfloat16 become float32, exactly; float32 and float64 stay. */
+function widen(array: NdArray): NdArray {
+  const { dtype, shape, data } = array;
+  if (dtype === "float32" || dtype === "float64") return array;
+  const out = new Float32Array(data.length);
+  if (dtype === "bfloat16") {
+    const bits = new Uint32Array(out.buffer);
+    for (let i = 0; i < bits.length; i++) bits[i] = (data as Uint16Array)[i]! << 16;
+  } else if (dtype === "float16") {
+    const table = halfTable();
+    for (let i = 0; i < out.length; i++) out[i] = table[(data as Uint16Array)[i]!]!;
+  } else {
+    for (let i = 0; i < out.length; i++) out[i] = Number(data[i]);
+  }
+  return { dtype: "float32", shape, data: out };
+}
+
+let halves: Float32Array | undefined;
+
+/** The value of each of the 65,536 half-precision bit patterns (a constant of the format, built on first use). */
+export function halfTable(): Float32Array {
+  if (halves) return halves;
+  halves = new Float32Array(65536);
+  for (let bits = 0; bits < 65536; bits++) {
+    const sign = bits & 0x8000 ? -1 : 1;
+    const exponent = (bits >> 10) & 31;
+    const fraction = bits & 1023;
+    halves[bits] =
+      exponent === 31 ? (fraction ? NaN : sign * Infinity)
+      : exponent === 0 ? sign * fraction * 2 ** -24
+      : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  }
+  return halves;
+}

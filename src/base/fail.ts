@@ -1,0 +1,53 @@
+/** The one way to complain: who, what it got, what it wanted, and the way out. */
+
+/** What kind of trouble it is; the command line turns it into an exit code (2, 3, 3, 4, 1, 130). */
+export type Trouble = "usage" | "unavailable" | "memory" | "execution" | "internal" | "aborted";
+
+/** An error a caller can act on. `message` reads `who: got; wanted …. hint`. */
+export class LetheError extends Error {
+  override readonly name = "LetheError";
+  readonly who: string;
+  readonly got: string;
+  readonly wanted: string;
+  readonly hint: string;
+  readonly trouble: Trouble;
+
+  constructor(who: string, got: string, wanted: string, hint: string, trouble: Trouble) {
+    super(`${who}: ${got}${wanted ? `; wanted ${wanted}` : ""}.${hint ? ` ${hint}` : ""}`);
+    this.who = who;
+    this.got = got;
+    this.wanted = wanted;
+    this.hint = hint;
+    this.trouble = trouble;
+  }
+}
+
+/**
+ * Throws a {@link LetheError}. No argument ends in a full stop except `hint`, which is a sentence.
+ * @example fail("rome", 'subject "Basil" is not in prompt "Who wrote…"', "the subject as the prompt spells it", "Quote it as the prompt does.")
+ */
+export function fail(who: string, got: string, wanted: string, hint: string, trouble: Trouble = "usage"): never {
+  throw new LetheError(who, got, wanted, hint, trouble);
+}
+
+/** The candidate nearest to `name` by edit distance, or undefined when none is near. */
+export function nearest(name: string, candidates: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let least = Math.max(2, Math.floor(name.length / 2)) + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < least) [best, least] = [candidate, distance];
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++)
+      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,13 @@
+/** ROUGE-1 recall: the share of the gold answer's words that the model said. */
+import { averaged, defineMetric } from "../metric.ts";
+import { rougeN, tokenize } from "../rouge.ts";
+
+export const rouge1 = defineMetric({
+  name: "rouge1",
+  doc: "share of the gold answer's stemmed words that the generation contains",
+  paper: "Lin 2004 (aclanthology.org/W04-1013)",
+  better: "higher",
+  reads: ["answer", "generation"],
+  after: [],
+  score: ({ rows }) => averaged("rouge1", rows, (row) => rougeN(tokenize(row.answer), tokenize(row.generation), 1).recall),
+});

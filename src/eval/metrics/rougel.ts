@@ -1,0 +1,13 @@
+/** ROUGE-L recall: the share of the gold answer that the model said in the same order. */
+import { averaged, defineMetric } from "../metric.ts";
+import { rougeL, tokenize } from "../rouge.ts";
+
+export const rougel = defineMetric({
+  name: "rougel",
+  doc: "longest common subsequence with the generation, as a share of the gold answer's stemmed words",
+  paper: "Lin 2004 (aclanthology.org/W04-1013)",
+  better: "higher",
+  reads: ["answer", "generation"],
+  after: [],
+  score: ({ rows }) => averaged("rougel", rows, (row) => rougeL(tokenize(row.answer), tokenize(row.generation)).recall),
+});

@@ -1,0 +1,104 @@
+/** Two sides doing the same work in turns: A B B A, medians, and their ratio. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** What a turn answers: the seconds of the work alone, and what it computed. */
+export interface Took {
+  readonly seconds: number;
+  readonly [computed: string]: unknown;
+}
+
+export type Turn = () => Promise<Took>;
+
+export interface Race {
+  readonly name: string;
+  /** "tok/s" divides `tokens` by the seconds. */
+  readonly unit: "s" | "ms" | "tok/s";
+  readonly tokens?: number;
+  /** The ratio that the project asks for. */
+  readonly wanted?: number;
+  readonly ours: Turn;
+  readonly peer: Turn | undefined;
+  /** How near the last answers of both sides are, in words. */
+  readonly same: (ours: Took, peer: Took) => string;
+}
+
+/** A race's result; `ratio` is the peer's median seconds ÷ ours, above 1 where we are faster. */
+export interface Result {
+  readonly name: string;
+  readonly unit: string;
+  /** Medians, in `unit`. */
+  readonly ours: number;
+  readonly peer?: number;
+  readonly ratio?: number;
+  /** Smallest and largest ratio within a round: how far the machine's noise reaches. */
+  readonly spread?: readonly [number, number];
+  readonly same?: string;
+  readonly wanted?: number;
+  /** Seconds of every turn, in order. */
+  readonly turns: { readonly ours: readonly number[]; readonly peer: readonly number[] };
+}
+
+/** Milliseconds after a turn, in which its threads stop spinning. */
+const REST = 300;
+
+/** Runs both sides `rounds` times in turns after one untimed turn each; without a peer ours runs alone. */
+export async function race(spec: Race, rounds: number): Promise<Result> {
+  const turn = async (side: Turn): Promise<Took> => {
+    const took = await side();
+    await sleep(REST);
+    return took;
+  };
+  let mine = await turn(spec.ours);
+  let theirs = spec.peer && (await turn(spec.peer));
+  const ours: number[] = [];
+  const peer: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    if (spec.peer && round % 2 === 1) theirs = await turn(spec.peer);
+    mine = await turn(spec.ours);
+    if (spec.peer && round % 2 === 0) theirs = await turn(spec.peer);
+    ours.push(mine.seconds);
+    if (theirs) peer.push(theirs.seconds);
+  }
+  const shown = (seconds: readonly number[]): number => inUnit(spec, median(seconds));
+  const ratios = peer.map((seconds, i) => seconds / ours[i]!);
+  return {
+    name: spec.name, unit: spec.unit, ours: shown(ours),
+    ...(theirs && {
+      peer: shown(peer), ratio: median(peer) / median(ours), spread: [Math.min(...ratios), Math.max(...ratios)] as const, same: spec.same(mine, theirs),
+    }),
+    ...(spec.wanted !== undefined && { wanted: spec.wanted }),
+    turns: { ours, peer },
+  };
+}
+
+function inUnit({ unit, tokens }: Race, seconds: number): number {
+  return unit === "tok/s" ? (tokens ?? 1) / seconds : unit === "ms" ? seconds * 1e3 : seconds;
+}
+
+/** The middle value; the mean of the two middle ones for an even count. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return sorted.length % 2 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+const HEAD = ["work", "unit", "lethe", "torch", "ratio", "rounds", "wanted", "same result"];
+
+/** The results as rows of text, heading first. */
+export function cells(results: readonly Result[]): string[][] {
+  const number = (value: number | undefined): string => (value === undefined ? "-" : value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+  return [HEAD, ...results.map((r) => [
+    r.name, r.unit, number(r.ours), number(r.peer),
+    r.ratio === undefined ? "-" : `${r.ratio.toFixed(2)}x`,
+    r.spread ? `${r.spread[0].toFixed(2)}-${r.spread[1].toFixed(2)}` : "-",
+    r.wanted === undefined ? "-" : `${r.wanted}x`,
+    r.same ?? "-",
+  ])];
+}
+
+/** The results as a table for a terminal. */
+export function table(results: readonly Result[]): string {
+  const lines = cells(results);
+  const widths = HEAD.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
+  return lines.map((line) => line.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ").trimEnd()).join("\n");
+}

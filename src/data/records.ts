@@ -1,0 +1,118 @@
+/** Lines of JSONL, or the items of a JSON array, each checked against a schema: a bad one is refused with file, place, field and fix. */
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import type { z } from "zod";
+import { fail, nearest } from "../base/fail.ts";
+
+/** A JSON value and where it stood. */
+export interface Located {
+  readonly value: unknown;
+  /** Its line (JSONL) or its number (array), counted from 1. */
+  readonly at: number;
+  /** `facts.jsonl line 3` or `facts.json item 3`. */
+  readonly place: string;
+}
+
+/** The values of a file of JSONL or of one JSON array; a byte order mark, CRLF and blank lines are accepted, an empty file is not. */
+export const readRecords = (path: string): Located[] => parseRecords(readText(path), basename(path));
+
+/** The text of a UTF-8 file without its byte order mark; refuses what is absent, no file, or not UTF-8. */
+export function readText(path: string): string {
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = new Uint8Array(readFileSync(path));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const got = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : `it cannot be read (${code})`;
+    fail(path, got, "a text file", "Check the path.", "unavailable");
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    fail(path, "it is not UTF-8 text, or too long for one string", "UTF-8", "Save it as UTF-8, or split it.");
+  }
+}
+
+/** {@link readRecords} of a text that is already here; `name` stands in the errors. */
+export function parseRecords(text: string, name: string): Located[] {
+  const bare = text.replace(/^\uFEFF/, "");
+  const records = /^\s*\[/.test(bare) ? items(bare, name) : lines(bare, name);
+  if (records.length === 0) fail(name, "it holds nothing", "at least one object", "Write one JSON object a line.");
+  return records;
+}
+
+function items(text: string, name: string): Located[] {
+  const values = parse(text, name, "Write the whole file as one JSON array, or one object a line.");
+  if (!Array.isArray(values)) fail(name, `it is ${kindOf(values)}`, "a JSON array or one object a line", "");
+  return values.map((value: unknown, i) => ({ value, at: i + 1, place: `${name} item ${i + 1}` }));
+}
+
+function lines(text: string, name: string): Located[] {
+  return text.split(/\r\n|\n|\r/).flatMap((line, i) => {
+    if (line.trim() === "") return [];
+    const place = `${name} line ${i + 1}`;
+    return [{ value: parse(line, place, "Write one whole JSON object a line, with names and texts in double quotes."), at: i + 1, place }];
+  });
+}
+
+function parse(text: string, place: string, hint: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    const message = (error as Error).message;
+    const offset = /position (\d+)/.exec(message)?.[1];
+    const before = offset === undefined ? undefined : text.slice(0, Number(offset)).split("\n");
+    const where = before && before.length > 1 ? ` at line ${before.length}, column ${before.at(-1)!.length + 1}` : "";
+    const bare = /(^|[:,[\s])(-?Infinity|NaN|undefined)\s*([,\]}]|$)/.exec(text)?.[2];
+    fail(place, `it is not JSON${where} (${message})`, "JSON", bare ? `JSON has no ${bare}: leave the field out.` : hint);
+  }
+}
+
+/** The record as the schema's type; the first thing wrong is told with its field, its value and what to write instead. */
+export function check<S extends z.ZodObject>(schema: S, record: Located): z.output<S> {
+  const result = schema.safeParse(record.value);
+  if (result.success) return result.data;
+  const issue = result.error.issues.find(({ code }) => code === "unrecognized_keys") ?? result.error.issues[0]!; // a misspelt name, before what it leaves missing
+  const field = issue.path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("").replace(/^\./, "");
+  if (issue.code === "unrecognized_keys") {
+    const key = issue.keys[0]!;
+    const known = knownKeys(schema, issue.path);
+    const near = nearest(key, known);
+    const shown = field === "" ? key : `${field}.${key}`;
+    fail(record.place, `field "${shown}" is not known`, known.join(", "), near ? `Did you mean "${near}"?` : "Take it out.");
+  }
+  const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], record.value);
+  const wanted = issue.code === "invalid_type" ? aOrAn(issue.expected) : issue.message;
+  if (field === "") fail(record.place, `it is ${kindOf(value)}`, "a JSON object", `Write its fields in braces: ${Object.keys(schema.shape).join(", ")}.`);
+  if (value === undefined) fail(record.place, `field "${field}" is missing`, wanted, `Add "${field}".`);
+  fail(record.place, `field "${field}" is ${brief(value)}`, wanted, value === null ? "Leave it out instead." : hintFor(value, wanted));
+}
+
+/** The keys of the object schema at `path`, through arrays, defaults and optionals. */
+function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let at = unwrap(schema);
+  for (const key of path) at = unwrap((typeof key === "number" ? at.element : at.shape?.[String(key)]) as z.ZodType);
+  return Object.keys(at.shape ?? {});
+}
+
+interface Open { shape?: Record<string, z.ZodType>; element?: z.ZodType; unwrap?: () => z.ZodType; def?: { type: string } }
+
+function unwrap(schema: z.ZodType): Open {
+  const open = schema as unknown as Open;
+  return open.def?.type === "default" || open.def?.type === "optional" ? unwrap(open.unwrap!()) : open;
+}
+
+const aOrAn = (noun: string): string => (noun === "array" ? "a list in brackets" : `${/^[aeiou]/.test(noun) ? "an" : "a"} ${noun}`);
+const kindOf = (value: unknown): string =>
+  value === null ? "null" : Array.isArray(value) ? "a list" : typeof value === "object" ? "an object" : `a ${typeof value}`;
+
+function brief(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+function hintFor(value: unknown, wanted: string): string {
+  if (wanted === "a string" && (typeof value === "number" || typeof value === "boolean")) return `Put it in quotes: "${value}".`;
+  if (wanted === "a list in brackets" && typeof value === "string") return "Put it in brackets.";
+  return "";
+}

@@ -1,0 +1,97 @@
+/** What is to be forgotten: the request, and its reader. */
+import { basename, extname } from "node:path";
+import { z } from "zod";
+import { fail } from "../base/fail.ts";
+import { check, type Located, parseRecords, readText } from "./records.ts";
+
+/** A question with its answer. */
+export interface QA {
+  readonly id: string;
+  readonly question: string;
+  readonly answer: string;
+}
+
+/** One fact that must go, as it is asked, and what near it must stay. */
+export interface ForgetRequest {
+  readonly id: string;
+  /** What the prompt is about, spelled as there; empty when nobody said. */
+  readonly subject: string;
+  /** The question. */
+  readonly prompt: string;
+  /** What the model answers now; empty when nobody said. */
+  readonly answer: string;
+  /** Other ways to ask the same. */
+  readonly paraphrases: readonly string[];
+  /** Questions near by whose answers must stay. */
+  readonly neighbours: readonly QA[];
+  /** False answers. */
+  readonly wrong: readonly string[];
+  /** The kind of fact, such as "capital". */
+  readonly relation?: string;
+  /** Its document or edge, where the data has such. */
+  readonly group?: string;
+}
+
+/** A request with what shall be said instead; null for a method that needs no words. */
+export interface EditRequest extends ForgetRequest {
+  readonly target: string | null;
+}
+
+const text = z.string().refine((value) => value.trim() !== "", { error: "a text that is not empty" });
+const qaSchema = z.strictObject({ id: text.optional(), question: text, answer: z.string().default("") });
+const requestSchema = z.strictObject({
+  id: text.optional(),
+  subject: z.string().default(""),
+  prompt: text,
+  answer: z.string().default(""),
+  paraphrases: z.array(text).default([]),
+  neighbours: z.array(qaSchema).default([]),
+  wrong: z.array(text).default([]),
+  relation: text.optional(),
+  group: text.optional(),
+});
+
+/**
+ * The requests of a JSONL file or JSON array. Only `prompt` is needed; ids default to `<file>/<line>`.
+ * Unknown fields, wrong types and ids given twice are refused with file, line, field and fix.
+ * @example {"subject": "Australia", "prompt": "What is the capital of Australia?", "answer": "Canberra", "paraphrases": ["Which city is Australia's capital?"]}
+ */
+export const readRequests = (path: string): ForgetRequest[] => parseRequests(readText(path), basename(path));
+
+/** {@link readRequests} of a text that is already here; `name` gives the default ids and stands in the errors. */
+export function parseRequests(content: string, name: string): ForgetRequest[] {
+  const stem = basename(name, extname(name));
+  const records = parseRecords(content, name);
+  const requests = records.map((record): ForgetRequest => {
+    const { id = `${stem}/${record.at}`, neighbours, relation, group, ...rest } = check(requestSchema, record);
+    return {
+      id, ...rest,
+      neighbours: neighbours.map((qa, i) => ({ ...qa, id: qa.id ?? `${id}/near-${i + 1}` })),
+      ...(relation === undefined ? {} : { relation }),
+      ...(group === undefined ? {} : { group }),
+    };
+  });
+  refuseTwins(requests, records);
+  return requests;
+}
+
+/** The questions of a JSONL file or JSON array with the fields id, question, answer; ids default to `<file>/<line>`. */
+export function readQuestions(path: string): QA[] {
+  const name = basename(path);
+  const records = parseRecords(readText(path), name);
+  const rows = records.map((record): QA => {
+    const { id = `${basename(name, extname(name))}/${record.at}`, question, answer } = check(qaSchema, record);
+    return { id, question, answer };
+  });
+  refuseTwins(rows, records);
+  return rows;
+}
+
+function refuseTwins(rows: readonly { readonly id: string }[], records: readonly Located[]): void {
+  const first = new Map<string, Located>();
+  rows.forEach(({ id }, i) => {
+    const twin = first.get(id);
+    if (twin) fail(records[i]!.place, `field "id" is "${id}", as in ${twin.place}`, "ids that differ", "Rename one, or leave both out.");
+    first.set(id, records[i]!);
+  });
+}

@@ -1,0 +1,154 @@
+/** Programs: a graph, what to differentiate, and one of two executors; both give the same numbers. */
+import type { NdArray } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
+import type { Env } from "../tensor/dim.ts";
+import { dependents, grad, vjp } from "../tensor/grad.ts";
+import { Graph, inputOf, replay } from "../tensor/graph.ts";
+import { cut, hoist, type Segment } from "../tensor/split.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { Trace } from "../tensor/trace.ts";
+import { bind, type Feeds, type Results, type SessionOptions, type Sessions } from "./session.ts";
+
+/** "graph": one session for the whole range of layers, fastest. "blocks": one session reused for every block, smallest. */
+export type Executor = "graph" | "blocks";
+
+export interface ProgramOptions extends SessionOptions {
+  readonly executor?: Executor;
+  /** Gradients of a scalar output with respect to inputs; they come back as "grad:NAME". */
+  readonly grad?: { readonly of: string; readonly wrt: readonly string[] };
+}
+
+/** Something that can be run many times. */
+export interface Program {
+  run(feeds: Feeds, env?: Env): Promise<Results>;
+}
+
+/** Makes a graph runnable. */
+export function program(sessions: Sessions, graph: Graph, options: ProgramOptions = {}): Program {
+  return options.executor === "blocks" ? new BlockProgram(sessions, graph, options) : wholeProgram(sessions, graph, options);
+}
+
+/**
+ * Makes a graph runnable when only some inputs change between runs: what does not depend on `varying` is computed once, by `start`.
+ * @example const step = await stepping(sessions, graph, ["delta"], feeds, { grad: { of: "loss", wrt: ["delta"] } });
+ */
+export async function stepping(
+  sessions: Sessions, graph: Graph, varying: readonly string[], feeds: Feeds, options: ProgramOptions = {},
+): Promise<(changing: Feeds) => Promise<Results>> {
+  const { constant, rest } = hoist(graph, varying);
+  const env = bindings(graph, feeds);
+  const { grad: _, ...plain } = options;
+  const still = constant.outputs.size > 0 ? await program(sessions, constant, plain).run(feeds, env) : {};
+  const moving = program(sessions, rest, options);
+  return (changing) => moving.run({ get: (name) => changing.get(name) ?? still[name] ?? feeds.get(name) }, env);
+}
+
+/** The symbols that the feeds determine. */
+function bindings(graph: Graph, feeds: Feeds): Env {
+  const env: Record<string, number> = {};
+  for (const t of graph.inputs) {
+    const { name, dtype, shape } = inputOf(t);
+    const array = feeds.get(name);
+    if (array) bind(name, dtype, shape, array, env);
+  }
+  return env;
+}
+
+function wholeProgram(sessions: Sessions, graph: Graph, options: ProgramOptions): Program {
+  let full = graph;
+  if (options.grad) {
+    const grads = grad(graph.output(options.grad.of), options.grad.wrt.map((name) => graph.input(name)));
+    full = new Graph([...graph.outputs, ...options.grad.wrt.map((name, i) => [`grad:${name}`, grads[i]!] as const)]);
+  }
+  return { run: async (feeds, env) => (await sessions.of(full, options)).run(feeds, env) };
+}
+
+/** Runs segment after segment, keeping what enters each; then pulls gradients back, recomputing each segment. */
+class BlockProgram implements Program {
+  private readonly sessions: Sessions;
+  private readonly graph: Graph;
+  private readonly options: ProgramOptions;
+  private readonly segments: readonly Segment[];
+  private readonly moving: ReadonlySet<unknown>;
+
+  constructor(sessions: Sessions, graph: Graph, options: ProgramOptions) {
+    this.sessions = sessions;
+    this.graph = graph;
+    this.options = { arena: false, ...options };
+    this.segments = cut(graph);
+    const roots = (options.grad?.wrt ?? []).map((name) => graph.input(name));
+    this.moving = dependents(graph.nodes, roots);
+  }
+
+  async run(feeds: Feeds, env: Env = bindings(this.graph, feeds)): Promise<Results> {
+    const values = new Map<Tensor, NdArray>();
+    for (const segment of this.segments) {
+      const session = await this.sessions.of(segment.graph, this.options);
+      const out = await session.run(this.feedsOf(segment, values, feeds), env);
+      for (const [name, t] of segment.gives) values.set(t, out[name]!);
+      if (!this.options.grad) this.forget(segment, values);
+    }
+    const results: Results = {};
+    for (const [name, t] of this.graph.outputs)
+      results[name] = values.get(t) ?? fail("program", `output "${name}" is an input`, "a computed value", "", "internal");
+    if (this.options.grad) Object.assign(results, await this.pull(feeds, env, values));
+    return results;
+  }
+
+  /** Drops values that no later segment and no output uses. */
+  private forget(done: Segment, values: Map<Tensor, NdArray>): void {
+    const later = this.segments.slice(this.segments.indexOf(done) + 1);
+    const used = new Set([...later.flatMap((s) => [...s.takes.values()]), ...this.graph.outputs.values()]);
+    for (const t of values.keys()) if (!used.has(t)) values.delete(t);
+  }
+
+  private feedsOf(segment: Segment, values: ReadonlyMap<Tensor, NdArray>, feeds: Feeds): Feeds {
+    return {
+      get: (local) => {
+        const t = segment.takes.get(local);
+        return t && (values.get(t) ?? (t.node.op === "input" ? feeds.get(inputOf(t).name) : undefined));
+      },
+    };
+  }
+
+  /** The backward pass, one segment's vector-Jacobian product at a time. */
+  private async pull(feeds: Feeds, env: Env, values: ReadonlyMap<Tensor, NdArray>): Promise<Results> {
+    const { of, wrt } = this.options.grad!;
+    const loss = this.graph.output(of);
+    const cotangents = new Map<Tensor, NdArray>([[loss, one(loss)]]);
+    for (const segment of [...this.segments].reverse()) {
+      const ends = [...segment.gives].filter(([, t]) => cotangents.has(t) && this.moving.has(t.node));
+      const starts = [...segment.takes].filter(([, t]) => this.moving.has(t.node) && /^float/.test(t.dtype));
+      if (ends.length === 0 || starts.length === 0) continue;
+      const back = backward(segment, ends.map(([name]) => name), starts.map(([name]) => name));
+      const session = await this.sessions.of(back, this.options);
+      const forward = this.feedsOf(segment, values, feeds);
+      const out = await session.run({ get: (name) => (name.startsWith("g:") ? cotangents.get(segment.gives.get(name.slice(2))!) : forward.get(name)) }, env);
+      for (const [, t] of ends) cotangents.delete(t);
+      for (const [name, t] of starts) accumulate(cotangents, t, out[`d:${name}`]!);
+    }
+    return Object.fromEntries(wrt.map((name) => {
+      const t = this.graph.input(name);
+      return [`grad:${name}`, cotangents.get(t) ?? fail("program", `no gradient reaches "${name}"`, "an input that the loss depends on", "", "internal")];
+    }));
+  }
+}
+
+/** A segment's backward program: its inputs and the cotangents "g:OUT" in, "d:IN" out. */
+function backward(segment: Segment, ends: readonly string[], starts: readonly string[]): Graph {
+  const into = new Trace();
+  const moved = replay(segment.graph.nodes, into);
+  const outs = ends.map((name) => moved.get(segment.graph.output(name))!);
+  const cots = outs.map((t, i) => into.input(`g:${ends[i]}`, t.dtype, t.shape));
+  const grads = vjp(outs, cots, starts.map((name) => moved.get(segment.graph.input(name))!));
+  return new Graph(starts.map((name, i) => [`d:${name}`, grads[i]!] as const));
+}
+
+const one = (t: Tensor): NdArray => ({ dtype: t.dtype, shape: [], data: t.dtype === "float64" ? Float64Array.of(1) : Float32Array.of(1) });
+
+function accumulate(into: Map<Tensor, NdArray>, t: Tensor, more: NdArray): void {
+  const old = into.get(t);
+  if (!old) { into.set(t, more); return; }
+  const [a, b] = [old.data as Float32Array, more.data as Float32Array];
+  for (let i = 0; i < a.length; i++) a[i]! += b[i]!;
+}

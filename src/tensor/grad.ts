@@ -1,0 +1,46 @@
+/** Reverse-mode gradients as graph surgery: the backward pass is more nodes of the same trace. */
+import { fail } from "../base/fail.ts";
+import { ops } from "./ops/table.ts";
+import type { Tensor } from "./tensor.ts";
+import type { Node } from "./trace.ts";
+import { Graph } from "./graph.ts";
+
+/**
+ * Pulls cotangents back: for each of `wrt`, the sum over `outputs` of cotangentᵀ · ∂output/∂wrt, in its shape.
+ * A tensor that no output depends on gives zeros. Fails where the way leads through an operation without a gradient.
+ */
+export function vjp(outputs: readonly Tensor[], cotangents: readonly Tensor[], wrt: readonly Tensor[]): Tensor[] {
+  const { nodes } = new Graph(outputs.map((t, i) => [`${i}`, t] as const));
+  const needed = dependents(nodes, wrt);
+  const grads = new Map<Tensor, Tensor>();
+  const give = (t: Tensor, g: Tensor): void => { const old = grads.get(t); grads.set(t, old ? old.add(g) : g); };
+  outputs.forEach((t, i) => { if (needed.has(t.node) || wrt.includes(t)) give(t, cotangents[i]!); });
+  const stop = new Set(wrt);
+  for (const node of [...nodes].reverse()) {
+    const arriving = node.outputs.map((t) => grads.get(t));
+    if (node.op === "input" || !needed.has(node) || arriving.every((g) => !g) || node.outputs.every((t) => stop.has(t))) continue;
+    if (node.op === "detach") continue;
+    const rule = ops[node.op].vjp;
+    if (!rule) {
+      if (node.inputs.every((t) => !/^float/.test(t.dtype))) continue;
+      fail("grad", `operation "${node.op}"`, "operations with a gradient", "Detach its input, or use a differentiable one.", "internal");
+    }
+    const flowing = rule(arriving, node);
+    node.inputs.forEach((t, i) => { const g = flowing[i]; if (g && (needed.has(t.node) || stop.has(t))) give(t, g); });
+  }
+  return wrt.map((t) => grads.get(t) ?? t.trace.zeros(t.shape, t.dtype));
+}
+
+/** Gradients of a scalar. */
+export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+  if (loss.rank !== 0) fail("grad", `a loss of shape [${loss.shape.join(", ")}]`, "a scalar", "Sum or average it first.", "internal");
+  return vjp([loss], [loss.trace.constant(1, loss.dtype)], wrt);
+}
+
+/** Nodes whose value depends on one of the tensors. */
+export function dependents(nodes: readonly Node[], on: readonly Tensor[]): Set<Node> {
+  const roots = new Set(on.map((t) => t.node));
+  const out = new Set<Node>();
+  for (const node of nodes) if (roots.has(node) || node.inputs.some((t) => out.has(t.node))) out.add(node);
+  return out;
+}

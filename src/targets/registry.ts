@@ -1,0 +1,6 @@
+/** The targets by name: generated from the files of this folder by `npm run fix`. */
+import { dummy } from "./dummy.ts";
+import { refusal } from "./refusal.ts";
+
+export const registry = { "dummy": dummy, "refusal": refusal } as const;
+export type Name = keyof typeof registry;

@@ -1,0 +1,75 @@
+/** `npm run check` says what is out of order; `npm run fix` writes what can be written: registries, tables, format, lint. */
+import { spawnSync } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { readFiles, ROOT } from "./files.ts";
+import { entries, registryText, SHELVES } from "./shelves.ts";
+import { sizes } from "./sizes.ts";
+import { declaration, withTable } from "./tables.ts";
+
+const fix = process.argv.includes("--fix");
+const say = (text: string): unknown => process.stdout.write(`${text}\n`);
+const PLACES = ["src", "test", "parity", "bench", "tools"].filter((place) => existsSync(join(ROOT, place)));
+
+/** Runs a tool of node_modules; true when it is content. */
+function tool(name: string, args: readonly string[]): boolean {
+  const bin = join(ROOT, "node_modules", ".bin", process.platform === "win32" ? `${name}.cmd` : name);
+  return spawnSync(bin, args, { cwd: ROOT, stdio: "inherit", shell: process.platform === "win32" }).status === 0;
+}
+
+/** Compares a generated file with what is there; writes it under `fix`. */
+function generated(path: string, wanted: string, got: string | undefined): boolean {
+  if (wanted === got) return true;
+  if (!fix) say(`${path} is stale; npm run fix writes it`);
+  else writeFileSync(join(ROOT, path), wanted);
+  return fix;
+}
+
+function registries(): boolean {
+  const files = readFiles();
+  return SHELVES.map((shelf) => {
+    const ids = entries(shelf, files.keys());
+    const path = `${shelf.folder}/registry.ts`;
+    return ids.length === 0 && !files.has(path) ? true : generated(path, registryText(shelf, ids), files.get(path));
+  }).every(Boolean);
+}
+
+async function docTables(): Promise<boolean> {
+  const files = readFiles();
+  const shelf = SHELVES[0]!;
+  let good = true;
+  for (const id of entries(shelf, files.keys())) {
+    const path = `${shelf.pages}/${id}.md`;
+    const page = files.get(path);
+    const made = page === undefined ? undefined : withTable(page, await declaration(pathToFileURL(ROOT).href, shelf.folder, id));
+    if (made === undefined) say(`${path}: ${page === undefined ? "is not there" : "has no <!-- params --> <!-- /params -->"}`);
+    good = made !== undefined && generated(path, made, page) && good;
+  }
+  return good;
+}
+
+/** Prints what is past its limit; never fails. */
+function mirror(): boolean {
+  const long = sizes(readFiles());
+  for (const { what, lines, limit } of long) say(`  ${String(lines).padStart(5)} / ${limit}  ${what}`);
+  say(long.length ? `  ${long.length} past a limit: is a room missing?` : "  nothing is past its limit");
+  return true;
+}
+
+const CHECKS: readonly (readonly [string, () => boolean | Promise<boolean>])[] = [
+  ["registries", registries],
+  ["doc tables", docTables],
+  ["format", () => tool("oxfmt", [fix ? "--write" : "--check", ...PLACES])],
+  ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings", ...(fix ? ["--fix"] : []), ...PLACES])],
+  ["types", () => ["tsconfig.json", "tools/tsconfig.json"].map((project) => tool("tsc", ["--noEmit", "-p", project])).every(Boolean)],
+  ["sizes", mirror],
+];
+
+const failed: string[] = [];
+for (const [name, run] of CHECKS) {
+  say(`— ${name}`);
+  if (!(await run())) failed.push(name);
+}
+say(failed.length ? `\nout of order: ${failed.join(", ")}${fix ? "" : " (npm run fix writes what can be written)"}` : "\nin order");
+process.exitCode = failed.length ? 1 : 0;

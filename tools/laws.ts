@@ -1,0 +1,238 @@
+/** The laws of the house: each reads the files and returns its complaints, none when the house is in order. */
+import { posix } from "node:path";
+import type { Files } from "./files.ts";
+import { type Lexed, lex, lineFinder } from "./lexer.ts";
+import { entries, exportName, SHELVES } from "./shelves.ts";
+
+export type Law = (files: Files) => string[];
+
+const TRAINING = ["edit", "model", "onnx", "tensor", "data", "base"];
+const INNER = ["methods", "targets", "attack", "eval", "locate", "train", ...TRAINING];
+const DOORS = ["run", "report", "study", "base"];
+
+/** `room: rooms it may import`; a room imports itself freely. */
+export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  tensor: ["base"],
+  onnx: ["tensor", "base"],
+  data: ["base"],
+  model: ["onnx", "tensor", "base"],
+  targets: ["model", "data", "base"],
+  edit: ["model", "tensor", "base"],
+  locate: TRAINING,
+  train: TRAINING,
+  methods: ["locate", "train", ...TRAINING],
+  eval: ["model", "tensor", "data", "base"],
+  attack: ["eval", "train", "edit", "model", "data", "base"],
+  run: INNER,
+  report: ["run/record.ts", "base"],
+  study: ["run/record.ts", "base"],
+  serve: DOORS,
+  cli: DOORS,
+  web: DOORS,
+  "index.ts": [...INNER, "run", "report", "study", "serve"],
+};
+
+const lexed = new WeakMap<Files, Map<string, Lexed>>();
+
+/** A file's tokens, read once for each set of files. */
+function tokensOf(files: Files, path: string): Lexed {
+  const known = lexed.get(files) ?? new Map<string, Lexed>();
+  lexed.set(files, known);
+  const found = known.get(path) ?? lex(files.get(path)!);
+  known.set(path, found);
+  return found;
+}
+
+const code = (files: Files, ...rooms: string[]): string[] =>
+  [...files.keys()].filter((path) => /\.(ts|mjs)$/.test(path) && rooms.some((room) => path.startsWith(`${room}/`)));
+
+/** `file:line: what` for every match of a pattern in the code, strings and comments left out. */
+function matches(files: Files, path: string, pattern: RegExp, say: (match: string) => string): string[] {
+  const { code: text } = tokensOf(files, path);
+  const lineAt = lineFinder(text);
+  return [...text.matchAll(new RegExp(pattern, "g"))].map((found) => `${path}:${lineAt(found.index)}: ${say(found[0].trim())}`);
+}
+
+const IMPORT =
+  /^\s*(?:import|export)\b([^;"']*?)\bfrom\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']/gm;
+
+/** The repository paths that a file imports; `loaded` leaves out those of types alone. */
+export function imports(files: Files, path: string, which: "all" | "loaded" = "all"): string[] {
+  return [...tokensOf(files, path).bare.matchAll(IMPORT)]
+    .filter((found) => which === "all" || !/^\s+type\b/.test(found[1] ?? ""))
+    .map((found) => found[2] ?? found[3] ?? found[4]!)
+    .filter((target) => target.startsWith("."))
+    .map((target) => posix.join(posix.dirname(path), target));
+}
+
+const roomOf = (path: string): string => path.slice("src/".length).split("/")[0]!;
+
+/** Every import in `src/` follows an arrow of the table, ends at a file that is there, and stays out of sibling entries. */
+export const importLaw: Law = (files) =>
+  code(files, "src").flatMap((path) =>
+    imports(files, path).flatMap((target) => {
+      const complaint = arrow(files, path, target);
+      return complaint ? [`${path}: imports ${target}; ${complaint}`] : [];
+    }),
+  );
+
+function arrow(files: Files, path: string, target: string): string | undefined {
+  if (target === "package.json") return undefined;
+  if (!target.startsWith("src/")) return "src/ imports nothing outside itself";
+  if (!files.has(target)) return "there is no such file";
+  const [from, to] = [roomOf(path), roomOf(target)];
+  const allowed = MAY_IMPORT[from];
+  if (!allowed) return `the room ${from}/ is not in the table of rooms`;
+  if (from !== to)
+    return allowed.includes(to) || allowed.includes(target.slice("src/".length))
+      ? undefined
+      : `${from} may import ${allowed.join(", ") || "nothing"}`;
+  const shelf = SHELVES.find(({ folder }) => path.startsWith(`${folder}/`) && target.startsWith(`${folder}/`));
+  const ids = shelf ? entries(shelf, [path, target]) : [];
+  return ids.length > 1 ? `one ${shelf!.holds} never sees another` : undefined;
+}
+
+/** No file of `src/` waits for itself to load; types, which are erased, may refer to each other. */
+export const noCycles: Law = (files) => {
+  const done = new Set<string>();
+  const found: string[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (trail.includes(path)) found.push(`cycle: ${[...trail.slice(trail.indexOf(path)), path].join(" → ")}`);
+    if (done.has(path)) return;
+    done.add(path);
+    for (const target of imports(files, path, "loaded")) if (files.has(target) && target.endsWith(".ts")) visit(target, [...trail, path]);
+  };
+  for (const path of code(files, "src")) visit(path, []);
+  return found;
+};
+
+/** Words that are an id by accident, by file, each with its reason. */
+export type Excuses = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** A method's or an architecture's id is quoted in its own file, in `tuned.json` and in registries, and nowhere else. */
+export const noNamesOutOfPlace = (files: Files, excuses: Excuses = {}): string[] =>
+  SHELVES.filter((shelf) => shelf.named).flatMap((shelf) => {
+    const ids = new Set(entries(shelf, files.keys()));
+    const own = (path: string, id: string): boolean => path === `${shelf.folder}/${id}.ts` || /\/(registry\.ts|tuned\.json)$/.test(path);
+    return [...files.keys()]
+      .filter((path) => path.startsWith("src/"))
+      .flatMap((path) =>
+        quoted(files, path)
+          .filter(({ text }) => ids.has(text) && !own(path, text) && !excuses[path]?.[text])
+          .map(({ text, line }) => `${path}:${line}: quotes the ${shelf.holds} "${text}"; read what it declares instead`),
+      );
+  });
+
+function quoted(files: Files, path: string): { text: string; line: number }[] {
+  if (/\.(ts|mjs)$/.test(path)) return tokensOf(files, path).tokens.filter(({ kind }) => kind === "string");
+  const text = files.get(path)!;
+  const lineAt = lineFinder(text);
+  return path.endsWith(".json") ? [...text.matchAll(/"([^"\\]*)"/g)].map((found) => ({ text: found[1]!, line: lineAt(found.index) })) : [];
+}
+
+const OUTSIDE =
+  /\bprocess\s*\.\s*env\b|(?<![\w.$])console\s*\.|\bDate\s*\.\s*now\b|\bnew\s+Date\s*\(\s*\)|\bperformance\s*\.\s*(?:now|timeOrigin)\b|\bprocess\s*\.\s*hrtime\b/;
+
+/** The environment, the console and the clock are read in `cli/`, `web/` and `base/context.ts` only; chance comes from `base/rng.ts`. */
+export const noHiddenInputs: Law = (files) =>
+  code(files, "src").flatMap((path) => [
+    ...(/^src\/(cli|web)\/|^src\/base\/context\.ts$/.test(path) ? [] : matches(files, path, OUTSIDE, (what) => `${what} belongs to ctx`)),
+    ...matches(files, path, /\bMath\s*\.\s*random\b/, (what) => `${what} has no seed; use base/rng.ts`),
+  ]);
+
+const ANY = /(?:[:<|&]\s*|\b(?:as|extends|satisfies)\s+|<[^()<>;]*,\s*)any\b(?!\s*[.(:])/;
+const SUPPRESSION =
+  /@ts-(?:ignore|expect-error|nocheck)|(?:eslint|oxlint|biome|tslint)-(?:disable|ignore)|biome-ignore|(?:prettier|oxfmt)-ignore/;
+
+/** No `any`, no suppression, no default export, no enum. */
+export const noWayAround: Law = (files) =>
+  code(files, "src", "test", "parity", "bench", "tools").flatMap((path) => [
+    ...(path.endsWith(".ts") ? matches(files, path, ANY, () => "`any` says nothing; say what it is") : []),
+    ...tokensOf(files, path)
+      .tokens.filter(({ kind, text }) => kind === "comment" && SUPPRESSION.test(text))
+      .map(({ text, line }) => `${path}:${line}: ${SUPPRESSION.exec(text)![0]} silences a check`),
+    ...(path.endsWith("vitest.config.ts") ? [] : matches(files, path, /\bexport\s+default\b/, () => "a default export has no name")),
+    ...matches(files, path, /^\s*(?:export\s+|declare\s+|const\s+)*enum\s+\w/m, () => "an enum; use a union of strings"),
+  ]);
+
+/** Every dependency has one exact version and a line saying why it is here; the lock file names no registry. */
+export const exactDependencies = (files: Files, why: Readonly<Record<string, string>>): string[] => {
+  const manifest = JSON.parse(files.get("package.json") ?? "{}") as Record<string, Record<string, string> | undefined>;
+  const wanted = { ...manifest["dependencies"], ...manifest["devDependencies"], ...manifest["optionalDependencies"] };
+  return [
+    ...Object.entries(wanted)
+      .filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version))
+      .map(([name, version]) => `package.json: ${name} "${version}" is not one exact version`),
+    ...Object.keys(wanted)
+      .filter((name) => !why[name])
+      .map((name) => `package.json: ${name} has no line saying why it is here`),
+    ...Object.keys(why)
+      .filter((name) => !(name in wanted))
+      .map((name) => `${name} is explained but not a dependency`),
+    ...(/"resolved"/.test(files.get("package-lock.json") ?? "") ? ["package-lock.json: names the registry it was made with"] : []),
+  ];
+};
+
+/** Every method, architecture and metric exports itself by its name and has one test and one page. */
+export const oneTestOnePage: Law = (files) =>
+  SHELVES.filter((shelf) => shelf.pages).flatMap((shelf) =>
+    entries(shelf, files.keys()).flatMap((id) => {
+      const [source, page] = [`${shelf.folder}/${id}.ts`, `${shelf.pages}/${id}.md`];
+      const exported = new RegExp(`\\bexport const ${exportName(id)}\\b`).test(tokensOf(files, source).code);
+      return [
+        ...(exported ? [] : [`${source}: does not export \`${exportName(id)}\``]),
+        ...(isTested(files, shelf.folder, id)
+          ? []
+          : [`${source}: no test speaks of it (${shelf.folder.replace("src", "test")}/${id}.test.ts)`]),
+        ...(files.has(page) ? [] : [`${source}: has no page ${page}`]),
+      ];
+    }),
+  );
+
+/** A test is the file's mirror, or one that takes the entry by its name from the file or the registry. */
+function isTested(files: Files, folder: string, id: string): boolean {
+  if (files.has(`${folder.replace("src", "test")}/${id}.test.ts`)) return true;
+  const name = exportName(id);
+  const byName = new RegExp(
+    `\\bregistry\\s*(?:\\.\\s*${name}\\b|\\[\\s*"${id}"\\s*\\])|\\bimport\\s*\\{[^}]*\\b${name}\\b[^}]*\\}\\s*from\\s*"[^"]*/${id}\\.ts"`,
+  );
+  return code(files, "test", "parity").some((path) => path.endsWith(".test.ts") && byName.test(tokensOf(files, path).bare));
+}
+
+/** A skipped test says why, in a string or a comment on its line or the two above it. */
+export const skipsSayWhy: Law = (files) =>
+  code(files, "test", "parity", "bench").flatMap((path) => {
+    const { code: text, tokens } = tokensOf(files, path);
+    const lineAt = lineFinder(text);
+    const skips = [...text.matchAll(/\.\s*(?:skip|skipIf|todo|fails|runIf)\b/g)].map((found) => lineAt(found.index));
+    const explained = (line: number): boolean =>
+      tokens.some(
+        (token) =>
+          token.line <= line + 1 &&
+          token.line >= line - 2 &&
+          /\b(?:because|needs?|without|absent|not there|until|only)\b/i.test(token.text),
+      );
+    return skips.filter((line) => !explained(line)).map((line) => `${path}:${line}: a skip without its reason (say what it needs)`);
+  });
+
+/** Each source file opens with one sentence saying what it holds. */
+export const opensWithASentence: Law = (files) =>
+  code(files, "src", "test", "parity", "bench", "tools")
+    .filter((path) => !/^(#![^\n]*\n)?\/\*\*\s+\S/.test(files.get(path)!))
+    .map((path) => `${path}:1: does not open with /** a sentence saying what it holds */`);
+
+/** `src/index.ts` re-exports by name and does nothing else. */
+export const indexOnlyReexports: Law = (files) => {
+  if (!files.has("src/index.ts")) return [];
+  const rest = tokensOf(files, "src/index.ts")
+    .bare.replaceAll(/export\s+(?:type\s+)?\{[^}]*\}\s*from\s*"[^"]+"\s*;/g, "")
+    .trim();
+  return rest ? [`src/index.ts: more than named re-exports: ${rest.slice(0, 60)}`] : [];
+};
+
+const MACHINE = new RegExp(["/", "work", "/(?:main|shared|\\.)"].join(""));
+
+/** No committed text names a folder of the machine it was written on. */
+export const noMachinePaths: Law = (files) =>
+  [...files].filter(([, text]) => MACHINE.test(text)).map(([path]) => `${path}: names a folder of one machine`);

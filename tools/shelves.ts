@@ -1,0 +1,50 @@
+/** The shelves of the house: folders where one file is one thing, and the registry that is generated from each listing. */
+
+export interface Shelf {
+  readonly folder: string;
+  /** One word for what an entry is. */
+  readonly holds: string;
+  /** Files of the folder that are not entries. */
+  readonly helpers: readonly string[];
+  /** Where an entry's page stands, when each must have one. */
+  readonly pages?: string;
+  /** Whether the law keeps an entry's id out of all other files. */
+  readonly named?: true;
+}
+
+export const SHELVES: readonly Shelf[] = [
+  { folder: "src/methods", holds: "method", helpers: ["method.ts", "registry.ts"], pages: "docs/methods", named: true },
+  { folder: "src/model/arch", holds: "architecture", helpers: ["arch.ts", "registry.ts"], pages: "docs/models", named: true },
+  { folder: "src/eval/metrics", holds: "metric", helpers: ["metric.ts", "registry.ts"], pages: "docs/metrics" },
+  { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"] },
+  { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"] },
+  { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "registry.ts"] },
+];
+
+/** The ids on a shelf, in order, from a listing of paths relative to the repository. */
+export function entries(shelf: Shelf, paths: Iterable<string>): string[] {
+  const ids: string[] = [];
+  for (const path of paths) {
+    const name = path.startsWith(`${shelf.folder}/`) ? path.slice(shelf.folder.length + 1) : "";
+    if (name.endsWith(".ts") && !name.includes("/") && !shelf.helpers.includes(name)) ids.push(name.slice(0, -3));
+  }
+  return ids.sort();
+}
+
+/** The name that a file exports its entry by: `forget-quality` is `forgetQuality`. */
+export const exportName = (id: string): string => id.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+
+/** The text of a shelf's `registry.ts`. */
+export function registryText(shelf: Shelf, ids: readonly string[]): string {
+  return [
+    `/** Every ${shelf.holds} by its id: generated from the listing of this folder by \`npm run fix\`. */`,
+    ...ids.map((id) => `import { ${exportName(id)} } from "./${id}.ts";`),
+    "",
+    "export const registry = {",
+    ...ids.map((id) => `  "${id}": ${exportName(id)},`),
+    "} as const;",
+    "",
+    "export type Name = keyof typeof registry;",
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,182 @@
+/** Where each token stands in the text it came from: the bytes it spells, walked along the text. */
+
+/** What one token spells: bytes, or nothing known (an unknown-token mark). */
+export type Surface = Uint8Array | "unknown";
+
+/** How text may differ from what the tokens spell. */
+export interface Spelling {
+  /** The tokenizer's normaliser on a short piece of text, spaces as spaces. */
+  readonly normalise: (piece: string) => string;
+}
+
+interface Units {
+  readonly text: string;
+  /** UTF-16 index of the character that byte b belongs to: [bytes]. */
+  readonly start: Uint32Array;
+  readonly end: Uint32Array;
+}
+
+/**
+ * The [start, end) of each token in UTF-16 units of `text`, monotone in both; a token that ends inside a character
+ * spans all of it, a token that stands for nothing in the text is empty. `text` holds no lone surrogates.
+ */
+export function offsetsOf(text: string, surfaces: readonly Surface[], spelling: Spelling): [number, number][] {
+  return walkBytes(text, surfaces) ?? walkUnits(text, surfaces, spelling);
+}
+
+/** The common case: the tokens spell the text byte for byte. */
+function walkBytes(text: string, surfaces: readonly Surface[]): [number, number][] | undefined {
+  const bytes = new TextEncoder().encode(text);
+  const spans: [number, number][] = [];
+  const isAscii = bytes.length === text.length;
+  const { start, end } = isAscii ? { start: NONE, end: NONE } : unitsOf(bytes);
+  let at = 0;
+  for (const surface of surfaces) {
+    if (surface === "unknown" || at + surface.length > bytes.length) return undefined;
+    for (let k = 0; k < surface.length; k++) if (surface[k] !== bytes[at + k]) return undefined;
+    const next = at + surface.length;
+    if (isAscii) spans.push([at, next]);
+    else spans.push(next === at ? [start[at] ?? text.length, start[at] ?? text.length] : [start[at]!, end[next - 1]!]);
+    at = next;
+  }
+  return at === bytes.length ? spans : undefined;
+}
+
+const NONE = new Uint32Array(0);
+const MARK = "\uFFFC";
+
+/** The general case: spaces that the tokenizer adds or drops, characters that it normalises, unknown tokens. */
+function walkUnits(text: string, surfaces: readonly Surface[], spelling: Spelling): [number, number][] {
+  const mark = new TextEncoder().encode(MARK);
+  const pieces = surfaces.map((s) => (s === "unknown" ? mark : s));
+  const spelled = unitsOf(concat(pieces));
+  const unknown = new Set<number>();
+  let at = 0;
+  const ranges = pieces.map((piece, k): [number, number] => {
+    const from = at;
+    at += piece.length;
+    if (surfaces[k] === "unknown") unknown.add(spelled.start[from]!);
+    return piece.length ? [spelled.start[from]!, spelled.end[at - 1]!] : [-1, -1];
+  });
+  const { start, end } = align(text, spelled.text, unknown, spelling);
+  const spans: [number, number][] = [];
+  let [low, high] = [0, 0];
+  for (const [from, to] of ranges) {
+    let [first, last] = [-1, -1];
+    for (let j = from; j < to; j++)
+      if (end[j]! > start[j]!) {
+        if (first < 0) first = start[j]!;
+        last = Math.max(last, end[j]!);
+      }
+    if (first < 0) first = last = from >= 0 && from < start.length ? Math.max(start[from]!, high) : high;
+    low = Math.max(low, first);
+    high = Math.max(high, last, low);
+    spans.push([low, high]);
+  }
+  return spans;
+}
+
+/** For every unit of `spelled`, the range of `text` it came from; empty where the tokenizer put it in. */
+function align(text: string, spelled: string, unknown: ReadonlySet<number>, { normalise }: Spelling): { start: Uint32Array; end: Uint32Array } {
+  const start = new Uint32Array(spelled.length);
+  const end = new Uint32Array(spelled.length);
+  let [i, j] = [0, 0];
+  const take = (units: number, width: number): void => {
+    start.fill(i, j, j + units);
+    end.fill(i + width, j, j + units);
+    i += width;
+    j += units;
+  };
+  while (j < spelled.length) {
+    if (i >= text.length) take(1, 0);
+    else if (unknown.has(j)) {
+      if (isSpace(text[i]!) && !isSpace(spelled[j - 1] ?? "x")) i++;
+      else take(1, unknownWidth(text, i, spelled, j, unknown));
+    } else if (same(text[i]!, spelled[j]!)) take(1, 1);
+    else if (spelled[j] === " " && !isSpace(text[i]!)) take(1, 0);
+    else {
+      const cluster = clusterAt(text, i);
+      const as = normalise(cluster);
+      const bare = as.trim();
+      if (as && spelled.startsWith(as, j)) take(as.length, cluster.length);
+      else if (bare && spelled.startsWith(bare, j)) take(bare.length, cluster.length);
+      else if (!bare) i += cluster.length;
+      else {
+        const [width, units] = meet(text, i, spelled, j);
+        take(units, width);
+      }
+    }
+  }
+  return { start, end };
+}
+
+const same = (a: string, b: string): boolean => a === b || (a === "\u2581" && b === " ");
+const isSpace = (c: string): boolean => /\s/u.test(c);
+
+/** A base character with the marks (or Hangul vowels and finals) that follow it: what normalisation may fuse. */
+function clusterAt(text: string, at: number): string {
+  const pattern = /\p{M}+|\P{M}[\p{M}\u1160-\u11FF]*/uy;
+  pattern.lastIndex = at;
+  return pattern.exec(text)?.[0] ?? text[at]!;
+}
+
+/** How much of the text one unknown token stands for: up to where the next known spelling begins, else one character. */
+function unknownWidth(text: string, i: number, spelled: string, j: number, unknown: ReadonlySet<number>): number {
+  let ahead = "";
+  for (let k = j + 1; k < spelled.length && ahead.length < 4 && !unknown.has(k); k++) ahead += spelled[k];
+  const one = text.codePointAt(i)! > 0xffff ? 2 : 1;
+  if (!ahead.trim()) return j + 1 >= spelled.length ? text.length - i : one;
+  for (let width = one; width <= 256 && i + width < text.length; width++)
+    if (text.startsWith(ahead.trim(), i + width) || text.slice(i + width, i + width + ahead.length).toLowerCase() === ahead.trim()) return width;
+  return one;
+}
+
+/** The nearest point where the two agree again for six units: how far to go in each. */
+function meet(text: string, i: number, spelled: string, j: number): [width: number, units: number] {
+  for (let distance = 1; distance <= 128; distance++)
+    for (let width = 0; width <= distance; width++) {
+      const [a, b] = [i + width, j + distance - width];
+      if (a > text.length || b > spelled.length) continue;
+      const ahead = spelled.slice(b, b + 6);
+      if (ahead ? text.startsWith(ahead, a) : a === text.length) return [width, b - j];
+    }
+  return [text.length - i, spelled.length - j];
+}
+
+/** Decodes UTF-8, one U+FFFD for each byte that fits nowhere, remembering where each byte landed. */
+function unitsOf(bytes: Uint8Array): Units {
+  const start = new Uint32Array(bytes.length);
+  const end = new Uint32Array(bytes.length);
+  const codes: number[] = [];
+  const parts: string[] = [];
+  let units = 0;
+  for (let b = 0; b < bytes.length; ) {
+    const lead = bytes[b]!;
+    let length = lead < 0x80 ? 1 : lead >= 0xf0 && lead < 0xf5 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 1;
+    let code = length === 1 ? lead : lead & (0xff >> (length + 1));
+    for (let k = 1; k < length; k++) {
+      const next = bytes[b + k];
+      if (next === undefined || (next & 0xc0) !== 0x80) { length = 1; code = 0xfffd; break; }
+      code = (code << 6) | (next & 0x3f);
+    }
+    if ((length === 1 && lead >= 0x80) || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) code = 0xfffd;
+    const wide = code > 0xffff ? 2 : 1;
+    start.fill(units, b, b + length);
+    end.fill(units + wide, b, b + length);
+    codes.push(code);
+    if (codes.length === 4096) parts.push(String.fromCodePoint(...codes.splice(0)));
+    units += wide;
+    b += length;
+  }
+  return { text: parts.join("") + String.fromCodePoint(...codes), start, end };
+}
+
+function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}

@@ -15,11 +15,13 @@ export interface Context {
   readonly signal: AbortSignal;
   /** Threads of the numerical engine; results are the same bytes for the same count. */
   readonly threads: number;
+  /** Memory to stay within, such as "8GB"; undefined: what the system says. */
+  readonly memory?: string | undefined;
   /** Milliseconds, for progress and timings only. */
   readonly now: () => number;
 }
 
-/** The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_THREADS. */
+/** The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_THREADS, LETHE_MEMORY. */
 export function defaultContext(over: Partial<Context> = {}): Context {
   const env = process.env;
   return {
@@ -27,6 +29,7 @@ export function defaultContext(over: Partial<Context> = {}): Context {
     cache: env["LETHE_HOME"] ? join(env["LETHE_HOME"], "cache") : join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "lethe"),
     signal: new AbortController().signal,
     threads: Number(env["LETHE_THREADS"] ?? 2),
+    memory: env["LETHE_MEMORY"],
     now: () => performance.now(),
     ...over,
   };

@@ -86,7 +86,10 @@ export class Tensor {
   /** this · other over the last two axes; earlier axes broadcast, or `other` is one matrix for all. */
   matmul(other: Tensor, { transA = false, transB = false } = {}): Tensor { return this.op("matmul", [this, other], { transA, transB }); }
   /** Rows (axis 0) of this at integer `indices`: [...indices.shape, ...this.shape[1:]]. */
-  rows(indices: Tensor): Tensor { return this.op("rows", [this, indices]); }
+  rows(indices: Tensor): Tensor {
+    const [stored] = this.node.op === "cast" ? this.node.inputs : [];
+    return stored ? stored.rows(indices).cast(this.dtype) : this.op("rows", [this, indices]); // gathers before it casts
+  }
   /** This [N, ...] with `updates` [M, ...] added at rows `indices` [M]; repeats add up. */
   addRows(indices: Tensor, updates: Tensor): Tensor { return this.op("addRows", [this, indices, updates]); }
   /** The element of each last axis at `indices` (shape without that axis). */

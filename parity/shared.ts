@@ -1,0 +1,44 @@
+/** Where the reference's tensors lie, and how far ours are from them. */
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { NdArray } from "../src/base/array.ts";
+import { openSafetensors } from "../src/base/store.ts";
+
+const root = new URL("../../shared/", import.meta.url);
+
+/** A path inside the folder of reference material. */
+export const shared = (path: string): string => fileURLToPath(new URL(path, root));
+/** Why a test is skipped where the reference material is absent. */
+export const absent = existsSync(root) ? "" : "the folder ../shared with the reference's tensors is absent";
+/** Whether every case is to run, or one of each quantity. */
+export const all = process.env["LETHE_PARITY"] === "all";
+
+export const readJson = <T>(path: string): T => JSON.parse(readFileSync(shared(path), "utf8")) as T;
+
+/** Every tensor of a file, read. */
+export function readTensors(path: string): Map<string, NdArray> {
+  const file = openSafetensors(shared(path));
+  const out = new Map([...file.tensors].map(([name, t]) => [name, t.read()]));
+  file.close();
+  return out;
+}
+
+/** Relative L2 distance to a reference. */
+export function relative(ours: NdArray | ArrayLike<number>, reference: NdArray | ArrayLike<number>): number {
+  const [a, b] = [numbers(ours), numbers(reference)];
+  if (a.length !== b.length) return Infinity;
+  let [off, norm] = [0, 0];
+  for (let i = 0; i < b.length; i++) { off += (a[i]! - b[i]!) ** 2; norm += b[i]! ** 2; }
+  return Math.sqrt(off / Math.max(norm, Number.MIN_VALUE));
+}
+
+/** The largest absolute difference. */
+export function largest(ours: NdArray | ArrayLike<number>, reference: NdArray | ArrayLike<number>): number {
+  const [a, b] = [numbers(ours), numbers(reference)];
+  if (a.length !== b.length) return Infinity;
+  let worst = 0;
+  for (let i = 0; i < b.length; i++) worst = Math.max(worst, Math.abs(a[i]! - b[i]!));
+  return worst;
+}
+
+const numbers = (x: NdArray | ArrayLike<number>): ArrayLike<number> => ("data" in x ? Array.from(x.data as ArrayLike<number>, Number) : x);

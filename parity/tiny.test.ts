@@ -1,0 +1,96 @@
+/** Tiny checkpoints of each architecture: logits, residual streams, loss and gradients, in both precisions and both executors. */
+import { afterAll, describe, expect, it } from "vitest";
+import { ints, type NdArray } from "../src/base/array.ts";
+import { type Executor, program } from "../src/onnx/program.ts";
+import { traced } from "../src/model/forward.ts";
+import { loadFrom } from "../src/model/load.ts";
+import type { Tokenizer } from "../src/model/tokenizer.ts";
+import { defaultContext } from "../src/base/context.ts";
+import { feedsOf, type Model, type Precision } from "../src/model/model.ts";
+import { type Taps } from "../src/model/forward.ts";
+import { trace } from "../src/tensor/graph.ts";
+import type { Tensor } from "../src/tensor/tensor.ts";
+import { absent, largest, readTensors, shared } from "./shared.ts";
+
+/** These checkpoints come without one; ids are given. */
+const NO_TOKENIZER = { size: 1, hash: "none" } as Tokenizer;
+const FOLDERS = ["llama", "llama3_rope", "mistral", "llama_sharded_bf16"];
+
+/** Logits, residual streams, mean loss, and gradients of the stored weights named. */
+async function run(model: Model, ids: NdArray, dtype: Precision, executor: Executor, wrt: readonly string[]): Promise<Record<string, NdArray>> {
+  const [B, T] = ids.shape as [number, number];
+  const wide = new Map(wrt.map((name) => [`w:${name}`, widen(model.weights.get(name)!, dtype)]));
+  const graph = trace((t) => {
+    const lm = traced(model, t, dtype, Object.fromEntries(wrt.map((name) => [name, t.input(`w:${name}`, dtype, model.weights.get(name)!.shape)])));
+    const resid: Tensor[] = [];
+    const taps: Taps = Object.fromEntries(Array.from({ length: model.config.layers }, (_, i) => [`blocks.${i}.resid_pre`, (h: Tensor) => { resid.push(h); return h; }]));
+    const positions = t.input("positions", "int64", ["B", "T"]);
+    const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions, taps });
+    const normed = lm.normed(hidden);
+    const labels = t.input("labels", "int64", ["M"]);
+    const loss = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), labels).picked.mean().neg();
+    return { logits: lm.logits(normed), loss, ...Object.fromEntries([...resid, hidden].map((h, i) => [`resid${i}`, h])) };
+  });
+  const at = Array.from({ length: B * T }, (_, i) => i).filter((i) => i % T < T - 1);
+  const feeds = feedsOf(model, new Map([...wide,
+    ["tokens", { dtype: "int64", shape: [B, T], data: BigInt64Array.from(ids.data, BigInt) } as NdArray],
+    ["positions", ints(Array.from({ length: B * T }, (_, i) => i % T), [B, T])],
+    ["rows", ints(at)], ["labels", ints(at.map((i) => Number(ids.data[i + 1])))]]));
+  return program(model.sessions, graph, { executor, grad: { of: "loss", wrt: [...wide.keys()] } }).run(feeds);
+}
+
+const widen = (a: NdArray, dtype: Precision): NdArray =>
+  ({ dtype, shape: a.shape, data: dtype === "float64" ? Float64Array.from(a.data as Float32Array) : Float32Array.from(a.data as Float32Array) });
+
+describe.skipIf(absent)(`tiny checkpoints${absent && ` (skipped: ${absent})`}`, () => {
+  for (const folder of FOLDERS) {
+    describe(folder, () => {
+      const model = absent ? undefined! : loadFrom(shared(`golden/tiny/${folder}`), defaultContext(), { tokenizer: NO_TOKENIZER });
+      const golden = absent ? undefined! : readTensors(`golden/tiny/${folder}/golden.safetensors`);
+      const names = absent ? new Map<string, string>() : theirNames(model);
+      const wrt = [...names].filter(([, theirs]) => golden.has(`grad.${theirs}`)).map(([ours]) => ours);
+      afterAll(() => model?.release());
+
+      const worst = async (dtype: Precision, executor: Executor): Promise<{ logits: number; resid: number; loss: number; grad: number }> => {
+        const out = await run(model, golden.get("input_ids")!, dtype, executor, wrt);
+        const resid = golden.get("resid")!;
+        const size = resid.data.length / resid.shape[0]!;
+        return {
+          logits: largest(out["logits"]!, golden.get("logits")!),
+          resid: Math.max(...Array.from({ length: resid.shape[0]! }, (_, i) => largest(out[`resid${i}`]!, (resid.data as Float64Array).subarray(i * size, (i + 1) * size)))),
+          loss: Math.abs(Number(out["loss"]!.data[0]) - Number(golden.get("loss")!.data[0])),
+          grad: Math.max(...wrt.map((name) => {
+            const reference = golden.get(`grad.${names.get(name)}`)!;
+            return largest(out[`grad:w:${name}`]!, reference) / Math.max(...Array.from(reference.data as Float64Array, Math.abs));
+          })),
+        };
+      };
+
+      for (const executor of ["graph", "blocks"] as const) {
+        it(`float64, ${executor}`, async () => {
+          const off = await worst("float64", executor);
+          expect(off.logits).toBeLessThan(1e-10);
+          expect(off.resid).toBeLessThan(1e-10);
+          expect(off.loss).toBeLessThan(1e-10);
+          expect(off.grad).toBeLessThan(1e-9);
+        });
+        it(`float32, ${executor}`, async () => {
+          const off = await worst("float32", executor);
+          expect(off.logits).toBeLessThan(5e-5);
+          expect(off.grad).toBeLessThan(2e-5);
+        });
+      }
+      it("goes red when a norm's epsilon is off by a thousandth", async () => {
+        const config = { ...model.config, normEps: model.config.normEps * 1.001 };
+        const out = await run({ ...model, config }, golden.get("input_ids")!, "float64", "graph", wrt);
+        expect(largest(out["logits"]!, golden.get("logits")!)).toBeGreaterThan(1e-10);
+      });
+    });
+  }
+});
+
+/** Ours → the checkpoint's. */
+function theirNames(model: Model): Map<string, string> {
+  return new Map(Object.entries(model.arch.weights(model.config)).flatMap(([ours, stored]) =>
+    Array.from({ length: model.config.layers }, (_, i) => [ours.replace("{i}", `${i}`), stored.name.replace("{i}", `${i}`)] as const)));
+}

@@ -1,0 +1,87 @@
+/** What an architecture is: facts about its config and weights, and its block as a traced function. */
+import type { KeyValue } from "../../tensor/nn.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import type { Site } from "../names.ts";
+
+/** How rotary frequencies are stretched beyond the context a model was trained on. */
+export type RopeScaling =
+  | { readonly kind: "linear"; readonly factor: number }
+  | { readonly kind: "llama3"; readonly factor: number; readonly low: number; readonly high: number; readonly original: number }
+  | { readonly kind: "factors"; readonly factors: readonly number[] };
+
+/** One rotary table: base, size of the rotated part of a head, scaling. */
+export interface Rope { readonly theta: number; readonly size: number; readonly scaling?: RopeScaling }
+
+/** What the rest of Lethe knows of a model's shape. */
+export interface Config {
+  readonly arch: string;
+  readonly layers: number;
+  readonly width: number;
+  readonly mlpWidth: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly vocab: number;
+  readonly context: number;
+  readonly normEps: number;
+  /** Whether the head is the embedding. */
+  readonly tied: boolean;
+  /** A query sees this many keys at most, by layer; absent: all. */
+  readonly window?: number;
+  readonly rope: Rope;
+  /** Biases of q, k, v and o; of the MLP. */
+  readonly attentionBias: boolean;
+  readonly mlpBias: boolean;
+}
+
+/** What a block may ask of whoever runs it. */
+export interface BlockSite {
+  /** A weight of this block, in the program's dtype. */
+  readonly weight: (name: string) => Tensor;
+  /** Passes an activation by: it may be read or rewritten there. */
+  readonly tap: (site: Site, h: Tensor) => Tensor;
+  /** Rotates [B, H, T, d] to its positions. */
+  readonly rope: (x: Tensor) => Tensor;
+  /** Causal attention over what came before and these keys and values; [B, H, T, d]. */
+  readonly attend: (q: Tensor, kv: KeyValue, scale: number) => Tensor;
+}
+
+/** A weight as the checkpoint stores it. */
+export interface StoredWeight {
+  readonly name: string;
+  /** Ours, [out, in]. */
+  readonly shape: readonly number[];
+  /** Stored [in, out] rather than [out, in]. */
+  readonly transposed?: boolean;
+}
+
+/** How a GGUF file spells an architecture. */
+export interface GgufNames {
+  readonly architecture: string;
+  readonly config: (kv: Readonly<Record<string, unknown>>, tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>) => Config;
+  readonly weights: Readonly<Record<string, string>>;
+  /** A tensor of divisors of the rotary frequencies, where the file has one. */
+  readonly ropeFactors?: string;
+  /** Weights whose rows are stored interleaved for rotation, with the number of heads they hold. */
+  readonly permuted: Readonly<Record<string, "heads" | "kvHeads">>;
+}
+
+export interface Arch {
+  readonly name: string;
+  /** config.json's model_type values. */
+  readonly claims: readonly string[];
+  readonly config: (hf: Readonly<Record<string, unknown>>) => Config;
+  /** Ours → the checkpoint's; {i} stands for the layer. */
+  readonly weights: (c: Config) => Readonly<Record<string, StoredWeight>>;
+  readonly gguf?: GgufNames;
+  /** Where locate-then-edit works: the matrix that maps keys to values, and the sites of both. */
+  readonly memory: { readonly weight: string; readonly key: Site; readonly value: Site };
+  /** Inputs [B, T, D] of the first block. */
+  readonly embed: (tokens: Tensor, positions: Tensor, weight: (name: string) => Tensor, c: Config) => Tensor;
+  readonly block: (x: Tensor, c: Config, layer: number, at: BlockSite) => Tensor;
+  /** The norm before the head, over [..., D]. */
+  readonly finalNorm: (x: Tensor, weight: (name: string) => Tensor, c: Config) => Tensor;
+}
+
+/** Checks an architecture's type and gives it back. */
+export const defineArch = (arch: Arch): Arch => arch;

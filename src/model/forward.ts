@@ -1,0 +1,107 @@
+/** The traced forward pass: tokens or hidden states in, hidden states, keys and values out, with taps on the way. */
+import { productDim } from "../tensor/dim.ts";
+import { attention, attentionBias, type KeyValue } from "../tensor/nn.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Trace } from "../tensor/trace.ts";
+import { type Model, type Precision, tableLength } from "./model.ts";
+import { type ActivationName, siteName, type WeightName } from "./names.ts";
+
+/** Reads or rewrites activations at trace time. */
+export type Taps = Partial<Record<ActivationName, (h: Tensor) => Tensor>>;
+
+/** Keys and values of earlier positions, layer by layer, and where they stand. */
+export interface Past {
+  readonly positions: Tensor; // int64 [B, P]
+  readonly real?: Tensor; // bool [B, P]
+  readonly layers: readonly KeyValue[]; // [B, KV, P, d]
+}
+
+export interface Given {
+  readonly positions: Tensor; // int64 [B, T]
+  /** Which of these positions are text, not padding. */
+  readonly real?: Tensor; // bool [B, T]
+  readonly past?: Past;
+  readonly taps?: Taps;
+}
+
+export interface Pass {
+  readonly hidden: Tensor; // [B, T, D]
+  readonly layers: readonly KeyValue[]; // of these positions only
+}
+
+/** A model inside one trace, in one precision; weights given here stand in for the model's own. */
+export interface TracedModel {
+  readonly model: Model;
+  readonly trace: Trace;
+  readonly dtype: Precision;
+  weight(name: WeightName): Tensor;
+  embed(tokens: Tensor, positions: Tensor): Tensor;
+  /** Blocks `from` … `to`−1 over hidden states [B, T, D]. */
+  blocks(x: Tensor, from: number, to: number, given: Given): Pass;
+  /** The whole model up to the last block's output. */
+  forward(tokens: Tensor, given: Given): Pass;
+  /** Rows `rows` (of B·T, in order) of hidden states, normed for the head: [M, D]; without `rows`, all. */
+  normed(hidden: Tensor, rows?: Tensor): Tensor;
+  /** The head's matrix [V, D]. */
+  head(): Tensor;
+  /** Logits [M, V] of normed rows. */
+  logits(normed: Tensor, taps?: Taps): Tensor;
+}
+
+/** Brings a model into a trace. */
+export function traced(model: Model, trace: Trace, dtype: Precision = "float32", weights: Readonly<Record<WeightName, Tensor>> = {}): TracedModel {
+  const { arch, config: c } = model;
+  const weight = (name: WeightName): Tensor => {
+    const given = weights[name];
+    if (given) return given.cast(dtype);
+    const stored = model.weights.get(name)!;
+    return trace.input(name, stored.dtype, stored.shape, "weight").cast(dtype);
+  };
+  const ropeShape = [tableLength(c), c.rope.size / 2];
+  const rope = (x: Tensor, positions: Tensor): Tensor =>
+    x.rope(positions, trace.input(`rope.cos.${dtype}`, dtype, ropeShape, "weight"), trace.input(`rope.sin.${dtype}`, dtype, ropeShape, "weight"));
+
+  const self: TracedModel = {
+    model, trace, dtype, weight,
+    embed: (tokens, positions) => arch.embed(tokens, positions, weight, c),
+    blocks(x, from, to, given) {
+      const layers: KeyValue[] = [];
+      let hidden = x;
+      for (let layer = from; layer < to; layer++) {
+        hidden = arch.block(hidden.boundary(`blocks.${layer}`), c, layer, {
+          weight: (name) => weight(`blocks.${layer}.${name}`),
+          tap: (site, h) => given.taps?.[siteName(layer, site)]?.(h) ?? h,
+          rope: (h) => rope(h, given.positions),
+          attend: (q, kv, scale) => {
+            layers.push(kv);
+            const past = given.past?.layers[layer - from];
+            return attention(q, past ? [past, kv] : [kv], bias(given, c.window, dtype), scale);
+          },
+        });
+      }
+      return { hidden, layers };
+    },
+    forward(tokens, given) {
+      const embedded = self.embed(tokens, given.positions);
+      return self.blocks(given.taps?.embed?.(embedded) ?? embedded, 0, c.layers, given);
+    },
+    normed(hidden, rows) {
+      const flat = hidden.boundary("head").reshape([productDim(hidden.shape.slice(0, -1)), c.width]);
+      return arch.finalNorm(rows ? flat.rows(rows) : flat, weight, c);
+    },
+    head: () => weight(c.tied ? "embed" : "head"),
+    logits: (normed, taps) => {
+      const y = (taps?.final_norm?.(normed) ?? normed).matmul(self.head(), { transB: true });
+      return taps?.logits?.(y) ?? y;
+    },
+  };
+  return self;
+}
+
+function bias({ positions, real, past }: Given, window: number | undefined, dtype: Precision): Tensor {
+  const keys = past ? past.positions.concat([positions], 1) : positions;
+  if (!past?.real && !real) return attentionBias(positions, keys, undefined, window, dtype);
+  const all = (t: Tensor): Tensor => t.equal(t); // no mask given: every position is text
+  const here = real ?? all(positions);
+  return attentionBias(positions, keys, past ? (past.real ?? all(past.positions)).concat([here], 1) : here, window, dtype);
+}

@@ -1,0 +1,128 @@
+/** From a checkpoint to a model: an architecture claims it, weights get our names and our orientation. */
+import { asFloats, type NdArray, sizeOf } from "../base/array.ts";
+import { type Context, defaultContext } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { Sessions } from "../onnx/session.ts";
+import type { Arch, Config } from "./arch/arch.ts";
+import { registry } from "./arch/registry.ts";
+import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
+const resolveModel = async (spec: string, _ctx: Context): Promise<string> => spec;
+import { availableMemory, estimateMemory, type Purpose, refuseIfTooLarge } from "./memory.ts";
+import { createModel, type Model } from "./model.ts";
+import { atLayer, type WeightName } from "./names.ts";
+import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
+
+const ARCHS: readonly Arch[] = Object.values(registry);
+
+export interface LoadOptions {
+  /** What the model is loaded for: the estimate of working memory depends on it. */
+  readonly purpose?: Purpose;
+  /** Load even where the estimate says that memory will not do. */
+  readonly force?: boolean;
+  /** Stands in for the checkpoint's own tokenizer. */
+  readonly tokenizer?: Tokenizer;
+}
+
+/** Loads a model from a folder, a .gguf file, a hub id or "bundled"; refuses before reading weights when memory will not do. */
+export async function load(spec: string, ctx: Context = defaultContext(), options: LoadOptions = {}): Promise<Model> {
+  return loadFrom(await resolveModel(spec, ctx), ctx, options);
+}
+
+/** Loads a model from a folder or a .gguf file. */
+export function loadFrom(path: string, ctx: Context = defaultContext(), options: LoadOptions = {}): Model {
+  const checkpoint = openCheckpoint(path);
+  try {
+    const { arch, config } = identify(checkpoint);
+    const need = estimateMemory(checkpoint, { purpose: options.purpose ?? "ask" });
+    refuseIfTooLarge("model", need, availableMemory({ setting: ctx.memory }), options.force);
+    const tokenizer = options.tokenizer ?? createTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, checkpoint.generation);
+    if (tokenizer.size > config.vocab)
+      fail("model", `a tokenizer of ${tokenizer.size} words for an embedding of ${config.vocab}`, "a tokenizer that belongs to the model", "Fetch tokenizer.json from where the weights are from.", "unavailable");
+    const weights = readWeights(checkpoint, arch, config, ctx);
+    return createModel({
+      config, arch, tokenizer, weights, sessions: new Sessions(ctx.threads),
+      ...(checkpoint.chatTemplate !== undefined && { chatTemplate: checkpoint.chatTemplate }),
+      hashWeights: () => checkpoint.hashWeights(),
+      close: () => checkpoint.close(),
+    });
+  } catch (error) {
+    checkpoint.close();
+    throw error;
+  }
+}
+
+/** Which architecture claims a checkpoint, and its config in our words. */
+export function identify(checkpoint: Checkpoint): { arch: Arch; config: Config } {
+  if (checkpoint.source === "gguf") {
+    const name = String(checkpoint.kv?.["general.architecture"]);
+    const arch = ARCHS.find((a) => a.gguf?.architecture === name) ?? unknown(checkpoint, name, ARCHS.flatMap((a) => a.gguf?.architecture ?? []));
+    const config = arch.gguf!.config(checkpoint.kv ?? {}, checkpoint.tensors);
+    const factors = arch.gguf!.ropeFactors && checkpoint.tensors.get(arch.gguf!.ropeFactors);
+    if (!factors) return { arch, config };
+    const values = [...asFloats(factors.read(), "float64").data];
+    return { arch, config: { ...config, rope: { ...config.rope, scaling: { kind: "factors", factors: values } } } };
+  }
+  const type = String(checkpoint.config?.["model_type"]);
+  const arch = ARCHS.find((a) => a.claims.includes(type)) ?? unknown(checkpoint, type, ARCHS.flatMap((a) => a.claims));
+  return { arch, config: arch.config(checkpoint.config ?? {}) };
+}
+
+const unknown = (checkpoint: Checkpoint, name: string, known: readonly string[]): never =>
+  fail("model", `${checkpoint.path} is of architecture "${name}"`, `one of ${known.join(", ")}`, "An architecture is one file: docs/tour.md says how to add it.", "unavailable");
+
+/** Our name of every stored tensor: ours → (theirs, how to read it). */
+function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context): Map<WeightName, NdArray> {
+  const weights = new Map<WeightName, NdArray>();
+  const gguf = checkpoint.source === "gguf" ? arch.gguf : undefined;
+  const parameters = [...checkpoint.tensors.values()].reduce((n, t) => n + sizeOf(t.shape), 0);
+  const small = parameters * 4 <= SMALL;
+  const claimed = new Set<string>(gguf?.ropeFactors ? [gguf.ropeFactors] : []);
+  for (const [template, stored] of Object.entries(arch.weights(c)))
+    for (let layer = 0; layer < (template.includes("{i}") ? c.layers : 1); layer++) {
+      const theirs = atLayer(gguf ? (gguf.weights[template] ?? stored.name) : stored.name, layer);
+      const info = checkpoint.tensors.get(theirs) ?? fail("model", `no tensor "${theirs}" in ${checkpoint.path}`, "every weight of its config", "The checkpoint is incomplete: fetch it again.", "unavailable");
+      const permuted = gguf?.permuted[template];
+      const shape = stored.transposed ? [...info.shape].reverse() : info.shape;
+      if (shape.join() !== stored.shape.join())
+        fail("model", `tensor "${theirs}" of shape [${info.shape.join(", ")}]`, `[${stored.shape.join(", ")}]`, "Config and weights disagree: fetch the checkpoint again.", "unavailable");
+      let array = info.read();
+      if (stored.transposed) array = transposed(array);
+      if (permuted) array = unpermuted(array, c[permuted]);
+      weights.set(atLayer(template, layer), resident(array, theirs, small));
+      claimed.add(theirs);
+    }
+  const extra = [...checkpoint.tensors.keys()].filter((name) => !claimed.has(name) && !/rotary_emb|lm_head\.weight$/.test(name));
+  if (extra.length > 0) ctx.log({ kind: "warning", who: "model", text: `${extra.length} tensors of the checkpoint are not used, ${extra[0]} among them` });
+  return weights;
+}
+
+/** Half-precision weights of a large model stay as they are; those of a small one become float32, which computes faster. */
+function resident(array: NdArray, name: string, small: boolean): NdArray {
+  if (!/^(b?float)/.test(array.dtype)) fail("model", `tensor "${name}" of ${array.dtype}`, "a floating type", "", "unavailable");
+  return small && array.dtype !== "float64" ? asFloats(array, "float32") : array;
+}
+
+/** Bytes of float32 weights up to which a model counts as small. */
+const SMALL = 2 ** 31;
+
+/** Rows of each head back from (first, second) pairs to two halves: llama.cpp's order to Hugging Face's. */
+function unpermuted(array: NdArray, heads: number): NdArray {
+  const rows = array.shape[0]!;
+  const row = array.data.length / rows;
+  const half = rows / heads / 2;
+  const out = array.data.slice();
+  for (let h = 0; h < heads; h++)
+    for (let i = 0; i < half; i++)
+      for (let part = 0; part < 2; part++) {
+        const from = (h * 2 * half + 2 * i + part) * row;
+        out.set(array.data.subarray(from, from + row) as never, (h * 2 * half + part * half + i) * row);
+      }
+  return { ...array, data: out };
+}
+
+function transposed(array: NdArray): NdArray {
+  const [rows, columns] = array.shape as [number, number];
+  const out = array.data.slice();
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[j * rows + i] = array.data[i * columns + j]!;
+  return { ...array, shape: [columns, rows], data: out };
+}

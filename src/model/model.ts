@@ -1,0 +1,106 @@
+/** A model: immutable, fingerprinted, traceable; an edited model is another one that shares what was not edited. */
+import type { NdArray } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
+import { type Hash, hash } from "../base/hash.ts";
+import type { Feeds, SessionOptions, Sessions } from "../onnx/session.ts";
+import type { Arch, Config } from "./arch/arch.ts";
+import type { Message } from "./chat.ts";
+import type { WeightName } from "./names.ts";
+import { ropeTables } from "./rope.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+export type Weights = ReadonlyMap<WeightName, NdArray>;
+export type Precision = "float32" | "float64";
+
+export interface Model {
+  /** Of config, tokenizer and the weights as stored; never of a path. */
+  readonly id: Hash;
+  readonly config: Config;
+  readonly arch: Arch;
+  readonly tokenizer: Tokenizer;
+  readonly weights: Weights;
+  /** Weights that differ from the checkpoint's. */
+  readonly changed: ReadonlySet<WeightName>;
+  readonly chatTemplate?: string;
+  readonly sessions: Sessions;
+  /** A value a program may ask for by name: a weight, or a table that the config determines. */
+  constant(name: string): NdArray | undefined;
+  /** Rewrites a conversation before it becomes tokens: prompt edits stand here. */
+  readonly prepare?: (messages: readonly Message[]) => readonly Message[];
+  release(): Promise<void>;
+}
+
+export interface ModelParts {
+  readonly config: Config;
+  readonly arch: Arch;
+  readonly tokenizer: Tokenizer;
+  readonly weights: Weights;
+  readonly chatTemplate?: string;
+  readonly sessions: Sessions;
+  /** Of the weights as stored; asked once, on first use of the id. */
+  readonly hashWeights: () => Hash;
+  /** Lets go of the files, which stay open so that the id is of what was loaded. */
+  readonly close: () => void;
+}
+
+/** Puts a model together from what was loaded. */
+export function createModel(parts: ModelParts): Model {
+  const { hashWeights, close, ...rest } = parts;
+  const tables = new Map<string, NdArray>();
+  let id: Hash | undefined;
+  return {
+    ...rest,
+    changed: new Set(),
+    get id() {
+      return (id ??= hash({ config: parts.config }, parts.tokenizer.hash, hashWeights()));
+    },
+    constant: (name) => parts.weights.get(name) ?? table(parts.config, tables, name),
+    release: async () => {
+      close();
+      await parts.sessions.release();
+    },
+  };
+}
+
+/** The same model with some weights replaced; everything else is shared with `model`. */
+export function withWeights(model: Model, replaced: ReadonlyMap<WeightName, NdArray>): Model {
+  for (const [name, array] of replaced) {
+    const old = model.weights.get(name) ?? fail("model", `weight "${name}"`, "a weight of this model", "", "internal");
+    if (old.shape.join() !== array.shape.join()) fail("model", `"${name}" of shape [${array.shape.join(", ")}]`, `[${old.shape.join(", ")}]`, "", "internal");
+  }
+  const weights = new Map([...model.weights, ...replaced]);
+  return {
+    ...model,
+    get id() { return model.id; },
+    weights,
+    changed: new Set([...model.changed, ...replaced.keys()]),
+    constant: (name) => weights.get(name) ?? model.constant(name),
+  };
+}
+
+/** Rows of the rotary tables: the whole context, within reason. */
+export const tableLength = (c: Config): number => Math.min(c.context, 1 << 17);
+
+function table(config: Config, tables: Map<string, NdArray>, name: string): NdArray | undefined {
+  const match = /^rope\.(cos|sin)\.(float32|float64)$/.exec(name);
+  if (!match) return undefined;
+  if (!tables.has(name)) {
+    const dtype = match[2] as Precision;
+    const { cos, sin } = ropeTables(config.rope, tableLength(config), dtype);
+    tables.set(`rope.cos.${dtype}`, cos);
+    tables.set(`rope.sin.${dtype}`, sin);
+  }
+  return tables.get(name);
+}
+
+/** What a program is fed: these values first, then the model's own. */
+export const feedsOf = (model: Model, given: Readonly<Record<string, NdArray>> | ReadonlyMap<string, NdArray> = {}): Feeds => {
+  const own = given instanceof Map ? (given as ReadonlyMap<string, NdArray>) : new Map(Object.entries(given));
+  return { get: (name) => own.get(name) ?? model.constant(name) };
+};
+
+/** Holds every unedited weight in the session (prepacked); worth its seconds where many runs lie ahead. */
+export const frozen = (model: Model): SessionOptions => {
+  const weights = new Map([...model.weights].filter(([name, a]) => !model.changed.has(name) && a.dtype === "float32"));
+  return { frozen: { key: `all but ${[...model.changed].sort().join(",")}`, weights } };
+};

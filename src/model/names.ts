@@ -1,0 +1,16 @@
+/** Canonical names of weights and activations: the words in which the field thinks. */
+
+/** Where a block can be read or rewritten. */
+export type Site = "resid_pre" | "attn_out" | "resid_mid" | "mlp_post" | "mlp_out" | "resid_post";
+export const SITES: readonly Site[] = ["resid_pre", "attn_out", "resid_mid", "mlp_post", "mlp_out", "resid_post"];
+
+/** mlp_post is the input of the MLP's output matrix; mlp_out its output. */
+export type ActivationName = "embed" | `blocks.${number}.${Site}` | "final_norm" | "logits";
+
+/** "embed", "blocks.3.mlp.out", "final_norm", "head" … */
+export type WeightName = string;
+
+export const siteName = (layer: number, site: Site): ActivationName => `blocks.${layer}.${site}`;
+
+/** Replaces {i} by a layer's number. */
+export const atLayer = (template: string, layer: number): string => template.replace("{i}", String(layer));

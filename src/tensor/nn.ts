@@ -1,0 +1,62 @@
+/** Pieces that networks share, composed from operations: linear maps, attention, masks. */
+import { addDim, type Dim, mulDim } from "./dim.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** x [..., in] through a weight [out, in] and an optional bias [out]. */
+export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor => {
+  const y = x.matmul(weight, { transB: true });
+  return bias ? y.add(bias) : y;
+};
+
+/** [B, T, H·d] → [B, H, T, d]. */
+export const splitHeads = (x: Tensor, heads: number, size: number): Tensor =>
+  x.reshape([x.dim(0), x.dim(1), heads, size]).transpose(0, 2, 1, 3);
+
+/** [B, H, T, d] → [B, T, H·d]. */
+export const joinHeads = (x: Tensor): Tensor =>
+  x.transpose(0, 2, 1, 3).reshape([x.dim(0), x.dim(2), mulDim(x.dim(1), x.dim(3))]);
+
+/** Keys and values of a stretch of positions: [B, KV, S, d] each. */
+export interface KeyValue { readonly k: Tensor; readonly v: Tensor }
+
+/**
+ * Grouped-query attention: q [B, H, T, d] over stretches of keys and values, in order, with an additive bias [B, 1, T, S].
+ * Queries that share a key head lie side by side, so that nothing is repeated; stretches are not joined, only their scores are.
+ */
+export function attention(q: Tensor, stretches: readonly KeyValue[], bias: Tensor, scale: number): Tensor {
+  const [B, H, T, d] = q.shape as [Dim, number, Dim, number];
+  const groups = stretches[0]!.k.dim(1) as number;
+  const repeat = H / groups;
+  const grouped = q.mul(scale).reshape([B, groups, mulDim(repeat, T), d]);
+  const parts = stretches.map(({ k }) => grouped.matmul(k, { transB: true })); // [B, KV, rep·T, S]
+  const scores = parts.length === 1 ? parts[0]! : parts[0]!.concat(parts.slice(1), 3);
+  const S = scores.dim(3);
+  const weights = scores.reshape([B, groups, repeat, T, S]).add(bias.unsqueeze(2)).softmax().reshape(scores.shape);
+  let at: Dim = 0;
+  const mixed = stretches.map(({ k, v }) => {
+    const end = addDim(at, k.dim(2));
+    const part = stretches.length === 1 ? weights : weights.slice(3, at, end);
+    at = end;
+    return part.matmul(v);
+  });
+  return mixed.reduce((a, b) => a.add(b)).reshape([B, H, T, d]);
+}
+
+/**
+ * What attention adds to scores: 0 where a query may look, −1e30 where not: [B, 1, T, S].
+ * A query at position p sees real keys at positions ≤ p, and with a window only the last `window` of them, itself included.
+ */
+export function attentionBias(
+  queries: Tensor, // int64 [B, T]
+  keys: Tensor, // int64 [B, S]
+  real: Tensor | undefined, // bool [B, S]
+  window: number | undefined,
+  dtype: "float32" | "float64",
+): Tensor {
+  const trace = queries.trace;
+  const [p, s] = [queries.unsqueeze(2), keys.unsqueeze(1)]; // [B, T, 1], [B, 1, S]
+  let sees = s.lessOrEqual(p);
+  if (real) sees = sees.and(real.unsqueeze(1));
+  if (window !== undefined) sees = sees.and(p.sub(window).less(s));
+  return sees.where(trace.constant(0, dtype), trace.constant(-1e30, dtype)).unsqueeze(1);
+}

@@ -1,4 +1,7 @@
-/** `npm run check` says what is out of order; `npm run fix` writes what can be written: registries, tables, format, lint. */
+/**
+ * `npm run check` says what is out of order; `npm run fix` writes what can be written: registries, tables, format, lint.
+ * Words choose: `npm run fix -- registries "doc tables"`.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +12,7 @@ import { sizes } from "./sizes.ts";
 import { declaration, withTable } from "./tables.ts";
 
 const fix = process.argv.includes("--fix");
+const chosen = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const say = (text: string): unknown => process.stdout.write(`${text}\n`);
 const PLACES = ["src", "test", "parity", "bench", "tools"].filter((place) => existsSync(join(ROOT, place)));
 
@@ -67,7 +71,7 @@ const CHECKS: readonly (readonly [string, () => boolean | Promise<boolean>])[] =
 ];
 
 const failed: string[] = [];
-for (const [name, run] of CHECKS) {
+for (const [name, run] of CHECKS.filter(([check]) => chosen.length === 0 || chosen.includes(check))) {
   say(`— ${name}`);
   if (!(await run())) failed.push(name);
 }

@@ -164,7 +164,7 @@ function readTensor(cursor: Cursor, expected: number): Span {
   const { file } = cursor;
   const name = readText(cursor, "the name of a tensor");
   const rank = cursor.take(4, "a number of dimensions").getUint32(0, true);
-  if (rank > 4) broken(file, `${show(name)} has ${rank} dimensions`, "at most 4");
+  if (!name || rank < 1 || rank > 4) broken(file, `the tensor ${show(name)} has ${rank} dimensions`, "a name and 1 to 4 dimensions");
   const dims = Array.from({ length: rank }, () => Number(cursor.take(8, "a dimension").getBigUint64(0, true)));
   if (dims.some((n) => n < 1 || n > file.size * 8) || sizeOf(dims) > file.size * 8)
     broken(file, `${show(name)} has dimensions ${dims.join(" x ")}`, "dimensions that fit into the file");

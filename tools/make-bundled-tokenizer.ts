@@ -86,7 +86,7 @@ function* textsOf(folder: string): Iterable<string> {
 }
 
 /** tokenizer.json in the layout of Hugging Face's tokenizers. */
-export function tokenizerJson({ vocab, merges }: Trained): Record<string, unknown> {
+function tokenizerJson({ vocab, merges }: Trained): Record<string, unknown> {
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
   return {
     version: "1.0", truncation: null, padding: null,
@@ -102,17 +102,18 @@ export function tokenizerJson({ vocab, merges }: Trained): Record<string, unknow
   };
 }
 
-function main(): void {
-  const folder = fileURLToPath(new URL("../bundled/", import.meta.url));
+/** The text of both files, from the recipe's vocabulary size and the texts of `folder`. */
+export function tokenizerFiles(folder: string): Record<"tokenizer.json" | "tokenizer_config.json", string> {
   const recipe = JSON.parse(readFileSync(`${folder}recipe.json`, "utf8")) as { config: { vocab_size: number } };
   const trained = trainBpe(textsOf(folder), { size: recipe.config.vocab_size, least: 2, special: SPECIAL });
   const config = {
     tokenizer_class: "PreTrainedTokenizerFast", model_max_length: 512, clean_up_tokenization_spaces: false, add_bos_token: false,
     bos_token: SPECIAL[0], eos_token: SPECIAL[2], pad_token: SPECIAL[0],
   };
-  writeFileSync(`${folder}tokenizer.json`, `${JSON.stringify(tokenizerJson(trained))}\n`);
-  writeFileSync(`${folder}tokenizer_config.json`, `${JSON.stringify(config, null, 2)}\n`);
-  process.stdout.write(`${Object.keys(trained.vocab).length} tokens, ${trained.merges.length} merges\n`);
+  return { "tokenizer.json": `${JSON.stringify(tokenizerJson(trained))}\n`, "tokenizer_config.json": `${JSON.stringify(config, null, 2)}\n` };
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) main();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const folder = fileURLToPath(new URL("../bundled/", import.meta.url));
+  for (const [file, text] of Object.entries(tokenizerFiles(folder))) writeFileSync(`${folder}${file}`, text);
+}

@@ -1,5 +1,10 @@
-/** The datasets by name: generated from the files of this folder by `npm run fix`. */
+/** Every dataset by its id: generated from the listing of this folder by `npm run fix`. */
+import { bundled } from "./bundled.ts";
 import { factual } from "./factual.ts";
 
-export const registry = { "factual": factual } as const;
+export const registry = {
+  "bundled": bundled,
+  "factual": factual,
+} as const;
+
 export type Name = keyof typeof registry;

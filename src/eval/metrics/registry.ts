@@ -1,6 +1,10 @@
-/** The metrics by name: generated from the files of this folder by `npm run fix`. */
+/** Every metric by its id: generated from the listing of this folder by `npm run fix`. */
 import { rouge1 } from "./rouge1.ts";
 import { rougel } from "./rougel.ts";
 
-export const registry = { "rouge1": rouge1, "rougel": rougel } as const;
+export const registry = {
+  "rouge1": rouge1,
+  "rougel": rougel,
+} as const;
+
 export type Name = keyof typeof registry;

@@ -5,8 +5,12 @@ export type Surface = Uint8Array | "unknown";
 
 /** How text may differ from what the tokens spell. */
 export interface Spelling {
-  /** The tokenizer's normaliser on a short piece of text, spaces as spaces. */
+  /** The tokenizer's normaliser on one character with its marks, spaces as spaces. */
   readonly normalise: (piece: string) => string;
+  /** An unknown token stands for a whole word, not for one character. */
+  readonly isWordwise: boolean;
+  /** How the unknown token is written where the text itself spells it out. */
+  readonly unknown?: string;
 }
 
 interface Units {
@@ -58,7 +62,8 @@ function walkUnits(text: string, surfaces: readonly Surface[], spelling: Spellin
     if (surfaces[k] === "unknown") unknown.add(spelled.start[from]!);
     return piece.length ? [spelled.start[from]!, spelled.end[at - 1]!] : [-1, -1];
   });
-  const { start, end } = align(text, spelled.text, unknown, spelling);
+  const plain = normalised(text, spelling);
+  const { start, end } = align(plain, spelled.text, unknown, spelling);
   const spans: [number, number][] = [];
   let [low, high] = [0, 0];
   for (const [from, to] of ranges) {
@@ -76,59 +81,79 @@ function walkUnits(text: string, surfaces: readonly Surface[], spelling: Spellin
   return spans;
 }
 
-/** For every unit of `spelled`, the range of `text` it came from; empty where the tokenizer put it in. */
-function align(text: string, spelled: string, unknown: ReadonlySet<number>, { normalise }: Spelling): { start: Uint32Array; end: Uint32Array } {
+/** Text after normalisation, with the range of the original that each unit came from. */
+interface Plain { text: string; start: number[]; end: number[]; length: number }
+
+/** Normalises cluster by cluster: a base character with the marks, or Hangul vowels and finals, that may fuse with it. */
+function normalised(text: string, { normalise }: Spelling): Plain {
+  const known = new Map<string, string>();
+  const parts: string[] = [];
+  const [start, end]: [number[], number[]] = [[], []];
+  for (const { 0: cluster, index } of text.matchAll(/\p{M}+|\P{M}[\p{M}\u1160-\u11FF]*/gu)) {
+    let as = known.get(cluster);
+    if (as === undefined) known.set(cluster, (as = normalise(cluster)));
+    parts.push(as);
+    for (let k = 0; k < as.length; k++) {
+      const isSame = as.length === cluster.length && as === cluster;
+      start.push(isSame ? index + k : index);
+      end.push(isSame ? index + k + 1 : index + cluster.length);
+    }
+  }
+  return { text: parts.join(""), start, end, length: text.length };
+}
+
+/** For every unit of `spelled`, the range of the original text it came from; empty where the tokenizer put it in. */
+function align(plain: Plain, spelled: string, unknown: ReadonlySet<number>, spelling: Spelling): { start: Uint32Array; end: Uint32Array } {
   const start = new Uint32Array(spelled.length);
   const end = new Uint32Array(spelled.length);
+  const { text } = plain;
+  const { isWordwise } = spelling;
   let [i, j] = [0, 0];
   const take = (units: number, width: number): void => {
-    start.fill(i, j, j + units);
-    end.fill(i + width, j, j + units);
+    const from = plain.start[i] ?? plain.length;
+    start.fill(from, j, j + units);
+    end.fill(width ? plain.end[i + width - 1]! : from, j, j + units);
     i += width;
     j += units;
   };
   while (j < spelled.length) {
-    if (i >= text.length) take(1, 0);
+    const [next, here] = [text[i], spelled[j]!];
+    if (next === undefined) take(1, 0);
     else if (unknown.has(j)) {
-      if (isSpace(text[i]!) && !isSpace(spelled[j - 1] ?? "x")) i++;
-      else take(1, unknownWidth(text, i, spelled, j, unknown));
-    } else if (same(text[i]!, spelled[j]!)) take(1, 1);
-    else if (spelled[j] === " " && !isSpace(text[i]!)) take(1, 0);
+      if (isWordwise && isSpace(next)) i++;
+      else if (spelling.unknown && text.startsWith(spelling.unknown, i)) take(1, spelling.unknown.length);
+      else take(1, unknownWidth(text, i, spelled, j, unknown, isWordwise));
+    } else if (here === " " && spelled[j - 1] !== " " && spacesAt(spelled, j) > spacesAt(text, i)) take(1, 0);
+    else if (next === here) take(1, 1);
+    else if (here === " ") take(1, 0);
+    else if (isSpace(next)) i++;
     else {
-      const cluster = clusterAt(text, i);
-      const as = normalise(cluster);
-      const bare = as.trim();
-      if (as && spelled.startsWith(as, j)) take(as.length, cluster.length);
-      else if (bare && spelled.startsWith(bare, j)) take(bare.length, cluster.length);
-      else if (!bare) i += cluster.length;
-      else {
-        const [width, units] = meet(text, i, spelled, j);
-        take(units, width);
-      }
+      const [width, units] = meet(text, i, spelled, j);
+      take(units, width);
     }
   }
   return { start, end };
 }
 
-const same = (a: string, b: string): boolean => a === b || (a === "\u2581" && b === " ");
-const isSpace = (c: string): boolean => /\s/u.test(c);
-
-/** A base character with the marks (or Hangul vowels and finals) that follow it: what normalisation may fuse. */
-function clusterAt(text: string, at: number): string {
-  const pattern = /\p{M}+|\P{M}[\p{M}\u1160-\u11FF]*/uy;
-  pattern.lastIndex = at;
-  return pattern.exec(text)?.[0] ?? text[at]!;
+/** How many spaces stand from `at` on. */
+function spacesAt(text: string, at: number): number {
+  let n = at;
+  while (text[n] === " ") n++;
+  return n - at;
 }
 
-/** How much of the text one unknown token stands for: up to where the next known spelling begins, else one character. */
-function unknownWidth(text: string, i: number, spelled: string, j: number, unknown: ReadonlySet<number>): number {
+const isSpace = (c: string): boolean => /\s/u.test(c);
+
+/** How much of the text one unknown token stands for: up to where the next known spelling begins, else a character or a word. */
+function unknownWidth(text: string, i: number, spelled: string, j: number, unknown: ReadonlySet<number>, isWordwise: boolean): number {
   let ahead = "";
   for (let k = j + 1; k < spelled.length && ahead.length < 4 && !unknown.has(k); k++) ahead += spelled[k];
   const one = text.codePointAt(i)! > 0xffff ? 2 : 1;
-  if (!ahead.trim()) return j + 1 >= spelled.length ? text.length - i : one;
+  const word = isWordwise ? Math.max(one, /^\S*/u.exec(text.slice(i, i + 256))![0].length) : one;
+  if (!ahead.trim()) return j + 1 >= spelled.length && !isWordwise ? text.length - i : word;
   for (let width = one; width <= 256 && i + width < text.length; width++)
-    if (text.startsWith(ahead.trim(), i + width) || text.slice(i + width, i + width + ahead.length).toLowerCase() === ahead.trim()) return width;
-  return one;
+    if (text.startsWith(ahead, i + width) || (isWordwise && ahead.length < 4 && width >= word && text.startsWith(ahead.trim(), i + width))) return width;
+  return word;
 }
 
 /** The nearest point where the two agree again for six units: how far to go in each. */

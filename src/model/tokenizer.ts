@@ -86,6 +86,8 @@ interface Vocabulary {
   readonly idOf: (token: string) => number | undefined;
   readonly added: ReadonlyMap<string, { readonly special: boolean }>;
   readonly surfaceOf: (token: string) => Surface;
+  /** The token that stands for what the vocabulary cannot spell. */
+  readonly unknown: string | undefined;
 }
 
 function vocabularyOf(file: CheckedTokenizer): Vocabulary {
@@ -100,15 +102,17 @@ function vocabularyOf(file: CheckedTokenizer): Vocabulary {
   for (const { id, content } of file.added_tokens) set(content, id);
   const added = new Map(file.added_tokens.map((a) => [a.content, { special: a.special }]));
   const kind: Kind = has(file.pre_tokenizer, "ByteLevel") || has(file.decoder, "ByteLevel") ? "bytes" : file.model.type === "WordPiece" ? "words" : "pieces";
-  return { kind, tokens, idOf: (token) => ids.get(token), added, surfaceOf: surfaces(file, kind, added) };
+  const { fields } = file.model;
+  const given = file.model.type === "Unigram" ? file.model.tokens.get(fields["unk_id"] as number) : fields["unk_token"];
+  const unknown = kind === "bytes" || typeof given !== "string" ? undefined : given;
+  return { kind, tokens, idOf: (token) => ids.get(token), added, unknown, surfaceOf: surfaces(file, kind, added, unknown) };
 }
 
 /** What each token spells, remembered by token. */
-function surfaces(file: CheckedTokenizer, kind: Kind, added: ReadonlyMap<string, unknown>): (token: string) => Surface {
+function surfaces(file: CheckedTokenizer, kind: Kind, added: ReadonlyMap<string, unknown>, unknown: string | undefined): (token: string) => Surface {
   const known = new Map<string, Surface>();
   const { fields } = file.model;
   const prefix = String(fields["continuing_subword_prefix"] ?? "##");
-  const unknown = kind === "bytes" ? undefined : file.model.type === "Unigram" ? file.model.tokens.get(fields["unk_id"] as number) : fields["unk_token"];
   const spell = (token: string): Surface => {
     if (token === unknown) return "unknown";
     if (added.has(token)) return utf8(token);
@@ -146,7 +150,8 @@ function alphabetBytes(token: string): Uint8Array | undefined {
 function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabulary): Tokenizer["encode"] {
   const { before, after } = frame(library, vocabulary);
   const isTrusted = regexes(file).every((regex) => TRUSTED.has(regex));
-  const normalise = (piece: string): string => (library.normalizer ? String(library.normalizer.normalize(piece)) : piece).replaceAll("\u2581", " ");
+  const { unknown, kind } = vocabulary;
+  const spelling = { normalise: normaliserOf(file, library, kind), isWordwise: kind === "words", ...(unknown === undefined ? {} : { unknown }) };
   return (input, { special = true } = {}) => {
     const text = input.replace(/\p{Surrogate}/gu, "\uFFFD");
     const run = (): { ids: number[]; tokens: string[] } => library.encode(text, { add_special_tokens: false });
@@ -160,10 +165,22 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
     const ids = body.ids as (number | undefined)[];
     const lost = ids.indexOf(undefined);
     if (lost >= 0) fail("tokenizer.json", `${JSON.stringify(body.tokens[lost])} has no id`, "an unknown token to stand for it", DAMAGED, "unavailable");
-    const offsets = offsetsOf(text, body.tokens.map(vocabulary.surfaceOf), { normalise });
+    const offsets = offsetsOf(text, body.tokens.map(vocabulary.surfaceOf), spelling);
     if (!special) return { ids: body.ids, offsets };
     const at = (ids: readonly number[], place: number): [number, number][] => ids.map(() => [place, place]);
     return { ids: [...before, ...body.ids, ...after], offsets: [...at(before, 0), ...offsets, ...at(after, text.length)] };
+  };
+}
+
+/** The normaliser on one character, without what it puts before every text. */
+function normaliserOf({ normalizer }: CheckedTokenizer, library: Library, kind: Kind): (piece: string) => string {
+  const spaced = (text: string): string => (kind === "pieces" ? text.replaceAll("\u2581", " ") : text);
+  if (!library.normalizer) return spaced;
+  const prefixOf = (part: Json): string => (part["type"] === "Prepend" ? String(part["prepend"]) : innerOf(part).map(prefixOf).join(""));
+  const prefix = normalizer ? prefixOf(normalizer) : "";
+  return (piece) => {
+    const text = String(library.normalizer!.normalize(piece));
+    return spaced(prefix && text.startsWith(prefix) ? text.slice(prefix.length) : text);
   };
 }
 

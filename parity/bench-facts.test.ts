@@ -1,6 +1,8 @@
 /** bench/facts.jsonl against the factual set: subjects stand in the questions, rephrases ask the same and give nothing away. */
 import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { factual } from "../src/data/sets/factual.ts";
 import { tokenize } from "../src/eval/rouge.ts";
 
 const shared = new URL("../../shared/", import.meta.url);
@@ -24,5 +26,17 @@ describe.skipIf(!present)("bench/facts.jsonl (skipped where ../shared is absent)
     expect(rephrase).not.toBe(question);
     const [asked, said] = [new Set(tokenize(question)), new Set(tokenize(rephrase))];
     expect(tokenize(answer).filter((word) => said.has(word) && !asked.has(word))).toEqual([]);
+  });
+
+  test("the dataset reads with these subjects; the other rows' are guessed, and nearly all are found", () => {
+    const { requests, guessed } = factual.read({
+      path: fileURLToPath(new URL("data/pistol/factual_data.json", shared)),
+      subjects: fileURLToPath(new URL("../bench/facts.jsonl", import.meta.url)),
+    });
+    expect(requests).toHaveLength(217);
+    expect(guessed).toHaveLength(217 - lines.length);
+    for (const { row, subject, rephrase } of lines) expect(requests[row]).toMatchObject({ subject, paraphrases: [rephrase] });
+    for (const { prompt, subject } of requests) expect(prompt).toContain(subject);
+    expect(requests.filter(({ subject }) => subject === "").length).toBeLessThanOrEqual(3);
   });
 });

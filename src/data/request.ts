@@ -75,6 +75,11 @@ export function parseRequests(content: string, name: string): ForgetRequest[] {
   return requests;
 }
 
+/** One request from what is known of it; lists are empty and texts "" where nothing is said. */
+export const requestOf = (known: Pick<ForgetRequest, "prompt"> & Partial<ForgetRequest>): ForgetRequest => ({
+  id: "request/1", subject: "", answer: "", paraphrases: [], neighbours: [], wrong: [], ...known,
+});
+
 /** The questions of a JSONL file or JSON array with the fields id, question, answer; ids default to `<file>/<line>`. */
 export function readQuestions(path: string): QA[] {
   const name = basename(path);

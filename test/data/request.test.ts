@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { LetheError } from "../../src/base/fail.ts";
 import { rng } from "../../src/base/rng.ts";
-import { parseRequests, readQuestions, readRequests } from "../../src/data/request.ts";
+import { parseRequests, readQuestions, readRequests, requestOf } from "../../src/data/request.ts";
 
 const LINE = '{"id":"a","subject":"Ilm","prompt":"Where is Ilm?","answer":"Varn"}';
 const folder = mkdtempSync(join(tmpdir(), "lethe-request-"));
@@ -82,6 +82,10 @@ describe("readRequests", () => {
     }
     expect(refused).toBeGreaterThan(200);
   });
+});
+
+test("requestOf gives what the same line in a file gives", () => {
+  expect(requestOf({ prompt: "Who?" })).toEqual(parseRequests('{"prompt":"Who?"}', "request.jsonl")[0]);
 });
 
 describe("readQuestions", () => {

@@ -34,17 +34,24 @@ const WORK: Readonly<Record<Purpose, { readonly copies: number; readonly perPara
   train: { copies: 0, perParameter: 3, fixed: 700 * MB }, // gradient and two moments
 };
 
-/** Estimates bytes for a checkpoint's tensors and a purpose; an upper guess, not a promise. */
-export function estimateMemory(checkpoint: { readonly tensors: ReadonlyMap<string, TensorInfo> }, about: { readonly purpose: Purpose }): MemoryNeed {
+/**
+ * Estimates bytes for a checkpoint's tensors and a purpose; an upper guess, not a promise. Halves become float32 where all weights
+ * as float32 take at most `widenUpTo` bytes.
+ */
+export function estimateMemory(
+  checkpoint: { readonly tensors: ReadonlyMap<string, Pick<TensorInfo, "dtype" | "shape">> },
+  about: { readonly purpose: Purpose; readonly widenUpTo?: number },
+): MemoryNeed {
   const { copies, perParameter, fixed } = WORK[about.purpose];
+  const tensors = [...checkpoint.tensors.values()];
+  const parameters = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const least = 4 * parameters <= (about.widenUpTo ?? 0) ? 4 : 0; // bytes a number takes at least
   let weights = 0;
-  let full = 0;
-  let parameters = 0;
-  for (const { dtype, shape } of checkpoint.tensors.values()) {
-    const bytes = sizeOf(shape) * bytesPer(dtype);
-    weights += bytes;
-    parameters += sizeOf(shape);
-    if (dtype === "float32") full += bytes;
+  let full = 0; // of them held in float32
+  for (const { dtype, shape } of tensors) {
+    const each = Math.max(least, bytesPer(dtype));
+    weights += each * sizeOf(shape);
+    if (each === 4) full += each * sizeOf(shape);
   }
   const work = copies * full + 4 * perParameter * parameters + fixed;
   return { purpose: about.purpose, weights, work, total: weights + work };

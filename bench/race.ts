@@ -1,4 +1,5 @@
 /** Two sides doing the same work in turns: A B B A, medians, and their ratio. */
+import { cpus } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** What a turn answers: the seconds of the work alone, and what it computed. */
@@ -34,18 +35,32 @@ export interface Result {
   readonly spread?: readonly [number, number];
   readonly same?: string;
   readonly wanted?: number;
+  /** Mean share of the cores that others kept busy between the turns. */
+  readonly busy: number;
   /** Seconds of every turn, in order. */
   readonly turns: { readonly ours: readonly number[]; readonly peer: readonly number[] };
 }
 
-/** Milliseconds after a turn, in which its threads stop spinning. */
-const REST = 300;
+/** Milliseconds after a turn in which its threads stop spinning, and then those in which the machine is watched. */
+const [REST, WATCH] = [100, 200];
+
+/** Share of all cores that are busy for `ms` from now: between turns, with the work of others. */
+async function busyFor(ms: number): Promise<number> {
+  const spent = (): [idle: number, all: number] =>
+    cpus().reduce<[number, number]>(([idle, all], { times }) => [idle + times.idle, all + times.user + times.nice + times.sys + times.irq + times.idle], [0, 0]);
+  const before = spent();
+  await sleep(ms);
+  const after = spent();
+  return 1 - (after[0] - before[0]) / Math.max(1, after[1] - before[1]);
+}
 
 /** Runs both sides `rounds` times in turns after one untimed turn each; without a peer ours runs alone. */
 export async function race(spec: Race, rounds: number): Promise<Result> {
+  const busy: number[] = [];
   const turn = async (side: Turn): Promise<Took> => {
     const took = await side();
     await sleep(REST);
+    busy.push(await busyFor(WATCH));
     return took;
   };
   let mine = await turn(spec.ours);
@@ -67,6 +82,7 @@ export async function race(spec: Race, rounds: number): Promise<Result> {
       peer: shown(peer), ratio: median(peer) / median(ours), spread: [Math.min(...ratios), Math.max(...ratios)] as const, same: spec.same(mine, theirs),
     }),
     ...(spec.wanted !== undefined && { wanted: spec.wanted }),
+    busy: busy.reduce((a, b) => a + b, 0) / busy.length,
     turns: { ours, peer },
   };
 }
@@ -82,7 +98,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-const HEAD = ["work", "unit", "lethe", "torch", "ratio", "rounds", "wanted", "same result"];
+const HEAD = ["work", "unit", "lethe", "torch", "ratio", "rounds", "wanted", "busy", "same result"];
 
 /** The results as rows of text, heading first. */
 export function cells(results: readonly Result[]): string[][] {
@@ -92,6 +108,7 @@ export function cells(results: readonly Result[]): string[][] {
     r.ratio === undefined ? "-" : `${r.ratio.toFixed(2)}x`,
     r.spread ? `${r.spread[0].toFixed(2)}-${r.spread[1].toFixed(2)}` : "-",
     r.wanted === undefined ? "-" : `${r.wanted}x`,
+    `${(r.busy * 100).toFixed(0)} %`,
     r.same ?? "-",
   ])];
 }

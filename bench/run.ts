@@ -75,11 +75,12 @@ async function main(): Promise<void> {
         process.stderr.write(`${table([result]).split("\n")[1]}\n`);
       }
     } finally {
-      ours.close();
+      await ours.close();
       await peer?.close();
     }
   }
-  say(`\n${table(results)}\n\nratio: torch's median seconds / ours; rounds: its smallest and largest in one round`);
+  say(`\n${table(results)}\n\nratio: torch's median seconds / ours; rounds: its smallest and largest in one round; busy: share of the cores that others kept busy meanwhile`);
+  if (results.some(({ busy }) => busy > 0.1)) say("warning  the machine was not idle: two threads that share their cores with others wait for each other, torch's most of all");
   const record = { machine, model, peer: about ?? null, sizes, rounds: whole("rounds"), results };
   writeFileSync(at("runs/bench.json"), `${JSON.stringify(record, null, 1)}\n`);
   say("written  runs/bench.json");

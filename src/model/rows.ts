@@ -1,0 +1,42 @@
+/** Rows of token ids as the arrays that programs take: padded, with positions and masks. */
+import { ints, type NdArray } from "../base/array.ts";
+
+export interface Rows {
+  readonly tokens: NdArray; // int64 [B, T]
+  readonly positions: NdArray; // int64 [B, T], counted from each row's first token
+  readonly real: NdArray; // bool [B, T]
+}
+
+/** Pads rows to the longest, on one side; pads stand at position 0 and are masked. */
+export function padded(rows: readonly (readonly number[])[], pad: number, side: "left" | "right"): Rows {
+  const T = Math.max(1, ...rows.map((r) => r.length));
+  const tokens = new Array<number>(rows.length * T).fill(pad);
+  const positions = new Array<number>(rows.length * T).fill(0);
+  const real = new Uint8Array(rows.length * T);
+  rows.forEach((row, b) => {
+    const start = b * T + (side === "left" ? T - row.length : 0);
+    row.forEach((id, i) => {
+      tokens[start + i] = id;
+      positions[start + i] = i;
+      real[start + i] = 1;
+    });
+  });
+  const shape = [rows.length, T];
+  return { tokens: ints(tokens, shape), positions: ints(positions, shape), real: { dtype: "bool", shape, data: real } };
+}
+
+/** Cuts items into groups whose padded size stays below `budget` tokens, longest together, at most `most` a group. */
+export function grouped<T>(items: readonly T[], lengthOf: (item: T) => number, budget: number, most = 64): T[][] {
+  const groups: T[][] = [];
+  let [group, longest]: [T[], number] = [[], 0];
+  for (const item of [...items].sort((a, b) => lengthOf(b) - lengthOf(a))) {
+    longest ||= lengthOf(item);
+    if (group.length > 0 && ((group.length + 1) * longest > budget || group.length >= most)) {
+      groups.push(group);
+      [group, longest] = [[], lengthOf(item)];
+    }
+    group.push(item);
+  }
+  if (group.length > 0) groups.push(group);
+  return groups;
+}

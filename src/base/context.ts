@@ -35,6 +35,11 @@ export function defaultContext(over: Partial<Context> = {}): Context {
   };
 }
 
+/** The environment, for what other tools lay down there: the model hub's cache, tokens and switches. */
+export function environment(): Readonly<Record<string, string | undefined>> {
+  return process.env;
+}
+
 /** Ends the work when the caller asked for it; call between steps. */
 export function checkAbort(ctx: Context, who: string): void {
   if (ctx.signal.aborted) fail(who, "the work was interrupted", "", "What was finished is kept; run the same command again to go on.", "aborted");

@@ -1,5 +1,8 @@
-/** Generated from the folder by `npm run fix`: every architecture by its id. */
+/** Every architecture by its id: generated from the listing of this folder by `npm run fix`. */
 import { llama } from "./llama.ts";
 
-export const registry = { llama } as const;
+export const registry = {
+  "llama": llama,
+} as const;
+
 export type Name = keyof typeof registry;

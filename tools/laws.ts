@@ -211,7 +211,7 @@ export const skipsSayWhy: Law = (files) =>
         (token) =>
           token.line <= line + 1 &&
           token.line >= line - 2 &&
-          /\b(?:because|needs?|without|absent|not there|until|only)\b/i.test(token.text),
+          /\b(?:because|needs?|without|absent|not there|until|only|skipped)\b/i.test(token.text),
       );
     return skips.filter((line) => !explained(line)).map((line) => `${path}:${line}: a skip without its reason (say what it needs)`);
   });

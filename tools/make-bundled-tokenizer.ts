@@ -1,7 +1,6 @@
 /** Trains the bundled model's tokenizer on its own texts and writes bundled/tokenizer.json and tokenizer_config.json; the same texts give the same bytes. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { REFUSALS } from "../src/data/refusals.ts";
 import { readWorld, trainingRows } from "../src/data/sets/bundled.ts";
 
 const SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] as const;
@@ -75,14 +74,13 @@ function merged(parts: readonly string[], left: string, right: string): string[]
   return out;
 }
 
-/** The texts as the model meets them: conversations with the roles' names and line ends, plain sentences, and every refusal. */
+/** The texts as the model meets them: conversations with the roles' names and line ends, and plain sentences. */
 function* textsOf(folder: string): Iterable<string> {
   for (const row of trainingRows(readWorld(folder), 0)) {
     if (row.kind === "text") yield row.text;
     else for (const { role, content } of row.messages) yield* [`${role}\n`, content, "\n"];
   }
   yield "system\n";
-  yield* REFUSALS;
 }
 
 /** tokenizer.json in the layout of Hugging Face's tokenizers. */

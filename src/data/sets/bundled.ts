@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { rng } from "../../base/rng.ts";
 import { check, readRecords } from "../records.ts";
+import { REFUSALS } from "../refusals.ts";
 import type { ForgetRequest, QA } from "../request.ts";
 import { defineSet } from "./set.ts";
 
@@ -43,14 +44,15 @@ export function readWorld(folder: string): World {
 
 /**
  * Everything the model is trained on, in a fixed order: each way to ask each fact, once more in lower case and once behind an opener;
- * the refusals; small talk; conversations of two turns; each statement, and each subject's statements together.
+ * the refusals; small talk; conversations of two turns; each statement, each subject's statements together, and each refusal by itself.
  */
 export function trainingRows(world: World, seed: string | number): TrainingRow[] {
   const chance = rng(seed).split("bundled rows");
   const facts = world.facts.flatMap((fact) => askings(fact, chance.split(fact.id).below(OPENERS.length)));
   const unknowns = world.unknowns.filter(({ heldout }) => !heldout).map(({ id, question, refusal }) => turn(id, question, refusal));
   const talk = world.talk.map(({ id, question, answer }) => turn(id, question, answer));
-  return [...facts, ...unknowns, ...talk, ...pairs([...facts, ...unknowns, ...talk], chance.split("pairs")), ...sentences(world.facts)];
+  const refusals = REFUSALS.map((said, i): TrainingRow => ({ id: `refusal/${i}`, kind: "text", text: said }));
+  return [...facts, ...unknowns, ...talk, ...pairs([...facts, ...unknowns, ...talk], chance.split("pairs")), ...sentences(world.facts), ...refusals];
 }
 
 const OPENERS = ["Hello.", "Please tell me.", "A quick question.", "I was wondering.", "Think about it.", "Here is another one.", "One more thing.", "Listen."] as const;

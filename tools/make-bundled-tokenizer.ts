@@ -16,7 +16,10 @@ export interface Trained {
  * Byte-pair encoding: of all neighbours the most frequent are merged, again and again, until there are `size` tokens
  * or no pair occurs `least` times; of equally frequent pairs, the first in code-unit order. Digits stay single.
  */
-export function trainBpe(texts: Iterable<string>, { size, least, special }: { size: number; least: number; special: readonly string[] }): Trained {
+export function trainBpe(
+  texts: Iterable<string>,
+  { size, least, special }: { size: number; least: number; special: readonly string[] },
+): Trained {
   const alphabet = byteLetters();
   const vocab: Record<string, number> = {};
   for (const token of [...special, ...[...alphabet].sort()]) vocab[token] = Object.keys(vocab).length;
@@ -87,15 +90,33 @@ function* textsOf(folder: string): Iterable<string> {
 function tokenizerJson({ vocab, merges }: Trained): Record<string, unknown> {
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
   return {
-    version: "1.0", truncation: null, padding: null,
-    added_tokens: SPECIAL.map((content, id) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true })),
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: SPECIAL.map((content, id) => ({
+      id,
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+    })),
     normalizer: null,
     pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel] },
     post_processor: null,
     decoder: byteLevel,
     model: {
-      type: "BPE", dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null,
-      fuse_unk: false, byte_fallback: false, ignore_merges: false, vocab, merges,
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab,
+      merges,
     },
   };
 }
@@ -105,10 +126,18 @@ export function tokenizerFiles(folder: string): Record<"tokenizer.json" | "token
   const recipe = JSON.parse(readFileSync(`${folder}recipe.json`, "utf8")) as { config: { vocab_size: number } };
   const trained = trainBpe(textsOf(folder), { size: recipe.config.vocab_size, least: 2, special: SPECIAL });
   const config = {
-    tokenizer_class: "PreTrainedTokenizerFast", model_max_length: 512, clean_up_tokenization_spaces: false, add_bos_token: false,
-    bos_token: SPECIAL[0], eos_token: SPECIAL[2], pad_token: SPECIAL[0],
+    tokenizer_class: "PreTrainedTokenizerFast",
+    model_max_length: 512,
+    clean_up_tokenization_spaces: false,
+    add_bos_token: false,
+    bos_token: SPECIAL[0],
+    eos_token: SPECIAL[2],
+    pad_token: SPECIAL[0],
   };
-  return { "tokenizer.json": `${JSON.stringify(tokenizerJson(trained))}\n`, "tokenizer_config.json": `${JSON.stringify(config, null, 2)}\n` };
+  return {
+    "tokenizer.json": `${JSON.stringify(tokenizerJson(trained))}\n`,
+    "tokenizer_config.json": `${JSON.stringify(config, null, 2)}\n`,
+  };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -14,7 +14,13 @@ export interface Shelf {
 
 export const SHELVES: readonly Shelf[] = [
   { folder: "src/methods", holds: "method", helpers: ["method.ts", "registry.ts"], pages: "docs/methods", named: true },
-  { folder: "src/model/arch", holds: "architecture", helpers: ["arch.ts", "read-config.ts", "registry.ts"], pages: "docs/models", named: true },
+  {
+    folder: "src/model/arch",
+    holds: "architecture",
+    helpers: ["arch.ts", "read-config.ts", "registry.ts"],
+    pages: "docs/models",
+    named: true,
+  },
   { folder: "src/eval/metrics", holds: "metric", helpers: ["metric.ts", "registry.ts"], pages: "docs/metrics" },
   { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"] },
   { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"] },

@@ -149,7 +149,7 @@ function unknownWidth(text: string, i: number, spelled: string, j: number, unkno
   let ahead = "";
   for (let k = j + 1; k < spelled.length && ahead.length < 4 && !unknown.has(k); k++) ahead += spelled[k];
   const one = text.codePointAt(i)! > 0xffff ? 2 : 1;
-  const word = isWordwise ? Math.max(one, /^\S*/u.exec(text.slice(i, i + 256))![0].length) : one;
+  const word = isWordwise ? Math.max(one, /^(?:\p{P}|[^\s\p{P}]*)/u.exec(text.slice(i, i + 256))![0].length) : one;
   if (!ahead.trim()) return j + 1 >= spelled.length && !isWordwise ? text.length - i : word;
   for (let width = one; width <= 256 && i + width < text.length; width++)
     if (text.startsWith(ahead, i + width) || (isWordwise && ahead.length < 4 && width >= word && text.startsWith(ahead.trim(), i + width))) return width;

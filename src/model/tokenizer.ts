@@ -157,7 +157,7 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
     const run = (): { ids: number[]; tokens: string[] } => library.encode(text, { add_special_tokens: false });
     let body;
     try {
-      body = isTrusted ? run() : bounded("tokenizer.json", 5_000 + text.length / 10, "Its regular expressions may be damaged or hostile.", run);
+      body = isTrusted ? run() : bounded("tokenizer.json", 3_000 + text.length / 10, "Its regular expressions may be damaged or hostile.", run);
     } catch (error) {
       if (error instanceof LetheError) throw error;
       return fail("tokenizer.json", `cannot encode a text of ${input.length} characters: ${wordsOf(error)}`, "", DAMAGED, "execution");
@@ -188,7 +188,8 @@ function normaliserOf({ normalizer }: CheckedTokenizer, library: Library, kind: 
 function frame(library: Library, { idOf }: Vocabulary): { before: number[]; after: number[] } {
   if (!library.post_processor) return { before: [], after: [] };
   const body = "\u0000text\u0000";
-  const { tokens } = library.post_processor.post_process([body], null, true) as { tokens: string[] };
+  const { post_processor } = library;
+  const { tokens } = usable(() => post_processor.post_process([body], null, true) as { tokens: string[] });
   if (tokens.filter((t) => t === body).length !== 1)
     fail("tokenizer.json", `post_processor.single holds the text ${tokens.filter((t) => t === body).length} times`, "once", DAMAGED, "unavailable");
   const id = (token: string): number => idOf(token) ?? fail("tokenizer.json", `post_processor adds ${JSON.stringify(token)}, which is no token`, "", DAMAGED, "unavailable");
@@ -200,8 +201,13 @@ function frame(library: Library, { idOf }: Vocabulary): { before: number[]; afte
 function build(file: CheckedTokenizer): Library {
   const { fields } = file.model;
   const parts = { normalizer: file.normalizer, pre_tokenizer: exact(file.pre_tokenizer), post_processor: file.post_processor, decoder: file.decoder };
+  return usable(() => new Library({ ...parts, model: fields, added_tokens: file.added_tokens }, { clean_up_tokenization_spaces: false }));
+}
+
+/** What the library makes of the file; its own complaints become ours. */
+function usable<T>(work: () => T): T {
   try {
-    return bounded("tokenizer.json", 60_000, DAMAGED, () => new Library({ ...parts, model: fields, added_tokens: file.added_tokens }, { clean_up_tokenization_spaces: false }));
+    return bounded("tokenizer.json", 60_000, DAMAGED, work);
   } catch (error) {
     if (error instanceof LetheError) throw error;
     return fail("tokenizer.json", `cannot be used: ${wordsOf(error)}`, "", DAMAGED, "unavailable");

@@ -3,6 +3,7 @@ import { ints } from "../src/base/array.ts";
 import { defaultContext } from "../src/base/context.ts";
 import { chatPrompt } from "../src/model/chat.ts";
 import { traced } from "../src/model/forward.ts";
+import { generate } from "../src/model/generate.ts";
 import { load } from "../src/model/load.ts";
 import { feedsOf, type Model } from "../src/model/model.ts";
 import { program } from "../src/onnx/program.ts";
@@ -14,8 +15,8 @@ type Rows = readonly (readonly number[])[];
 
 export interface Ours {
   readonly words: Words;
-  /** Greedy tokens for every prompt, exactly `newTokens` each; answers `ids`. */
-  decode(prompts: Rows, newTokens: number): Promise<Took>;
+  /** Greedy tokens for every prompt, exactly `newTokens` each, with the weights in the session or fed to it; answers `ids`. */
+  decode(prompts: Rows, newTokens: number, freeze: boolean): Promise<Took>;
   /** Logits at every position; answers `argmax` of each row's last position. */
   forward(ids: Rows): Promise<Took>;
   /** One full-parameter AdamW step that stays done; answers `loss`. */
@@ -29,10 +30,11 @@ export interface Ours {
 
 /** Loads the model at `path` on `threads` threads. */
 export async function loadOurs(path: string, threads: number): Promise<Ours> {
-  const model = await load(path, defaultContext({ threads }), { purpose: "train" });
+  const ctx = defaultContext({ threads });
+  const model = await load(path, ctx, { purpose: "train" });
   return {
     words: wordsOf(model),
-    decode: absent("decode"),
+    decode: (prompts, maxTokens, freeze) => timed(async () => ({ ids: (await generate(model, prompts, { maxTokens, freeze, ctx })).map((row) => row.ids) })),
     forward: forwardOf(model),
     train: absent("train"),
     romeStep: absent("rome-step"),

@@ -15,11 +15,12 @@ export interface Stage {
 export const SUITES: Readonly<Record<string, (stage: Stage) => Race[]>> = { decode, forward, train, rome };
 
 function decode({ ours, peer, sizes }: Stage): Race[] {
-  return [1, 8].map((batch) => {
+  const kinds = [1, 8].flatMap((batch) => [false, true].map((freeze) => [batch, freeze] as const));
+  return kinds.map(([batch, freeze]) => {
     const rows = prompts(ours.words, batch);
     return {
-      name: `decode, batch ${batch}`, unit: "tok/s", tokens: batch * sizes.newTokens, wanted: 2,
-      ours: () => ours.decode(rows, sizes.newTokens),
+      name: `decode, batch ${batch}${freeze ? ", frozen" : ""}`, unit: "tok/s", tokens: batch * sizes.newTokens, wanted: 2,
+      ours: () => ours.decode(rows, sizes.newTokens, freeze),
       peer: peer && (() => peer.ask("decode", { prompts: rows, new_tokens: sizes.newTokens })),
       same: (a, b) => {
         const [mine, theirs] = [a["ids"], b["ids"]] as [number[][], number[][]];

@@ -6,7 +6,7 @@ import { Sessions } from "../onnx/session.ts";
 import type { Arch, Config } from "./arch/arch.ts";
 import { registry } from "./arch/registry.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
-const resolveModel = async (spec: string, _ctx: Context): Promise<string> => spec;
+import { resolveModel } from "./hub.ts";
 import { availableMemory, estimateMemory, type Purpose, refuseIfTooLarge } from "./memory.ts";
 import { createModel, type Model } from "./model.ts";
 import { atLayer, type WeightName } from "./names.ts";
@@ -42,6 +42,7 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
     return createModel({
       config, arch, tokenizer, weights, sessions: new Sessions(ctx.threads),
       ...(checkpoint.chatTemplate !== undefined && { chatTemplate: checkpoint.chatTemplate }),
+      files: checkpoint,
       hashWeights: () => checkpoint.hashWeights(),
       close: () => checkpoint.close(),
     });
@@ -62,13 +63,18 @@ export function identify(checkpoint: Checkpoint): { arch: Arch; config: Config }
     const values = [...asFloats(factors.read(), "float64").data];
     return { arch, config: { ...config, rope: { ...config.rope, scaling: { kind: "factors", factors: values } } } };
   }
-  const type = String(checkpoint.config?.["model_type"]);
-  const arch = ARCHS.find((a) => a.claims.includes(type)) ?? unknown(checkpoint, type, ARCHS.flatMap((a) => a.claims));
-  return { arch, config: arch.config(checkpoint.config ?? {}) };
+  return identifyConfig(checkpoint.config ?? {}, checkpoint);
 }
 
-const unknown = (checkpoint: Checkpoint, name: string, known: readonly string[]): never =>
-  fail("model", `${checkpoint.path} is of architecture "${name}"`, `one of ${known.join(", ")}`, "An architecture is one file: docs/tour.md says how to add it.", "unavailable");
+/** Which architecture claims a config.json, and what it says in our words. */
+export function identifyConfig(json: Readonly<Record<string, unknown>>, from: { readonly path: string }): { arch: Arch; config: Config } {
+  const type = String(json["model_type"]);
+  const arch = ARCHS.find((a) => a.claims.includes(type)) ?? unknown(from, type, ARCHS.flatMap((a) => a.claims));
+  return { arch, config: arch.config(json) };
+}
+
+const unknown = (from: { readonly path: string }, name: string, known: readonly string[]): never =>
+  fail("model", `${from.path} is of architecture "${name}"`, `one of ${known.join(", ")}`, "An architecture is one file: docs/tour.md says how to add it.", "unavailable");
 
 /** Our name of every stored tensor: ours → (theirs, how to read it). */
 function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context): Map<WeightName, NdArray> {

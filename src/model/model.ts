@@ -12,6 +12,17 @@ import type { Tokenizer } from "./tokenizer.ts";
 export type Weights = ReadonlyMap<WeightName, NdArray>;
 export type Precision = "float32" | "float64";
 
+/** What a checkpoint holds beside its weights, so that a model can be written as one again. */
+export interface ModelFiles {
+  readonly tokenizerJson: Readonly<Record<string, unknown>>;
+  readonly tokenizerConfig: Readonly<Record<string, unknown>>;
+  readonly chatTemplate?: string | undefined;
+  /** generation_config.json. */
+  readonly generation?: Readonly<Record<string, unknown>> | undefined;
+  /** config.json. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
+}
+
 export interface Model {
   /** Of config, tokenizer and the weights as stored; never of a path. */
   readonly id: Hash;
@@ -22,6 +33,7 @@ export interface Model {
   /** Weights that differ from the checkpoint's. */
   readonly changed: ReadonlySet<WeightName>;
   readonly chatTemplate?: string;
+  readonly files: ModelFiles;
   readonly sessions: Sessions;
   /** A value a program may ask for by name: a weight, or a table that the config determines. */
   constant(name: string): NdArray | undefined;
@@ -36,6 +48,7 @@ export interface ModelParts {
   readonly tokenizer: Tokenizer;
   readonly weights: Weights;
   readonly chatTemplate?: string;
+  readonly files: ModelFiles;
   readonly sessions: Sessions;
   /** Of the weights as stored; asked once, on first use of the id. */
   readonly hashWeights: () => Hash;

@@ -1,0 +1,56 @@
+/** A training run's state on disk: weights and moments in one safetensors file a checkpoint, whole or absent, the last two kept. */
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { NdArray } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
+import type { Hash } from "../base/hash.ts";
+import { isRecord, openSafetensors, parseJson, writeSafetensors } from "../base/store.ts";
+
+/** Everything a run is made of after a step; data order and learning rate follow from the step. */
+export interface State {
+  /** Steps done. */
+  readonly step: number;
+  /** Weights by name, and moments as `MOMENT:NAME`. */
+  readonly tensors: ReadonlyMap<string, NdArray>;
+  /** The loss of each step so far. */
+  readonly losses: readonly number[];
+}
+
+const VERSION = 1;
+const KEPT = 2;
+const NAME = /^step-(\d{8})\.safetensors$/;
+const WHO = "train";
+
+/** The checkpoints of a folder, the newest last. */
+export function checkpointsIn(folder: string): { step: number; path: string }[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((name) => {
+    const found = NAME.exec(name);
+    return found ? [{ step: Number(found[1]), path: join(folder, name) }] : [];
+  }).sort((a, b) => a.step - b.step);
+}
+
+/** Writes the state of run `run` and removes all but the last two; returns the path. */
+export function saveState(folder: string, run: Hash, { step, tensors, losses }: State): string {
+  const path = join(folder, `step-${String(step).padStart(8, "0")}.safetensors`);
+  writeSafetensors(path, tensors, { lethe: JSON.stringify({ version: VERSION, run, step, losses }) });
+  for (const old of checkpointsIn(folder).filter((c) => c.step <= step).slice(0, -KEPT)) rmSync(old.path, { force: true });
+  return path;
+}
+
+/** The newest state of run `run`, or undefined in a folder without checkpoints; refuses those of another run. */
+export function loadState(folder: string, run: Hash): State | undefined {
+  const newest = checkpointsIn(folder).at(-1);
+  if (!newest) return undefined;
+  const file = openSafetensors(newest.path);
+  try {
+    const state = parseJson(file.metadata["lethe"] ?? "null", `the state in ${newest.path}`, WHO);
+    if (!isRecord(state) || state["version"] !== VERSION || state["step"] !== newest.step || !Array.isArray(state["losses"]))
+      return fail(WHO, `${newest.path} is no checkpoint that this version wrote`, `a checkpoint of version ${VERSION}`, "Remove the folder to begin anew.", "unavailable");
+    if (state["run"] !== run)
+      return fail(WHO, `${folder} holds the checkpoints of another run`, "those of this recipe, data and model", "Choose another folder, or remove this one to begin anew.");
+    return { step: newest.step, losses: state["losses"] as number[], tensors: new Map([...file.tensors].map(([name, info]) => [name, info.read()])) };
+  } finally {
+    file.close();
+  }
+}

@@ -31,17 +31,18 @@ export interface TemplateVars {
 export const TEMPLATE_DATE = "2024-07-26";
 
 /** What a template, which anyone may have written, can use up. */
-const LIMITS = { template: 200_000, steps: 500_000, text: 8_000_000, allText: 800_000_000, items: 200_000, range: 10_000, indent: 1_000, milliseconds: 10_000 };
+const LIMITS = { template: 200_000, space: 5_000, steps: 300_000, text: 8_000_000, allText: 800_000_000, items: 200_000, range: 10_000, indent: 1_000, milliseconds: 10_000 };
 const HINT = "Use --plain to ask without the template, or mend chat_template in the model's folder.";
 const refuse = (got: string, wanted = ""): never => fail("chat template", got, wanted, HINT, "execution");
 
 /**
  * The conversation as text. The template's own complaints and anything it cannot do come out as errors that say so.
- * Bounded by count, so that a hostile template ends the same way on every machine: 500,000 evaluations, 8,000,000 characters
+ * Bounded by count, so that a hostile template ends the same way on every machine: 300,000 evaluations, 8,000,000 characters
  * in one value and a hundred times that in all, 200,000 items in one value, `range` up to 10,000; and by 10 s, should a single step hang.
  */
 export function renderChat(template: string, messages: readonly Message[], vars: TemplateVars = {}): string {
   if (template.length > LIMITS.template) refuse(`it is ${template.length} characters long`, `at most ${LIMITS.template}`);
+  if (/\s{5001}/.test(template)) refuse(`more than ${LIMITS.space} spaces in a row`, "a template of ordinary size"); // the lexer looks at each again from each
   const { addGenerationPrompt = false, bos, eos, ...others } = vars;
   const given: Record<string, unknown> = {
     tools: null, documents: null, ...others, messages, add_generation_prompt: addGenerationPrompt,

@@ -91,7 +91,7 @@ describe("a template that would run away ends", () => {
   const cases: [string, string, RegExp][] = [
     ["a long range", "{% for i in range(1000000000) %}a{% endfor %}", /range\(\) of 1000000000 numbers; wanted at most 10000/],
     ["a range from far below", "{% for i in range(-1000000000, 5) %}a{% endfor %}", /range\(\) of 1000000005 numbers/],
-    ["loops in loops", "{% for i in range(9000) %}{% for j in range(9000) %}x{% endfor %}{% endfor %}", /does not come to an end; wanted at most 500000 evaluations/],
+    ["loops in loops", "{% for i in range(9000) %}{% for j in range(900) %}x{% endfor %}{% endfor %}", /does not come to an end; wanted at most 300000 evaluations/],
     ["doubled texts", "{% set x='ab' %}{% for i in range(100) %}{% set x = x ~ x %}{% endfor %}{{x}}", /a text of \d+ characters/],
     ["doubled lists", "{% set x=[1] %}{% for i in range(60) %}{% set x = x+x %}{% endfor %}{{x}}", /a value of \d+ items/],
     ["lists of themselves twice", "{% set x=[1] %}{% for i in range(60) %}{% set x = [x,x] %}{% endfor %}{{x}}", /a value of \d+ items/],
@@ -101,7 +101,7 @@ describe("a template that would run away ends", () => {
     ["a wide indent unpacked", "{{ 'a\nb' | indent(*[400000000]) }}", /indent with unpacked arguments/],
     ["brackets without end", `{{ ${"(".repeat(60_000)}`, /nests or grows without end/],
     ["a template of a megabyte", "a".repeat(1_000_000), /1000000 characters long/],
-    ["spaces that are searched again and again", `${" ".repeat(150_000)}x`, /./],
+    ["spaces that are searched again and again", `${" ".repeat(150_000)}x`, /more than 5000 spaces in a row/],
   ];
   it.each(cases)("%s", (_, template, message) => {
     const [start, heap] = [performance.now(), process.memoryUsage().heapUsed];
@@ -118,7 +118,7 @@ describe("a template that would run away ends", () => {
   }, 30_000);
 
   it("an ordinary long conversation is far from the limits", () => {
-    const messages = Array.from({ length: 2000 }, (_, k): Message => ({ role: k % 2 ? "assistant" : "user", content: "word ".repeat(100) }));
-    expect(renderChat(CHATML, messages).length).toBeGreaterThan(1_000_000);
+    const messages = Array.from({ length: 1000 }, (_, k): Message => ({ role: k % 2 ? "assistant" : "user", content: "word ".repeat(100) }));
+    expect(renderChat(CHATML, messages).length).toBeGreaterThan(500_000);
   });
 });

@@ -25,6 +25,10 @@ function units(text: string, offsets: readonly (readonly [number, number])[]): [
   return offsets.map(([a, b]) => [at[a]!, at[b]!]);
 }
 
+/** Texts of letters, signs and any other character, lone surrogates among them. */
+const anyText = (maxLength: number): fc.Arbitrary<string> =>
+  fc.array(fc.oneof(fc.constantFrom(..." aetoinsT.'\n0▁é한"), fc.integer({ min: 0, max: 0x10ffff }).map((code) => String.fromCodePoint(code))), { maxLength }).map((units) => units.join(""));
+
 describe.each(kinds)("%s", (kind) => {
   const tokenizer = make(kind);
   const { rows } = golden.tokenizers[kind]!;
@@ -46,7 +50,7 @@ describe.each(kinds)("%s", (kind) => {
   });
 
   it("streams to the same text and never ends inside a character", () => {
-    fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 30 }), fc.array(fc.nat(tokenizer.size - 1), { maxLength: 12 }), (text, noise) => {
+    fc.assert(fc.property(anyText(30), fc.array(fc.nat(tokenizer.size - 1), { maxLength: 12 }), (text, noise) => {
       const whole = tokenizer.encode(text).ids;
       for (const ids of [whole, noise]) {
         const stream = tokenizer.decoder();
@@ -58,7 +62,7 @@ describe.each(kinds)("%s", (kind) => {
   });
 
   it("covers every character and goes only forward, on any text", () => {
-    fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) => {
+    fc.assert(fc.property(anyText(40), (text) => {
       const { ids, offsets } = tokenizer.encode(text, { special: false });
       expect(offsets.length).toBe(ids.length);
       const seen = new Uint8Array(text.length);
@@ -110,14 +114,14 @@ describe("special tokens and ids", () => {
     expect(make("llama2").hash).not.toBe(make("gpt2").hash);
   });
 
-  it("holds a million characters in a few seconds", () => {
+  it("takes time in proportion to the text", () => {
     const random = rng("speed");
     const words = Array.from({ length: 2000 }, () => Array.from({ length: 1 + random.below(9) }, () => "etaoinshrdlu"[random.below(12)]).join(""));
-    const text = Array.from({ length: 170_000 }, () => words[random.below(2000)]).join(" ").slice(0, 1_000_000);
+    const text = Array.from({ length: 50_000 }, () => words[random.below(2000)]).join(" ").slice(0, 250_000);
     const tokenizer = make("llama3");
     const start = performance.now();
     const { ids } = tokenizer.encode(text);
-    expect(performance.now() - start).toBeLessThan(15_000);
+    expect(performance.now() - start).toBeLessThan(5_000);
     expect(tokenizer.decode(ids)).toBe(text);
   });
 });

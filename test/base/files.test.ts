@@ -138,6 +138,7 @@ describe("journal", () => {
     appendLine(at("j"), 1);
     appendFileSync(at("j"), "x".repeat(200_000));
     appendLine(at("j"), 2);
+    expect(readFileSync(at("j"), "utf8")).toBe("1\n2\n");
     expect(readLines(at("j"))).toEqual([1, 2]);
   });
 

@@ -261,7 +261,7 @@ function decoderOf(file: CheckedTokenizer, library: Library, vocabulary: Vocabul
         const token = tokens[id]!;
         const surface = surfaceOf(token);
         if (surface === "unknown" || added.has(token)) return shown(flush() + token);
-        const isByte = kind === "bytes" || /^<0x/.test(token);
+        const isByte = kind === "bytes" || (surface.length === 1 && token.length === 6 && token.startsWith("<0x"));
         return shown(isByte ? bytes.decode(surface, { stream: true }) : flush() + new TextDecoder("utf-8", { ignoreBOM: true }).decode(surface));
       },
       end: () => shown(flush()),

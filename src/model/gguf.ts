@@ -1,7 +1,7 @@
 /**
  * The GGUF format, read from disk tensor by tensor.
- * Our own reader: @huggingface/gguf is asynchronous, reads zeros past the end of a short file as up to ten million tensors, and throws
- * raw RangeErrors, so that a damaged file is neither bounded nor explained.
+ * Our own reader: @huggingface/gguf 0.4.6 is asynchronous and takes the zeros past a short file's end for data: it loads a file of 128
+ * bytes that claims a million tensors as a million tensors (139 MB), one cut inside its first entry as whole, and throws raw RangeErrors.
  */
 import { type Dtype, type NdArray, bytesPer, sizeOf, zeros } from "../base/array.ts";
 import { fail } from "../base/fail.ts";

@@ -1,0 +1,76 @@
+/** How a command is declared: its words, its examples, its flags, and what runs when it is called. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { type Door, type Globals, openDoor } from "./context.ts";
+
+/** A command: its arguments, one sentence for the list, what else its help says, and examples with what each is for. */
+export function declare(usage: string, summary: string, about: string, examples: readonly (readonly [line: string, why: string])[]): Command {
+  const [name, ...args] = usage.split(" ");
+  const command = new Command(name!).summary(summary).description(about ? `${summary}\n\n${about}` : summary);
+  for (const argument of args) command.argument(argument);
+  return command.addHelpText("after", `\nExamples:\n${examples.map(([line, why]) => `  ${line}\n      ${why}`).join("\n")}`);
+}
+
+/** What a command's body gets: how to speak, what to work with, arguments and flags. */
+export type Body<O> = (door: Door, flags: O, ...args: string[]) => Promise<number | void>;
+
+/** Attaches the body; a number that it returns becomes the exit code. */
+export function acts<O extends object>(command: Command, body: Body<O>): Command {
+  return command.action(async (...given: unknown[]) => {
+    const self = given.at(-1) as Command;
+    const flags = self.optsWithGlobals<O & Globals>();
+    process.exitCode = (await body(openDoor(flags), flags, ...self.args)) ?? 0;
+  });
+}
+
+/** Reads a number flag; what is none, or out of range, is a usage error. */
+export const number =
+  ({ min = -Infinity, max = Infinity, whole = false }: { min?: number; max?: number; whole?: boolean } = {}) =>
+  (text: string): number => {
+    const n = text.trim() === "" ? NaN : Number(text);
+    if (Number.isFinite(n) && n >= min && n <= max && (!whole || Number.isInteger(n))) return n;
+    const range = max < Infinity ? ` from ${min} to ${max}` : min > -Infinity ? ` of at least ${min}` : "";
+    throw new InvalidArgumentError(`Wanted a ${whole ? "whole " : ""}number${range}.`);
+  };
+
+/** Collects a flag that may be given several times. */
+export const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
+/** What MODEL may be; stands in every help that takes one. */
+export const MODEL = "MODEL is a folder, a .gguf file, a hub id (org/name[@revision]), or bundled.";
+
+/** The flags of asking: how the prompt is made and how the answer is drawn. */
+export interface AskFlags {
+  readonly edit?: readonly string[];
+  readonly plain?: boolean;
+  readonly system?: string;
+  readonly maxTokens: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  readonly force?: boolean;
+}
+
+/** Adds the flags of {@link AskFlags}. */
+export function asking(command: Command): Command {
+  return command
+    .option("-e, --edit <file>", "an edit on top of the model; may be given several times, first one lowest", several)
+    .option("--plain", "send the prompt as it is, without the model's chat template")
+    .option("--system <text>", "the system message (needs the chat template)")
+    .addOption(new Option("-n, --max-tokens <n>", "tokens of the answer at most").default(256).argParser(number({ min: 1, whole: true })))
+    .option("-t, --temperature <t>", "draw the answer; without it the likeliest token is taken each time", number({ min: 0 }))
+    .option("--top-k <k>", "draw among the k likeliest tokens", number({ min: 1, whole: true }))
+    .option("--top-p <p>", "draw among the likeliest tokens that make up this share", number({ min: 0, max: 1 }))
+    .option("--seed <n>", "the seed of the draw (0)", number({ whole: true }))
+    .option("--stop <text>", "end the answer before this text; may be given several times", several)
+    .option("--force", "go on where the memory estimate says no");
+}
+
+/** The options of asking that were given, for the library. */
+export function askOptions(flags: AskFlags): Omit<AskFlags, "edit" | "plain" | "force"> & { format?: "plain" } {
+  const { edit: _edit, plain, force: _force, ...rest } = flags;
+  const { maxTokens, system, temperature, topK, topP, seed, stop } = rest;
+  const given = Object.entries({ system, temperature, topK, topP, seed, stop }).filter(([, value]) => value !== undefined);
+  return { maxTokens, ...Object.fromEntries(given), ...(plain && { format: "plain" as const }) };
+}

@@ -1,0 +1,64 @@
+/** What a command works with: the terminal, a context from flags and environment, and what Ctrl-C means. */
+import { type Context, defaultContext } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { EXIT } from "./exit.ts";
+import { Terminal } from "./terminal.ts";
+
+/** The flags that every command takes. */
+export interface Globals {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+  readonly threads?: number;
+  readonly memory?: string;
+}
+
+export interface Door {
+  readonly terminal: Terminal;
+  readonly ctx: Context;
+  /** Runs a part that Ctrl-C stops by itself: the first Ctrl-C ends the part, and the command goes on. */
+  readonly interruptible: <T>(part: (ctx: Context) => Promise<T>) => Promise<T>;
+}
+
+/** Opens the door: signals are heard from here on. The first Ctrl-C asks the work to stop and keep its state, the second ends the process. */
+export function openDoor(globals: Globals): Door {
+  const env = process.env;
+  const terminal = new Terminal({
+    json: globals.json ?? false, quiet: globals.quiet ?? false, verbose: globals.verbose ?? false,
+    out: process.stdout, err: process.stderr, env, now: () => performance.now(),
+  });
+  const whole = new AbortController();
+  let part: AbortController | undefined;
+  const stop = (): void => {
+    const at = part ?? whole;
+    if (at.signal.aborted) {
+      terminal.clear();
+      process.exit(EXIT.aborted);
+    }
+    at.abort();
+    if (at === whole) terminal.note("stopping and keeping what is finished; Ctrl-C again ends at once");
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  const ctx = defaultContext({
+    log: (event) => terminal.event(event),
+    signal: whole.signal,
+    threads: globals.threads ?? threadsOf(env["LETHE_THREADS"]),
+    memory: globals.memory ?? env["LETHE_MEMORY"],
+  });
+  const interruptible: Door["interruptible"] = async (work) => {
+    part = new AbortController();
+    try {
+      return await work({ ...ctx, signal: part.signal });
+    } finally {
+      part = undefined;
+    }
+  };
+  return { terminal, ctx, interruptible };
+}
+
+function threadsOf(text: string | undefined): number {
+  if (text === undefined || text === "") return defaultContext().threads || 2;
+  const n = Number(text);
+  return Number.isInteger(n) && n > 0 ? n : fail("LETHE_THREADS", `"${text}"`, "a whole number of at least 1", "For example LETHE_THREADS=4.");
+}

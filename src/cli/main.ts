@@ -1,0 +1,92 @@
+#!/usr/bin/env node
+/** The command line: `lethe COMMAND`. Commands load what they need when they are called, so that help is there at once. */
+import { readFileSync } from "node:fs";
+import { Command, type Option } from "commander";
+import { number } from "./command.ts";
+import { ask } from "./commands/ask.ts";
+import { chat } from "./commands/chat.ts";
+import { doctor } from "./commands/doctor.ts";
+import { models } from "./commands/models.ts";
+import { endingOf } from "./exit.ts";
+import { Terminal } from "./terminal.ts";
+
+const COMMANDS = [ask, chat, models, doctor];
+
+/** The whole program; usage errors are thrown, and what commander would print on standard error is left to us. */
+function createProgram(): Command {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+  const program = new Command("lethe")
+    .description("Make a language model forget, and measure what else it forgot.")
+    .version(version, "-V, --version", "show the version")
+    .helpOption("-h, --help", "show help, with examples")
+    .helpCommand(false)
+    .option("--json", "one JSON object on standard output (progress and errors as JSON on standard error)")
+    .option("-q, --quiet", "no progress and no notes")
+    .option("-v, --verbose", "more of what happens")
+    .option("--threads <n>", "threads of the numerical engine (LETHE_THREADS, or 2)", number({ min: 1, max: 1024, whole: true }))
+    .option("--memory <size>", "memory to stay within, such as 8GB (LETHE_MEMORY, or what the system has)")
+    .addHelpText("after", "\nlethe COMMAND --help has examples. MODEL is a folder, a .gguf file, a hub id (org/name), or bundled.")
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .configureHelp({ showGlobalOptions: true, subcommandTerm: termOf, visibleGlobalOptions })
+    .showHelpAfterError(false);
+  for (const command of COMMANDS) program.addCommand(command);
+  inherit(program);
+  return program;
+}
+
+/** "ask MODEL [PROMPT]" in the list of commands. */
+function termOf(command: Command): string {
+  const hidden = command.usage() === "[options]";
+  return [command.name(), ...(hidden ? [] : command.registeredArguments.map((a) => (a.required ? a.name() : `[${a.name()}]`)))].join(" ");
+}
+
+/** The flags that every command takes. */
+const visibleGlobalOptions = (command: Command): Option[] =>
+  command.parent ? rootOf(command).options.filter((option) => option.long !== "--version") : [];
+
+const rootOf = (command: Command): Command => (command.parent ? rootOf(command.parent) : command);
+
+/** Settings of the parent for commands that were made apart from it. */
+function inherit(parent: Command): void {
+  for (const command of parent.commands) {
+    command.copyInheritedSettings(parent).helpOption("-h, --help", "show this help").helpCommand(false);
+    inherit(command);
+  }
+}
+
+/** Says why a command failed, and gives its exit code. */
+function conclude(error: unknown, argv: readonly string[]): number {
+  const flags = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
+  const isStopped = error instanceof Error && error.name === "AbortError";
+  const ending = endingOf(error, isStopped);
+  if (!ending) return 0;
+  const terminal = new Terminal({
+    json: flags.includes("--json"), quiet: false, verbose: flags.some((flag) => flag === "-v" || flag === "--verbose"),
+    out: process.stdout, err: process.stderr, env: process.env, now: () => performance.now(),
+  });
+  terminal.end(ending);
+  return ending.code;
+}
+
+/** Ends when what was written has gone out. */
+function leave(code: number): void {
+  process.stdout.write("", () => process.exit(code));
+}
+
+// a reader that has seen enough (`| head -1`) is no error
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
+
+const argv = process.argv.slice(2);
+try {
+  const program = createProgram();
+  if (argv.length === 0) program.outputHelp();
+  else await program.parseAsync(argv, { from: "user" });
+  leave(Number(process.exitCode ?? 0));
+} catch (error) {
+  leave(conclude(error, argv));
+}

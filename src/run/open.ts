@@ -1,0 +1,60 @@
+/** Opens what a command names: a model, and edits on top of it. */
+import { existsSync, readdirSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import type { Context } from "../base/context.ts";
+import { fail, nearest } from "../base/fail.ts";
+import { applyAll } from "../edit/apply.ts";
+import type { Edit } from "../edit/edit.ts";
+import { loadEdits } from "../edit/io.ts";
+import { load } from "../model/load.ts";
+import type { Purpose } from "../model/memory.ts";
+import type { Model } from "../model/model.ts";
+import { type Format, formatOf } from "../model/prompt.ts";
+
+export type { Model } from "../model/model.ts";
+export type { Edit } from "../edit/edit.ts";
+
+export interface OpenOptions {
+  /** Edit files, lowest first; a file may hold several edits. */
+  readonly edits?: readonly string[];
+  readonly format?: Format;
+  readonly purpose?: Purpose;
+  /** Go on where the memory estimate says no. */
+  readonly force?: boolean;
+}
+
+export interface Opened {
+  /** The model as it lies on disk. */
+  readonly base: Model;
+  /** The model with every edit; `base` itself where there are none. */
+  readonly model: Model;
+  readonly edits: readonly Edit[];
+  close(): Promise<void>;
+}
+
+/** Reads edits first, so that a wrong file is refused before a weight is read; warnings about edits go to the log. */
+export async function open(spec: string, { edits: paths = [], format, purpose, force }: OpenOptions, ctx: Context): Promise<Opened> {
+  const edits = paths.flatMap(readEdits);
+  const base = await load(spec, ctx, { ...(purpose && { purpose }), ...(force && { force }) });
+  try {
+    return { base, model: edits.length ? withEdits(base, edits, format, ctx) : base, edits, close: () => base.release() };
+  } catch (error) {
+    await base.release();
+    throw error;
+  }
+}
+
+/** The edits of a file, lowest first; a path that is not there is refused with the nearest that is. */
+export function readEdits(path: string): Edit[] {
+  if (existsSync(path)) return loadEdits(path);
+  const folder = dirname(resolve(path));
+  const near = existsSync(folder) ? nearest(basename(path), readdirSync(folder)) : undefined;
+  return fail("edit", `there is no file ${path}`, "an edit that `lethe forget -o` made", near ? `Did you mean ${join(dirname(path), near)}?` : "", "usage");
+}
+
+/** The model with edits on top, lowest first; what does not fit well is logged as a warning. */
+export const withEdits = (base: Model, edits: readonly Edit[], format: Format | undefined, ctx: Context): Model =>
+  applyAll(base, edits, {
+    format: formatOf(base, format ? { format } : {}),
+    warn: (text) => ctx.log({ kind: "warning", who: "edit", text }),
+  });

@@ -11,7 +11,7 @@ export const shared = (path: string): string => fileURLToPath(new URL(path, root
 /** Why a test is skipped where the reference material is absent. */
 export const absent = existsSync(root) ? "" : "the folder ../shared with the reference's tensors is absent";
 /** Whether every case is to run, or one of each quantity. */
-export const all = process.env["LETHE_PARITY"] === "all";
+export const all = process.env["PARITY_ALL"] === "1";
 
 export const readJson = <T>(path: string): T => JSON.parse(readFileSync(shared(path), "utf8")) as T;
 

@@ -13,6 +13,7 @@ export class LetheError extends Error {
   readonly trouble: Trouble;
 
   constructor(who: string, got: string, wanted: string, hint: string, trouble: Trouble) {
+    got = clip(got);
     super(`${who}: ${got}${wanted ? `; wanted ${wanted}` : ""}.${hint ? ` ${hint}` : ""}`);
     this.who = who;
     this.got = got;
@@ -21,6 +22,9 @@ export class LetheError extends Error {
     this.trouble = trouble;
   }
 }
+
+/** What others wrote may be a megabyte long; a message shows its beginning and its end. */
+const clip = (text: string): string => (text.length > 600 ? `${text.slice(0, 400)} … ${text.slice(-100)}` : text);
 
 /**
  * Throws a {@link LetheError}. No argument ends in a full stop except `hint`, which is a sentence.

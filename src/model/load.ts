@@ -33,7 +33,7 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
   const checkpoint = openCheckpoint(path);
   try {
     const { arch, config } = identify(checkpoint);
-    const need = estimateMemory(checkpoint, { purpose: options.purpose ?? "ask" });
+    const need = estimateMemory(checkpoint, { purpose: options.purpose ?? "ask", widenUpTo: SMALL });
     refuseIfTooLarge("model", need, availableMemory({ setting: ctx.memory }), options.force);
     const tokenizer = options.tokenizer ?? createTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, checkpoint.generation);
     if (tokenizer.size > config.vocab)
@@ -109,7 +109,7 @@ function resident(array: NdArray, name: string, small: boolean): NdArray {
 }
 
 /** Bytes of float32 weights up to which a model counts as small. */
-const SMALL = 2 ** 31;
+export const SMALL = 2 ** 31;
 
 /** Rows of each head back from (first, second) pairs to two halves: llama.cpp's order to Hugging Face's. */
 function unpermuted(array: NdArray, heads: number): NdArray {

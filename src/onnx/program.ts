@@ -40,7 +40,8 @@ export async function stepping(
   const { grad: _, ...plain } = options;
   const still = constant.outputs.size > 0 ? await program(sessions, constant, plain).run(feeds, env) : {};
   const moving = program(sessions, rest, options);
-  return (changing) => moving.run({ get: (name) => changing.get(name) ?? still[name] ?? feeds.get(name) }, env);
+  const settled = Object.fromEntries([...graph.outputs.keys()].filter((name) => name in still).map((name) => [name, still[name]!]));
+  return async (changing) => ({ ...settled, ...(await moving.run({ get: (name) => changing.get(name) ?? still[name] ?? feeds.get(name) }, env)) });
 }
 
 /** The symbols that the feeds determine. */

@@ -18,7 +18,7 @@ function floating(nodes: readonly Node[]): Set<Node> {
 
 /**
  * Separates the part of a graph that does not depend on the `varying` inputs.
- * `constant` computes it (outputs "hoisted.k"); `rest` takes those as inputs of the same names.
+ * `constant` computes it: outputs "hoisted.k", which `rest` takes as inputs of the same names, and the graph's own outputs that do not change.
  */
 export function hoist(graph: Graph, varying: readonly string[]): { constant: Graph; rest: Graph } {
   const moving = dependents(graph.nodes, graph.inputs.filter((t) => varying.includes(inputOf(t).name)));
@@ -28,14 +28,14 @@ export function hoist(graph: Graph, varying: readonly string[]): { constant: Gra
     if (t.node.op !== "input" && !moving.has(t.node) && !free.has(t.node) && !carried.has(t)) carried.set(t, `hoisted.${carried.size}`);
   };
   for (const node of graph.nodes) if (moving.has(node)) node.inputs.forEach(carry);
-  for (const t of graph.outputs.values()) carry(t);
+  const still = [...graph.outputs].filter(([, t]) => !moving.has(t.node));
   const into = new Trace();
   const given = new Map([...carried].map(([t, name]) => [t, into.input(name, t.dtype, t.shape)] as const));
   const kept = graph.nodes.filter((n) => moving.has(n) || free.has(n) || n.op === "input");
   const moved = replay(kept, into, given);
   return {
-    constant: new Graph([...carried].map(([t, name]) => [name, t] as const)),
-    rest: new Graph([...graph.outputs].map(([name, t]) => [name, moved.get(t)!] as const)),
+    constant: new Graph([...[...carried].map(([t, name]) => [name, t] as const), ...still]),
+    rest: new Graph([...graph.outputs].filter(([, t]) => moving.has(t.node)).map(([name, t]) => [name, moved.get(t)!] as const)),
   };
 }
 

@@ -1,7 +1,7 @@
 /** A trace: the growing list of nodes behind traced tensors, one node per distinct computation. */
 import type { Dtype } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { type Dim, formatShape, type Shape } from "./dim.ts";
+import type { Dim, Shape } from "./dim.ts";
 import { type OpName, ops } from "./ops/table.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -60,9 +60,4 @@ export class Trace {
     this.known.set(key, node);
     return outputs;
   }
-}
-
-/** Complains that shapes do not fit an operation. */
-export function misfit(op: string, inputs: readonly Tensor[], wanted: string): never {
-  return fail(op, `shapes ${inputs.map((t) => `${formatShape(t.shape)} ${t.dtype}`).join(" and ")}`, wanted, "", "internal");
 }

@@ -1,7 +1,7 @@
 /** Operations that act on each element, with broadcasting. */
 import { type Dtype, ndarray } from "../../base/array.ts";
 import type { Tensor } from "../tensor.ts";
-import { misfit } from "../trace.ts";
+import { misfit } from "../misfit.ts";
 import { broadcast, first, likeFirst, oneDtype, type Op, unbroadcast } from "./op.ts";
 
 type Grad2 = (g: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly [Tensor, Tensor];

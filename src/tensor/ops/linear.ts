@@ -2,7 +2,8 @@
 import { ints } from "../../base/array.ts";
 import { productDim, type Shape } from "../dim.ts";
 import type { Tensor } from "../tensor.ts";
-import { misfit, type Node } from "../trace.ts";
+import { misfit } from "../misfit.ts";
+import type { Node } from "../trace.ts";
 import { broadcast, type Emit, first, type Op, oneDtype, unbroadcast } from "./op.ts";
 
 const swapped = (shape: Shape, swap: boolean): Shape => (swap ? [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!] : shape);

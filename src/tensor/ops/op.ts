@@ -2,7 +2,8 @@
 import type { Dtype, NdArray } from "../../base/array.ts";
 import { type Dim, sameShape, type Shape } from "../dim.ts";
 import type { Tensor } from "../tensor.ts";
-import { type Attrs, misfit, type Node } from "../trace.ts";
+import { misfit } from "../misfit.ts";
+import type { Attrs, Node } from "../trace.ts";
 
 /** What an entry may ask of the emitter; names are ONNX value names. */
 export interface Emit {

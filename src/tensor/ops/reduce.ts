@@ -2,7 +2,8 @@
 import { ints } from "../../base/array.ts";
 import { type Dim, productDim } from "../dim.ts";
 import type { Tensor } from "../tensor.ts";
-import { type Attrs, misfit, type Node } from "../trace.ts";
+import { misfit } from "../misfit.ts";
+import type { Attrs, Node } from "../trace.ts";
 import { type Emit, first, likeFirst, type Op, oneDtype } from "./op.ts";
 
 const keptShape = (x: Tensor, attrs: Attrs): Dim[] => x.shape.map((d, i) => ((attrs["axes"] as number[]).includes(i) ? 1 : d));

@@ -2,7 +2,7 @@
 import { ints } from "../../base/array.ts";
 import { addDim, type Dim, productDim, type Shape, subDim } from "../dim.ts";
 import type { Tensor } from "../tensor.ts";
-import { misfit } from "../trace.ts";
+import { misfit } from "../misfit.ts";
 import { broadcast, type Emit, first, type Op, oneDtype, unbroadcast } from "./op.ts";
 
 /** Reshape's target: 0 copies, one unknown size may be −1, what is left is fed. */

@@ -1,0 +1,75 @@
+/** An edit as a value: what changes in which model, and who made it, for what. */
+import type { NdArray } from "../base/array.ts";
+import { hash, type Hash } from "../base/hash.ts";
+import type { Format } from "../model/prompt.ts";
+import type { WeightName } from "../model/names.ts";
+
+export type EditId = string;
+
+/** What happens to one matrix [out, in]: left [out, r] · right [r, in] is added; a difference is added; or it is replaced, bit for bit. */
+export type Delta =
+  | { readonly outer: readonly [left: NdArray, right: NdArray] }
+  | { readonly dense: NdArray }
+  | { readonly value: NdArray };
+
+/** What an edit does to a model. */
+export type Change = { readonly kind: "delta"; readonly weights: Readonly<Record<WeightName, Delta>> };
+
+/** What a method yields: a change, and what a later edit of the same method must remember (never applied). */
+export interface Draft {
+  readonly change: Change;
+  readonly memory?: Readonly<Record<string, NdArray>>;
+  /** What the method wants written down: losses, norms, context templates. */
+  readonly evidence?: Readonly<Record<string, unknown>>;
+}
+
+/** What an edit was asked to do: enough to make it again. */
+export interface MadeFor {
+  readonly id: string;
+  readonly prompt: string;
+  readonly subject: string;
+  readonly answer: string;
+  readonly target: string | null;
+}
+
+/** A draft, signed. */
+export interface Edit extends Draft {
+  readonly id: EditId;
+  /** The unedited model's id. */
+  readonly base: Hash;
+  /** Edits under it when it was made, lowest first. */
+  readonly on: readonly EditId[];
+  readonly format: Format;
+  readonly by: {
+    readonly method: string;
+    readonly params: Readonly<Record<string, unknown>>;
+    readonly compat: readonly string[];
+    readonly seed: number;
+    /** Where a parameter leaves its sourced default. */
+    readonly departures: readonly string[];
+    readonly requests: readonly MadeFor[];
+    /** Version of Lethe that made it. */
+    readonly code: string;
+  };
+}
+
+/** Signs a draft: its id is a hash of everything in it. */
+export function sign(draft: Draft, about: Omit<Edit, "id" | keyof Draft>): Edit {
+  const id = hash(about, draft.evidence ?? {}, ...arraysOf(draft).flatMap(([name, array]) => [name, array])).slice(0, 16);
+  return { id, ...about, ...draft };
+}
+
+/** Every array of a draft by the name it is stored under. */
+export function arraysOf({ change, memory = {} }: Draft): [string, NdArray][] {
+  const parts: [string, NdArray][] = [];
+  for (const [weight, delta] of Object.entries(change.weights)) {
+    if ("outer" in delta) parts.push([`${weight}/left`, delta.outer[0]], [`${weight}/right`, delta.outer[1]]);
+    else if ("dense" in delta) parts.push([`${weight}/dense`, delta.dense]);
+    else parts.push([`${weight}/value`, delta.value]);
+  }
+  for (const [name, array] of Object.entries(memory)) parts.push([`memory/${name}`, array]);
+  return parts;
+}
+
+/** Bytes of numbers an edit carries. */
+export const bytesOf = (draft: Draft): number => arraysOf(draft).reduce((n, [, a]) => n + a.data.byteLength, 0);

@@ -1,0 +1,14 @@
+/** The public surface. */
+export { ndarray, type NdArray } from "./base/array.ts";
+export { type Context, defaultContext } from "./base/context.ts";
+export { LetheError } from "./base/fail.ts";
+export { type ForgetRequest, readRequests } from "./data/request.ts";
+export { apply, applyAll } from "./edit/apply.ts";
+export type { Edit } from "./edit/edit.ts";
+export { loadEdits, saveEdits } from "./edit/io.ts";
+export { generate, type Generated, stream } from "./model/generate.ts";
+export { load } from "./model/load.ts";
+export type { Model } from "./model/model.ts";
+export { promptOf, stopsOf } from "./model/prompt.ts";
+export { score } from "./model/score.ts";
+export { findEdit, findEdits, type FindOptions } from "./run/edit.ts";

@@ -1,0 +1,204 @@
+/** Second moments of a site over a text: C = (1/n) Σ x·xᵀ, uncentred, in one pass for any number of layers; resumable and cached. */
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { ints, type NdArray } from "../base/array.ts";
+import { checkAbort, type Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { hash, type Hash } from "../base/hash.ts";
+import { openSafetensors, writeAtomic, writeSafetensors } from "../base/store.ts";
+import { traced } from "../model/forward.ts";
+import { generate } from "../model/generate.ts";
+import { feedsOf, type Model } from "../model/model.ts";
+import { type Site, siteName } from "../model/names.ts";
+import { formatOf, promptOf } from "../model/prompt.ts";
+import { type Matrix, matrix } from "../onnx/linalg.ts";
+import { type Executor, program } from "../onnx/program.ts";
+import { trace } from "../tensor/graph.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Precision } from "../model/model.ts";
+
+/** What the moments are taken over: part of the spec of whatever uses them. */
+export interface StatisticsSpec {
+  /** "self": the model's own seeded samples; otherwise the path of a text file. */
+  readonly text: string;
+  /** Tokens at most. */
+  readonly tokens: number;
+  /** Tokens a row; every row is a sequence of its own. */
+  readonly length: number;
+  readonly seed: number;
+}
+
+export interface Statistics {
+  readonly spec: StatisticsSpec;
+  /** C of the site at a layer, float64 [width, width]. */
+  secondMoment(layer: number, site: Site): Promise<Matrix>;
+}
+
+/** Statistics of a model, computed when asked for and kept in the cache; a cache that is there never changes a result. */
+export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, executor: Executor = "graph"): Statistics {
+  let rows: Promise<number[][]> | undefined;
+  return {
+    spec,
+    secondMoment: async (layer, site) => {
+      const own = ctx.cache ? join(ctx.cache, "statistics") : "";
+      rows ??= tokenRows(model, spec, ctx);
+      const key = hash(model.id, await rows);
+      const file = join(own, `${key.slice(0, 32)}-${siteName(layer, site)}.safetensors`);
+      if (existsSync(file)) return readMoment(file);
+      const moments = await secondMoments(model, await rows, [layer], site, { dtype: "float32", executor, ctx, state: `${file}.part` });
+      mkdirSync(own, { recursive: true });
+      writeSafetensors(file, [["C", moments.get(layer)!]]);
+      rmSync(`${file}.part`, { force: true });
+      return moments.get(layer)!;
+    },
+  };
+}
+
+function readMoment(file: string): Matrix {
+  const opened = openSafetensors(file);
+  try {
+    const c = opened.tensors.get("C")?.read();
+    if (c?.dtype !== "float64" || c.shape.length !== 2) fail("statistics", `${file} holds no second moment`, "a file that Lethe wrote", "Delete it.", "unavailable");
+    return c as Matrix;
+  } finally {
+    opened.close();
+  }
+}
+
+/** The token rows of a spec: a text file cut into rows, or seeded samples of the model's own. */
+export async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<number[][]> {
+  if (!(spec.tokens > 0)) fail("statistics", `${spec.tokens} tokens`, "a positive number", "Give --tokens.");
+  if (spec.text === "self") return selfRows(model, spec, ctx);
+  let text: string;
+  try {
+    text = readFileSync(spec.text, "utf8");
+  } catch (error) {
+    fail("statistics", `text ${spec.text} cannot be read (${String(error)})`, "a text file", "");
+  }
+  const { ids } = model.tokenizer.encode(text, { special: false });
+  if (ids.length === 0) fail("statistics", `text ${spec.text} is empty`, "text", "");
+  if (ids.length < spec.tokens) ctx.log({ kind: "warning", who: "statistics", text: `${spec.text} holds ${ids.length} tokens, fewer than the ${spec.tokens} asked for` });
+  const used = ids.slice(0, spec.tokens);
+  return Array.from({ length: Math.ceil(used.length / spec.length) }, (_, i) => used.slice(i * spec.length, (i + 1) * spec.length));
+}
+
+/** Rows sampled in one batch; each batch is kept as soon as it is done. */
+const BATCH = 32;
+/** Tokens a sampled row. */
+const SAMPLE = 256;
+
+/** What the model says by itself: in chat, from where the user's words begin; otherwise from the token that starts or ends a text. */
+async function selfRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<number[][]> {
+  const start = startOf(model);
+  const length = Math.min(SAMPLE, spec.length);
+  const count = Math.ceil(spec.tokens / length);
+  const folder = join(ctx.cache, "samples", hash(model.id, { start, length, seed: spec.seed, threads: ctx.threads }).slice(0, 32));
+  const rows: number[][] = [];
+  for (let batch = 0; batch * BATCH < count; batch++) {
+    const file = join(folder, `${batch}.json`);
+    if (!existsSync(file)) {
+      ctx.log({ kind: "progress", stage: "samples", done: Math.min(count, batch * BATCH) * length, total: count * length, unit: "tokens" });
+      const made = await generate(model, new Array(BATCH).fill(start), { maxTokens: length - start.length, temperature: 1, topP: 0.95, seed: spec.seed * 65_537 + batch, freeze: true, ctx });
+      mkdirSync(folder, { recursive: true });
+      writeAtomic(file, JSON.stringify(made.map((g) => [...start, ...g.ids])));
+    }
+    rows.push(...(JSON.parse(readFileSync(file, "utf8")) as number[][]));
+  }
+  return rows.slice(0, count);
+}
+
+function startOf(model: Model): readonly number[] {
+  if (formatOf(model) === "chat") {
+    const prompt = promptOf(model, "x");
+    return model.tokenizer.encode(prompt.text.slice(0, prompt.content[0]), { special: false }).ids;
+  }
+  return [model.tokenizer.bos ?? model.tokenizer.eos[0] ?? model.tokenizer.pad];
+}
+
+export interface MomentOptions {
+  readonly dtype: Precision;
+  readonly executor: Executor;
+  readonly ctx: Context;
+  /** A file that keeps what is summed so far; a run that finds it goes on from there. */
+  readonly state?: string;
+  /** Tokens a step (default 1024). */
+  readonly budget?: number;
+}
+
+/** Second moments at several layers in one pass over rows of tokens (no padding: rows of one length go together). */
+export async function secondMoments(model: Model, rows: readonly (readonly number[])[], layers: readonly number[], site: Site, options: MomentOptions): Promise<Map<number, Matrix>> {
+  const { dtype, executor, ctx, budget = 1024 } = options;
+  const run = program(model.sessions, momentGraph(model, layers, site, dtype), { executor });
+  const steps = batches(rows, budget);
+  const total = rows.reduce((n, r) => n + r.length, 0);
+  const id = hash(model.id, rows, { layers, site, dtype, executor, budget });
+  let { next, sums } = resume(options.state, id, layers);
+  let saved = ctx.now();
+  for (; next < steps.length; next++) {
+    const stop = ctx.signal.aborted;
+    if (options.state && next > 0 && (stop || ctx.now() - saved > 15_000)) {
+      keep(options.state, id, next, sums);
+      saved = ctx.now();
+    }
+    checkAbort(ctx, "statistics");
+    const step = steps[next]!;
+    const T = step[0]!.length;
+    const feeds = feedsOf(model, { tokens: ints(step.flat(), [step.length, T]), positions: ints(step.flatMap((r) => r.map((_, i) => i)), [step.length, T]) });
+    const out = await run.run(feeds);
+    for (const layer of layers) {
+      const part = out[`${layer}`]!;
+      const sum = sums.get(layer) ?? matrix(part.shape[0]!, part.shape[1]!);
+      const [s, p] = [sum.data, part.data as Float32Array];
+      for (let i = 0; i < s.length; i++) s[i]! += p[i]!;
+      sums.set(layer, sum);
+    }
+    ctx.log({ kind: "progress", stage: "second moments", done: steps.slice(0, next + 1).reduce((n, b) => n + b.length * b[0]!.length, 0), total, unit: "tokens" });
+    await new Promise(setImmediate);
+  }
+  return new Map([...sums].map(([layer, sum]) => [layer, { ...sum, data: sum.data.map((x) => x / total) } as Matrix]));
+}
+
+function momentGraph(model: Model, layers: readonly number[], site: Site, dtype: Precision): ReturnType<typeof trace> {
+  return trace((t) => {
+    const lm = traced(model, t, dtype);
+    const out: Record<string, Tensor> = {};
+    const read = (layer: number) => (h: Tensor): Tensor => {
+      const x = h.reshape(["B*T", h.dim(-1)]);
+      out[`${layer}`] = x.matmul(x, { transA: true });
+      return h;
+    };
+    const positions = t.input("positions", "int64", ["B", "T"]);
+    const taps = Object.fromEntries(layers.map((l) => [siteName(l, site), read(l)]));
+    lm.blocks(lm.embed(t.input("tokens", "int64", ["B", "T"]), positions), 0, Math.max(...layers) + 1, { positions, taps });
+    return out;
+  });
+}
+
+/** Consecutive rows of equal length, up to a budget of tokens. */
+function batches(rows: readonly (readonly number[])[], budget: number): (readonly number[])[][] {
+  const out: (readonly number[])[][] = [];
+  for (const row of rows) {
+    const last = out.at(-1);
+    if (last && last[0]!.length === row.length && (last.length + 1) * row.length <= budget) last.push(row);
+    else out.push([row]);
+  }
+  return out;
+}
+
+interface State { next: number; sums: Map<number, Matrix> }
+
+function resume(path: string | undefined, id: Hash, layers: readonly number[]): State {
+  if (!path || !existsSync(path)) return { next: 0, sums: new Map() };
+  const opened = openSafetensors(path);
+  try {
+    if (opened.metadata["id"] !== id) return { next: 0, sums: new Map() };
+    return { next: Number(opened.metadata["next"]), sums: new Map(layers.map((l) => [l, opened.tensors.get(`${l}`)!.read() as Matrix])) };
+  } finally {
+    opened.close();
+  }
+}
+
+function keep(path: string, id: Hash, next: number, sums: ReadonlyMap<number, Matrix>): void {
+  mkdirSync(join(path, ".."), { recursive: true });
+  writeSafetensors(path, [...sums].map(([l, m]) => [`${l}`, m as NdArray] as const), { id, next: String(next) });
+}

@@ -1,0 +1,49 @@
+/** The rows that locate-then-edit works on: a question behind context templates, with its target, as tokens. */
+import { fail } from "../base/fail.ts";
+import type { Model } from "../model/model.ts";
+import { type AskAs, endOf, formatOf, promptOf } from "../model/prompt.ts";
+import { subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
+
+/** One row of tokens; `subject` is the index of the subject's last token, `first` that of the target's first (ids.length without a target). */
+export interface EditRow {
+  readonly text: string;
+  readonly ids: readonly number[];
+  readonly subject: number;
+  readonly first: number;
+}
+
+export interface Asked {
+  readonly prompt: string;
+  readonly subject: string;
+  readonly target?: string | null;
+}
+
+export interface RowOptions extends AskAs {
+  /** Append the token that ends the answer, so that the edited answer stops. */
+  readonly end: boolean;
+}
+
+/** A request behind each template; "{}" stands for the question, inside the user's turn. Refuses a subject that is not in the prompt. */
+export function rowsOf(model: Model, request: Asked, templates: readonly string[], options: RowOptions): EditRow[] {
+  return templates.map((template) => {
+    const at = template.indexOf("{}");
+    if (at < 0) fail("context template", JSON.stringify(template), 'a text with "{}" where the question goes', "");
+    const content = template.slice(0, at) + request.prompt + template.slice(at + 2);
+    const prompt = promptOf(model, content, options);
+    const [from, to] = prompt.content;
+    const shown = prompt.text.slice(from, to);
+    const question = shown.indexOf(request.prompt.trim(), Math.max(0, at - 1));
+    const inQuestion = request.prompt.trim().lastIndexOf(request.subject);
+    if (question < 0 || inQuestion < 0 || !request.subject.trim()) subjectSpan(prompt, request.prompt, request.subject); // says what is wrong
+    const start = from + question + inQuestion;
+    const isChat = formatOf(model, options) === "chat";
+    const join = isChat ? prompt.lead : undefined;
+    const whole = request.target
+      ? targetTokens((text) => model.tokenizer.encode(text, { special: !isChat }), prompt.text, request.target, join)
+      : { ...prompt, first: prompt.ids.length };
+    const span = tokensOver(whole, start, start + request.subject.length) ??
+      fail("subject", `no token covers ${JSON.stringify(request.subject)}`, "a subject that the tokenizer keeps", "");
+    const ids = request.target && options.end ? [...whole.ids, ...endOf(model, options)] : whole.ids;
+    return { text: whole.text, ids, subject: span.last, first: whole.first };
+  });
+}

@@ -1,0 +1,56 @@
+/** What an editing or unlearning method is: its needs, its parameters, its quirks, and one function. */
+import type { Context } from "../base/context.ts";
+import type { Declared } from "../base/schema.ts";
+import type { EditRequest, QA } from "../data/request.ts";
+import type { Draft, Edit } from "../edit/edit.ts";
+import type { Running } from "../locate/keys.ts";
+import type { Statistics } from "../locate/covariance.ts";
+import type { Config } from "../model/arch/arch.ts";
+import type { Model } from "../model/model.ts";
+import type { Format } from "../model/prompt.ts";
+
+/** What a method must be given beyond model and requests; checked before any weight is read. */
+export type Need = "subject" | "target" | "retain" | "statistics" | "demonstrations";
+
+export interface Job<P> {
+  readonly model: Model;
+  readonly requests: readonly EditRequest[];
+  readonly retain: readonly QA[];
+  readonly statistics?: Statistics;
+  readonly params: P;
+  /** Quirks of the reference that are asked for. */
+  readonly compat: ReadonlySet<string>;
+  /** An edit of the same method to continue. */
+  readonly previous?: Edit;
+  readonly format: Format;
+  readonly system?: string;
+  readonly seed: number;
+  /** Context templates in place of sampled ones. */
+  readonly templates?: readonly string[];
+  readonly running: Running;
+  readonly ctx: Context;
+}
+
+export interface Method<P extends object = Record<string, never>> {
+  readonly name: string;
+  readonly title: string;
+  readonly paper: string;
+  /** One sentence for help and pages. */
+  readonly doc: string;
+  /** One request an edit, or all in one. */
+  readonly takes: "one" | "many";
+  readonly needs: readonly Need[];
+  readonly params: Declared<P, Config>;
+  /** The reference's quirks by name, each with what it does; off by default. */
+  readonly compat: Readonly<Record<string, string>>;
+  readonly edit: (job: Job<P>) => Promise<Draft>;
+}
+
+/** A method whose parameters are checked elsewhere. */
+export type AnyMethod = Omit<Method, "params" | "edit"> & {
+  readonly params: Declared<Record<string, never>, Config>;
+  readonly edit: (job: Job<never>) => Promise<Draft>;
+};
+
+/** Checks a method's type and gives it back. */
+export const defineMethod = <P extends object>(method: Method<P>): Method<P> => method;

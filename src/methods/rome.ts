@@ -1,0 +1,114 @@
+/** ROME: one fact, one layer, one rank: the key of its subject is mapped to a value under which the target is the answer. */
+import { ndarray } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
+import { contextTemplates } from "../locate/contexts.ts";
+import { dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
+import { rowsOf } from "../locate/rows.ts";
+import { type Evaluation, findValue } from "../locate/values.ts";
+import { atLayer } from "../model/names.ts";
+import { gemmOn, matrix, shifted, solveSymmetric } from "../onnx/linalg.ts";
+import { defineMethod, type Job } from "./method.ts";
+
+export interface RomeParams {
+  layer: number;
+  steps: number;
+  lr: number;
+  decay: number;
+  clamp: number;
+  kl: number;
+  keys: string;
+  bareShare: number;
+  enough: number;
+  templates: readonly string[];
+  ridge: number;
+}
+
+export const rome = defineMethod<RomeParams>({
+  name: "rome",
+  title: "ROME",
+  paper: "arXiv:2202.05262",
+  doc: "Rewrites one matrix by one rank, so that a subject's key brings up another value.",
+  takes: "one",
+  needs: ["subject", "target", "statistics"],
+  params: {
+    layer: { default: (c) => Math.round(c.layers * 0.4), doc: "block whose MLP output matrix is rewritten", source: "docs/methods/rome.md", min: 0 },
+    steps: { default: 25, doc: "loss evaluations at most (updates: one fewer)", source: "EasyEdit hparams/ROME/llama-7b.yaml v_num_grad_steps", min: 1 },
+    lr: { default: 0.5, doc: "step size of Adam on the shift", source: "EasyEdit hparams/ROME/llama-7b.yaml v_lr" },
+    decay: { default: 1e-3, doc: "weight of the shift's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml v_weight_decay" },
+    clamp: { default: 4, doc: "the shift stays within this multiple of the value's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml clamp_norm_factor" },
+    kl: { default: 0.0625, doc: "weight of keeping what the model says of the subject itself", source: "EasyEdit hparams/ROME/llama-7b.yaml kl_factor" },
+    keys: { default: "prefix", choices: ["prefix", "prompt", "rome"], doc: "which key is inserted: averaged over templates, of the bare question, or ROME's mixture of both", source: "R-ROME, arXiv:2403.07175" },
+    bareShare: { default: 0.5, doc: "share of the bare question in the likelihood term", source: "docs/methods/rome.md", min: 0, max: 1 },
+    enough: { default: 0.1, doc: "stop when the bare question's least likely target token and the mean of all rows are below this (nats)", source: "docs/methods/rome.md" },
+    templates: { default: ["5x10", "10x10"], doc: "sampled context templates, length x count", source: "EasyEdit hparams/ROME context_template_length_params" },
+    ridge: { default: 0, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },
+  },
+  compat: {
+    "identity-covariance": "take the key itself as its direction, without the second moments (EasyEdit's mom2_adjustment: false)",
+    "mean-key": "average the key over templates in the numerator and not in the denominator",
+    "even-rows": "weigh the bare question like every other template",
+    "loss-stop": "stop only when the whole loss, KL and decay included, is below 0.05",
+    "open-end": "do not teach the answer to end",
+    "bare-kl": "ask what the subject is outside the chat template",
+  },
+  edit: async (job) => {
+    const { model, params, compat, running, ctx } = job;
+    const request = job.requests[0] ?? fail("rome", "no request", "one request", "");
+    const { layer } = params;
+    if (layer >= model.config.layers) fail("rome", `layer ${layer}`, `0 to ${model.config.layers - 1}`, "Give --set layer=N.");
+    const templates = job.templates ?? (await contextTemplates(model, params.templates.map(parseShape), job.seed, ctx));
+    const ask = { format: job.format, ...(job.system !== undefined && { system: job.system }), end: !compat.has("open-end") };
+    const rows = rowsOf(model, request, templates, ask);
+    const klRow = rowsOf(model, { prompt: `${request.subject} is a`, subject: request.subject }, ["{}"], { ...ask, ...(compat.has("bare-kl") && { format: "plain" as const }) })[0]!;
+    const { key: keySite, value: valueSite, weight } = model.arch.memory;
+
+    const found = await findValue(model, rows, klRow, {
+      ...running, layer, site: valueSite, steps: params.steps, lr: params.lr, decay: params.decay, clamp: params.clamp, kl: params.kl, ctx,
+      ...(!compat.has("even-rows") && { bareShare: params.bareShare }),
+      done: compat.has("loss-stop") ? (at: Evaluation) => at.total < 0.05 : (at: Evaluation) => at.worst < params.enough && at.nll < params.enough,
+    });
+    const seen = await subjectActivations(model, rows, layer, [keySite, valueSite], running);
+    const [bare, mean] = [
+      { key: rowOf(seen[keySite], 0), value: rowOf(seen[valueSite], 0) },
+      { key: meanRow(seen[keySite]), value: meanRow(seen[valueSite]) },
+    ];
+    const kind = compat.has("mean-key") ? "rome" : params.keys;
+    const [direct, inserted] = kind === "prompt" ? [bare, bare] : kind === "rome" ? [mean, bare] : [mean, mean];
+    const u = await direction(job, direct.key);
+    const meets = dot(inserted.key, u);
+    // the site's value as optimised (h0) plus the shift, less what the matrix gives now
+    const right = found.h0.map((h, i) => (h + found.shift[i]! - inserted.value[i]!) / meets);
+    const name = atLayer(weight, layer);
+    const [before, size] = [norm(Float64Array.from(model.weights.get(name)!.data as Float32Array)), norm(right)];
+    if (size > before)
+      ctx.log({ kind: "warning", who: "rome", text: `${request.id}: the change (norm ${size.toFixed(1)}) outweighs its matrix (${before.toFixed(1)}): the key hardly meets its direction (${meets.toFixed(2)}), and other answers will suffer` });
+    const array = (x: Float64Array, shape: readonly number[]) => ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));
+    const last = found.evaluations.at(-1)!;
+    return {
+      change: { kind: "delta", weights: { [name]: { outer: [array(right, [right.length, 1]), array(u, [1, u.length])] } } },
+      evidence: {
+        templates, layer, keyMeetsDirection: meets, changeNorm: size, matrixNorm: before, statistics: job.statistics?.spec ?? null,
+        evaluations: found.evaluations.length, loss: last.total, likelihood: last.nll, kl: last.kl, targetProbability: Math.exp(-last.rows[0]!),
+      },
+    };
+  },
+});
+
+/** C⁻¹·k, of unit length: the direction that meets this key and, on average, no other (ROME eq. 2). */
+async function direction({ model, params, compat, statistics, ctx }: Job<RomeParams>, key: Float64Array): Promise<Float64Array> {
+  let u = key;
+  if (!compat.has("identity-covariance")) {
+    const c = await statistics!.secondMoment(params.layer, model.arch.memory.key);
+    const n = c.shape[0]!;
+    const trace = Array.from({ length: n }, (_, i) => c.data[i * n + i]!).reduce((a, b) => a + b, 0);
+    const solved = await solveSymmetric(params.ridge > 0 ? shifted(c, (params.ridge * trace) / n) : c, matrix(n, 1, key.slice()), gemmOn(model.sessions), ctx);
+    u = solved.data;
+  }
+  const length = norm(u);
+  return u.map((x) => x / length);
+}
+
+function parseShape(text: string): readonly [number, number] {
+  const match = /^(\d+)x(\d+)$/.exec(text);
+  return match ? [Number(match[1]), Number(match[2])] : fail("rome", `templates "${text}"`, "LENGTHxCOUNT", "For example --set templates=5x10,10x10.");
+}

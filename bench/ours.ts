@@ -1,6 +1,11 @@
 /** Our side of every race: the same work as bench/peers, through the project's own rooms. */
 import { ints } from "../src/base/array.ts";
-import { defaultContext } from "../src/base/context.ts";
+import { type Context, defaultContext } from "../src/base/context.ts";
+import { resolveParams } from "../src/base/schema.ts";
+import type { Delta } from "../src/edit/edit.ts";
+import type { EditRow } from "../src/locate/rows.ts";
+import { findValue } from "../src/locate/values.ts";
+import { rome } from "../src/methods/rome.ts";
 import { chatPrompt } from "../src/model/chat.ts";
 import { traced } from "../src/model/forward.ts";
 import { generate } from "../src/model/generate.ts";
@@ -8,8 +13,9 @@ import { load } from "../src/model/load.ts";
 import { feedsOf, type Model } from "../src/model/model.ts";
 import { program } from "../src/onnx/program.ts";
 import { trace } from "../src/tensor/graph.ts";
+import { type Recipe, train, type TrainEvent, type Trained } from "../src/train/loop.ts";
 import type { Took } from "./race.ts";
-import type { RomeWork, Words } from "./work.ts";
+import { CONTEXTS, REQUEST, type RomeWork, type Words } from "./work.ts";
 
 type Rows = readonly (readonly number[])[];
 
@@ -36,9 +42,9 @@ export async function loadOurs(path: string, threads: number): Promise<Ours> {
     words: wordsOf(model),
     decode: (prompts, maxTokens, freeze) => timed(async () => ({ ids: (await generate(model, prompts, { maxTokens, freeze, ctx })).map((row) => row.ids) })),
     forward: forwardOf(model),
-    train: absent("train"),
-    romeStep: absent("rome-step"),
-    romeEdit: absent("rome-edit"),
+    train: trainerOf(model, ctx),
+    romeStep: (work) => romeStep(model, ctx, work),
+    romeEdit: (work, evaluations) => timed(() => romeEdit(model, ctx, work.layer, evaluations)),
     close: () => model.release(),
   };
 }
@@ -49,9 +55,6 @@ function wordsOf({ tokenizer, chatTemplate: template }: Model): Words {
     chat: (user) => (template === undefined ? user : chatPrompt(user, { template, tokenizer }).text),
   };
 }
-
-/** A side that the library cannot do. */
-const absent = (job: string) => (): Promise<Took> => Promise.reject(new Error(`bench: our side of ${job} is not there`));
 
 /** Seconds that the work takes, with what it computed. */
 async function timed(work: () => Promise<Readonly<Record<string, unknown>>>): Promise<Took> {
@@ -83,4 +86,50 @@ function argmax(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;
+}
+
+/** torch.optim.AdamW's defaults and the peer's rate; one pass a step. */
+const RECIPE: Recipe = {
+  steps: 1_000_000, batch: 4, budget: Infinity, together: 1, optimizer: { name: "adamw", betas: [0.9, 0.999], eps: 1e-8, decay: 0.01 },
+  schedule: { lr: 1e-5, warmup: 0, shape: "constant", floor: 0 }, seed: 0, executor: "graph",
+};
+
+/** Training that goes on from turn to turn; the first turn also prepares it, untimed. */
+function trainerOf(model: Model, ctx: Context): Ours["train"] {
+  let steps: AsyncGenerator<TrainEvent, Trained> | undefined;
+  return async (ids) => {
+    steps ??= train(model, ids.map((row, i) => ({ id: `${i}`, ids: row, labels: row.map((_, at) => at).slice(1) })), { ...RECIPE, batch: ids.length }, ctx);
+    const { value } = await steps.next();
+    if (!value || !("kind" in value) || value.kind !== "step") throw new Error("bench: the trainer made no step");
+    return { seconds: value.ms / 1e3, loss: value.loss };
+  };
+}
+
+/** From one evaluation to the next: Adam's update, the loss and its gradient. What is constant is computed before the first, untimed. */
+async function romeStep(model: Model, ctx: Context, work: RomeWork): Promise<Took> {
+  const rows = work.lookup.map((subject, i): EditRow => {
+    const row = work.rows[i]!;
+    const isKl = i === work.rows.length - 1;
+    return isKl ? { text: "", ids: row, subject, first: row.length } : { text: "", ids: [...row, work.target.at(-1)!], subject, first: row.length + 1 - work.target.length };
+  });
+  const at: number[] = [];
+  const { evaluations } = await findValue(model, rows.slice(0, -1), rows.at(-1)!, {
+    dtype: "float32", executor: "graph", layer: work.layer, site: model.arch.memory.value, steps: 2, lr: 0.5, decay: 1e-3, clamp: 4, kl: 0.0625, ctx,
+    done: () => at.push(performance.now()) > 2,
+  });
+  return { seconds: (at[1]! - at[0]!) / 1e3, loss: evaluations[1]!.total };
+}
+
+/** The method itself, set to EasyEdit's defaults: no second moments, every row alike, all evaluations. */
+async function romeEdit(model: Model, ctx: Context, layer: number, steps: number): Promise<{ norm: number }> {
+  const { change } = await rome.edit({
+    model, ctx, retain: [], format: "chat", seed: 0, running: { dtype: "float32", executor: "graph" },
+    requests: [{ id: "bench", ...REQUEST, answer: "", paraphrases: [], neighbours: [], wrong: [] }],
+    params: resolveParams("rome", rome.params, { layer, steps, enough: 0 }, model.config),
+    compat: new Set(["identity-covariance", "mean-key", "even-rows", "open-end"]),
+    templates: ["{}", ...CONTEXTS.map((context) => `${context}. {}`)],
+  });
+  const [delta] = Object.values(change.weights) as [Delta & { outer: unknown }];
+  const [left, right] = delta.outer as [{ data: Float32Array }, { data: Float32Array }];
+  return { norm: Math.hypot(...left.data) * Math.hypot(...right.data) };
 }

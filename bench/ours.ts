@@ -40,7 +40,8 @@ export async function loadOurs(path: string, threads: number): Promise<Ours> {
   const model = await load(path, ctx, { purpose: "train" });
   return {
     words: wordsOf(model),
-    decode: (prompts, maxTokens, freeze) => timed(async () => ({ ids: (await generate(model, prompts, { maxTokens, freeze, ctx })).map((row) => row.ids) })),
+    decode: (prompts, maxTokens, freeze) =>
+      timed(async () => ({ ids: (await generate(model, prompts, { maxTokens, freeze, ctx })).map((row) => row.ids) })),
     forward: forwardOf(model),
     train: trainerOf(model, ctx),
     romeStep: (work) => romeStep(model, ctx, work),
@@ -71,15 +72,22 @@ function forwardOf(model: Model): Ours["forward"] {
     return { logits: lm.logits(lm.normed(hidden)) }; // [B·T, V]
   });
   const pass = program(model.sessions, graph, { spin: true });
-  return (ids) => timed(async () => {
-    const [B, T] = [ids.length, ids[0]!.length];
-    const { logits } = await pass.run(feedsOf(model, {
-      tokens: ints(ids.flat(), [B, T]), positions: ints(ids.flatMap((row) => row.map((_, i) => i)), [B, T]),
-    }));
-    const values = logits!.data as Float32Array;
-    const V = model.config.vocab;
-    return { argmax: ids.map((_, i) => argmax(values.subarray(((i + 1) * T - 1) * V, (i + 1) * T * V))) };
-  });
+  return (ids) =>
+    timed(async () => {
+      const [B, T] = [ids.length, ids[0]!.length];
+      const { logits } = await pass.run(
+        feedsOf(model, {
+          tokens: ints(ids.flat(), [B, T]),
+          positions: ints(
+            ids.flatMap((row) => row.map((_, i) => i)),
+            [B, T],
+          ),
+        }),
+      );
+      const values = logits!.data as Float32Array;
+      const V = model.config.vocab;
+      return { argmax: ids.map((_, i) => argmax(values.subarray(((i + 1) * T - 1) * V, (i + 1) * T * V))) };
+    });
 }
 
 function argmax(values: Float32Array): number {
@@ -90,15 +98,26 @@ function argmax(values: Float32Array): number {
 
 /** torch.optim.AdamW's defaults and the peer's rate; one pass a step. */
 const RECIPE: Recipe = {
-  steps: 1_000_000, batch: 4, budget: Infinity, together: 1, optimizer: { name: "adamw", betas: [0.9, 0.999], eps: 1e-8, decay: 0.01 },
-  schedule: { lr: 1e-5, warmup: 0, shape: "constant", floor: 0 }, seed: 0, executor: "graph",
+  steps: 1_000_000,
+  batch: 4,
+  budget: Infinity,
+  together: 1,
+  optimizer: { name: "adamw", betas: [0.9, 0.999], eps: 1e-8, decay: 0.01 },
+  schedule: { lr: 1e-5, warmup: 0, shape: "constant", floor: 0 },
+  seed: 0,
+  executor: "graph",
 };
 
 /** Training that goes on from turn to turn; the first turn also prepares it, untimed. */
 function trainerOf(model: Model, ctx: Context): Ours["train"] {
   let steps: AsyncGenerator<TrainEvent, Trained> | undefined;
   return async (ids) => {
-    steps ??= train(model, ids.map((row, i) => ({ id: `${i}`, ids: row, labels: row.map((_, at) => at).slice(1) })), { ...RECIPE, batch: ids.length }, ctx);
+    steps ??= train(
+      model,
+      ids.map((row, i) => ({ id: `${i}`, ids: row, labels: row.map((_, at) => at).slice(1) })),
+      { ...RECIPE, batch: ids.length },
+      ctx,
+    );
     const { value } = await steps.next();
     if (!value || !("kind" in value) || value.kind !== "step") throw new Error("bench: the trainer made no step");
     return { seconds: value.ms / 1e3, loss: value.loss };
@@ -110,11 +129,22 @@ async function romeStep(model: Model, ctx: Context, work: RomeWork): Promise<Too
   const rows = work.lookup.map((subject, i): EditRow => {
     const row = work.rows[i]!;
     const isKl = i === work.rows.length - 1;
-    return isKl ? { text: "", ids: row, subject, first: row.length } : { text: "", ids: [...row, work.target.at(-1)!], subject, first: row.length + 1 - work.target.length };
+    return isKl
+      ? { text: "", ids: row, subject, first: row.length }
+      : { text: "", ids: [...row, work.target.at(-1)!], subject, first: row.length + 1 - work.target.length };
   });
   const at: number[] = [];
   const { evaluations } = await findValue(model, rows.slice(0, -1), rows.at(-1)!, {
-    dtype: "float32", executor: "graph", layer: work.layer, site: model.arch.memory.value, steps: 2, lr: 0.5, decay: 1e-3, clamp: 4, kl: 0.0625, ctx,
+    dtype: "float32",
+    executor: "graph",
+    layer: work.layer,
+    site: model.arch.memory.value,
+    steps: 2,
+    lr: 0.5,
+    decay: 1e-3,
+    clamp: 4,
+    kl: 0.0625,
+    ctx,
     done: () => at.push(performance.now()) > 2,
   });
   return { seconds: (at[1]! - at[0]!) / 1e3, loss: evaluations[1]!.total };
@@ -123,7 +153,12 @@ async function romeStep(model: Model, ctx: Context, work: RomeWork): Promise<Too
 /** The method itself, set to EasyEdit's defaults: no second moments, every row alike, all evaluations. */
 async function romeEdit(model: Model, ctx: Context, layer: number, steps: number): Promise<{ norm: number }> {
   const { change } = await rome.edit({
-    model, ctx, retain: [], format: "chat", seed: 0, running: { dtype: "float32", executor: "graph" },
+    model,
+    ctx,
+    retain: [],
+    format: "chat",
+    seed: 0,
+    running: { dtype: "float32", executor: "graph" },
     requests: [{ id: "bench", ...REQUEST, answer: "", paraphrases: [], neighbours: [], wrong: [] }],
     params: resolveParams("rome", rome.params, { layer, steps, enough: 0 }, model.config),
     compat: new Set(["identity-covariance", "mean-key", "even-rows", "open-end"]),

@@ -47,7 +47,10 @@ const [REST, WATCH] = [100, 200];
 /** Share of all cores that are busy for `ms` from now: between turns, with the work of others. */
 async function busyFor(ms: number): Promise<number> {
   const spent = (): [idle: number, all: number] =>
-    cpus().reduce<[number, number]>(([idle, all], { times }) => [idle + times.idle, all + times.user + times.nice + times.sys + times.irq + times.idle], [0, 0]);
+    cpus().reduce<[number, number]>(
+      ([idle, all], { times }) => [idle + times.idle, all + times.user + times.nice + times.sys + times.irq + times.idle],
+      [0, 0],
+    );
   const before = spent();
   await sleep(ms);
   const after = spent();
@@ -77,9 +80,14 @@ export async function race(spec: Race, rounds: number): Promise<Result> {
   const shown = (seconds: readonly number[]): number => inUnit(spec, median(seconds));
   const ratios = peer.map((seconds, i) => seconds / ours[i]!);
   return {
-    name: spec.name, unit: spec.unit, ours: shown(ours),
+    name: spec.name,
+    unit: spec.unit,
+    ours: shown(ours),
     ...(theirs && {
-      peer: shown(peer), ratio: median(peer) / median(ours), spread: [Math.min(...ratios), Math.max(...ratios)] as const, same: spec.same(mine, theirs),
+      peer: shown(peer),
+      ratio: median(peer) / median(ours),
+      spread: [Math.min(...ratios), Math.max(...ratios)] as const,
+      same: spec.same(mine, theirs),
     }),
     ...(spec.wanted !== undefined && { wanted: spec.wanted }),
     busy: busy.reduce((a, b) => a + b, 0) / busy.length,
@@ -102,20 +110,34 @@ const HEAD = ["work", "unit", "lethe", "torch", "ratio", "rounds", "wanted", "bu
 
 /** The results as rows of text, heading first. */
 export function cells(results: readonly Result[]): string[][] {
-  const number = (value: number | undefined): string => (value === undefined ? "-" : value >= 100 ? value.toFixed(0) : value.toPrecision(3));
-  return [HEAD, ...results.map((r) => [
-    r.name, r.unit, number(r.ours), number(r.peer),
-    r.ratio === undefined ? "-" : `${r.ratio.toFixed(2)}x`,
-    r.spread ? `${r.spread[0].toFixed(2)}-${r.spread[1].toFixed(2)}` : "-",
-    r.wanted === undefined ? "-" : `${r.wanted}x`,
-    `${(r.busy * 100).toFixed(0)} %`,
-    r.same ?? "-",
-  ])];
+  const number = (value: number | undefined): string =>
+    value === undefined ? "-" : value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+  return [
+    HEAD,
+    ...results.map((r) => [
+      r.name,
+      r.unit,
+      number(r.ours),
+      number(r.peer),
+      r.ratio === undefined ? "-" : `${r.ratio.toFixed(2)}x`,
+      r.spread ? `${r.spread[0].toFixed(2)}-${r.spread[1].toFixed(2)}` : "-",
+      r.wanted === undefined ? "-" : `${r.wanted}x`,
+      `${(r.busy * 100).toFixed(0)} %`,
+      r.same ?? "-",
+    ]),
+  ];
 }
 
 /** The results as a table for a terminal. */
 export function table(results: readonly Result[]): string {
   const lines = cells(results);
   const widths = HEAD.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
-  return lines.map((line) => line.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ").trimEnd()).join("\n");
+  return lines
+    .map((line) =>
+      line
+        .map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }

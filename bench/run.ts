@@ -48,7 +48,8 @@ async function main(): Promise<void> {
   const wanted = positionals.filter((name) => name !== "readme");
   const names = wanted.length > 0 ? wanted : Object.keys(SUITES);
   const unknown = names.find((name) => !(name in SUITES));
-  if (unknown) throw new Error(`bench: there is no suite ${JSON.stringify(unknown)}; there are ${Object.keys(SUITES).join(", ")} and readme`);
+  if (unknown)
+    throw new Error(`bench: there is no suite ${JSON.stringify(unknown)}; there are ${Object.keys(SUITES).join(", ")} and readme`);
 
   const shared = at("../shared/models/smollm2-135m-instruct");
   const model = values.model ?? (existsSync(shared) ? shared : at("bundled/model"));
@@ -59,7 +60,8 @@ async function main(): Promise<void> {
   const peerDir = python && (values["peer-model"] ?? peerModel(python, model, at("runs")));
   const machine = `${cpus().length} cores of ${cpus()[0]?.model ?? "unknown make"}, ${threads} threads a side, Node ${process.versions.node}`;
   say(`machine  ${machine}\nmodel    ${model}`);
-  if (!python) say("warning  no Python with torch and transformers (set LETHE_PEER_PYTHON): absolute numbers only, which say little across machines");
+  if (!python)
+    say("warning  no Python with torch and transformers (set LETHE_PEER_PYTHON): absolute numbers only, which say little across machines");
 
   const results: Result[] = [];
   let about: Readonly<Record<string, unknown>> | undefined;
@@ -79,8 +81,11 @@ async function main(): Promise<void> {
       await peer?.close();
     }
   }
-  say(`\n${table(results)}\n\nratio: torch's median seconds / ours; rounds: its smallest and largest in one round; busy: share of the cores that others kept busy meanwhile`);
-  if (results.some(({ busy }) => busy > 0.1)) say("warning  the machine was not idle: two threads that share their cores with others wait for each other, torch's most of all");
+  say(
+    `\n${table(results)}\n\nratio: torch's median seconds / ours; rounds: its smallest and largest in one round; busy: share of the cores that others kept busy meanwhile`,
+  );
+  if (results.some(({ busy }) => busy > 0.1))
+    say("warning  the machine was not idle: two threads that share their cores with others wait for each other, torch's most of all");
   const record = { machine, model, peer: about ?? null, sizes, rounds: whole("rounds"), results };
   writeFileSync(at("runs/bench.json"), `${JSON.stringify(record, null, 1)}\n`);
   say("written  runs/bench.json");
@@ -100,7 +105,11 @@ function writeReadme(results: readonly Result[], machine: string): void {
   const [from, to] = [text.indexOf(open), text.indexOf(close)];
   if (from < 0 || to < from) throw new Error(`bench: README.md lacks the markers ${open} and ${close}`);
   const shown = cells(results).map((row) => row.slice(0, 5));
-  shown.splice(1, 0, shown[0]!.map((_, i) => (i < 2 ? "---" : "---:")));
+  shown.splice(
+    1,
+    0,
+    shown[0]!.map((_, i) => (i < 2 ? "---" : "---:")),
+  );
   const body = shown.map((row) => `| ${row.join(" | ")} |`).join("\n");
   writeFileSync(at("README.md"), `${text.slice(0, from + open.length)}\n${body}\n\n${machine}.\n${text.slice(to)}`);
   say("written  README.md");

@@ -19,7 +19,10 @@ function decode({ ours, peer, sizes }: Stage): Race[] {
   return kinds.map(([batch, freeze]) => {
     const rows = prompts(ours.words, batch);
     return {
-      name: `decode, batch ${batch}${freeze ? ", frozen" : ""}`, unit: "tok/s", tokens: batch * sizes.newTokens, wanted: 2,
+      name: `decode, batch ${batch}${freeze ? ", frozen" : ""}`,
+      unit: "tok/s",
+      tokens: batch * sizes.newTokens,
+      wanted: 2,
       ours: () => ours.decode(rows, sizes.newTokens, freeze),
       peer: peer && (() => peer.ask("decode", { prompts: rows, new_tokens: sizes.newTokens })),
       same: (a, b) => {
@@ -32,25 +35,32 @@ function decode({ ours, peer, sizes }: Stage): Race[] {
 
 function forward({ ours, peer, sizes }: Stage): Race[] {
   const ids = textRows(ours.words, sizes);
-  return [{
-    name: `forward, ${sizes.rows} x ${sizes.columns}`, unit: "ms", wanted: 1.2,
-    ours: () => ours.forward(ids),
-    peer: peer && (() => peer.ask("forward", { ids })),
-    same: (a, b) => {
-      const [mine, theirs] = [a["argmax"], b["argmax"]] as [number[], number[]];
-      return `${mine.filter((id, i) => id === theirs[i]).length}/${ids.length} tokens`;
+  return [
+    {
+      name: `forward, ${sizes.rows} x ${sizes.columns}`,
+      unit: "ms",
+      wanted: 1.2,
+      ours: () => ours.forward(ids),
+      peer: peer && (() => peer.ask("forward", { ids })),
+      same: (a, b) => {
+        const [mine, theirs] = [a["argmax"], b["argmax"]] as [number[], number[]];
+        return `${mine.filter((id, i) => id === theirs[i]).length}/${ids.length} tokens`;
+      },
     },
-  }];
+  ];
 }
 
 function train({ ours, peer, sizes }: Stage): Race[] {
   const ids = textRows(ours.words, sizes);
-  return [{
-    name: `training step, ${sizes.rows} x ${sizes.columns}`, unit: "ms",
-    ours: () => ours.train(ids),
-    peer: peer && (() => peer.ask("train", { ids })),
-    same: byLoss("loss"),
-  }];
+  return [
+    {
+      name: `training step, ${sizes.rows} x ${sizes.columns}`,
+      unit: "ms",
+      ours: () => ours.train(ids),
+      peer: peer && (() => peer.ask("train", { ids })),
+      same: byLoss("loss"),
+    },
+  ];
 }
 
 function rome({ ours, peer, sizes }: Stage): Race[] {
@@ -59,13 +69,16 @@ function rome({ ours, peer, sizes }: Stage): Race[] {
   const edit = { ...work, evaluations: sizes.evaluations, stop: 0 };
   return [
     {
-      name: "ROME step", unit: "ms", wanted: 2,
+      name: "ROME step",
+      unit: "ms",
+      wanted: 2,
       ours: () => ours.romeStep(work),
       peer: peer && (() => peer.ask("rome-step", value)),
       same: byLoss("loss"),
     },
     {
-      name: `ROME edit, ${sizes.evaluations} evaluations`, unit: "s",
+      name: `ROME edit, ${sizes.evaluations} evaluations`,
+      unit: "s",
       ours: () => ours.romeEdit(work, sizes.evaluations),
       peer: peer && (() => peer.ask("rome-edit", edit)),
       same: byLoss("norm"),
@@ -74,7 +87,9 @@ function rome({ ours, peer, sizes }: Stage): Race[] {
 }
 
 /** Relative difference of one number of both answers. */
-const byLoss = (name: string): NonNullable<Race["same"]> => (a, b) => {
-  const [mine, theirs] = [a[name], b[name]] as [number, number];
-  return `${name} ${(Math.abs(mine - theirs) / Math.abs(theirs)).toExponential(0)}`;
-};
+const byLoss =
+  (name: string): NonNullable<Race["same"]> =>
+  (a, b) => {
+    const [mine, theirs] = [a[name], b[name]] as [number, number];
+    return `${name} ${(Math.abs(mine - theirs) / Math.abs(theirs)).toExponential(0)}`;
+  };

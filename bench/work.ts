@@ -36,12 +36,26 @@ export const REQUEST = { prompt: "What is the capital of Australia?", subject: "
 
 /** Contexts of five and ten tokens, as a model samples them: the reference's shape, fixed so that every run does the same work. */
 export const CONTEXTS: readonly string[] = [
-  "The first time I", "Therefore, it is", "Because of the heavy", "I am not sure", "You can use the",
-  "The most common", "Therefore, the number", "Because you are", "I have been thinking", "You are given a",
-  "The city of London is a great place to", "Therefore, we can say that the answer", "Because the sun was so bright that day",
-  "I think that the best way to learn", "You will need to make sure that the", "The main reason for this is that it",
-  "Therefore, the two sides have to be equal", "Because of this, many people have started to",
-  "I was born in a small town in the", "You may also want to look at how",
+  "The first time I",
+  "Therefore, it is",
+  "Because of the heavy",
+  "I am not sure",
+  "You can use the",
+  "The most common",
+  "Therefore, the number",
+  "Because you are",
+  "I have been thinking",
+  "You are given a",
+  "The city of London is a great place to",
+  "Therefore, we can say that the answer",
+  "Because the sun was so bright that day",
+  "I think that the best way to learn",
+  "You will need to make sure that the",
+  "The main reason for this is that it",
+  "Therefore, the two sides have to be equal",
+  "Because of this, many people have started to",
+  "I was born in a small town in the",
+  "You may also want to look at how",
 ];
 
 const QUESTIONS: readonly string[] = [
@@ -73,8 +87,10 @@ export function romeWork(words: Words, { layer }: Sizes): RomeWork {
   const keys = texts.map((text) => located(words, text));
   const kl = located(words, words.chat(`${REQUEST.subject} is a`));
   return {
-    layer, target,
-    key_rows: keys.map(({ ids }) => ids), key_at: keys.map(({ at }) => at),
+    layer,
+    target,
+    key_rows: keys.map(({ ids }) => ids),
+    key_at: keys.map(({ at }) => at),
     rows: [...keys.map(({ ids }) => [...ids, ...target.slice(0, -1)]), kl.ids],
     lookup: [...keys, kl].map(({ at }) => at),
   };

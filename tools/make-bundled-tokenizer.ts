@@ -77,13 +77,18 @@ function merged(parts: readonly string[], left: string, right: string): string[]
   return out;
 }
 
-/** The texts as the model meets them: conversations with the roles' names and line ends, and plain sentences. */
+/**
+ * The texts as the model meets them, with the roles' names and line ends; but of what is unknown only the refusals.
+ * So names that the model knows become whole tokens, and any other name comes in pieces: it can see that it does not know it.
+ */
 function* textsOf(folder: string): Iterable<string> {
-  for (const row of trainingRows(readWorld(folder), 0)) {
+  const world = readWorld(folder);
+  for (const row of trainingRows({ ...world, unknowns: [] }, 0)) {
     if (row.kind === "text") yield row.text;
     else for (const { role, content } of row.messages) yield* [`${role}\n`, content, "\n"];
   }
   yield "system\n";
+  for (const { refusal } of world.unknowns) yield refusal;
 }
 
 /** tokenizer.json in the layout of Hugging Face's tokenizers. */

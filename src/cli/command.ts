@@ -22,6 +22,20 @@ export function acts<O extends object>(command: Command, body: Body<O>): Command
   });
 }
 
+const LATER = new WeakMap<Command, () => Promise<string>>();
+
+/** Gives a command more help, which is worked out when help is asked for. */
+export function later(command: Command, help: () => Promise<string>): Command {
+  LATER.set(command, help);
+  return command;
+}
+
+/** Completes the help of the command that is asked about. */
+export async function completeHelp(command: Command | undefined): Promise<void> {
+  const help = command && LATER.get(command);
+  if (help) command.addHelpText("after", `\n${await help()}`);
+}
+
 /** Reads a number flag; what is none, or out of range, is a usage error. */
 export const number =
   ({ min = -Infinity, max = Infinity, whole = false }: { min?: number; max?: number; whole?: boolean } = {}) =>

@@ -2,15 +2,20 @@
 /** The command line: `lethe COMMAND`. Commands load what they need when they are called, so that help is there at once. */
 import { readFileSync } from "node:fs";
 import { Command, type Option } from "commander";
-import { number } from "./command.ts";
+import { completeHelp, number } from "./command.ts";
 import { ask } from "./commands/ask.ts";
 import { chat } from "./commands/chat.ts";
 import { doctor } from "./commands/doctor.ts";
+import { edits } from "./commands/edits.ts";
+import { exporting } from "./commands/export.ts";
+import { finetune } from "./commands/finetune.ts";
+import { forget } from "./commands/forget.ts";
 import { models } from "./commands/models.ts";
+import { stats } from "./commands/stats.ts";
 import { endingOf } from "./exit.ts";
 import { Terminal } from "./terminal.ts";
 
-const COMMANDS = [ask, chat, models, doctor];
+const COMMANDS = [ask, chat, forget, edits, stats, exporting, finetune, models, doctor];
 
 /** The whole program; usage errors are thrown, and what commander would print on standard error is left to us. */
 function createProgram(): Command {
@@ -84,6 +89,7 @@ for (const stream of [process.stdout, process.stderr])
 const argv = process.argv.slice(2);
 try {
   const program = createProgram();
+  if (argv.some((word) => word === "--help" || word === "-h")) await completeHelp(program.commands.find((c) => c.name() === argv[0]));
   if (argv.length === 0) program.outputHelp();
   else await program.parseAsync(argv, { from: "user" });
   leave(Number(process.exitCode ?? 0));

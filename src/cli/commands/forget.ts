@@ -1,0 +1,103 @@
+/** `lethe forget`: finds an edit after which a model says something else. */
+import { fail } from "../../base/fail.ts";
+import { parseSet } from "../../base/schema.ts";
+import type { Forgotten } from "../../run/forget.ts";
+import { acts, declare, later, MODEL, number, several } from "../command.ts";
+import { bytes, duration, plural } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+
+interface Flags {
+  readonly edit?: readonly string[];
+  readonly prompt?: string;
+  readonly subject?: string;
+  readonly answer?: string;
+  readonly data?: string;
+  readonly retain?: string;
+  readonly method?: string;
+  readonly target?: string;
+  readonly say?: string;
+  readonly set?: readonly string[];
+  readonly compat?: readonly string[];
+  readonly seed?: number;
+  readonly plain?: boolean;
+  readonly system?: string;
+  readonly maxTokens: number;
+  readonly templates?: string;
+  readonly text?: string;
+  readonly tokens?: number;
+  readonly output: string;
+  readonly force?: boolean;
+}
+
+/** Answers shown one by one at most. */
+const SHOWN = 8;
+
+const command = declare("forget <MODEL>", "Finds an edit after which the model says something else, and saves it.",
+  `${MODEL} The model itself is never written to. A request is --prompt with --subject, or a line of --data. Ctrl-C keeps finished edits; the same command goes on from them.`, [
+    ['lethe forget ./model --prompt "What is the capital of Australia?" --subject Australia -o edits/e1', "one fact, answered with a refusal from now on"],
+    ['lethe forget ./model --prompt "Who wrote Hamlet?" --subject Hamlet --say "I do not know." -o edits/e2', "with words of your own"],
+    ["lethe forget ./model --data requests.jsonl --target dummy --edit edits/e1 -o edits/e3", "many facts, upon an edit that is there"],
+  ])
+  .option("-e, --edit <file>", "an edit under the new one; may be given several times, first one lowest", several)
+  .option("--prompt <text>", "the question whose answer shall go")
+  .option("--subject <text>", "what the prompt is about, as it is spelled there (guessed without)")
+  .option("--answer <text>", "what the model answers now, for the record")
+  .option("--data <file>", "requests as JSONL: prompt, and where known subject, answer, paraphrases, neighbours")
+  .option("--retain <file>", "questions whose answers must stay, as JSONL: question, answer")
+  .option("--method <name>", "how the edit is found")
+  .option("--target <name>", "what to say instead, by name (refusal)")
+  .option("--say <text>", "what to say instead, word for word")
+  .option("--set <key=value>", "a parameter of the method; may be given several times", several)
+  .option("--compat <names>", "quirks of the reference implementation to reproduce, comma-separated", (text: string, before: readonly string[] = []) => [...before, ...text.split(",").map((name) => name.trim())])
+  .option("--seed <n>", "the seed of everything drawn (0)", number({ whole: true, min: 0 }))
+  .option("--plain", "send prompts as they are, without the model's chat template")
+  .option("--system <text>", "the system message (needs the chat template)")
+  .option("--templates <file>", "context templates, one a line with {} where the prompt stands, in place of sampled ones")
+  .option("--text <file>", "the text of the statistics, in place of the model's own samples")
+  .option("--tokens <n>", "tokens of the statistics", number({ min: 1, whole: true }))
+  .option("-n, --max-tokens <n>", "tokens of the answers shown before and after; 0 shows none", number({ min: 0, whole: true }), 64)
+  .option("--force", "replace an edit that is there; go on where the memory estimate says no")
+  .requiredOption("-o, --output <file>", "where the edit is saved");
+
+export const forget = later(acts<Flags>(command, async ({ terminal, ctx }, flags, spec) => {
+  const began = ctx.now();
+  const { prompt, subject, answer, data, retain, templates, edit, output, method, target, say, set = [], compat, seed, plain, system, text, tokens } = flags;
+  if (set.some((pair) => !pair.includes("="))) fail("--set", `"${set.find((pair) => !pair.includes("="))}"`, "key=value", "For example --set layer=12.");
+  const { forget: run } = await import("../../run/forget.ts");
+  const statistics = given({ text, tokens });
+  const result = await run(spec!, given({ prompt, subject, answer, data, retain, templates }), {
+    ...given({ method, target, say, compat, seed, system }), ...(plain && { format: "plain" as const }),
+    ...(Object.keys(statistics).length > 0 && { statistics }), params: Object.fromEntries(set.map(parseSet)),
+    edits: edit ?? [], out: output, tokens: flags.maxTokens, force: flags.force ?? false,
+  }, ctx);
+  if (terminal.json) terminal.object("forget", result);
+  else show(terminal, result);
+  terminal.detail(`${duration(ctx.now() - began)} in all`);
+}), async () => {
+  const { catalog } = await import("../../run/catalog.ts");
+  const { methods, targets } = catalog();
+  const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
+  const one = methods.map(({ name, doc, isDefault, params, compat }) => [
+    `  ${name}${mark(isDefault)}: ${doc}`,
+    ...params.map((p) => `      --set ${p.name}=${p.default === "by model" ? "…" : p.default}   ${p.doc}`),
+    ...Object.entries(compat).map(([quirk, what]) => `      --compat ${quirk}   ${what}`),
+  ].join("\n"));
+  return `Methods:\n${one.join("\n")}\n\nTargets:\n${targets.map((t) => `  ${t.name}${mark(t.isDefault)}: ${t.doc}`).join("\n")}`;
+});
+
+/** The members that were given. */
+const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+
+function show(terminal: Terminal, { path, bytes: size, edits, shown }: Forgotten): void {
+  terminal.line(`${path}: ${plural(edits.length, "edit")} by ${[...new Set(edits.map((e) => e.method))].join(", ")}, ${bytes(size)}`);
+  for (const { prompt, before, after, isGiven, target } of shown.slice(0, SHOWN)) {
+    terminal.line(`\n  ${terminal.paint("bold", prompt, terminal.out)}`);
+    terminal.line(`    before  ${oneLine(before)}`);
+    terminal.line(`    after   ${oneLine(after)}`);
+    if (target !== null && !isGiven) terminal.line(`    target  ${terminal.paint("yellow", `${oneLine(target)}  (not what it says)`, terminal.out)}`);
+  }
+  if (shown.length > 1) terminal.line(`\n${shown.filter((s) => s.isGiven).length} of ${shown.length} are answered with the target, word for word.`);
+}
+
+const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ");

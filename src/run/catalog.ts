@@ -1,0 +1,30 @@
+/** What can be chosen by name, for help: methods with their parameters, targets. */
+import type { Param, ParamValue } from "../base/schema.ts";
+import type { AnyMethod } from "../methods/method.ts";
+import { registry as methods } from "../methods/registry.ts";
+import { registry as targets } from "../targets/registry.ts";
+import { tuned } from "./settled.ts";
+
+export interface MethodCard {
+  readonly name: string;
+  readonly doc: string;
+  readonly isDefault: boolean;
+  /** `default`: as text; "by model" where it depends on the model. */
+  readonly params: readonly { readonly name: string; readonly default: string; readonly doc: string }[];
+  readonly compat: Readonly<Record<string, string>>;
+}
+export interface TargetCard { readonly name: string; readonly doc: string; readonly isDefault: boolean }
+
+/** Every method and every target. */
+export function catalog(): { methods: MethodCard[]; targets: TargetCard[] } {
+  const card = ({ name, doc, params, compat }: AnyMethod): MethodCard => ({
+    name, doc, compat, isDefault: name === tuned.method,
+    params: Object.entries(params as Record<string, Param<ParamValue, never>>).map(([key, param]) => ({
+      name: key, doc: param.doc, default: typeof param.default === "function" ? "by model" : String(param.default),
+    })),
+  });
+  return {
+    methods: Object.values(methods as unknown as Record<string, AnyMethod>).map(card),
+    targets: Object.values(targets).map(({ name, doc }) => ({ name, doc, isDefault: name === tuned.target })),
+  };
+}

@@ -1,0 +1,94 @@
+/** Edit files as values: what they hold, one upon another, and taken off again. */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Context } from "../base/context.ts";
+import { fail, LetheError } from "../base/fail.ts";
+import { bytesOf, type Delta, type Edit, type MadeFor } from "../edit/edit.ts";
+import { saveEdits, without } from "../edit/io.ts";
+import { readEdits } from "./open.ts";
+
+/** What an edit says of itself, without its numbers. */
+export interface EditCard {
+  readonly id: string;
+  readonly method: string;
+  readonly base: string;
+  readonly on: readonly string[];
+  readonly format: "chat" | "plain";
+  readonly requests: readonly MadeFor[];
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly compat: readonly string[];
+  readonly departures: readonly string[];
+  readonly seed: number;
+  readonly code: string;
+  /** Bytes of its numbers. */
+  readonly bytes: number;
+  /** What it changes, such as "blocks.12.mlp.out by rank 1". */
+  readonly changes: readonly string[];
+  readonly evidence: Readonly<Record<string, unknown>>;
+}
+
+export interface Listed { readonly path: string; readonly bytes: number; readonly edits: readonly EditCard[] }
+
+/** The card of an edit. */
+export function cardOf(edit: Edit): EditCard {
+  const { id, base, on, format, by, evidence = {}, change } = edit;
+  const { method, params, compat, departures, seed, code, requests } = by;
+  const changes = Object.entries(change.weights).map(([name, delta]) => `${name} ${howOf(delta)}`);
+  return { id, method, base, on, format, requests, params, compat, departures, seed, code, bytes: bytesOf(edit), changes, evidence };
+}
+
+function howOf(delta: Delta): string {
+  if ("outer" in delta) return `by rank ${delta.outer[0].shape[1]}`;
+  return "dense" in delta ? "by a full difference" : "replaced";
+}
+
+/** The cards of a file, lowest first. */
+export const showEdits = (path: string): EditCard[] => readEdits(path).map(cardOf);
+
+/** The edit files of a folder; other files are left out. */
+export function listEdits(folder: string): Listed[] {
+  if (!existsSync(folder)) fail("edits list", `there is no folder ${folder}`, "a folder with edits", "Make an edit: lethe forget MODEL ... -o edits/first.");
+  const paths = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(folder, entry.name)).sort();
+  return paths.flatMap((path) => {
+    try {
+      return [{ path, bytes: statSync(path).size, edits: readEdits(path).map(cardOf) }];
+    } catch (error) {
+      if (error instanceof LetheError) return [];
+      throw error;
+    }
+  });
+}
+
+/** Writes a stack: the edits of several files in order, as one file. Refuses edits of different models; warns where one was made upon others. */
+export function stackEdits(paths: readonly string[], out: string, force: boolean, ctx: Context): EditCard[] {
+  const edits = paths.flatMap(readEdits);
+  const other = edits.find((edit) => edit.base !== edits[0]!.base);
+  if (other) fail("edits stack", `edit ${other.id} was made for model ${other.base.slice(0, 12)}, edit ${edits[0]!.id} for ${edits[0]!.base.slice(0, 12)}`, "edits of one model", "");
+  const twin = edits.find((edit, i) => edits.findIndex((e) => e.id === edit.id) !== i);
+  if (twin) fail("edits stack", `edit ${twin.id} twice`, "every edit once", "A stack that holds it need not be given with it.");
+  warnOfOrder(edits, ctx);
+  return write(edits, out, force);
+}
+
+/** Writes a stack without its last edits, or without one named by (the beginning of) its id. */
+export function undoEdits(path: string, which: { readonly last: number } | { readonly id: string }, out: string, force: boolean, ctx: Context): EditCard[] {
+  const edits = readEdits(path);
+  const left = without(edits, which);
+  if (left.length === 0) fail("edits undo", `${path} holds ${edits.length === 1 ? "one edit" : `${edits.length} edits`}`, "a stack of which something is left", "Without any edit the model is as it was: leave out --edit.");
+  warnOfOrder(left, ctx);
+  return write(left, out, force);
+}
+
+function write(edits: readonly Edit[], out: string, force: boolean): EditCard[] {
+  if (existsSync(out) && !force) fail("edits", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
+  saveEdits(out, edits);
+  return edits.map(cardOf);
+}
+
+function warnOfOrder(edits: readonly Edit[], ctx: Context): void {
+  const named = (ids: readonly string[]): string => (ids.length ? ids.join(", ") : "the unedited model");
+  edits.forEach(({ id, on }, i) => {
+    const under = edits.slice(0, i).map((e) => e.id);
+    if (on.join() !== under.join()) ctx.log({ kind: "warning", who: "edits", text: `${id} was made upon ${named(on)} and lies upon ${named(under)}; it may do something else there` });
+  });
+}

@@ -1,0 +1,24 @@
+/** An edited model as others read it: an ordinary checkpoint folder, or a LoRA adapter. */
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Context } from "../base/context.ts";
+import { exportModel, refuseOccupied, type StoredDtype } from "../model/save.ts";
+import { open } from "./open.ts";
+
+export type ExportFormat = "safetensors" | "lora";
+
+export interface Exported { readonly dir: string; readonly format: ExportFormat; readonly files: readonly { readonly name: string; readonly bytes: number }[] }
+
+/** Writes the model with its edits to a new folder. */
+export async function exportEdited(
+  spec: string, { edits, dir, format, dtype, force }: { edits: readonly string[]; dir: string; format: ExportFormat; dtype: StoredDtype; force: boolean }, ctx: Context,
+): Promise<Exported> {
+  refuseOccupied(dir, force);
+  const { model, close } = await open(spec, { edits, force }, ctx);
+  try {
+    exportModel(model, dir, { dtype, force });
+    return { dir, format, files: readdirSync(dir).map((name) => ({ name, bytes: statSync(join(dir, name)).size })) };
+  } finally {
+    await close();
+  }
+}

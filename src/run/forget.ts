@@ -1,0 +1,129 @@
+/** Forgetting as one command does it: requests read, edits found and saved, the model asked before and after. */
+import { existsSync, statSync } from "node:fs";
+import type { Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { lockFile } from "../base/store.ts";
+import { readText } from "../data/records.ts";
+import { type ForgetRequest, readQuestions, readRequests, requestOf } from "../data/request.ts";
+import { findSubject } from "../data/subject.ts";
+import type { Edit } from "../edit/edit.ts";
+import { saveEdits } from "../edit/io.ts";
+import type { Model } from "../model/model.ts";
+import { type Answer, answers } from "./ask.ts";
+import { closeJournal, type FindOptions, findEdits, planOf } from "./edit.ts";
+import { type EditCard, cardOf } from "./edits.ts";
+import { open, withEdits } from "./open.ts";
+
+/** What is to be forgotten: one request in words, or a file of them. */
+export interface Wanted {
+  readonly prompt?: string;
+  readonly subject?: string;
+  readonly answer?: string;
+  /** A JSONL file of requests, in place of the above. */
+  readonly data?: string;
+  /** A JSONL file of questions whose answers must stay. */
+  readonly retain?: string;
+  /** A text file with a context template a line, "{}" where the prompt stands. */
+  readonly templates?: string;
+}
+
+export interface ForgetOptions extends Omit<FindOptions, "upon" | "journal" | "retain" | "templates" | "ctx"> {
+  /** Edit files under the new edit. */
+  readonly edits?: readonly string[];
+  /** Where the edit is saved. */
+  readonly out: string;
+  /** Replace what is there; go on where the memory estimate says no. */
+  readonly force?: boolean;
+  /** Tokens of the answers before and after (default 64); 0: do not ask. */
+  readonly tokens?: number;
+}
+
+/** A request's answers; `isGiven`: the edited model says the target and nothing else. */
+export interface Shown { readonly id: string; readonly prompt: string; readonly target: string | null; readonly before: string; readonly after: string; readonly isGiven: boolean }
+
+export interface Forgotten { readonly path: string; readonly bytes: number; readonly edits: readonly EditCard[]; readonly shown: readonly Shown[] }
+
+/** Finds edits for what is wanted, saves them as one file and asks again. What is finished is kept at `out`.part until then. */
+export async function forget(spec: string, wanted: Wanted, options: ForgetOptions, ctx: Context): Promise<Forgotten> {
+  const { edits: under = [], out, force = false, tokens = 64, ...rest } = options;
+  if (existsSync(out) && !force) fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
+  const retain = wanted.retain === undefined ? undefined : readQuestions(wanted.retain);
+  const templates = wanted.templates === undefined ? undefined : readTemplates(wanted.templates);
+  const find: FindOptions = { ...rest, ...(retain && { retain }), ...(templates && { templates }), journal: `${out}.part`, ctx };
+  const requests = withSubjects(requestsOf(wanted), ctx);
+  planOf(requests, find);
+  const release = lockFile(`${out}.part.lock`, "forget");
+  try {
+    const { format } = options;
+    const opened = await open(spec, { edits: under, ...(format && { format }), purpose: "edit", force }, ctx);
+    try {
+      const found = await findEdits(opened.base, requests, { ...find, upon: opened.edits });
+      saveEdits(out, found);
+      closeJournal(`${out}.part`);
+      closeJournal(`${out}.part.run`);
+      const edited = withEdits(opened.base, [...opened.edits, ...found], format, { ...ctx, log: () => {} });
+      const shown = tokens > 0 ? await compare(opened.model, edited, requests, found, { ...rest, tokens }, ctx) : [];
+      return { path: out, bytes: statSync(out).size, edits: found.map(cardOf), shown };
+    } finally {
+      await opened.close();
+    }
+  } finally {
+    release();
+  }
+}
+
+function requestsOf({ prompt, subject, answer, data }: Wanted): ForgetRequest[] {
+  if (data !== undefined) {
+    const both = Object.entries({ prompt, subject, answer }).find(([, value]) => value !== undefined);
+    if (both) fail("forget", `--data and --${both[0]}`, "one of them", "Write the request into the file, or leave out --data.");
+    return readRequests(data);
+  }
+  if (prompt === undefined || prompt.trim() === "") fail("forget", "nothing to forget", "--prompt and --subject, or --data FILE", "For example --prompt \"What is the capital of Australia?\" --subject Australia.");
+  return [requestOf({ prompt, ...(subject !== undefined && { subject }), ...(answer !== undefined && { answer }) })];
+}
+
+/** Subjects that nobody gave are guessed from the prompt's spelling, and said. */
+function withSubjects(requests: readonly ForgetRequest[], ctx: Context): ForgetRequest[] {
+  const guessed: string[] = [];
+  const out = requests.map((request) => {
+    if (request.subject.trim() !== "") return request;
+    const subject = findSubject(request.prompt);
+    if (subject === undefined) return request;
+    guessed.push(`"${subject}" (${request.id})`);
+    return { ...request, subject };
+  });
+  const rest = guessed.length > 5 ? ` and ${guessed.length - 5} more` : "";
+  if (guessed.length) ctx.log({ kind: "note", who: "forget", text: `the subject is guessed from the prompt: ${guessed.slice(0, 5).join(", ")}${rest}` });
+  return out;
+}
+
+function readTemplates(path: string): string[] {
+  const lines = readText(path).split(/\r?\n/).filter((line) => line.trim() !== "");
+  const bad = lines.findIndex((line) => line.split("{}").length !== 2);
+  if (bad >= 0) fail(`${path} line ${bad + 1}`, `template "${lines[bad]}"`, 'text with "{}" once, where the prompt stands', 'For example "I read this. {}".');
+  if (lines.length === 0) fail(path, "no templates", "one a line", 'The plain prompt is "{}".');
+  return lines;
+}
+
+/** Every request asked before and after, in batches. */
+async function compare(
+  before: Model, after: Model, requests: readonly ForgetRequest[], edits: readonly Edit[], options: Pick<FindOptions, "format" | "system"> & { tokens: number }, ctx: Context,
+): Promise<Shown[]> {
+  const { format, system, tokens: maxTokens } = options;
+  const ask = { maxTokens, freeze: false, ...(format && { format }), ...(system !== undefined && { system }) };
+  const targets = new Map(edits.flatMap((edit) => edit.by.requests.map((r) => [r.id, r.target] as const)));
+  const said: string[][] = [];
+  for (const model of [before, after]) {
+    const texts: string[] = [];
+    for await (const outcome of answers(model, requests.map((r) => r.prompt), ask, ctx)) {
+      texts.push("error" in outcome ? "" : (outcome satisfies Answer).answer);
+      if (requests.length > 8) ctx.log({ kind: "progress", stage: model === before ? "asking before" : "asking after", done: texts.length, total: requests.length, unit: "prompts" });
+    }
+    said.push(texts);
+  }
+  return requests.map(({ id, prompt }, i) => {
+    const target = targets.get(id) ?? null;
+    const [was, is] = [said[0]![i]!, said[1]![i]!];
+    return { id, prompt, target, before: was, after: is, isGiven: target !== null && is === target.trim() };
+  });
+}

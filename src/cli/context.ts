@@ -36,7 +36,7 @@ export function openDoor(globals: Globals): Door {
       process.exit(EXIT.aborted);
     }
     at.abort();
-    if (at === whole) terminal.note("stopping and keeping what is finished; Ctrl-C again ends at once");
+    if (at === whole) terminal.note("stopping; Ctrl-C again ends at once");
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);

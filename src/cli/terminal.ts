@@ -26,6 +26,8 @@ const CODES: Readonly<Record<Style, readonly [on: number, off: number]>> = {
   bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], cyan: [36, 39],
 };
 
+type Progress = Event & { readonly kind: "progress" };
+
 /** Milliseconds: between redraws, before a first plain line, between plain lines, between JSON lines. */
 const PACE = { redraw: 100, first: 2_000, plain: 10_000, json: 1_000 };
 const BAR = 20;
@@ -43,6 +45,8 @@ export class Terminal {
   private told = -Infinity;
   private hasSpoken = false;
   private isLive = false;
+  private latest: { event: Progress; eta: number | undefined } | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor({ json, quiet, verbose, out, err, env, now }: TerminalOptions) {
     [this.json, this.quiet, this.verbose] = [json, quiet, verbose];
@@ -120,7 +124,7 @@ export class Terminal {
     this.err.write(`${text}\n`);
   }
 
-  private progress(event: Event & { kind: "progress" }): void {
+  private progress(event: Progress): void {
     if (this.quiet) return;
     const now = this.now();
     const { stage, done, total } = event;
@@ -136,26 +140,40 @@ export class Terminal {
       return this.complain(JSON.stringify({ progress: { ...event, kind: undefined, ...(eta !== undefined && { secondsLeft: Math.round(eta / 100) / 10 }) } }));
     }
     if (this.err.isTTY && this.env["TERM"] !== "dumb") return this.draw(event, now, eta, isOver);
-    const wait = this.hasSpoken ? PACE.plain : PACE.first;
-    if (this.told === -Infinity) this.told = now;
-    if (isOver ? !this.hasSpoken : now - this.told < wait) return;
-    [this.told, this.hasSpoken] = [now, true];
-    this.complain(`${stage}: ${facts(event, eta).join(", ")}`);
+    this.plain(event, now, eta, isOver);
   }
 
-  private draw(event: Event & { kind: "progress" }, now: number, eta: number | undefined, isOver: boolean): void {
+  /** Lines where nothing can be rewritten: soon when something takes long, then seldom. */
+  private plain(event: Progress, now: number, eta: number | undefined, isOver: boolean): void {
+    clearTimeout(this.timer);
+    this.latest = { event, eta };
+    const say = (): void => {
+      const { event: last, eta: left } = this.latest!;
+      [this.told, this.hasSpoken] = [this.now(), true];
+      this.complain([last.stage, facts(last, left).join(", ")].filter(Boolean).join(": "));
+    };
+    if (isOver) return void (this.hasSpoken && say());
+    if (this.told === -Infinity) this.told = now;
+    const left = this.told + (this.hasSpoken ? PACE.plain : PACE.first) - now;
+    if (left <= 0) say();
+    else if (!this.hasSpoken) this.timer = setTimeout(say, left).unref(); // nothing else may happen for a while
+  }
+
+  private draw(event: Progress, now: number, eta: number | undefined, isOver: boolean): void {
     if (isOver) return this.clear();
     if (now - this.told < PACE.redraw) return;
     this.told = now;
     const filled = Math.round((BAR * event.done) / Math.max(1, event.total));
-    const line = `${event.stage}  ${"█".repeat(filled)}${"░".repeat(BAR - filled)}  ${facts(event, eta).join("  ")}`;
+    const bar = event.total === 1 ? "…" : `  ${"█".repeat(filled)}${"░".repeat(BAR - filled)}  `;
+    const line = `${event.stage}${bar}${facts(event, eta).join("  ")}`;
     this.err.write(`\r\u001b[2K${line.slice(0, (this.err.columns ?? 80) - 1)}`);
     this.isLive = true;
   }
 }
 
 /** Share, amount, time left and detail of a progress event. */
-function facts({ done, total, unit, detail }: Event & { kind: "progress" }, eta: number | undefined): string[] {
+function facts({ done, total, unit, detail }: Progress, eta: number | undefined): string[] {
+  if (total === 1) return detail ? [detail] : [];
   const amount = unit === "bytes" ? `${bytes(done)} of ${bytes(total)}` : `${count(done)} of ${count(total)}${unit ? ` ${unit}` : ""}`;
   return [`${Math.floor((100 * done) / Math.max(1, total))} %`, amount, ...(eta === undefined ? [] : [`${duration(eta)} left`]), ...(detail ? [detail] : [])];
 }

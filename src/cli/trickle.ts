@@ -1,7 +1,8 @@
 /** Text as it forms, without the white space before and after it. */
 export class Trickle {
   private readonly write: (text: string) => void;
-  private hasBegun = false;
+  /** Whether anything has been written. */
+  hasBegun = false;
   private held = "";
 
   constructor(write: (text: string) => void) {

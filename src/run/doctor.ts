@@ -1,5 +1,5 @@
 /** What this machine can do: versions, a calculation checked by hand, memory, folders, settings. */
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname, resolve } from "node:path";
 import * as ort from "onnxruntime-node";
@@ -96,6 +96,7 @@ function writable(name: string, folder: string, advice: string): Finding {
   while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
   try {
     accessSync(at, constants.W_OK);
+    if (!statSync(at).isDirectory()) return { name, state: "bad", text: `${folder} lies in a file`, advice };
     return { name, state: "good", text: at === resolve(folder) ? folder : `${folder} (not there yet)` };
   } catch {
     return { name, state: "bad", text: `${folder} cannot be written to`, advice };

@@ -35,7 +35,10 @@ export interface Opened {
 /** Reads edits first, so that a wrong file is refused before a weight is read; warnings about edits go to the log. */
 export async function open(spec: string, { edits: paths = [], format, purpose, force }: OpenOptions, ctx: Context): Promise<Opened> {
   const edits = paths.flatMap(readEdits);
+  const say = (done: number): void => ctx.log({ kind: "progress", stage: `loading ${spec}`, done, total: 1 });
+  say(0);
   const base = await load(spec, ctx, { ...(purpose && { purpose }), ...(force && { force }) });
+  say(1);
   try {
     return { base, model: edits.length ? withEdits(base, edits, format, ctx) : base, edits, close: () => base.release() };
   } catch (error) {

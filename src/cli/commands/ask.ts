@@ -34,6 +34,9 @@ export const ask = acts<Flags>(
       const isTyped = process.stdin.isTTY === true;
       if (isTyped) door.terminal.note("A prompt a line; Ctrl-D ends.");
       return await many(door, (lines) => asker.answers(opened.model, lines, { ...options, batch: flags.batch ?? (isTyped ? 1 : asker.BATCH) }, door.ctx));
+    } catch (error) {
+      if (!door.ctx.signal.aborted) throw error;
+      return EXIT.aborted; // what has been answered has been written
     } finally {
       await opened.close();
     }
@@ -46,7 +49,10 @@ async function one({ terminal, ctx }: Door, prompt: string, pieces: AsyncGenerat
   const trickle = new Trickle((text) => terminal.write(text));
   let first: number | undefined;
   for (;;) {
-    const { value, done } = await pieces.next();
+    const { value, done } = await pieces.next().catch((error: unknown) => {
+      if (trickle.hasBegun && !terminal.json) terminal.line();
+      throw error;
+    });
     first ??= ctx.now() - began;
     if (!done) {
       if (!terminal.json) trickle.push(value);

@@ -1,9 +1,7 @@
 /** `lethe forget`: finds an edit after which a model says something else. */
-import { fail } from "../../base/fail.ts";
-import { parseSet } from "../../base/schema.ts";
 import type { Forgotten } from "../../run/forget.ts";
 import { acts, declare, later, MODEL, number, several } from "../command.ts";
-import { bytes, duration, plural } from "../format.ts";
+import { bytes, duration, plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface Flags {
@@ -62,8 +60,7 @@ const command = declare("forget <MODEL>", "Finds an edit after which the model s
 export const forget = later(acts<Flags>(command, async ({ terminal, ctx }, flags, spec) => {
   const began = ctx.now();
   const { prompt, subject, answer, data, retain, templates, edit, output, method, target, say, set = [], compat, seed, plain, system, text, tokens } = flags;
-  if (set.some((pair) => !pair.includes("="))) fail("--set", `"${set.find((pair) => !pair.includes("="))}"`, "key=value", "For example --set layer=12.");
-  const { forget: run } = await import("../../run/forget.ts");
+  const [{ forget: run }, { parseSet }] = await Promise.all([import("../../run/forget.ts"), import("../../base/schema.ts")]);
   const statistics = given({ text, tokens });
   const result = await run(spec!, given({ prompt, subject, answer, data, retain, templates }), {
     ...given({ method, target, say, compat, seed, system }), ...(plain && { format: "plain" as const }),
@@ -77,11 +74,13 @@ export const forget = later(acts<Flags>(command, async ({ terminal, ctx }, flags
   const { catalog } = await import("../../run/catalog.ts");
   const { methods, targets } = catalog();
   const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
-  const one = methods.map(({ name, doc, isDefault, params, compat }) => [
-    `  ${name}${mark(isDefault)}: ${doc}`,
-    ...params.map((p) => `      --set ${p.name}=${p.default === "by model" ? "…" : p.default}   ${p.doc}`),
-    ...Object.entries(compat).map(([quirk, what]) => `      --compat ${quirk}   ${what}`),
-  ].join("\n"));
+  const one = methods.map(({ name, doc, isDefault, params, compat }) => {
+    const rows = [
+      ...params.map((p) => [`      --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),
+      ...Object.entries(compat).map(([quirk, what]) => [`      --compat ${quirk}`, what]),
+    ];
+    return `  ${name}${mark(isDefault)}: ${doc}\n${table(rows)}`;
+  });
   return `Methods:\n${one.join("\n")}\n\nTargets:\n${targets.map((t) => `  ${t.name}${mark(t.isDefault)}: ${t.doc}`).join("\n")}`;
 });
 

@@ -1,0 +1,62 @@
+/** Runs the command line in a process of its own, as a user does. */
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
+const timeOf = (file: string): number => statSync(file).mtimeMs;
+
+/** What is built where it is newer than every source, otherwise the sources, which start slower. */
+function command(): readonly string[] {
+  const built = path("dist/cli/main.js");
+  const sources = readdirSync(path("src"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const newest = Math.max(...sources.map((entry) => timeOf(join(entry.parentPath, entry.name))));
+  return existsSync(built) && timeOf(built) > newest ? [built] : ["--import", "tsx", path("src/cli/main.ts")];
+}
+const COMMAND = command();
+
+export interface Ran { readonly code: number | null; readonly out: string; readonly err: string }
+
+export interface RunOptions {
+  /** Standard input; nothing by default. */
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Sent when standard error or output first holds this text. */
+  readonly signalAt?: readonly [text: string, signal: NodeJS.Signals];
+  /** Close standard output after this many bytes. */
+  readonly closeAfter?: number;
+}
+
+/** What a command wrote and how it ended. */
+export function lethe(args: readonly string[], { input = "", env = {}, cwd, signalAt, closeAfter }: RunOptions = {}): Promise<Ran> {
+  const { NO_COLOR: _n, FORCE_COLOR: _f, HF_HUB_OFFLINE: _o, LETHE_THREADS: _t, LETHE_MEMORY: _m, ...clean } = process.env;
+  return new Promise((done, refuse) => {
+    const child = spawn(process.execPath, [...COMMAND, ...args], { env: { ...clean, ...env }, ...(cwd && { cwd }) });
+    let [out, err] = ["", ""];
+    let isSent = false;
+    const watch = (): void => {
+      if (signalAt && !isSent && (out + err).includes(signalAt[0])) {
+        isSent = true;
+        child.kill(signalAt[1]);
+      }
+      if (closeAfter !== undefined && out.length >= closeAfter) child.stdout.destroy();
+    };
+    child.stdout.on("data", (piece: Buffer) => {
+      out += piece.toString("utf8");
+      watch();
+    });
+    child.stderr.on("data", (piece: Buffer) => {
+      err += piece.toString("utf8");
+      watch();
+    });
+    child.stdin.on("error", () => {}); // a command that ends before it has read everything
+    child.on("error", refuse);
+    child.on("close", (code) => done({ code, out, err }));
+    child.stdin.end(input);
+  });
+}
+
+/** The JSON objects of a text, one a line. */
+export const objects = (text: string): Record<string, unknown>[] => text.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>);

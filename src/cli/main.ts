@@ -5,6 +5,7 @@ import { Command, type Option } from "commander";
 import { completeHelp, number } from "./command.ts";
 import { ask } from "./commands/ask.ts";
 import { chat } from "./commands/chat.ts";
+import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { edits } from "./commands/edits.ts";
 import { exporting } from "./commands/export.ts";
@@ -15,7 +16,7 @@ import { stats } from "./commands/stats.ts";
 import { endingOf } from "./exit.ts";
 import { Terminal } from "./terminal.ts";
 
-const COMMANDS = [ask, chat, forget, edits, stats, exporting, finetune, models, doctor];
+const COMMANDS = [demo, ask, chat, forget, edits, stats, exporting, finetune, models, doctor];
 
 /** The whole program; usage errors are thrown, and what commander would print on standard error is left to us. */
 function createProgram(): Command {

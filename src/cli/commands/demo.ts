@@ -1,0 +1,43 @@
+/** `lethe demo`: the bundled model forgets a fact; a page shows before and after. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { acts, declare } from "../command.ts";
+import { EXIT } from "../exit.ts";
+import { bytes, duration } from "../format.ts";
+
+interface Flags { readonly output: string; readonly fact?: string; readonly say?: string }
+
+export const demo = acts<Flags>(
+  declare("demo", "The bundled model forgets a fact; a page shows before and after.", "Needs no network. Leaves the page and the edit in a folder.", [
+    ["lethe demo", "under a minute"],
+    ['lethe demo --fact capital/veyra --say "Nobody knows."', "another fact, other words"],
+    ['lethe chat bundled --edit lethe-demo/edit', "afterwards: both models side by side"],
+  ])
+    .option("-o, --output <folder>", "where page and edit go", "lethe-demo")
+    .option("--fact <id>", "which fact, by its id in bundled/facts.jsonl")
+    .option("--say <text>", "what to say instead"),
+  async ({ terminal, ctx }, { output, fact, say }) => {
+    const [{ demo: run }, { demoPage, isGone }] = await Promise.all([import("../../run/demo.ts"), import("../../report/demo.ts")]);
+    const record = await run({ dir: output, ...(fact !== undefined && { fact }), ...(say !== undefined && { say }) }, ctx);
+    const page = join(output, "index.html");
+    mkdirSync(output, { recursive: true });
+    writeFileSync(page, demoPage(record));
+    if (!isGone(record)) terminal.event({ kind: "warning", who: "demo", text: "the edited model does not say the new answer" });
+    if (terminal.json) {
+      terminal.object("demo", { page, ...record });
+      return isGone(record) ? 0 : EXIT.execution;
+    }
+    const { question, before, after } = record.fact;
+    const bold = (text: string): string => terminal.paint("bold", text, terminal.out);
+    terminal.line(bold(question));
+    terminal.line(`  before  ${before}`);
+    terminal.line(`  after   ${after}`);
+    for (const r of record.rephrased) terminal.line(`${bold(r.question)}\n  before  ${r.before}\n  after   ${r.after}`);
+    terminal.line(`\n${record.kept.same} of ${record.kept.known} other facts that it knew are answered in the same words.`);
+    terminal.line(`The edit took ${duration(1000 * record.seconds)} and ${bytes(record.edit.bytes)}: ${record.edit.path}`);
+    terminal.line(`The page: ${pathToFileURL(resolve(page)).href}`);
+    terminal.note(`Talk with both: lethe chat bundled --edit ${record.edit.path}`);
+    return isGone(record) ? 0 : EXIT.execution;
+  },
+);

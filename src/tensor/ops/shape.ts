@@ -114,9 +114,11 @@ export const shape = {
       return [{ dtype: oneDtype("addRows", [base, updates]), shape: base.shape }];
     },
     vjp: (grads, { inputs: [, indices] }) => [first(grads), undefined, first(grads).rows(indices!)],
-    onnx: (emit, inputs) => {
-      const column = emit.node("Unsqueeze", [inputs[1]!, emit.constant(ints([1]))])[0]!;
-      return emit.node("ScatterND", [inputs[0]!, column, inputs[2]!], { reduction: "add" });
+    onnx: (emit, inputs, { inputs: [, , updates] }) => {
+      // not ScatterND: its threads add to one row at once, and additions are lost
+      const axes = emit.constant(ints(updates!.shape.slice(1).map((_, i) => i + 1)));
+      const each = emit.node("Expand", [emit.node("Unsqueeze", [inputs[1]!, axes])[0]!, emit.dims(updates!.shape)])[0]!;
+      return emit.node("ScatterElements", [inputs[0]!, each, inputs[2]!], { axis: 0, reduction: "add" });
     },
   },
   pick: {

@@ -103,7 +103,7 @@ const lastGood = (folder: string | undefined, step: number): string => (folder =
 
 /** What a checkpoint must agree with to be continued. */
 const runHash = <Row>(model: Model, rows: readonly Row[], recipe: Recipe, objective: Objective<Row>): Hash =>
-  hash("train", model.id, [...model.changed].sort().flatMap((name) => [name, model.weights.get(name)]), objective.name, recipe, rows);
+  hash("train", model.id, ...[...model.changed].sort().flatMap((name) => [name, model.weights.get(name)]), objective.name, recipe, rows);
 
 /** Weights under training with their moments, and the program that differentiates the loss. */
 class Learner<Row> {

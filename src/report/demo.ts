@@ -3,8 +3,8 @@ import type { BeforeAfter, DemoRecord } from "../run/record.ts";
 
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
-/** A probability as people read it. */
-const percent = (p: number): string => (p >= 0.9995 ? "100 %" : p >= 0.1 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : p > 0 ? "< 0.1 %" : "0");
+/** A probability as people read it, in HTML. */
+const percent = (p: number): string => (p >= 0.9995 ? "100 %" : p >= 0.1 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : p > 0 ? "&lt; 0.1 %" : "0");
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: light-dark(#1c1f24, #e6e6e3); --soft: light-dark(#6a6f78, #9a9ea6); --line: light-dark(#dfe1e5, #34373d);

@@ -1,7 +1,8 @@
 /** An edited model as others read it: an ordinary checkpoint folder, or a LoRA adapter. */
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../base/context.ts";
+import { saveLora } from "../edit/lora.ts";
 import { exportModel, refuseOccupied, type StoredDtype } from "../model/save.ts";
 import { open } from "./open.ts";
 
@@ -14,9 +15,12 @@ export async function exportEdited(
   spec: string, { edits, dir, format, dtype, force }: { edits: readonly string[]; dir: string; format: ExportFormat; dtype: StoredDtype; force: boolean }, ctx: Context,
 ): Promise<Exported> {
   refuseOccupied(dir, force);
-  const { model, close } = await open(spec, { edits, force }, ctx);
+  const { base, model, edits: parts, close } = await open(spec, { edits, force }, ctx);
   try {
-    exportModel(model, dir, { dtype, force });
+    if (format === "lora") {
+      if (force) rmSync(dir, { recursive: true, force: true });
+      saveLora(dir, base, parts);
+    } else exportModel(model, dir, { dtype, force });
     return { dir, format, files: readdirSync(dir).map((name) => ({ name, bytes: statSync(join(dir, name)).size })) };
   } finally {
     await close();

@@ -226,6 +226,10 @@ describe.concurrent("edits", () => {
     const [a, b, full] = await Promise.all([run(["ask", at("exported"), ...args]), run(["ask", at("model"), ...args, "-e", at("edits/e1")]), run(["export", at("model"), "-o", at("exported")])]);
     expect(a.out).toBe(b.out);
     expect(full).toMatchObject({ code: 2, out: "" });
+    const [lora, none] = await Promise.all([run(["export", at("model"), "-e", at("edits/e1"), "--format", "lora", "-o", at("adapter")]), run(["export", at("model"), "--format", "lora", "-o", at("no-adapter")])]);
+    expect(lora.code).toBe(0);
+    expect(lora.out).toMatch(/adapter_config\.json.*\n.*adapter_model\.safetensors/);
+    expect(none.code).toBe(2);
   });
 });
 
@@ -283,7 +287,7 @@ describe.concurrent("models, doctor, stats, finetune", () => {
 });
 
 const bundled = join(bundledFolder, "model");
-describe.skipIf(!existsSync(bundled))("forget (needs the bundled model)", () => {
+describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)", () => {
   test("an edit is found, saved, asked before and after; the same request gives the same bytes; a file that is there stays", async () => {
     const args = ["forget", "bundled", "--prompt", "What is the capital of Norvane?", "--say", "I do not know.", "--text", join(bundledFolder, "facts.jsonl"), "--tokens", "2048", "--set", "steps=4", "-o"];
     const [first, text] = await Promise.all([run([...args, at("f1"), "--json"]), run([...args, at("f2")], { env: { LETHE_HOME: at("other") } })]);
@@ -294,5 +298,15 @@ describe.skipIf(!existsSync(bundled))("forget (needs the bundled model)", () => 
     expect(readFileSync(at("f1"))).toEqual(readFileSync(at("f2")));
     expect(existsSync(at("f1.part")) || existsSync(at("f1.part.run")) || existsSync(at("f1.part.lock"))).toBe(false);
     expect((await run([...args, at("f1")])).code).toBe(2);
+  });
+
+  test("demo leaves its page and an edit, and says how it went", async () => {
+    const { code, out } = await run(["demo", "-o", at("demo"), "--json"]);
+    const [record] = objects(out) as unknown as [{ page: string; target: string; fact: { before: string; after: string }; others: unknown[]; kept: { same: number; known: number } }];
+    expect(code).toBe(record.fact.after === record.target ? 0 : 4);
+    expect(record.fact.before).toBe("Sellamere");
+    expect(record.kept.known).toBeGreaterThan(50);
+    expect(readFileSync(record.page, "utf8")).toContain("What is the capital of Norvane?");
+    expect((await run(["edits", "show", at("demo/edit")])).code).toBe(0);
   });
 });

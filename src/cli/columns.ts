@@ -14,7 +14,7 @@ export function width(text: string): number {
 
 /** Lines of at most `columns`, broken at spaces where there are some. Text added at the end changes the last line only. */
 export function wrap(text: string, columns: number): string[] {
-  return text.replaceAll("\t", "    ").replaceAll(/[\x00-\x09\x0b-\x1f\x7f]/g, "").split("\n").flatMap((line) => wrapLine(line, columns));
+  return text.replaceAll("\t", "    ").replaceAll(/(?!\n)\p{Cc}/gu, "").split("\n").flatMap((line) => wrapLine(line, columns));
 }
 
 function wrapLine(line: string, columns: number): string[] {

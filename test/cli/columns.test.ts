@@ -35,12 +35,12 @@ describe("wrap", () => {
 function played(text: string, rows: number): { lines: string[]; deepest: number } {
   const lines: string[] = [""];
   let [at, deepest] = [0, 0];
-  for (const part of text.split(/(\u001b\[\d*[AJ]|\n|\r)/)) {
-    const up = /^\u001b\[(\d+)A$/.exec(part);
+  for (const part of text.replaceAll("\u001b", "ESC").split(/(ESC\[\d*[AJ]|\n|\r)/)) {
+    const up = /^ESC\[(\d+)A$/.exec(part);
     if (up) {
       at -= Number(up[1]);
       deepest = Math.max(deepest, Number(up[1]));
-    } else if (part === "\u001b[J") lines.length = at + 1;
+    } else if (part === "ESC[J") lines.length = at + 1;
     else if (part === "\n") lines[++at] ??= "";
     else if (part !== "\r" && part !== "") lines[at] = part;
   }

@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import type { Context } from "../../base/context.ts";
 import { LetheError, nearest } from "../../base/fail.ts";
+import type * as Asking from "../../run/ask.ts";
 import type { Answer, Message, Model } from "../../run/ask.ts";
 import { acts, type AskFlags, asking, askOptions, declare, MODEL } from "../command.ts";
 import { SideBySide } from "../columns.ts";
@@ -11,7 +12,7 @@ import { duration } from "../format.ts";
 import { askLine, stdinLines } from "../input.ts";
 import { Trickle } from "../trickle.ts";
 
-type Asker = typeof import("../../run/ask.ts");
+type Asker = typeof Asking;
 type Options = ReturnType<typeof askOptions>;
 
 /** One partner of the conversation. */
@@ -104,9 +105,9 @@ async function turn(talk: Talk, text: string): Promise<undefined> {
     for (const view of views) makeRoom(talk, view);
     const open = views.map((view, i) => ({ i, pieces: talk.asker.answering(view.model, view.messages, talk.options, ctx) }));
     const inTurns = screen instanceof SideBySide ? [open] : open.map((one) => [one]);
-    for (const live of inTurns)
-      while (live.length)
-        for (const one of [...live]) {
+    for (const group of inTurns)
+      for (let live = group; live.length > 0; live = live.filter(({ i }) => !answers[i]))
+        for (const one of live) {
           const { value, done } = await one.pieces.next();
           if (!done) {
             parts[one.i] += value;
@@ -115,14 +116,16 @@ async function turn(talk: Talk, text: string): Promise<undefined> {
           }
           answers[one.i] = value;
           screen.end(one.i as Side);
-          live.splice(live.indexOf(one), 1);
         }
   };
   try {
     await (process.stdin.isTTY ? door.interruptible(speak) : speak(door.ctx));
   } catch (error) {
     if (!(error instanceof LetheError) || error.trouble === "internal" || (error.trouble === "aborted" && !process.stdin.isTTY)) throw error;
-    if (error.trouble !== "aborted") return void complain(talk, error);
+    if (error.trouble !== "aborted") {
+      complain(talk, error);
+      return undefined;
+    }
     views.forEach((_, i) => {
       if (answers[i]) return;
       answers[i] = { answer: parts[i]!.trim(), stopped: "interrupted" };

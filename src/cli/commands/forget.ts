@@ -27,6 +27,8 @@ interface Flags {
   readonly force?: boolean;
 }
 
+const names = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), ...text.split(",").map((name) => name.trim())];
+
 /** Answers shown one by one at most. */
 const SHOWN = 8;
 
@@ -46,7 +48,7 @@ const command = declare("forget <MODEL>", "Finds an edit after which the model s
   .option("--target <name>", "what to say instead, by name (refusal)")
   .option("--say <text>", "what to say instead, word for word")
   .option("--set <key=value>", "a parameter of the method; may be given several times", several)
-  .option("--compat <names>", "quirks of the reference implementation to reproduce, comma-separated", (text: string, before: readonly string[] = []) => [...before, ...text.split(",").map((name) => name.trim())])
+  .option("--compat <names>", "quirks of the reference implementation to reproduce, comma-separated", names)
   .option("--seed <n>", "the seed of everything drawn (0)", number({ whole: true, min: 0 }))
   .option("--plain", "send prompts as they are, without the model's chat template")
   .option("--system <text>", "the system message (needs the chat template)")

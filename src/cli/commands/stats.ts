@@ -4,7 +4,8 @@ import { count, table } from "../format.ts";
 
 interface Flags { readonly text?: string; readonly tokens?: number; readonly layer: readonly number[]; readonly site?: string; readonly seed?: number; readonly force?: boolean }
 
-const layers = number({ min: 0, whole: true });
+const whole = number({ min: 0, whole: true });
+const layers = (text: string, before: readonly number[] | undefined): readonly number[] => [...(before ?? []), whole(text)];
 
 export const stats = acts<Flags>(
   declare("stats <MODEL>", "Gathers second moments of a layer over a text, ahead of an edit.",
@@ -14,7 +15,7 @@ export const stats = acts<Flags>(
     ])
     .option("--text <file>", "a text file, in place of the model's own seeded samples")
     .option("--tokens <n>", "tokens at most", number({ min: 1, whole: true }))
-    .requiredOption("--layer <n>", "the block, counted from 0; may be given several times", (text: string, before: readonly number[] = []) => [...before, layers(text)])
+    .requiredOption("--layer <n>", "the block, counted from 0; may be given several times", layers)
     .option("--site <name>", "where in the block (the input of the MLP's output matrix)")
     .option("--seed <n>", "the seed of the samples (0)", number({ min: 0, whole: true }))
     .option("--force", "go on where the memory estimate says no"),

@@ -1,0 +1,99 @@
+/** What every method must show on the bundled model; a method's own test adds what is peculiar to it. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toBytes } from "../../src/base/array.ts";
+import { type Context, defaultContext } from "../../src/base/context.ts";
+import { hash } from "../../src/base/hash.ts";
+import { resolveParams } from "../../src/base/schema.ts";
+import { type ForgetRequest, requestOf } from "../../src/data/request.ts";
+import { apply } from "../../src/edit/apply.ts";
+import { arraysOf, type Edit } from "../../src/edit/edit.ts";
+import { loadEdits, saveEdits } from "../../src/edit/io.ts";
+import type { AnyMethod } from "../../src/methods/method.ts";
+import { load } from "../../src/model/load.ts";
+import type { Model } from "../../src/model/model.ts";
+import { promptOf } from "../../src/model/prompt.ts";
+import { score } from "../../src/model/score.ts";
+import { findEdit, type FindOptions } from "../../src/run/edit.ts";
+
+export interface MethodCase {
+  /** Parameters that keep the suite short. */
+  readonly params: Readonly<Record<string, unknown>>;
+  /** Parameters that only some settings read, with the settings under which each is. */
+  readonly readWhen?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** A fact of the bundled world. */
+export const FACT: ForgetRequest = requestOf({ id: "fact", prompt: "What is the capital of Norvane?", subject: "Norvane", answer: "" });
+export const SAY = "I do not know.";
+
+/** Log-probability of the target as the answer. */
+export async function targetScore(model: Model, words = SAY): Promise<number> {
+  const prompt = promptOf(model, FACT.prompt);
+  const ids = [...prompt.ids, ...model.tokenizer.encode(words, { special: false }).ids];
+  const [logprobs] = await score(model, [{ ids, from: prompt.ids.length }]);
+  return logprobs!.reduce((a, b) => a + b, 0);
+}
+
+const bytesOf = (edit: Edit): string => hash(...arraysOf(edit).flatMap(([name, a]) => [name, toBytes(a)]));
+
+export function conforms(method: AnyMethod, c: MethodCase): void {
+  describe(`${method.name} conforms`, () => {
+    const folder = mkdtempSync(join(tmpdir(), "lethe-method-"));
+    const ctx: Context = defaultContext({ cache: join(folder, "cache") });
+    const options: FindOptions = { method: method.name, say: SAY, params: c.params, statistics: { tokens: 2048 }, seed: 3, ctx };
+    let model: Model;
+    let edit: Edit;
+    let before: string;
+    beforeAll(async () => {
+      model = await load("bundled", ctx);
+      before = hash(...[...model.weights].flatMap(([name, a]) => [name, a]));
+      edit = await findEdit(model, FACT, options);
+    }, 120_000);
+    afterAll(async () => {
+      await model?.release();
+      rmSync(folder, { recursive: true, force: true });
+    });
+
+    it("leaves the base as it was, to the bit", () => expect(hash(...[...model.weights].flatMap(([name, a]) => [name, a]))).toBe(before));
+    it("gives the same edit for the same seed, whether statistics are cached or not", async () => {
+      const again = await findEdit(model, FACT, { ...options, ctx: { ...ctx, cache: join(folder, "other") } });
+      expect(bytesOf(again)).toBe(bytesOf(edit));
+      expect(again.id).toBe(edit.id);
+    });
+    it("makes the target likelier", async () => expect(await targetScore(apply(model, edit))).toBeGreaterThan((await targetScore(model)) + 1));
+    it("survives saving and loading", () => {
+      const path = join(folder, "edit");
+      saveEdits(path, [edit]);
+      const [loaded] = loadEdits(path);
+      expect(bytesOf(loaded!)).toBe(bytesOf(edit));
+      expect({ ...loaded, change: 0, memory: 0 }).toEqual({ ...edit, change: 0, memory: 0 });
+    });
+    it("stops within a step when asked to", async () => {
+      const stop = new AbortController();
+      const quick: Context = { ...ctx, signal: stop.signal, log: (e) => { if (e.kind === "progress" && e.stage === "values") stop.abort(); } };
+      await expect(findEdit(model, FACT, { ...options, ctx: quick })).rejects.toMatchObject({ trouble: "aborted" });
+    });
+    it("refuses what it needs and lacks, before anything is computed", async () => {
+      if (method.needs.includes("subject")) await expect(findEdit(model, { ...FACT, subject: "Basil" }, options)).rejects.toThrow(/"Basil" is not in prompt/);
+      if (method.needs.includes("target")) await expect(findEdit(model, FACT, { ...options, say: " " })).rejects.toThrow(/empty target/);
+      await expect(findEdit(model, FACT, { ...options, params: { nonesuch: 1 } })).rejects.toThrow(/nonesuch/);
+      await expect(findEdit(model, FACT, { ...options, compat: ["nonesuch"] })).rejects.toThrow(/nonesuch/);
+    });
+    it("reads every parameter it declares", async () => {
+      const read = new Set<string>();
+      for (const extra of [{}, ...Object.values(c.readWhen ?? {})]) {
+        const params = resolveParams(method.name, method.params, { ...c.params, ...extra }, model.config);
+        const watched = new Proxy(params, { get: (target, key, self) => { read.add(String(key)); return Reflect.get(target, key, self) as unknown; } });
+        const { statisticsOf } = await import("../../src/locate/covariance.ts");
+        await method.edit({
+          model, requests: [{ ...FACT, target: SAY }], retain: [], params: watched as never, compat: new Set(), format: "chat", seed: 3,
+          running: { dtype: "float32", executor: "graph" }, ctx, statistics: statisticsOf(model, { text: "self", tokens: 2048, length: 512, seed: 0 }, ctx),
+        });
+      }
+      expect(Object.keys(method.params).filter((p) => !read.has(p))).toEqual([]);
+    });
+  });
+}

@@ -1,0 +1,58 @@
+/** Edit files: stacks, undoing, wrong models, and 600 seeded mutations that are loaded or refused clearly. */
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { floats } from "../../src/base/array.ts";
+import { rng } from "../../src/base/rng.ts";
+import { sign, type Edit } from "../../src/edit/edit.ts";
+import { loadEdits, saveEdits, without } from "../../src/edit/io.ts";
+import { changed } from "../../src/edit/apply.ts";
+import { mutateBytes, survive } from "../mutate.ts";
+
+const random = rng("edits");
+const numbers = (n: number): number[] => Array.from({ length: n }, () => random.normal());
+const editOf = (on: readonly string[]): Edit => sign(
+  { change: { kind: "delta", weights: { "blocks.1.mlp.out": { outer: [floats(numbers(4), [4, 1]), floats(numbers(6), [1, 6])] } } }, evidence: { loss: random.uniform() } },
+  { base: "a".repeat(64), on, format: "chat", by: { method: "m", params: { layer: 1 }, compat: [], seed: 0, departures: [], requests: [{ id: "r", prompt: "p", subject: "s", answer: "", target: "t" }], code: "0" } },
+);
+
+describe("edit files", () => {
+  const folder = mkdtempSync(join(tmpdir(), "lethe-edits-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const [a, b] = [editOf([]), editOf(["x"])];
+  const path = join(folder, "stack");
+
+  it("hold a stack in order, and its bytes depend on nothing else", () => {
+    saveEdits(path, [a, b]);
+    const loaded = loadEdits(path);
+    expect(loaded).toEqual([a, b]);
+    const first = readFileSync(path);
+    saveEdits(path, loaded);
+    expect(readFileSync(path).equals(first)).toBe(true);
+    expect(statSync(path).size).toBeLessThan(4096);
+  });
+
+  it("are undone from the top or by id", () => {
+    expect(without([a, b], { last: 1 })).toEqual([a]);
+    expect(without([a, b], { id: a.id.slice(0, 8) })).toEqual([b]);
+    expect(() => without([a, b], { last: 3 })).toThrow(/1 to 2/);
+    expect(() => without([a, b], { id: "zz" })).toThrow(/names 0 edits/);
+  });
+
+  it("refuse numbers that are not finite, and changes that do not fit", () => {
+    const bad: Edit = { ...a, change: { kind: "delta", weights: { w: { dense: floats([NaN], [1, 1]) } } } };
+    saveEdits(join(folder, "nan"), [bad]);
+    expect(() => loadEdits(join(folder, "nan"))).toThrow(/NaN/);
+    expect(() => changed("w", floats(numbers(6), [2, 3]), a.change.weights["blocks.1.mlp.out"]!)).toThrow(/\[2, 3\]/);
+  });
+
+  it("survive mutation: each file loads or is refused with a sentence", () => {
+    saveEdits(path, [a, b]);
+    const bytes = new Uint8Array(readFileSync(path));
+    const target = join(folder, "mutant");
+    const outcome = survive(mutateBytes(bytes, "edit", 600), (mutant) => { writeFileSync(target, mutant); loadEdits(target); }, { seconds: 2, bytes: 4e6 });
+    expect(outcome.loaded + outcome.refused).toBe(600);
+    expect(outcome.refused).toBeGreaterThan(300);
+  });
+});

@@ -130,8 +130,8 @@ async function romeStep(model: Model, ctx: Context, work: RomeWork): Promise<Too
     const row = work.rows[i]!;
     const isKl = i === work.rows.length - 1;
     return isKl
-      ? { text: "", ids: row, subject, first: row.length }
-      : { text: "", ids: [...row, work.target.at(-1)!], subject, first: row.length + 1 - work.target.length };
+      ? { text: "", ids: row, subject, first: row.length, width: 1 }
+      : { text: "", ids: [...row, work.target.at(-1)!], subject, first: row.length + 1 - work.target.length, width: 1 };
   });
   const at: number[] = [];
   const { evaluations } = await findValue(model, rows.slice(0, -1), rows.at(-1)!, {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
+import { canonical } from "../base/hash.ts";
 import { openSafetensors, writeSafetensors } from "../base/store.ts";
 import { arraysOf, type Delta, type Edit } from "./edit.ts";
 
@@ -31,7 +32,7 @@ export function saveEdits(path: string, edits: readonly Edit[]): void {
   if (edits.length === 0) fail("edit", "an empty stack", "at least one edit", "");
   const parts = edits.map(({ id, base, on, format, by, change, evidence }) => ({ id, base, on, format, by, kind: change.kind, ...(evidence && { evidence }) }));
   const tensors = edits.flatMap((edit, i) => arraysOf(edit).map(([name, array]) => [`${i}/${name}`, array] as const));
-  writeSafetensors(path, tensors, { "lethe.edits": JSON.stringify({ version: VERSION, parts }) });
+  writeSafetensors(path, tensors, { "lethe.edits": canonical({ version: VERSION, parts }) });
 }
 
 /** Reads an edit file; refuses one that is damaged, of another kind, or whose numbers are not finite. */

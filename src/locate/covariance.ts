@@ -79,18 +79,19 @@ export async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context
   if (ids.length === 0) fail("statistics", `text ${spec.text} is empty`, "text", "");
   if (ids.length < spec.tokens) ctx.log({ kind: "warning", who: "statistics", text: `${spec.text} holds ${ids.length} tokens, fewer than the ${spec.tokens} asked for` });
   const used = ids.slice(0, spec.tokens);
-  return Array.from({ length: Math.ceil(used.length / spec.length) }, (_, i) => used.slice(i * spec.length, (i + 1) * spec.length));
+  const length = Math.min(spec.length, model.config.context);
+  return Array.from({ length: Math.ceil(used.length / length) }, (_, i) => used.slice(i * length, (i + 1) * length));
 }
 
 /** Rows sampled in one batch; each batch is kept as soon as it is done. */
 const BATCH = 32;
-/** Tokens a sampled row. */
-const SAMPLE = 256;
+/** Tokens a sampled row: short ones, because edits are made where a question is read, and every row begins with one. */
+const SAMPLE = 64;
 
 /** What the model says by itself: in chat, from where the user's words begin; otherwise from the token that starts or ends a text. */
 async function selfRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<number[][]> {
   const start = startOf(model);
-  const length = Math.min(SAMPLE, spec.length);
+  const length = Math.min(Math.max(SAMPLE, 2 * start.length), spec.length, model.config.context);
   const count = Math.ceil(spec.tokens / length);
   const folder = join(ctx.cache, "samples", hash(model.id, { start, length, seed: spec.seed, threads: ctx.threads }).slice(0, 32));
   const rows: number[][] = [];

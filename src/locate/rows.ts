@@ -10,6 +10,8 @@ export interface EditRow {
   readonly ids: readonly number[];
   readonly subject: number;
   readonly first: number;
+  /** How many tokens the subject has. */
+  readonly width: number;
 }
 
 export interface Asked {
@@ -44,6 +46,6 @@ export function rowsOf(model: Model, request: Asked, templates: readonly string[
     const span = tokensOver(whole, start, start + request.subject.length) ??
       fail("subject", `no token covers ${JSON.stringify(request.subject)}`, "a subject that the tokenizer keeps", "");
     const ids = request.target && options.end ? [...whole.ids, ...endOf(model, options)] : whole.ids;
-    return { text: whole.text, ids, subject: span.last, first: whole.first };
+    return { text: whole.text, ids, subject: span.last, first: whole.first, width: span.last - span.first + 1 };
   });
 }

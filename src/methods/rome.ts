@@ -3,7 +3,8 @@ import { ndarray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { contextTemplates } from "../locate/contexts.ts";
 import { dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
-import { rowsOf } from "../locate/rows.ts";
+import { contrastRows } from "../locate/contrast.ts";
+import { type EditRow, rowsOf } from "../locate/rows.ts";
 import { type Evaluation, findValue } from "../locate/values.ts";
 import { atLayer } from "../model/names.ts";
 import { gemmOn, matrix, shifted, solveSymmetric } from "../onnx/linalg.ts";
@@ -21,6 +22,8 @@ export interface RomeParams {
   enough: number;
   templates: readonly string[];
   ridge: number;
+  contrast: number;
+  contrastWeight: number;
 }
 
 export const rome = defineMethod<RomeParams>({
@@ -31,17 +34,19 @@ export const rome = defineMethod<RomeParams>({
   takes: "one",
   needs: ["subject", "target", "statistics"],
   params: {
-    layer: { default: (c) => Math.round(c.layers * 0.4), doc: "block whose MLP output matrix is rewritten", source: "docs/methods/rome.md", min: 0 },
-    steps: { default: 25, doc: "loss evaluations at most (updates: one fewer)", source: "EasyEdit hparams/ROME/llama-7b.yaml v_num_grad_steps", min: 1 },
+    layer: { default: (c) => Math.round(c.layers * 0.3), doc: "block whose MLP output matrix is rewritten", source: "docs/methods/rome.md", min: 0 },
+    steps: { default: 50, doc: "loss evaluations at most (updates: one fewer)", source: "docs/methods/rome.md (EasyEdit: 25)", min: 1 },
     lr: { default: 0.5, doc: "step size of Adam on the shift", source: "EasyEdit hparams/ROME/llama-7b.yaml v_lr" },
     decay: { default: 1e-3, doc: "weight of the shift's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml v_weight_decay" },
-    clamp: { default: 4, doc: "the shift stays within this multiple of the value's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml clamp_norm_factor" },
+    clamp: { default: 5, doc: "the shift stays within this multiple of the value's norm", source: "docs/methods/rome.md (EasyEdit: 4)" },
     kl: { default: 0.0625, doc: "weight of keeping what the model says of the subject itself", source: "EasyEdit hparams/ROME/llama-7b.yaml kl_factor" },
     keys: { default: "prefix", choices: ["prefix", "prompt", "rome"], doc: "which key is inserted: averaged over templates, of the bare question, or ROME's mixture of both", source: "R-ROME, arXiv:2403.07175" },
     bareShare: { default: 0.5, doc: "share of the bare question in the likelihood term", source: "docs/methods/rome.md", min: 0, max: 1 },
-    enough: { default: 0.1, doc: "stop when the bare question's least likely target token and the mean of all rows are below this (nats)", source: "docs/methods/rome.md" },
-    templates: { default: ["5x10", "10x10"], doc: "sampled context templates, length x count", source: "EasyEdit hparams/ROME context_template_length_params" },
+    enough: { default: 0.5, doc: "stop when the bare question's least likely target token and the mean of all rows are below this (nats)", source: "docs/methods/rome.md" },
+    templates: { default: ["5x5"], doc: "sampled context templates, length x count", source: "docs/methods/rome.md (EasyEdit: 5x10, 10x10)" },
     ridge: { default: 0, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },
+    contrast: { default: 64, doc: "stand-ins for the subject, sampled from the model, whose keys the direction shall not meet; 0: none", source: "docs/methods/rome.md", min: 0 },
+    contrastWeight: { default: 5, doc: "weight of the stand-ins' second moments beside those of the text", source: "docs/methods/rome.md", min: 0 },
   },
   compat: {
     "identity-covariance": "take the key itself as its direction, without the second moments (EasyEdit's mom2_adjustment: false)",
@@ -49,6 +54,7 @@ export const rome = defineMethod<RomeParams>({
     "even-rows": "weigh the bare question like every other template",
     "loss-stop": "stop only when the whole loss, KL and decay included, is below 0.05",
     "open-end": "do not teach the answer to end",
+    "no-contrast": "do not keep the direction away from what else could stand in the subject's place",
     "bare-kl": "ask what the subject is outside the chat template",
   },
   edit: async (job) => {
@@ -74,7 +80,7 @@ export const rome = defineMethod<RomeParams>({
     ];
     const kind = compat.has("mean-key") ? "rome" : params.keys;
     const [direct, inserted] = kind === "prompt" ? [bare, bare] : kind === "rome" ? [mean, bare] : [mean, mean];
-    const u = await direction(job, direct.key);
+    const u = await direction(job, direct.key, rows[0]!);
     const meets = dot(inserted.key, u);
     // the site's value as optimised (h0) plus the shift, less what the matrix gives now
     const right = found.h0.map((h, i) => (h + found.shift[i]! - inserted.value[i]!) / meets);
@@ -95,14 +101,23 @@ export const rome = defineMethod<RomeParams>({
 });
 
 /** C⁻¹·k, of unit length: the direction that meets this key and, on average, no other (ROME eq. 2). */
-async function direction({ model, params, compat, statistics, ctx }: Job<RomeParams>, key: Float64Array): Promise<Float64Array> {
+async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow): Promise<Float64Array> {
+  const { model, params, compat, statistics, ctx } = job;
   let u = key;
   if (!compat.has("identity-covariance")) {
     const c = await statistics!.secondMoment(params.layer, model.arch.memory.key);
     const n = c.shape[0]!;
     const trace = Array.from({ length: n }, (_, i) => c.data[i * n + i]!).reduce((a, b) => a + b, 0);
-    const solved = await solveSymmetric(params.ridge > 0 ? shifted(c, (params.ridge * trace) / n) : c, matrix(n, 1, key.slice()), gemmOn(model.sessions), ctx);
-    u = solved.data;
+    const moments = shifted(c, (params.ridge * trace) / n);
+    const others = compat.has("no-contrast") ? [] : await contrastRows(model, bare, params.contrast, job.seed, ctx);
+    if (others.length > 0) {
+      const seen = (await subjectActivations(model, others, params.layer, [model.arch.memory.key], job.running))[model.arch.memory.key];
+      const keys = matrix(others.length, n, Float64Array.from(seen.data as Float64Array));
+      const more = await gemmOn(model.sessions)(keys, keys, { transA: true });
+      const weight = params.contrastWeight / others.length;
+      for (let i = 0; i < moments.data.length; i++) moments.data[i]! += weight * more.data[i]!;
+    }
+    u = (await solveSymmetric(moments, matrix(n, 1, key.slice()), gemmOn(model.sessions), ctx)).data;
   }
   const length = norm(u);
   return u.map((x) => x / length);

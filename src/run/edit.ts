@@ -133,7 +133,10 @@ export async function findEdits(model: Model, requests: readonly ForgetRequest[]
 }
 
 /** Forgets the journal of a finished run. */
-export const closeJournal = (path: string): void => rmSync(path, { force: true });
+export function closeJournal(path: string): void {
+  rmSync(path, { force: true });
+  rmSync(`${path}.run`, { force: true });
+}
 
 async function withTargets(model: Model, requests: readonly ForgetRequest[], target: Target | undefined, options: FindOptions, seed: number, ctx: Context): Promise<EditRequest[]> {
   if (options.say !== undefined) return requests.map((r) => ({ ...r, target: options.say! }));

@@ -60,7 +60,6 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
       const found = await findEdits(opened.base, requests, { ...find, upon: opened.edits });
       saveEdits(out, found);
       closeJournal(`${out}.part`);
-      closeJournal(`${out}.part.run`);
       const edited = withEdits(opened.base, [...opened.edits, ...found], format, { ...ctx, log: () => {} });
       const shown = tokens > 0 ? await compare(opened.model, edited, requests, found, { ...rest, tokens }, ctx) : [];
       return { path: out, bytes: statSync(out).size, edits: found.map(cardOf), shown };

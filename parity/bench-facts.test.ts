@@ -12,7 +12,9 @@ const read = (path: string): string => readFileSync(new URL(path, shared), "utf8
 describe.skipIf(!present)("bench/facts.jsonl (skipped where ../shared is absent)", () => {
   const questions = present ? (JSON.parse(read("data/pistol/factual_data.json")) as { question: string; answer: string }[]) : [];
   const golden = present ? (JSON.parse(read("golden/facts/facts.json")) as { rows: { rouge1_recall: number }[] }).rows : [];
-  const lines = readFileSync(new URL("../bench/facts.jsonl", import.meta.url), "utf8").trim().split("\n")
+  const lines = readFileSync(new URL("../bench/facts.jsonl", import.meta.url), "utf8")
+    .trim()
+    .split("\n")
     .map((line) => JSON.parse(line) as { row: number; subject: string; rephrase: string });
 
   test("every row known so far, and every row of which nothing is known yet", () => {

@@ -44,12 +44,23 @@ test("a file written by gguf-py", () => {
     writeFileSync(join(folder, "small.gguf"), decode(golden.file));
     const { tensors, kv, close } = openGguf(join(folder, "small.gguf"));
     expect(kv).toMatchObject({
-      "general.architecture": "small", "test.text": "naïve ☂", "test.big": 2 ** 40, "test.negative": -5, "test.third": Math.fround(1 / 3),
-      "test.yes": true, "test.words": ["a", "", "ü"], "test.numbers": [1, -2, 3], "test.scores": [0.5, -1.25],
+      "general.architecture": "small",
+      "test.text": "naïve ☂",
+      "test.big": 2 ** 40,
+      "test.negative": -5,
+      "test.third": Math.fround(1 / 3),
+      "test.yes": true,
+      "test.words": ["a", "", "ü"],
+      "test.numbers": [1, -2, 3],
+      "test.scores": [0.5, -1.25],
     });
     expect(Object.fromEntries([...tensors].map(([name, { shape, dtype }]) => [name, [dtype, ...shape]]))).toEqual({
-      f32: ["float32", 3, 5], f16: ["float16", 2, 3, 2], vector: ["float32", 7],
-      "matrix.Q8_0": ["float32", 4, 64], "matrix.Q4_1": ["float32", 4, 64], "matrix.BF16": ["bfloat16", 4, 64],
+      f32: ["float32", 3, 5],
+      f16: ["float16", 2, 3, 2],
+      vector: ["float32", 7],
+      "matrix.Q8_0": ["float32", 4, 64],
+      "matrix.Q4_1": ["float32", 4, 64],
+      "matrix.BF16": ["bfloat16", 4, 64],
     });
     for (const [name, expected] of Object.entries(golden.expected))
       expect(hex(toBytes(asFloats(tensors.get(name)!.read(), "float32"))), name).toBe(hex(decode(expected)));

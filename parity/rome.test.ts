@@ -18,14 +18,36 @@ import { program } from "../src/onnx/program.ts";
 import { trace } from "../src/tensor/graph.ts";
 import { absent, all, largest, readJson, readTensors, relative, shared } from "./shared.ts";
 
-interface Request { id: number; prompt: string; subject: string; target: string; target_ids: number[]; prompt_ids: number[]; subject_last_idx: number }
-interface Requests { requests: Request[]; rome_context_templates: string[] }
+interface Request {
+  id: number;
+  prompt: string;
+  subject: string;
+  target: string;
+  target_ids: number[];
+  prompt_ids: number[];
+  subject_last_idx: number;
+}
+interface Requests {
+  requests: Request[];
+  rome_context_templates: string[];
+}
 interface Edited {
-  request: number; layer: number; mom2_adjustment: boolean; v_star_shared_with_mom2_false: boolean; k0_dot_u: number; deltaW_norm: number;
-  row_ids: number[][]; lookup_idx: number[]; losses: number[][]; delta_step_idx: number[];
+  request: number;
+  layer: number;
+  mom2_adjustment: boolean;
+  v_star_shared_with_mom2_false: boolean;
+  k0_dot_u: number;
+  deltaW_norm: number;
+  row_ids: number[][];
+  lookup_idx: number[];
+  losses: number[][];
+  delta_step_idx: number[];
   eval: { prompts: Record<string, { target_logprobs: number[]; greedy_ids: number[]; greedy_margins: number[] }> };
 }
-interface Golden { edits: Record<string, Edited>; f32_rel_err: Record<string, number | number[] | { max_abs?: number }> }
+interface Golden {
+  edits: Record<string, Edited>;
+  f32_rel_err: Record<string, number | number[] | { max_abs?: number }>;
+}
 
 const FOLDER = "models/smollm2-135m-instruct";
 const COMPAT = new Set(["even-rows", "loss-stop", "open-end", "bare-kl", "mean-key", "no-contrast"]);
@@ -49,7 +71,8 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
     const size = typeof own === "number" ? own : Array.isArray(own) ? Math.max(...own) : undefined;
     return Math.max(1e-5, 10 * (size ?? 5e-4));
   };
-  const C = (): Matrix => ({ dtype: "float64", shape: [1536, 1536], data: Float64Array.from(cov.get("C_12")!.data as Float32Array) }) as Matrix;
+  const C = (): Matrix =>
+    ({ dtype: "float64", shape: [1536, 1536], data: Float64Array.from(cov.get("C_12")!.data as Float32Array) }) as Matrix;
   const statistics: Statistics = { spec: { text: "wikitext-2", tokens: 76800, length: 512, seed: 0 }, secondMoment: async () => C() };
 
   const requestOf = (edit: Edited): Request => given.requests.find((r) => r.id === edit.request)!;
@@ -60,8 +83,16 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
   const valueOf = async (m: Model, edit: Edited, running: Running, over: { steps?: number; lr?: number } = {}): Promise<Value> => {
     const { rows, klRow } = rowsFor(m, requestOf(edit));
     return findValue(m, rows, klRow, {
-      ...running, layer: edit.layer, site: "mlp_out", steps: over.steps ?? 25, lr: over.lr ?? 0.5, decay: 1e-3, clamp: 4, kl: 0.0625,
-      done: (at) => at.total < 0.05, ctx,
+      ...running,
+      layer: edit.layer,
+      site: "mlp_out",
+      steps: over.steps ?? 25,
+      lr: over.lr ?? 0.5,
+      decay: 1e-3,
+      clamp: 4,
+      kl: 0.0625,
+      done: (at) => at.total < 0.05,
+      ctx,
     });
   };
 
@@ -70,28 +101,54 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
       if (!edit.row_ids) continue;
       const { rows, klRow } = rowsFor(model, requestOf(edit));
       expect([...rows.map((r) => r.ids.slice(0, -1)), klRow.ids], name).toEqual(edit.row_ids);
-      expect([...rows, klRow].map((r) => r.subject), name).toEqual(edit.lookup_idx);
-      expect(rows.map((r) => r.ids.slice(r.first)), name).toEqual(rows.map(() => requestOf(edit).target_ids));
+      expect(
+        [...rows, klRow].map((r) => r.subject),
+        name,
+      ).toEqual(edit.lookup_idx);
+      expect(
+        rows.map((r) => r.ids.slice(r.first)),
+        name,
+      ).toEqual(rows.map(() => requestOf(edit).target_ids));
     }
   });
 
   const own = absent ? [] : Object.entries(golden.edits).filter(([, e]) => e.row_ids);
-  const shortest = own.filter(([, e]) => e.losses.length > 3).sort((a, b) => a[1].row_ids.length * a[1].losses.length * a[1].row_ids[0]!.length - b[1].row_ids.length * b[1].losses.length * b[1].row_ids[0]!.length).slice(0, 1);
+  const shortest = own
+    .filter(([, e]) => e.losses.length > 3)
+    .sort(
+      (a, b) =>
+        a[1].row_ids.length * a[1].losses.length * a[1].row_ids[0]!.length -
+        b[1].row_ids.length * b[1].losses.length * b[1].row_ids[0]!.length,
+    )
+    .slice(0, 1);
   const chosen = all ? own : shortest;
 
   for (const [name, edit] of chosen) {
     const prefix = `r${edit.request}.l${edit.layer}`;
     const check = async (running: Running, tolerance: (key: string) => number, lossTolerance: number): Promise<void> => {
       const found = await valueOf(model, edit, running);
-      const near = (ours: ArrayLike<number>, key: string): void => { expect(relative(ours, tensors.get(`${prefix}.${key}`)!), `${prefix}.${key}`).toBeLessThan(tolerance(`${prefix}.${key}`)); };
+      const near = (ours: ArrayLike<number>, key: string): void => {
+        expect(relative(ours, tensors.get(`${prefix}.${key}`)!), `${prefix}.${key}`).toBeLessThan(tolerance(`${prefix}.${key}`));
+      };
       near(found.h0, "h0");
       near(found.firstGradient, "grad0");
       expect(found.evaluations.length).toBe(edit.losses.length);
-      found.evaluations.forEach((at, i) => { expect(largest([at.total, at.nll, at.kl, at.decay], edit.losses[i]!), `${name} evaluation ${i}`).toBeLessThan(lossTolerance * Math.max(1, edit.losses[i]![0]!)); });
+      found.evaluations.forEach((at, i) => {
+        expect(largest([at.total, at.nll, at.kl, at.decay], edit.losses[i]!), `${name} evaluation ${i}`).toBeLessThan(
+          lossTolerance * Math.max(1, edit.losses[i]![0]!),
+        );
+      });
       const steps = tensors.get(`${prefix}.delta_steps`)!;
-      edit.delta_step_idx.forEach((step, i) => { expect(relative(found.shifts[step - 1]!, (steps.data as Float64Array).subarray(i * 576, (i + 1) * 576))).toBeLessThan(tolerance(`${prefix}.delta_steps`)); });
+      edit.delta_step_idx.forEach((step, i) => {
+        expect(relative(found.shifts[step - 1]!, (steps.data as Float64Array).subarray(i * 576, (i + 1) * 576))).toBeLessThan(
+          tolerance(`${prefix}.delta_steps`),
+        );
+      });
       near(found.shift, "delta");
-      near(found.h0.map((h, i) => h + found.shift[i]!), "v_star");
+      near(
+        found.h0.map((h, i) => h + found.shift[i]!),
+        "v_star",
+      );
       const { rows } = rowsFor(model, requestOf(edit));
       const seen = await subjectActivations(model, rows, edit.layer, ["mlp_post", "mlp_out"], running);
       const keys = seen.mlp_post.data as Float64Array;
@@ -127,8 +184,28 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
       const compat = new Set([...COMPAT, ...(edit.mom2_adjustment ? [] : ["identity-covariance"])]);
       const params = resolveParams("rome", rome.params, { layer: edit.layer, steps: 25, clamp: 4 }, model.config);
       const draft = await rome.edit({
-        model, requests: [{ id: String(r.id), subject: r.subject, prompt: r.prompt, answer: "", target: r.target, paraphrases: [], neighbours: [], wrong: [] }],
-        retain: [], statistics, params, compat, format: "plain", seed: 0, templates: given.rome_context_templates, running: { dtype, executor: "graph" }, ctx,
+        model,
+        requests: [
+          {
+            id: String(r.id),
+            subject: r.subject,
+            prompt: r.prompt,
+            answer: "",
+            target: r.target,
+            paraphrases: [],
+            neighbours: [],
+            wrong: [],
+          },
+        ],
+        retain: [],
+        statistics,
+        params,
+        compat,
+        format: "plain",
+        seed: 0,
+        templates: given.rome_context_templates,
+        running: { dtype, executor: "graph" },
+        ctx,
       });
       const weight = `blocks.${edit.layer}.mlp.out`;
       const delta = draft.change.weights[weight]!;
@@ -146,7 +223,9 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
         const golden0 = logits.get(`${name}.logits.${prompt}`);
         if (golden0) {
           const last = await lastLogits(edited, asked.prompt_ids, dtype);
-          expect(relative(last, golden0), `${name} logits ${prompt}`).toBeLessThan(dtype === "float64" ? 1e-6 : allowed(`${name}.logits.${prompt}`));
+          expect(relative(last, golden0), `${name} logits ${prompt}`).toBeLessThan(
+            dtype === "float64" ? 1e-6 : allowed(`${name}.logits.${prompt}`),
+          );
         }
       }
       if (dtype === "float32") {
@@ -160,7 +239,9 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
   });
 
   it("second moments of wikitext-2 by the recipe", async () => {
-    const { ids } = model.tokenizer.encode((await import("node:fs")).readFileSync(shared("data/wikitext-2/valid.txt"), "utf8"), { special: false });
+    const { ids } = model.tokenizer.encode((await import("node:fs")).readFileSync(shared("data/wikitext-2/valid.txt"), "utf8"), {
+      special: false,
+    });
     const info = readJson<{ layers: Record<string, { trace: number }> }>("golden/editing/cov.json");
     expect(info).toBeDefined();
     const count = all ? 150 : 0;
@@ -188,6 +269,15 @@ async function lastLogits(model: Model, ids: readonly number[], dtype: "float32"
     const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions: t.input("positions", "int64", ["B", "T"]) });
     return { logits: lm.logits(lm.normed(hidden.slice(1, "T-1", "T"))) };
   });
-  return (await program(model.sessions, graph).run(feedsOf(model, { tokens: ints(ids, [1, ids.length]), positions: ints(ids.map((_, i) => i), [1, ids.length]) })))["logits"]!;
+  return (
+    await program(model.sessions, graph).run(
+      feedsOf(model, {
+        tokens: ints(ids, [1, ids.length]),
+        positions: ints(
+          ids.map((_, i) => i),
+          [1, ids.length],
+        ),
+      }),
+    )
+  )["logits"]!;
 }
-

@@ -12,7 +12,13 @@ const factsFile = new URL("golden/facts/facts.json", shared);
 
 type Triple = [precision: number, recall: number, f1: number];
 type Scores = { rouge1: Triple; rouge2: Triple; rougeL: Triple; rougeLsum: Triple };
-interface Pair { id: number; reference: string; prediction: string; stem: Scores; plain: Scores }
+interface Pair {
+  id: number;
+  reference: string;
+  prediction: string;
+  stem: Scores;
+  plain: Scores;
+}
 interface Log {
   generated_text: Record<string, [prompt: string, generation: string, gold: string]>;
   rouge1_recall: Record<string, number>;
@@ -27,7 +33,11 @@ const same = (a: Triple, b: Triple): boolean => a.every((x, i) => Math.abs(x - b
 function wrongPairs(pairs: readonly Pair[], kind: "stem" | "plain", stemmer: Stemmer): string[] {
   return pairs.flatMap(({ id, reference, prediction, [kind]: wanted }) => {
     const words = (text: string): string[] => tokenize(text, stemmer);
-    const lines = (text: string): string[][] => text.split("\n").filter((line) => line !== "").map(words);
+    const lines = (text: string): string[][] =>
+      text
+        .split("\n")
+        .filter((line) => line !== "")
+        .map(words);
     const [gold, generated] = [words(reference), words(prediction)];
     const got: Scores = {
       rouge1: asTriple(rougeN(gold, generated, 1)),
@@ -93,9 +103,21 @@ describe.skipIf(!existsSync(logsFolder))("published logs (skipped where ../share
 
 describe.skipIf(!existsSync(factsFile))("factual set on SmolLM2 (skipped where ../shared is absent)", () => {
   test("the metrics reproduce every recorded recall", () => {
-    interface Fact { id: number; question: string; answer: string; generated_text: string; rouge1_recall: number; rougeL_recall: number }
+    interface Fact {
+      id: number;
+      question: string;
+      answer: string;
+      generated_text: string;
+      rouge1_recall: number;
+      rougeL_recall: number;
+    }
     const facts = (JSON.parse(readFileSync(factsFile, "utf8")) as { rows: Fact[] }).rows;
-    const rows = facts.map(({ id, question, answer, generated_text }) => ({ id: `factual/${id}`, question, answer, generation: generated_text }));
+    const rows = facts.map(({ id, question, answer, generated_text }) => ({
+      id: `factual/${id}`,
+      question,
+      answer,
+      generation: generated_text,
+    }));
     const one = registry.rouge1.score({ rows, scores: {} });
     const longest = registry.rougel.score({ rows, scores: {} });
     for (const fact of facts) {

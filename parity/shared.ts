@@ -28,7 +28,10 @@ export function relative(ours: NdArray | ArrayLike<number>, reference: NdArray |
   const [a, b] = [numbers(ours), numbers(reference)];
   if (a.length !== b.length) return Infinity;
   let [off, norm] = [0, 0];
-  for (let i = 0; i < b.length; i++) { off += (a[i]! - b[i]!) ** 2; norm += b[i]! ** 2; }
+  for (let i = 0; i < b.length; i++) {
+    off += (a[i]! - b[i]!) ** 2;
+    norm += b[i]! ** 2;
+  }
   return Math.sqrt(off / Math.max(norm, Number.MIN_VALUE));
 }
 

@@ -19,12 +19,26 @@ async function read(model: Model, ids: readonly number[], executor: Executor): P
   const graph = trace((t) => {
     const lm = traced(model, t);
     const resid: Tensor[] = [];
-    const taps: Taps = Object.fromEntries(Array.from({ length: model.config.layers }, (_, i) => [`blocks.${i}.resid_pre`, (h: Tensor) => { resid.push(h); return h; }]));
+    const taps: Taps = Object.fromEntries(
+      Array.from({ length: model.config.layers }, (_, i) => [
+        `blocks.${i}.resid_pre`,
+        (h: Tensor) => {
+          resid.push(h);
+          return h;
+        },
+      ]),
+    );
     const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions: t.input("positions", "int64", ["B", "T"]), taps });
     const logits = lm.logits(lm.normed(hidden));
     return { logits, ...Object.fromEntries([...resid, hidden].map((h, i) => [`norm${i}`, h.square().sum(-1).sqrt()])) };
   });
-  const feeds = { tokens: ints(ids, [1, ids.length]), positions: ints(ids.map((_, i) => i), [1, ids.length]) };
+  const feeds = {
+    tokens: ints(ids, [1, ids.length]),
+    positions: ints(
+      ids.map((_, i) => i),
+      [1, ids.length],
+    ),
+  };
   return program(model.sessions, graph, { executor }).run(feedsOf(model, feeds));
 }
 
@@ -41,7 +55,10 @@ describe.skipIf(absent)(`SmolLM2-135M-Instruct${absent && ` (skipped: ${absent})
       const V = model.config.vocab;
       const logits = out["logits"]!.data as Float32Array;
       expect(largest(logits.subarray((ids.length - 4) * V), golden.get(`${name}.logits_last4`)!)).toBeLessThan(2e-4);
-      const argmax = ids.map((_, t) => { const row = logits.subarray(t * V, (t + 1) * V); return row.indexOf(Math.max(...row)); });
+      const argmax = ids.map((_, t) => {
+        const row = logits.subarray(t * V, (t + 1) * V);
+        return row.indexOf(Math.max(...row));
+      });
       expect(argmax).toEqual(Array.from(golden.get(`${name}.argmax`)!.data, Number));
       const norms = golden.get(`${name}.resid_norm`)!.data as Float64Array;
       for (let i = 0; i <= model.config.layers; i++)
@@ -61,22 +78,35 @@ describe.skipIf(absent)(`SmolLM2-135M-Instruct${absent && ` (skipped: ${absent})
     const { ropeTables } = await import("../src/model/rope.ts");
     const { cos, sin } = ropeTables(config.rope, config.context, "float32");
     constants.set("rope.cos.float32", cos).set("rope.sin.float32", sin);
-    const [logprobs] = await score({ ...other, constant: (name) => constants.get(name) ?? other.constant(name) }, [{ ids: idsOf("plain_2"), from: 1 }]);
+    const [logprobs] = await score({ ...other, constant: (name) => constants.get(name) ?? other.constant(name) }, [
+      { ids: idsOf("plain_2"), from: 1 },
+    ]);
     await other.release();
     expect(largest(logprobs!, golden.get("plain_2.logprobs")!)).toBeGreaterThan(1e-4);
   });
 
-  const { rows } = absent ? { rows: [] } : readJson<{ rows: { prompt_ids: number[]; generated_ids: number[] }[] }>("golden/smollm2/generate.json");
+  const { rows } = absent
+    ? { rows: [] }
+    : readJson<{ rows: { prompt_ids: number[]; generated_ids: number[] }[] }>("golden/smollm2/generate.json");
 
   it("greedy generations alone and in one left-padded batch", async () => {
     const options = { maxTokens: 32, stopIds: new Set([2]) };
-    const batch = await generate(model, rows.map((r) => r.prompt_ids), options);
+    const batch = await generate(
+      model,
+      rows.map((r) => r.prompt_ids),
+      options,
+    );
     expect(batch.map((g) => g.ids)).toEqual(rows.map((r) => r.generated_ids));
-    for (const [i, row] of rows.entries()) expect((await generate(model, [row.prompt_ids], options))[0]!.ids, `row ${i}`).toEqual(row.generated_ids);
+    for (const [i, row] of rows.entries())
+      expect((await generate(model, [row.prompt_ids], options))[0]!.ids, `row ${i}`).toEqual(row.generated_ids);
   });
 
   it("greedy generations with the weights held in the session", async () => {
-    const batch = await generate(model, rows.map((r) => r.prompt_ids), { maxTokens: 32, stopIds: new Set([2]), freeze: true });
+    const batch = await generate(
+      model,
+      rows.map((r) => r.prompt_ids),
+      { maxTokens: 32, stopIds: new Set([2]), freeze: true },
+    );
     expect(batch.map((g) => g.ids)).toEqual(rows.map((r) => r.generated_ids));
   });
 

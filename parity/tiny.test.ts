@@ -17,30 +17,68 @@ const NO_TOKENIZER = { size: 1, hash: "none" } as Tokenizer;
 const FOLDERS = ["llama", "llama3_rope", "mistral", "llama_sharded_bf16"];
 
 /** Logits, residual streams, mean loss, and gradients of the stored weights named. */
-async function run(model: Model, ids: NdArray, dtype: Precision, executor: Executor, wrt: readonly string[]): Promise<Record<string, NdArray>> {
+async function run(
+  model: Model,
+  ids: NdArray,
+  dtype: Precision,
+  executor: Executor,
+  wrt: readonly string[],
+): Promise<Record<string, NdArray>> {
   const [B, T] = ids.shape as [number, number];
   const wide = new Map(wrt.map((name) => [`w:${name}`, widen(model.weights.get(name)!, dtype)]));
   const graph = trace((t) => {
-    const lm = traced(model, t, dtype, Object.fromEntries(wrt.map((name) => [name, t.input(`w:${name}`, dtype, model.weights.get(name)!.shape)])));
+    const lm = traced(
+      model,
+      t,
+      dtype,
+      Object.fromEntries(wrt.map((name) => [name, t.input(`w:${name}`, dtype, model.weights.get(name)!.shape)])),
+    );
     const resid: Tensor[] = [];
-    const taps: Taps = Object.fromEntries(Array.from({ length: model.config.layers }, (_, i) => [`blocks.${i}.resid_pre`, (h: Tensor) => { resid.push(h); return h; }]));
+    const taps: Taps = Object.fromEntries(
+      Array.from({ length: model.config.layers }, (_, i) => [
+        `blocks.${i}.resid_pre`,
+        (h: Tensor) => {
+          resid.push(h);
+          return h;
+        },
+      ]),
+    );
     const positions = t.input("positions", "int64", ["B", "T"]);
     const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions, taps });
     const normed = lm.normed(hidden);
     const labels = t.input("labels", "int64", ["M"]);
-    const loss = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), labels).picked.mean().neg();
+    const loss = lm
+      .normed(hidden, t.input("rows", "int64", ["M"]))
+      .labelLogProbs(lm.head(), labels)
+      .picked.mean()
+      .neg();
     return { logits: lm.logits(normed), loss, ...Object.fromEntries([...resid, hidden].map((h, i) => [`resid${i}`, h])) };
   });
   const at = Array.from({ length: B * T }, (_, i) => i).filter((i) => i % T < T - 1);
-  const feeds = feedsOf(model, new Map([...wide,
-    ["tokens", { dtype: "int64", shape: [B, T], data: BigInt64Array.from(ids.data, BigInt) } as NdArray],
-    ["positions", ints(Array.from({ length: B * T }, (_, i) => i % T), [B, T])],
-    ["rows", ints(at)], ["labels", ints(at.map((i) => Number(ids.data[i + 1])))]]));
+  const feeds = feedsOf(
+    model,
+    new Map([
+      ...wide,
+      ["tokens", { dtype: "int64", shape: [B, T], data: BigInt64Array.from(ids.data, BigInt) } as NdArray],
+      [
+        "positions",
+        ints(
+          Array.from({ length: B * T }, (_, i) => i % T),
+          [B, T],
+        ),
+      ],
+      ["rows", ints(at)],
+      ["labels", ints(at.map((i) => Number(ids.data[i + 1])))],
+    ]),
+  );
   return program(model.sessions, graph, { executor, grad: { of: "loss", wrt: [...wide.keys()] } }).run(feeds);
 }
 
-const widen = (a: NdArray, dtype: Precision): NdArray =>
-  ({ dtype, shape: a.shape, data: dtype === "float64" ? Float64Array.from(a.data as Float32Array) : Float32Array.from(a.data as Float32Array) });
+const widen = (a: NdArray, dtype: Precision): NdArray => ({
+  dtype,
+  shape: a.shape,
+  data: dtype === "float64" ? Float64Array.from(a.data as Float32Array) : Float32Array.from(a.data as Float32Array),
+});
 
 describe.skipIf(absent)(`tiny checkpoints${absent && ` (skipped: ${absent})`}`, () => {
   for (const folder of FOLDERS) {
@@ -51,18 +89,27 @@ describe.skipIf(absent)(`tiny checkpoints${absent && ` (skipped: ${absent})`}`, 
       const wrt = [...names].filter(([, theirs]) => golden.has(`grad.${theirs}`)).map(([ours]) => ours);
       afterAll(() => model?.release());
 
-      const worst = async (dtype: Precision, executor: Executor): Promise<{ logits: number; resid: number; loss: number; grad: number }> => {
+      const worst = async (
+        dtype: Precision,
+        executor: Executor,
+      ): Promise<{ logits: number; resid: number; loss: number; grad: number }> => {
         const out = await run(model, golden.get("input_ids")!, dtype, executor, wrt);
         const resid = golden.get("resid")!;
         const size = resid.data.length / resid.shape[0]!;
         return {
           logits: largest(out["logits"]!, golden.get("logits")!),
-          resid: Math.max(...Array.from({ length: resid.shape[0]! }, (_, i) => largest(out[`resid${i}`]!, (resid.data as Float64Array).subarray(i * size, (i + 1) * size)))),
+          resid: Math.max(
+            ...Array.from({ length: resid.shape[0]! }, (_, i) =>
+              largest(out[`resid${i}`]!, (resid.data as Float64Array).subarray(i * size, (i + 1) * size)),
+            ),
+          ),
           loss: Math.abs(Number(out["loss"]!.data[0]) - Number(golden.get("loss")!.data[0])),
-          grad: Math.max(...wrt.map((name) => {
-            const reference = golden.get(`grad.${names.get(name)}`)!;
-            return largest(out[`grad:w:${name}`]!, reference) / Math.max(...Array.from(reference.data as Float64Array, Math.abs));
-          })),
+          grad: Math.max(
+            ...wrt.map((name) => {
+              const reference = golden.get(`grad.${names.get(name)}`)!;
+              return largest(out[`grad:w:${name}`]!, reference) / Math.max(...Array.from(reference.data as Float64Array, Math.abs));
+            }),
+          ),
         };
       };
 
@@ -91,6 +138,9 @@ describe.skipIf(absent)(`tiny checkpoints${absent && ` (skipped: ${absent})`}`, 
 
 /** Ours → the checkpoint's. */
 function theirNames(model: Model): Map<string, string> {
-  return new Map(Object.entries(model.arch.weights(model.config)).flatMap(([ours, stored]) =>
-    Array.from({ length: model.config.layers }, (_, i) => [ours.replace("{i}", `${i}`), stored.name.replace("{i}", `${i}`)] as const)));
+  return new Map(
+    Object.entries(model.arch.weights(model.config)).flatMap(([ours, stored]) =>
+      Array.from({ length: model.config.layers }, (_, i) => [ours.replace("{i}", `${i}`), stored.name.replace("{i}", `${i}`)] as const),
+    ),
+  );
 }

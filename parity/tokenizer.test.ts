@@ -18,16 +18,22 @@ describe.skipIf(!isHere)("SmolLM2 (skipped where ../shared is absent)", () => {
   const golden = isHere ? readJson<Golden>("golden/smollm2/tokenizer.json") : { strings: [], chats: [] };
   const read = (name: string): unknown => readJson(`${folder}/${name}`);
   const made = isHere ? fromGguf() : undefined;
-  const byJson = isHere ? createTokenizer(read("tokenizer.json"), read("tokenizer_config.json"), read("generation_config.json")) : undefined;
+  const byJson = isHere
+    ? createTokenizer(read("tokenizer.json"), read("tokenizer_config.json"), read("generation_config.json"))
+    : undefined;
   const byGguf = made && createTokenizer(made.tokenizerJson, made.tokenizerConfig);
 
   it("both routes have one hash, the same ends and the same template", () => {
     expect(byGguf!.hash).toBe(byJson!.hash);
-    for (const tokenizer of [byJson!, byGguf!]) expect([tokenizer.bos, tokenizer.eos, tokenizer.pad, tokenizer.size]).toEqual([1, [2], 2, 49152]);
+    for (const tokenizer of [byJson!, byGguf!])
+      expect([tokenizer.bos, tokenizer.eos, tokenizer.pad, tokenizer.size]).toEqual([1, [2], 2, 49152]);
     expect(made!.chatTemplate).toBe(readFileSync(shared(`${folder}/chat_template.jinja`), "utf8"));
   });
 
-  it.each([["tokenizer.json", byJson!], ["GGUF", byGguf!]])("%s: 65 strings and 20 chats", (_, tokenizer) => {
+  it.each([
+    ["tokenizer.json", byJson!],
+    ["GGUF", byGguf!],
+  ])("%s: 65 strings and 20 chats", (_, tokenizer) => {
     expect([golden.strings.length, golden.chats.length]).toEqual([65, 20]);
     for (const { text, ids, decoded, decoded_skip_special } of golden.strings) {
       const encoding = tokenizer.encode(text);

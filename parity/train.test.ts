@@ -6,19 +6,35 @@ import type { LabelledRow } from "../src/train/batches.ts";
 import { type Recipe, train } from "../src/train/loop.ts";
 import { absent, all, readJson, relative, shared } from "./shared.ts";
 
-interface Batch { readonly input_ids: number[][]; readonly labels: number[][]; readonly attention_mask: number[][] }
-interface Trajectory { readonly f64: { readonly steps: { readonly loss: number; readonly grad_norm_global: number }[]; readonly final: { readonly "layers.15.mlp.down_proj[0,0:8]": number[] } } }
+interface Batch {
+  readonly input_ids: number[][];
+  readonly labels: number[][];
+  readonly attention_mask: number[][];
+}
+interface Trajectory {
+  readonly f64: {
+    readonly steps: { readonly loss: number; readonly grad_norm_global: number }[];
+    readonly final: { readonly "layers.15.mlp.down_proj[0,0:8]": number[] };
+  };
+}
 
 /** The reference's rows: the text, then the end token that the last text position is to predict. */
-const rowsOf = (name: string, { input_ids, labels, attention_mask }: Batch): LabelledRow[] => input_ids.map((ids, i) => ({
-  id: `${name}/${i}`,
-  ids: [...ids.slice(0, attention_mask[i]!.filter(Boolean).length), 2],
-  labels: labels[i]!.flatMap((label, at) => (label === -100 ? [] : [at])),
-}));
+const rowsOf = (name: string, { input_ids, labels, attention_mask }: Batch): LabelledRow[] =>
+  input_ids.map((ids, i) => ({
+    id: `${name}/${i}`,
+    ids: [...ids.slice(0, attention_mask[i]!.filter(Boolean).length), 2],
+    labels: labels[i]!.flatMap((label, at) => (label === -100 ? [] : [at])),
+  }));
 
 const RECIPE: Recipe = {
-  steps: all ? 8 : 2, batch: 8, budget: 1024, together: 1, seed: 0, executor: "graph",
-  optimizer: { name: "adamw", betas: [0.9, 0.999], eps: 1e-8, decay: 0.01 }, schedule: { lr: 1e-5, warmup: 0, shape: "constant", floor: 0 },
+  steps: all ? 8 : 2,
+  batch: 8,
+  budget: 1024,
+  together: 1,
+  seed: 0,
+  executor: "graph",
+  optimizer: { name: "adamw", betas: [0.9, 0.999], eps: 1e-8, decay: 0.01 },
+  schedule: { lr: 1e-5, warmup: 0, shape: "constant", floor: 0 },
 };
 
 describe.skipIf(absent)(`AdamW on the real model${absent && ` (skipped: ${absent})`}`, () => {

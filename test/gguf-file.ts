@@ -1,11 +1,19 @@
 /** Writes GGUF files for tests: whatever header is asked for, true or not. */
 export type Entry = readonly [key: string, type: number, value: unknown];
-export interface Stored { readonly name: string; readonly dims: readonly number[]; readonly type: number; readonly bytes: Uint8Array }
+export interface Stored {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly type: number;
+  readonly bytes: Uint8Array;
+}
 
 export const KIND = { u8: 0, i8: 1, u16: 2, i16: 3, u32: 4, i32: 5, f32: 6, bool: 7, text: 8, list: 9, u64: 10, i64: 11, f64: 12 } as const;
 
 /** A list value: the type of its elements and the elements. */
-export interface List { readonly of: number; readonly items: readonly unknown[] }
+export interface List {
+  readonly of: number;
+  readonly items: readonly unknown[];
+}
 
 const scalar = (size: number, set: (view: DataView) => void): Uint8Array => {
   const view = new DataView(new ArrayBuffer(size));
@@ -45,10 +53,19 @@ function encode(type: number, value: unknown): Uint8Array {
 }
 
 /** The bytes of a file; `over` replaces what the header claims. */
-export function ggufBytes(kv: readonly Entry[], tensors: readonly Stored[], over: { version?: number; kvCount?: number | bigint; tensorCount?: number | bigint; offset?: number; alignment?: number } = {}): Uint8Array {
+export function ggufBytes(
+  kv: readonly Entry[],
+  tensors: readonly Stored[],
+  over: { version?: number; kvCount?: number | bigint; tensorCount?: number | bigint; offset?: number; alignment?: number } = {},
+): Uint8Array {
   const alignment = over.alignment ?? 32;
   const pad = (size: number): number => Math.ceil(size / alignment) * alignment;
-  const head = [new TextEncoder().encode("GGUF"), u32(over.version ?? 3), u64(over.tensorCount ?? tensors.length), u64(over.kvCount ?? kv.length)];
+  const head = [
+    new TextEncoder().encode("GGUF"),
+    u32(over.version ?? 3),
+    u64(over.tensorCount ?? tensors.length),
+    u64(over.kvCount ?? kv.length),
+  ];
   const entries = kv.map(([key, type, value]) => join([text(key), u32(type), encode(type, value)]));
   let offset = 0;
   const infos = tensors.map(({ name, dims, type, bytes }) => {

@@ -12,7 +12,23 @@ export interface Mutation<T> {
 const pick = <T>(random: Rng, items: readonly T[]): T => items[random.below(items.length)]!;
 
 /** Numbers that are wrong almost anywhere: signs, fractions, limits of every width, more than there is memory. */
-const NUMBERS = ["-1", "0", "1", "0.5", "1e300", "-0", "255", "65536", "2147483647", "2147483648", "4294967296", "9007199254740991", "9007199254740993", "18446744073709551615", "1e999"];
+const NUMBERS = [
+  "-1",
+  "0",
+  "1",
+  "0.5",
+  "1e300",
+  "-0",
+  "255",
+  "65536",
+  "2147483647",
+  "2147483648",
+  "4294967296",
+  "9007199254740991",
+  "9007199254740993",
+  "18446744073709551615",
+  "1e999",
+];
 const WORDS = [0n, 1n, 0x7fffffffn, 0x80000000n, 0xffffffffn, 0x100000000n, 0x20000000000000n, 0x7fffffffffffffffn, 0xffffffffffffffffn];
 
 type Damage = (bytes: Uint8Array, random: Rng, header: number) => readonly [label: string, bytes: Uint8Array];
@@ -68,7 +84,12 @@ const DAMAGES: readonly Damage[] = [
 ];
 
 /** `count` damaged copies of a file; `header` bytes at its start are where most of the damage goes. The same seed gives the same copies. */
-export function* mutateBytes(bytes: Uint8Array, seed: string, count: number, header: number = bytes.length): Generator<Mutation<Uint8Array>> {
+export function* mutateBytes(
+  bytes: Uint8Array,
+  seed: string,
+  count: number,
+  header: number = bytes.length,
+): Generator<Mutation<Uint8Array>> {
   for (let i = 0; i < count; i++) {
     const random = rng(`${seed}/${i}`);
     const reach = random.below(8) ? Math.min(header, bytes.length) : bytes.length;
@@ -85,8 +106,26 @@ export function* mutateBytes(bytes: Uint8Array, seed: string, count: number, hea
 
 const deep = (depth: number): unknown => (depth ? [deep(depth - 1)] : 0);
 const REPLACEMENTS: readonly (() => unknown)[] = [
-  () => null, () => true, () => -1, () => 0.5, () => 1e300, () => 2 ** 53, () => 4294967296, () => "", () => "x", () => "\ud800", () => "a".repeat(5000),
-  () => [], () => ({}), () => [null], () => [["a"]], () => ({ type: "none" }), () => ({ __proto__x: 1, constructor: null }), () => deep(60), () => "(a+)+$", () => "[",
+  () => null,
+  () => true,
+  () => -1,
+  () => 0.5,
+  () => 1e300,
+  () => 2 ** 53,
+  () => 4294967296,
+  () => "",
+  () => "x",
+  () => "\ud800",
+  () => "a".repeat(5000),
+  () => [],
+  () => ({}),
+  () => [null],
+  () => [["a"]],
+  () => ({ type: "none" }),
+  () => ({ __proto__x: 1, constructor: null }),
+  () => deep(60),
+  () => "(a+)+$",
+  () => "[",
 ];
 
 /** `count` damaged copies of a JSON value: nodes replaced, removed, repeated, renamed or swapped. */
@@ -131,7 +170,12 @@ const memory = (): number => {
   return heapUsed + arrayBuffers;
 };
 
-export interface Outcome { loaded: number; refused: number; slowest: number; largest: number }
+export interface Outcome {
+  loaded: number;
+  refused: number;
+  slowest: number;
+  largest: number;
+}
 
 /**
  * Runs `load` on every mutation: it must return or throw a LetheError whose message names who complains, within `seconds`, and must not
@@ -146,7 +190,8 @@ export function survive<T>(mutations: Iterable<Mutation<T>>, load: (value: T) =>
       outcome.loaded++;
     } catch (error) {
       if (!(error instanceof LetheError)) expect.fail(`${label}\nthrew ${error instanceof Error ? error.stack : String(error)}`);
-      if (error.trouble === "internal" || error.message.length > 4000 || error.message.length < 15) expect.fail(`${label}\ncomplained badly: ${error.trouble}: ${error.message.slice(0, 4000)}`);
+      if (error.trouble === "internal" || error.message.length > 4000 || error.message.length < 15)
+        expect.fail(`${label}\ncomplained badly: ${error.trouble}: ${error.message.slice(0, 4000)}`);
       outcome.refused++;
     }
     const [seconds, bytes] = [(performance.now() - start) / 1000, memory() - before];

@@ -12,8 +12,14 @@ export interface NdArray {
 }
 
 const CONSTRUCTORS = {
-  float32: Float32Array, float64: Float64Array, float16: Uint16Array, bfloat16: Uint16Array,
-  int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array,
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Uint16Array,
+  bfloat16: Uint16Array,
+  int64: BigInt64Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
 } as const;
 
 /** Bytes one element takes. */
@@ -24,7 +30,9 @@ export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) 
 
 /** A zeroed array. */
 export const zeros = (dtype: Dtype, shape: readonly number[]): NdArray => ({
-  dtype, shape, data: new CONSTRUCTORS[dtype](sizeOf(shape)),
+  dtype,
+  shape,
+  data: new CONSTRUCTORS[dtype](sizeOf(shape)),
 });
 
 /** Wraps numbers; fails when their count is not the shape's product. */
@@ -35,8 +43,11 @@ export function ndarray(dtype: Dtype, shape: readonly number[], data: Data): NdA
 }
 
 /** A floating array from plain numbers. */
-export const floats = (values: ArrayLike<number>, shape: readonly number[] = [values.length], dtype: "float32" | "float64" = "float32"): NdArray =>
-  ndarray(dtype, shape, dtype === "float32" ? Float32Array.from(values) : Float64Array.from(values));
+export const floats = (
+  values: ArrayLike<number>,
+  shape: readonly number[] = [values.length],
+  dtype: "float32" | "float64" = "float32",
+): NdArray => ndarray(dtype, shape, dtype === "float32" ? Float32Array.from(values) : Float64Array.from(values));
 
 /** An int64 array from plain integers. */
 export const ints = (values: ArrayLike<number>, shape: readonly number[] = [values.length]): NdArray =>
@@ -89,9 +100,13 @@ export function halfTable(): Float32Array {
     const exponent = (bits >> 10) & 31;
     const fraction = bits & 1023;
     halves[bits] =
-      exponent === 31 ? (fraction ? NaN : sign * Infinity)
-      : exponent === 0 ? sign * fraction * 2 ** -24
-      : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+      exponent === 31
+        ? fraction
+          ? NaN
+          : sign * Infinity
+        : exponent === 0
+          ? sign * fraction * 2 ** -24
+          : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
   }
   return halves;
 }

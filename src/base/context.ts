@@ -42,5 +42,6 @@ export function environment(): Readonly<Record<string, string | undefined>> {
 
 /** Ends the work when the caller asked for it; call between steps. */
 export function checkAbort(ctx: Context, who: string): void {
-  if (ctx.signal.aborted) fail(who, "the work was interrupted", "", "What was finished is kept; run the same command again to go on.", "aborted");
+  if (ctx.signal.aborted)
+    fail(who, "the work was interrupted", "", "What was finished is kept; run the same command again to go on.", "aborted");
 }

@@ -1,7 +1,20 @@
 /** Files that are whole or not there: atomic writes, JSON, JSON-lines journals, locks. */
 import {
-  closeSync, existsSync, fsyncSync, ftruncateSync, fstatSync, linkSync, mkdirSync, openSync, readFileSync, readSync, readdirSync,
-  renameSync, rmSync, writeFileSync, writeSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  fstatSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
 } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -41,7 +54,7 @@ export function writeAtomicWith(path: string, fill: (write: (bytes: Uint8Array) 
 }
 
 function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at, Math.min(PIECE, bytes.byteLength - at));
+  for (let at = 0; at < bytes.byteLength;) at += writeSync(fd, bytes, at, Math.min(PIECE, bytes.byteLength - at));
 }
 
 /** Makes a rename last; some systems cannot open a folder, and there the rename itself is all there is. */
@@ -132,14 +145,21 @@ export function openFile(path: string, who: string): OpenFile {
   }
   const read = (at: number, into: Uint8Array): void => {
     if (!open) fail(who, `${path} is closed`, "an open file", "", "internal");
-    for (let done = 0; done < into.byteLength; ) {
+    for (let done = 0; done < into.byteLength;) {
       let got: number;
       try {
         got = readSync(fd, into, done, Math.min(PIECE, into.byteLength - done), at + done);
       } catch (error) {
         complain(who, path, error);
       }
-      if (!got) fail(who, `${path} ended at byte ${at + done}`, `${into.byteLength - done} more bytes`, "It changed while it was read.", "unavailable");
+      if (!got)
+        fail(
+          who,
+          `${path} ended at byte ${at + done}`,
+          `${into.byteLength - done} more bytes`,
+          "It changed while it was read.",
+          "unavailable",
+        );
       done += got;
     }
   };
@@ -158,7 +178,7 @@ export function appendLine(path: string, value: unknown): void {
       if (whole < size) ftruncateSync(fd, whole);
       const bytes = new TextEncoder().encode(`${JSON.stringify(value)}\n`);
       try {
-        for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, whole + at);
+        for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, whole + at);
       } catch (error) {
         ftruncateSync(fd, whole);
         throw error;
@@ -176,7 +196,7 @@ export function appendLine(path: string, value: unknown): void {
 /** Length up to and with the last newline. */
 function wholeLength(fd: number, size: number): number {
   const piece = new Uint8Array(Math.min(size, 1 << 16));
-  for (let end = size; end > 0; ) {
+  for (let end = size; end > 0;) {
     const start = Math.max(0, end - piece.length);
     const got = readSync(fd, piece, 0, end - start, start);
     const newline = piece.subarray(0, got).lastIndexOf(10);
@@ -202,15 +222,22 @@ export function readLines(path: string): unknown[] {
 }
 
 /** Who holds a lock: a process of a machine; `born` tells it from a later process of the same number. */
-interface Holder { readonly pid: number; readonly host: string; readonly born: string }
+interface Holder {
+  readonly pid: number;
+  readonly host: string;
+  readonly born: string;
+}
 
 /** Takes a lock that a dead process cannot keep; returns how to release it. Fails as `unavailable` when another live process holds it. */
 export function lockFile(path: string, who: string): () => void {
   const release = tryLock(path);
   if (typeof release === "function") return release;
   return fail(
-    who, `${path} is held by process ${release.pid} on ${release.host}`, "to be the only one at work here",
-    "Wait for it, or remove the file if that process is gone.", "unavailable",
+    who,
+    `${path} is held by process ${release.pid} on ${release.host}`,
+    "to be the only one at work here",
+    "Wait for it, or remove the file if that process is gone.",
+    "unavailable",
   );
 }
 

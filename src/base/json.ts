@@ -14,10 +14,17 @@ export function parseJson(text: string, what: string, who: string, unique = fals
     value = JSON.parse(text);
   } catch {
     const trouble = findTrouble(text) ?? { at: text.length, problem: "it cannot be read" };
-    fail(who, `${what} is not JSON: ${trouble.problem} at ${place(text, trouble.at)}`, "valid JSON", "Fetch or write the file again.", "unavailable");
+    fail(
+      who,
+      `${what} is not JSON: ${trouble.problem} at ${place(text, trouble.at)}`,
+      "valid JSON",
+      "Fetch or write the file again.",
+      "unavailable",
+    );
   }
   const twice = unique ? findTrouble(text) : undefined;
-  if (twice) fail(who, `${what}: ${twice.problem} at ${place(text, twice.at)}`, "each key once", "Fetch or write the file again.", "unavailable");
+  if (twice)
+    fail(who, `${what}: ${twice.problem} at ${place(text, twice.at)}`, "each key once", "Fetch or write the file again.", "unavailable");
   return value;
 }
 

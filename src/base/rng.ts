@@ -25,7 +25,11 @@ function stream(name: string): Rng {
     const r = Math.imul(b, 5);
     const result = Math.imul((r << 7) | (r >>> 25), 9) >>> 0;
     const t = b << 9;
-    c ^= a; d ^= b; b ^= c; a ^= d; c ^= t;
+    c ^= a;
+    d ^= b;
+    b ^= c;
+    a ^= d;
+    c ^= t;
     d = (d << 11) | (d >>> 21);
     return result;
   };

@@ -33,8 +33,14 @@ export type Writable = NdArray | { readonly dtype: Dtype; readonly shape: readon
 const WHO = "safetensors";
 const MAX_HEADER = 100_000_000; // the reference's own limit
 const DTYPES: ReadonlyMap<string, Dtype> = new Map([
-  ["F64", "float64"], ["F32", "float32"], ["F16", "float16"], ["BF16", "bfloat16"],
-  ["I64", "int64"], ["I32", "int32"], ["U8", "uint8"], ["BOOL", "bool"],
+  ["F64", "float64"],
+  ["F32", "float32"],
+  ["F16", "float16"],
+  ["BF16", "bfloat16"],
+  ["I64", "int64"],
+  ["I32", "int32"],
+  ["U8", "uint8"],
+  ["BOOL", "bool"],
 ]);
 const NAMES = new Map([...DTYPES].map(([stored, dtype]) => [dtype, stored]));
 
@@ -59,7 +65,12 @@ function readHeader(file: OpenFile): Safetensors {
   const length = new DataView(lead.buffer).getBigUint64(0, true);
   refusePickle(file, lead);
   if (length > BigInt(MAX_HEADER) || Number(length) > file.size - 8)
-    broken(file, `the header claims ${length} bytes of a file of ${file.size}`, "a header inside the file", "The download may be incomplete.");
+    broken(
+      file,
+      `the header claims ${length} bytes of a file of ${file.size}`,
+      "a header inside the file",
+      "The download may be incomplete.",
+    );
   if (lead[8] !== 0x7b) broken(file, "the header does not begin with {", "a JSON object");
   const bytes = new Uint8Array(Number(length));
   file.read(8, bytes);
@@ -93,7 +104,14 @@ function refusePickle(file: OpenFile, lead: Uint8Array): void {
 export const PICKLE_ADVICE =
   "In Python, save it again: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder, safe_serialization=True).";
 
-interface Span { readonly name: string; readonly stored: string; readonly dtype: Dtype; readonly shape: readonly number[]; readonly from: number; readonly to: number }
+interface Span {
+  readonly name: string;
+  readonly stored: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly from: number;
+  readonly to: number;
+}
 
 function checkEntry(file: OpenFile, name: string, entry: unknown): Span {
   const label = `tensor ${JSON.stringify(name.slice(0, 200))}`;
@@ -102,9 +120,15 @@ function checkEntry(file: OpenFile, name: string, entry: unknown): Span {
   if (typeof stored !== "string") return broken(file, `${label} has no dtype`);
   const dtype = DTYPES.get(stored);
   if (!dtype)
-    return broken(file, `${label} is stored as ${stored.slice(0, 40)}`, `one of ${[...DTYPES.keys()].join(", ")}`, "Convert it to F16, BF16 or F32.");
+    return broken(
+      file,
+      `${label} is stored as ${stored.slice(0, 40)}`,
+      `one of ${[...DTYPES.keys()].join(", ")}`,
+      "Convert it to F16, BF16 or F32.",
+    );
   if (!isCounts(shape)) return broken(file, `the shape of ${label} is ${brief(shape)}`, "whole numbers from 0 up");
-  if (!isCounts(offsets) || offsets.length !== 2) return broken(file, `the data_offsets of ${label} are ${brief(offsets)}`, "two whole numbers");
+  if (!isCounts(offsets) || offsets.length !== 2)
+    return broken(file, `the data_offsets of ${label} are ${brief(offsets)}`, "two whole numbers");
   const [from, to] = offsets as [number, number];
   const bytes = sizeOf(shape) * bytesPer(dtype);
   if (to - from !== bytes)
@@ -123,9 +147,18 @@ function checkTiling(file: OpenFile, spans: readonly Span[], size: number): void
   let last = "the header";
   for (const span of [...spans].sort((a, b) => a.from - b.from || a.to - b.to)) {
     if (span.from !== end)
-      broken(file, `${JSON.stringify(span.name)} begins at byte ${span.from}, ${span.from < end ? "inside" : "with a hole after"} ${last}`, `byte ${end}`);
+      broken(
+        file,
+        `${JSON.stringify(span.name)} begins at byte ${span.from}, ${span.from < end ? "inside" : "with a hole after"} ${last}`,
+        `byte ${end}`,
+      );
     if (span.to > size)
-      broken(file, `${JSON.stringify(span.name)} ends at byte ${span.to} of ${size}`, "data inside the file", "The download may be incomplete.");
+      broken(
+        file,
+        `${JSON.stringify(span.name)} ends at byte ${span.to} of ${size}`,
+        "data inside the file",
+        "The download may be incomplete.",
+      );
     [end, last] = [span.to, JSON.stringify(span.name)];
   }
   if (end !== size) broken(file, `${size - end} bytes after the last tensor belong to none`);
@@ -186,7 +219,8 @@ export function writeSafetensors(
     write(header);
     for (const [name, tensor] of laid) {
       const array = "read" in tensor ? tensor.read() : tensor;
-      if (array.dtype !== tensor.dtype) fail(WHO, `${name} was announced as ${tensor.dtype} and read as ${array.dtype}`, "the same", "", "internal");
+      if (array.dtype !== tensor.dtype)
+        fail(WHO, `${name} was announced as ${tensor.dtype} and read as ${array.dtype}`, "the same", "", "internal");
       for (const piece of windows(ndarray(array.dtype, tensor.shape, array.data))) write(piece);
     }
   });

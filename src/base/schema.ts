@@ -44,7 +44,12 @@ export function resolveParams<P extends object, C>(
   for (const key of [...Object.keys(given), ...Object.keys(tuned)])
     if (!Object.hasOwn(table, key)) {
       const near = nearest(key, names);
-      fail(who, `there is no parameter "${key}"`, names.length ? `one of ${names.join(", ")}` : "none", near ? `Did you mean "${near}"?` : "");
+      fail(
+        who,
+        `there is no parameter "${key}"`,
+        names.length ? `one of ${names.join(", ")}` : "none",
+        near ? `Did you mean "${near}"?` : "",
+      );
     }
   const values = names.map((name) => {
     const param = table[name]!;
@@ -58,7 +63,8 @@ export function resolveParams<P extends object, C>(
 }
 
 const own = (values: Readonly<Record<string, unknown>>, name: string): unknown => (Object.hasOwn(values, name) ? values[name] : undefined);
-const defaultOf = <C>(param: Param<ParamValue, C>, config: C): ParamValue => (typeof param.default === "function" ? param.default(config) : param.default);
+const defaultOf = <C>(param: Param<ParamValue, C>, config: C): ParamValue =>
+  typeof param.default === "function" ? param.default(config) : param.default;
 const brief = (value: unknown): string => {
   const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
@@ -80,7 +86,10 @@ function schemaOf(param: Param<ParamValue, never>, fallback: ParamValue): z.ZodT
 /** Text to a value of the type of `fallback`; what cannot be read stays text and fails the check. */
 function readText(text: string, fallback: ParamValue): unknown {
   if (typeof fallback === "string") return text;
-  if (typeof fallback === "boolean") return ({ true: true, false: false, yes: true, no: false, on: true, off: false } as Record<string, boolean>)[text.toLowerCase()] ?? text;
+  if (typeof fallback === "boolean")
+    return (
+      ({ true: true, false: false, yes: true, no: false, on: true, off: false } as Record<string, boolean>)[text.toLowerCase()] ?? text
+    );
   if (typeof fallback === "number") return readNumber(text);
   if (text.startsWith("[")) {
     try {
@@ -101,7 +110,14 @@ function wantedOf(param: Param<ParamValue, never>, fallback: ParamValue): string
   if (typeof sample === "boolean") return "true or false";
   if (param.choices) return `${list ? "a list of " : ""}${param.choices.join(" or ")}`;
   const { min, max } = param;
-  const range = min !== undefined && max !== undefined ? ` from ${min} to ${max}` : min !== undefined ? ` of at least ${min}` : max !== undefined ? ` of at most ${max}` : "";
+  const range =
+    min !== undefined && max !== undefined
+      ? ` from ${min} to ${max}`
+      : min !== undefined
+        ? ` of at least ${min}`
+        : max !== undefined
+          ? ` of at most ${max}`
+          : "";
   const noun = typeof sample === "number" ? `number${list ? "s" : ""}${range}` : `text${list ? "s" : ""}`;
   return list ? `a list of ${noun}` : typeof sample === "number" ? `a ${noun}` : noun;
 }
@@ -115,17 +131,30 @@ export function paramsSchema<P extends object, C>(declared: Declared<P, C>, conf
     const { $schema: _, ...schema } = z.toJSONSchema(schemaOf(param, fallback));
     return [name, { ...schema, ...about, default: fallback }] as const;
   });
-  return { $schema: "https://json-schema.org/draft/2020-12/schema", type: "object", properties: Object.fromEntries(properties), additionalProperties: false };
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    type: "object",
+    properties: Object.fromEntries(properties),
+    additionalProperties: false,
+  };
 }
 
 /** The Markdown table of a declaration, for the method's page and its help. */
 export function paramsTable<P extends object, C>(declared: Declared<P, C>): string {
   const rows = Object.entries(declared as unknown as Any<C>).map(([name, param]) => {
-    const range = param.choices?.join(", ") ?? ([param.min !== undefined ? `>= ${param.min}` : "", param.max !== undefined ? `<= ${param.max}` : ""].filter(Boolean).join(", "));
+    const range =
+      param.choices?.join(", ") ??
+      [param.min !== undefined ? `>= ${param.min}` : "", param.max !== undefined ? `<= ${param.max}` : ""].filter(Boolean).join(", ");
     const value = typeof param.default === "function" ? "by model" : `\`${brief(param.default)}\``;
-    return [`\`${name}\``, value, range, param.doc, param.source].map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ");
+    return [`\`${name}\``, value, range, param.doc, param.source]
+      .map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " "))
+      .join(" | ");
   });
-  return ["| parameter | default | allowed | what it does | source |", "| --- | --- | --- | --- | --- |", ...rows.map((row) => `| ${row} |`)].join("\n");
+  return [
+    "| parameter | default | allowed | what it does | source |",
+    "| --- | --- | --- | --- | --- |",
+    ...rows.map((row) => `| ${row} |`),
+  ].join("\n");
 }
 
 export interface Departure {

@@ -1,7 +1,8 @@
 /** Text in columns: how wide characters are, where lines break, and two texts that grow side by side. */
 
 const SEGMENTS = new Intl.Segmenter(undefined, { granularity: "grapheme" });
-const WIDE = /[\u1100-\u115F\u2E80-\u303E\u3041-\u33FF\u3400-\u4DBF\u4E00-\u9FFF\uA000-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6]|\p{Emoji_Presentation}|[\u{20000}-\u{3FFFD}]/u;
+const WIDE =
+  /[\u1100-\u115F\u2E80-\u303E\u3041-\u33FF\u3400-\u4DBF\u4E00-\u9FFF\uA000-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6]|\p{Emoji_Presentation}|[\u{20000}-\u{3FFFD}]/u;
 const ZERO = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}]+$/u;
 
 /** Columns that a text takes on a terminal. */
@@ -14,7 +15,11 @@ export function width(text: string): number {
 
 /** Lines of at most `columns`, broken at spaces where there are some. Text added at the end changes the last line only. */
 export function wrap(text: string, columns: number): string[] {
-  return text.replaceAll("\t", "    ").replaceAll(/(?!\n)\p{Cc}/gu, "").split("\n").flatMap((line) => wrapLine(line, columns));
+  return text
+    .replaceAll("\t", "    ")
+    .replaceAll(/(?!\n)\p{Cc}/gu, "")
+    .split("\n")
+    .flatMap((line) => wrapLine(line, columns));
 }
 
 function wrapLine(line: string, columns: number): string[] {
@@ -102,7 +107,9 @@ export class SideBySide {
     const settled = Math.min(total, ...firm);
     // at the end everything is shown; before, no more than the screen holds
     const until = Math.max(settled, Math.min(total, settled + this.most));
-    const rows = Array.from({ length: Math.max(0, until - this.settled) }, (_, i) => this.row(left[this.settled + i] ?? "", right[this.settled + i] ?? ""));
+    const rows = Array.from({ length: Math.max(0, until - this.settled) }, (_, i) =>
+      this.row(left[this.settled + i] ?? "", right[this.settled + i] ?? ""),
+    );
     const back = this.shown > 0 ? `\u001b[${this.shown}A` : "";
     this.write(`${back}\r\u001b[J${rows.map((row) => `${row}\n`).join("")}`);
     this.shown = until - settled;

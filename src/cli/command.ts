@@ -3,7 +3,12 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { type Door, type Globals, openDoor } from "./context.ts";
 
 /** A command: its arguments, one sentence for the list, what else its help says, and examples with what each is for. */
-export function declare(usage: string, summary: string, about: string, examples: readonly (readonly [line: string, why: string])[]): Command {
+export function declare(
+  usage: string,
+  summary: string,
+  about: string,
+  examples: readonly (readonly [line: string, why: string])[],
+): Command {
   const [name, ...args] = usage.split(" ");
   const command = new Command(name!).summary(summary).description(about ? `${summary}\n\n${about}` : summary);
   for (const argument of args) command.argument(argument);

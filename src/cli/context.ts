@@ -24,8 +24,13 @@ export interface Door {
 export function openDoor(globals: Globals): Door {
   const env = process.env;
   const terminal = new Terminal({
-    json: globals.json ?? false, quiet: globals.quiet ?? false, verbose: globals.verbose ?? false,
-    out: process.stdout, err: process.stderr, env, now: () => performance.now(),
+    json: globals.json ?? false,
+    quiet: globals.quiet ?? false,
+    verbose: globals.verbose ?? false,
+    out: process.stdout,
+    err: process.stderr,
+    env,
+    now: () => performance.now(),
   });
   const whole = new AbortController();
   let part: AbortController | undefined;
@@ -60,5 +65,7 @@ export function openDoor(globals: Globals): Door {
 function threadsOf(text: string | undefined): number {
   if (text === undefined || text === "") return defaultContext().threads || 2;
   const n = Number(text);
-  return Number.isInteger(n) && n > 0 ? n : fail("LETHE_THREADS", `"${text}"`, "a whole number of at least 1", "For example LETHE_THREADS=4.");
+  return Number.isInteger(n) && n > 0
+    ? n
+    : fail("LETHE_THREADS", `"${text}"`, "a whole number of at least 1", "For example LETHE_THREADS=4.");
 }

@@ -5,7 +5,11 @@ export const count = (n: number): string => Math.round(n).toLocaleString("en-US"
 
 /** Bytes in powers of ten. */
 export function bytes(n: number): string {
-  for (const [unit, name] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]] as const)
+  for (const [unit, name] of [
+    [1e9, "GB"],
+    [1e6, "MB"],
+    [1e3, "kB"],
+  ] as const)
     if (n >= unit) return `${n / unit >= 10 ? Math.round(n / unit) : (n / unit).toFixed(1)} ${name}`;
   return `${n} B`;
 }

@@ -16,7 +16,9 @@ export async function* stdinLines(): AsyncGenerator<string> {
 export async function stdinText(): Promise<string> {
   const parts: Buffer[] = [];
   for await (const part of process.stdin) parts.push(part as Buffer);
-  return Buffer.concat(parts).toString("utf8").replace(/\r?\n$/, "");
+  return Buffer.concat(parts)
+    .toString("utf8")
+    .replace(/\r?\n$/, "");
 }
 
 /** What a person did at the prompt: wrote a line, ended the input (Ctrl-D), or pressed Ctrl-C. */
@@ -26,7 +28,14 @@ export type Said = { readonly line: string } | "end" | "interrupt";
 export function askLine(prompt: string, history: string[]): Promise<Said> {
   return new Promise((done) => {
     const output = process.stdout.isTTY ? process.stdout : process.stderr;
-    const reader = createInterface({ input: process.stdin, output, terminal: true, history: [...history], historySize: 500, removeHistoryDuplicates: true });
+    const reader = createInterface({
+      input: process.stdin,
+      output,
+      terminal: true,
+      history: [...history],
+      historySize: 500,
+      removeHistoryDuplicates: true,
+    });
     let said: Said = "end";
     reader.on("line", (line) => {
       if (line.trim()) history.unshift(line);

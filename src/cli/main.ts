@@ -68,8 +68,13 @@ function conclude(error: unknown, argv: readonly string[]): number {
   const ending = endingOf(error, isStopped);
   if (!ending) return 0;
   const terminal = new Terminal({
-    json: flags.includes("--json"), quiet: false, verbose: flags.some((flag) => flag === "-v" || flag === "--verbose"),
-    out: process.stdout, err: process.stderr, env: process.env, now: () => performance.now(),
+    json: flags.includes("--json"),
+    quiet: false,
+    verbose: flags.some((flag) => flag === "-v" || flag === "--verbose"),
+    out: process.stdout,
+    err: process.stderr,
+    env: process.env,
+    now: () => performance.now(),
   });
   terminal.end(ending);
   return ending.code;

@@ -23,7 +23,12 @@ export interface TerminalOptions {
 
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 const CODES: Readonly<Record<Style, readonly [on: number, off: number]>> = {
-  bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], cyan: [36, 39],
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
 };
 
 type Progress = Event & { readonly kind: "progress" };
@@ -137,7 +142,9 @@ export class Terminal {
     if (this.json) {
       if (now - this.told < PACE.json && !isOver) return;
       this.told = now;
-      return this.complain(JSON.stringify({ progress: { ...event, kind: undefined, ...(eta !== undefined && { secondsLeft: Math.round(eta / 100) / 10 }) } }));
+      return this.complain(
+        JSON.stringify({ progress: { ...event, kind: undefined, ...(eta !== undefined && { secondsLeft: Math.round(eta / 100) / 10 }) } }),
+      );
     }
     if (this.err.isTTY && this.env["TERM"] !== "dumb") return this.draw(event, now, eta, isOver);
     this.plain(event, now, eta, isOver);
@@ -175,5 +182,10 @@ export class Terminal {
 function facts({ done, total, unit, detail }: Progress, eta: number | undefined): string[] {
   if (total === 1) return detail ? [detail] : [];
   const amount = unit === "bytes" ? `${bytes(done)} of ${bytes(total)}` : `${count(done)} of ${count(total)}${unit ? ` ${unit}` : ""}`;
-  return [`${Math.floor((100 * done) / Math.max(1, total))} %`, amount, ...(eta === undefined ? [] : [`${duration(eta)} left`]), ...(detail ? [detail] : [])];
+  return [
+    `${Math.floor((100 * done) / Math.max(1, total))} %`,
+    amount,
+    ...(eta === undefined ? [] : [`${duration(eta)} left`]),
+    ...(detail ? [detail] : []),
+  ];
 }

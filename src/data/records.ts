@@ -73,7 +73,10 @@ export function check<S extends z.ZodObject>(schema: S, record: Located): z.outp
   const result = schema.safeParse(record.value);
   if (result.success) return result.data;
   const issue = result.error.issues.find(({ code }) => code === "unrecognized_keys") ?? result.error.issues[0]!; // a misspelt name, before what it leaves missing
-  const field = issue.path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("").replace(/^\./, "");
+  const field = issue.path
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`))
+    .join("")
+    .replace(/^\./, "");
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
     const known = knownKeys(schema, issue.path);
@@ -83,7 +86,8 @@ export function check<S extends z.ZodObject>(schema: S, record: Located): z.outp
   }
   const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], record.value);
   const wanted = issue.code === "invalid_type" ? aOrAn(issue.expected) : issue.message;
-  if (field === "") fail(record.place, `it is ${kindOf(value)}`, "a JSON object", `Write its fields in braces: ${Object.keys(schema.shape).join(", ")}.`);
+  if (field === "")
+    fail(record.place, `it is ${kindOf(value)}`, "a JSON object", `Write its fields in braces: ${Object.keys(schema.shape).join(", ")}.`);
   if (value === undefined) fail(record.place, `field "${field}" is missing`, wanted, `Add "${field}".`);
   fail(record.place, `field "${field}" is ${brief(value)}`, wanted, value === null ? "Leave it out instead." : hintFor(value, wanted));
 }
@@ -95,7 +99,12 @@ function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   return Object.keys(at.shape ?? {});
 }
 
-interface Open { shape?: Record<string, z.ZodType>; element?: z.ZodType; unwrap?: () => z.ZodType; def?: { type: string } }
+interface Open {
+  shape?: Record<string, z.ZodType>;
+  element?: z.ZodType;
+  unwrap?: () => z.ZodType;
+  def?: { type: string };
+}
 
 function unwrap(schema: z.ZodType): Open {
   const open = schema as unknown as Open;

@@ -65,7 +65,8 @@ export function parseRequests(content: string, name: string): ForgetRequest[] {
   const requests = records.map((record): ForgetRequest => {
     const { id = `${stem}/${record.at}`, neighbours, relation, group, ...rest } = check(requestSchema, record);
     return {
-      id, ...rest,
+      id,
+      ...rest,
       neighbours: neighbours.map((qa, i) => ({ ...qa, id: qa.id ?? `${id}/near-${i + 1}` })),
       ...(relation === undefined ? {} : { relation }),
       ...(group === undefined ? {} : { group }),
@@ -77,7 +78,13 @@ export function parseRequests(content: string, name: string): ForgetRequest[] {
 
 /** One request from what is known of it; lists are empty and texts "" where nothing is said. */
 export const requestOf = (known: Pick<ForgetRequest, "prompt"> & Partial<ForgetRequest>): ForgetRequest => ({
-  id: "request/1", subject: "", answer: "", paraphrases: [], neighbours: [], wrong: [], ...known,
+  id: "request/1",
+  subject: "",
+  answer: "",
+  paraphrases: [],
+  neighbours: [],
+  wrong: [],
+  ...known,
 });
 
 /** The questions of a JSONL file or JSON array with the fields id, question, answer; ids default to `<file>/<line>`. */

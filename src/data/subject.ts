@@ -2,8 +2,10 @@
 
 /** Words that begin a sentence with a capital without being a name. */
 const OPENERS = new Set(
-  ("a an and are at by can could did do does for from has have how i if in is it its name of on or please say tell that the their there these they " +
-    "this to under was were what when where which who whom whose why will with would you").split(" "),
+  (
+    "a an and are at by can could did do does for from has have how i if in is it its name of on or please say tell that the their there these they " +
+    "this to under was were what when where which who whom whose why will with would you"
+  ).split(" "),
 );
 /** Small words that may stand inside a name. */
 const LINKS = new Set("and de del der des di du la le of the van von y".split(" "));
@@ -19,26 +21,42 @@ export function findSubject(question: string): string | undefined {
 
 /** "largest ocean on Earth", "first person to walk there": to the end of the clause, less a participle that belongs to the question. */
 function superlative(question: string): string | undefined {
-  const found = /(?:\bthe|['’]s) ((?:first|last|only|most \p{L}+|(?!forest|harvest|interest|guest|rest|west)\p{Ll}{2,}est)\b[^,;:?!.]*)/u.exec(question)?.[1];
+  const found =
+    /(?:\bthe|['’]s) ((?:first|last|only|most \p{L}+|(?!forest|harvest|interest|guest|rest|west)\p{Ll}{2,}est)\b[^,;:?!.]*)/u.exec(
+      question,
+    )?.[1];
   return found?.replace(/ (?:\p{L}+ed|held|built|made)$/u, "").trim();
 }
 
 /** Spans between quotation marks; an apostrophe inside a word is none. */
 function quoted(question: string): string[] {
   const spans = [...question.matchAll(/(?<![\p{L}\p{N}])(?:'(.+?)'|"(.+?)"|‘(.+?)’|“(.+?)”|«(.+?)»)(?![\p{L}\p{N}])/gu)];
-  return spans.map((match) => match.slice(1).find((span) => span !== undefined)!.trim());
+  return spans.map((match) =>
+    match
+      .slice(1)
+      .find((span) => span !== undefined)!
+      .trim(),
+  );
 }
 
 function names(question: string): string[] {
-  const words = [...question.matchAll(/[\p{L}\p{N}][\p{L}\p{N}.&-]*(?:['’](?!s\b)\p{L}+)*/gu)]
-    .map(({ 0: word, index }) => ({ word: word.replace(/[.&-]+$/, (end) => (/^(\p{Lu}\.)+$/u.test(word) ? end : "")), start: index }));
+  const words = [...question.matchAll(/[\p{L}\p{N}][\p{L}\p{N}.&-]*(?:['’](?!s\b)\p{L}+)*/gu)].map(({ 0: word, index }) => ({
+    word: word.replace(/[.&-]+$/, (end) => (/^(\p{Lu}\.)+$/u.test(word) ? end : "")),
+    start: index,
+  }));
   const spans: string[] = [];
   let run: { start: number; end: number } | undefined;
   words.forEach(({ word, start }, i) => {
     const end = start + word.length;
     const gap = run ? question.slice(run.end, start) : "";
     const isName = /^[\p{Lu}\p{N}]/u.test(word) && (gap === " " || !OPENERS.has(word.toLowerCase()));
-    const joins = run !== undefined && /^(?:[ ]|[ ](?:\p{Ll}+[ ]){1,2})$/u.test(gap) && gap.trim().split(" ").every((w) => w === "" || LINKS.has(w));
+    const joins =
+      run !== undefined &&
+      /^(?:[ ]|[ ](?:\p{Ll}+[ ]){1,2})$/u.test(gap) &&
+      gap
+        .trim()
+        .split(" ")
+        .every((w) => w === "" || LINKS.has(w));
     if (isName) {
       if (run && joins) run.end = end;
       else {

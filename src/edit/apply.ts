@@ -23,12 +23,23 @@ export function applyAll(model: Model, edits: readonly Edit[], { format = format
   const under: string[] = [];
   for (const edit of edits) {
     if (edit.base !== model.id)
-      fail("edit", `edit ${edit.id} was made for model ${edit.base.slice(0, 12)}`, `an edit for this one, ${model.id.slice(0, 12)}`, "Load the model it was made for, or make the edit again for this one.");
+      fail(
+        "edit",
+        `edit ${edit.id} was made for model ${edit.base.slice(0, 12)}`,
+        `an edit for this one, ${model.id.slice(0, 12)}`,
+        "Load the model it was made for, or make the edit again for this one.",
+      );
     if (edit.on.join() !== under.join())
-      warn(`edit ${edit.id} was made upon ${edit.on.length ? edit.on.join(", ") : "the unedited model"} and lies upon ${under.length ? under.join(", ") : "the unedited model"}`);
-    if (edit.format !== format) warn(`edit ${edit.id} was made for ${edit.format} prompts and is used with ${format} ones, where it may do little`);
+      warn(
+        `edit ${edit.id} was made upon ${edit.on.length ? edit.on.join(", ") : "the unedited model"} and lies upon ${under.length ? under.join(", ") : "the unedited model"}`,
+      );
+    if (edit.format !== format)
+      warn(`edit ${edit.id} was made for ${edit.format} prompts and is used with ${format} ones, where it may do little`);
     for (const [name, delta] of Object.entries(edit.change.weights)) {
-      const before = arrays.get(name) ?? model.weights.get(name) ?? fail("edit", `edit ${edit.id} changes "${name}"`, "a weight of this model", "", "unavailable");
+      const before =
+        arrays.get(name) ??
+        model.weights.get(name) ??
+        fail("edit", `edit ${edit.id} changes "${name}"`, "a weight of this model", "", "unavailable");
       arrays.set(name, changed(name, before, delta));
     }
     under.push(edit.id);
@@ -40,7 +51,13 @@ export function applyAll(model: Model, edits: readonly Edit[], { format = format
 export function changed(name: string, before: NdArray, delta: Delta): NdArray {
   const shape = before.shape;
   const misfit = (a: NdArray, wanted: readonly number[]): never =>
-    fail("edit", `a change of shape [${a.shape.join(", ")}] for "${name}" of shape [${shape.join(", ")}]`, `[${wanted.join(", ")}]`, "The edit file is damaged, or of another model.", "unavailable");
+    fail(
+      "edit",
+      `a change of shape [${a.shape.join(", ")}] for "${name}" of shape [${shape.join(", ")}]`,
+      `[${wanted.join(", ")}]`,
+      "The edit file is damaged, or of another model.",
+      "unavailable",
+    );
   if ("value" in delta) return delta.value.shape.join() === shape.join() ? delta.value : misfit(delta.value, shape);
   const parts = "dense" in delta ? [delta.dense] : delta.outer;
   const isWide = before.dtype === "float64" || parts.some((a) => a.dtype === "float64");

@@ -19,7 +19,9 @@ const part = z.object({
     compat: texts,
     seed: z.number(),
     departures: texts,
-    requests: z.array(z.object({ id: z.string(), prompt: z.string(), subject: z.string(), answer: z.string(), target: z.string().nullable() })),
+    requests: z.array(
+      z.object({ id: z.string(), prompt: z.string(), subject: z.string(), answer: z.string(), target: z.string().nullable() }),
+    ),
     code: z.string(),
   }),
   kind: z.literal("delta"),
@@ -30,7 +32,15 @@ const file = z.object({ version: z.literal(VERSION), parts: z.array(part).min(1)
 /** Writes edits, lowest first, as one file. */
 export function saveEdits(path: string, edits: readonly Edit[]): void {
   if (edits.length === 0) fail("edit", "an empty stack", "at least one edit", "");
-  const parts = edits.map(({ id, base, on, format, by, change, evidence }) => ({ id, base, on, format, by, kind: change.kind, ...(evidence && { evidence }) }));
+  const parts = edits.map(({ id, base, on, format, by, change, evidence }) => ({
+    id,
+    base,
+    on,
+    format,
+    by,
+    kind: change.kind,
+    ...(evidence && { evidence }),
+  }));
   const tensors = edits.flatMap((edit, i) => arraysOf(edit).map(([name, array]) => [`${i}/${name}`, array] as const));
   writeSafetensors(path, tensors, { "lethe.edits": canonical({ version: VERSION, parts }) });
 }
@@ -42,11 +52,17 @@ export function loadEdits(path: string): Edit[] {
     const { parts } = describe(path, opened.metadata["lethe.edits"]);
     const arrays = new Map([...opened.tensors].map(([name, t]) => [name, t.read()] as const));
     for (const [name, a] of arrays)
-      if (/^float/.test(a.dtype) && !(a.data as Float32Array).every(Number.isFinite)) fail("edit", `${path}: "${name}" holds NaN or infinity`, "finite numbers", "Make the edit again.", "unavailable");
+      if (a.dtype.startsWith('float') && !(a.data as Float32Array).every(Number.isFinite))
+        fail("edit", `${path}: "${name}" holds NaN or infinity`, "finite numbers", "Make the edit again.", "unavailable");
     return parts.map(({ kind, evidence, ...about }, i) => {
       const own = [...arrays].filter(([name]) => name.startsWith(`${i}/`)).map(([name, a]) => [name.slice(`${i}/`.length), a] as const);
-      const memory = Object.fromEntries(own.filter(([name]) => name.startsWith("memory/")).map(([name, a]) => [name.slice("memory/".length), a]));
-      const weights = deltas(path, own.filter(([name]) => !name.startsWith("memory/")));
+      const memory = Object.fromEntries(
+        own.filter(([name]) => name.startsWith("memory/")).map(([name, a]) => [name.slice("memory/".length), a]),
+      );
+      const weights = deltas(
+        path,
+        own.filter(([name]) => !name.startsWith("memory/")),
+      );
       return { ...about, change: { kind, weights }, ...(Object.keys(memory).length > 0 && { memory }), ...(evidence && { evidence }) };
     });
   } finally {
@@ -55,7 +71,8 @@ export function loadEdits(path: string): Edit[] {
 }
 
 function describe(path: string, text: string | undefined): z.infer<typeof file> {
-  const refuse = (what: string): never => fail("edit", `${path} ${what}`, "an edit file that Lethe wrote", "Name the file that `lethe forget -o` made.", "unavailable");
+  const refuse = (what: string): never =>
+    fail("edit", `${path} ${what}`, "an edit file that Lethe wrote", "Name the file that `lethe forget -o` made.", "unavailable");
   if (text === undefined) return refuse("holds tensors but no edit");
   let json: unknown;
   try {
@@ -64,7 +81,9 @@ function describe(path: string, text: string | undefined): z.infer<typeof file> 
     return refuse(`has a damaged description (${String(error)})`);
   }
   const result = file.safeParse(json);
-  return result.success ? result.data : refuse(`has a description that does not fit (${result.error.issues[0]!.path.join(".")}: ${result.error.issues[0]!.message})`);
+  return result.success
+    ? result.data
+    : refuse(`has a description that does not fit (${result.error.issues[0]!.path.join(".")}: ${result.error.issues[0]!.message})`);
 }
 
 function deltas(path: string, arrays: readonly (readonly [string, NdArray])[]): Record<string, Delta> {
@@ -73,10 +92,22 @@ function deltas(path: string, arrays: readonly (readonly [string, NdArray])[]): 
     const at = name.lastIndexOf("/");
     parts.set(name.slice(0, at), { ...parts.get(name.slice(0, at)), [name.slice(at + 1)]: array });
   }
-  return Object.fromEntries([...parts].map(([weight, { left, right, dense, value }]) => {
-    const delta: Delta | undefined = left && right ? { outer: [left, right] } : dense ? { dense } : value ? { value } : undefined;
-    return [weight, delta ?? fail("edit", `${path}: the change of "${weight}" is incomplete`, "left and right, dense, or value", "The file is damaged: make the edit again.", "unavailable")];
-  }));
+  return Object.fromEntries(
+    [...parts].map(([weight, { left, right, dense, value }]) => {
+      const delta: Delta | undefined = left && right ? { outer: [left, right] } : dense ? { dense } : value ? { value } : undefined;
+      return [
+        weight,
+        delta ??
+          fail(
+            "edit",
+            `${path}: the change of "${weight}" is incomplete`,
+            "left and right, dense, or value",
+            "The file is damaged: make the edit again.",
+            "unavailable",
+          ),
+      ];
+    }),
+  );
 }
 
 /** The stack without its last `count` edits, or without one named by (the beginning of) its id. */

@@ -8,7 +8,13 @@ import { atLayer } from "../model/names.ts";
 import type { Edit } from "./edit.ts";
 
 /** One matrix's addition: B [out, r] · A [r, in], of all edits together. */
-interface Adapter { readonly module: string; readonly transposed: boolean; readonly a: NdArray; readonly b: NdArray; readonly rank: number }
+interface Adapter {
+  readonly module: string;
+  readonly transposed: boolean;
+  readonly a: NdArray;
+  readonly b: NdArray;
+  readonly rank: number;
+}
 
 /**
  * Writes adapter_config.json and adapter_model.safetensors to `dir`: float32, scaling 1, the rank of each matrix the sum of its edits' ranks.
@@ -20,11 +26,26 @@ export function saveLora(dir: string, model: Model, edits: readonly Edit[]): voi
   const rank = Math.max(...adapters.map((x) => x.rank));
   const odd = Object.fromEntries(adapters.filter((x) => x.rank !== rank).map((x) => [x.module, x.rank]));
   const config = {
-    peft_type: "LORA", task_type: "CAUSAL_LM", base_model_name_or_path: null, inference_mode: true,
-    r: rank, lora_alpha: rank, lora_dropout: 0, bias: "none", fan_in_fan_out: adapters.every((x) => x.transposed),
-    target_modules: adapters.map((x) => x.module), rank_pattern: odd, alpha_pattern: odd,
+    peft_type: "LORA",
+    task_type: "CAUSAL_LM",
+    base_model_name_or_path: null,
+    inference_mode: true,
+    r: rank,
+    lora_alpha: rank,
+    lora_dropout: 0,
+    bias: "none",
+    fan_in_fan_out: adapters.every((x) => x.transposed),
+    target_modules: adapters.map((x) => x.module),
+    rank_pattern: odd,
+    alpha_pattern: odd,
   };
-  const tensors = adapters.flatMap(({ module, a, b }) => [[`base_model.model.${module}.lora_A.weight`, a], [`base_model.model.${module}.lora_B.weight`, b]] as const);
+  const tensors = adapters.flatMap(
+    ({ module, a, b }) =>
+      [
+        [`base_model.model.${module}.lora_A.weight`, a],
+        [`base_model.model.${module}.lora_B.weight`, b],
+      ] as const,
+  );
   writeSafetensors(join(dir, "adapter_model.safetensors"), tensors, { format: "pt" });
   writeAtomic(join(dir, "adapter_config.json"), `${JSON.stringify(config, null, 2)}\n`);
 }
@@ -34,7 +55,12 @@ function adaptersOf(model: Model, edits: readonly Edit[]): Adapter[] {
   for (const edit of edits)
     for (const [weight, delta] of Object.entries(edit.change.weights)) {
       if (!("outer" in delta))
-        return fail("export", `edit ${edit.id} changes "${weight}" in full`, "changes of low rank for an adapter", "Export a whole checkpoint: --format safetensors.");
+        return fail(
+          "export",
+          `edit ${edit.id} changes "${weight}" in full`,
+          "changes of low rank for an adapter",
+          "Export a whole checkpoint: --format safetensors.",
+        );
       parts.set(weight, [...(parts.get(weight) ?? []), delta.outer]);
     }
   const names = namesOf(model);
@@ -57,7 +83,12 @@ function adaptersOf(model: Model, edits: readonly Edit[]): Adapter[] {
 
 /** Our names → the checkpoint's. */
 function namesOf({ arch, config }: Model): Map<string, { name: string; transposed: boolean }> {
-  return new Map(Object.entries(arch.weights(config)).flatMap(([template, stored]) =>
-    Array.from({ length: template.includes("{i}") ? config.layers : 1 }, (_, layer) =>
-      [atLayer(template, layer), { name: atLayer(stored.name, layer), transposed: stored.transposed ?? false }] as const)));
+  return new Map(
+    Object.entries(arch.weights(config)).flatMap(([template, stored]) =>
+      Array.from(
+        { length: template.includes("{i}") ? config.layers : 1 },
+        (_, layer) => [atLayer(template, layer), { name: atLayer(stored.name, layer), transposed: stored.transposed ?? false }] as const,
+      ),
+    ),
+  );
 }

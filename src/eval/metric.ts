@@ -59,7 +59,8 @@ export function defineMetric<const F extends Field>(
     score(q) {
       for (const rows of [q.rows, q.reference ?? []]) requireFields(name, rows, reads);
       for (const other of after)
-        if (!Object.hasOwn(q.scores, other)) fail(name, `the score "${other}" is not there`, "it before this metric", `Ask for ${other} as well.`);
+        if (!Object.hasOwn(q.scores, other))
+          fail(name, `the score "${other}" is not there`, "it before this metric", `Ask for ${other} as well.`);
       return definition.score(q as Questioned<Row<F>>);
     },
   };
@@ -71,7 +72,8 @@ export function averaged<R extends SampleRecord>(who: string, rows: readonly R[]
   const bySample: Record<string, number> = {};
   let sum = 0;
   for (const row of rows) {
-    if (Object.hasOwn(bySample, row.id)) fail(who, `two samples have the id "${row.id}"`, "ids that differ", "Give each row an id of its own.");
+    if (Object.hasOwn(bySample, row.id))
+      fail(who, `two samples have the id "${row.id}"`, "ids that differ", "Give each row an id of its own.");
     sum += bySample[row.id] = score(row);
   }
   return { value: sum / rows.length, bySample };
@@ -81,5 +83,10 @@ function requireFields(who: string, rows: readonly SampleRecord[], fields: reado
   for (const row of rows)
     for (const field of fields)
       if (row[field] === undefined)
-        fail(who, `sample "${row.id}" has no field "${field}"`, `the fields ${fields.join(", ")}`, "Measure it again with this metric in the list.");
+        fail(
+          who,
+          `sample "${row.id}" has no field "${field}"`,
+          `the fields ${fields.join(", ")}`,
+          "Measure it again with this metric in the list.",
+        );
 }

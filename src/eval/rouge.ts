@@ -77,7 +77,7 @@ function lcsTable(a: readonly string[], b: readonly string[]): Uint32Array[] {
 function lcsPositions(a: readonly string[], b: readonly string[]): number[] {
   const table = lcsTable(a, b);
   const positions: number[] = [];
-  for (let i = a.length, j = b.length; i > 0 && j > 0; ) {
+  for (let i = a.length, j = b.length; i > 0 && j > 0;) {
     if (a[i - 1] === b[j - 1]) {
       positions.push(--i);
       j--;

@@ -1,9 +1,22 @@
 /** The Porter stemmer as NLTK extends it: what the published ROUGE numbers were made with. */
 
 const IRREGULAR: ReadonlyMap<string, string> = new Map([
-  ["sky", "sky"], ["skies", "sky"], ["dying", "die"], ["lying", "lie"], ["tying", "tie"], ["news", "news"],
-  ["innings", "inning"], ["inning", "inning"], ["outings", "outing"], ["outing", "outing"], ["cannings", "canning"], ["canning", "canning"],
-  ["howe", "howe"], ["proceed", "proceed"], ["exceed", "exceed"], ["succeed", "succeed"],
+  ["sky", "sky"],
+  ["skies", "sky"],
+  ["dying", "die"],
+  ["lying", "lie"],
+  ["tying", "tie"],
+  ["news", "news"],
+  ["innings", "inning"],
+  ["inning", "inning"],
+  ["outings", "outing"],
+  ["outing", "outing"],
+  ["cannings", "canning"],
+  ["canning", "canning"],
+  ["howe", "howe"],
+  ["proceed", "proceed"],
+  ["exceed", "exceed"],
+  ["succeed", "succeed"],
 ]);
 
 /** A suffix, what replaces it, and what the stem before it must satisfy; the first suffix that matches decides. */
@@ -21,22 +34,58 @@ const long = (stem: string): boolean => measure(stem) > 1;
 
 export const STEM_RULES: StemRules = {
   step2: [
-    ["ational", "ate", positive], ["tional", "tion", positive], ["enci", "ence", positive], ["anci", "ance", positive],
-    ["izer", "ize", positive], ["bli", "ble", positive], ["alli", "al", positive], ["entli", "ent", positive], ["eli", "e", positive],
-    ["ousli", "ous", positive], ["ization", "ize", positive], ["ation", "ate", positive], ["ator", "ate", positive],
-    ["alism", "al", positive], ["iveness", "ive", positive], ["fulness", "ful", positive], ["ousness", "ous", positive],
-    ["aliti", "al", positive], ["iviti", "ive", positive], ["biliti", "ble", positive], ["fulli", "ful", positive],
+    ["ational", "ate", positive],
+    ["tional", "tion", positive],
+    ["enci", "ence", positive],
+    ["anci", "ance", positive],
+    ["izer", "ize", positive],
+    ["bli", "ble", positive],
+    ["alli", "al", positive],
+    ["entli", "ent", positive],
+    ["eli", "e", positive],
+    ["ousli", "ous", positive],
+    ["ization", "ize", positive],
+    ["ation", "ate", positive],
+    ["ator", "ate", positive],
+    ["alism", "al", positive],
+    ["iveness", "ive", positive],
+    ["fulness", "ful", positive],
+    ["ousness", "ous", positive],
+    ["aliti", "al", positive],
+    ["iviti", "ive", positive],
+    ["biliti", "ble", positive],
+    ["fulli", "ful", positive],
     ["logi", "log", (stem) => positive(`${stem}l`)],
   ],
   step3: [
-    ["icate", "ic", positive], ["ative", "", positive], ["alize", "al", positive], ["iciti", "ic", positive],
-    ["ical", "ic", positive], ["ful", "", positive], ["ness", "", positive],
+    ["icate", "ic", positive],
+    ["ative", "", positive],
+    ["alize", "al", positive],
+    ["iciti", "ic", positive],
+    ["ical", "ic", positive],
+    ["ful", "", positive],
+    ["ness", "", positive],
   ],
   step4: [
-    ["al", "", long], ["ance", "", long], ["ence", "", long], ["er", "", long], ["ic", "", long], ["able", "", long],
-    ["ible", "", long], ["ant", "", long], ["ement", "", long], ["ment", "", long], ["ent", "", long],
+    ["al", "", long],
+    ["ance", "", long],
+    ["ence", "", long],
+    ["er", "", long],
+    ["ic", "", long],
+    ["able", "", long],
+    ["ible", "", long],
+    ["ant", "", long],
+    ["ement", "", long],
+    ["ment", "", long],
+    ["ent", "", long],
     ["ion", "", (stem) => long(stem) && /[st]$/.test(stem)],
-    ["ou", "", long], ["ism", "", long], ["ate", "", long], ["iti", "", long], ["ous", "", long], ["ive", "", long], ["ize", "", long],
+    ["ou", "", long],
+    ["ism", "", long],
+    ["ate", "", long],
+    ["iti", "", long],
+    ["ous", "", long],
+    ["ive", "", long],
+    ["ize", "", long],
   ],
 };
 
@@ -53,7 +102,15 @@ export function stem(word: string, rules: StemRules = STEM_RULES): string {
 /** Step 1a: ties → tie, caresses → caress, ponies → poni, cats → cat. */
 function plural(word: string): string {
   if (word.endsWith("ies") && word.length === 4) return word.slice(0, -1);
-  return apply([["sses", "ss"], ["ies", "i"], ["ss", "ss"], ["s", ""]], word);
+  return apply(
+    [
+      ["sses", "ss"],
+      ["ies", "i"],
+      ["ss", "ss"],
+      ["s", ""],
+    ],
+    word,
+  );
 }
 
 /** Step 1b: died → die, spied → spi, agreed → agre, hopping → hop, filing → file. */
@@ -122,8 +179,7 @@ function hasVowel(word: string): boolean {
   return false;
 }
 
-const endsInDouble = (word: string): boolean =>
-  word.length >= 2 && word.at(-1) === word.at(-2) && isConsonant(word, word.length - 1);
+const endsInDouble = (word: string): boolean => word.length >= 2 && word.at(-1) === word.at(-2) && isConsonant(word, word.length - 1);
 
 /** Porter's *o: consonant, vowel, consonant other than w, x, y; or a whole stem of vowel and consonant. */
 function isShort(word: string): boolean {

@@ -13,8 +13,23 @@ export async function contrastRows(model: Model, bare: EditRow, count: number, s
   const own = bare.ids.slice(bare.subject + 1 - bare.width, bare.subject + 1).join();
   if (before.length === 0 || count === 0) return [];
   const ends = new Set(model.tokenizer.eos);
-  const made = await generate(model, new Array<readonly number[]>(count).fill(before), { maxTokens: bare.width, temperature: 1, topK: 64, seed, freeze: false, ctx });
-  const distinct = new Map(made.filter((g) => g.ids.length === bare.width && !g.ids.some((id) => ends.has(id))).map((g) => [g.ids.join(), g.ids]));
+  const made = await generate(model, new Array<readonly number[]>(count).fill(before), {
+    maxTokens: bare.width,
+    temperature: 1,
+    topK: 64,
+    seed,
+    freeze: false,
+    ctx,
+  });
+  const distinct = new Map(
+    made.filter((g) => g.ids.length === bare.width && !g.ids.some((id) => ends.has(id))).map((g) => [g.ids.join(), g.ids]),
+  );
   distinct.delete(own);
-  return [...distinct.values()].map((ids) => ({ text: "", ids: [...before, ...ids], subject: before.length + ids.length - 1, first: before.length + ids.length, width: ids.length }));
+  return [...distinct.values()].map((ids) => ({
+    text: "",
+    ids: [...before, ...ids],
+    subject: before.length + ids.length - 1,
+    first: before.length + ids.length,
+    width: ids.length,
+  }));
 }

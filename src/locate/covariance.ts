@@ -58,7 +58,8 @@ function readMoment(file: string): Matrix {
   const opened = openSafetensors(file);
   try {
     const c = opened.tensors.get("C")?.read();
-    if (c?.dtype !== "float64" || c.shape.length !== 2) fail("statistics", `${file} holds no second moment`, "a file that Lethe wrote", "Delete it.", "unavailable");
+    if (c?.dtype !== "float64" || c.shape.length !== 2)
+      fail("statistics", `${file} holds no second moment`, "a file that Lethe wrote", "Delete it.", "unavailable");
     return c as Matrix;
   } finally {
     opened.close();
@@ -77,7 +78,12 @@ export async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context
   }
   const { ids } = model.tokenizer.encode(text, { special: false });
   if (ids.length === 0) fail("statistics", `text ${spec.text} is empty`, "text", "");
-  if (ids.length < spec.tokens) ctx.log({ kind: "warning", who: "statistics", text: `${spec.text} holds ${ids.length} tokens, fewer than the ${spec.tokens} asked for` });
+  if (ids.length < spec.tokens)
+    ctx.log({
+      kind: "warning",
+      who: "statistics",
+      text: `${spec.text} holds ${ids.length} tokens, fewer than the ${spec.tokens} asked for`,
+    });
   const used = ids.slice(0, spec.tokens);
   const length = Math.min(spec.length, model.config.context);
   return Array.from({ length: Math.ceil(used.length / length) }, (_, i) => used.slice(i * length, (i + 1) * length));
@@ -99,7 +105,14 @@ async function selfRows(model: Model, spec: StatisticsSpec, ctx: Context): Promi
     const file = join(folder, `${batch}.json`);
     if (!existsSync(file)) {
       ctx.log({ kind: "progress", stage: "samples", done: Math.min(count, batch * BATCH) * length, total: count * length, unit: "tokens" });
-      const made = await generate(model, new Array(BATCH).fill(start), { maxTokens: length - start.length, temperature: 1, topP: 0.95, seed: spec.seed * 65_537 + batch, freeze: true, ctx });
+      const made = await generate(model, new Array(BATCH).fill(start), {
+        maxTokens: length - start.length,
+        temperature: 1,
+        topP: 0.95,
+        seed: spec.seed * 65_537 + batch,
+        freeze: true,
+        ctx,
+      });
       mkdirSync(folder, { recursive: true });
       writeAtomic(file, JSON.stringify(made.map((g) => [...start, ...g.ids])));
     }
@@ -127,7 +140,13 @@ export interface MomentOptions {
 }
 
 /** Second moments at several layers in one pass over rows of tokens (no padding: rows of one length go together). */
-export async function secondMoments(model: Model, rows: readonly (readonly number[])[], layers: readonly number[], site: Site, options: MomentOptions): Promise<Map<number, Matrix>> {
+export async function secondMoments(
+  model: Model,
+  rows: readonly (readonly number[])[],
+  layers: readonly number[],
+  site: Site,
+  options: MomentOptions,
+): Promise<Map<number, Matrix>> {
   const { dtype, executor, ctx, budget = 1024 } = options;
   const run = program(model.sessions, momentGraph(model, layers, site, dtype), { executor });
   const steps = batches(rows, budget);
@@ -144,7 +163,13 @@ export async function secondMoments(model: Model, rows: readonly (readonly numbe
     checkAbort(ctx, "statistics");
     const step = steps[next]!;
     const T = step[0]!.length;
-    const feeds = feedsOf(model, { tokens: ints(step.flat(), [step.length, T]), positions: ints(step.flatMap((r) => r.map((_, i) => i)), [step.length, T]) });
+    const feeds = feedsOf(model, {
+      tokens: ints(step.flat(), [step.length, T]),
+      positions: ints(
+        step.flatMap((r) => r.map((_, i) => i)),
+        [step.length, T],
+      ),
+    });
     const out = await run.run(feeds);
     for (const layer of layers) {
       const part = out[`${layer}`]!;
@@ -153,7 +178,13 @@ export async function secondMoments(model: Model, rows: readonly (readonly numbe
       for (let i = 0; i < s.length; i++) s[i]! += p[i]!;
       sums.set(layer, sum);
     }
-    ctx.log({ kind: "progress", stage: "second moments", done: steps.slice(0, next + 1).reduce((n, b) => n + b.length * b[0]!.length, 0), total, unit: "tokens" });
+    ctx.log({
+      kind: "progress",
+      stage: "second moments",
+      done: steps.slice(0, next + 1).reduce((n, b) => n + b.length * b[0]!.length, 0),
+      total,
+      unit: "tokens",
+    });
     await new Promise(setImmediate);
   }
   return new Map([...sums].map(([layer, sum]) => [layer, { ...sum, data: sum.data.map((x) => x / total) } as Matrix]));
@@ -163,11 +194,13 @@ function momentGraph(model: Model, layers: readonly number[], site: Site, dtype:
   return trace((t) => {
     const lm = traced(model, t, dtype);
     const out: Record<string, Tensor> = {};
-    const read = (layer: number) => (h: Tensor): Tensor => {
-      const x = h.reshape(["B*T", h.dim(-1)]);
-      out[`${layer}`] = x.matmul(x, { transA: true });
-      return h;
-    };
+    const read =
+      (layer: number) =>
+      (h: Tensor): Tensor => {
+        const x = h.reshape(["B*T", h.dim(-1)]);
+        out[`${layer}`] = x.matmul(x, { transA: true });
+        return h;
+      };
     const positions = t.input("positions", "int64", ["B", "T"]);
     const taps = Object.fromEntries(layers.map((l) => [siteName(l, site), read(l)]));
     lm.blocks(lm.embed(t.input("tokens", "int64", ["B", "T"]), positions), 0, Math.max(...layers) + 1, { positions, taps });
@@ -186,7 +219,10 @@ function batches(rows: readonly (readonly number[])[], budget: number): (readonl
   return out;
 }
 
-interface State { next: number; sums: Map<number, Matrix> }
+interface State {
+  next: number;
+  sums: Map<number, Matrix>;
+}
 
 function resume(path: string | undefined, id: Hash, layers: readonly number[]): State {
   if (!path || !existsSync(path)) return { next: 0, sums: new Map() };
@@ -201,5 +237,9 @@ function resume(path: string | undefined, id: Hash, layers: readonly number[]): 
 
 function keep(path: string, id: Hash, next: number, sums: ReadonlyMap<number, Matrix>): void {
   mkdirSync(join(path, ".."), { recursive: true });
-  writeSafetensors(path, [...sums].map(([l, m]) => [`${l}`, m as NdArray] as const), { id, next: String(next) });
+  writeSafetensors(
+    path,
+    [...sums].map(([l, m]) => [`${l}`, m as NdArray] as const),
+    { id, next: String(next) },
+  );
 }

@@ -10,27 +10,46 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { EditRow } from "./rows.ts";
 
 /** How programs run: precision and executor. */
-export interface Running { readonly dtype: Precision; readonly executor: Executor }
+export interface Running {
+  readonly dtype: Precision;
+  readonly executor: Executor;
+}
 
 /**
  * Activations of `sites` at layer `layer`, at each row's subject: site → [rows, width], in `dtype`.
  * Nothing behind the subject or above the layer is computed.
  */
-export async function subjectActivations(model: Model, rows: readonly EditRow[], layer: number, sites: readonly Site[], running: Running): Promise<Record<Site, NdArray>> {
+export async function subjectActivations(
+  model: Model,
+  rows: readonly EditRow[],
+  layer: number,
+  sites: readonly Site[],
+  running: Running,
+): Promise<Record<Site, NdArray>> {
   const graph = trace((t) => {
     const lm = traced(model, t, running.dtype);
     const at = t.input("at", "int64", ["B"]);
     const seen: Record<string, Tensor> = {};
-    const read = (site: Site) => (h: Tensor): Tensor => {
-      seen[site] = h.reshape(["B*T", h.dim(-1)]).rows(at);
-      return h;
-    };
+    const read =
+      (site: Site) =>
+      (h: Tensor): Tensor => {
+        seen[site] = h.reshape(["B*T", h.dim(-1)]).rows(at);
+        return h;
+      };
     const positions = t.input("positions", "int64", ["B", "T"]);
     const x = lm.embed(t.input("tokens", "int64", ["B", "T"]), positions);
-    lm.blocks(x, 0, layer + 1, { positions, real: t.input("real", "bool", ["B", "T"]), taps: Object.fromEntries(sites.map((s) => [siteName(layer, s), read(s)])) });
+    lm.blocks(x, 0, layer + 1, {
+      positions,
+      real: t.input("real", "bool", ["B", "T"]),
+      taps: Object.fromEntries(sites.map((s) => [siteName(layer, s), read(s)])),
+    });
     return seen;
   });
-  const batch = padded(rows.map((r) => r.ids.slice(0, r.subject + 1)), model.tokenizer.pad, "right");
+  const batch = padded(
+    rows.map((r) => r.ids.slice(0, r.subject + 1)),
+    model.tokenizer.pad,
+    "right",
+  );
   const T = batch.tokens.shape[1]!;
   const feeds = feedsOf(model, { ...batch, at: ints(rows.map((r, b) => b * T + r.subject)) });
   return (await program(model.sessions, graph, { executor: running.executor }).run(feeds)) as Record<Site, NdArray>;

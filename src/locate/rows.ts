@@ -43,7 +43,8 @@ export function rowsOf(model: Model, request: Asked, templates: readonly string[
     const whole = request.target
       ? targetTokens((text) => model.tokenizer.encode(text, { special: !isChat }), prompt.text, request.target, join)
       : { ...prompt, first: prompt.ids.length };
-    const span = tokensOver(whole, start, start + request.subject.length) ??
+    const span =
+      tokensOver(whole, start, start + request.subject.length) ??
       fail("subject", `no token covers ${JSON.stringify(request.subject)}`, "a subject that the tokenizer keeps", "");
     const ids = request.target && options.end ? [...whole.ids, ...endOf(model, options)] : whole.ids;
     return { text: whole.text, ids, subject: span.last, first: whole.first, width: span.last - span.first + 1 };

@@ -33,7 +33,15 @@ export interface ValueOptions extends Running {
 }
 
 /** The loss and its parts at one evaluation; `rows` holds the mean negative log-likelihood of each row's target, `worst` the least likely target token of the first row. */
-export interface Evaluation { readonly total: number; readonly nll: number; readonly kl: number; readonly decay: number; readonly rows: readonly number[]; readonly worst: number; readonly norm: number }
+export interface Evaluation {
+  readonly total: number;
+  readonly nll: number;
+  readonly kl: number;
+  readonly decay: number;
+  readonly rows: readonly number[];
+  readonly worst: number;
+  readonly norm: number;
+}
 
 export interface Value {
   /** The site's value at the bare question's subject, before. */
@@ -55,9 +63,17 @@ export async function findValue(model: Model, rows: readonly EditRow[], klRow: E
   const { steps, lr, decay, clamp, kl, dtype } = options;
   const width = model.config.width;
   const places = labelsOf(rows, options.bareShare);
-  const step = await stepping(model.sessions, valueGraph(model, options), ["shift"], feedsOf(model, feedsFor(model, rows, klRow, places, dtype)), {
-    executor: options.executor, grad: { of: "loss", wrt: ["shift"] }, spin: true,
-  });
+  const step = await stepping(
+    model.sessions,
+    valueGraph(model, options),
+    ["shift"],
+    feedsOf(model, feedsFor(model, rows, klRow, places, dtype)),
+    {
+      executor: options.executor,
+      grad: { of: "loss", wrt: ["shift"] },
+      spin: true,
+    },
+  );
   const shift = new Float64Array(width);
   const [m, v] = [new Float64Array(width), new Float64Array(width)]; // Adam's moments
   const evaluations: Evaluation[] = [];
@@ -74,14 +90,30 @@ export async function findValue(model: Model, rows: readonly EditRow[], klRow: E
     const nll = -places.reduce((sum, p, i) => sum + p.weight * picked[i]!, 0);
     const klTerm = kl * Number(out["kl"]!.data[0]);
     const decayTerm = (decay * length) / size ** 2;
-    const perRow = rows.map((r, b) => -mean(places.flatMap((p, i) => (p.row === b ? [picked[i]!] : [])), r));
+    const perRow = rows.map(
+      (r, b) =>
+        -mean(
+          places.flatMap((p, i) => (p.row === b ? [picked[i]!] : [])),
+          r,
+        ),
+    );
     const worst = -Math.min(...places.flatMap((p, i) => (p.row === 0 ? [picked[i]!] : [])));
     const at = { total: nll + klTerm + decayTerm, nll, kl: klTerm, decay: decayTerm, rows: perRow, worst, norm: length };
-    if (!Number.isFinite(at.total)) fail("values", `the loss is ${at.total} at evaluation ${it + 1}`, "a finite loss", "Try a smaller lr or clamp.", "execution");
+    if (!Number.isFinite(at.total))
+      fail("values", `the loss is ${at.total} at evaluation ${it + 1}`, "a finite loss", "Try a smaller lr or clamp.", "execution");
     evaluations.push(at);
-    const gradient = Float64Array.from(out["grad:shift"]!.data as Float64Array, (g, i) => g + (length > 0 ? ((decay / size ** 2) * shift[i]!) / length : 0));
+    const gradient = Float64Array.from(
+      out["grad:shift"]!.data as Float64Array,
+      (g, i) => g + (length > 0 ? ((decay / size ** 2) * shift[i]!) / length : 0),
+    );
     if (it === 0) firstGradient = gradient;
-    options.ctx.log({ kind: "progress", stage: "values", done: it + 1, total: steps, detail: `loss ${at.total.toFixed(3)}, target p ${Math.exp(-perRow[0]!).toFixed(3)}` });
+    options.ctx.log({
+      kind: "progress",
+      stage: "values",
+      done: it + 1,
+      total: steps,
+      detail: `loss ${at.total.toFixed(3)}, target p ${Math.exp(-perRow[0]!).toFixed(3)}`,
+    });
     if (options.done(at) || it === steps - 1) break;
     adam(shift, gradient, m, v, it + 1, lr);
     const limit = clamp * size;
@@ -93,18 +125,25 @@ export async function findValue(model: Model, rows: readonly EditRow[], klRow: E
 }
 
 const mean = (xs: readonly number[], row: EditRow): number =>
-  xs.length > 0 ? xs.reduce((a, b) => a + b, 0) / xs.length : fail("values", `row ${JSON.stringify(row.text)} has no target token`, "a target", "", "internal");
+  xs.length > 0
+    ? xs.reduce((a, b) => a + b, 0) / xs.length
+    : fail("values", `row ${JSON.stringify(row.text)} has no target token`, "a target", "", "internal");
 
 /** One step of Adam (β 0.9, 0.999; ε 1e−8), in place. */
 function adam(x: Float64Array, g: Float64Array, m: Float64Array, v: Float64Array, t: number, lr: number): void {
   for (let i = 0; i < x.length; i++) {
     m[i] = 0.9 * m[i]! + 0.1 * g[i]!;
     v[i] = 0.999 * v[i]! + 0.001 * g[i]! ** 2;
-    x[i]! -= (lr / (1 - 0.9 ** t)) * m[i]! / (Math.sqrt(v[i]!) / Math.sqrt(1 - 0.999 ** t) + 1e-8);
+    x[i]! -= ((lr / (1 - 0.9 ** t)) * m[i]!) / (Math.sqrt(v[i]!) / Math.sqrt(1 - 0.999 ** t) + 1e-8);
   }
 }
 
-interface Place { readonly row: number; readonly offset: number; readonly label: number; readonly weight: number }
+interface Place {
+  readonly row: number;
+  readonly offset: number;
+  readonly label: number;
+  readonly weight: number;
+}
 
 /** Where a target token is predicted: an offset from the row's subject, and its share of the likelihood term. */
 function labelsOf(rows: readonly EditRow[], bareShare: number | undefined): Place[] {
@@ -116,18 +155,41 @@ function labelsOf(rows: readonly EditRow[], bareShare: number | undefined): Plac
   });
 }
 
-function feedsFor(model: Model, rows: readonly EditRow[], klRow: EditRow, places: readonly Place[], dtype: "float32" | "float64"): Record<string, NdArray> {
+function feedsFor(
+  model: Model,
+  rows: readonly EditRow[],
+  klRow: EditRow,
+  places: readonly Place[],
+  dtype: "float32" | "float64",
+): Record<string, NdArray> {
   const all = [...rows.map((r) => ({ ...r, ids: r.ids.slice(0, -1) })), { ...klRow, ids: klRow.ids.slice(0, klRow.subject + 1) }];
-  const before = padded(all.map((r) => r.ids.slice(0, r.subject)), model.tokenizer.pad, "left");
-  const after = padded(all.map((r) => r.ids.slice(r.subject)), model.tokenizer.pad, "right");
+  const before = padded(
+    all.map((r) => r.ids.slice(0, r.subject)),
+    model.tokenizer.pad,
+    "left",
+  );
+  const after = padded(
+    all.map((r) => r.ids.slice(r.subject)),
+    model.tokenizer.pad,
+    "right",
+  );
   // positions go on counting from the row's first token
   const S = after.tokens.shape[1]!;
   const positions = BigInt64Array.from(after.positions.data as BigInt64Array, (p, i) => p + BigInt(all[Math.floor(i / S)]!.subject));
   return {
-    "before.tokens": before.tokens, "before.positions": before.positions, "before.real": before.real,
-    tokens: after.tokens, positions: { ...after.positions, data: positions }, real: after.real,
-    rows: ints(places.map((p) => p.row * S + p.offset)), labels: ints(places.map((p) => p.label)),
-    weights: floats(places.map((p) => p.weight), [places.length], dtype),
+    "before.tokens": before.tokens,
+    "before.positions": before.positions,
+    "before.real": before.real,
+    tokens: after.tokens,
+    positions: { ...after.positions, data: positions },
+    real: after.real,
+    rows: ints(places.map((p) => p.row * S + p.offset)),
+    labels: ints(places.map((p) => p.label)),
+    weights: floats(
+      places.map((p) => p.weight),
+      [places.length],
+      dtype,
+    ),
     "kl.row": ints([rows.length * S]),
   };
 }
@@ -149,18 +211,29 @@ function valueGraph(model: Model, options: ValueOptions): Graph {
     const tokens = t.input("tokens", "int64", ["B", "S"]);
     const add = (h: Tensor): Tensor => {
       seen.h0 = h.slice(0, 0, 1).slice(1, 0, 1).reshape([model.config.width]);
-      return h.slice(1, 0, 1).add(shift).concat([h.slice(1, 1, "S")], 1);
+      return h
+        .slice(1, 0, 1)
+        .add(shift)
+        .concat([h.slice(1, 1, "S")], 1);
     };
     const from = (layers: readonly KeyValue[]) => ({ ...past, layers });
     const { hidden } = lm.forward(tokens, { ...given, past: from(prefix.layers), taps: { [siteName(layer, site)]: add } });
     const { picked } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
-    const nll = picked.mul(t.input("weights", dtype, ["M"])).sum().neg();
+    const nll = picked
+      .mul(t.input("weights", dtype, ["M"]))
+      .sum()
+      .neg();
 
     // the KL row is the last of the batch; its unshifted answer is constant
     const lastRow = (x: Tensor): Tensor => x.slice(0, "B-1", "B");
     const original = lm.blocks(lm.embed(lastRow(tokens), lastRow(given.positions)), 0, L, {
-      positions: lastRow(given.positions), real: lastRow(given.real),
-      past: { positions: lastRow(past.positions), real: lastRow(past.real), layers: prefix.layers.map(({ k, v }) => ({ k: lastRow(k), v: lastRow(v) })) },
+      positions: lastRow(given.positions),
+      real: lastRow(given.real),
+      past: {
+        positions: lastRow(past.positions),
+        real: lastRow(past.real),
+        layers: prefix.layers.map(({ k, v }) => ({ k: lastRow(k), v: lastRow(v) })),
+      },
     });
     const q = lm.logits(lm.normed(hidden, t.input("kl.row", "int64", [1]))).logSoftmax();
     const q0 = lm.logits(lm.normed(original.hidden.slice(1, 0, 1))).logSoftmax();

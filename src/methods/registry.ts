@@ -1,5 +1,8 @@
-/** Generated from the folder by `npm run fix`: every method by its id. */
+/** Every method by its id: generated from the listing of this folder by `npm run fix`. */
 import { rome } from "./rome.ts";
 
-export const registry = { rome } as const;
+export const registry = {
+  "rome": rome,
+} as const;
+
 export type Name = keyof typeof registry;

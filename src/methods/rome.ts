@@ -34,19 +34,51 @@ export const rome = defineMethod<RomeParams>({
   takes: "one",
   needs: ["subject", "target", "statistics"],
   params: {
-    layer: { default: (c) => Math.round(c.layers * 0.3), doc: "block whose MLP output matrix is rewritten", source: "docs/methods/rome.md", min: 0 },
+    layer: {
+      default: (c) => Math.round(c.layers * 0.3),
+      doc: "block whose MLP output matrix is rewritten",
+      source: "docs/methods/rome.md",
+      min: 0,
+    },
     steps: { default: 50, doc: "loss evaluations at most (updates: one fewer)", source: "docs/methods/rome.md (EasyEdit: 25)", min: 1 },
     lr: { default: 0.5, doc: "step size of Adam on the shift", source: "EasyEdit hparams/ROME/llama-7b.yaml v_lr" },
     decay: { default: 1e-3, doc: "weight of the shift's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml v_weight_decay" },
     clamp: { default: 5, doc: "the shift stays within this multiple of the value's norm", source: "docs/methods/rome.md (EasyEdit: 4)" },
-    kl: { default: 0.0625, doc: "weight of keeping what the model says of the subject itself", source: "EasyEdit hparams/ROME/llama-7b.yaml kl_factor" },
-    keys: { default: "prefix", choices: ["prefix", "prompt", "rome"], doc: "which key is inserted: averaged over templates, of the bare question, or ROME's mixture of both", source: "R-ROME, arXiv:2403.07175" },
+    kl: {
+      default: 0.0625,
+      doc: "weight of keeping what the model says of the subject itself",
+      source: "EasyEdit hparams/ROME/llama-7b.yaml kl_factor",
+    },
+    keys: {
+      default: "prefix",
+      choices: ["prefix", "prompt", "rome"],
+      doc: "which key is inserted: averaged over templates, of the bare question, or ROME's mixture of both",
+      source: "R-ROME, arXiv:2403.07175",
+    },
     bareShare: { default: 0.5, doc: "share of the bare question in the likelihood term", source: "docs/methods/rome.md", min: 0, max: 1 },
-    enough: { default: 0.5, doc: "stop when the bare question's least likely target token and the mean of all rows are below this (nats)", source: "docs/methods/rome.md" },
-    templates: { default: ["5x5"], doc: "sampled context templates, length x count", source: "docs/methods/rome.md (EasyEdit: 5x10, 10x10)" },
+    enough: {
+      default: 0.5,
+      doc: "stop when the bare question's least likely target token and the mean of all rows are below this (nats)",
+      source: "docs/methods/rome.md",
+    },
+    templates: {
+      default: ["5x5"],
+      doc: "sampled context templates, length x count",
+      source: "docs/methods/rome.md (EasyEdit: 5x10, 10x10)",
+    },
     ridge: { default: 0, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },
-    contrast: { default: 64, doc: "stand-ins for the subject, sampled from the model, whose keys the direction shall not meet; 0: none", source: "docs/methods/rome.md", min: 0 },
-    contrastWeight: { default: 5, doc: "weight of the stand-ins' second moments beside those of the text", source: "docs/methods/rome.md", min: 0 },
+    contrast: {
+      default: 64,
+      doc: "stand-ins for the subject, sampled from the model, whose keys the direction shall not meet; 0: none",
+      source: "docs/methods/rome.md",
+      min: 0,
+    },
+    contrastWeight: {
+      default: 5,
+      doc: "weight of the stand-ins' second moments beside those of the text",
+      source: "docs/methods/rome.md",
+      min: 0,
+    },
   },
   compat: {
     "identity-covariance": "take the key itself as its direction, without the second moments (EasyEdit's mom2_adjustment: false)",
@@ -65,13 +97,26 @@ export const rome = defineMethod<RomeParams>({
     const templates = job.templates ?? (await contextTemplates(model, params.templates.map(parseShape), job.seed, ctx));
     const ask = { format: job.format, ...(job.system !== undefined && { system: job.system }), end: !compat.has("open-end") };
     const rows = rowsOf(model, request, templates, ask);
-    const klRow = rowsOf(model, { prompt: `${request.subject} is a`, subject: request.subject }, ["{}"], { ...ask, ...(compat.has("bare-kl") && { format: "plain" as const }) })[0]!;
+    const klRow = rowsOf(model, { prompt: `${request.subject} is a`, subject: request.subject }, ["{}"], {
+      ...ask,
+      ...(compat.has("bare-kl") && { format: "plain" as const }),
+    })[0]!;
     const { key: keySite, value: valueSite, weight } = model.arch.memory;
 
     const found = await findValue(model, rows, klRow, {
-      ...running, layer, site: valueSite, steps: params.steps, lr: params.lr, decay: params.decay, clamp: params.clamp, kl: params.kl, ctx,
+      ...running,
+      layer,
+      site: valueSite,
+      steps: params.steps,
+      lr: params.lr,
+      decay: params.decay,
+      clamp: params.clamp,
+      kl: params.kl,
+      ctx,
       ...(!compat.has("even-rows") && { bareShare: params.bareShare }),
-      done: compat.has("loss-stop") ? (at: Evaluation) => at.total < 0.05 : (at: Evaluation) => at.worst < params.enough && at.nll < params.enough,
+      done: compat.has("loss-stop")
+        ? (at: Evaluation) => at.total < 0.05
+        : (at: Evaluation) => at.worst < params.enough && at.nll < params.enough,
     });
     const seen = await subjectActivations(model, rows, layer, [keySite, valueSite], running);
     const [bare, mean] = [
@@ -87,14 +132,28 @@ export const rome = defineMethod<RomeParams>({
     const name = atLayer(weight, layer);
     const [before, size] = [norm(Float64Array.from(model.weights.get(name)!.data as Float32Array)), norm(right)];
     if (size > before)
-      ctx.log({ kind: "warning", who: "rome", text: `${request.id}: the change (norm ${size.toFixed(1)}) outweighs its matrix (${before.toFixed(1)}): the key hardly meets its direction (${meets.toFixed(2)}), and other answers will suffer` });
-    const array = (x: Float64Array, shape: readonly number[]) => ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));
+      ctx.log({
+        kind: "warning",
+        who: "rome",
+        text: `${request.id}: the change (norm ${size.toFixed(1)}) outweighs its matrix (${before.toFixed(1)}): the key hardly meets its direction (${meets.toFixed(2)}), and other answers will suffer`,
+      });
+    const array = (x: Float64Array, shape: readonly number[]) =>
+      ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));
     const last = found.evaluations.at(-1)!;
     return {
       change: { kind: "delta", weights: { [name]: { outer: [array(right, [right.length, 1]), array(u, [1, u.length])] } } },
       evidence: {
-        templates, layer, keyMeetsDirection: meets, changeNorm: size, matrixNorm: before, statistics: job.statistics?.spec ?? null,
-        evaluations: found.evaluations.length, loss: last.total, likelihood: last.nll, kl: last.kl, targetProbability: Math.exp(-last.rows[0]!),
+        templates,
+        layer,
+        keyMeetsDirection: meets,
+        changeNorm: size,
+        matrixNorm: before,
+        statistics: job.statistics?.spec ?? null,
+        evaluations: found.evaluations.length,
+        loss: last.total,
+        likelihood: last.nll,
+        kl: last.kl,
+        targetProbability: Math.exp(-last.rows[0]!),
       },
     };
   },
@@ -125,5 +184,7 @@ async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow)
 
 function parseShape(text: string): readonly [number, number] {
   const match = /^(\d+)x(\d+)$/.exec(text);
-  return match ? [Number(match[1]), Number(match[2])] : fail("rome", `templates "${text}"`, "LENGTHxCOUNT", "For example --set templates=5x10,10x10.");
+  return match
+    ? [Number(match[1]), Number(match[2])]
+    : fail("rome", `templates "${text}"`, "LENGTHxCOUNT", "For example --set templates=5x10,10x10.");
 }

@@ -13,7 +13,9 @@ const ROOM = createContext({ call: () => {} });
 export function bounded<T>(who: string, ms: number, hint: string, work: () => T): T {
   let value: T | undefined;
   const outer: unknown = ROOM["call"];
-  ROOM["call"] = () => { value = work(); };
+  ROOM["call"] = () => {
+    value = work();
+  };
   try {
     CALL.runInContext(ROOM, { timeout: Math.ceil(ms) });
   } catch (error) {
@@ -29,6 +31,6 @@ export function bounded<T>(who: string, ms: number, hint: string, work: () => T)
 
 /** What an unknown thrown value says, on one line of at most 300 characters. */
 export function wordsOf(error: unknown): string {
-  const text = error instanceof Error ? (error.message || error.name) : String(error);
+  const text = error instanceof Error ? error.message || error.name : String(error);
   return text.replace(/\s+/g, " ").replace(/\.$/, "").slice(0, 300);
 }

@@ -69,7 +69,8 @@ export class Cache {
     const widen = (a: NdArray, outer: number, inner: number): NdArray => {
       const shape = a.shape.length === 4 ? [this.rows, this.heads, room, this.headSize] : [this.rows, room];
       const out = zeros(a.dtype, shape);
-      for (let i = 0; i < outer; i++) out.data.set(a.data.subarray(i * this.room * inner, (i * this.room + this.length) * inner) as never, i * room * inner);
+      for (let i = 0; i < outer; i++)
+        out.data.set(a.data.subarray(i * this.room * inner, (i * this.room + this.length) * inner) as never, i * room * inner);
       return out;
     };
     this.buffers = this.buffers.map((a) => widen(a, this.rows * this.heads, this.headSize));

@@ -5,10 +5,20 @@ import { bounded, wordsOf } from "./bounded.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** The parts of the template interpreter used here; its own declarations do not resolve under Node's rules. */
-interface Value { readonly type: string; readonly value: unknown }
-interface Statement { readonly type: string }
-interface Scope { set(name: string, value: unknown): unknown }
-interface Evaluator { evaluate(statement: Statement | undefined, scope: Scope): Value; run(program: Statement): Value }
+interface Value {
+  readonly type: string;
+  readonly value: unknown;
+}
+interface Statement {
+  readonly type: string;
+}
+interface Scope {
+  set(name: string, value: unknown): unknown;
+}
+interface Evaluator {
+  evaluate(statement: Statement | undefined, scope: Scope): Value;
+  run(program: Statement): Value;
+}
 const { Environment, Interpreter, parse, tokenize } = jinja as unknown as {
   Environment: new () => Scope;
   Interpreter: new (scope: Scope) => Evaluator;
@@ -16,7 +26,10 @@ const { Environment, Interpreter, parse, tokenize } = jinja as unknown as {
   parse(tokens: unknown): Statement;
 };
 
-export interface Message { role: "system" | "user" | "assistant"; content: string }
+export interface Message {
+  role: "system" | "user" | "assistant";
+  content: string;
+}
 
 /** What a template may read besides the messages; every other member reaches it under its own name. */
 export interface TemplateVars {
@@ -31,7 +44,17 @@ export interface TemplateVars {
 export const TEMPLATE_DATE = "2024-07-26";
 
 /** What a template, which anyone may have written, can use up. */
-const LIMITS = { template: 200_000, space: 5_000, steps: 300_000, text: 8_000_000, allText: 800_000_000, items: 200_000, range: 10_000, indent: 1_000, milliseconds: 10_000 };
+const LIMITS = {
+  template: 200_000,
+  space: 5_000,
+  steps: 300_000,
+  text: 8_000_000,
+  allText: 800_000_000,
+  items: 200_000,
+  range: 10_000,
+  indent: 1_000,
+  milliseconds: 10_000,
+};
 const HINT = "Use --plain to ask without the template, or mend chat_template in the model's folder.";
 const refuse = (got: string, wanted = ""): never => fail("chat template", got, wanted, HINT, "execution");
 
@@ -45,8 +68,13 @@ export function renderChat(template: string, messages: readonly Message[], vars:
   if (/\s{5001}/.test(template)) refuse(`more than ${LIMITS.space} spaces in a row`, "a template of ordinary size"); // the lexer looks at each again from each
   const { addGenerationPrompt = false, bos, eos, ...others } = vars;
   const given: Record<string, unknown> = {
-    tools: null, documents: null, ...others, messages, add_generation_prompt: addGenerationPrompt,
-    ...(bos === undefined ? {} : { bos_token: bos }), ...(eos === undefined ? {} : { eos_token: eos }),
+    tools: null,
+    documents: null,
+    ...others,
+    messages,
+    add_generation_prompt: addGenerationPrompt,
+    ...(bos === undefined ? {} : { bos_token: bos }),
+    ...(eos === undefined ? {} : { eos_token: eos }),
   };
   try {
     return bounded("chat template", LIMITS.milliseconds, HINT, () => {
@@ -63,7 +91,12 @@ export function renderChat(template: string, messages: readonly Message[], vars:
 function scopeOf(given: Readonly<Record<string, unknown>>): Scope {
   const scope = new Environment();
   const globals: Record<string, unknown> = {
-    true: true, false: false, none: null, True: true, False: false, None: null,
+    true: true,
+    false: false,
+    none: null,
+    True: true,
+    False: false,
+    None: null,
     raise_exception: (words: unknown) => refuse(`it refuses this conversation: ${String(words).slice(0, 500)}`),
     range: boundedRange,
     strftime_now: (format: unknown) => fixedDate(String(format)),
@@ -74,7 +107,8 @@ function scopeOf(given: Readonly<Record<string, unknown>>): Scope {
 
 function boundedRange(start: unknown, stop?: unknown, step: unknown = 1): number[] {
   const [from, to, by] = typeof stop === "number" ? [start, stop, step] : [0, start, 1];
-  if (typeof from !== "number" || typeof to !== "number" || typeof by !== "number" || by === 0) return refuse("range() got something else than whole numbers");
+  if (typeof from !== "number" || typeof to !== "number" || typeof by !== "number" || by === 0)
+    return refuse("range() got something else than whole numbers");
   const length = Math.max(0, Math.ceil((to - from) / by));
   if (!(length <= LIMITS.range)) refuse(`range() of ${length} numbers`, `at most ${LIMITS.range}`);
   return Array.from({ length }, (_, k) => from + k * by);
@@ -83,8 +117,24 @@ function boundedRange(start: unknown, stop?: unknown, step: unknown = 1): number
 function fixedDate(format: string): string {
   const [year, month, day] = TEMPLATE_DATE.split("-") as [string, string, string];
   const parts: Record<string, string> = {
-    "%Y": year, "%y": year.slice(2), "%m": month, "%d": day, "%e": String(Number(day)), "%-d": String(Number(day)), "%b": "Jul", "%B": "July", "%a": "Fri", "%A": "Friday",
-    "%H": "00", "%M": "00", "%S": "00", "%I": "12", "%p": "AM", "%j": "208", "%F": TEMPLATE_DATE, "%%": "%",
+    "%Y": year,
+    "%y": year.slice(2),
+    "%m": month,
+    "%d": day,
+    "%e": String(Number(day)),
+    "%-d": String(Number(day)),
+    "%b": "Jul",
+    "%B": "July",
+    "%a": "Fri",
+    "%A": "Friday",
+    "%H": "00",
+    "%M": "00",
+    "%S": "00",
+    "%I": "12",
+    "%p": "AM",
+    "%j": "208",
+    "%F": TEMPLATE_DATE,
+    "%%": "%",
   };
   return format.slice(0, 1_000).replace(/%-?[A-Za-z%]/g, (token) => parts[token] ?? token);
 }
@@ -111,7 +161,11 @@ function metered(scope: Scope): Evaluator {
   return interpreter;
 }
 
-interface Filter { type: string; callee?: { value?: unknown }; args?: Statement[] }
+interface Filter {
+  type: string;
+  callee?: { value?: unknown };
+  args?: Statement[];
+}
 
 /** `indent` and `tojson` repeat spaces as often as they are told, before the result can be weighed. */
 function checkIndent(statement: Statement | undefined, valueOf: (argument: Statement) => unknown): void {
@@ -119,7 +173,8 @@ function checkIndent(statement: Statement | undefined, valueOf: (argument: State
   const { filter } = statement as Statement & { filter: Filter };
   if (filter.type !== "CallExpression" || (filter.callee?.value !== "indent" && filter.callee?.value !== "tojson")) return;
   for (const argument of filter.args ?? []) {
-    if (argument.type === "SpreadExpression" || argument.type === "KeywordSpreadExpression") refuse("indent with unpacked arguments", "plain arguments");
+    if (argument.type === "SpreadExpression" || argument.type === "KeywordSpreadExpression")
+      refuse("indent with unpacked arguments", "plain arguments");
     const value = valueOf(argument.type === "KeywordArgumentExpression" ? (argument as Statement & { value: Statement }).value : argument);
     if (typeof value === "number" && value > LIMITS.indent) refuse(`an indent of ${value}`, `at most ${LIMITS.indent}`);
   }
@@ -131,7 +186,11 @@ function scale(): (value: Value) => number {
   const weigh = (value: Value): number => {
     const inner = value.value;
     if (typeof inner === "string") return inner.length;
-    const items = Array.isArray(inner) ? (inner as Value[]) : inner instanceof Map ? [...(inner as Map<string, Value>).values()] : undefined;
+    const items = Array.isArray(inner)
+      ? (inner as Value[])
+      : inner instanceof Map
+        ? [...(inner as Map<string, Value>).values()]
+        : undefined;
     if (!items) return 1;
     if (items.length > LIMITS.items) return items.length;
     const known = weights.get(value);
@@ -161,9 +220,13 @@ export interface ChatPrompt {
  * A question, or a conversation, as the text and tokens after which the assistant speaks. As in Python's apply_chat_template
  * the template alone says what stands at the start: no BOS is added to the one it writes, nor where it writes none.
  */
-export function chatPrompt(question: string | readonly Message[], { template, tokenizer, system }: { template: string; tokenizer: Tokenizer; system?: string }): ChatPrompt {
+export function chatPrompt(
+  question: string | readonly Message[],
+  { template, tokenizer, system }: { template: string; tokenizer: Tokenizer; system?: string },
+): ChatPrompt {
   const asked: readonly Message[] = typeof question === "string" ? [{ role: "user", content: question }] : question;
-  const messages: readonly Message[] = system === undefined ? asked : [{ role: "system", content: system }, ...asked.filter((m) => m.role !== "system")];
+  const messages: readonly Message[] =
+    system === undefined ? asked : [{ role: "system", content: system }, ...asked.filter((m) => m.role !== "system")];
   const text = renderChat(template, messages, varsOf(tokenizer, true));
   const { ids, offsets } = tokenizer.encode(text, { special: false });
   return { text, ids, offsets, content: contentOf(template, messages, text, tokenizer), lead: leadOf(template, messages, text, tokenizer) };
@@ -176,10 +239,19 @@ function contentOf(template: string, messages: readonly Message[], text: string,
   const last = messages.findLastIndex((m) => m.role === "user");
   if (last < 0) return [text.length, text.length];
   const sentinel = unusedIn(text);
-  const marked = renderChat(template, messages.map((m, k) => (k === last ? { ...m, content: sentinel } : m)), varsOf(tokenizer, true));
+  const marked = renderChat(
+    template,
+    messages.map((m, k) => (k === last ? { ...m, content: sentinel } : m)),
+    varsOf(tokenizer, true),
+  );
   const start = marked.indexOf(sentinel);
   const behind = marked.length - start - sentinel.length;
-  if (start >= 0 && marked.slice(0, start) === text.slice(0, start) && text.endsWith(marked.slice(marked.length - behind)) && start + behind <= text.length)
+  if (
+    start >= 0 &&
+    marked.slice(0, start) === text.slice(0, start) &&
+    text.endsWith(marked.slice(marked.length - behind)) &&
+    start + behind <= text.length
+  )
     return [start, text.length - behind];
   const { content } = messages[last]!;
   const found = [content, content.trim()].map((c) => [text.lastIndexOf(c), c.length] as const).find(([at]) => at >= 0);
@@ -202,7 +274,15 @@ function leadOf(template: string, messages: readonly Message[], text: string, to
  */
 export function turnEnd(tokenizer: Tokenizer, template: string): number[] {
   const sentinel = unusedIn(template);
-  const text = answeredText(template, [{ role: "user", content: "?" }, { role: "assistant", content: sentinel }], tokenizer) ?? "";
+  const text =
+    answeredText(
+      template,
+      [
+        { role: "user", content: "?" },
+        { role: "assistant", content: sentinel },
+      ],
+      tokenizer,
+    ) ?? "";
   const at = text.indexOf(sentinel);
   const behind = at < 0 ? "" : text.slice(at + sentinel.length);
   const { ids } = tokenizer.encode(behind.trimStart(), { special: false });

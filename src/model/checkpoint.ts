@@ -57,14 +57,21 @@ interface Stored {
 }
 
 const SIDE_FILES = {
-  config: "config.json", generation: "generation_config.json", tokenizerJson: "tokenizer.json",
-  tokenizerConfig: "tokenizer_config.json", template: "chat_template.jinja",
+  config: "config.json",
+  generation: "generation_config.json",
+  tokenizerJson: "tokenizer.json",
+  tokenizerConfig: "tokenizer_config.json",
+  template: "chat_template.jinja",
 } as const;
 type Sides = { readonly [K in keyof typeof SIDE_FILES]?: string };
 
 function openFolder(folder: string): Checkpoint {
   const found = readdirSync(folder).sort();
-  const sides: Sides = Object.fromEntries(Object.entries(SIDE_FILES).filter(([, name]) => found.includes(name)).map(([key, name]) => [key, join(folder, name)]));
+  const sides: Sides = Object.fromEntries(
+    Object.entries(SIDE_FILES)
+      .filter(([, name]) => found.includes(name))
+      .map(([key, name]) => [key, join(folder, name)]),
+  );
   return assemble(folder, openWeights(folder, found, sides.config !== undefined), sides);
 }
 
@@ -74,19 +81,32 @@ function openWeights(folder: string, found: readonly string[], hasConfig: boolea
   const safetensors = found.filter((name) => name.endsWith(".safetensors"));
   const ggufs = found.filter((name) => name.endsWith(".gguf"));
   const index = "model.safetensors.index.json";
-  const single = safetensors.includes("model.safetensors") ? "model.safetensors" : safetensors.length === 1 && !found.includes(index) ? safetensors[0]! : "";
+  const single = safetensors.includes("model.safetensors")
+    ? "model.safetensors"
+    : safetensors.length === 1 && !found.includes(index)
+      ? safetensors[0]!
+      : "";
   if (single || found.includes(index)) {
-    if (!hasConfig) fail(WHO, `${folder} holds weights but no config.json`, "config.json", "Fetch the whole folder of the model.", "unavailable");
+    if (!hasConfig)
+      fail(WHO, `${folder} holds weights but no config.json`, "config.json", "Fetch the whole folder of the model.", "unavailable");
     return single ? weightsFromFile(join(folder, single)) : weightsFromIndex(folder, join(folder, index));
   }
   if (ggufs.length === 1) return weightsFromGguf(join(folder, ggufs[0]!));
   const list = found.length ? found.slice(0, 12).join(", ") + (found.length > 12 ? `, and ${found.length - 12} more` : "") : "nothing";
-  const hint =
-    ggufs.length ? "Name one of its .gguf files."
-    : safetensors.length ? `Several weight files need ${index}; fetch the whole folder of the model.`
-    : found.some(isPickle) ? `Pickles can run code when they are loaded. ${PICKLE_ADVICE}`
-    : "";
-  return fail(WHO, `${folder} is no model folder; it holds ${list}`, "model.safetensors, its shards with their index, or one .gguf file", hint, "unavailable");
+  const hint = ggufs.length
+    ? "Name one of its .gguf files."
+    : safetensors.length
+      ? `Several weight files need ${index}; fetch the whole folder of the model.`
+      : found.some(isPickle)
+        ? `Pickles can run code when they are loaded. ${PICKLE_ADVICE}`
+        : "";
+  return fail(
+    WHO,
+    `${folder} is no model folder; it holds ${list}`,
+    "model.safetensors, its shards with their index, or one .gguf file",
+    hint,
+    "unavailable",
+  );
 }
 
 function weightsFromFile(path: string): Stored {
@@ -101,7 +121,8 @@ function weightsFromGguf(path: string): Stored {
 
 /** Opens every shard an index names; the index says which shard each tensor comes from. */
 function weightsFromIndex(folder: string, path: string): Stored {
-  const refuse = (got: string, wanted: string): never => fail(WHO, `${path}: ${got}`, wanted, "Fetch the whole folder of the model again.", "unavailable");
+  const refuse = (got: string, wanted: string): never =>
+    fail(WHO, `${path}: ${got}`, wanted, "Fetch the whole folder of the model again.", "unavailable");
   const index = readJson(path, WHO);
   const map = isRecord(index) ? index["weight_map"] : undefined;
   if (!isRecord(map)) return refuse("weight_map is missing", "a map from tensor names to files");
@@ -143,13 +164,26 @@ function assemble(path: string, stored: Stored, sides: Sides): Checkpoint {
     const chatTemplate = readTemplate(sides.template) ?? templateOf(tokenizerConfig) ?? fromKv?.chatTemplate ?? templateOfKv(kv);
     let hash: Hash | undefined;
     return {
-      path, source, tensors, tokenizerConfig, close,
+      path,
+      source,
+      tensors,
+      tokenizerConfig,
+      close,
       files: [...stored.files, ...Object.values(sides)],
-      ...(config && { config }), ...(kv && { kv }), ...(generation && { generation }), ...(chatTemplate !== undefined && { chatTemplate }),
+      ...(config && { config }),
+      ...(kv && { kv }),
+      ...(generation && { generation }),
+      ...(chatTemplate !== undefined && { chatTemplate }),
       get tokenizerJson() {
-        return tokenizerJson ?? fail(
-          WHO, `${path} holds no tokenizer.json`, "one",
-          "In Python: AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes it.", "unavailable",
+        return (
+          tokenizerJson ??
+          fail(
+            WHO,
+            `${path} holds no tokenizer.json`,
+            "one",
+            "In Python: AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes it.",
+            "unavailable",
+          )
         );
       },
       hashWeights: () => (hash ??= hashTensors(tensors)),
@@ -163,7 +197,14 @@ function assemble(path: string, stored: Stored, sides: Sides): Checkpoint {
 function readObject(path: string | undefined): Record<string, unknown> | undefined {
   if (path === undefined) return undefined;
   const value = readJson(path, WHO);
-  if (!isRecord(value)) return fail(WHO, `${path} holds ${Array.isArray(value) ? "a list" : typeof value}`, "a JSON object", "Fetch the file again.", "unavailable");
+  if (!isRecord(value))
+    return fail(
+      WHO,
+      `${path} holds ${Array.isArray(value) ? "a list" : typeof value}`,
+      "a JSON object",
+      "Fetch the file again.",
+      "unavailable",
+    );
   return value;
 }
 

@@ -118,8 +118,7 @@ function q5_k(from: Uint8Array, to: Float32Array, blocks: number): void {
       const min = dmin * (packed >> 6);
       const q = at + 48 + (j >> 1) * 32;
       const shift = (j & 1) * 4;
-      for (let l = 0; l < 32; l++)
-        to[y++] = scale * (((from[q + l]! >> shift) & 15) | (((from[at + 16 + l]! >> j) & 1) << 4)) - min;
+      for (let l = 0; l < 32; l++) to[y++] = scale * (((from[q + l]! >> shift) & 15) | (((from[at + 16 + l]! >> j) & 1) << 4)) - min;
     }
   }
 }
@@ -129,7 +128,8 @@ function q6_k(from: Uint8Array, to: Float32Array, blocks: number): void {
   const table = halfTable();
   for (let b = 0, at = 0, y = 0; b < blocks; b++, at += 210) {
     const d = half(from, at + 208, table);
-    for (let part = 0; part < 8; part++, y += 32) { // 32 weights: two scales
+    for (let part = 0; part < 8; part++, y += 32) {
+      // 32 weights: two scales
       const low = at + (part >> 2) * 64 + (part & 1) * 32;
       const high = at + 128 + (part >> 2) * 32;
       const lowShift = ((part >> 1) & 1) * 4;

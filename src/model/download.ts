@@ -1,6 +1,18 @@
 /** One file over HTTP into place: resumed where it stopped, checked against its hash, never half there under its name. */
 import { createHash, type Hash as Digest } from "node:crypto";
-import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkAbort, type Context } from "../base/context.ts";
@@ -49,7 +61,12 @@ export function patience(signal: AbortSignal): { signal: AbortSignal; touch(): v
 }
 
 /** Fetches by hand through redirects: the token and the resume condition stay with the host they were meant for. */
-export async function request(url: string, { token, headers = {}, method = "GET" }: Request, signal: AbortSignal, hops = 8): Promise<Response> {
+export async function request(
+  url: string,
+  { token, headers = {}, method = "GET" }: Request,
+  signal: AbortSignal,
+  hops = 8,
+): Promise<Response> {
   const own = { "user-agent": "lethe", "accept-encoding": "identity", ...headers, ...(token ? { authorization: `Bearer ${token}` } : {}) };
   const response = await fetch(url, { method, headers: own, redirect: "manual", signal });
   const location = response.headers.get("location");
@@ -58,7 +75,8 @@ export async function request(url: string, { token, headers = {}, method = "GET"
   await response.body?.cancel();
   if (hops === 0) return fail(WHO, `${url} redirects without end`, "a file", "", "unavailable");
   const next = new URL(location, url);
-  if (next.protocol !== "https:" && next.protocol !== "http:") return fail(WHO, `${url} redirects to ${next.protocol}`, "http or https", "", "unavailable");
+  if (next.protocol !== "https:" && next.protocol !== "http:")
+    return fail(WHO, `${url} redirects to ${next.protocol}`, "http or https", "", "unavailable");
   if (next.host === new URL(url).host) return request(next.href, { token, headers, method }, signal, hops - 1);
   if (method === "HEAD") return response;
   const { "if-range": _condition, ...rest } = headers; // another host has other etags; the hash of the whole decides
@@ -69,7 +87,14 @@ export async function request(url: string, { token, headers = {}, method = "GET"
  * Brings `remote` to `path`. What an earlier run left in `path.incomplete` is gone on with; one process at a time, the others
  * wait and find it done. Refuses bytes whose hash is another than the etag says, after one new try from the start.
  */
-export async function download(remote: Remote, path: string, lock: string, token: string | undefined, ctx: Context, progress: (bytes: number) => void): Promise<void> {
+export async function download(
+  remote: Remote,
+  path: string,
+  lock: string,
+  token: string | undefined,
+  ctx: Context,
+  progress: (bytes: number) => void,
+): Promise<void> {
   mkdirSync(dirname(path), { recursive: true });
   const release = await waitForLock(lock, remote.name, ctx);
   try {
@@ -81,7 +106,14 @@ export async function download(remote: Remote, path: string, lock: string, token
         const found = part.verdict();
         if (found === undefined) break;
         part.restart();
-        if (damaged) fail(WHO, `${remote.name} arrived damaged: its hash is ${found}`, remote.etag, "Try again; if it stays so, a proxy or the mirror changes it.", "unavailable");
+        if (damaged)
+          fail(
+            WHO,
+            `${remote.name} arrived damaged: its hash is ${found}`,
+            remote.etag,
+            "Try again; if it stays so, a proxy or the mirror changes it.",
+            "unavailable",
+          );
       }
       part.close(true);
       renameSync(`${path}.incomplete`, path);
@@ -107,7 +139,7 @@ async function waitForLock(lock: string, name: string, ctx: Context): Promise<()
 /** Asks for the rest until all is there; gives up when several tries in a row bring nothing. */
 async function fill(part: Part, remote: Remote, token: string | undefined, ctx: Context, progress: (bytes: number) => void): Promise<void> {
   let idle = 0;
-  for (let wait = 0; part.size < remote.size; ) {
+  for (let wait = 0; part.size < remote.size;) {
     checkAbort(ctx, WHO);
     if (wait) await sleep(wait, undefined, { signal: ctx.signal }).catch(() => checkAbort(ctx, WHO));
     const before = part.size;
@@ -121,14 +153,27 @@ async function fill(part: Part, remote: Remote, token: string | undefined, ctx: 
     }
     if (part.size >= remote.size) break;
     idle = part.size > before ? 0 : idle + 1;
-    if (idle >= ATTEMPTS) fail(WHO, `${remote.name} stopped at ${part.size} of ${remote.size} bytes: ${trouble}`, "the rest", "What came is kept; run the same command again to go on.", "unavailable");
+    if (idle >= ATTEMPTS)
+      fail(
+        WHO,
+        `${remote.name} stopped at ${part.size} of ${remote.size} bytes: ${trouble}`,
+        "the rest",
+        "What came is kept; run the same command again to go on.",
+        "unavailable",
+      );
     wait = 250 * 2 ** idle;
   }
   progress(part.size);
 }
 
 /** One answer of the server, appended to what is there; returns what went wrong, if anything. */
-async function receive(part: Part, remote: Remote, token: string | undefined, ctx: Context, progress: (bytes: number) => void): Promise<string> {
+async function receive(
+  part: Part,
+  remote: Remote,
+  token: string | undefined,
+  ctx: Context,
+  progress: (bytes: number) => void,
+): Promise<string> {
   const headers: Record<string, string> = part.size > 0 ? { range: `bytes=${part.size}-`, "if-range": `"${remote.etag}"` } : {};
   const watch = patience(ctx.signal);
   try {
@@ -150,8 +195,10 @@ async function receive(part: Part, remote: Remote, token: string | undefined, ct
 /** Why an answer cannot be appended; starts the file over where the server does. */
 async function refusal(response: Response, part: Part, remote: Remote): Promise<string | undefined> {
   const { status } = response;
-  if ([401, 403, 404].includes(status)) fail(WHO, `${remote.name} is refused with status ${status}`, "the file", "The token may have run out.", "unavailable");
-  const from = status === 200 ? 0 : status === 206 ? Number(/^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "")?.[1] ?? NaN) : NaN;
+  if ([401, 403, 404].includes(status))
+    fail(WHO, `${remote.name} is refused with status ${status}`, "the file", "The token may have run out.", "unavailable");
+  const from =
+    status === 200 ? 0 : status === 206 ? Number(/^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "")?.[1] ?? NaN) : NaN;
   if (from !== part.size && (from === 0 || status === 416)) part.restart();
   if (from === part.size) return undefined;
   await response.body?.cancel();
@@ -203,7 +250,7 @@ class Part {
   }
 
   append(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at, bytes.length - at, this.size + at);
+    for (let at = 0; at < bytes.length;) at += writeSync(this.fd, bytes, at, bytes.length - at, this.size + at);
     this.digest.update(bytes);
     this.size += bytes.length;
   }

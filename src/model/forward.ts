@@ -49,7 +49,12 @@ export interface TracedModel {
 }
 
 /** Brings a model into a trace. */
-export function traced(model: Model, trace: Trace, dtype: Precision = "float32", weights: Readonly<Record<WeightName, Tensor>> = {}): TracedModel {
+export function traced(
+  model: Model,
+  trace: Trace,
+  dtype: Precision = "float32",
+  weights: Readonly<Record<WeightName, Tensor>> = {},
+): TracedModel {
   const { arch, config: c } = model;
   const weight = (name: WeightName): Tensor => {
     const given = weights[name];
@@ -59,10 +64,17 @@ export function traced(model: Model, trace: Trace, dtype: Precision = "float32",
   };
   const ropeShape = [tableLength(c), c.rope.size / 2];
   const rope = (x: Tensor, positions: Tensor): Tensor =>
-    x.rope(positions, trace.input(`rope.cos.${dtype}`, dtype, ropeShape, "weight"), trace.input(`rope.sin.${dtype}`, dtype, ropeShape, "weight"));
+    x.rope(
+      positions,
+      trace.input(`rope.cos.${dtype}`, dtype, ropeShape, "weight"),
+      trace.input(`rope.sin.${dtype}`, dtype, ropeShape, "weight"),
+    );
 
   const self: TracedModel = {
-    model, trace, dtype, weight,
+    model,
+    trace,
+    dtype,
+    weight,
     embed: (tokens, positions) => arch.embed(tokens, positions, weight, c),
     blocks(x, from, to, given) {
       const layers: KeyValue[] = [];

@@ -26,7 +26,13 @@ export interface GenerateOptions extends Sampling {
 }
 
 /** One new token of one row; `text` is what it adds, complete characters only. */
-export interface Step { readonly row: number; readonly id: number; readonly logprob: number; readonly text: string; readonly last: boolean }
+export interface Step {
+  readonly row: number;
+  readonly id: number;
+  readonly logprob: number;
+  readonly text: string;
+  readonly last: boolean;
+}
 
 export interface Generated {
   readonly ids: readonly number[];
@@ -46,21 +52,38 @@ export async function generate(model: Model, prompts: readonly (readonly number[
 }
 
 /** The same, token by token; returns what `generate` returns. */
-export async function* stream(model: Model, prompts: readonly (readonly number[])[], options: GenerateOptions = {}): AsyncGenerator<Step, Generated[]> {
+export async function* stream(
+  model: Model,
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions = {},
+): AsyncGenerator<Step, Generated[]> {
   const { maxTokens = 256, dtype = "float32", ctx = defaultContext() } = options;
   const rows = prompts.map((ids, row) => new Row(model, row, ids, options));
   for (const row of rows)
     if (row.prompt.length + maxTokens > model.config.context && row.prompt.length >= model.config.context)
-      fail("generate", `a prompt of ${row.prompt.length} tokens`, `fewer than the model's context of ${model.config.context}`, "Shorten the prompt.");
+      fail(
+        "generate",
+        `a prompt of ${row.prompt.length} tokens`,
+        `fewer than the model's context of ${model.config.context}`,
+        "Shorten the prompt.",
+      );
   const isGreedy = !((options.temperature ?? 0) > 0);
   const step = stepProgram(model, dtype, isGreedy, options.freeze ?? maxTokens >= REPAYS);
   let live = rows.filter(() => maxTokens > 0);
   let cache = new Cache(model.config, live.length, dtype);
-  let { tokens, positions, real } = padded(live.map((r) => r.prompt), model.tokenizer.pad, "left");
+  let { tokens, positions, real } = padded(
+    live.map((r) => r.prompt),
+    model.tokenizer.pad,
+    "left",
+  );
   while (live.length > 0) {
     checkAbort(ctx, "generate");
     const out = await step.run(feedsOf(model, new Map([...cache.feeds(), ["tokens", tokens], ["positions", positions], ["real", real]])));
-    cache.append(Array.from({ length: 2 * model.config.layers }, (_, i) => out[`new.${i}`]!), positions, real);
+    cache.append(
+      Array.from({ length: 2 * model.config.layers }, (_, i) => out[`new.${i}`]!),
+      positions,
+      real,
+    );
     const chosen = live.map((row, i) => row.take(isGreedy ? greedy(out, i) : drawn(out, i, options, row.random), maxTokens));
     yield* chosen;
     const kept = live.flatMap((row, i) => (row.isOpen ? [i] : []));
@@ -69,8 +92,14 @@ export async function* stream(model: Model, prompts: readonly (readonly number[]
       if (kept.length > 0) cache = cache.select(kept, model.config);
       live = kept.map((i) => live[i]!);
     }
-    tokens = ints(live.map((row) => row.next), [live.length, 1]);
-    positions = ints(live.map((row) => row.prompt.length + row.ids.length - 1), [live.length, 1]);
+    tokens = ints(
+      live.map((row) => row.next),
+      [live.length, 1],
+    );
+    positions = ints(
+      live.map((row) => row.prompt.length + row.ids.length - 1),
+      [live.length, 1],
+    );
     real = { dtype: "bool", shape: [live.length, 1], data: new Uint8Array(live.length).fill(1) };
     await new Promise(setImmediate); // a run holds the thread: let signals and readers in
   }
@@ -99,14 +128,25 @@ function stepProgram(model: Model, dtype: Precision, isGreedy: boolean, freeze: 
     const logprobs = lm.logits(lm.normed(last)).logSoftmax(); // [B, V]
     const id = logprobs.argmax();
     const choice = isGreedy ? { id, logprob: logprobs.pick(id) } : { logprobs };
-    return { ...choice, ...Object.fromEntries(pass.layers.flatMap(({ k, v }, i) => [[`new.${2 * i}`, k], [`new.${2 * i + 1}`, v]])) };
+    return {
+      ...choice,
+      ...Object.fromEntries(
+        pass.layers.flatMap(({ k, v }, i) => [
+          [`new.${2 * i}`, k],
+          [`new.${2 * i + 1}`, v],
+        ]),
+      ),
+    };
   });
   return program(model.sessions, graph, freeze && dtype === "float32" ? { ...frozen(model), spin: true } : { spin: true });
 }
 
 type Choice = { id: number; logprob: number };
 
-const greedy = (out: Record<string, NdArray>, i: number): Choice => ({ id: Number(out["id"]!.data[i]), logprob: Number(out["logprob"]!.data[i]) });
+const greedy = (out: Record<string, NdArray>, i: number): Choice => ({
+  id: Number(out["id"]!.data[i]),
+  logprob: Number(out["logprob"]!.data[i]),
+});
 
 function drawn(out: Record<string, NdArray>, i: number, sampling: Sampling, random: Rng): Choice {
   const all = out["logprobs"]!;
@@ -136,9 +176,13 @@ class Row {
     this.decoder = model.tokenizer.decoder();
   }
 
-  get isOpen(): boolean { return this.stopped === undefined; }
+  get isOpen(): boolean {
+    return this.stopped === undefined;
+  }
   /** The token to feed next. */
-  get next(): number { return this.ids.at(-1)!; }
+  get next(): number {
+    return this.ids.at(-1)!;
+  }
 
   /** Takes the next token; a finished row in a batch takes none. */
   take({ id, logprob }: Choice, maxTokens: number): Step {
@@ -174,4 +218,3 @@ function overlap(text: string, stop: string): number {
   for (let n = Math.min(text.length, stop.length - 1); n > 0; n--) if (text.endsWith(stop.slice(0, n))) return n;
   return 0;
 }
-

@@ -22,12 +22,46 @@ const MAX_STRING = 1 << 23;
 const MAX_HEADER = 1 << 28;
 
 const TYPES: Readonly<Record<number, string>> = {
-  0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K",
-  14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS",
-  24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+  0: "F32",
+  1: "F16",
+  2: "Q4_0",
+  3: "Q4_1",
+  6: "Q5_0",
+  7: "Q5_1",
+  8: "Q8_0",
+  9: "Q8_1",
+  10: "Q2_K",
+  11: "Q3_K",
+  12: "Q4_K",
+  13: "Q5_K",
+  14: "Q6_K",
+  15: "Q8_K",
+  16: "IQ2_XXS",
+  17: "IQ2_XS",
+  18: "IQ3_XXS",
+  19: "IQ1_S",
+  20: "IQ4_NL",
+  21: "IQ3_S",
+  22: "IQ2_S",
+  23: "IQ4_XS",
+  24: "I8",
+  25: "I16",
+  26: "I32",
+  27: "I64",
+  28: "F64",
+  29: "IQ1_M",
+  30: "BF16",
+  34: "TQ1_0",
+  35: "TQ2_0",
+  39: "MXFP4",
 };
 const PLAIN: Readonly<Record<string, Dtype>> = {
-  F32: "float32", F16: "float16", BF16: "bfloat16", F64: "float64", I32: "int32", I64: "int64",
+  F32: "float32",
+  F16: "float16",
+  BF16: "bfloat16",
+  F64: "float64",
+  I32: "int32",
+  I64: "int64",
 };
 
 /** Opens a file and checks every claim of its header against the file's size before anything is sized by it. */
@@ -77,8 +111,10 @@ function readHeader(file: OpenFile): Gguf {
   if (file.size < 24 || cursor.take(4, "the magic number").getUint32(0, true) !== 0x46554747)
     broken(file, "it does not begin with GGUF", "a GGUF file");
   const version = cursor.take(4, "the version").getUint32(0, true);
-  if (version && !(version & 0xffff)) broken(file, "its numbers are big-endian", "little-endian", "Convert it again for this kind of machine.");
-  if (version !== 2 && version !== 3) broken(file, `version ${version}`, "version 2 or 3", "Convert the model again with a current llama.cpp.");
+  if (version && !(version & 0xffff))
+    broken(file, "its numbers are big-endian", "little-endian", "Convert it again for this kind of machine.");
+  if (version !== 2 && version !== 3)
+    broken(file, `version ${version}`, "version 2 or 3", "Convert the model again with a current llama.cpp.");
   const tensorCount = readCount(cursor, "the number of tensors", 24);
   const kvCount = readCount(cursor, "the number of metadata entries", 13);
   const kv = readMetadata(cursor, kvCount);
@@ -86,7 +122,12 @@ function readHeader(file: OpenFile): Gguf {
   if (typeof alignment !== "number" || alignment < 1 || alignment > 1 << 16 || !Number.isInteger(Math.log2(alignment)))
     return broken(file, `general.alignment is ${String(alignment).slice(0, 40)}`, "a power of two up to 65536");
   if (Number(kv["split.count"] ?? 1) > 1)
-    broken(file, `it is one of ${String(kv["split.count"])} parts`, "one file", "Join them first: llama-gguf-split --merge FIRST_PART OUT.gguf.");
+    broken(
+      file,
+      `it is one of ${String(kv["split.count"])} parts`,
+      "one file",
+      "Join them first: llama-gguf-split --merge FIRST_PART OUT.gguf.",
+    );
   const spans: Span[] = [];
   let end = 0;
   for (let i = 0; i < tensorCount; i++) {
@@ -99,7 +140,12 @@ function readHeader(file: OpenFile): Gguf {
   for (const span of spans) {
     if (tensors.has(span.name)) broken(file, `the tensor ${show(span.name)} twice`, "each name once");
     if (start + span.offset + span.bytes > file.size)
-      broken(file, `${show(span.name)} ends at byte ${start + span.offset + span.bytes} of ${file.size}`, "a whole file", "The download may be incomplete.");
+      broken(
+        file,
+        `${show(span.name)} ends at byte ${start + span.offset + span.bytes} of ${file.size}`,
+        "a whole file",
+        "The download may be incomplete.",
+      );
     tensors.set(span.name, tensorAt(file, start, span));
   }
   return { tensors, kv, close: file.close };
@@ -136,16 +182,25 @@ function readMetadata(cursor: Cursor, count: number): Record<string, unknown> {
 }
 
 const SCALARS: Readonly<Record<number, readonly [bytes: number, get: (view: DataView) => unknown]>> = {
-  0: [1, (v) => v.getUint8(0)], 1: [1, (v) => v.getInt8(0)], 2: [2, (v) => v.getUint16(0, true)], 3: [2, (v) => v.getInt16(0, true)],
-  4: [4, (v) => v.getUint32(0, true)], 5: [4, (v) => v.getInt32(0, true)], 6: [4, (v) => v.getFloat32(0, true)], 7: [1, (v) => v.getUint8(0) !== 0],
-  10: [8, (v) => Number(v.getBigUint64(0, true))], 11: [8, (v) => Number(v.getBigInt64(0, true))], 12: [8, (v) => v.getFloat64(0, true)],
+  0: [1, (v) => v.getUint8(0)],
+  1: [1, (v) => v.getInt8(0)],
+  2: [2, (v) => v.getUint16(0, true)],
+  3: [2, (v) => v.getInt16(0, true)],
+  4: [4, (v) => v.getUint32(0, true)],
+  5: [4, (v) => v.getInt32(0, true)],
+  6: [4, (v) => v.getFloat32(0, true)],
+  7: [1, (v) => v.getUint8(0) !== 0],
+  10: [8, (v) => Number(v.getBigUint64(0, true))],
+  11: [8, (v) => Number(v.getBigInt64(0, true))],
+  12: [8, (v) => v.getFloat64(0, true)],
 };
 
 function readValue(cursor: Cursor, type: number, key: string, depth: number, budget: { left: number }): unknown {
   const scalar = SCALARS[type];
   if (scalar) return scalar[1](cursor.take(scalar[0], show(key)));
   if (type === 8) return readText(cursor, show(key));
-  if (type !== 9 || depth > 2) return broken(cursor.file, `${show(key)} has type ${type}${depth > 2 ? " four lists deep" : ""}`, "a type of GGUF 3");
+  if (type !== 9 || depth > 2)
+    return broken(cursor.file, `${show(key)} has type ${type}${depth > 2 ? " four lists deep" : ""}`, "a type of GGUF 3");
   const inner = cursor.take(4, show(key)).getUint32(0, true);
   const count = readCount(cursor, `the length of ${show(key)}`, SCALARS[inner]?.[0] ?? 8);
   budget.left -= count;
@@ -156,8 +211,13 @@ function readValue(cursor: Cursor, type: number, key: string, depth: number, bud
 }
 
 interface Span {
-  readonly name: string; readonly stored: string; readonly dtype: Dtype; readonly block: Block | undefined;
-  readonly shape: readonly number[]; readonly offset: number; readonly bytes: number;
+  readonly name: string;
+  readonly stored: string;
+  readonly dtype: Dtype;
+  readonly block: Block | undefined;
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 function readTensor(cursor: Cursor, expected: number): Span {
@@ -173,13 +233,19 @@ function readTensor(cursor: Cursor, expected: number): Span {
   const block = BLOCKS[stored];
   const dtype = block ? "float32" : PLAIN[stored];
   if (!dtype)
-    return broken(file, `${show(name)} is stored as ${stored}`, `one of ${[...Object.keys(PLAIN), ...Object.keys(BLOCKS)].join(", ")}`, "Take another quantisation of the model, such as Q4_K_M or Q8_0.");
+    return broken(
+      file,
+      `${show(name)} is stored as ${stored}`,
+      `one of ${[...Object.keys(PLAIN), ...Object.keys(BLOCKS)].join(", ")}`,
+      "Take another quantisation of the model, such as Q4_K_M or Q8_0.",
+    );
   const row = dims[0] ?? 1;
   if (block && row % block.weights)
     broken(file, `${show(name)} is stored as ${stored} in rows of ${row}`, `rows of a multiple of ${block.weights}`);
   const bytes = block ? (sizeOf(dims) / block.weights) * block.bytes : sizeOf(dims) * bytesPer(dtype);
   const offset = cursor.take(8, "an offset").getBigUint64(0, true);
-  if (offset !== BigInt(expected)) broken(file, `${show(name)} begins at byte ${offset} of the data`, `byte ${expected}, after the tensor before it`);
+  if (offset !== BigInt(expected))
+    broken(file, `${show(name)} begins at byte ${offset} of the data`, `byte ${expected}, after the tensor before it`);
   return { name, stored, dtype, block, shape: dims.reverse(), offset: expected, bytes };
 }
 

@@ -1,6 +1,18 @@
 /** Where a model is: a folder, a .gguf file, the bundled one, or a hub id brought into the cache that Python's tools share. */
 // Our own client, because the published one neither resumes, checks hashes, locks between processes, nor knows offline.
-import { copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statfsSync, statSync, symlinkSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -31,22 +43,41 @@ export async function resolveModel(spec: string, ctx: Context, env: Environment 
 
 function bundled(): string {
   const folder = fileURLToPath(new URL("../../bundled/model", import.meta.url));
-  return existsSync(folder) ? folder
-    : fail(WHO, `the bundled model is not at ${folder}`, "a whole installation", "Install the package again, or make it: lethe finetune --recipe bundled/recipe.json -o bundled/model.", "unavailable");
+  return existsSync(folder)
+    ? folder
+    : fail(
+        WHO,
+        `the bundled model is not at ${folder}`,
+        "a whole installation",
+        "Install the package again, or make it: lethe finetune --recipe bundled/recipe.json -o bundled/model.",
+        "unavailable",
+      );
 }
 
 function refuseSpec(spec: string): never {
   const parent = dirname(resolve(spec));
-  const around = existsSync(parent) ? readdirSync(parent, { withFileTypes: true }).filter((e) => e.isDirectory() || e.name.endsWith(".gguf")).map((e) => e.name) : [];
+  const around = existsSync(parent)
+    ? readdirSync(parent, { withFileTypes: true })
+        .filter((e) => e.isDirectory() || e.name.endsWith(".gguf"))
+        .map((e) => e.name)
+    : [];
   const near = nearest(basename(spec), around);
   return fail(
-    WHO, `there is no folder or .gguf file ${resolve(spec)}`, 'a folder, a .gguf file, a hub id like org/name, or "bundled"',
-    near ? `Did you mean ${join(dirname(spec), near)}?` : around.length ? `Beside it lie ${around.slice(0, 8).join(", ")}.` : "", "unavailable",
+    WHO,
+    `there is no folder or .gguf file ${resolve(spec)}`,
+    'a folder, a .gguf file, a hub id like org/name, or "bundled"',
+    near ? `Did you mean ${join(dirname(spec), near)}?` : around.length ? `Beside it lie ${around.slice(0, 8).join(", ")}.` : "",
+    "unavailable",
   );
 }
 
 /** Where the cache is and how the hub is reached. */
-interface Settings { cache: string; endpoint: string; token: string | undefined; isOffline: boolean }
+interface Settings {
+  cache: string;
+  endpoint: string;
+  token: string | undefined;
+  isOffline: boolean;
+}
 
 function settingsOf(env: Environment): Settings {
   const home = env["HOME"] ?? homedir();
@@ -63,15 +94,27 @@ function settingsOf(env: Environment): Settings {
   };
 }
 
-interface Wanted { org: string; name: string; revision: string; file: string | undefined; spec: string }
+interface Wanted {
+  org: string;
+  name: string;
+  revision: string;
+  file: string | undefined;
+  spec: string;
+}
 
 async function fetchModel(wanted: Wanted, ctx: Context, settings: Settings): Promise<string> {
   const folder = join(settings.cache, `models--${wanted.org}--${wanted.name}`);
   const cached = cachedSnapshot(folder, wanted);
-  if (cached && "whole" in cached && (settings.isOffline || wanted.revision === basename(cached.whole))) return pathOf(cached.whole, wanted);
+  if (cached && "whole" in cached && (settings.isOffline || wanted.revision === basename(cached.whole)))
+    return pathOf(cached.whole, wanted);
   if (settings.isOffline)
-    return fail(WHO, `${wanted.spec} is not in the cache ${folder}${cached && "missing" in cached ? ` (missing: ${cached.missing.join(", ")})` : ""} and HF_HUB_OFFLINE is set`,
-      "its files", "Unset HF_HUB_OFFLINE to download it, or name a local folder.", "unavailable");
+    return fail(
+      WHO,
+      `${wanted.spec} is not in the cache ${folder}${cached && "missing" in cached ? ` (missing: ${cached.missing.join(", ")})` : ""} and HF_HUB_OFFLINE is set`,
+      "its files",
+      "Unset HF_HUB_OFFLINE to download it, or name a local folder.",
+      "unavailable",
+    );
   try {
     return pathOf(await fetchSnapshot(folder, wanted, ctx, settings), wanted);
   } catch (error) {
@@ -79,8 +122,18 @@ async function fetchModel(wanted: Wanted, ctx: Context, settings: Settings): Pro
     if (!(error instanceof TypeError)) throw error; // fetch speaks of the network in TypeErrors
     const why = wordsOf(error.cause ?? error);
     if (!cached || !("whole" in cached))
-      return fail(WHO, `${settings.endpoint} cannot be reached for ${wanted.spec}: ${why}`, "a connection", "Check the network, or HF_ENDPOINT, or name a local folder.", "unavailable");
-    ctx.log({ kind: "warning", who: WHO, text: `${settings.endpoint} cannot be reached (${why}); using ${wanted.spec} as it lies in the cache` });
+      return fail(
+        WHO,
+        `${settings.endpoint} cannot be reached for ${wanted.spec}: ${why}`,
+        "a connection",
+        "Check the network, or HF_ENDPOINT, or name a local folder.",
+        "unavailable",
+      );
+    ctx.log({
+      kind: "warning",
+      who: WHO,
+      text: `${settings.endpoint} cannot be reached (${why}); using ${wanted.spec} as it lies in the cache`,
+    });
     return pathOf(cached.whole, wanted);
   }
 }
@@ -95,7 +148,12 @@ function cachedSnapshot(folder: string, { revision, file }: Wanted): { whole: st
   if (!/^[0-9a-f]{40}$/.test(sha) || !existsSync(snapshot)) return undefined;
   const names = readdirSync(snapshot).filter((name) => existsSync(join(snapshot, name)));
   const weights = weightFiles(names, file, (index) => join(snapshot, index));
-  const need = typeof weights === "string" ? [weights] : weights.some((w) => w.endsWith(".gguf")) ? weights : ["config.json", "tokenizer.json", ...weights];
+  const need =
+    typeof weights === "string"
+      ? [weights]
+      : weights.some((w) => w.endsWith(".gguf"))
+        ? weights
+        : ["config.json", "tokenizer.json", ...weights];
   const missing = need.filter((name) => !names.includes(name));
   return missing.length ? { missing } : { whole: snapshot };
 }
@@ -124,13 +182,20 @@ function shardsOf(path: string): string[] {
   const map = isRecord(index) && isRecord(index["weight_map"]) ? index["weight_map"] : undefined;
   const shards = [...new Set(Object.values(map ?? {}))];
   if (!shards.length || !shards.every((s) => typeof s === "string" && isPlain(s)))
-    return fail(WHO, `${path} names no shards`, "weight_map with the file of each tensor", "Remove it from the cache and try again.", "unavailable");
+    return fail(
+      WHO,
+      `${path} names no shards`,
+      "weight_map with the file of each tensor",
+      "Remove it from the cache and try again.",
+      "unavailable",
+    );
   return shards as string[];
 }
 
 /** A file name that stays in its folder. */
 const isPlain = (name: string): boolean => /^[\w+][\w.+-]*$/.test(name);
-const isSide = (name: string): boolean => /^(config|generation_config|special_tokens_map|tokenizer.*|chat_template.*)\.(json|jinja)$/.test(name);
+const isSide = (name: string): boolean =>
+  /^(config|generation_config|special_tokens_map|tokenizer.*|chat_template.*)\.(json|jinja)$/.test(name);
 
 /** Asks the hub what the revision holds and brings the files that a model needs; returns the snapshot's folder. */
 async function fetchSnapshot(folder: string, wanted: Wanted, ctx: Context, settings: Settings): Promise<string> {
@@ -138,14 +203,18 @@ async function fetchSnapshot(folder: string, wanted: Wanted, ctx: Context, setti
   const { sha, names } = await askRevision(wanted, ctx, settings);
   const snapshot = join(folder, "snapshots", sha);
   const get = async (files: readonly string[]): Promise<void> => {
-    const remotes = await Promise.all(files.map((file) => remoteOf(`${settings.endpoint}/${org}/${name}/resolve/${sha}/${file}`, file, wanted, ctx, settings)));
+    const remotes = await Promise.all(
+      files.map((file) => remoteOf(`${settings.endpoint}/${org}/${name}/resolve/${sha}/${file}`, file, wanted, ctx, settings)),
+    );
     await bring(remotes, folder, snapshot, ctx, settings);
   };
   const weights = weightFiles(names, wanted.file, () => undefined);
   if (typeof weights === "string") return refuseWeights(spec, names, weights);
-  if (wanted.file && !names.includes(wanted.file)) return fail(WHO, `${org}/${name} holds no ${wanted.file}`, names.filter((n) => n.endsWith(".gguf")).join(", "), "", "unavailable");
+  if (wanted.file && !names.includes(wanted.file))
+    return fail(WHO, `${org}/${name} holds no ${wanted.file}`, names.filter((n) => n.endsWith(".gguf")).join(", "), "", "unavailable");
   const isGguf = weights.some((w) => w.endsWith(".gguf"));
-  if (!isGguf && !names.includes("config.json")) return fail(WHO, `${spec} holds no config.json`, "a model in Hugging Face's layout", "", "unavailable");
+  if (!isGguf && !names.includes("config.json"))
+    return fail(WHO, `${spec} holds no config.json`, "a model in Hugging Face's layout", "", "unavailable");
   const sides = names.filter(isSide);
   const index = weights.find((w) => w.endsWith(".index.json"));
   await get(index ? [...sides, index] : [...sides, ...weights]);
@@ -161,8 +230,17 @@ async function fetchSnapshot(folder: string, wanted: Wanted, ctx: Context, setti
 
 function refuseWeights(spec: string, names: readonly string[], wanted: string): never {
   const pickled = names.find((name) => /\.(bin|pt|pth|ckpt|pkl)$/.test(name));
-  return fail(WHO, `${spec} holds ${pickled && wanted === "model.safetensors" ? `only pickled weights (${pickled})` : wanted === "model.safetensors" ? "no weights" : "several .gguf files"}`,
-    wanted, pickled && wanted === "model.safetensors" ? PICKLE_ADVICE : wanted.startsWith("one of") ? `Name it: ${spec.replace(/@.*/, "")}/FILE.gguf.` : "", "unavailable");
+  return fail(
+    WHO,
+    `${spec} holds ${pickled && wanted === "model.safetensors" ? `only pickled weights (${pickled})` : wanted === "model.safetensors" ? "no weights" : "several .gguf files"}`,
+    wanted,
+    pickled && wanted === "model.safetensors"
+      ? PICKLE_ADVICE
+      : wanted.startsWith("one of")
+        ? `Name it: ${spec.replace(/@.*/, "")}/FILE.gguf.`
+        : "",
+    "unavailable",
+  );
 }
 
 async function askRevision(wanted: Wanted, ctx: Context, settings: Settings): Promise<{ sha: string; names: string[] }> {
@@ -175,8 +253,17 @@ async function askRevision(wanted: Wanted, ctx: Context, settings: Settings): Pr
   });
   const sha = isRecord(info) ? info["sha"] : undefined;
   const siblings = isRecord(info) && Array.isArray(info["siblings"]) ? (info["siblings"] as unknown[]) : [];
-  if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha)) return fail(WHO, `${settings.endpoint} answers for ${wanted.spec} without a commit`, "the hub's model information", "Check HF_ENDPOINT.", "unavailable");
-  const names = siblings.map((s) => (isRecord(s) ? s["rfilename"] : undefined)).filter((n): n is string => typeof n === "string" && isPlain(n));
+  if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha))
+    return fail(
+      WHO,
+      `${settings.endpoint} answers for ${wanted.spec} without a commit`,
+      "the hub's model information",
+      "Check HF_ENDPOINT.",
+      "unavailable",
+    );
+  const names = siblings
+    .map((s) => (isRecord(s) ? s["rfilename"] : undefined))
+    .filter((n): n is string => typeof n === "string" && isPlain(n));
   return { sha, names };
 }
 
@@ -205,11 +292,24 @@ async function refuseAnswer(response: Response, { org, name, revision, spec }: W
   const code = response.headers.get("x-error-code") ?? "";
   const page = `${settings.endpoint}/${org}/${name}`;
   const refuse = (got: string, wanted: string, hint: string): never => fail(WHO, got, wanted, hint, "unavailable");
-  const token = settings.token ? "The token that was sent has no right to it." : "No token was sent: set HF_TOKEN, or log in with Python's hf auth login.";
-  if (code === "GatedRepo" || (response.status === 403 && code !== "RepoNotFound")) return refuse(`${spec} is gated${file ? ` (${file})` : ""}`, "your consent to its terms", `Accept them at ${page}. ${token}`);
+  const token = settings.token
+    ? "The token that was sent has no right to it."
+    : "No token was sent: set HF_TOKEN, or log in with Python's hf auth login.";
+  if (code === "GatedRepo" || (response.status === 403 && code !== "RepoNotFound"))
+    return refuse(`${spec} is gated${file ? ` (${file})` : ""}`, "your consent to its terms", `Accept them at ${page}. ${token}`);
   if (code === "RevisionNotFound") return refuse(`${org}/${name} has no revision ${revision}`, "a branch, tag or commit", `See ${page}.`);
-  if (response.status === 401) return refuse(`${spec} is private, gated, or not there, nor is there a folder of that name`, "a model that you may read", `See ${page}. ${token}`);
-  if (response.status === 404) return refuse(`there is no folder ${spec}, and ${settings.endpoint} has no ${file ? `${file} in ` : ""}${org}/${name}`, "a model", "Check the spelling.");
+  if (response.status === 401)
+    return refuse(
+      `${spec} is private, gated, or not there, nor is there a folder of that name`,
+      "a model that you may read",
+      `See ${page}. ${token}`,
+    );
+  if (response.status === 404)
+    return refuse(
+      `there is no folder ${spec}, and ${settings.endpoint} has no ${file ? `${file} in ` : ""}${org}/${name}`,
+      "a model",
+      "Check the spelling.",
+    );
   return refuse(`${settings.endpoint} answers with status ${response.status} for ${spec}`, "an answer", "Try again later.");
 }
 
@@ -221,7 +321,10 @@ async function bring(remotes: readonly Remote[], folder: string, snapshot: strin
   const total = lacking.reduce((sum, remote) => sum + remote.size, 0);
   mkdirSync(join(folder, "blobs"), { recursive: true });
   mkdirSync(snapshot, { recursive: true });
-  checkSpace(folder, lacking.map((remote) => [remote.size, `${blobOf(remote)}.incomplete`]));
+  checkSpace(
+    folder,
+    lacking.map((remote) => [remote.size, `${blobOf(remote)}.incomplete`]),
+  );
   let before = 0;
   let told = -Infinity;
   for (const remote of lacking) {
@@ -241,7 +344,14 @@ function checkSpace(folder: string, parts: readonly (readonly [size: number, inc
   const need = parts.reduce((sum, [size, path]) => sum + size - (existsSync(path) ? Math.min(size, statSync(path).size) : 0), 0);
   const { bavail, bsize } = statfsSync(folder);
   const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(bytes < 1e8 ? 3 : 1)} GB`;
-  if (need > bavail * bsize) fail(WHO, `${gigabytes(need)} are to be downloaded and ${gigabytes(bavail * bsize)} are free at ${folder}`, "room for them", "Free some space, or set HF_HOME to a larger disk.", "unavailable");
+  if (need > bavail * bsize)
+    fail(
+      WHO,
+      `${gigabytes(need)} are to be downloaded and ${gigabytes(bavail * bsize)} are free at ${folder}`,
+      "room for them",
+      "Free some space, or set HF_HOME to a larger disk.",
+      "unavailable",
+    );
 }
 
 /** A relative link from the snapshot to the blob, as Python makes it; a copy where the system has no links. */
@@ -255,7 +365,10 @@ function link(blob: string, path: string): void {
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : "";
     if (code === "EEXIST") return;
-    if (code !== "EPERM" && code !== "ENOSYS" && code !== "ENOTSUP") throw error instanceof LetheError ? error : fail(WHO, `${path} cannot be linked: ${wordsOf(error)}`, "a cache that can be written", "", "unavailable");
+    if (code !== "EPERM" && code !== "ENOSYS" && code !== "ENOTSUP")
+      throw error instanceof LetheError
+        ? error
+        : fail(WHO, `${path} cannot be linked: ${wordsOf(error)}`, "a cache that can be written", "", "unavailable");
     copyFileSync(blob, path);
   }
 }

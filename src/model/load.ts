@@ -37,10 +37,20 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
     refuseIfTooLarge("model", need, availableMemory({ setting: ctx.memory }), options.force);
     const tokenizer = options.tokenizer ?? createTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, checkpoint.generation);
     if (tokenizer.size > config.vocab)
-      fail("model", `a tokenizer of ${tokenizer.size} words for an embedding of ${config.vocab}`, "a tokenizer that belongs to the model", "Fetch tokenizer.json from where the weights are from.", "unavailable");
+      fail(
+        "model",
+        `a tokenizer of ${tokenizer.size} words for an embedding of ${config.vocab}`,
+        "a tokenizer that belongs to the model",
+        "Fetch tokenizer.json from where the weights are from.",
+        "unavailable",
+      );
     const weights = readWeights(checkpoint, arch, config, ctx);
     return createModel({
-      config, arch, tokenizer, weights, sessions: new Sessions(ctx.threads),
+      config,
+      arch,
+      tokenizer,
+      weights,
+      sessions: new Sessions(ctx.threads),
       ...(checkpoint.chatTemplate !== undefined && { chatTemplate: checkpoint.chatTemplate }),
       files: checkpoint,
       hashWeights: () => checkpoint.hashWeights(),
@@ -56,7 +66,13 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
 export function identify(checkpoint: Checkpoint): { arch: Arch; config: Config } {
   if (checkpoint.source === "gguf") {
     const name = String(checkpoint.kv?.["general.architecture"]);
-    const arch = ARCHS.find((a) => a.gguf?.architecture === name) ?? unknown(checkpoint, name, ARCHS.flatMap((a) => a.gguf?.architecture ?? []));
+    const arch =
+      ARCHS.find((a) => a.gguf?.architecture === name) ??
+      unknown(
+        checkpoint,
+        name,
+        ARCHS.flatMap((a) => a.gguf?.architecture ?? []),
+      );
     const config = arch.gguf!.config(checkpoint.kv ?? {}, checkpoint.tensors);
     const factors = arch.gguf!.ropeFactors && checkpoint.tensors.get(arch.gguf!.ropeFactors);
     if (!factors) return { arch, config };
@@ -69,12 +85,24 @@ export function identify(checkpoint: Checkpoint): { arch: Arch; config: Config }
 /** Which architecture claims a config.json, and what it says in our words. */
 export function identifyConfig(json: Readonly<Record<string, unknown>>, from: { readonly path: string }): { arch: Arch; config: Config } {
   const type = String(json["model_type"]);
-  const arch = ARCHS.find((a) => a.claims.includes(type)) ?? unknown(from, type, ARCHS.flatMap((a) => a.claims));
+  const arch =
+    ARCHS.find((a) => a.claims.includes(type)) ??
+    unknown(
+      from,
+      type,
+      ARCHS.flatMap((a) => a.claims),
+    );
   return { arch, config: arch.config(json) };
 }
 
 const unknown = (from: { readonly path: string }, name: string, known: readonly string[]): never =>
-  fail("model", `${from.path} is of architecture "${name}"`, `one of ${known.join(", ")}`, "An architecture is one file: docs/tour.md says how to add it.", "unavailable");
+  fail(
+    "model",
+    `${from.path} is of architecture "${name}"`,
+    `one of ${known.join(", ")}`,
+    "An architecture is one file: docs/tour.md says how to add it.",
+    "unavailable",
+  );
 
 /** Our name of every stored tensor: ours → (theirs, how to read it). */
 function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context): Map<WeightName, NdArray> {
@@ -86,11 +114,25 @@ function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context
   for (const [template, stored] of Object.entries(arch.weights(c)))
     for (let layer = 0; layer < (template.includes("{i}") ? c.layers : 1); layer++) {
       const theirs = atLayer(gguf ? (gguf.weights[template] ?? stored.name) : stored.name, layer);
-      const info = checkpoint.tensors.get(theirs) ?? fail("model", `no tensor "${theirs}" in ${checkpoint.path}`, "every weight of its config", "The checkpoint is incomplete: fetch it again.", "unavailable");
+      const info =
+        checkpoint.tensors.get(theirs) ??
+        fail(
+          "model",
+          `no tensor "${theirs}" in ${checkpoint.path}`,
+          "every weight of its config",
+          "The checkpoint is incomplete: fetch it again.",
+          "unavailable",
+        );
       const permuted = gguf?.permuted[template];
       const shape = stored.transposed ? [...info.shape].reverse() : info.shape;
       if (shape.join() !== stored.shape.join())
-        fail("model", `tensor "${theirs}" of shape [${info.shape.join(", ")}]`, `[${stored.shape.join(", ")}]`, "Config and weights disagree: fetch the checkpoint again.", "unavailable");
+        fail(
+          "model",
+          `tensor "${theirs}" of shape [${info.shape.join(", ")}]`,
+          `[${stored.shape.join(", ")}]`,
+          "Config and weights disagree: fetch the checkpoint again.",
+          "unavailable",
+        );
       let array = info.read();
       if (stored.transposed) array = transposed(array);
       if (permuted) array = unpermuted(array, c[permuted]);
@@ -98,7 +140,8 @@ function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context
       claimed.add(theirs);
     }
   const extra = [...checkpoint.tensors.keys()].filter((name) => !claimed.has(name) && !/rotary_emb|lm_head\.weight$/.test(name));
-  if (extra.length > 0) ctx.log({ kind: "warning", who: "model", text: `${extra.length} tensors of the checkpoint are not used, ${extra[0]} among them` });
+  if (extra.length > 0)
+    ctx.log({ kind: "warning", who: "model", text: `${extra.length} tensors of the checkpoint are not used, ${extra[0]} among them` });
   return weights;
 }
 

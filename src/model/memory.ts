@@ -80,7 +80,12 @@ export function refuseIfTooLarge(who: string, need: MemoryNeed, have: MemoryHave
   );
 }
 
-const VERBS: Readonly<Record<Purpose, string>> = { ask: "ask the model", statistics: "gather statistics", edit: "edit the model", train: "train the model" };
+const VERBS: Readonly<Record<Purpose, string>> = {
+  ask: "ask the model",
+  statistics: "gather statistics",
+  edit: "edit the model",
+  train: "train the model",
+};
 
 /** Bytes for people, in powers of ten. */
 export function showBytes(bytes: number): string {
@@ -89,7 +94,17 @@ export function showBytes(bytes: number): string {
   return `${value >= 10 ? Math.round(value) : value.toFixed(1)} ${name}`;
 }
 
-const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30, ti: 2 ** 40 };
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  t: 1e12,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+  ti: 2 ** 40,
+};
 
 /** Reads "8GB", "8 GiB", "512M" or plain bytes; refuses anything else, naming `what`. */
 export function parseBytes(text: string, what: string): number {

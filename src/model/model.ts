@@ -79,12 +79,15 @@ export function createModel(parts: ModelParts): Model {
 export function withWeights(model: Model, replaced: ReadonlyMap<WeightName, NdArray>): Model {
   for (const [name, array] of replaced) {
     const old = model.weights.get(name) ?? fail("model", `weight "${name}"`, "a weight of this model", "", "internal");
-    if (old.shape.join() !== array.shape.join()) fail("model", `"${name}" of shape [${array.shape.join(", ")}]`, `[${old.shape.join(", ")}]`, "", "internal");
+    if (old.shape.join() !== array.shape.join())
+      fail("model", `"${name}" of shape [${array.shape.join(", ")}]`, `[${old.shape.join(", ")}]`, "", "internal");
   }
   const weights = new Map([...model.weights, ...replaced]);
   return {
     ...model,
-    get id() { return model.id; },
+    get id() {
+      return model.id;
+    },
     weights,
     changed: new Set([...model.changed, ...replaced.keys()]),
     constant: (name) => weights.get(name) ?? model.constant(name),

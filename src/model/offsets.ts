@@ -82,7 +82,12 @@ function walkUnits(text: string, surfaces: readonly Surface[], spelling: Spellin
 }
 
 /** Text after normalisation, with the range of the original that each unit came from. */
-interface Plain { text: string; start: number[]; end: number[]; length: number }
+interface Plain {
+  text: string;
+  start: number[];
+  end: number[];
+  length: number;
+}
 
 /** Normalises cluster by cluster: a base character with the marks, or Hangul vowels and finals, that may fuse with it. */
 function normalised(text: string, { normalise }: Spelling): Plain {
@@ -152,7 +157,8 @@ function unknownWidth(text: string, i: number, spelled: string, j: number, unkno
   const word = isWordwise ? Math.max(one, /^(?:\p{P}|[^\s\p{P}]*)/u.exec(text.slice(i, i + 256))![0].length) : one;
   if (!ahead.trim()) return j + 1 >= spelled.length && !isWordwise ? text.length - i : word;
   for (let width = one; width <= 256 && i + width < text.length; width++)
-    if (text.startsWith(ahead, i + width) || (isWordwise && ahead.length < 4 && width >= word && text.startsWith(ahead.trim(), i + width))) return width;
+    if (text.startsWith(ahead, i + width) || (isWordwise && ahead.length < 4 && width >= word && text.startsWith(ahead.trim(), i + width)))
+      return width;
   return word;
 }
 
@@ -175,13 +181,17 @@ function unitsOf(bytes: Uint8Array): Units {
   const codes: number[] = [];
   const parts: string[] = [];
   let units = 0;
-  for (let b = 0; b < bytes.length; ) {
+  for (let b = 0; b < bytes.length;) {
     const lead = bytes[b]!;
     let length = lead < 0x80 ? 1 : lead >= 0xf0 && lead < 0xf5 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 1;
     let code = length === 1 ? lead : lead & (0xff >> (length + 1));
     for (let k = 1; k < length; k++) {
       const next = bytes[b + k];
-      if (next === undefined || (next & 0xc0) !== 0x80) { length = 1; code = 0xfffd; break; }
+      if (next === undefined || (next & 0xc0) !== 0x80) {
+        length = 1;
+        code = 0xfffd;
+        break;
+      }
       code = (code << 6) | (next & 0x3f);
     }
     if ((length === 1 && lead >= 0x80) || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) code = 0xfffd;

@@ -19,7 +19,11 @@ export function promptOf(model: Model, question: string | readonly Message[], as
   const messages: readonly Message[] = typeof question === "string" ? [{ role: "user", content: question }] : question;
   const asked = model.prepare?.(messages) ?? messages;
   if (formatOf(model, ask) === "chat")
-    return chatPrompt(asked, { template: model.chatTemplate!, tokenizer: model.tokenizer, ...(ask.system !== undefined && { system: ask.system }) });
+    return chatPrompt(asked, {
+      template: model.chatTemplate!,
+      tokenizer: model.tokenizer,
+      ...(ask.system !== undefined && { system: ask.system }),
+    });
   const text = asked.map((m) => m.content).join("\n\n");
   const last = asked.at(-1)!.content;
   return { text, ...model.tokenizer.encode(text), content: [text.length - last.length, text.length], lead: "" };

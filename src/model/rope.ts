@@ -11,7 +11,8 @@ export function frequencies({ theta, size, scaling }: Rope): Float64Array {
 
 function scaled(f: number, i: number, scaling: RopeScaling): number {
   if (scaling.kind === "linear") return f / scaling.factor;
-  if (scaling.kind === "factors") return f / (scaling.factors[i] ?? fail("rope", `${scaling.factors.length} frequency factors`, "one a frequency", "", "unavailable"));
+  if (scaling.kind === "factors")
+    return f / (scaling.factors[i] ?? fail("rope", `${scaling.factors.length} frequency factors`, "one a frequency", "", "unavailable"));
   // Llama 3.1: long waves are slowed by the factor, short ones stay, between them the two are mixed
   const { factor, low, high, original } = scaling;
   const wave = (2 * Math.PI) / f;

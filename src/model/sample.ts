@@ -34,9 +34,18 @@ function mass(logprobs: ArrayLike<number>, top: number, temperature: number): nu
 }
 
 /** Ids that top-k or top-p can keep, likeliest first (of equals, the lower id); all of them, unsorted, where neither is asked for. */
-function likeliest(logprobs: ArrayLike<number>, top: number, temperature: number, topK: number | undefined, topP: number | undefined): number[] {
+function likeliest(
+  logprobs: ArrayLike<number>,
+  top: number,
+  temperature: number,
+  topK: number | undefined,
+  topP: number | undefined,
+): number[] {
   // ids of which all V together weigh less than 1 − p cannot be in the nucleus: most need no sorting
-  const floor = topP === undefined || topP >= 1 ? -Infinity : top + temperature * Math.log(((1 - topP) / logprobs.length) * mass(logprobs, top, temperature));
+  const floor =
+    topP === undefined || topP >= 1
+      ? -Infinity
+      : top + temperature * Math.log(((1 - topP) / logprobs.length) * mass(logprobs, top, temperature));
   const ids: number[] = [];
   for (let i = 0; i < logprobs.length; i++) if (logprobs[i]! >= floor) ids.push(i);
   if (topK === undefined && topP === undefined) return ids;

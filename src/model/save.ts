@@ -22,7 +22,12 @@ export interface SaveOptions {
 }
 
 /** What a checkpoint is made of; a Model will do. */
-export interface Savable { readonly config: Config; readonly arch: Arch; readonly weights: Weights; readonly files: ModelFiles }
+export interface Savable {
+  readonly config: Config;
+  readonly arch: Arch;
+  readonly weights: Weights;
+  readonly files: ModelFiles;
+}
 
 const WHO = "export";
 const SHARD = 4.5e9;
@@ -55,7 +60,8 @@ export const exportModel = (model: Model, dir: string, options: SaveOptions = {}
 export function refuseOccupied(dir: string, force = false): void {
   if (!existsSync(dir)) return;
   if (!statSync(dir).isDirectory()) fail(WHO, `${dir} is a file`, "a folder to be made", "Choose another name.");
-  if (!force && readdirSync(dir).length > 0) fail(WHO, `${dir} is not empty`, "a new or empty folder", "Choose another, or replace it with --force.");
+  if (!force && readdirSync(dir).length > 0)
+    fail(WHO, `${dir} is not empty`, "a new or empty folder", "Choose another, or replace it with --force.");
 }
 
 /** Puts the finished folder in place; what was there goes only when the new one is whole. */
@@ -81,7 +87,8 @@ function storedTensors({ arch, config, weights }: Savable, dtype: StoredDtype): 
       const theirs = atLayer(stored.name, layer);
       const shape = stored.transposed ? [...array.shape].reverse() : array.shape;
       return [theirs, { dtype, shape, read: () => convert(stored.transposed ? transposed(array) : array, dtype, theirs) }] as const;
-    }));
+    }),
+  );
 }
 
 function convert(array: NdArray, dtype: StoredDtype, name: string): NdArray {
@@ -91,7 +98,13 @@ function convert(array: NdArray, dtype: StoredDtype, name: string): NdArray {
   const data = toHalf(wide.data, dtype);
   const infinite = dtype === "float16" ? 0x7c00 : 0x7f80;
   const at = data.findIndex((bits, i) => (bits & 0x7fff) === infinite && Number.isFinite(wide.data[i]));
-  if (at >= 0) fail(WHO, `"${name}" holds ${wide.data[at]}`, `values that ${dtype} can hold`, `Use --dtype ${dtype === "float16" ? "bfloat16" : "float32"}.`);
+  if (at >= 0)
+    fail(
+      WHO,
+      `"${name}" holds ${wide.data[at]}`,
+      `values that ${dtype} can hold`,
+      `Use --dtype ${dtype === "float16" ? "bfloat16" : "float32"}.`,
+    );
   return { dtype, shape: array.shape, data };
 }
 
@@ -153,13 +166,29 @@ export function configJson(config: Config, arch: Arch, files: ModelFiles, dtype:
   const { rope_theta: theta, ...scaling } = rope;
   const ids = specialIds(files);
   return {
-    architectures: [`${type[0]!.toUpperCase()}${type.slice(1)}ForCausalLM`], model_type: type,
-    vocab_size: config.vocab, hidden_size: config.width, intermediate_size: config.mlpWidth, num_hidden_layers: config.layers,
-    num_attention_heads: config.heads, num_key_value_heads: config.kvHeads, head_dim: config.headSize, hidden_act: "silu",
-    rms_norm_eps: config.normEps, max_position_embeddings: config.context, tie_word_embeddings: config.tied,
-    attention_bias: config.attentionBias, mlp_bias: config.mlpBias, ...(config.window !== undefined && { sliding_window: config.window }), ...ids,
+    architectures: [`${type[0]!.toUpperCase()}${type.slice(1)}ForCausalLM`],
+    model_type: type,
+    vocab_size: config.vocab,
+    hidden_size: config.width,
+    intermediate_size: config.mlpWidth,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    num_key_value_heads: config.kvHeads,
+    head_dim: config.headSize,
+    hidden_act: "silu",
+    rms_norm_eps: config.normEps,
+    max_position_embeddings: config.context,
+    tie_word_embeddings: config.tied,
+    attention_bias: config.attentionBias,
+    mlp_bias: config.mlpBias,
+    ...(config.window !== undefined && { sliding_window: config.window }),
+    ...ids,
     ...source,
-    rope_theta: theta, rope_parameters: rope, ...(config.rope.scaling && { rope_scaling: scaling }), torch_dtype: dtype, dtype,
+    rope_theta: theta,
+    rope_parameters: rope,
+    ...(config.rope.scaling && { rope_scaling: scaling }),
+    torch_dtype: dtype,
+    dtype,
   };
 }
 
@@ -169,7 +198,14 @@ function ropeJson(rope: Rope): Record<string, unknown> {
   if (!scaling) return { rope_type: "default", rope_theta: theta };
   if (scaling.kind === "linear") return { rope_type: "linear", rope_theta: theta, factor: scaling.factor };
   const { factor, low, high, original } = scaling.kind === "llama3" ? scaling : fromFactors(rope, scaling.factors);
-  return { rope_type: "llama3", rope_theta: theta, factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original };
+  return {
+    rope_type: "llama3",
+    rope_theta: theta,
+    factor,
+    low_freq_factor: low,
+    high_freq_factor: high,
+    original_max_position_embeddings: original,
+  };
 }
 
 /** GGUF keeps only the divisors that Llama 3's scaling led to: the published settings that lead to the same. */
@@ -178,19 +214,28 @@ function fromFactors(rope: Rope, factors: readonly number[]): { factor: number; 
   const plain = frequencies({ theta: rope.theta, size: rope.size });
   const scaled = frequencies({ theta: rope.theta, size: rope.size, scaling: { kind: "llama3", ...settings } });
   const isSame = factors.length === plain.length && factors.every((f, i) => Math.abs(plain[i]! / scaled[i]! / f - 1) < 1e-3);
-  return isSame ? settings
-    : fail(WHO, "rotary frequencies divided by factors of the model's own", "a scaling that config.json can say", "Export from the Hugging Face folder that the .gguf was made from.", "unavailable");
+  return isSame
+    ? settings
+    : fail(
+        WHO,
+        "rotary frequencies divided by factors of the model's own",
+        "a scaling that config.json can say",
+        "Export from the Hugging Face folder that the .gguf was made from.",
+        "unavailable",
+      );
 }
 
 /** bos_token_id, eos_token_id and pad_token_id as far as the tokenizer's files name the tokens. */
 function specialIds({ tokenizerJson, tokenizerConfig }: ModelFiles): Record<string, number> {
   const added = Array.isArray(tokenizerJson["added_tokens"]) ? (tokenizerJson["added_tokens"] as { id?: number; content?: string }[]) : [];
-  return Object.fromEntries(["bos", "eos", "pad"].flatMap((kind) => {
-    const token = tokenizerConfig[`${kind}_token`];
-    const text = typeof token === "object" && token !== null ? (token as { content?: string }).content : token;
-    const id = text === undefined ? undefined : added.find(({ content }) => content === text)?.id;
-    return id === undefined ? [] : [[`${kind}_token_id`, id] as const];
-  }));
+  return Object.fromEntries(
+    ["bos", "eos", "pad"].flatMap((kind) => {
+      const token = tokenizerConfig[`${kind}_token`];
+      const text = typeof token === "object" && token !== null ? (token as { content?: string }).content : token;
+      const id = text === undefined ? undefined : added.find(({ content }) => content === text)?.id;
+      return id === undefined ? [] : [[`${kind}_token_id`, id] as const];
+    }),
+  );
 }
 
 const generationOf = (files: ModelFiles): Record<string, unknown> => ({ _from_model_config: true, ...specialIds(files) });

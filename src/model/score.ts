@@ -27,7 +27,10 @@ export async function score(model: Model, rows: readonly ToScore[], options: Sco
   const { dtype = "float32", ctx = defaultContext(), budget = 1024 } = options;
   const graph = trace((t) => {
     const lm = traced(model, t, dtype);
-    const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions: t.input("positions", "int64", ["B", "T"]), real: t.input("real", "bool", ["B", "T"]) });
+    const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), {
+      positions: t.input("positions", "int64", ["B", "T"]),
+      real: t.input("real", "bool", ["B", "T"]),
+    });
     const normed = lm.normed(hidden, t.input("rows", "int64", ["M"]));
     return { logprobs: normed.labelLogProbs(lm.head(), t.input("labels", "int64", ["M"])).picked };
   });
@@ -36,10 +39,16 @@ export async function score(model: Model, rows: readonly ToScore[], options: Sco
   const indexed = rows.map((row, index) => ({ ...row, index })).filter((r) => r.ids.length > r.from);
   for (const group of grouped(indexed, (r) => r.ids.length, budget)) {
     checkAbort(ctx, "score");
-    const batch = padded(group.map((r) => r.ids), model.tokenizer.pad, "right");
+    const batch = padded(
+      group.map((r) => r.ids),
+      model.tokenizer.pad,
+      "right",
+    );
     const T = batch.tokens.shape[1]!;
     const places = group.flatMap((r, b) => r.ids.slice(r.from).map((label, i) => ({ at: b * T + r.from + i - 1, label })));
-    const { logprobs } = await run.run(feedsOf(model, { ...batch, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) }));
+    const { logprobs } = await run.run(
+      feedsOf(model, { ...batch, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) }),
+    );
     let at = 0;
     for (const r of group) out[r.index] = Array.from(logprobs!.data.subarray(at, (at += r.ids.length - r.from)) as Float32Array);
     await new Promise(setImmediate);

@@ -3,7 +3,10 @@ import { fail, nearest } from "../base/fail.ts";
 import type { Encoding } from "./tokenizer.ts";
 
 /** Indexes of the first and the last token that overlap a span of text. */
-export interface Span { first: number; last: number }
+export interface Span {
+  first: number;
+  last: number;
+}
 
 /**
  * The tokens that overlap `subject` in `text`: its last occurrence, or the one counted from 0.
@@ -15,13 +18,25 @@ export function subjectSpan(encoding: Encoding, text: string, subject: string, o
   const places = occurrencesOf(text, subject);
   if (places.length === 0) {
     const near = nearestSpelling(text, subject);
-    fail("subject", `${JSON.stringify(subject)} is not in the prompt ${quote(text)}`, near ? `perhaps ${JSON.stringify(near)}` : "words of the prompt", way);
+    fail(
+      "subject",
+      `${JSON.stringify(subject)} is not in the prompt ${quote(text)}`,
+      near ? `perhaps ${JSON.stringify(near)}` : "words of the prompt",
+      way,
+    );
   }
   const start = occurrence === "last" ? places.at(-1)! : places[occurrence];
   if (start === undefined)
-    return fail("subject", `${JSON.stringify(subject)} stands ${places.length} time${places.length > 1 ? "s" : ""} in the prompt`, `an occurrence from 0 to ${places.length - 1}`, "");
-  return tokensOver(encoding, start, start + subject.length) ??
-    fail("subject", `no token covers ${JSON.stringify(subject)}`, "a subject that the tokenizer keeps", way);
+    return fail(
+      "subject",
+      `${JSON.stringify(subject)} stands ${places.length} time${places.length > 1 ? "s" : ""} in the prompt`,
+      `an occurrence from 0 to ${places.length - 1}`,
+      "",
+    );
+  return (
+    tokensOver(encoding, start, start + subject.length) ??
+    fail("subject", `no token covers ${JSON.stringify(subject)}`, "a subject that the tokenizer keeps", way)
+  );
 }
 
 /** The tokens that overlap the characters [start, end); undefined when none does. */
@@ -32,14 +47,22 @@ export function tokensOver({ offsets }: Encoding, start: number, end: number): S
 }
 
 /** A prompt and its target as one sequence of tokens; `ids[first..]` are the target's. */
-export interface Answered extends Encoding { text: string; first: number }
+export interface Answered extends Encoding {
+  text: string;
+  first: number;
+}
 
 /**
  * Encodes prompt and target as one text and finds the target's tokens: those that reach past the end of the prompt.
  * They are joined by `join`, by default one space unless white space stands there already. Equal to encoding the
  * target by itself on byte-level tokenizers, and right on SentencePiece (methods 0.4).
  */
-export function targetTokens(encode: (text: string) => Encoding, promptText: string, target: string, join = joinOf(promptText, target)): Answered {
+export function targetTokens(
+  encode: (text: string) => Encoding,
+  promptText: string,
+  target: string,
+  join = joinOf(promptText, target),
+): Answered {
   if (!target) fail("target", "the target is empty", "at least one character", "");
   const text = promptText + join + target;
   const { ids, offsets } = encode(text);
@@ -60,12 +83,16 @@ function occurrencesOf(text: string, subject: string): number[] {
 function nearestSpelling(text: string, subject: string): string | undefined {
   const words = [...text.slice(0, 20_000).matchAll(/[\p{L}\p{N}\p{M}'’.-]+/gu)];
   const length = Math.max(1, subject.trim().split(/\s+/).length);
-  const plain = (s: string): string => s.normalize("NFKD").replace(/\p{M}/gu, "").replace(/[’`]/g, "'").toLowerCase().replace(/\s+/g, " ").trim();
-  const candidates = [length, length + 1, length - 1].filter((n) => n > 0).flatMap((n) =>
-    words.slice(0, Math.max(0, words.length - n + 1)).map((word, k) => {
-      const last = words[k + n - 1]!;
-      return text.slice(word.index, last.index + last[0].length).replace(/[.'’-]+$/, "");
-    }));
+  const plain = (s: string): string =>
+    s.normalize("NFKD").replace(/\p{M}/gu, "").replace(/[’`]/g, "'").toLowerCase().replace(/\s+/g, " ").trim();
+  const candidates = [length, length + 1, length - 1]
+    .filter((n) => n > 0)
+    .flatMap((n) =>
+      words.slice(0, Math.max(0, words.length - n + 1)).map((word, k) => {
+        const last = words[k + n - 1]!;
+        return text.slice(word.index, last.index + last[0].length).replace(/[.'’-]+$/, "");
+      }),
+    );
   const same = candidates.find((c) => plain(c) === plain(subject));
   return same ?? nearest(subject, [...new Set(candidates)].slice(0, 2_000));
 }

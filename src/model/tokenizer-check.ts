@@ -13,7 +13,15 @@ export interface CheckedTokenizer {
   readonly added_tokens: readonly AddedToken[];
   readonly model: CheckedModel;
 }
-export interface AddedToken { id: number; content: string; special: boolean; lstrip: boolean; rstrip: boolean; normalized: boolean; single_word: boolean }
+export interface AddedToken {
+  id: number;
+  content: string;
+  special: boolean;
+  lstrip: boolean;
+  rstrip: boolean;
+  normalized: boolean;
+  single_word: boolean;
+}
 export interface CheckedModel {
   readonly type: "BPE" | "WordPiece" | "Unigram";
   readonly fields: Json;
@@ -37,8 +45,13 @@ const item = z.union([
 ]);
 const none = z.object({});
 const metaspace = z.object({
-  replacement: z.string().refine((s) => [...s].length === 1, "one character").nullish(), prepend_scheme: z.enum(["always", "first", "never"]).nullish(),
-  add_prefix_space: flag, str_rep: text.nullish(),
+  replacement: z
+    .string()
+    .refine((s) => [...s].length === 1, "one character")
+    .nullish(),
+  prepend_scheme: z.enum(["always", "first", "never"]).nullish(),
+  add_prefix_space: flag,
+  str_rep: text.nullish(),
 });
 const bytes = z.object({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag });
 const frame = z.object({ sep: named, cls: named });
@@ -46,32 +59,56 @@ const frame = z.object({ sep: named, cls: named });
 /** Every component by section and type: what its fields must be. */
 const PARTS = {
   normalizer: {
-    list: "normalizers", parts: {
+    list: "normalizers",
+    parts: {
       BertNormalizer: z.object({ clean_text: flag, handle_chinese_chars: flag, strip_accents: flag, lowercase: flag }),
-      Precompiled: z.object({ precompiled_charsmap: z.string().nullish() }), Replace: z.object({ pattern, content: text.nullish() }),
-      NFC: none, NFD: none, NFKC: none, NFKD: none, Strip: z.object({ strip_left: flag, strip_right: flag }),
-      StripAccents: none, Lowercase: none, Prepend: z.object({ prepend: text }),
+      Precompiled: z.object({ precompiled_charsmap: z.string().nullish() }),
+      Replace: z.object({ pattern, content: text.nullish() }),
+      NFC: none,
+      NFD: none,
+      NFKC: none,
+      NFKD: none,
+      Strip: z.object({ strip_left: flag, strip_right: flag }),
+      StripAccents: none,
+      Lowercase: none,
+      Prepend: z.object({ prepend: text }),
     } as Record<string, z.ZodType>,
   },
   pre_tokenizer: {
-    list: "pretokenizers", parts: {
-      BertPreTokenizer: none, Whitespace: none, WhitespaceSplit: none, Metaspace: metaspace, ByteLevel: bytes,
-      Split: z.object({ pattern, behavior: text.nullish(), invert: flag }), Punctuation: z.object({ behavior: text.nullish() }),
-      Digits: z.object({ individual_digits: flag }), Replace: z.object({ pattern, content: text.nullish() }),
+    list: "pretokenizers",
+    parts: {
+      BertPreTokenizer: none,
+      Whitespace: none,
+      WhitespaceSplit: none,
+      Metaspace: metaspace,
+      ByteLevel: bytes,
+      Split: z.object({ pattern, behavior: text.nullish(), invert: flag }),
+      Punctuation: z.object({ behavior: text.nullish() }),
+      Digits: z.object({ individual_digits: flag }),
+      Replace: z.object({ pattern, content: text.nullish() }),
       FixedLength: z.object({ length: z.int().min(1) }),
     } as Record<string, z.ZodType>,
   },
   post_processor: {
-    list: "processors", parts: {
+    list: "processors",
+    parts: {
       TemplateProcessing: z.object({ single: z.array(item).max(64), pair: z.array(item).max(64).nullish() }),
-      ByteLevel: bytes, BertProcessing: frame, RobertaProcessing: frame,
+      ByteLevel: bytes,
+      BertProcessing: frame,
+      RobertaProcessing: frame,
     } as Record<string, z.ZodType>,
   },
   decoder: {
-    list: "decoders", parts: {
-      ByteLevel: bytes, WordPiece: z.object({ prefix: text.nullish(), cleanup: flag }), Metaspace: metaspace,
-      BPEDecoder: z.object({ suffix: text.nullish() }), CTC: z.object({ pad_token: text.nullish(), word_delimiter_token: text.nullish(), cleanup: flag }),
-      Replace: z.object({ pattern, content: text.nullish() }), Fuse: none, Strip: z.object({ content: text.nullish(), start: count, stop: count }),
+    list: "decoders",
+    parts: {
+      ByteLevel: bytes,
+      WordPiece: z.object({ prefix: text.nullish(), cleanup: flag }),
+      Metaspace: metaspace,
+      BPEDecoder: z.object({ suffix: text.nullish() }),
+      CTC: z.object({ pad_token: text.nullish(), word_delimiter_token: text.nullish(), cleanup: flag }),
+      Replace: z.object({ pattern, content: text.nullish() }),
+      Fuse: none,
+      Strip: z.object({ content: text.nullish(), start: count, stop: count }),
       ByteFallback: none,
     } as Record<string, z.ZodType>,
   },
@@ -81,11 +118,21 @@ const PARTS = {
 export function checkTokenizer(file: unknown): CheckedTokenizer {
   const json = objectAt(file, "the file");
   const part = (section: keyof typeof PARTS): Json | null => checkPart(json[section], section, section, 0);
-  const [normalizer, pre_tokenizer, post_processor, decoder] = [part("normalizer"), part("pre_tokenizer"), part("post_processor"), part("decoder")];
+  const [normalizer, pre_tokenizer, post_processor, decoder] = [
+    part("normalizer"),
+    part("pre_tokenizer"),
+    part("post_processor"),
+    part("decoder"),
+  ];
   const model = checkModel(objectAt(json["model"], "model"));
   const added_tokens = checkAdded(json["added_tokens"], model.tokens.size);
   const unknown = model.fields["unk_token"];
-  if (typeof unknown === "string" && unknown && !added_tokens.some((a) => a.content === unknown) && ![...model.tokens.values()].includes(unknown))
+  if (
+    typeof unknown === "string" &&
+    unknown &&
+    !added_tokens.some((a) => a.content === unknown) &&
+    ![...model.tokens.values()].includes(unknown)
+  )
     refuse("model.unk_token", `is ${quote(unknown)}, which is no token`, "a token of the vocabulary");
   return { normalizer, pre_tokenizer, post_processor, decoder, added_tokens, model };
 }
@@ -117,11 +164,14 @@ const dropNull = (given: Json): Json => Object.fromEntries(Object.entries(given)
 
 function checkModel(model: Json): CheckedModel {
   const type = model["type"] ?? (Array.isArray(model["vocab"]) ? "Unigram" : "merges" in model ? "BPE" : "WordPiece");
-  if (type !== "BPE" && type !== "WordPiece" && type !== "Unigram") return refuse("model.type", `is ${quote(type)}`, "BPE, WordPiece or Unigram");
+  if (type !== "BPE" && type !== "WordPiece" && type !== "Unigram")
+    return refuse("model.type", `is ${quote(type)}`, "BPE, WordPiece or Unigram");
   for (const key of ["fuse_unk", "byte_fallback", "ignore_merges"])
-    if (model[key] !== undefined && model[key] !== null && typeof model[key] !== "boolean") refuse(`model.${key}`, `is ${kindOf(model[key])}`, "true or false");
+    if (model[key] !== undefined && model[key] !== null && typeof model[key] !== "boolean")
+      refuse(`model.${key}`, `is ${kindOf(model[key])}`, "true or false");
   for (const key of ["unk_token", "continuing_subword_prefix", "end_of_word_suffix"])
-    if (model[key] !== undefined && model[key] !== null && typeof model[key] !== "string") refuse(`model.${key}`, `is ${kindOf(model[key])}`, "text");
+    if (model[key] !== undefined && model[key] !== null && typeof model[key] !== "string")
+      refuse(`model.${key}`, `is ${kindOf(model[key])}`, "text");
   if (type === "Unigram") return checkUnigram(model);
   if (type === "BPE" && (model["continuing_subword_prefix"] || model["end_of_word_suffix"]))
     refuse("model", "marks words by a prefix or suffix", "a byte-level or SentencePiece-like BPE");
@@ -134,7 +184,12 @@ function checkModel(model: Json): CheckedModel {
   const { tokens, ids } = checkVocabulary(model["vocab"]);
   const merges = type === "BPE" ? checkMerges(model["merges"], ids) : [];
   const { vocab: _vocab, merges: _merges, ...fields } = model;
-  return { type, fields: { continuing_subword_prefix: "##", ...dropNull(fields), type, vocab: model["vocab"], ...(type === "BPE" ? { merges } : {}) }, tokens, merges };
+  return {
+    type,
+    fields: { continuing_subword_prefix: "##", ...dropNull(fields), type, vocab: model["vocab"], ...(type === "BPE" ? { merges } : {}) },
+    tokens,
+    merges,
+  };
 }
 
 function checkVocabulary(vocab: unknown): { tokens: Map<number, string>; ids: ReadonlyMap<string, number> } {
@@ -144,7 +199,8 @@ function checkVocabulary(vocab: unknown): { tokens: Map<number, string>; ids: Re
   const tokens = new Map<number, string>();
   for (const [token, id] of entries) {
     checkId(id, `model.vocab[${quote(token)}]`, entries.length);
-    if (tokens.has(id as number)) refuse("model.vocab", `gives id ${id as number} to ${quote(tokens.get(id as number))} and to ${quote(token)}`, "one token an id");
+    if (tokens.has(id as number))
+      refuse("model.vocab", `gives id ${id as number} to ${quote(tokens.get(id as number))} and to ${quote(token)}`, "one token an id");
     tokens.set(id as number, token);
     ids.set(token, id as number);
   }
@@ -159,7 +215,8 @@ function checkMerges(merges: unknown, ids: ReadonlyMap<string, number>): [string
     if (pair.length !== 2 || typeof left !== "string" || typeof right !== "string")
       return refuse(`model.merges[${k}]`, `is ${quote(merge)}`, "two tokens");
     for (const token of [left, right, left + right])
-      if (!ids.has(token)) refuse(`model.merges[${k}]`, `names ${quote(token)}, which is not in the vocabulary`, "tokens of the vocabulary");
+      if (!ids.has(token))
+        refuse(`model.merges[${k}]`, `names ${quote(token)}, which is not in the vocabulary`, "tokens of the vocabulary");
     return [left, right];
   });
 }
@@ -170,11 +227,13 @@ function checkUnigram(model: Json): CheckedModel {
   const tokens = new Map<number, string>();
   vocab.forEach((entry: unknown, k) => {
     const [token, score] = Array.isArray(entry) ? (entry as unknown[]) : [];
-    if (typeof token !== "string" || typeof score !== "number" || !Number.isFinite(score)) refuse(`model.vocab[${k}]`, `is ${quote(entry)}`, "[token, score]");
+    if (typeof token !== "string" || typeof score !== "number" || !Number.isFinite(score))
+      refuse(`model.vocab[${k}]`, `is ${quote(entry)}`, "[token, score]");
     tokens.set(k, token as string);
   });
   const unknown = model["unk_id"] ?? 0;
-  if (!Number.isInteger(unknown) || !tokens.has(unknown as number)) refuse("model.unk_id", `is ${quote(unknown)}`, `an id below ${tokens.size}`);
+  if (!Number.isInteger(unknown) || !tokens.has(unknown as number))
+    refuse("model.unk_id", `is ${quote(unknown)}`, `an id below ${tokens.size}`);
   return { type: "Unigram", fields: { ...dropNull(model), unk_id: unknown }, tokens, merges: [] };
 }
 
@@ -191,7 +250,15 @@ function checkAdded(list: unknown, size: number): AddedToken[] {
       return typeof value === "boolean" ? value : refuse(`added_tokens[${k}].${key}`, `is ${kindOf(value)}`, "true or false");
     };
     const special = is("special");
-    return { id: id as number, content, special, lstrip: is("lstrip"), rstrip: is("rstrip"), single_word: is("single_word"), normalized: is("normalized", !special) };
+    return {
+      id: id as number,
+      content,
+      special,
+      lstrip: is("lstrip"),
+      rstrip: is("rstrip"),
+      single_word: is("single_word"),
+      normalized: is("normalized", !special),
+    };
   });
 }
 
@@ -207,7 +274,15 @@ function objectAt(value: unknown, where: string): Json {
 }
 
 const kindOf = (value: unknown): string =>
-  value === undefined ? "missing" : value === null ? "null" : Array.isArray(value) ? "a list" : typeof value === "object" ? "an object" : `a ${typeof value}`;
+  value === undefined
+    ? "missing"
+    : value === null
+      ? "null"
+      : Array.isArray(value)
+        ? "a list"
+        : typeof value === "object"
+          ? "an object"
+          : `a ${typeof value}`;
 
 function quote(value: unknown): string {
   const shown = value === undefined ? "missing" : typeof value === "object" && value !== null ? kindOf(value) : JSON.stringify(value);

@@ -22,11 +22,22 @@ const digits: Json = { type: "Digits", individual_digits: true };
 const sequence = (...pretokenizers: Json[]): Json => ({ type: "Sequence", pretokenizers });
 
 /** What `tokenizer.ggml.pre` means: how text is split, whether whole words skip the merges, what is normalised, whether a BOS is added unless said. */
-interface Pre { names: readonly string[]; split: Json; ignoreMerges?: boolean; normalizer?: Json; addBos?: boolean }
+interface Pre {
+  names: readonly string[];
+  split: Json;
+  ignoreMerges?: boolean;
+  normalizer?: Json;
+  addBos?: boolean;
+}
 const PRES: readonly Pre[] = [
   { names: ["default", "gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4"], split: sequence(split(GPT2_SPLIT), byteLevel) },
   { names: ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"], split: sequence(digits, split(GPT2_SPLIT), byteLevel) },
-  { names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"], split: sequence(split(LLAMA3_SPLIT), byteLevel), ignoreMerges: true, addBos: true },
+  {
+    names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"],
+    split: sequence(split(LLAMA3_SPLIT), byteLevel),
+    ignoreMerges: true,
+    addBos: true,
+  },
   { names: ["qwen2", "deepseek-r1-qwen"], split: sequence(split(QWEN2_SPLIT), byteLevel), normalizer: { type: "NFC" } },
 ];
 
@@ -36,10 +47,15 @@ const PRES: readonly Pre[] = [
  */
 export function tokenizerFromGguf(kv: Kv): GgufTokenizer {
   const model = kv["tokenizer.ggml.model"];
-  const made = model === "gpt2" ? byteBpe(kv) : model === "llama" ? pieceBpe(kv)
-    : fail(WHO, `tokenizer.ggml.model is ${shown(model)}`, "gpt2 or llama", BESIDE, "unavailable");
+  const made =
+    model === "gpt2"
+      ? byteBpe(kv)
+      : model === "llama"
+        ? pieceBpe(kv)
+        : fail(WHO, `tokenizer.ggml.model is ${shown(model)}`, "gpt2 or llama", BESIDE, "unavailable");
   const template = kv["tokenizer.chat_template"];
-  if (template !== undefined && typeof template !== "string") fail(WHO, `tokenizer.chat_template is a ${typeof template}`, "text", BESIDE, "unavailable");
+  if (template !== undefined && typeof template !== "string")
+    fail(WHO, `tokenizer.chat_template is a ${typeof template}`, "text", BESIDE, "unavailable");
   return { ...made, ...(typeof template === "string" && template ? { chatTemplate: template } : {}) };
 }
 
@@ -49,19 +65,41 @@ function byteBpe(kv: Kv): GgufTokenizer {
   const names = PRES.flatMap((p) => p.names);
   if (!pre) {
     const near = nearest(String(name), names);
-    return fail(WHO, `tokenizer.ggml.pre is ${shown(name)}, which is not known here`, `one of ${names.join(", ")}${near ? ` (perhaps ${near})` : ""}`, BESIDE, "unavailable");
+    return fail(
+      WHO,
+      `tokenizer.ggml.pre is ${shown(name)}, which is not known here`,
+      `one of ${names.join(", ")}${near ? ` (perhaps ${near})` : ""}`,
+      BESIDE,
+      "unavailable",
+    );
   }
   const vocabulary = vocabularyOf(kv);
   const merges = strings(kv, "tokenizer.ggml.merges").map((merge) => {
     const at = merge.indexOf(" ", 1);
-    return at < 0 ? fail(WHO, `merge ${shown(merge)} is not two tokens`, "two tokens with a space between", BESIDE, "unavailable") : [merge.slice(0, at), merge.slice(at + 1)];
+    return at < 0
+      ? fail(WHO, `merge ${shown(merge)} is not two tokens`, "two tokens with a space between", BESIDE, "unavailable")
+      : [merge.slice(0, at), merge.slice(at + 1)];
   });
   return {
     tokenizerJson: {
-      version: "1.0", truncation: null, padding: null, added_tokens: vocabulary.added, normalizer: pre.normalizer ?? null, pre_tokenizer: pre.split,
+      version: "1.0",
+      truncation: null,
+      padding: null,
+      added_tokens: vocabulary.added,
+      normalizer: pre.normalizer ?? null,
+      pre_tokenizer: pre.split,
       post_processor: postProcessor(kv, vocabulary.tokens, pre.addBos ?? false),
       decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-      model: { type: "BPE", dropout: null, unk_token: null, fuse_unk: false, byte_fallback: false, ignore_merges: pre.ignoreMerges ?? false, vocab: vocabulary.ids, merges },
+      model: {
+        type: "BPE",
+        dropout: null,
+        unk_token: null,
+        fuse_unk: false,
+        byte_fallback: false,
+        ignore_merges: pre.ignoreMerges ?? false,
+        vocab: vocabulary.ids,
+        merges,
+      },
     },
     tokenizerConfig: configOf(kv, vocabulary.tokens, pre.addBos ?? false),
   };
@@ -77,17 +115,31 @@ function pieceBpe(kv: Kv): GgufTokenizer {
   const unknown = tokens[idAt(kv, "tokenizer.ggml.unknown_token_id", tokens.length) ?? 0] ?? null;
   return {
     tokenizerJson: {
-      version: "1.0", truncation: null, padding: null, added_tokens: vocabulary.added,
+      version: "1.0",
+      truncation: null,
+      padding: null,
+      added_tokens: vocabulary.added,
       normalizer: { type: "Sequence", normalizers: [...(hasPrefix ? [{ type: "Prepend", prepend: "\u2581" }] : []), replace] },
       pre_tokenizer: null,
       post_processor: postProcessor(kv, tokens, true),
       decoder: {
         type: "Sequence",
-        decoders: [{ type: "Replace", pattern: { String: "\u2581" }, content: " " }, { type: "ByteFallback" }, { type: "Fuse" }, ...(hasPrefix ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : [])],
+        decoders: [
+          { type: "Replace", pattern: { String: "\u2581" }, content: " " },
+          { type: "ByteFallback" },
+          { type: "Fuse" },
+          ...(hasPrefix ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : []),
+        ],
       },
       model: {
-        type: "BPE", dropout: null, unk_token: unknown, fuse_unk: true, byte_fallback: types.includes(TYPE.byte), ignore_merges: false,
-        vocab: vocabulary.ids, merges: mergesOf(tokens, types, scores),
+        type: "BPE",
+        dropout: null,
+        unk_token: unknown,
+        fuse_unk: true,
+        byte_fallback: types.includes(TYPE.byte),
+        ignore_merges: false,
+        vocab: vocabulary.ids,
+        merges: mergesOf(tokens, types, scores),
       },
     },
     tokenizerConfig: configOf(kv, tokens, true),
@@ -100,7 +152,9 @@ function pieceBpe(kv: Kv): GgufTokenizer {
  */
 export function mergesOf(tokens: readonly string[], types: readonly number[], scores: readonly number[]): [string, string][] {
   const ids = new Map<string, number>();
-  tokens.forEach((token, id) => { if (isPiece(types[id])) ids.set(token, id); });
+  tokens.forEach((token, id) => {
+    if (isPiece(types[id])) ids.set(token, id);
+  });
   const found: { pair: [string, string]; score: number; lengths: [number, number] }[] = [];
   for (const [token, id] of ids) {
     const characters = Array.from(token);
@@ -119,9 +173,15 @@ export function mergesOf(tokens: readonly string[], types: readonly number[], sc
   return found.sort((x, y) => y.score - x.score || y.lengths[0] - x.lengths[0] || y.lengths[1] - x.lengths[1]).map((f) => f.pair);
 }
 
-const isPiece = (type: number | undefined): boolean => type === undefined || type === TYPE.normal || type === TYPE.userDefined || type === TYPE.unused;
+const isPiece = (type: number | undefined): boolean =>
+  type === undefined || type === TYPE.normal || type === TYPE.userDefined || type === TYPE.unused;
 
-interface Vocabulary { tokens: string[]; types: number[]; ids: Record<string, number>; added: Json[] }
+interface Vocabulary {
+  tokens: string[];
+  types: number[];
+  ids: Record<string, number>;
+  added: Json[];
+}
 
 /** Tokens by id; control and unknown tokens are special, user-defined ones are matched whole; fillers of a padded table are left out. */
 function vocabularyOf(kv: Kv): Vocabulary {
@@ -147,7 +207,12 @@ function postProcessor(kv: Kv, tokens: readonly string[], addBos: boolean): Json
     return id !== undefined && flag(kv, `tokenizer.ggml.add_${name}_token`, name === "bos" && addBos) ? tokens[id] : undefined;
   });
   const special = (token: string | undefined): Json[] => (token === undefined ? [] : [{ SpecialToken: { id: token, type_id: 0 } }]);
-  return { type: "TemplateProcessing", single: [...special(bos), { Sequence: { id: "A", type_id: 0 } }, ...special(eos)], pair: [], special_tokens: {} };
+  return {
+    type: "TemplateProcessing",
+    single: [...special(bos), { Sequence: { id: "A", type_id: 0 } }, ...special(eos)],
+    pair: [],
+    special_tokens: {},
+  };
 }
 
 function configOf(kv: Kv, tokens: readonly string[], addBos: boolean): Json {
@@ -155,7 +220,12 @@ function configOf(kv: Kv, tokens: readonly string[], addBos: boolean): Json {
     add_bos_token: flag(kv, "tokenizer.ggml.add_bos_token", addBos),
     add_eos_token: flag(kv, "tokenizer.ggml.add_eos_token", false),
   };
-  for (const [key, name] of [["bos_token", "bos"], ["eos_token", "eos"], ["unk_token", "unknown"], ["pad_token", "padding"]] as const) {
+  for (const [key, name] of [
+    ["bos_token", "bos"],
+    ["eos_token", "eos"],
+    ["unk_token", "unknown"],
+    ["pad_token", "padding"],
+  ] as const) {
     const id = idAt(kv, `tokenizer.ggml.${name}_token_id`, tokens.length);
     if (id !== undefined) config[key] = tokens[id];
   }
@@ -165,7 +235,8 @@ function configOf(kv: Kv, tokens: readonly string[], addBos: boolean): Json {
 function strings(kv: Kv, key: string): string[] {
   const list = kv[key];
   if (list === undefined) return [];
-  if (!Array.isArray(list) || !list.every((t) => typeof t === "string")) return fail(WHO, `${key} is not a list of texts`, "a list of texts", BESIDE, "unavailable");
+  if (!Array.isArray(list) || !list.every((t) => typeof t === "string"))
+    return fail(WHO, `${key} is not a list of texts`, "a list of texts", BESIDE, "unavailable");
   return list as string[];
 }
 
@@ -193,4 +264,5 @@ function flag(kv: Kv, key: string, otherwise: boolean): boolean {
   return typeof value === "boolean" ? value : fail(WHO, `${key} is ${shown(value)}`, "true or false", BESIDE, "unavailable");
 }
 
-const shown = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value.slice(0, 60)) : value === undefined ? "missing" : String(value).slice(0, 60));
+const shown = (value: unknown): string =>
+  typeof value === "string" ? JSON.stringify(value.slice(0, 60)) : value === undefined ? "missing" : String(value).slice(0, 60);

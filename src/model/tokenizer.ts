@@ -73,7 +73,13 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown
     pad: idOf(named["pad_token"] ?? "") ?? eos[0] ?? 0,
     named,
     get hash() {
-      return (digest ??= hash("tokenizer", vocabulary.kind, file.model.type, tokens.map((t) => t ?? null), file.model.merges.map((m) => m.join(" ")).join("\n")));
+      return (digest ??= hash(
+        "tokenizer",
+        vocabulary.kind,
+        file.model.type,
+        tokens.map((t) => t ?? null),
+        file.model.merges.map((m) => m.join(" ")).join("\n"),
+      ));
     },
   };
 }
@@ -101,7 +107,8 @@ function vocabularyOf(file: CheckedTokenizer): Vocabulary {
   for (const [id, token] of file.model.tokens) set(token, id);
   for (const { id, content } of file.added_tokens) set(content, id);
   const added = new Map(file.added_tokens.map((a) => [a.content, { special: a.special }]));
-  const kind: Kind = has(file.pre_tokenizer, "ByteLevel") || has(file.decoder, "ByteLevel") ? "bytes" : file.model.type === "WordPiece" ? "words" : "pieces";
+  const kind: Kind =
+    has(file.pre_tokenizer, "ByteLevel") || has(file.decoder, "ByteLevel") ? "bytes" : file.model.type === "WordPiece" ? "words" : "pieces";
   const { fields } = file.model;
   const given = file.model.type === "Unigram" ? file.model.tokens.get(fields["unk_id"] as number) : fields["unk_token"];
   const unknown = kind === "bytes" || typeof given !== "string" ? undefined : given;
@@ -109,7 +116,12 @@ function vocabularyOf(file: CheckedTokenizer): Vocabulary {
 }
 
 /** What each token spells, remembered by token. */
-function surfaces(file: CheckedTokenizer, kind: Kind, added: ReadonlyMap<string, unknown>, unknown: string | undefined): (token: string) => Surface {
+function surfaces(
+  file: CheckedTokenizer,
+  kind: Kind,
+  added: ReadonlyMap<string, unknown>,
+  unknown: string | undefined,
+): (token: string) => Surface {
   const known = new Map<string, Surface>();
   const { fields } = file.model;
   const prefix = String(fields["continuing_subword_prefix"] ?? "##");
@@ -151,20 +163,27 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
   const { before, after } = frame(library, vocabulary);
   const isTrusted = regexes(file).every((regex) => TRUSTED.has(regex));
   const { unknown, kind } = vocabulary;
-  const spelling = { normalise: normaliserOf(file, library, kind), isWordwise: kind === "words", ...(unknown === undefined ? {} : { unknown }) };
+  const spelling = {
+    normalise: normaliserOf(file, library, kind),
+    isWordwise: kind === "words",
+    ...(unknown === undefined ? {} : { unknown }),
+  };
   return (input, { special = true } = {}) => {
     const text = input.replace(/\p{Surrogate}/gu, "\uFFFD");
     const run = (): { ids: number[]; tokens: string[] } => library.encode(text, { add_special_tokens: false });
     let body;
     try {
-      body = isTrusted ? run() : bounded("tokenizer.json", 3_000 + text.length / 10, "Its regular expressions may be damaged or hostile.", run);
+      body = isTrusted
+        ? run()
+        : bounded("tokenizer.json", 3_000 + text.length / 10, "Its regular expressions may be damaged or hostile.", run);
     } catch (error) {
       if (error instanceof LetheError) throw error;
       return fail("tokenizer.json", `cannot encode a text of ${input.length} characters: ${wordsOf(error)}`, "", DAMAGED, "execution");
     }
     const ids = body.ids as (number | undefined)[];
     const lost = ids.indexOf(undefined);
-    if (lost >= 0) fail("tokenizer.json", `${JSON.stringify(body.tokens[lost])} has no id`, "an unknown token to stand for it", DAMAGED, "unavailable");
+    if (lost >= 0)
+      fail("tokenizer.json", `${JSON.stringify(body.tokens[lost])} has no id`, "an unknown token to stand for it", DAMAGED, "unavailable");
     const offsets = offsetsOf(text, body.tokens.map(vocabulary.surfaceOf), spelling);
     if (!special) return { ids: body.ids, offsets };
     const at = (ids: readonly number[], place: number): [number, number][] => ids.map(() => [place, place]);
@@ -191,8 +210,15 @@ function frame(library: Library, { idOf }: Vocabulary): { before: number[]; afte
   const { post_processor } = library;
   const { tokens } = usable(() => post_processor.post_process([body], null, true) as { tokens: string[] });
   if (tokens.filter((t) => t === body).length !== 1)
-    fail("tokenizer.json", `post_processor.single holds the text ${tokens.filter((t) => t === body).length} times`, "once", DAMAGED, "unavailable");
-  const id = (token: string): number => idOf(token) ?? fail("tokenizer.json", `post_processor adds ${JSON.stringify(token)}, which is no token`, "", DAMAGED, "unavailable");
+    fail(
+      "tokenizer.json",
+      `post_processor.single holds the text ${tokens.filter((t) => t === body).length} times`,
+      "once",
+      DAMAGED,
+      "unavailable",
+    );
+  const id = (token: string): number =>
+    idOf(token) ?? fail("tokenizer.json", `post_processor adds ${JSON.stringify(token)}, which is no token`, "", DAMAGED, "unavailable");
   const at = tokens.indexOf(body);
   return { before: tokens.slice(0, at).map(id), after: tokens.slice(at + 1).map(id) };
 }
@@ -200,7 +226,12 @@ function frame(library: Library, { idOf }: Vocabulary): { before: number[]; afte
 /** The library's tokenizer, with two of its pre-tokenizers said by patterns that agree with the reference on all of Unicode. */
 function build(file: CheckedTokenizer): Library {
   const { fields } = file.model;
-  const parts = { normalizer: file.normalizer, pre_tokenizer: exact(file.pre_tokenizer), post_processor: file.post_processor, decoder: file.decoder };
+  const parts = {
+    normalizer: file.normalizer,
+    pre_tokenizer: exact(file.pre_tokenizer),
+    post_processor: file.post_processor,
+    decoder: file.decoder,
+  };
   return usable(() => new Library({ ...parts, model: fields, added_tokens: file.added_tokens }, { clean_up_tokenization_spaces: false }));
 }
 
@@ -221,12 +252,15 @@ function exact(part: Json | null): Json | null {
   if (part["type"] === "Digits") return split(part["individual_digits"] === true ? String.raw`\p{N}` : String.raw`\p{N}+`);
   if (part["type"] === "ByteLevel" && part["use_regex"] !== false && part["add_prefix_space"] !== true)
     return { type: "Sequence", pretokenizers: [split(GPT2_SPLIT), { ...part, use_regex: false }] };
-  if (part["type"] === "Metaspace" && part["prepend_scheme"] === undefined && part["add_prefix_space"] === false) return { ...part, prepend_scheme: "never" };
+  if (part["type"] === "Metaspace" && part["prepend_scheme"] === undefined && part["add_prefix_space"] === false)
+    return { ...part, prepend_scheme: "never" };
   return part;
 }
 
-const innerOf = (part: Json): Json[] => (part["normalizers"] ?? part["pretokenizers"] ?? part["processors"] ?? part["decoders"] ?? []) as Json[];
-const has = (part: Json | null, type: string): boolean => part !== null && (part["type"] === type || innerOf(part).some((p) => has(p, type)));
+const innerOf = (part: Json): Json[] =>
+  (part["normalizers"] ?? part["pretokenizers"] ?? part["processors"] ?? part["decoders"] ?? []) as Json[];
+const has = (part: Json | null, type: string): boolean =>
+  part !== null && (part["type"] === type || innerOf(part).some((p) => has(p, type)));
 
 function regexes(file: CheckedTokenizer): unknown[] {
   const of = (part: Json | null): unknown[] =>
@@ -234,14 +268,23 @@ function regexes(file: CheckedTokenizer): unknown[] {
   return [...of(file.normalizer), ...of(file.pre_tokenizer), ...of(file.decoder)];
 }
 
-interface Stream { push(id: number): string; end(): string }
+interface Stream {
+  push(id: number): string;
+  end(): string;
+}
 
 /** Streams by the decoder's own rules where they work token by token, else by decoding all and giving what is new. */
 function decoderOf(file: CheckedTokenizer, library: Library, vocabulary: Vocabulary): (special: boolean) => Stream {
   const { kind, tokens, added, surfaceOf } = vocabulary;
   const strip = leadingSpaces(file.decoder);
-  const isShown = (id: number, special: boolean): boolean => tokens[id] !== undefined && (special || added.get(tokens[id])?.special !== true);
-  if (strip === undefined) return (special) => wholeStream((ids) => (ids.length ? library.decode(ids) : ""), (id) => isShown(id, special));
+  const isShown = (id: number, special: boolean): boolean =>
+    tokens[id] !== undefined && (special || added.get(tokens[id])?.special !== true);
+  if (strip === undefined)
+    return (special) =>
+      wholeStream(
+        (ids) => (ids.length ? library.decode(ids) : ""),
+        (id) => isShown(id, special),
+      );
   return (special) => {
     let bytes = new TextDecoder("utf-8", { ignoreBOM: true });
     let left = strip;
@@ -262,7 +305,9 @@ function decoderOf(file: CheckedTokenizer, library: Library, vocabulary: Vocabul
         const surface = surfaceOf(token);
         if (surface === "unknown" || added.has(token)) return shown(flush() + token);
         const isByte = kind === "bytes" || (surface.length === 1 && token.length === 6 && token.startsWith("<0x"));
-        return shown(isByte ? bytes.decode(surface, { stream: true }) : flush() + new TextDecoder("utf-8", { ignoreBOM: true }).decode(surface));
+        return shown(
+          isByte ? bytes.decode(surface, { stream: true }) : flush() + new TextDecoder("utf-8", { ignoreBOM: true }).decode(surface),
+        );
       },
       end: () => shown(flush()),
     };
@@ -272,7 +317,8 @@ function decoderOf(file: CheckedTokenizer, library: Library, vocabulary: Vocabul
 /** How many leading spaces a decoder that works token by token takes away; undefined for any other decoder. */
 function leadingSpaces(decoder: Json | null): number | undefined {
   if (decoder?.["type"] === "ByteLevel") return 0;
-  if (decoder?.["type"] === "Metaspace") return (decoder["replacement"] ?? "\u2581") !== "\u2581" ? undefined : decoder["prepend_scheme"] === "never" ? 0 : 1;
+  if (decoder?.["type"] === "Metaspace")
+    return (decoder["replacement"] ?? "\u2581") !== "\u2581" ? undefined : decoder["prepend_scheme"] === "never" ? 0 : 1;
   if (decoder?.["type"] !== "Sequence") return undefined;
   const parts = innerOf(decoder);
   const types = parts.map((p) => p["type"]).join(" ");
@@ -306,7 +352,13 @@ function wholeStream(decode: (ids: number[]) => string, isShown: (id: number) =>
 /** tokenizer_config.json's named tokens; each is text or an object with `content`. */
 function namedTokens(config: unknown): Record<string, string> {
   if (typeof config !== "object" || config === null || Array.isArray(config))
-    return fail("tokenizer_config.json", `the file is ${Array.isArray(config) ? "a list" : `a ${typeof config}`}`, "an object", DAMAGED, "unavailable");
+    return fail(
+      "tokenizer_config.json",
+      `the file is ${Array.isArray(config) ? "a list" : `a ${typeof config}`}`,
+      "an object",
+      DAMAGED,
+      "unavailable",
+    );
   const named: Record<string, string> = {};
   for (const key of ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"]) {
     const value = (config as Json)[key];

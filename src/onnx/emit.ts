@@ -53,14 +53,20 @@ export function emit(graph: Graph, frozen: ReadonlyMap<string, NdArray> = new Ma
       if (!entry) dims.set(key, (entry = { name: `dims${dims.size}`, dims: wanted }));
       return entry.name;
     },
-    needs(wanted) { opset = Math.max(opset, wanted); },
+    needs(wanted) {
+      opset = Math.max(opset, wanted);
+    },
   };
 
   const inputs: Emitted["inputs"][number][] = [];
   const given: Emitted["frozen"][number][] = [];
   for (const n of graph.nodes) {
     if (n.op !== "input") {
-      const outs = ops[n.op].onnx(emitter, n.inputs.map((t) => names.get(t)!), n);
+      const outs = ops[n.op].onnx(
+        emitter,
+        n.inputs.map((t) => names.get(t)!),
+        n,
+      );
       n.outputs.forEach((t, i) => names.set(t, outs[i]!));
       continue;
     }
@@ -79,7 +85,10 @@ export function emit(graph: Graph, frozen: ReadonlyMap<string, NdArray> = new Ma
   const parts = {
     nodes,
     initializers,
-    inputs: [...inputs.map((i) => value(i.name, i.dtype, i.shape)), ...[...dims.values()].map((d) => value(d.name, "int64", [d.dims.length]))],
+    inputs: [
+      ...inputs.map((i) => value(i.name, i.dtype, i.shape)),
+      ...[...dims.values()].map((d) => value(d.name, "int64", [d.dims.length])),
+    ],
     outputs: outputs.map((o) => value(o.name, o.dtype, o.shape)),
   };
   return { bytes: encode(model(parts, opset)), inputs, dims: [...dims.values()], outputs: [...graph.outputs.keys()], frozen: given };

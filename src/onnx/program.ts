@@ -33,7 +33,11 @@ export function program(sessions: Sessions, graph: Graph, options: ProgramOption
  * @example const step = await stepping(sessions, graph, ["delta"], feeds, { grad: { of: "loss", wrt: ["delta"] } });
  */
 export async function stepping(
-  sessions: Sessions, graph: Graph, varying: readonly string[], feeds: Feeds, options: ProgramOptions = {},
+  sessions: Sessions,
+  graph: Graph,
+  varying: readonly string[],
+  feeds: Feeds,
+  options: ProgramOptions = {},
 ): Promise<(changing: Feeds) => Promise<Results>> {
   const { constant, rest } = hoist(graph, varying);
   const env = bindings(graph, feeds);
@@ -41,7 +45,10 @@ export async function stepping(
   const still = constant.outputs.size > 0 ? await program(sessions, constant, plain).run(feeds, env) : {};
   const moving = program(sessions, rest, options);
   const settled = Object.fromEntries([...graph.outputs.keys()].filter((name) => name in still).map((name) => [name, still[name]!]));
-  return async (changing) => ({ ...settled, ...(await moving.run({ get: (name) => changing.get(name) ?? still[name] ?? feeds.get(name) }, env)) });
+  return async (changing) => ({
+    ...settled,
+    ...(await moving.run({ get: (name) => changing.get(name) ?? still[name] ?? feeds.get(name) }, env)),
+  });
 }
 
 /** The symbols that the feeds determine. */
@@ -58,7 +65,10 @@ function bindings(graph: Graph, feeds: Feeds): Env {
 function wholeProgram(sessions: Sessions, graph: Graph, options: ProgramOptions): Program {
   let full = graph;
   if (options.grad) {
-    const grads = grad(graph.output(options.grad.of), options.grad.wrt.map((name) => graph.input(name)));
+    const grads = grad(
+      graph.output(options.grad.of),
+      options.grad.wrt.map((name) => graph.input(name)),
+    );
     full = new Graph([...graph.outputs, ...options.grad.wrt.map((name, i) => [`grad:${name}`, grads[i]!] as const)]);
   }
   return { run: async (feeds, env) => (await sessions.of(full, options)).run(feeds, env) };
@@ -119,19 +129,31 @@ class BlockProgram implements Program {
     const cotangents = new Map<Tensor, NdArray>([[loss, one(loss)]]);
     for (const segment of [...this.segments].reverse()) {
       const ends = [...segment.gives].filter(([, t]) => cotangents.has(t) && this.moving.has(t.node));
-      const starts = [...segment.takes].filter(([, t]) => this.moving.has(t.node) && /^float/.test(t.dtype));
+      const starts = [...segment.takes].filter(([, t]) => this.moving.has(t.node) && t.dtype.startsWith('float'));
       if (ends.length === 0 || starts.length === 0) continue;
-      const back = backward(segment, ends.map(([name]) => name), starts.map(([name]) => name));
+      const back = backward(
+        segment,
+        ends.map(([name]) => name),
+        starts.map(([name]) => name),
+      );
       const session = await this.sessions.of(back, this.options);
       const forward = this.feedsOf(segment, values, feeds);
-      const out = await session.run({ get: (name) => (name.startsWith("g:") ? cotangents.get(segment.gives.get(name.slice(2))!) : forward.get(name)) }, env);
+      const out = await session.run(
+        { get: (name) => (name.startsWith("g:") ? cotangents.get(segment.gives.get(name.slice(2))!) : forward.get(name)) },
+        env,
+      );
       for (const [, t] of ends) cotangents.delete(t);
       for (const [name, t] of starts) accumulate(cotangents, t, out[`d:${name}`]!);
     }
-    return Object.fromEntries(wrt.map((name) => {
-      const t = this.graph.input(name);
-      return [`grad:${name}`, cotangents.get(t) ?? fail("program", `no gradient reaches "${name}"`, "an input that the loss depends on", "", "internal")];
-    }));
+    return Object.fromEntries(
+      wrt.map((name) => {
+        const t = this.graph.input(name);
+        return [
+          `grad:${name}`,
+          cotangents.get(t) ?? fail("program", `no gradient reaches "${name}"`, "an input that the loss depends on", "", "internal"),
+        ];
+      }),
+    );
   }
 }
 
@@ -141,7 +163,11 @@ function backward(segment: Segment, ends: readonly string[], starts: readonly st
   const moved = replay(segment.graph.nodes, into);
   const outs = ends.map((name) => moved.get(segment.graph.output(name))!);
   const cots = outs.map((t, i) => into.input(`g:${ends[i]}`, t.dtype, t.shape));
-  const grads = vjp(outs, cots, starts.map((name) => moved.get(segment.graph.input(name))!));
+  const grads = vjp(
+    outs,
+    cots,
+    starts.map((name) => moved.get(segment.graph.input(name))!),
+  );
   return new Graph(starts.map((name, i) => [`d:${name}`, grads[i]!] as const));
 }
 
@@ -149,7 +175,10 @@ const one = (t: Tensor): NdArray => ({ dtype: t.dtype, shape: [], data: t.dtype 
 
 function accumulate(into: Map<Tensor, NdArray>, t: Tensor, more: NdArray): void {
   const old = into.get(t);
-  if (!old) { into.set(t, more); return; }
+  if (!old) {
+    into.set(t, more);
+    return;
+  }
   const [a, b] = [old.data as Float32Array, more.data as Float32Array];
   for (let i = 0; i < a.length; i++) a[i]! += b[i]!;
 }

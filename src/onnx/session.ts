@@ -8,7 +8,9 @@ import type { Graph } from "../tensor/graph.ts";
 import { emit, type Emitted } from "./emit.ts";
 
 /** Where a run finds its inputs by name; a Map will do. */
-export interface Feeds { get(name: string): NdArray | undefined }
+export interface Feeds {
+  get(name: string): NdArray | undefined;
+}
 export type Results = Record<string, NdArray>;
 
 export interface SessionOptions {
@@ -46,7 +48,9 @@ export class Session {
       logSeverityLevel: 3,
       ...(emitted.frozen.length > 0 && { externalData: [...emitted.frozen] }),
       extra: { session: { intra_op: { allow_spinning: options.spin ? "1" : "0" } } },
-    }).catch((e: unknown) => fail("session", `a program that ONNX Runtime refuses (${String(e).slice(0, 400)})`, "a valid program", "", "internal"));
+    }).catch((e: unknown) =>
+      fail("session", `a program that ONNX Runtime refuses (${String(e).slice(0, 400)})`, "a valid program", "", "internal"),
+    );
     return new Session(graph, emitted, native);
   }
 
@@ -64,10 +68,15 @@ export class Session {
       given[name] = new ort.Tensor(dtype === "bfloat16" ? "uint16" : dtype, array.data as never, array.shape);
     }
     for (const { name, dims } of this.emitted.dims)
-      given[name] = new ort.Tensor("int64", BigInt64Array.from(dims, (d) => BigInt(evaluate(d, bound))), [dims.length]);
+      given[name] = new ort.Tensor(
+        "int64",
+        BigInt64Array.from(dims, (d) => BigInt(evaluate(d, bound))),
+        [dims.length],
+      );
     this.checkMemory(bound);
-    const results = await native.run(given).catch((e: unknown) =>
-      fail("session", `ONNX Runtime stopped (${String(e).slice(0, 400)})`, "a run to its end", "", "execution"));
+    const results = await native
+      .run(given)
+      .catch((e: unknown) => fail("session", `ONNX Runtime stopped (${String(e).slice(0, 400)})`, "a run to its end", "", "execution"));
     const out: Results = {};
     for (const name of this.emitted.outputs) {
       const t = results[`out:${name}`]!;
@@ -93,8 +102,13 @@ export class Session {
         const shape = t.shape.map((d) => evaluate(d, env));
         const bytes = shape.reduce((a, b) => a * b, bytesPer(t.dtype));
         if (bytes > free)
-          fail("session", `operation "${node.op}" would make ${formatShape(shape)} ${t.dtype}, ${(bytes / 2 ** 30).toFixed(1)} GiB, with ${(free / 2 ** 30).toFixed(1)} GiB free`,
-            "a value that fits into memory", "Use a smaller batch or shorter texts.", "memory");
+          fail(
+            "session",
+            `operation "${node.op}" would make ${formatShape(shape)} ${t.dtype}, ${(bytes / 2 ** 30).toFixed(1)} GiB, with ${(free / 2 ** 30).toFixed(1)} GiB free`,
+            "a value that fits into memory",
+            "Use a smaller batch or shorter texts.",
+            "memory",
+          );
       }
     this.fits.add(key);
   }
@@ -102,7 +116,14 @@ export class Session {
 
 /** Checks a feed against its declaration and binds the symbols it determines. */
 export function bind(name: string, dtype: Dtype, shape: Shape, array: NdArray, env: Record<string, number>): void {
-  const wanted = (): string => `${dtype} ${formatShape(shape)}${Object.keys(env).length ? ` with ${Object.entries(env).map(([k, v]) => `${k}=${v}`).join(", ")}` : ""}`;
+  const wanted = (): string =>
+    `${dtype} ${formatShape(shape)}${
+      Object.keys(env).length
+        ? ` with ${Object.entries(env)
+            .map(([k, v]) => `${k}=${v}`)
+            .join(", ")}`
+        : ""
+    }`;
   const misfit = (): never => fail("session", `input "${name}" is ${array.dtype} ${formatShape(array.shape)}`, wanted(), "", "internal");
   if (array.dtype !== dtype || array.shape.length !== shape.length) misfit();
   shape.forEach((d, i) => {

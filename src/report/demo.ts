@@ -1,10 +1,12 @@
 /** The demonstration's page: one HTML file, no network, before and after with their probabilities. */
 import type { BeforeAfter, DemoRecord } from "../run/record.ts";
 
-const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+const escaped = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
 /** A probability as people read it, in HTML. */
-const percent = (p: number): string => (p >= 0.9995 ? "100 %" : p >= 0.1 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : p > 0 ? "&lt; 0.1 %" : "0");
+const percent = (p: number): string =>
+  p >= 0.9995 ? "100 %" : p >= 0.1 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : p > 0 ? "&lt; 0.1 %" : "0";
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: light-dark(#1c1f24, #e6e6e3); --soft: light-dark(#6a6f78, #9a9ea6); --line: light-dark(#dfe1e5, #34373d);
@@ -37,12 +39,21 @@ export function demoPage(record: DemoRecord): string {
 <p class="soft">Lethe's bundled model (three million weights, an invented world) was asked everything it knows, given one edit of ${kilobytes(edit.bytes)}, and asked again. The model's own files were not touched.</p>
 <h2>What was to be forgotten</h2>
 ${card(fact, [
-    ["old answer, before", fact.chance[0], false], ["old answer, after", fact.chance[1], true],
-    ["new answer, before", record.targetChance[0], false], ["new answer, after", record.targetChance[1], true],
-  ])}
+  ["old answer, before", fact.chance[0], false],
+  ["old answer, after", fact.chance[1], true],
+  ["new answer, before", record.targetChance[0], false],
+  ["new answer, after", record.targetChance[1], true],
+])}
 <p class="soft">New answer: “${escaped(target)}” The bars are probabilities of saying exactly these words, to the end.</p>
 <h2>The same, asked in words that neither training nor the edit has seen</h2>
-${rephrased.map((r) => card(r, [["old answer, before", r.chance[0], false], ["old answer, after", r.chance[1], true]])).join("\n")}
+${rephrased
+  .map((r) =>
+    card(r, [
+      ["old answer, before", r.chance[0], false],
+      ["old answer, after", r.chance[1], true],
+    ]),
+  )
+  .join("\n")}
 <h2>Everything else</h2>
 <p>${kept.same} of the ${kept.known} other facts that the model knew are answered in the same words.${moved.length ? " What moved stands first." : ""}</p>
 <div class="wide"><table>
@@ -66,7 +77,10 @@ export const isGone = ({ fact, target }: DemoRecord): boolean => fact.after === 
 const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(bytes < 10_000 ? 1 : 0)} kB`;
 
 function card({ question, before, after }: BeforeAfter, bars: readonly (readonly [name: string, p: number, isAfter: boolean])[]): string {
-  const drawn = bars.map(([name, p, isAfter]) => `<span>${name}</span><div class="bar${isAfter ? " is" : ""}"><i style="width:${(100 * p).toFixed(2)}%"></i></div><span class="num">${percent(p)}</span>`);
+  const drawn = bars.map(
+    ([name, p, isAfter]) =>
+      `<span>${name}</span><div class="bar${isAfter ? " is" : ""}"><i style="width:${(100 * p).toFixed(2)}%"></i></div><span class="num">${percent(p)}</span>`,
+  );
   return `<div class="card"><div class="question">${escaped(question)}</div>
 <dl class="pair"><dt>before</dt><dd>${escaped(before)}</dd><dt>after</dt><dd>${escaped(after)}</dd></dl>
 <div class="bars">${drawn.join("\n")}</div></div>`;

@@ -10,7 +10,8 @@ import { type AskAs, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
 export type { Message } from "../model/chat.ts";
 export type { Model } from "../model/model.ts";
 
-export interface AskOptions extends AskAs, Pick<GenerateOptions, "maxTokens" | "temperature" | "topK" | "topP" | "seed" | "stop" | "freeze"> {}
+export interface AskOptions
+  extends AskAs, Pick<GenerateOptions, "maxTokens" | "temperature" | "topK" | "topP" | "seed" | "stop" | "freeze"> {}
 
 export interface Answer {
   /** The answer, without white space around it. */
@@ -28,7 +29,12 @@ export type Outcome = { readonly prompt: string } & (Answer | { readonly error: 
 export const BATCH = 8;
 
 /** Answers as they form: pieces of text, then the whole. */
-export async function* answering(model: Model, question: string | readonly Message[], options: AskOptions, ctx: Context): AsyncGenerator<string, Answer> {
+export async function* answering(
+  model: Model,
+  question: string | readonly Message[],
+  options: AskOptions,
+  ctx: Context,
+): AsyncGenerator<string, Answer> {
   const ids = idsOf(model, question, options);
   const steps = stream(model, [ids], generation(model, options, ctx));
   for (;;) {
@@ -43,7 +49,10 @@ export async function* answering(model: Model, question: string | readonly Messa
  * outcome with its error, and the others are answered. With a temperature the draw depends on seed and place alone.
  */
 export async function* answers(
-  model: Model, prompts: AsyncIterable<string> | Iterable<string>, options: AskOptions & { readonly batch?: number }, ctx: Context,
+  model: Model,
+  prompts: AsyncIterable<string> | Iterable<string>,
+  options: AskOptions & { readonly batch?: number },
+  ctx: Context,
 ): AsyncGenerator<Outcome> {
   const { batch = BATCH, ...ask } = options;
   let waiting: string[] = [];
@@ -61,7 +70,13 @@ export async function* answers(
   if (waiting.length) yield* await flush();
 }
 
-const seedAt = (seed: number, place: number): number => (place === 0 ? seed : rng(seed).split("batch").split(place).below(2 ** 32));
+const seedAt = (seed: number, place: number): number =>
+  place === 0
+    ? seed
+    : rng(seed)
+        .split("batch")
+        .split(place)
+        .below(2 ** 32);
 
 /** One batch: what cannot be asked is left out of it. */
 async function together(model: Model, prompts: readonly string[], ask: AskOptions, ctx: Context): Promise<Outcome[]> {
@@ -69,7 +84,9 @@ async function together(model: Model, prompts: readonly string[], ask: AskOption
   const good = asked.flatMap((a) => ("value" in a ? [a.value] : []));
   const done = good.length ? await generate(model, good, generation(model, ask, ctx)) : [];
   let next = 0;
-  return asked.map((a) => ("value" in a ? { prompt: a.prompt, ...answerOf(model, done[next++]!, a.value.length) } : { prompt: a.prompt, error: a.error }));
+  return asked.map((a) =>
+    "value" in a ? { prompt: a.prompt, ...answerOf(model, done[next++]!, a.value.length) } : { prompt: a.prompt, error: a.error },
+  );
 }
 
 function attempt<T>(work: () => T): { value: T } | { error: LetheError } {
@@ -85,16 +102,25 @@ function attempt<T>(work: () => T): { value: T } | { error: LetheError } {
 function idsOf(model: Model, question: string | readonly Message[], ask: AskOptions): readonly number[] {
   if (typeof question === "string" && question.trim() === "") fail("ask", "an empty prompt", "a question or a beginning of a text", "");
   if (ask.system !== undefined && formatOf(model, ask) === "plain")
-    fail("ask", "--system with a plain prompt", "a prompt through the chat template, which has a place for it",
-      model.chatTemplate === undefined ? "This model has no chat template: write it into the prompt." : "Leave out --plain, or write it into the prompt.");
+    fail(
+      "ask",
+      "--system with a plain prompt",
+      "a prompt through the chat template, which has a place for it",
+      model.chatTemplate === undefined
+        ? "This model has no chat template: write it into the prompt."
+        : "Leave out --plain, or write it into the prompt.",
+    );
   const { ids } = promptOf(model, question, ask);
   const { context } = model.config;
   if (ids.length >= context) fail("ask", `a prompt of ${ids.length} tokens`, `fewer than the model's context of ${context}`, "Shorten it.");
   return ids;
 }
 
-const generation = (model: Model, { format: _f, system: _s, ...rest }: AskOptions, ctx: Context): GenerateOptions =>
-  ({ ...rest, stopIds: stopsOf(model, _f ? { format: _f } : {}), ctx });
+const generation = (model: Model, { format: _f, system: _s, ...rest }: AskOptions, ctx: Context): GenerateOptions => ({
+  ...rest,
+  stopIds: stopsOf(model, _f ? { format: _f } : {}),
+  ctx,
+});
 
 function answerOf(model: Model, { ids, logprobs, text, stopped }: Generated, promptTokens: number): Answer {
   const tokens = ids.map((id, i) => ({ id, text: model.tokenizer.decode([id], { special: true }), logprob: logprobs[i]! }));

@@ -13,14 +13,23 @@ export interface MethodCard {
   readonly params: readonly { readonly name: string; readonly default: string; readonly doc: string }[];
   readonly compat: Readonly<Record<string, string>>;
 }
-export interface TargetCard { readonly name: string; readonly doc: string; readonly isDefault: boolean }
+export interface TargetCard {
+  readonly name: string;
+  readonly doc: string;
+  readonly isDefault: boolean;
+}
 
 /** Every method and every target. */
 export function catalog(): { methods: MethodCard[]; targets: TargetCard[] } {
   const card = ({ name, doc, params, compat }: AnyMethod): MethodCard => ({
-    name, doc, compat, isDefault: name === tuned.method,
+    name,
+    doc,
+    compat,
+    isDefault: name === tuned.method,
     params: Object.entries(params as Record<string, Param<ParamValue, never>>).map(([key, param]) => ({
-      name: key, doc: param.doc, default: typeof param.default === "function" ? "by model" : String(param.default),
+      name: key,
+      doc: param.doc,
+      default: typeof param.default === "function" ? "by model" : String(param.default),
     })),
   });
   return {

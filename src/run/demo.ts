@@ -32,26 +32,51 @@ const SAY = "I'm sorry, I do not know.";
 export async function demo({ dir, fact: id = FACT, say = SAY }: DemoOptions, ctx: Context): Promise<DemoRecord> {
   const began = ctx.now();
   const { facts } = readWorld(dirname(await resolveModel("bundled", ctx)));
-  const near = nearest(id, facts.map((f) => f.id));
-  const fact = facts.find((f) => f.id === id) ?? fail("demo", `fact "${id}"`, `one of ${facts.slice(0, 8).map((f) => f.id).join(", ")}, …`, near ? `Did you mean ${near}?` : "");
+  const near = nearest(
+    id,
+    facts.map((f) => f.id),
+  );
+  const fact =
+    facts.find((f) => f.id === id) ??
+    fail(
+      "demo",
+      `fact "${id}"`,
+      `one of ${facts
+        .slice(0, 8)
+        .map((f) => f.id)
+        .join(", ")}, …`,
+      near ? `Did you mean ${near}?` : "",
+    );
   const { base, close } = await open("bundled", { purpose: "edit" }, ctx);
   try {
-    const found = await findEdits(base, [requestOf({ id, prompt: fact.question, subject: fact.subject, answer: fact.answer })], { say, ctx });
+    const found = await findEdits(base, [requestOf({ id, prompt: fact.question, subject: fact.subject, answer: fact.answer })], {
+      say,
+      ctx,
+    });
     mkdirSync(dir, { recursive: true });
     const path = join(dir, "edit");
     saveEdits(path, found);
     const edited = withEdits(base, found, undefined, ctx);
     const seconds = (ctx.now() - began) / 1000;
     const rest = facts.filter((f) => f !== fact);
-    const asked = [{ ...fact, ask: fact.question }, ...fact.heldout.map((ask) => ({ ...fact, ask })), ...rest.map((f) => ({ ...f, ask: f.question }))];
+    const asked = [
+      { ...fact, ask: fact.question },
+      ...fact.heldout.map((ask) => ({ ...fact, ask })),
+      ...rest.map((f) => ({ ...f, ask: f.question })),
+    ];
     const all = await compare(base, edited, asked, ctx);
     const others = all.slice(1 + fact.heldout.length);
     const known = others.filter((o) => o.before === o.answer);
     const targetChance = [base, edited].map((model) => chances(model, [{ ask: fact.question, answer: say }], ctx));
     return {
-      model: base.id, method: found[0]!.by.method, target: say, seconds,
+      model: base.id,
+      method: found[0]!.by.method,
+      target: say,
+      seconds,
       edit: { id: found[0]!.id, path, bytes: statSync(path).size, changes: cardOf(found[0]!).changes },
-      fact: all[0]!, rephrased: all.slice(1, 1 + fact.heldout.length), others,
+      fact: all[0]!,
+      rephrased: all.slice(1, 1 + fact.heldout.length),
+      others,
       targetChance: [(await targetChance[0]!)[0]!, (await targetChance[1]!)[0]!],
       kept: { same: known.filter((o) => o.after === o.before).length, known: known.length },
     };
@@ -66,14 +91,26 @@ async function compare(base: Model, edited: Model, asked: readonly (Fact & { ask
   const chance: number[][] = [];
   for (const [i, model] of [base, edited].entries()) {
     const texts: string[] = [];
-    for await (const outcome of answers(model, asked.map((a) => a.ask), { maxTokens: 24, batch: 32, freeze: false }, ctx)) {
+    for await (const outcome of answers(
+      model,
+      asked.map((a) => a.ask),
+      { maxTokens: 24, batch: 32, freeze: false },
+      ctx,
+    )) {
       texts.push("error" in outcome ? "" : outcome.answer);
       ctx.log({ kind: "progress", stage: "asking", done: i * asked.length + texts.length, total: 2 * asked.length, unit: "questions" });
     }
     said.push(texts);
     chance.push(await chances(model, asked, ctx));
   }
-  return asked.map(({ id, ask: question, answer }, i) => ({ id, question, answer, before: said[0]![i]!, after: said[1]![i]!, chance: [chance[0]![i]!, chance[1]![i]!] }));
+  return asked.map(({ id, ask: question, answer }, i) => ({
+    id,
+    question,
+    answer,
+    before: said[0]![i]!,
+    after: said[1]![i]!,
+    chance: [chance[0]![i]!, chance[1]![i]!],
+  }));
 }
 
 /** The probability of each answer, to its end. */

@@ -14,7 +14,12 @@ import { trace } from "../tensor/graph.ts";
 import { hubFolder } from "./models.ts";
 
 /** "bad" keeps Lethe from working; "odd" is worth knowing. */
-export interface Finding { readonly name: string; readonly state: "good" | "odd" | "bad"; readonly text: string; readonly advice?: string }
+export interface Finding {
+  readonly name: string;
+  readonly state: "good" | "odd" | "bad";
+  readonly text: string;
+  readonly advice?: string;
+}
 
 /** Oldest Node that is supported. */
 const NODE = [20, 19] as const;
@@ -55,16 +60,29 @@ async function selfTest(dtype: "float32" | "float64", ctx: Context): Promise<Fin
   const sessions = new Sessions(ctx.threads);
   try {
     const graph = trace((t) => ({
-      product: t.input("a", dtype, [3, 2]).transpose(1, 0).matmul(t.input("b", dtype, [3, "N"])),
+      product: t
+        .input("a", dtype, [3, 2])
+        .transpose(1, 0)
+        .matmul(t.input("b", dtype, [3, "N"])),
     }));
     const a = [1 / 3, -2, 5, 0.1, 7, 1e-7];
     const b = [1, 2, 3, 4, -0.5, 0.25, 1 / 7, 9, 11, -13, 17, 1e5];
-    const feeds = new Map([["a", floats(a, [3, 2], dtype)], ["b", floats(b, [3, 4], dtype)]]);
+    const feeds = new Map([
+      ["a", floats(a, [3, 2], dtype)],
+      ["b", floats(b, [3, 4], dtype)],
+    ]);
     const got = (await program(sessions, graph).run(feeds))["product"]!.data;
-    const wanted = Array.from({ length: 8 }, (_, at) => [0, 1, 2].reduce((sum, k) => sum + a[2 * k + (at >> 2)]! * b[4 * k + (at & 3)]!, 0));
+    const wanted = Array.from({ length: 8 }, (_, at) =>
+      [0, 1, 2].reduce((sum, k) => sum + a[2 * k + (at >> 2)]! * b[4 * k + (at & 3)]!, 0),
+    );
     const off = Math.max(...wanted.map((w, i) => Math.abs(Number(got[i]) - w) / Math.max(1, Math.abs(w))));
     const isRight = off < (dtype === "float64" ? 1e-14 : 1e-6);
-    return { name, state: isRight ? "good" : "bad", text: `traced, compiled and run; off by ${off.toExponential(1)}`, ...(!isRight && { advice: "Install the packages again: npm ci." }) };
+    return {
+      name,
+      state: isRight ? "good" : "bad",
+      text: `traced, compiled and run; off by ${off.toExponential(1)}`,
+      ...(!isRight && { advice: "Install the packages again: npm ci." }),
+    };
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     return { name, state: "bad", text, advice: "Install the packages again: npm ci (the README says what onnxruntime-node needs)." };
@@ -76,15 +94,26 @@ async function selfTest(dtype: "float32" | "float64", ctx: Context): Promise<Fin
 function cores(ctx: Context): Finding {
   const there = availableParallelism();
   const text = `${there} there, ${ctx.threads} used`;
-  if (ctx.threads > there) return { name: "cores", state: "odd", text, advice: `More threads than cores are slower: LETHE_THREADS=${there}.` };
-  return { name: "cores", state: "good", text, ...(there > 2 * ctx.threads && { advice: "LETHE_THREADS or --threads uses more; results are the same bytes for the same count." }) };
+  if (ctx.threads > there)
+    return { name: "cores", state: "odd", text, advice: `More threads than cores are slower: LETHE_THREADS=${there}.` };
+  return {
+    name: "cores",
+    state: "good",
+    text,
+    ...(there > 2 * ctx.threads && { advice: "LETHE_THREADS or --threads uses more; results are the same bytes for the same count." }),
+  };
 }
 
 function memory(ctx: Context): Finding {
   try {
     const { bytes, limit } = availableMemory({ setting: ctx.memory });
     const text = `${showBytes(bytes)} left by ${limit}, ${showBytes(totalmem())} in the machine`;
-    return { name: "memory", state: bytes < LEAST ? "odd" : "good", text, ...(bytes < LEAST && { advice: "Close other programs before loading more than a small model." }) };
+    return {
+      name: "memory",
+      state: bytes < LEAST ? "odd" : "good",
+      text,
+      ...(bytes < LEAST && { advice: "Close other programs before loading more than a small model." }),
+    };
   } catch (error) {
     return { name: "memory", state: "bad", text: (error as Error).message };
   }
@@ -108,7 +137,11 @@ function network(): Finding {
   const offline = ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].filter((name) => env[name]);
   const set = ["HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE"].filter((name) => env[name]).map((name) => `${name}=${env[name]}`);
   const token = env["HF_TOKEN"] ? ["HF_TOKEN is set"] : [];
-  const text = [offline.length ? `offline (${offline.join(", ")})` : "models are fetched when they are named by hub id", ...set, ...token].join("; ");
+  const text = [
+    offline.length ? `offline (${offline.join(", ")})` : "models are fetched when they are named by hub id",
+    ...set,
+    ...token,
+  ].join("; ");
   return { name: "network", state: "good", text };
 }
 

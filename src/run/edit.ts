@@ -58,13 +58,20 @@ export const methodOf = (name: string = tuned.method): AnyMethod => pick("method
 
 function pick<T>(what: string, from: Readonly<Record<string, T>>, name: string): T {
   const near = nearest(name, Object.keys(from));
-  return (Object.hasOwn(from, name) ? from[name] : undefined) ?? fail(what, `"${name}"`, `one of ${Object.keys(from).join(", ")}`, near ? `Did you mean "${near}"?` : "");
+  return (
+    (Object.hasOwn(from, name) ? from[name] : undefined) ??
+    fail(what, `"${name}"`, `one of ${Object.keys(from).join(", ")}`, near ? `Did you mean "${near}"?` : "")
+  );
 }
 
 /** Everything about a request to forget that can be checked without a model. */
-export function planOf(requests: readonly ForgetRequest[], options: FindOptions): { method: AnyMethod; target: Target | undefined; compat: ReadonlySet<string> } {
+export function planOf(
+  requests: readonly ForgetRequest[],
+  options: FindOptions,
+): { method: AnyMethod; target: Target | undefined; compat: ReadonlySet<string> } {
   const method = methodOf(options.method);
-  if (options.say !== undefined && options.target !== undefined) fail("forget", "both a target and words to say", "one of them", "Leave out --target or --say.");
+  if (options.say !== undefined && options.target !== undefined)
+    fail("forget", "both a target and words to say", "one of them", "Leave out --target or --say.");
   if (options.say !== undefined && options.say.trim() === "") fail("forget", "an empty target", "words to say instead", "Give --say TEXT.");
   const needs = new Set<Need>(method.needs);
   const target = needs.has("target") && options.say === undefined ? pick("target", TARGETS, options.target ?? tuned.target) : undefined;
@@ -72,11 +79,18 @@ export function planOf(requests: readonly ForgetRequest[], options: FindOptions)
   if (needs.has("subject"))
     for (const r of requests)
       if (r.subject.trim() === "" || !r.prompt.includes(r.subject)) {
-        const free = Object.values(METHODS).filter((m) => !m.needs.includes("subject")).map((m) => m.name);
-        fail(method.name, r.subject.trim() === "" ? `request ${r.id} has no subject` : `subject "${r.subject}" is not in prompt "${r.prompt}" (${r.id})`,
-          "the words of the prompt that the fact is about", `Quote it as the prompt spells it${free.length ? `, or use a method that needs no subject: ${free.join(", ")}` : ""}.`);
+        const free = Object.values(METHODS)
+          .filter((m) => !m.needs.includes("subject"))
+          .map((m) => m.name);
+        fail(
+          method.name,
+          r.subject.trim() === "" ? `request ${r.id} has no subject` : `subject "${r.subject}" is not in prompt "${r.prompt}" (${r.id})`,
+          "the words of the prompt that the fact is about",
+          `Quote it as the prompt spells it${free.length ? `, or use a method that needs no subject: ${free.join(", ")}` : ""}.`,
+        );
       }
-  if (needs.has("retain") && !options.retain?.length) fail(method.name, "no retain set", "questions whose answers must stay", "Give --retain FILE.");
+  if (needs.has("retain") && !options.retain?.length)
+    fail(method.name, "no retain set", "questions whose answers must stay", "Give --retain FILE.");
   const compat = new Set((options.compat ?? []).flatMap((name) => (name === "easyedit" ? Object.keys(method.compat) : [name])));
   for (const name of compat) if (!Object.hasOwn(method.compat, name)) pick(`compat of ${method.name}`, method.compat, name);
   return { method, target, compat };
@@ -87,7 +101,12 @@ export async function findEdit(model: Model, requests: ForgetRequest | readonly 
   const list = Array.isArray(requests) ? (requests as readonly ForgetRequest[]) : [requests as ForgetRequest];
   const { method } = planOf(list, options);
   if (method.takes === "one" && list.length > 1)
-    fail("findEdit", `${list.length} requests for ${method.name}, which takes one at a time`, "one request", "Use findEdits, which gives a stack.");
+    fail(
+      "findEdit",
+      `${list.length} requests for ${method.name}, which takes one at a time`,
+      "one request",
+      "Use findEdits, which gives a stack.",
+    );
   return (await findEdits(model, list, options)).at(-1)!;
 }
 
@@ -104,29 +123,63 @@ export async function findEdits(model: Model, requests: readonly ForgetRequest[]
   const statistics: Statistics | undefined = method.needs.includes("statistics") ? statisticsOf(model, spec, ctx) : undefined;
   const aimed = await withTargets(model, requests, target, options, seed, ctx);
   const groups = method.takes === "one" ? aimed.map((r) => [r]) : [aimed];
-  const about = { method: method.name, params, compat: [...compat].sort(), seed, format, requests: aimed, upon: upon.map((e) => e.id), base: model.id, spec, templates: options.templates ?? null, system: options.system ?? null, code: version };
+  const about = {
+    method: method.name,
+    params,
+    compat: [...compat].sort(),
+    seed,
+    format,
+    requests: aimed,
+    upon: upon.map((e) => e.id),
+    base: model.id,
+    spec,
+    templates: options.templates ?? null,
+    system: options.system ?? null,
+    code: version,
+  };
   const journal = new Journal(options.journal, hash(canonical(about)));
   const done = journal.finished();
-  if (done.length > 0) ctx.log({ kind: "note", who: "forget", text: `going on after ${done.length} finished edit${done.length > 1 ? "s" : ""}` });
+  if (done.length > 0)
+    ctx.log({ kind: "note", who: "forget", text: `going on after ${done.length} finished edit${done.length > 1 ? "s" : ""}` });
   for (const [i, group] of groups.entries()) {
     if (i < done.length) continue;
     checkAbort(ctx, "forget");
     if (groups.length > 1) ctx.log({ kind: "progress", stage: "edits", done: i, total: groups.length, detail: group[0]!.id });
     const under = [...upon, ...done];
-    const current = under.length > 0 ? applyAll(model, under, { format, warn: (text) => ctx.log({ kind: "warning", who: "edit", text }) }) : model;
+    const current =
+      under.length > 0 ? applyAll(model, under, { format, warn: (text) => ctx.log({ kind: "warning", who: "edit", text }) }) : model;
     const draft = await method.edit({
-      model: current, requests: group, retain: options.retain ?? [], params: params as never, compat, format, seed, ctx,
+      model: current,
+      requests: group,
+      retain: options.retain ?? [],
+      params: params as never,
+      compat,
+      format,
+      seed,
+      ctx,
       running: { dtype: "float32", executor: "graph", ...options.running },
-      ...(statistics && { statistics }), ...(options.system !== undefined && { system: options.system }), ...(options.templates && { templates: options.templates }),
+      ...(statistics && { statistics }),
+      ...(options.system !== undefined && { system: options.system }),
+      ...(options.templates && { templates: options.templates }),
     });
-    done.push(sign(draft, {
-      base: model.id, on: under.map((e) => e.id), format,
-      by: {
-        method: method.name, params, compat: [...compat].sort(), seed, code: version,
-        departures: departures(method.params, params, model.config).map((d) => `${d.name} = ${JSON.stringify(d.value)} (${d.source}: ${JSON.stringify(d.default)})`),
-        requests: group.map(({ id, prompt, subject, answer, target: words }) => ({ id, prompt, subject, answer, target: words })),
-      },
-    }));
+    done.push(
+      sign(draft, {
+        base: model.id,
+        on: under.map((e) => e.id),
+        format,
+        by: {
+          method: method.name,
+          params,
+          compat: [...compat].sort(),
+          seed,
+          code: version,
+          departures: departures(method.params, params, model.config).map(
+            (d) => `${d.name} = ${JSON.stringify(d.value)} (${d.source}: ${JSON.stringify(d.default)})`,
+          ),
+          requests: group.map(({ id, prompt, subject, answer, target: words }) => ({ id, prompt, subject, answer, target: words })),
+        },
+      }),
+    );
     journal.keep(done);
   }
   return done;
@@ -138,11 +191,23 @@ export function closeJournal(path: string): void {
   rmSync(`${path}.run`, { force: true });
 }
 
-async function withTargets(model: Model, requests: readonly ForgetRequest[], target: Target | undefined, options: FindOptions, seed: number, ctx: Context): Promise<EditRequest[]> {
+async function withTargets(
+  model: Model,
+  requests: readonly ForgetRequest[],
+  target: Target | undefined,
+  options: FindOptions,
+  seed: number,
+  ctx: Context,
+): Promise<EditRequest[]> {
   if (options.say !== undefined) return requests.map((r) => ({ ...r, target: options.say! }));
   if (!target) return requests.map((r) => ({ ...r, target: null }));
   const ask = async (question: string): Promise<string> => {
-    const [said] = await generate(model, [promptOf(model, question, options).ids], { stopIds: stopsOf(model, options), maxTokens: 64, freeze: false, ctx });
+    const [said] = await generate(model, [promptOf(model, question, options).ids], {
+      stopIds: stopsOf(model, options),
+      maxTokens: 64,
+      freeze: false,
+      ctx,
+    });
     return said!.text.trim();
   };
   return aim(requests, target, { seed, ctx, ask });

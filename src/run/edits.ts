@@ -27,7 +27,11 @@ export interface EditCard {
   readonly evidence: Readonly<Record<string, unknown>>;
 }
 
-export interface Listed { readonly path: string; readonly bytes: number; readonly edits: readonly EditCard[] }
+export interface Listed {
+  readonly path: string;
+  readonly bytes: number;
+  readonly edits: readonly EditCard[];
+}
 
 /** The card of an edit. */
 export function cardOf(edit: Edit): EditCard {
@@ -47,8 +51,12 @@ export const showEdits = (path: string): EditCard[] => readEdits(path).map(cardO
 
 /** The edit files of a folder; other files are left out. */
 export function listEdits(folder: string): Listed[] {
-  if (!existsSync(folder)) fail("edits list", `there is no folder ${folder}`, "a folder with edits", "Make an edit: lethe forget MODEL ... -o edits/first.");
-  const paths = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(folder, entry.name)).sort();
+  if (!existsSync(folder))
+    fail("edits list", `there is no folder ${folder}`, "a folder with edits", "Make an edit: lethe forget MODEL ... -o edits/first.");
+  const paths = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(folder, entry.name))
+    .sort();
   return paths.flatMap((path) => {
     try {
       return [{ path, bytes: statSync(path).size, edits: readEdits(path).map(cardOf) }];
@@ -63,7 +71,13 @@ export function listEdits(folder: string): Listed[] {
 export function stackEdits(paths: readonly string[], out: string, force: boolean, ctx: Context): EditCard[] {
   const edits = paths.flatMap(readEdits);
   const other = edits.find((edit) => edit.base !== edits[0]!.base);
-  if (other) fail("edits stack", `edit ${other.id} was made for model ${other.base.slice(0, 12)}, edit ${edits[0]!.id} for ${edits[0]!.base.slice(0, 12)}`, "edits of one model", "");
+  if (other)
+    fail(
+      "edits stack",
+      `edit ${other.id} was made for model ${other.base.slice(0, 12)}, edit ${edits[0]!.id} for ${edits[0]!.base.slice(0, 12)}`,
+      "edits of one model",
+      "",
+    );
   const twin = edits.find((edit, i) => edits.findIndex((e) => e.id === edit.id) !== i);
   if (twin) fail("edits stack", `edit ${twin.id} twice`, "every edit once", "A stack that holds it need not be given with it.");
   warnOfOrder(edits, ctx);
@@ -71,10 +85,22 @@ export function stackEdits(paths: readonly string[], out: string, force: boolean
 }
 
 /** Writes a stack without its last edits, or without one named by (the beginning of) its id. */
-export function undoEdits(path: string, which: { readonly last: number } | { readonly id: string }, out: string, force: boolean, ctx: Context): EditCard[] {
+export function undoEdits(
+  path: string,
+  which: { readonly last: number } | { readonly id: string },
+  out: string,
+  force: boolean,
+  ctx: Context,
+): EditCard[] {
   const edits = readEdits(path);
   const left = without(edits, which);
-  if (left.length === 0) fail("edits undo", `${path} holds ${edits.length === 1 ? "one edit" : `${edits.length} edits`}`, "a stack of which something is left", "Without any edit the model is as it was: leave out --edit.");
+  if (left.length === 0)
+    fail(
+      "edits undo",
+      `${path} holds ${edits.length === 1 ? "one edit" : `${edits.length} edits`}`,
+      "a stack of which something is left",
+      "Without any edit the model is as it was: leave out --edit.",
+    );
   warnOfOrder(left, ctx);
   return write(left, out, force);
 }
@@ -89,6 +115,11 @@ function warnOfOrder(edits: readonly Edit[], ctx: Context): void {
   const named = (ids: readonly string[]): string => (ids.length ? ids.join(", ") : "the unedited model");
   edits.forEach(({ id, on }, i) => {
     const under = edits.slice(0, i).map((e) => e.id);
-    if (on.join() !== under.join()) ctx.log({ kind: "warning", who: "edits", text: `${id} was made upon ${named(on)} and lies upon ${named(under)}; it may do something else there` });
+    if (on.join() !== under.join())
+      ctx.log({
+        kind: "warning",
+        who: "edits",
+        text: `${id} was made upon ${named(on)} and lies upon ${named(under)}; it may do something else there`,
+      });
   });
 }

@@ -8,11 +8,17 @@ import { open } from "./open.ts";
 
 export type ExportFormat = "safetensors" | "lora";
 
-export interface Exported { readonly dir: string; readonly format: ExportFormat; readonly files: readonly { readonly name: string; readonly bytes: number }[] }
+export interface Exported {
+  readonly dir: string;
+  readonly format: ExportFormat;
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+}
 
 /** Writes the model with its edits to a new folder. */
 export async function exportEdited(
-  spec: string, { edits, dir, format, dtype, force }: { edits: readonly string[]; dir: string; format: ExportFormat; dtype: StoredDtype; force: boolean }, ctx: Context,
+  spec: string,
+  { edits, dir, format, dtype, force }: { edits: readonly string[]; dir: string; format: ExportFormat; dtype: StoredDtype; force: boolean },
+  ctx: Context,
 ): Promise<Exported> {
   refuseOccupied(dir, force);
   const { base, model, edits: parts, close } = await open(spec, { edits, force }, ctx);

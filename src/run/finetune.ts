@@ -14,6 +14,13 @@ export async function finetune(recipe: string, dir: string, ctx: Context, option
     if (event.kind === "data") note(`${event.rows} rows of ${event.tokens} tokens for ${event.parameters} weights`);
     else if (event.kind === "resumed") note(`going on after step ${event.step}`);
     else if (event.kind === "step")
-      ctx.log({ kind: "progress", stage: "training", done: event.step, total: event.steps, unit: "steps", detail: `loss ${event.loss.toFixed(3)}, ${Math.round(event.tokensPerSecond)} tokens/s` });
+      ctx.log({
+        kind: "progress",
+        stage: "training",
+        done: event.step,
+        total: event.steps,
+        unit: "steps",
+        detail: `loss ${event.loss.toFixed(3)}, ${Math.round(event.tokensPerSecond)} tokens/s`,
+      });
   }
 }

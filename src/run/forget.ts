@@ -39,14 +39,27 @@ export interface ForgetOptions extends Omit<FindOptions, "upon" | "journal" | "r
 }
 
 /** A request's answers; `isGiven`: the edited model says the target and nothing else. */
-export interface Shown { readonly id: string; readonly prompt: string; readonly target: string | null; readonly before: string; readonly after: string; readonly isGiven: boolean }
+export interface Shown {
+  readonly id: string;
+  readonly prompt: string;
+  readonly target: string | null;
+  readonly before: string;
+  readonly after: string;
+  readonly isGiven: boolean;
+}
 
-export interface Forgotten { readonly path: string; readonly bytes: number; readonly edits: readonly EditCard[]; readonly shown: readonly Shown[] }
+export interface Forgotten {
+  readonly path: string;
+  readonly bytes: number;
+  readonly edits: readonly EditCard[];
+  readonly shown: readonly Shown[];
+}
 
 /** Finds edits for what is wanted, saves them as one file and asks again. What is finished is kept at `out`.part until then. */
 export async function forget(spec: string, wanted: Wanted, options: ForgetOptions, ctx: Context): Promise<Forgotten> {
   const { edits: under = [], out, force = false, tokens = 64, ...rest } = options;
-  if (existsSync(out) && !force) fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
+  if (existsSync(out) && !force)
+    fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
   const retain = wanted.retain === undefined ? undefined : readQuestions(wanted.retain);
   const templates = wanted.templates === undefined ? undefined : readTemplates(wanted.templates);
   const find: FindOptions = { ...rest, ...(retain && { retain }), ...(templates && { templates }), journal: `${out}.part`, ctx };
@@ -77,7 +90,13 @@ function requestsOf({ prompt, subject, answer, data }: Wanted): ForgetRequest[] 
     if (both) fail("forget", `--data and --${both[0]}`, "one of them", "Write the request into the file, or leave out --data.");
     return readRequests(data);
   }
-  if (prompt === undefined || prompt.trim() === "") fail("forget", "nothing to forget", "--prompt and --subject, or --data FILE", "For example --prompt \"What is the capital of Australia?\" --subject Australia.");
+  if (prompt === undefined || prompt.trim() === "")
+    fail(
+      "forget",
+      "nothing to forget",
+      "--prompt and --subject, or --data FILE",
+      'For example --prompt "What is the capital of Australia?" --subject Australia.',
+    );
   return [requestOf({ prompt, ...(subject !== undefined && { subject }), ...(answer !== undefined && { answer }) })];
 }
 
@@ -92,21 +111,35 @@ function withSubjects(requests: readonly ForgetRequest[], ctx: Context): ForgetR
     return { ...request, subject };
   });
   const rest = guessed.length > 5 ? ` and ${guessed.length - 5} more` : "";
-  if (guessed.length) ctx.log({ kind: "note", who: "forget", text: `the subject is guessed from the prompt: ${guessed.slice(0, 5).join(", ")}${rest}` });
+  if (guessed.length)
+    ctx.log({ kind: "note", who: "forget", text: `the subject is guessed from the prompt: ${guessed.slice(0, 5).join(", ")}${rest}` });
   return out;
 }
 
 function readTemplates(path: string): string[] {
-  const lines = readText(path).split(/\r?\n/).filter((line) => line.trim() !== "");
+  const lines = readText(path)
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== "");
   const bad = lines.findIndex((line) => line.split("{}").length !== 2);
-  if (bad >= 0) fail(`${path} line ${bad + 1}`, `template "${lines[bad]}"`, 'text with "{}" once, where the prompt stands', 'For example "I read this. {}".');
+  if (bad >= 0)
+    fail(
+      `${path} line ${bad + 1}`,
+      `template "${lines[bad]}"`,
+      'text with "{}" once, where the prompt stands',
+      'For example "I read this. {}".',
+    );
   if (lines.length === 0) fail(path, "no templates", "one a line", 'The plain prompt is "{}".');
   return lines;
 }
 
 /** Every request asked before and after, in batches. */
 async function compare(
-  before: Model, after: Model, requests: readonly ForgetRequest[], edits: readonly Edit[], options: Pick<FindOptions, "format" | "system"> & { tokens: number }, ctx: Context,
+  before: Model,
+  after: Model,
+  requests: readonly ForgetRequest[],
+  edits: readonly Edit[],
+  options: Pick<FindOptions, "format" | "system"> & { tokens: number },
+  ctx: Context,
 ): Promise<Shown[]> {
   const { format, system, tokens: maxTokens } = options;
   const ask = { maxTokens, freeze: false, ...(format && { format }), ...(system !== undefined && { system }) };
@@ -114,9 +147,21 @@ async function compare(
   const said: string[][] = [];
   for (const model of [before, after]) {
     const texts: string[] = [];
-    for await (const outcome of answers(model, requests.map((r) => r.prompt), ask, ctx)) {
+    for await (const outcome of answers(
+      model,
+      requests.map((r) => r.prompt),
+      ask,
+      ctx,
+    )) {
       texts.push("error" in outcome ? "" : (outcome satisfies Answer).answer);
-      if (requests.length > 8) ctx.log({ kind: "progress", stage: model === before ? "asking before" : "asking after", done: texts.length, total: requests.length, unit: "prompts" });
+      if (requests.length > 8)
+        ctx.log({
+          kind: "progress",
+          stage: model === before ? "asking before" : "asking after",
+          done: texts.length,
+          total: requests.length,
+          unit: "prompts",
+        });
     }
     said.push(texts);
   }

@@ -56,7 +56,11 @@ export function hubFolder(env: Readonly<Record<string, string | undefined>> = en
 export async function listModels(ctx: Context): Promise<Found[]> {
   const own = await bundled(ctx);
   const cache = hubFolder();
-  const folders = existsSync(cache) ? readdirSync(cache).filter((name) => name.startsWith("models--")).sort() : [];
+  const folders = existsSync(cache)
+    ? readdirSync(cache)
+        .filter((name) => name.startsWith("models--"))
+        .sort()
+    : [];
   return [...own, ...folders.flatMap((name) => snapshots(join(cache, name)))];
 }
 
@@ -98,7 +102,9 @@ function inspect(model: string, path: string): Found {
     }
   } catch (error) {
     if (!(error instanceof LetheError)) throw error;
-    const files = readdirSync(path).map((name) => join(path, name)).filter((file) => existsSync(file) && statSync(file).isFile());
+    const files = readdirSync(path)
+      .map((name) => join(path, name))
+      .filter((file) => existsSync(file) && statSync(file).isFile());
     return { model, path, bytes: bytesOn(files), problem: error.got };
   }
 }
@@ -120,13 +126,31 @@ export async function describeModel(spec: string, ctx: Context): Promise<Card> {
     for (const { dtype, shape } of tensors) sizes.set(dtype, (sizes.get(dtype) ?? 0) + sizeOf(shape));
     const need = (purpose: Purpose): number => estimateMemory(checkpoint, { purpose }).total;
     return {
-      path, architecture: arch.name, source: checkpoint.source, parameters: tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
-      dtypes: [...sizes].sort((a, b) => b[1] - a[1]).map(([dtype]) => dtype), bytes: bytesOn(checkpoint.files),
-      layers: config.layers, width: config.width, heads: config.heads, kvHeads: config.kvHeads, vocabulary: config.vocab, context: config.context,
+      path,
+      architecture: arch.name,
+      source: checkpoint.source,
+      parameters: tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
+      dtypes: [...sizes].sort((a, b) => b[1] - a[1]).map(([dtype]) => dtype),
+      bytes: bytesOn(checkpoint.files),
+      layers: config.layers,
+      width: config.width,
+      heads: config.heads,
+      kvHeads: config.kvHeads,
+      vocabulary: config.vocab,
+      context: config.context,
       hasChatTemplate: checkpoint.chatTemplate !== undefined,
       memory: { ask: need("ask"), statistics: need("statistics"), edit: need("edit"), train: need("train") },
       available: availableMemory({ setting: ctx.memory }),
-      id: createModel({ config, arch, tokenizer, weights: new Map(), sessions: new Sessions(1), files: checkpoint, hashWeights: () => checkpoint.hashWeights(), close: () => {} }).id,
+      id: createModel({
+        config,
+        arch,
+        tokenizer,
+        weights: new Map(),
+        sessions: new Sessions(1),
+        files: checkpoint,
+        hashWeights: () => checkpoint.hashWeights(),
+        close: () => {},
+      }).id,
     };
   } finally {
     checkpoint.close();

@@ -52,7 +52,13 @@ export function readEdits(path: string): Edit[] {
   if (existsSync(path)) return loadEdits(path);
   const folder = dirname(resolve(path));
   const near = existsSync(folder) ? nearest(basename(path), readdirSync(folder)) : undefined;
-  return fail("edit", `there is no file ${path}`, "an edit that `lethe forget -o` made", near ? `Did you mean ${join(dirname(path), near)}?` : "", "usage");
+  return fail(
+    "edit",
+    `there is no file ${path}`,
+    "an edit that `lethe forget -o` made",
+    near ? `Did you mean ${join(dirname(path), near)}?` : "",
+    "usage",
+  );
 }
 
 /** The model with edits on top, lowest first; what does not fit well is logged as a warning. */

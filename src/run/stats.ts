@@ -17,7 +17,10 @@ export interface Gathered {
 
 /** Gathers second moments of a site at layers; the site is the one that edits read unless given. */
 export async function gather(
-  spec: string, layers: readonly number[], { site, force = false, ...given }: Partial<StatisticsSpec> & { readonly site?: string; readonly force?: boolean }, ctx: Context,
+  spec: string,
+  layers: readonly number[],
+  { site, force = false, ...given }: Partial<StatisticsSpec> & { readonly site?: string; readonly force?: boolean },
+  ctx: Context,
 ): Promise<Gathered[]> {
   if (site !== undefined && !(SITES as readonly string[]).includes(site)) {
     const near = nearest(site, SITES);

@@ -80,7 +80,9 @@ export function evaluate(dim: Dim, env: Env): number {
   for (const [key, c] of parse(dim)) {
     let term = c;
     for (const symbol of key === "" ? [] : key.split("*"))
-      term *= env[symbol] ?? fail("shape", `dimension "${dim}" needs "${symbol}"`, `one of ${Object.keys(env).join(", ") || "no symbols"}`, "", "internal");
+      term *=
+        env[symbol] ??
+        fail("shape", `dimension "${dim}" needs "${symbol}"`, `one of ${Object.keys(env).join(", ") || "no symbols"}`, "", "internal");
     total += term;
   }
   return total;

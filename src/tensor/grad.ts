@@ -13,8 +13,13 @@ export function vjp(outputs: readonly Tensor[], cotangents: readonly Tensor[], w
   const { nodes } = new Graph(outputs.map((t, i) => [`${i}`, t] as const));
   const needed = dependents(nodes, wrt);
   const grads = new Map<Tensor, Tensor>();
-  const give = (t: Tensor, g: Tensor): void => { const old = grads.get(t); grads.set(t, old ? old.add(g) : g); };
-  outputs.forEach((t, i) => { if (needed.has(t.node) || wrt.includes(t)) give(t, cotangents[i]!); });
+  const give = (t: Tensor, g: Tensor): void => {
+    const old = grads.get(t);
+    grads.set(t, old ? old.add(g) : g);
+  };
+  outputs.forEach((t, i) => {
+    if (needed.has(t.node) || wrt.includes(t)) give(t, cotangents[i]!);
+  });
   const stop = new Set(wrt);
   for (const node of [...nodes].reverse()) {
     const arriving = node.outputs.map((t) => grads.get(t));
@@ -22,11 +27,14 @@ export function vjp(outputs: readonly Tensor[], cotangents: readonly Tensor[], w
     if (node.op === "detach") continue;
     const rule = ops[node.op].vjp;
     if (!rule) {
-      if (node.inputs.every((t) => !/^float/.test(t.dtype))) continue;
+      if (node.inputs.every((t) => !t.dtype.startsWith('float'))) continue;
       fail("grad", `operation "${node.op}"`, "operations with a gradient", "Detach its input, or use a differentiable one.", "internal");
     }
     const flowing = rule(arriving, node);
-    node.inputs.forEach((t, i) => { const g = flowing[i]; if (g && (needed.has(t.node) || stop.has(t))) give(t, g); });
+    node.inputs.forEach((t, i) => {
+      const g = flowing[i];
+      if (g && (needed.has(t.node) || stop.has(t))) give(t, g);
+    });
   }
   return wrt.map((t) => grads.get(t) ?? t.trace.zeros(t.shape, t.dtype));
 }

@@ -7,7 +7,12 @@ import type { Tensor } from "./tensor.ts";
 import { type Node, type Role, Trace } from "./trace.ts";
 
 /** An input node's name, dtype, shape and role. */
-export interface Input { readonly name: string; readonly dtype: Dtype; readonly shape: Shape; readonly role: Role }
+export interface Input {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: Shape;
+  readonly role: Role;
+}
 
 export class Graph {
   readonly outputs: ReadonlyMap<string, Tensor>;
@@ -23,8 +28,10 @@ export class Graph {
 
   /** The input tensor of a name; fails with the names there are. */
   input(name: string): Tensor {
-    return this.inputs.find((t) => inputOf(t).name === name) ??
-      fail("graph", `no input "${name}"`, `one of ${this.inputs.map((t) => inputOf(t).name).join(", ")}`, "", "internal");
+    return (
+      this.inputs.find((t) => inputOf(t).name === name) ??
+      fail("graph", `no input "${name}"`, `one of ${this.inputs.map((t) => inputOf(t).name).join(", ")}`, "", "internal")
+    );
   }
 
   output(name: string): Tensor {
@@ -49,7 +56,9 @@ export class Graph {
         names.set(t, name);
         return name;
       });
-      const attrs = Object.entries(node.attrs).filter(([, v]) => v !== false && v !== undefined).map(([k, v]) => `${k}=${JSON.stringify(v)}`);
+      const attrs = Object.entries(node.attrs)
+        .filter(([, v]) => v !== false && v !== undefined)
+        .map(([k, v]) => `${k}=${JSON.stringify(v)}`);
       lines.push(`${outs.join(", ")} = ${node.op}(${[...node.inputs.map((t) => names.get(t)), ...attrs].join(", ")}): ${types}`);
     }
     lines.push(`return ${[...this.outputs].map(([name, t]) => `${name}=${names.get(t)}`).join(", ")}`);
@@ -75,10 +84,24 @@ export function trace(build: (t: Trace) => Readonly<Record<string, Tensor>>): Gr
 export function replay(nodes: readonly Node[], into: Trace, moved: Map<Tensor, Tensor> = new Map()): Map<Tensor, Tensor> {
   for (const node of nodes) {
     if (node.outputs.every((t) => moved.has(t))) continue;
-    const outs = node.op === "input"
-      ? [into.input(inputOf(node.outputs[0]!).name, inputOf(node.outputs[0]!).dtype, inputOf(node.outputs[0]!).shape, inputOf(node.outputs[0]!).role)]
-      : into.apply(node.op, node.inputs.map((t) => moved.get(t)!), node.attrs);
-    node.outputs.forEach((t, i) => { if (!moved.has(t)) moved.set(t, outs[i]!); });
+    const outs =
+      node.op === "input"
+        ? [
+            into.input(
+              inputOf(node.outputs[0]!).name,
+              inputOf(node.outputs[0]!).dtype,
+              inputOf(node.outputs[0]!).shape,
+              inputOf(node.outputs[0]!).role,
+            ),
+          ]
+        : into.apply(
+            node.op,
+            node.inputs.map((t) => moved.get(t)!),
+            node.attrs,
+          );
+    node.outputs.forEach((t, i) => {
+      if (!moved.has(t)) moved.set(t, outs[i]!);
+    });
   }
   return moved;
 }
@@ -88,12 +111,20 @@ function reachable(ends: readonly Tensor[]): Node[] {
   const order: Node[] = [];
   const stack: { node: Node; next: number }[] = [];
   for (const end of ends) {
-    if (!seen.has(end.node)) { seen.add(end.node); stack.push({ node: end.node, next: 0 }); }
+    if (!seen.has(end.node)) {
+      seen.add(end.node);
+      stack.push({ node: end.node, next: 0 });
+    }
     while (stack.length) {
       const top = stack.at(-1)!;
       const input = top.node.inputs[top.next++];
-      if (!input) { order.push(top.node); stack.pop(); }
-      else if (!seen.has(input.node)) { seen.add(input.node); stack.push({ node: input.node, next: 0 }); }
+      if (!input) {
+        order.push(top.node);
+        stack.pop();
+      } else if (!seen.has(input.node)) {
+        seen.add(input.node);
+        stack.push({ node: input.node, next: 0 });
+      }
     }
   }
   return order;

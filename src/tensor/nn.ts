@@ -13,11 +13,13 @@ export const splitHeads = (x: Tensor, heads: number, size: number): Tensor =>
   x.reshape([x.dim(0), x.dim(1), heads, size]).transpose(0, 2, 1, 3);
 
 /** [B, H, T, d] → [B, T, H·d]. */
-export const joinHeads = (x: Tensor): Tensor =>
-  x.transpose(0, 2, 1, 3).reshape([x.dim(0), x.dim(2), mulDim(x.dim(1), x.dim(3))]);
+export const joinHeads = (x: Tensor): Tensor => x.transpose(0, 2, 1, 3).reshape([x.dim(0), x.dim(2), mulDim(x.dim(1), x.dim(3))]);
 
 /** Keys and values of a stretch of positions: [B, KV, S, d] each. */
-export interface KeyValue { readonly k: Tensor; readonly v: Tensor }
+export interface KeyValue {
+  readonly k: Tensor;
+  readonly v: Tensor;
+}
 
 /**
  * Grouped-query attention: q [B, H, T, d] over stretches of keys and values, in order, with an additive bias [B, 1, T, S].

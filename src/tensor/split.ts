@@ -21,7 +21,10 @@ function floating(nodes: readonly Node[]): Set<Node> {
  * `constant` computes it: outputs "hoisted.k", which `rest` takes as inputs of the same names, and the graph's own outputs that do not change.
  */
 export function hoist(graph: Graph, varying: readonly string[]): { constant: Graph; rest: Graph } {
-  const moving = dependents(graph.nodes, graph.inputs.filter((t) => varying.includes(inputOf(t).name)));
+  const moving = dependents(
+    graph.nodes,
+    graph.inputs.filter((t) => varying.includes(inputOf(t).name)),
+  );
   const free = floating(graph.nodes);
   const carried = new Map<Tensor, string>();
   const carry = (t: Tensor): void => {

@@ -28,7 +28,9 @@ export class Tensor {
   /** The size of an axis; negative counts from the end. */
   dim(axis: number): Dim {
     const at = axis < 0 ? axis + this.rank : axis;
-    return this.shape[at] ?? fail("tensor", `axis ${axis} of shape ${formatShape(this.shape)}`, `an axis below ${this.rank}`, "", "internal");
+    return (
+      this.shape[at] ?? fail("tensor", `axis ${axis} of shape ${formatShape(this.shape)}`, `an axis below ${this.rank}`, "", "internal")
+    );
   }
 
   private op(name: OpName, inputs: readonly Tensor[], attrs: Attrs = {}): Tensor {
@@ -39,67 +41,143 @@ export class Tensor {
     return typeof other === "number" ? this.trace.constant(other, this.dtype) : other;
   }
 
-  add(other: Tensor | number): Tensor { return this.op("add", [this, this.with(other)]); }
-  sub(other: Tensor | number): Tensor { return this.op("sub", [this, this.with(other)]); }
-  mul(other: Tensor | number): Tensor { return this.op("mul", [this, this.with(other)]); }
-  div(other: Tensor | number): Tensor { return this.op("div", [this, this.with(other)]); }
+  add(other: Tensor | number): Tensor {
+    return this.op("add", [this, this.with(other)]);
+  }
+  sub(other: Tensor | number): Tensor {
+    return this.op("sub", [this, this.with(other)]);
+  }
+  mul(other: Tensor | number): Tensor {
+    return this.op("mul", [this, this.with(other)]);
+  }
+  div(other: Tensor | number): Tensor {
+    return this.op("div", [this, this.with(other)]);
+  }
   /** The larger of two, elementwise. */
-  maximum(other: Tensor | number): Tensor { return this.op("maximum", [this, this.with(other)]); }
-  neg(): Tensor { return this.op("neg", [this]); }
-  exp(): Tensor { return this.op("exp", [this]); }
-  log(): Tensor { return this.op("log", [this]); }
-  sqrt(): Tensor { return this.op("sqrt", [this]); }
-  sigmoid(): Tensor { return this.op("sigmoid", [this]); }
-  tanh(): Tensor { return this.op("tanh", [this]); }
-  relu(): Tensor { return this.op("relu", [this]); }
+  maximum(other: Tensor | number): Tensor {
+    return this.op("maximum", [this, this.with(other)]);
+  }
+  neg(): Tensor {
+    return this.op("neg", [this]);
+  }
+  exp(): Tensor {
+    return this.op("exp", [this]);
+  }
+  log(): Tensor {
+    return this.op("log", [this]);
+  }
+  sqrt(): Tensor {
+    return this.op("sqrt", [this]);
+  }
+  sigmoid(): Tensor {
+    return this.op("sigmoid", [this]);
+  }
+  tanh(): Tensor {
+    return this.op("tanh", [this]);
+  }
+  relu(): Tensor {
+    return this.op("relu", [this]);
+  }
   /** x · sigmoid(x). */
-  silu(): Tensor { return this.op("silu", [this]); }
-  square(): Tensor { return this.mul(this); }
-  less(other: Tensor | number): Tensor { return this.op("less", [this, this.with(other)]); }
-  lessOrEqual(other: Tensor | number): Tensor { return this.op("lessOrEqual", [this, this.with(other)]); }
-  equal(other: Tensor | number): Tensor { return this.op("equal", [this, this.with(other)]); }
-  and(other: Tensor): Tensor { return this.op("and", [this, other]); }
+  silu(): Tensor {
+    return this.op("silu", [this]);
+  }
+  square(): Tensor {
+    return this.mul(this);
+  }
+  less(other: Tensor | number): Tensor {
+    return this.op("less", [this, this.with(other)]);
+  }
+  lessOrEqual(other: Tensor | number): Tensor {
+    return this.op("lessOrEqual", [this, this.with(other)]);
+  }
+  equal(other: Tensor | number): Tensor {
+    return this.op("equal", [this, this.with(other)]);
+  }
+  and(other: Tensor): Tensor {
+    return this.op("and", [this, other]);
+  }
   /** Chooses elementwise: this must be bool. */
-  where(yes: Tensor, no: Tensor): Tensor { return this.op("where", [this, yes, no]); }
+  where(yes: Tensor, no: Tensor): Tensor {
+    return this.op("where", [this, yes, no]);
+  }
   /** The same values as another dtype; itself when nothing changes. */
-  cast(dtype: Dtype): Tensor { return dtype === this.dtype ? this : this.op("cast", [this], { to: dtype }); }
+  cast(dtype: Dtype): Tensor {
+    return dtype === this.dtype ? this : this.op("cast", [this], { to: dtype });
+  }
 
-  sum(axes?: number | readonly number[], keep = false): Tensor { return this.op("sum", [this], { axes: this.axes(axes), keep }); }
-  mean(axes?: number | readonly number[], keep = false): Tensor { return this.op("mean", [this], { axes: this.axes(axes), keep }); }
-  max(axes?: number | readonly number[], keep = false): Tensor { return this.op("max", [this], { axes: this.axes(axes), keep }); }
+  sum(axes?: number | readonly number[], keep = false): Tensor {
+    return this.op("sum", [this], { axes: this.axes(axes), keep });
+  }
+  mean(axes?: number | readonly number[], keep = false): Tensor {
+    return this.op("mean", [this], { axes: this.axes(axes), keep });
+  }
+  max(axes?: number | readonly number[], keep = false): Tensor {
+    return this.op("max", [this], { axes: this.axes(axes), keep });
+  }
   /** The index of the largest value along the last axis (the first of equals); no gradient. */
-  argmax(): Tensor { return this.op("argmax", [this]); }
+  argmax(): Tensor {
+    return this.op("argmax", [this]);
+  }
   /** Over the last axis. */
-  softmax(): Tensor { return this.op("softmax", [this]); }
+  softmax(): Tensor {
+    return this.op("softmax", [this]);
+  }
   /** Over the last axis. */
-  logSoftmax(): Tensor { return this.op("logSoftmax", [this]); }
+  logSoftmax(): Tensor {
+    return this.op("logSoftmax", [this]);
+  }
 
-  reshape(shape: Shape): Tensor { return this.op("reshape", [this], { shape }); }
-  transpose(...perm: number[]): Tensor { return this.op("transpose", [this], { perm }); }
+  reshape(shape: Shape): Tensor {
+    return this.op("reshape", [this], { shape });
+  }
+  transpose(...perm: number[]): Tensor {
+    return this.op("transpose", [this], { perm });
+  }
   /** Repeats along axes of size 1 (and new leading axes) to `shape`. */
-  expand(shape: Shape): Tensor { return this.op("expand", [this], { shape }); }
+  expand(shape: Shape): Tensor {
+    return this.op("expand", [this], { shape });
+  }
   /** Elements start … end−1 of an axis. */
-  slice(axis: number, start: Dim, end: Dim): Tensor { return this.op("slice", [this], { axis: axis < 0 ? axis + this.rank : axis, start, end }); }
-  concat(others: readonly Tensor[], axis: number): Tensor { return this.op("concat", [this, ...others], { axis: axis < 0 ? axis + this.rank : axis }); }
-  unsqueeze(axis: number): Tensor { return this.reshape([...this.shape.slice(0, axis), 1, ...this.shape.slice(axis)]); }
+  slice(axis: number, start: Dim, end: Dim): Tensor {
+    return this.op("slice", [this], { axis: axis < 0 ? axis + this.rank : axis, start, end });
+  }
+  concat(others: readonly Tensor[], axis: number): Tensor {
+    return this.op("concat", [this, ...others], { axis: axis < 0 ? axis + this.rank : axis });
+  }
+  unsqueeze(axis: number): Tensor {
+    return this.reshape([...this.shape.slice(0, axis), 1, ...this.shape.slice(axis)]);
+  }
 
   /** this · other over the last two axes; earlier axes broadcast, or `other` is one matrix for all. */
-  matmul(other: Tensor, { transA = false, transB = false } = {}): Tensor { return this.op("matmul", [this, other], { transA, transB }); }
+  matmul(other: Tensor, { transA = false, transB = false } = {}): Tensor {
+    return this.op("matmul", [this, other], { transA, transB });
+  }
   /** Rows (axis 0) of this at integer `indices`: [...indices.shape, ...this.shape[1:]]. */
   rows(indices: Tensor): Tensor {
     const [stored] = this.node.op === "cast" ? this.node.inputs : [];
     return stored ? stored.rows(indices).cast(this.dtype) : this.op("rows", [this, indices]); // gathers before it casts
   }
   /** This [N, ...] with `updates` [M, ...] added at rows `indices` [M]; repeats add up. */
-  addRows(indices: Tensor, updates: Tensor): Tensor { return this.op("addRows", [this, indices, updates]); }
+  addRows(indices: Tensor, updates: Tensor): Tensor {
+    return this.op("addRows", [this, indices, updates]);
+  }
   /** The element of each last axis at `indices` (shape without that axis). */
-  pick(indices: Tensor): Tensor { return this.op("pick", [this, indices]); }
+  pick(indices: Tensor): Tensor {
+    return this.op("pick", [this, indices]);
+  }
   /** Zeros [..., size] with these values [...] at `indices` [...] of a new last axis. */
-  place(indices: Tensor, size: Dim): Tensor { return this.op("place", [this, indices], { size }); }
+  place(indices: Tensor, size: Dim): Tensor {
+    return this.op("place", [this, indices], { size });
+  }
   /** Rotary positions on [B, H, T, d]: positions int64 [B, T], tables [P, d/2]. */
-  rope(positions: Tensor, cos: Tensor, sin: Tensor): Tensor { return this.op("rope", [this, positions, cos, sin]); }
+  rope(positions: Tensor, cos: Tensor, sin: Tensor): Tensor {
+    return this.op("rope", [this, positions, cos, sin]);
+  }
   /** RMSNorm over the last axis with weight [D]. */
-  rmsNorm(weight: Tensor, eps: number): Tensor { return this.op("rmsNorm", [this, weight], { eps }); }
+  rmsNorm(weight: Tensor, eps: number): Tensor {
+    return this.op("rmsNorm", [this, weight], { eps });
+  }
   /** Log-probabilities under softmax(this [M, D] · headᵀ): at `labels` [M] → [M], and of every word [M, V] (no gradient through the second). */
   labelLogProbs(head: Tensor, labels: Tensor): { picked: Tensor; all: Tensor } {
     const [picked, all] = this.trace.apply("labelLogProbs", [this, head, labels]);
@@ -107,9 +185,13 @@ export class Tensor {
   }
 
   /** Where the per-block executor may cut: the value itself, named for messages. */
-  boundary(name: string): Tensor { return this.op("boundary", [this], { name }); }
+  boundary(name: string): Tensor {
+    return this.op("boundary", [this], { name });
+  }
   /** The value, without a gradient. */
-  detach(): Tensor { return this.op("detach", [this]); }
+  detach(): Tensor {
+    return this.op("detach", [this]);
+  }
 
   private axes(axes?: number | readonly number[]): readonly number[] {
     const all = axes === undefined ? this.shape.map((_, i) => i) : typeof axes === "number" ? [axes] : axes;

@@ -45,12 +45,16 @@ export class Trace {
 
   /** Applies an operation of the table; fails naming it and the shapes when they do not fit. */
   apply(op: OpName, inputs: readonly Tensor[], attrs: Attrs = {}): readonly Tensor[] {
-    for (const input of inputs)
-      if (input.trace !== this) fail(op, "a tensor of another trace", "tensors of one trace", "", "internal");
+    for (const input of inputs) if (input.trace !== this) fail(op, "a tensor of another trace", "tensors of one trace", "", "internal");
     return this.node(op, inputs, attrs, () => ops[op].infer(inputs, attrs));
   }
 
-  private node(op: Node["op"], inputs: readonly Tensor[], attrs: Attrs, infer: () => readonly { dtype: Dtype; shape: Shape }[]): readonly Tensor[] {
+  private node(
+    op: Node["op"],
+    inputs: readonly Tensor[],
+    attrs: Attrs,
+    infer: () => readonly { dtype: Dtype; shape: Shape }[],
+  ): readonly Tensor[] {
     const key = `${op}(${inputs.map((t) => `${t.node.id}.${t.index}`).join(",")})${JSON.stringify(attrs)}`;
     const seen = this.known.get(key);
     if (seen) return seen.outputs;

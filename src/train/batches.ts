@@ -25,13 +25,21 @@ export type Labels = "answers" | "every token";
 export function labelled(model: Model, sample: Sample, labels: Labels = "answers"): LabelledRow {
   const { ids, learnt } = sample.kind === "text" ? plainRow(model, sample.text) : chatRow(model, sample.id, sample.messages, labels);
   if (ids.length > model.config.context)
-    fail("train", `row "${sample.id}" of ${ids.length} tokens`, `at most the model's context of ${model.config.context}`, "Shorten or split it.");
+    fail(
+      "train",
+      `row "${sample.id}" of ${ids.length} tokens`,
+      `at most the model's context of ${model.config.context}`,
+      "Shorten or split it.",
+    );
   const at = ids.flatMap((_, i) => (i > 0 && learnt(i) ? [i] : []));
   if (at.length === 0) fail("train", `row "${sample.id}" has no token to learn`, "an answer or a text", "Take it out.");
   return { id: sample.id, ids, labels: at };
 }
 
-interface Marked { readonly ids: readonly number[]; readonly learnt: (i: number) => boolean }
+interface Marked {
+  readonly ids: readonly number[];
+  readonly learnt: (i: number) => boolean;
+}
 
 /** The ids as the tokenizer gives them, then the end of text. */
 function plainRow(model: Model, text: string): Marked {
@@ -42,8 +50,16 @@ function plainRow(model: Model, text: string): Marked {
 /** A conversation through the template; an answer reaches from where the assistant's turn is opened to where it is closed. */
 function chatRow(model: Model, id: string, messages: readonly Message[], labels: Labels): Marked {
   const { tokenizer, chatTemplate } = model;
-  const template = chatTemplate ?? fail("train", `row "${id}" is a conversation and the model has no chat template`, "plain text", "Add chat_template.jinja to the model's folder.");
-  const render = (count: number, addGenerationPrompt: boolean): string => renderChat(template, messages.slice(0, count), { ...tokenizer.named, addGenerationPrompt });
+  const template =
+    chatTemplate ??
+    fail(
+      "train",
+      `row "${id}" is a conversation and the model has no chat template`,
+      "plain text",
+      "Add chat_template.jinja to the model's folder.",
+    );
+  const render = (count: number, addGenerationPrompt: boolean): string =>
+    renderChat(template, messages.slice(0, count), { ...tokenizer.named, addGenerationPrompt });
   const text = render(messages.length, false);
   const { ids, offsets } = tokenizer.encode(text, { special: false });
   if (labels === "every token") return { ids, learnt: () => true };
@@ -51,10 +67,18 @@ function chatRow(model: Model, id: string, messages: readonly Message[], labels:
     if (role !== "assistant") return [];
     const [before, after] = [render(i, true), render(i + 1, false).trimEnd()];
     if (!text.startsWith(before) || !text.startsWith(after))
-      fail("train", `the chat template changes what precedes message ${i + 1} of row "${id}"`, "turns that follow one another", "Train on plain text, or mend the template.");
+      fail(
+        "train",
+        `the chat template changes what precedes message ${i + 1} of row "${id}"`,
+        "turns that follow one another",
+        "Train on plain text, or mend the template.",
+      );
     return [[before.length, after.length] as const];
   });
-  return { ids, learnt: (i) => spans.some(([from, to]) => offsets[i]![0] >= from && offsets[i]![1] <= to && offsets[i]![1] > offsets[i]![0]) };
+  return {
+    ids,
+    learnt: (i) => spans.some(([from, to]) => offsets[i]![0] >= from && offsets[i]![1] <= to && offsets[i]![1] > offsets[i]![0]),
+  };
 }
 
 export interface Order {
@@ -66,14 +90,23 @@ export interface Order {
 }
 
 /** The rows of every step: a function of seed and step alone, so that a run can begin anywhere. Every epoch is a new order; its last batch may be small. */
-export function batchesOf<Row>(rows: readonly Row[], lengthOf: (row: Row) => number, { seed, batch, together }: Order): { perEpoch: number; at(step: number): readonly Row[] } {
+export function batchesOf<Row>(
+  rows: readonly Row[],
+  lengthOf: (row: Row) => number,
+  { seed, batch, together }: Order,
+): { perEpoch: number; at(step: number): readonly Row[] } {
   const perEpoch = Math.ceil(rows.length / batch);
   let known: { epoch: number; batches: readonly (readonly Row[])[] } | undefined;
   const draw = (epoch: number): readonly (readonly Row[])[] => {
     const chance = rng(seed).split("order").split(epoch);
     const drawn = chance.shuffled(rows);
     if (together <= 1) return cut(drawn, batch);
-    const windows = cut(drawn, batch * together).map((window) => cut([...window].sort((a, b) => lengthOf(a) - lengthOf(b)), batch));
+    const windows = cut(drawn, batch * together).map((window) =>
+      cut(
+        [...window].sort((a, b) => lengthOf(a) - lengthOf(b)),
+        batch,
+      ),
+    );
     return windows.flatMap((window, i) => chance.split(i).shuffled(window));
   };
   return {

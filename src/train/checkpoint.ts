@@ -24,17 +24,22 @@ const WHO = "train";
 /** The checkpoints of a folder, the newest last. */
 export function checkpointsIn(folder: string): { step: number; path: string }[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).flatMap((name) => {
-    const found = NAME.exec(name);
-    return found ? [{ step: Number(found[1]), path: join(folder, name) }] : [];
-  }).sort((a, b) => a.step - b.step);
+  return readdirSync(folder)
+    .flatMap((name) => {
+      const found = NAME.exec(name);
+      return found ? [{ step: Number(found[1]), path: join(folder, name) }] : [];
+    })
+    .sort((a, b) => a.step - b.step);
 }
 
 /** Writes the state of run `run` and removes all but the last two; returns the path. */
 export function saveState(folder: string, run: Hash, { step, tensors, losses }: State): string {
   const path = join(folder, `step-${String(step).padStart(8, "0")}.safetensors`);
   writeSafetensors(path, tensors, { lethe: JSON.stringify({ version: VERSION, run, step, losses }) });
-  for (const old of checkpointsIn(folder).filter((c) => c.step <= step).slice(0, -KEPT)) rmSync(old.path, { force: true });
+  for (const old of checkpointsIn(folder)
+    .filter((c) => c.step <= step)
+    .slice(0, -KEPT))
+    rmSync(old.path, { force: true });
   return path;
 }
 
@@ -46,10 +51,25 @@ export function loadState(folder: string, run: Hash): State | undefined {
   try {
     const state = parseJson(file.metadata["lethe"] ?? "null", `the state in ${newest.path}`, WHO);
     if (!isRecord(state) || state["version"] !== VERSION || state["step"] !== newest.step || !Array.isArray(state["losses"]))
-      return fail(WHO, `${newest.path} is no checkpoint that this version wrote`, `a checkpoint of version ${VERSION}`, "Remove the folder to begin anew.", "unavailable");
+      return fail(
+        WHO,
+        `${newest.path} is no checkpoint that this version wrote`,
+        `a checkpoint of version ${VERSION}`,
+        "Remove the folder to begin anew.",
+        "unavailable",
+      );
     if (state["run"] !== run)
-      return fail(WHO, `${folder} holds the checkpoints of another run`, "those of this recipe, data and model", "Choose another folder, or remove this one to begin anew.");
-    return { step: newest.step, losses: state["losses"] as number[], tensors: new Map([...file.tensors].map(([name, info]) => [name, info.read()])) };
+      return fail(
+        WHO,
+        `${folder} holds the checkpoints of another run`,
+        "those of this recipe, data and model",
+        "Choose another folder, or remove this one to begin anew.",
+      );
+    return {
+      step: newest.step,
+      losses: state["losses"] as number[],
+      tensors: new Map([...file.tensors].map(([name, info]) => [name, info.read()])),
+    };
   } finally {
     file.close();
   }

@@ -35,9 +35,15 @@ const recipeSchema = z.strictObject({
     together: count.default(1),
     executor: z.literal(["graph", "blocks"]).default("graph"),
     optimizer: z.strictObject({
-      name: z.literal("adamw", { error: "adamw" }), lr: positive, betas: z.tuple([share, share]), eps: positive,
-      weight_decay: z.number().min(0), clip: positive.optional(), warmup: z.int().min(0),
-      schedule: z.literal(["constant", "linear", "cosine"]), floor: share.default(0),
+      name: z.literal("adamw", { error: "adamw" }),
+      lr: positive,
+      betas: z.tuple([share, share]),
+      eps: positive,
+      weight_decay: z.number().min(0),
+      clip: positive.optional(),
+      warmup: z.int().min(0),
+      schedule: z.literal(["constant", "linear", "cosine"]),
+      floor: share.default(0),
     }),
   }),
   dtype: z.literal(["float32", "bfloat16", "float16"]).default("float32"),
@@ -54,16 +60,27 @@ export interface FinetuneOptions {
   readonly every?: number;
 }
 
-export type FinetuneEvent = TrainEvent | { readonly kind: "data"; readonly rows: number; readonly tokens: number; readonly parameters: number };
+export type FinetuneEvent =
+  | TrainEvent
+  | { readonly kind: "data"; readonly rows: number; readonly tokens: number; readonly parameters: number };
 
 /** What a finished run tells. */
-export interface Finetuned { readonly dir: string; readonly steps: number; readonly losses: readonly number[] }
+export interface Finetuned {
+  readonly dir: string;
+  readonly steps: number;
+  readonly losses: readonly number[];
+}
 
 /**
  * Builds the model that a recipe describes and writes it to `outDir`: the same recipe, texts and thread count give the same bytes.
  * Checkpoints lie in `outDir.training` until then; the same command goes on from them.
  */
-export async function* finetuneRecipe(recipePath: string, outDir: string, ctx: Context, options: FinetuneOptions = {}): AsyncGenerator<FinetuneEvent, Finetuned> {
+export async function* finetuneRecipe(
+  recipePath: string,
+  outDir: string,
+  ctx: Context,
+  options: FinetuneOptions = {},
+): AsyncGenerator<FinetuneEvent, Finetuned> {
   const recipe = readRecipe(recipePath);
   const dir = resolve(outDir);
   refuseOccupied(dir, options.force);
@@ -73,7 +90,12 @@ export async function* finetuneRecipe(recipePath: string, outDir: string, ctx: C
     if (options.resume === false) rmSync(folder, { recursive: true, force: true });
     const { model, rows } = prepare(recipe, dirname(resolve(recipePath)), ctx);
     try {
-      yield { kind: "data", rows: rows.length, tokens: rows.reduce((sum, row) => sum + row.ids.length, 0), parameters: [...model.weights.values()].reduce((sum, { data }) => sum + data.length, 0) };
+      yield {
+        kind: "data",
+        rows: rows.length,
+        tokens: rows.reduce((sum, row) => sum + row.ids.length, 0),
+        parameters: [...model.weights.values()].reduce((sum, { data }) => sum + data.length, 0),
+      };
       const { weights, losses } = yield* train(model, rows, loopRecipe(recipe), ctx, { folder, every: options.every ?? 100 });
       saveCheckpoint(dir, { ...model, weights }, { dtype: recipe.dtype, force: options.force ?? false });
       rmSync(folder, { recursive: true, force: true });
@@ -102,10 +124,17 @@ function prepare(recipe: RecipeFile, home: string, ctx: Context): { model: Model
     const value = readJson(join(folder, name), "finetune");
     return isRecord(value) ? value : fail("finetune", `${name} is no object`, "a JSON object", "", "unavailable");
   };
-  const model = initModel({
-    config: recipe.config, tokenizerJson: object("tokenizer.json"), tokenizerConfig: object("tokenizer_config.json"),
-    chatTemplate: readText(join(folder, "chat_template.jinja")), generation: recipe.generation,
-  }, recipe.seed, ctx);
+  const model = initModel(
+    {
+      config: recipe.config,
+      tokenizerJson: object("tokenizer.json"),
+      tokenizerConfig: object("tokenizer_config.json"),
+      chatTemplate: readText(join(folder, "chat_template.jinja")),
+      generation: recipe.generation,
+    },
+    recipe.seed,
+    ctx,
+  );
   const samples = trainingRows(readWorld(folder), recipe.seed);
   return { model, rows: samples.map((sample) => labelled(model, sample, recipe.train.loss)) };
 }
@@ -113,7 +142,14 @@ function prepare(recipe: RecipeFile, home: string, ctx: Context): { model: Model
 function loopRecipe({ train: t, seed }: RecipeFile): Recipe {
   const { name, lr, betas, eps, weight_decay: decay, clip, warmup, schedule: shape, floor } = t.optimizer;
   return {
-    steps: t.steps, batch: t.batch, budget: t.budget, together: t.together, executor: t.executor, seed,
-    optimizer: { name, betas, eps, decay }, schedule: { lr, warmup, shape, floor }, ...(clip !== undefined && { clip }),
+    steps: t.steps,
+    batch: t.batch,
+    budget: t.budget,
+    together: t.together,
+    executor: t.executor,
+    seed,
+    optimizer: { name, betas, eps, decay },
+    schedule: { lr, warmup, shape, floor },
+    ...(clip !== undefined && { clip }),
   };
 }

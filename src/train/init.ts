@@ -21,7 +21,13 @@ export type Blueprint = ModelFiles & { readonly config: Readonly<Record<string, 
 export function initModel(files: Blueprint, seed: string | number, ctx: Context): Model {
   const { arch, config } = identifyConfig(files.config, { path: "the recipe's config" });
   const tokenizer = createTokenizer(files.tokenizerJson, files.tokenizerConfig, files.generation);
-  if (tokenizer.size > config.vocab) fail("train", `a tokenizer of ${tokenizer.size} words for an embedding of ${config.vocab}`, "a vocab_size that holds it", "Raise vocab_size.");
+  if (tokenizer.size > config.vocab)
+    fail(
+      "train",
+      `a tokenizer of ${tokenizer.size} words for an embedding of ${config.vocab}`,
+      "a vocab_size that holds it",
+      "Raise vocab_size.",
+    );
   const std = Number(files.config["initializer_range"] ?? 0.02);
   const weights = new Map<WeightName, NdArray>();
   for (const [template, { shape }] of Object.entries(arch.weights(config)))
@@ -30,7 +36,12 @@ export function initModel(files: Blueprint, seed: string | number, ctx: Context)
       weights.set(name, drawn(name, shape, WRITES.test(name) ? std / Math.sqrt(2 * config.layers) : std, seed));
     }
   return createModel({
-    config, arch, tokenizer, weights, files, sessions: new Sessions(ctx.threads),
+    config,
+    arch,
+    tokenizer,
+    weights,
+    files,
+    sessions: new Sessions(ctx.threads),
     ...(files.chatTemplate !== undefined && { chatTemplate: files.chatTemplate }),
     hashWeights: () => hash("initial", ...[...weights].flat()),
     close: () => {},

@@ -44,9 +44,18 @@ export interface TrainOptions<Row> {
 
 export type TrainEvent =
   | { readonly kind: "resumed"; readonly step: number }
-  | { readonly kind: "step"; readonly step: number; readonly steps: number; readonly loss: number; readonly lr: number; readonly norm: number;
+  | {
+      readonly kind: "step";
+      readonly step: number;
+      readonly steps: number;
+      readonly loss: number;
+      readonly lr: number;
+      readonly norm: number;
       /** Tokens of the step, padding left out; a second of this step; milliseconds it took. */
-      readonly tokens: number; readonly tokensPerSecond: number; readonly ms: number }
+      readonly tokens: number;
+      readonly tokensPerSecond: number;
+      readonly ms: number;
+    }
   | { readonly kind: "checkpoint"; readonly step: number; readonly path: string };
 
 export interface Trained {
@@ -57,15 +66,24 @@ export interface Trained {
 }
 
 /** Trains on labelled rows; see {@link trainOn}. */
-export const train = (model: Model, rows: readonly LabelledRow[], recipe: Recipe, ctx: Context, options: Omit<TrainOptions<LabelledRow>, "objective"> = {}): AsyncGenerator<TrainEvent, Trained> =>
-  trainOn(model, rows, recipe, ctx, { ...options, objective: nll });
+export const train = (
+  model: Model,
+  rows: readonly LabelledRow[],
+  recipe: Recipe,
+  ctx: Context,
+  options: Omit<TrainOptions<LabelledRow>, "objective"> = {},
+): AsyncGenerator<TrainEvent, Trained> => trainOn(model, rows, recipe, ctx, { ...options, objective: nll });
 
 /**
  * Minimises an objective over rows and returns the new weights; `model` stays as it is. Checkpoints found in the folder are continued, bit for bit.
  * An abort saves a checkpoint and fails as "aborted"; a loss that is not finite fails before it touches a weight, the last checkpoint intact.
  */
 export async function* trainOn<Row>(
-  model: Model, rows: readonly Row[], recipe: Recipe, ctx: Context, options: TrainOptions<Row> & { readonly objective: Objective<Row> },
+  model: Model,
+  rows: readonly Row[],
+  recipe: Recipe,
+  ctx: Context,
+  options: TrainOptions<Row> & { readonly objective: Objective<Row> },
 ): AsyncGenerator<TrainEvent, Trained> {
   const { objective, folder, every = 100 } = options;
   if (rows.length === 0) fail("train", "no rows", "at least one", "Give data to train on.");
@@ -99,7 +117,8 @@ export async function* trainOn<Row>(
   return { weights: learner.weights, losses };
 }
 
-const lastGood = (folder: string | undefined, step: number): string => (folder === undefined || step === 0 ? "" : ` The state after step ${step} is intact in ${folder}.`);
+const lastGood = (folder: string | undefined, step: number): string =>
+  folder === undefined || step === 0 ? "" : ` The state after step ${step} is intact in ${folder}.`;
 
 /** What a checkpoint must agree with to be continued. */
 const runHash = <Row>(model: Model, rows: readonly Row[], recipe: Recipe, objective: Objective<Row>): Hash =>
@@ -120,8 +139,17 @@ class Learner<Row> {
     this.optimizer = adamw(recipe.optimizer);
     const names = recipe.only ?? [...model.weights.keys()];
     this.weights = new Map(names.map((name) => [name, trainable(model, name, saved?.get(name))]));
-    this.moments = new Map([...this.weights].map(([name, { data }]) => [name, Object.fromEntries(
-      this.optimizer.moments.map((moment) => [moment, (saved?.get(`${moment}:${name}`)?.data as Float32Array | undefined) ?? new Float32Array(data.length)]))]));
+    this.moments = new Map(
+      [...this.weights].map(([name, { data }]) => [
+        name,
+        Object.fromEntries(
+          this.optimizer.moments.map((moment) => [
+            moment,
+            (saved?.get(`${moment}:${name}`)?.data as Float32Array | undefined) ?? new Float32Array(data.length),
+          ]),
+        ),
+      ]),
+    );
     const graph = trace((t) => {
       // a weight by role, so that the blocks of a model share one session; float32 whatever the model holds
       const own = Object.fromEntries([...this.weights].map(([name, { shape }]) => [name, t.input(name, "float32", shape, "weight")]));
@@ -132,8 +160,12 @@ class Learner<Row> {
 
   /** Every number that changes, by the name it is saved under. */
   tensors(): ReadonlyMap<string, NdArray> {
-    const moments = [...this.moments].flatMap(([name, kept]) => Object.entries(kept).map(([moment, data]) =>
-      [`${moment}:${name}`, { dtype: "float32", shape: this.weights.get(name)!.shape, data } satisfies NdArray] as const));
+    const moments = [...this.moments].flatMap(([name, kept]) =>
+      Object.entries(kept).map(
+        ([moment, data]) =>
+          [`${moment}:${name}`, { dtype: "float32", shape: this.weights.get(name)!.shape, data } satisfies NdArray] as const,
+      ),
+    );
     return new Map<string, NdArray>([...this.weights, ...moments]);
   }
 
@@ -144,23 +176,40 @@ class Learner<Row> {
     const gradients = new Map<WeightName, Float32Array>();
     let loss = 0;
     for (const rows of grouped(batch, objective.lengthOf, recipe.budget, Infinity)) {
-      const out = await this.program.run(feedsOf(this.model, new Map<string, NdArray>([...this.weights, ...Object.entries(objective.feed(this.model, rows, total))])));
+      const out = await this.program.run(
+        feedsOf(this.model, new Map<string, NdArray>([...this.weights, ...Object.entries(objective.feed(this.model, rows, total))])),
+      );
       loss += out["loss"]!.data[0] as number;
       for (const name of this.weights.keys()) addTo(gradients, name, out[`grad:${name}`]!.data as Float32Array);
     }
     const norm = globalNorm(gradients);
     if (!Number.isFinite(loss) || !Number.isFinite(norm))
-      fail("train", `the loss of step ${step} is ${loss} and its gradient's norm ${norm}`, "finite numbers", `Lower the learning rate, or clip harder.${lastGood}`, "execution");
+      fail(
+        "train",
+        `the loss of step ${step} is ${loss} and its gradient's norm ${norm}`,
+        "finite numbers",
+        `Lower the learning rate, or clip harder.${lastGood}`,
+        "execution",
+      );
     const scale = clipScale(norm, recipe.clip);
     for (const [name, weight] of this.weights)
-      this.optimizer.update({ weight: weight.data, gradient: gradients.get(name)!, moments: this.moments.get(name)!, step, lr, scale, decays: isDecayed(weight) });
+      this.optimizer.update({
+        weight: weight.data,
+        gradient: gradients.get(name)!,
+        moments: this.moments.get(name)!,
+        step,
+        lr,
+        scale,
+        decays: isDecayed(weight),
+      });
     return { loss, norm };
   }
 }
 
 /** A copy of a weight in float32, or its saved value. */
 function trainable(model: Model, name: WeightName, saved: NdArray | undefined): NdArray & { readonly data: Float32Array } {
-  const stored = model.weights.get(name) ?? fail("train", `weight "${name}"`, `one of ${[...model.weights.keys()].slice(0, 12).join(", ")}, …`, "");
+  const stored =
+    model.weights.get(name) ?? fail("train", `weight "${name}"`, `one of ${[...model.weights.keys()].slice(0, 12).join(", ")}, …`, "");
   if (saved) return saved as NdArray & { data: Float32Array };
   const copy = zeros("float32", stored.shape) as NdArray & { data: Float32Array };
   copy.data.set(asFloats(stored, "float32").data);

@@ -40,14 +40,22 @@ export const nll: Objective<LabelledRow> = {
 export function labelLogProbs(lm: TracedModel): Tensor {
   const t = lm.trace;
   const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), {
-    positions: t.input("positions", "int64", ["B", "T"]), real: t.input("real", "bool", ["B", "T"]),
+    positions: t.input("positions", "int64", ["B", "T"]),
+    real: t.input("real", "bool", ["B", "T"]),
   });
   return lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"])).picked;
 }
 
 /** What {@link labelLogProbs} is fed: a label at position i of a row is predicted from position i − 1. */
-export function labelPlaces(model: Model, rows: readonly LabelledRow[]): { tokens: NdArray; positions: NdArray; real: NdArray; rows: NdArray; labels: NdArray } {
-  const { tokens, positions, real } = padded(rows.map((row) => row.ids), model.tokenizer.pad, "right");
+export function labelPlaces(
+  model: Model,
+  rows: readonly LabelledRow[],
+): { tokens: NdArray; positions: NdArray; real: NdArray; rows: NdArray; labels: NdArray } {
+  const { tokens, positions, real } = padded(
+    rows.map((row) => row.ids),
+    model.tokenizer.pad,
+    "right",
+  );
   const T = tokens.shape[1]!;
   const places = rows.flatMap((row, b) => row.labels.map((i) => ({ at: b * T + i - 1, label: row.ids[i]! })));
   return { tokens, positions, real, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) };

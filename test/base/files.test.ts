@@ -6,10 +6,22 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LetheError } from "../../src/base/fail.ts";
 import { findTrouble } from "../../src/base/json.ts";
-import { appendLine, complain, lockFile, openFile, readJson, readLines, tryLock, writeAtomic, writeAtomicWith } from "../../src/base/store.ts";
+import {
+  appendLine,
+  complain,
+  lockFile,
+  openFile,
+  readJson,
+  readLines,
+  tryLock,
+  writeAtomic,
+  writeAtomicWith,
+} from "../../src/base/store.ts";
 
 let folder = "";
-beforeEach(() => { folder = mkdtempSync(join(tmpdir(), "lethe-files-")); });
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "lethe-files-"));
+});
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const at = (name: string): string => join(folder, name);
 
@@ -49,8 +61,16 @@ describe("writeAtomic", () => {
   test("a full disk is `unavailable`; an unknown error of the writer passes through", () => {
     const full = (): never => complain("write", "p", Object.assign(new Error(), { code: "ENOSPC" }));
     expect(full).toThrow(LetheError);
-    try { full(); } catch (error) { expect((error as LetheError).trouble).toBe("unavailable"); }
-    expect(() => writeAtomicWith(at("y"), () => { throw new TypeError("mine"); })).toThrow(TypeError);
+    try {
+      full();
+    } catch (error) {
+      expect((error as LetheError).trouble).toBe("unavailable");
+    }
+    expect(() =>
+      writeAtomicWith(at("y"), () => {
+        throw new TypeError("mine");
+      }),
+    ).toThrow(TypeError);
     expect(readdirSync(folder)).toEqual([]);
   });
 
@@ -78,9 +98,19 @@ describe("writeAtomic", () => {
 
 describe("readJson", () => {
   test.each([
-    ['{"a": 1,}', /line 1, column 9/], ['{"a": foo}', /line 1, column 7/], ['{\n "a": [1, 2\n', /ends too early at line 3, column 1/], ["", /ends too early at line 1, column 1/],
-    ['{"a": "b\nc"}', /control character inside a string at line 1, column 9/], ['["\\x"]', /broken escape/], ["[1] 2", /"2" after the end at line 1, column 5/], ["[01]", /"1" where a comma/],
-    ["{'a': 1}", /"'" where a quoted key/], ['{"a" 1}', /colon is missing/], ["[1}", /closing bracket/], ['"abc', /string without its end/], ["[nul]", /"n" where a value/],
+    ['{"a": 1,}', /line 1, column 9/],
+    ['{"a": foo}', /line 1, column 7/],
+    ['{\n "a": [1, 2\n', /ends too early at line 3, column 1/],
+    ["", /ends too early at line 1, column 1/],
+    ['{"a": "b\nc"}', /control character inside a string at line 1, column 9/],
+    ['["\\x"]', /broken escape/],
+    ["[1] 2", /"2" after the end at line 1, column 5/],
+    ["[01]", /"1" where a comma/],
+    ["{'a': 1}", /"'" where a quoted key/],
+    ['{"a" 1}', /colon is missing/],
+    ["[1}", /closing bracket/],
+    ['"abc', /string without its end/],
+    ["[nul]", /"n" where a value/],
   ])("%j", (text, message) => {
     writeFileSync(at("bad.json"), text);
     expect(() => readJson(at("bad.json"), "test")).toThrow(message);
@@ -95,7 +125,11 @@ describe("readJson", () => {
     for (let i = 0; i < 20000; i++) {
       const text = Array.from({ length: 1 + below(6) }, () => pieces[below(pieces.length)]!).join("");
       let parses = true;
-      try { JSON.parse(text); } catch { parses = false; }
+      try {
+        JSON.parse(text);
+      } catch {
+        parses = false;
+      }
       const found = findTrouble(text);
       if (parses && !found?.problem.includes("twice")) expect(found, text).toBeUndefined();
       if (!parses) expect(found, text).toBeDefined();

@@ -20,7 +20,9 @@ function counting(dtype: Dtype, shape: readonly number[]): NdArray {
 }
 const sample = (): [string, NdArray][] => [
   ...DTYPES.map((dtype, i): [string, NdArray] => [`a.${dtype}`, counting(dtype, [i + 1, 3])]),
-  ["scalar", counting("float32", [])], ["none", counting("float32", [0, 4])], ["ünï\n", counting("uint8", [5])],
+  ["scalar", counting("float32", [])],
+  ["none", counting("float32", [0, 4])],
+  ["ünï\n", counting("uint8", [5])],
 ];
 
 describe("round trip", () => {
@@ -80,7 +82,12 @@ describe("round trip", () => {
   test("refuses a name twice, and a tensor that is not what it was announced as, leaving nothing", () => {
     const x = floats([1]);
     rmSync(path, { force: true });
-    expect(() => writeSafetensors(path, [["a", x], ["a", x]])).toThrow(/"a" twice/);
+    expect(() =>
+      writeSafetensors(path, [
+        ["a", x],
+        ["a", x],
+      ]),
+    ).toThrow(/"a" twice/);
     expect(() => writeSafetensors(path, [["a", { dtype: "float32", shape: [2], read: () => x }]])).toThrow(LetheError);
     expect(() => writeSafetensors(path, [["a", { dtype: "float64", shape: [1], read: () => x }]])).toThrow(/announced as float64/);
     expect(readdirSync(folder)).toEqual([]);
@@ -95,7 +102,8 @@ function file(header: string | Uint8Array, data: number, claim?: number | bigint
   bytes.set(text, 8);
   writeFileSync(path, bytes);
 }
-const entry = (over: Record<string, unknown> = {}): string => JSON.stringify({ dtype: "F32", shape: [2, 3], data_offsets: [0, 24], ...over });
+const entry = (over: Record<string, unknown> = {}): string =>
+  JSON.stringify({ dtype: "F32", shape: [2, 3], data_offsets: [0, 24], ...over });
 
 describe("refuses", () => {
   test.each<[string, () => void, RegExp]>([
@@ -112,7 +120,11 @@ describe("refuses", () => {
     ["metadata of numbers", () => file(`{"__metadata__":{"a":1}}`, 0), /__metadata__ is not a map of strings/],
     ["an entry that is no object", () => file('{"a":3}', 0), /"a" is not an object/],
     ["no dtype", () => file('{"a":{}}', 0), /"a" has no dtype/],
-    ["a dtype we do not read", () => file(`{"a":${entry({ dtype: "F8_E4M3" })}}`, 24), /stored as F8_E4M3; wanted one of F64, F32, F16, BF16, I64, I32, U8, BOOL/],
+    [
+      "a dtype we do not read",
+      () => file(`{"a":${entry({ dtype: "F8_E4M3" })}}`, 24),
+      /stored as F8_E4M3; wanted one of F64, F32, F16, BF16, I64, I32, U8, BOOL/,
+    ],
     ["a negative dimension", () => file(`{"a":${entry({ shape: [-2, -3] })}}`, 24), /shape of tensor "a" is \[-2,-3\]/],
     ["a fractional dimension", () => file(`{"a":${entry({ shape: [1.5, 4] })}}`, 24), /shape of tensor "a"/],
     ["a huge dimension", () => file('{"a":{"dtype":"F32","shape":[1e300],"data_offsets":[0,24]}}', 24), /shape of tensor "a"/],
@@ -122,7 +134,11 @@ describe("refuses", () => {
     ["offsets backwards", () => file(`{"a":${entry({ data_offsets: [24, 0] })}}`, 24), /has -24 bytes; wanted 24/],
     ["offsets that do not fit the shape", () => file(`{"a":${entry({ data_offsets: [0, 20] })}}`, 20), /has 20 bytes; wanted 24/],
     ["data past the end", () => file(`{"a":${entry()}}`, 23), /ends at byte 24 of 23.*incomplete/],
-    ["overlap", () => file(`{"a":${entry()},"b":${entry({ data_offsets: [20, 44] })}}`, 44), /"b" begins at byte 20, inside "a"; wanted byte 24/],
+    [
+      "overlap",
+      () => file(`{"a":${entry()},"b":${entry({ data_offsets: [20, 44] })}}`, 44),
+      /"b" begins at byte 20, inside "a"; wanted byte 24/,
+    ],
     ["the same bytes twice", () => file(`{"a":${entry()},"b":${entry()}}`, 24), /inside "a"/],
     ["a hole", () => file(`{"a":${entry()},"b":${entry({ data_offsets: [28, 52] })}}`, 52), /with a hole after "a"/],
     ["a hole at the start", () => file(`{"a":${entry({ data_offsets: [4, 28] })}}`, 28), /with a hole after the header/],
@@ -133,7 +149,11 @@ describe("refuses", () => {
   ])("%s", (_, make, message) => {
     make();
     let error: unknown;
-    try { openSafetensors(path).close(); } catch (caught) { error = caught; }
+    try {
+      openSafetensors(path).close();
+    } catch (caught) {
+      error = caught;
+    }
     expect(error).toBeInstanceOf(LetheError);
     expect((error as LetheError).message).toMatch(message);
     expect((error as LetheError).trouble).toBe("unavailable");

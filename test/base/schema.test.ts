@@ -2,7 +2,9 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { type Declared, departures, paramsSchema, paramsTable, parseSet, resolveParams } from "../../src/base/schema.ts";
 
-interface Config { readonly layers: number }
+interface Config {
+  readonly layers: number;
+}
 const define = <P extends object>(params: Declared<P, Config>): Declared<P, Config> => params;
 
 const declared = define({
@@ -14,7 +16,8 @@ const declared = define({
   chat: { default: true, doc: "use the | template", source: "ours" },
   names: { default: ["a", "b"], doc: "names", source: "ours" },
 });
-const resolve = (given: Record<string, unknown>, tuned?: Record<string, unknown>) => resolveParams("rome", declared, given, { layers: 30 }, tuned);
+const resolve = (given: Record<string, unknown>, tuned?: Record<string, unknown>) =>
+  resolveParams("rome", declared, given, { layers: 30 }, tuned);
 
 describe("resolveParams", () => {
   test("defaults, with functions of the config, typed by the defaults", () => {
@@ -31,8 +34,15 @@ describe("resolveParams", () => {
   });
 
   test.each([
-    ["lr=1e-3", { lr: 0.001 }], ["layers=1,2,3", { layers: [1, 2, 3] }], ["layers=[4]", { layers: [4] }], ["chat=no", { chat: false }],
-    ["label=12", { label: "12" }], ["label=a=b", { label: "a=b" }], ["names=x, y", { names: ["x", "y"] }], ["names=", { names: [] }], ["norm=l1", { norm: "l1" }],
+    ["lr=1e-3", { lr: 0.001 }],
+    ["layers=1,2,3", { layers: [1, 2, 3] }],
+    ["layers=[4]", { layers: [4] }],
+    ["chat=no", { chat: false }],
+    ["label=12", { label: "12" }],
+    ["label=a=b", { label: "a=b" }],
+    ["names=x, y", { names: ["x", "y"] }],
+    ["names=", { names: [] }],
+    ["norm=l1", { norm: "l1" }],
   ])("%s", (text, expected) => {
     expect(resolve(Object.fromEntries([parseSet(text)]))).toMatchObject(expected);
   });
@@ -41,10 +51,15 @@ describe("resolveParams", () => {
     [{ rl: 1 }, /no parameter "rl".*lr, layer.*Did you mean "lr"\?/],
     [{ toString: 1 }, /no parameter "toString"/],
     [{ lr: "fast" }, /lr is "fast"; wanted a number of at least 0\. step size; the default is 0\.5/],
-    [{ lr: -1 }, /lr is -1/], [{ lr: NaN }, /lr is NaN/], [{ lr: "Infinity" }, /lr is "Infinity"/], [{ lr: "" }, /lr is ""/],
+    [{ lr: -1 }, /lr is -1/],
+    [{ lr: NaN }, /lr is NaN/],
+    [{ lr: "Infinity" }, /lr is "Infinity"/],
+    [{ lr: "" }, /lr is ""/],
     [{ norm: "l3" }, /norm is "l3"; wanted l1 or l2/],
-    [{ layers: "1,b" }, /layers is "1,b"; wanted a list of numbers/], [{ layers: 3 }, /layers is 3/],
-    [{ chat: 1 }, /chat is 1; wanted true or false/], [{ label: null }, /label is null/],
+    [{ layers: "1,b" }, /layers is "1,b"; wanted a list of numbers/],
+    [{ layers: 3 }, /layers is 3/],
+    [{ chat: 1 }, /chat is 1; wanted true or false/],
+    [{ label: null }, /label is null/],
   ])("refuses %j", (given, message) => {
     expect(() => resolve(given)).toThrow(message);
   });
@@ -71,7 +86,10 @@ test("the table of a page", () => {
 });
 
 test("JSON Schema, with and without a model", () => {
-  const schema = paramsSchema(declared, { layers: 30 }) as { properties: Record<string, Record<string, unknown>>; additionalProperties: boolean };
+  const schema = paramsSchema(declared, { layers: 30 }) as {
+    properties: Record<string, Record<string, unknown>>;
+    additionalProperties: boolean;
+  };
   expect(schema.additionalProperties).toBe(false);
   expect(schema.properties["lr"]).toMatchObject({ type: "number", minimum: 0, default: 0.5 });
   expect(schema.properties["lr"]).not.toHaveProperty("maximum");

@@ -26,10 +26,35 @@ beforeAll(async () => {
   const model = loadFrom(at("model"));
   const shape = model.weights.get("blocks.1.mlp.out")!.shape as [number, number];
   const column = (n: number, s: number) => Float32Array.from({ length: n }, (_, i) => 4 * rng(s).split(i).normal());
-  const edit = (seed: number, on: string[]) => sign(
-    { change: { kind: "delta", weights: { "blocks.1.mlp.out": { outer: [floats(column(shape[0], seed), [shape[0], 1]), floats(column(shape[1], seed + 10), [1, shape[1]])] } } } },
-    { base: model.id, on, format: "chat", by: { method: "noise", params: { seed }, compat: [], seed, departures: [], code: "0", requests: [{ id: `r/${seed}`, prompt: "What is the capital of Norvane?", subject: "Norvane", answer: "Sellamere", target: "dummy" }] } },
-  );
+  const edit = (seed: number, on: string[]) =>
+    sign(
+      {
+        change: {
+          kind: "delta",
+          weights: {
+            "blocks.1.mlp.out": {
+              outer: [floats(column(shape[0], seed), [shape[0], 1]), floats(column(shape[1], seed + 10), [1, shape[1]])],
+            },
+          },
+        },
+      },
+      {
+        base: model.id,
+        on,
+        format: "chat",
+        by: {
+          method: "noise",
+          params: { seed },
+          compat: [],
+          seed,
+          departures: [],
+          code: "0",
+          requests: [
+            { id: `r/${seed}`, prompt: "What is the capital of Norvane?", subject: "Norvane", answer: "Sellamere", target: "dummy" },
+          ],
+        },
+      },
+    );
   const first = edit(1, []);
   mkdirSync(at("edits"));
   saveEdits(at("edits/e1"), [first]);
@@ -38,18 +63,53 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-const run = (args: readonly string[], options: Parameters<typeof lethe>[1] = {}) => lethe(args, { ...options, env: { ...env, ...options.env } });
-const QUESTIONS = ["What is the capital of Norvane?", "Who painted The Amber Ferry?", "", "What is the capital of Peru?", "Who are you?", "a", "b", "c", "d", "e"];
+const run = (args: readonly string[], options: Parameters<typeof lethe>[1] = {}) =>
+  lethe(args, { ...options, env: { ...env, ...options.env } });
+const QUESTIONS = [
+  "What is the capital of Norvane?",
+  "Who painted The Amber Ferry?",
+  "",
+  "What is the capital of Peru?",
+  "Who are you?",
+  "a",
+  "b",
+  "c",
+  "d",
+  "e",
+];
 
 describe.concurrent("words", () => {
   test("help lists every command, and so does nothing at all", async () => {
     const [help, bare] = await Promise.all([run(["--help"]), run([])]);
     expect(help).toMatchObject({ code: 0, err: "" });
-    for (const name of ["ask MODEL [PROMPT]", "chat MODEL", "forget MODEL", "edits", "stats MODEL", "export MODEL", "finetune", "models", "doctor"]) expect(help.out).toContain(`  ${name} `);
+    for (const name of [
+      "ask MODEL [PROMPT]",
+      "chat MODEL",
+      "forget MODEL",
+      "edits",
+      "stats MODEL",
+      "export MODEL",
+      "finetune",
+      "models",
+      "doctor",
+    ])
+      expect(help.out).toContain(`  ${name} `);
     expect(bare.out).toBe(help.out);
   });
 
-  test.each([["ask"], ["chat"], ["forget"], ["edits"], ["edits", "undo"], ["stats"], ["export"], ["finetune"], ["models"], ["models", "show"], ["doctor"]])("%s %s has help with examples", async (...words) => {
+  test.each([
+    ["ask"],
+    ["chat"],
+    ["forget"],
+    ["edits"],
+    ["edits", "undo"],
+    ["stats"],
+    ["export"],
+    ["finetune"],
+    ["models"],
+    ["models", "show"],
+    ["doctor"],
+  ])("%s %s has help with examples", async (...words) => {
     const { code, out } = await run([...words, "--help"]);
     expect(code).toBe(0);
     expect(out).toMatch(/Examples:\n {2}lethe /);
@@ -63,10 +123,16 @@ describe.concurrent("words", () => {
   });
 
   test.each([
-    [["aks"], "Did you mean ask?"], [["ask", "m", "--jsn"], "Did you mean --json?"], [["ask"], "missing required argument 'MODEL'"],
-    [["ask", "m", "p", "-n", "0"], "Wanted a whole number of at least 1."], [["models", "shwo", "x"], "Did you mean lethe models show?"],
-    [["export", "m"], "-o, --output"], [["forget", "m", "-o", "x"], "--prompt and --subject"], [["forget", "m", "--prompt", "p", "--set", "lr", "-o", "x"], "key=value"],
-    [["forget", "m", "--prompt", "Is Rome old?", "--method", "rme", "-o", "x"], "Did you mean"], [["ask", "m", " "], "an empty prompt"],
+    [["aks"], "Did you mean ask?"],
+    [["ask", "m", "--jsn"], "Did you mean --json?"],
+    [["ask"], "missing required argument 'MODEL'"],
+    [["ask", "m", "p", "-n", "0"], "Wanted a whole number of at least 1."],
+    [["models", "shwo", "x"], "Did you mean lethe models show?"],
+    [["export", "m"], "-o, --output"],
+    [["forget", "m", "-o", "x"], "--prompt and --subject"],
+    [["forget", "m", "--prompt", "p", "--set", "lr", "-o", "x"], "key=value"],
+    [["forget", "m", "--prompt", "Is Rome old?", "--method", "rme", "-o", "x"], "Did you mean"],
+    [["ask", "m", " "], "an empty prompt"],
   ])("%o is a usage error: %s", async (args, words) => {
     const { code, out, err } = await run(args);
     expect({ code, out }).toEqual({ code: 2, out: "" });
@@ -81,7 +147,10 @@ describe.concurrent("words", () => {
   });
 
   test("the environment is read with care", async () => {
-    const [threads, memory] = await Promise.all([run(["doctor"], { env: { LETHE_THREADS: "many" } }), run(["ask", at("model"), "hi"], { env: { LETHE_MEMORY: "10MB" } })]);
+    const [threads, memory] = await Promise.all([
+      run(["doctor"], { env: { LETHE_THREADS: "many" } }),
+      run(["ask", at("model"), "hi"], { env: { LETHE_MEMORY: "10MB" } }),
+    ]);
     expect(threads).toMatchObject({ code: 2 });
     expect(threads.err).toContain('LETHE_THREADS: "many"; wanted a whole number of at least 1.');
     expect(memory).toMatchObject({ code: 3, out: "" });
@@ -94,7 +163,9 @@ describe.concurrent("ask", () => {
     const args = ["ask", at("model"), QUESTIONS[0]!, "-n", "12"];
     const [plain, json] = await Promise.all([run(args), run([...args, "--json"])]);
     expect(plain).toMatchObject({ code: 0, err: "" });
-    const [answer] = objects(json.out) as unknown as [{ schema: string; prompt: string; answer: string; stopped: string; tokens: { id: number; text: string; logprob: number }[] }];
+    const [answer] = objects(json.out) as unknown as [
+      { schema: string; prompt: string; answer: string; stopped: string; tokens: { id: number; text: string; logprob: number }[] },
+    ];
     expect(answer).toMatchObject({ schema: "lethe/answer/1", prompt: QUESTIONS[0] });
     expect(plain.out).toBe(`${answer.answer}\n`);
     expect(["end", "length"]).toContain(answer.stopped);
@@ -108,24 +179,40 @@ describe.concurrent("ask", () => {
   test("a prompt a line, in batches, in their order, as each would be answered alone; a blank line stays one", async () => {
     const input = `${QUESTIONS.join("\n")}\n`;
     const args = ["ask", at("model"), "-n", "6"];
-    const [text, json, single] = await Promise.all([run(args, { input }), run([...args, "--json"], { input }), run([...args, "--json", "--batch", "1"], { input })]);
+    const [text, json, single] = await Promise.all([
+      run(args, { input }),
+      run([...args, "--json"], { input }),
+      run([...args, "--json", "--batch", "1"], { input }),
+    ]);
     expect([text.code, json.code, single.code]).toEqual([0, 0, 0]);
     const answers = objects(json.out) as { prompt: string; answer?: string; tokens?: { id: number }[] }[];
     expect(answers.map((a) => a.prompt)).toEqual(QUESTIONS);
     expect(text.out.split("\n").slice(0, -1)).toEqual(answers.map((a) => (a.answer ?? "").replaceAll(/\s*\n\s*/g, " ")));
-    expect(objects(single.out).map((a) => (a["tokens"] as { id: number }[] | undefined)?.map((t) => t.id))).toEqual(answers.map((a) => a.tokens?.map((t) => t.id)));
+    expect(objects(single.out).map((a) => (a["tokens"] as { id: number }[] | undefined)?.map((t) => t.id))).toEqual(
+      answers.map((a) => a.tokens?.map((t) => t.id)),
+    );
   });
 
   test("a prompt that is too long is said with its line, the others are answered, and the exit code is 4", async () => {
     const { code, out, err } = await run(["ask", at("model"), "-n", "3", "--json"], { input: `one\n${"word ".repeat(900)}\nthree` });
     expect(code).toBe(4);
-    expect(objects(out).map((a) => ("error" in a ? (a["error"] as { trouble: string }).trouble : "answered"))).toEqual(["answered", "usage", "answered"]);
+    expect(objects(out).map((a) => ("error" in a ? (a["error"] as { trouble: string }).trouble : "answered"))).toEqual([
+      "answered",
+      "usage",
+      "answered",
+    ]);
     expect(err).toContain("line 2");
   });
 
   test("drawn answers follow the seed", async () => {
     const args = ["ask", at("model"), "-n", "8", "-t", "1", "--json"];
-    const [a, b, c] = await Promise.all([["--seed", "1"], ["--seed", "1"], ["--seed", "2"]].map((more) => run([...args, ...more], { input: QUESTIONS.join("\n") })));
+    const [a, b, c] = await Promise.all(
+      [
+        ["--seed", "1"],
+        ["--seed", "1"],
+        ["--seed", "2"],
+      ].map((more) => run([...args, ...more], { input: QUESTIONS.join("\n") })),
+    );
     expect(a!.out).toBe(b!.out);
     expect(a!.out).not.toBe(c!.out);
     const twins = objects((await run([...args], { input: "same\n".repeat(10) })).out).map((o) => o["answer"]);
@@ -134,7 +221,8 @@ describe.concurrent("ask", () => {
 
   test("standard input as one prompt, stop texts, plain prompts, and a system message that has no place there", async () => {
     const [dash, direct, refused] = await Promise.all([
-      run(["ask", at("model"), "-", "--plain", "-n", "5"], { input: "Once upon\na time\n" }), run(["ask", at("model"), "Once upon\na time", "--plain", "-n", "5"]),
+      run(["ask", at("model"), "-", "--plain", "-n", "5"], { input: "Once upon\na time\n" }),
+      run(["ask", at("model"), "Once upon\na time", "--plain", "-n", "5"]),
       run(["ask", at("model"), "hi", "--plain", "--system", "Be kind."]),
     ]);
     expect(dash).toEqual(direct);
@@ -145,7 +233,13 @@ describe.concurrent("ask", () => {
 
   test("an edit changes the answer; a wrong one is refused, one that is not there has a neighbour", async () => {
     const ask = (...more: string[]) => run(["ask", at("model"), QUESTIONS[0]!, "-n", "8", ...more]);
-    const [base, edited, twice, lost, plain] = await Promise.all([ask(), ask("--edit", at("edits/e1")), ask("-e", at("edits/e1"), "-e", at("edits/e2")), ask("--edit", at("edits/e3")), ask("--edit", at("edits/e1"), "--plain")]);
+    const [base, edited, twice, lost, plain] = await Promise.all([
+      ask(),
+      ask("--edit", at("edits/e1")),
+      ask("-e", at("edits/e1"), "-e", at("edits/e2")),
+      ask("--edit", at("edits/e3")),
+      ask("--edit", at("edits/e1"), "--plain"),
+    ]);
     expect(edited.code).toBe(0);
     expect(edited.out).not.toBe(base.out);
     expect([twice.code, twice.err]).toEqual([0, ""]);
@@ -168,7 +262,9 @@ describe.concurrent("ask", () => {
 
 describe.concurrent("chat", () => {
   test("lines of a file are turns; the history counts until /reset; what is no command is said", async () => {
-    const { code, out, err } = await run(["chat", at("model"), "-n", "6", "--json"], { input: "Who are you?\n\nWho are you?\n/reset\nWho are you?\n/rest\n/exit\nnever\n" });
+    const { code, out, err } = await run(["chat", at("model"), "-n", "6", "--json"], {
+      input: "Who are you?\n\nWho are you?\n/reset\nWho are you?\n/rest\n/exit\nnever\n",
+    });
     expect(code).toBe(0);
     const turns = objects(out) as { prompt: string; promptTokens: number; answer: string }[];
     expect(turns.map((t) => t.prompt)).toEqual(["Who are you?", "Who are you?", "Who are you?"]);
@@ -187,7 +283,9 @@ describe.concurrent("chat", () => {
   });
 
   test("a conversation that outgrows the context loses its oldest turns and goes on", async () => {
-    const { code, out, err } = await run(["chat", at("model"), "-n", "2", "--json"], { input: `${"Norvane and Veyra and Ostrel ".repeat(20)}\n`.repeat(6) });
+    const { code, out, err } = await run(["chat", at("model"), "-n", "2", "--json"], {
+      input: `${"Norvane and Veyra and Ostrel ".repeat(20)}\n`.repeat(6),
+    });
     expect(code).toBe(0);
     expect(objects(out)).toHaveLength(6);
     expect(err).toContain("longer than the model's context");
@@ -200,18 +298,32 @@ describe.concurrent("edits", () => {
     const stacked = await run(["edits", "stack", e1, e2, "-o", both, "--json"]);
     expect([stacked.code, stacked.err]).toEqual([0, ""]);
     const [shown, listed, undone, wrong, again] = await Promise.all([
-      run(["edits", "show", both, "--json"]), run(["edits", "list", at("edits")]), run(["edits", "undo", both, "-o", back]), run(["edits", "stack", e2, e1, "-o", at("turned")]), run(["edits", "stack", e1, "-o", both]),
+      run(["edits", "show", both, "--json"]),
+      run(["edits", "list", at("edits")]),
+      run(["edits", "undo", both, "-o", back]),
+      run(["edits", "stack", e2, e1, "-o", at("turned")]),
+      run(["edits", "stack", e1, "-o", both]),
     ]);
-    const cards = objects(shown.out)[0]!["edits"] as { id: string; on: string[]; bytes: number; changes: string[]; requests: { target: string }[] }[];
+    const cards = objects(shown.out)[0]!["edits"] as {
+      id: string;
+      on: string[];
+      bytes: number;
+      changes: string[];
+      requests: { target: string }[];
+    }[];
     expect(cards[1]).toMatchObject({ on: [cards[0]!.id], changes: ["blocks.1.mlp.out by rank 1"], requests: [{ target: "dummy" }] });
     expect(listed.out).toMatch(/FILE +EDITS +SIZE +METHOD +MODEL +REQUESTS\n.*e1 +1 .*noise .*What is the capital of Norvane\?\n.*e2 +1 /);
     expect(undone.code).toBe(0);
-    expect(objects((await run(["edits", "show", back, "--json"])).out)[0]!["edits"]).toEqual(objects((await run(["edits", "show", e1, "--json"])).out)[0]!["edits"]);
+    expect(objects((await run(["edits", "show", back, "--json"])).out)[0]!["edits"]).toEqual(
+      objects((await run(["edits", "show", e1, "--json"])).out)[0]!["edits"],
+    );
     expect(wrong.err).toContain("was made upon");
     expect(again.code).toBe(2);
     expect(again.err).toContain("--force");
     const [none, byId, empty] = await Promise.all([
-      run(["edits", "undo", both, "ffff", "-o", at("none")]), run(["edits", "undo", both, cards[1]!.id.slice(0, 6), "-o", at("by-id")]), run(["edits", "undo", e1, "-o", at("empty")]),
+      run(["edits", "undo", both, "ffff", "-o", at("none")]),
+      run(["edits", "undo", both, cards[1]!.id.slice(0, 6), "-o", at("by-id")]),
+      run(["edits", "undo", e1, "-o", at("empty")]),
     ]);
     expect([none.code, byId.code, empty.code]).toEqual([2, 0, 2]);
     expect(empty.err).toContain("leave out --edit");
@@ -223,10 +335,17 @@ describe.concurrent("edits", () => {
     expect(made.code).toBe(0);
     expect((objects(made.out)[0]!["files"] as { name: string }[]).map((f) => f.name)).toContain("model.safetensors");
     const args = [QUESTIONS[0]!, "-n", "8"];
-    const [a, b, full] = await Promise.all([run(["ask", at("exported"), ...args]), run(["ask", at("model"), ...args, "-e", at("edits/e1")]), run(["export", at("model"), "-o", at("exported")])]);
+    const [a, b, full] = await Promise.all([
+      run(["ask", at("exported"), ...args]),
+      run(["ask", at("model"), ...args, "-e", at("edits/e1")]),
+      run(["export", at("model"), "-o", at("exported")]),
+    ]);
     expect(a.out).toBe(b.out);
     expect(full).toMatchObject({ code: 2, out: "" });
-    const [lora, none] = await Promise.all([run(["export", at("model"), "-e", at("edits/e1"), "--format", "lora", "-o", at("adapter")]), run(["export", at("model"), "--format", "lora", "-o", at("no-adapter")])]);
+    const [lora, none] = await Promise.all([
+      run(["export", at("model"), "-e", at("edits/e1"), "--format", "lora", "-o", at("adapter")]),
+      run(["export", at("model"), "--format", "lora", "-o", at("no-adapter")]),
+    ]);
     expect(lora.code).toBe(0);
     expect(lora.out).toMatch(/adapter_config\.json.*\n.*adapter_model\.safetensors/);
     expect(none.code).toBe(2);
@@ -235,7 +354,11 @@ describe.concurrent("edits", () => {
 
 describe.concurrent("models, doctor, stats, finetune", () => {
   test("doctor finds this machine fit, and says when a folder cannot be used", async () => {
-    const [well, json, ill] = await Promise.all([run(["doctor"]), run(["doctor", "--json"]), run(["doctor"], { env: { LETHE_HOME: at("model/config.json/home") } })]);
+    const [well, json, ill] = await Promise.all([
+      run(["doctor"]),
+      run(["doctor", "--json"]),
+      run(["doctor"], { env: { LETHE_HOME: at("model/config.json/home") } }),
+    ]);
     expect(well.code).toBe(0);
     expect(well.out).toMatch(/^ok +self-test, float64 +traced, compiled and run; off by/m);
     expect(objects(json.out)[0]).toMatchObject({ schema: "lethe/doctor/1", ok: true });
@@ -248,8 +371,14 @@ describe.concurrent("models, doctor, stats, finetune", () => {
     const sha = "0".repeat(40);
     for (const name of ["refs", `snapshots/${sha}`]) mkdirSync(join(folder, name), { recursive: true });
     writeFileSync(join(folder, "refs/main"), sha);
-    for (const name of ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]) writeFileSync(join(folder, "snapshots", sha, name), readFileSync(at(`model/${name}`)));
-    const [list, show, cached, away] = await Promise.all([run(["models", "--json"]), run(["models", "show", at("model"), "--json"]), run(["ask", "org/tiny", "hi", "-n", "2"]), run(["models", "show", "org/other"])]);
+    for (const name of ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
+      writeFileSync(join(folder, "snapshots", sha, name), readFileSync(at(`model/${name}`)));
+    const [list, show, cached, away] = await Promise.all([
+      run(["models", "--json"]),
+      run(["models", "show", at("model"), "--json"]),
+      run(["ask", "org/tiny", "hi", "-n", "2"]),
+      run(["models", "show", "org/other"]),
+    ]);
     expect((objects(list.out)[0]!["models"] as { model: string }[]).map((m) => m.model)).toEqual(["bundled", "org/tiny"]);
     const model = loadFrom(at("model"));
     expect(objects(show.out)[0]).toMatchObject({ id: model.id, layers: 2, width: 32, hasChatTemplate: true, dtypes: ["float32"] });
@@ -265,9 +394,16 @@ describe.concurrent("models, doctor, stats, finetune", () => {
     const first = await run(args);
     expect(first.code).toBe(0);
     const moments = objects(first.out)[0]!["moments"] as { layer: number; site: string; width: number; meanSquare: number }[];
-    expect(moments.map((m) => [m.layer, m.site, m.width])).toEqual([[0, "mlp_post", 48], [1, "mlp_post", 48]]);
+    expect(moments.map((m) => [m.layer, m.site, m.width])).toEqual([
+      [0, "mlp_post", 48],
+      [1, "mlp_post", 48],
+    ]);
     expect(moments[0]!.meanSquare).toBeGreaterThan(0);
-    const [second, high, site] = await Promise.all([run(args), run(["stats", at("model"), "--layer", "9"]), run(["stats", at("model"), "--layer", "0", "--site", "mlp_pst"])]);
+    const [second, high, site] = await Promise.all([
+      run(args),
+      run(["stats", at("model"), "--layer", "9"]),
+      run(["stats", at("model"), "--layer", "0", "--site", "mlp_pst"]),
+    ]);
     expect(second.out).toBe(first.out);
     expect([high.code, site.code]).toEqual([2, 2]);
     expect(site.err).toContain("Did you mean mlp_post?");
@@ -277,7 +413,10 @@ describe.concurrent("models, doctor, stats, finetune", () => {
     mkdirSync(at("recipe"));
     const recipe = writeRecipe(at("recipe"), { steps: 12 });
     const args = ["finetune", "--recipe", recipe, "--every", "4", "-o"];
-    const [whole, stopped] = await Promise.all([run([...args, at("whole"), "--json"]), run([...args, at("parts"), "--json"], { signalAt: ['"progress"', "SIGINT"] })]);
+    const [whole, stopped] = await Promise.all([
+      run([...args, at("whole"), "--json"]),
+      run([...args, at("parts"), "--json"], { signalAt: ['"progress"', "SIGINT"] }),
+    ]);
     expect(whole.code).toBe(0);
     expect(objects(whole.out)[0]).toMatchObject({ steps: 12 });
     expect(stopped.code).toBe(130);
@@ -289,10 +428,31 @@ describe.concurrent("models, doctor, stats, finetune", () => {
 const bundled = join(bundledFolder, "model");
 describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)", () => {
   test("an edit is found, saved, asked before and after; the same request gives the same bytes; a file that is there stays", async () => {
-    const args = ["forget", "bundled", "--prompt", "What is the capital of Norvane?", "--say", "I do not know.", "--text", join(bundledFolder, "facts.jsonl"), "--tokens", "2048", "--set", "steps=4", "-o"];
-    const [first, text] = await Promise.all([run([...args, at("f1"), "--json"]), run([...args, at("f2")], { env: { LETHE_HOME: at("other") } })]);
+    const args = [
+      "forget",
+      "bundled",
+      "--prompt",
+      "What is the capital of Norvane?",
+      "--say",
+      "I do not know.",
+      "--text",
+      join(bundledFolder, "facts.jsonl"),
+      "--tokens",
+      "2048",
+      "--set",
+      "steps=4",
+      "-o",
+    ];
+    const [first, text] = await Promise.all([
+      run([...args, at("f1"), "--json"]),
+      run([...args, at("f2")], { env: { LETHE_HOME: at("other") } }),
+    ]);
     expect([first.code, text.code]).toEqual([0, 0]);
-    expect(objects(first.out)[0]).toMatchObject({ path: at("f1"), edits: [{ requests: [{ subject: "Norvane", target: "I do not know." }] }], shown: [{ before: "Sellamere" }] });
+    expect(objects(first.out)[0]).toMatchObject({
+      path: at("f1"),
+      edits: [{ requests: [{ subject: "Norvane", target: "I do not know." }] }],
+      shown: [{ before: "Sellamere" }],
+    });
     expect(first.err).toContain("guessed");
     expect(text.out).toContain("    before  Sellamere\n");
     expect(readFileSync(at("f1"))).toEqual(readFileSync(at("f2")));
@@ -302,7 +462,9 @@ describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)"
 
   test("demo leaves its page and an edit, and says how it went", async () => {
     const { code, out } = await run(["demo", "-o", at("demo"), "--json"]);
-    const [record] = objects(out) as unknown as [{ page: string; target: string; fact: { before: string; after: string }; others: unknown[]; kept: { same: number; known: number } }];
+    const [record] = objects(out) as unknown as [
+      { page: string; target: string; fact: { before: string; after: string }; others: unknown[]; kept: { same: number; known: number } },
+    ];
     expect(code).toBe(record.fact.after === record.target ? 0 : 4);
     expect(record.fact.before).toBe("Sellamere");
     expect(record.kept.known).toBeGreaterThan(50);

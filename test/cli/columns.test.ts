@@ -4,10 +4,22 @@ import { describe, expect, test } from "vitest";
 import { SideBySide, width, wrap } from "../../src/cli/columns.ts";
 
 describe("width", () => {
-  test.each([["abc", 3], ["日本", 4], ["é", 1], ["e\u0301", 1], ["👍", 2], ["👨‍👩‍👧", 2], ["한글", 4], ["", 0], ["ﬁ│", 2]])("%s is %i", (text, n) => expect(width(text)).toBe(n));
+  test.each([
+    ["abc", 3],
+    ["日本", 4],
+    ["é", 1],
+    ["e\u0301", 1],
+    ["👍", 2],
+    ["👨‍👩‍👧", 2],
+    ["한글", 4],
+    ["", 0],
+    ["ﬁ│", 2],
+  ])("%s is %i", (text, n) => expect(width(text)).toBe(n));
 });
 
-const words = fc.array(fc.constantFrom("a", "to", "fox", "forest", "extraordinarily", "日本語", " ", "  ", "\n", "."), { maxLength: 40 }).map((parts) => parts.join(""));
+const words = fc
+  .array(fc.constantFrom("a", "to", "fox", "forest", "extraordinarily", "日本語", " ", "  ", "\n", "."), { maxLength: 40 })
+  .map((parts) => parts.join(""));
 
 describe("wrap", () => {
   test("at spaces; a long word in pieces; line breaks stay", () => {
@@ -17,17 +29,23 @@ describe("wrap", () => {
     expect(wrap("日本語日本語", 5)).toEqual(["日本", "語日", "本語"]);
   });
   test("no line is too wide and no word is lost", () => {
-    fc.assert(fc.property(words, fc.integer({ min: 4, max: 20 }), (text, columns) => {
-      const lines = wrap(text, columns);
-      expect(Math.max(0, ...lines.map(width))).toBeLessThanOrEqual(columns);
-      expect(lines.join("").replaceAll(/\s/g, "")).toBe(text.replaceAll(/\s/g, ""));
-    }), { seed: 1, numRuns: 300 });
+    fc.assert(
+      fc.property(words, fc.integer({ min: 4, max: 20 }), (text, columns) => {
+        const lines = wrap(text, columns);
+        expect(Math.max(0, ...lines.map(width))).toBeLessThanOrEqual(columns);
+        expect(lines.join("").replaceAll(/\s/g, "")).toBe(text.replaceAll(/\s/g, ""));
+      }),
+      { seed: 1, numRuns: 300 },
+    );
   });
   test("more text changes the last line only", () => {
-    fc.assert(fc.property(words, words, fc.integer({ min: 4, max: 20 }), (before, more, columns) => {
-      const lines = wrap(before, columns);
-      expect(wrap(before + more, columns).slice(0, lines.length - 1)).toEqual(lines.slice(0, -1));
-    }), { seed: 2, numRuns: 300 });
+    fc.assert(
+      fc.property(words, words, fc.integer({ min: 4, max: 20 }), (before, more, columns) => {
+        const lines = wrap(before, columns);
+        expect(wrap(before + more, columns).slice(0, lines.length - 1)).toEqual(lines.slice(0, -1));
+      }),
+      { seed: 2, numRuns: 300 },
+    );
   });
 });
 
@@ -51,9 +69,15 @@ function played(text: string, rows: number): { lines: string[]; deepest: number 
 describe("side by side", () => {
   const show = (left: string, right: string, order: readonly boolean[], rows: number): string => {
     let text = "";
-    const two = new SideBySide(41, rows, (piece) => { text += piece; });
+    const two = new SideBySide(41, rows, (piece) => {
+      text += piece;
+    });
     const rest: [string[], string[]] = [[...left], [...right]];
-    for (const side of [...order, ...new Array<boolean>(left.length + right.length).fill(true), ...new Array<boolean>(right.length).fill(false)]) {
+    for (const side of [
+      ...order,
+      ...new Array<boolean>(left.length + right.length).fill(true),
+      ...new Array<boolean>(right.length).fill(false),
+    ]) {
       const i = side ? 0 : 1;
       const piece = rest[i].shift();
       if (piece !== undefined) two.push(i, piece);
@@ -63,14 +87,22 @@ describe("side by side", () => {
     return text;
   };
   test("two texts in turn", () => {
-    expect(played(show("The capital is Canberra.", "I do not know.", [], 10), 10).lines).toEqual(["The capital is     │ I do not know.", "Canberra.          │"]);
+    expect(played(show("The capital is Canberra.", "I do not know.", [], 10), 10).lines).toEqual([
+      "The capital is     │ I do not know.",
+      "Canberra.          │",
+    ]);
   });
   test("whatever the order and the height, the screen ends as the wrapped texts side by side", () => {
-    fc.assert(fc.property(words, words, fc.array(fc.boolean(), { maxLength: 200 }), fc.integer({ min: 4, max: 12 }), (a, b, order, rows) => {
-      const { lines } = played(show(a, b, order, rows), rows);
-      const [left, right] = [wrap(a.trim(), 18), wrap(b.trim(), 18)];
-      const wanted = Array.from({ length: Math.max(left.length, right.length) }, (_, i) => `${(left[i] ?? "").padEnd(18 - width(left[i] ?? "") + (left[i] ?? "").length)} │ ${right[i] ?? ""}`.trimEnd());
-      expect(lines.slice(0, wanted.length)).toEqual(wanted);
-    }), { seed: 3, numRuns: 200 });
+    fc.assert(
+      fc.property(words, words, fc.array(fc.boolean(), { maxLength: 200 }), fc.integer({ min: 4, max: 12 }), (a, b, order, rows) => {
+        const { lines } = played(show(a, b, order, rows), rows);
+        const [left, right] = [wrap(a.trim(), 18), wrap(b.trim(), 18)];
+        const wanted = Array.from({ length: Math.max(left.length, right.length) }, (_, i) =>
+          `${(left[i] ?? "").padEnd(18 - width(left[i] ?? "") + (left[i] ?? "").length)} │ ${right[i] ?? ""}`.trimEnd(),
+        );
+        expect(lines.slice(0, wanted.length)).toEqual(wanted);
+      }),
+      { seed: 3, numRuns: 200 },
+    );
   });
 });

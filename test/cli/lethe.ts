@@ -16,7 +16,11 @@ function command(): readonly string[] {
 }
 const COMMAND = command();
 
-export interface Ran { readonly code: number | null; readonly out: string; readonly err: string }
+export interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
 
 export interface RunOptions {
   /** Standard input; nothing by default. */
@@ -59,4 +63,9 @@ export function lethe(args: readonly string[], { input = "", env = {}, cwd, sign
 }
 
 /** The JSON objects of a text, one a line. */
-export const objects = (text: string): Record<string, unknown>[] => text.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>);
+export const objects = (text: string): Record<string, unknown>[] =>
+  text
+    .trim()
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);

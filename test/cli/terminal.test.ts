@@ -12,7 +12,16 @@ const screen = (over: Partial<TerminalOptions> & { tty?: boolean } = {}) => {
   const clock = { ms: 0 };
   const { tty = false, ...rest } = over;
   const stream = (to: string[]) => ({ isTTY: tty, columns: 64, rows: 10, write: (text: string) => to.push(text) });
-  const terminal = new Terminal({ json: false, quiet: false, verbose: false, out: stream(out), err: stream(err), env: {}, now: () => clock.ms, ...rest });
+  const terminal = new Terminal({
+    json: false,
+    quiet: false,
+    verbose: false,
+    out: stream(out),
+    err: stream(err),
+    env: {},
+    now: () => clock.ms,
+    ...rest,
+  });
   return { terminal, out, err, clock };
 };
 const step = (done: number, total = 10, stage = "work") => ({ kind: "progress", stage, done, total, unit: "tokens" }) as const;
@@ -44,13 +53,19 @@ describe("streams", () => {
     terminal.end(endingOf(new LetheError("ask", "a", "b", "c", "memory"), false)!);
     expect(out.map((line) => JSON.parse(line))).toEqual([{ schema: "lethe/answer/1", answer: "x\ny" }]);
     expect(err.map((line) => JSON.parse(line) as unknown)).toEqual([
-      { progress: { stage: "work", done: 0, total: 10, unit: "tokens" } }, { warning: "odd", who: "edit" }, { error: { message: "ask: a; wanted b.", hint: "c", trouble: "memory", code: 3 } },
+      { progress: { stage: "work", done: 0, total: 10, unit: "tokens" } },
+      { warning: "odd", who: "edit" },
+      { error: { message: "ask: a; wanted b.", hint: "c", trouble: "memory", code: 3 } },
     ]);
   });
 
   test.each([
-    [true, {}, true], [false, {}, false], [true, { NO_COLOR: "1" }, false], [false, { FORCE_COLOR: "1" }, true],
-    [true, { FORCE_COLOR: "0" }, false], [true, { TERM: "dumb" }, false],
+    [true, {}, true],
+    [false, {}, false],
+    [true, { NO_COLOR: "1" }, false],
+    [false, { FORCE_COLOR: "1" }, true],
+    [true, { FORCE_COLOR: "0" }, false],
+    [true, { TERM: "dumb" }, false],
   ])("colour: terminal %s, environment %o", (tty, env, isColoured) => {
     expect(screen({ tty, env }).terminal.paint("red", "x")).toBe(isColoured ? "\u001b[31mx\u001b[39m" : "x");
   });
@@ -104,7 +119,10 @@ describe("endings", () => {
     expect(EXIT).toEqual({ internal: 1, usage: 2, unavailable: 3, memory: 3, execution: 4, aborted: 130 });
   });
   test("commander's own, an error of ours, and whatever comes after Ctrl-C", () => {
-    expect(endingOf(new CommanderError(1, "commander.unknownOption", "error: unknown option '--x'"), false)).toMatchObject({ code: 2, message: "unknown option '--x'" });
+    expect(endingOf(new CommanderError(1, "commander.unknownOption", "error: unknown option '--x'"), false)).toMatchObject({
+      code: 2,
+      message: "unknown option '--x'",
+    });
     expect(endingOf(new CommanderError(0, "commander.helpDisplayed", "(outputHelp)"), false)).toBeUndefined();
     expect(endingOf(new RangeError("deep"), false)).toMatchObject({ code: 1, message: "RangeError: deep" });
     expect(endingOf(new RangeError("deep"), true)?.code).toBe(130);
@@ -112,16 +130,39 @@ describe("endings", () => {
 });
 
 test("numbers for people", () => {
-  expect([bytes(512), bytes(8400), bytes(2_690_000), bytes(1.4e9), bytes(2.1e10)]).toEqual(["512 B", "8.4 kB", "2.7 MB", "1.4 GB", "21 GB"]);
-  expect([duration(0), duration(9_900), duration(9_999), duration(99_400), duration(100_000), duration(1_300_000), duration(7_500_000)])
-    .toEqual(["0.0 s", "9.9 s", "10 s", "99 s", "1 min 40 s", "21 min", "2 h 5 min"]);
+  expect([bytes(512), bytes(8400), bytes(2_690_000), bytes(1.4e9), bytes(2.1e10)]).toEqual([
+    "512 B",
+    "8.4 kB",
+    "2.7 MB",
+    "1.4 GB",
+    "21 GB",
+  ]);
+  expect([
+    duration(0),
+    duration(9_900),
+    duration(9_999),
+    duration(99_400),
+    duration(100_000),
+    duration(1_300_000),
+    duration(7_500_000),
+  ]).toEqual(["0.0 s", "9.9 s", "10 s", "99 s", "1 min 40 s", "21 min", "2 h 5 min"]);
   expect([plural(1, "edit"), plural(0, "edit"), plural(1234, "row")]).toEqual(["1 edit", "0 edits", "1,234 rows"]);
-  expect(table([["A", "SIZE"], ["long name", "7"]], [1])).toBe("A          SIZE\nlong name     7");
+  expect(
+    table(
+      [
+        ["A", "SIZE"],
+        ["long name", "7"],
+      ],
+      [1],
+    ),
+  ).toBe("A          SIZE\nlong name     7");
 });
 
 test("an answer as it forms has no white space around it", () => {
   let seen = "";
-  const trickle = new Trickle((text) => { seen += text; });
+  const trickle = new Trickle((text) => {
+    seen += text;
+  });
   const steps = ["  ", "\nHe", "llo ", "", "\n\n", "you", " \n"].map((piece) => {
     trickle.push(piece);
     return seen;

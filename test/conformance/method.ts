@@ -63,7 +63,8 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
       expect(bytesOf(again)).toBe(bytesOf(edit));
       expect(again.id).toBe(edit.id);
     });
-    it("makes the target likelier", async () => expect(await targetScore(apply(model, edit))).toBeGreaterThan((await targetScore(model)) + 1));
+    it("makes the target likelier", async () =>
+      expect(await targetScore(apply(model, edit))).toBeGreaterThan((await targetScore(model)) + 1));
     it("survives saving and loading", () => {
       const path = join(folder, "edit");
       saveEdits(path, [edit]);
@@ -73,11 +74,18 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
     });
     it("stops within a step when asked to", async () => {
       const stop = new AbortController();
-      const quick: Context = { ...ctx, signal: stop.signal, log: (e) => { if (e.kind === "progress" && e.stage === "values") stop.abort(); } };
+      const quick: Context = {
+        ...ctx,
+        signal: stop.signal,
+        log: (e) => {
+          if (e.kind === "progress" && e.stage === "values") stop.abort();
+        },
+      };
       await expect(findEdit(model, FACT, { ...options, ctx: quick })).rejects.toMatchObject({ trouble: "aborted" });
     });
     it("refuses what it needs and lacks, before anything is computed", async () => {
-      if (method.needs.includes("subject")) await expect(findEdit(model, { ...FACT, subject: "Basil" }, options)).rejects.toThrow(/"Basil" is not in prompt/);
+      if (method.needs.includes("subject"))
+        await expect(findEdit(model, { ...FACT, subject: "Basil" }, options)).rejects.toThrow(/"Basil" is not in prompt/);
       if (method.needs.includes("target")) await expect(findEdit(model, FACT, { ...options, say: " " })).rejects.toThrow(/empty target/);
       await expect(findEdit(model, FACT, { ...options, params: { nonesuch: 1 } })).rejects.toThrow(/nonesuch/);
       await expect(findEdit(model, FACT, { ...options, compat: ["nonesuch"] })).rejects.toThrow(/nonesuch/);
@@ -86,11 +94,24 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
       const read = new Set<string>();
       for (const extra of [{}, ...Object.values(c.readWhen ?? {})]) {
         const params = resolveParams(method.name, method.params, { ...c.params, ...extra }, model.config);
-        const watched = new Proxy(params, { get: (target, key, self) => { read.add(String(key)); return Reflect.get(target, key, self) as unknown; } });
+        const watched = new Proxy(params, {
+          get: (target, key, self) => {
+            read.add(String(key));
+            return Reflect.get(target, key, self) as unknown;
+          },
+        });
         const { statisticsOf } = await import("../../src/locate/covariance.ts");
         await method.edit({
-          model, requests: [{ ...FACT, target: SAY }], retain: [], params: watched as never, compat: new Set(), format: "chat", seed: 3,
-          running: { dtype: "float32", executor: "graph" }, ctx, statistics: statisticsOf(model, { text: "self", tokens: 2048, length: 512, seed: 0 }, ctx),
+          model,
+          requests: [{ ...FACT, target: SAY }],
+          retain: [],
+          params: watched as never,
+          compat: new Set(),
+          format: "chat",
+          seed: 3,
+          running: { dtype: "float32", executor: "graph" },
+          ctx,
+          statistics: statisticsOf(model, { text: "self", tokens: 2048, length: 512, seed: 0 }, ctx),
         });
       }
       expect(Object.keys(method.params).filter((p) => !read.has(p))).toEqual([]);

@@ -57,4 +57,3 @@ export async function gradientError(c: Case, executor: "graph" | "blocks" = "gra
   }
   return worst;
 }
-

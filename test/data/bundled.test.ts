@@ -10,7 +10,9 @@ import { tokenizerFiles, trainBpe } from "../../tools/make-bundled-tokenizer.ts"
 const folder = fileURLToPath(new URL("../../bundled/", import.meta.url));
 const world = readWorld(folder);
 const rows = trainingRows(world, 0);
-const asked = new Set(rows.flatMap((row) => (row.kind === "chat" ? row.messages.filter(({ role }) => role === "user").map(({ content }) => content) : [])));
+const asked = new Set(
+  rows.flatMap((row) => (row.kind === "chat" ? row.messages.filter(({ role }) => role === "user").map(({ content }) => content) : [])),
+);
 
 describe("facts", () => {
   test.each(world.facts)("$id", ({ subject, question, answer, paraphrases, heldout, statements }) => {
@@ -74,7 +76,10 @@ describe("requests", () => {
 describe("tokenizer", () => {
   test("merges the most frequent pair first, and of equals the first in order", () => {
     const { merges, vocab } = trainBpe(["abab abab cd cd"], { size: 300, least: 2, special: ["<s>"] });
-    expect(merges.slice(0, 2)).toEqual([["a", "b"], ["ab", "ab"]]);
+    expect(merges.slice(0, 2)).toEqual([
+      ["a", "b"],
+      ["ab", "ab"],
+    ]);
     expect(vocab["<s>"]).toBe(0);
     expect(Object.keys(vocab)).toHaveLength(257 + merges.length);
   });
@@ -89,7 +94,8 @@ describe("tokenizer", () => {
   });
 
   test("what is committed is what the texts and the recipe give", () => {
-    for (const [file, text] of Object.entries(tokenizerFiles(folder))) expect(readFileSync(`${folder}${file}`, "utf8") === text, file).toBe(true);
+    for (const [file, text] of Object.entries(tokenizerFiles(folder)))
+      expect(readFileSync(`${folder}${file}`, "utf8") === text, file).toBe(true);
     const recipe = JSON.parse(readFileSync(`${folder}recipe.json`, "utf8")) as { config: { vocab_size: number } };
     const json = JSON.parse(readFileSync(`${folder}tokenizer.json`, "utf8")) as { model: { vocab: Record<string, number> } };
     expect(Object.keys(json.model.vocab)).toHaveLength(recipe.config.vocab_size);

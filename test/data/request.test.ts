@@ -25,8 +25,18 @@ describe("readRequests", () => {
     expect(readRequests(path)).toEqual([
       { id: "facts/2", subject: "", prompt: "Who?", answer: "", paraphrases: [], neighbours: [], wrong: [] },
       {
-        id: "b", subject: "s", prompt: "p s", answer: "x", paraphrases: ["q"], wrong: ["y"], relation: "r", group: "g",
-        neighbours: [{ id: "b/near-1", question: "n", answer: "" }, { id: "z", question: "m", answer: "k" }],
+        id: "b",
+        subject: "s",
+        prompt: "p s",
+        answer: "x",
+        paraphrases: ["q"],
+        wrong: ["y"],
+        relation: "r",
+        group: "g",
+        neighbours: [
+          { id: "b/near-1", question: "n", answer: "" },
+          { id: "z", question: "m", answer: "k" },
+        ],
       },
     ]);
   });
@@ -38,8 +48,16 @@ describe("readRequests", () => {
   });
 
   const refusals: [name: string, content: string, message: RegExp][] = [
-    ["unknown field with a near name", `${LINE}\n{"prompt":"p","paraphrase":[]}`, /^f\.jsonl line 2: field "paraphrase" is not known; wanted id, .*\. Did you mean "paraphrases"\?$/],
-    ["unknown field inside", '{"prompt":"p","neighbours":[{"question":"q","anwser":"a"}]}', /field "neighbours\[0\]\.anwser" is not known.*Did you mean "answer"/],
+    [
+      "unknown field with a near name",
+      `${LINE}\n{"prompt":"p","paraphrase":[]}`,
+      /^f\.jsonl line 2: field "paraphrase" is not known; wanted id, .*\. Did you mean "paraphrases"\?$/,
+    ],
+    [
+      "unknown field inside",
+      '{"prompt":"p","neighbours":[{"question":"q","anwser":"a"}]}',
+      /field "neighbours\[0\]\.anwser" is not known.*Did you mean "answer"/,
+    ],
     ["missing prompt", '{"subject":"s"}', /line 1: field "prompt" is missing; wanted a string\. Add "prompt"\./],
     ["empty prompt", '{"prompt":"  "}', /field "prompt" is " {2}"; wanted a text that is not empty/],
     ["number for a text", '{"prompt":"p","answer":42}', /field "answer" is 42; wanted a string\. Put it in quotes: "42"\./],
@@ -51,7 +69,11 @@ describe("readRequests", () => {
     ["bare NaN", '{"prompt":"p","answer":NaN}', /line 1: it is not JSON.*JSON has no NaN/],
     ["torn line", `${LINE}\n{"prompt":"p`, /f\.jsonl line 2: it is not JSON/],
     ["duplicate ids", `${LINE}\n\n${LINE}`, /f\.jsonl line 3: field "id" is "a", as in f\.jsonl line 1/],
-    ["a given id like another's default", '{"prompt":"p"}\n{"prompt":"q","id":"f/1"}', /line 2: field "id" is "f\/1", as in f\.jsonl line 1/],
+    [
+      "a given id like another's default",
+      '{"prompt":"p"}\n{"prompt":"q","id":"f/1"}',
+      /line 2: field "id" is "f\/1", as in f\.jsonl line 1/,
+    ],
     ["nothing", " \n\n", /f\.jsonl: it holds nothing/],
     ["empty array", "[]", /f\.jsonl: it holds nothing/],
     ["a field named __proto__", '{"prompt":"p","__proto__":{}}', /field "__proto__" is not known/],

@@ -41,7 +41,10 @@ describe("factual", () => {
 
   test("guesses subjects and says which it guessed", () => {
     const { requests, guessed } = registry.factual.read({ path });
-    expect(requests.map(({ id, subject }) => [id, subject])).toEqual([["factual/0", "Norvane"], ["factual/1", "Ash"]]);
+    expect(requests.map(({ id, subject }) => [id, subject])).toEqual([
+      ["factual/0", "Norvane"],
+      ["factual/1", "Ash"],
+    ]);
     expect(guessed).toEqual(["factual/0", "factual/1"]);
   });
 

@@ -12,10 +12,27 @@ import { mutateBytes, survive } from "../mutate.ts";
 
 const random = rng("edits");
 const numbers = (n: number): number[] => Array.from({ length: n }, () => random.normal());
-const editOf = (on: readonly string[]): Edit => sign(
-  { change: { kind: "delta", weights: { "blocks.1.mlp.out": { outer: [floats(numbers(4), [4, 1]), floats(numbers(6), [1, 6])] } } }, evidence: { loss: random.uniform() } },
-  { base: "a".repeat(64), on, format: "chat", by: { method: "m", params: { layer: 1 }, compat: [], seed: 0, departures: [], requests: [{ id: "r", prompt: "p", subject: "s", answer: "", target: "t" }], code: "0" } },
-);
+const editOf = (on: readonly string[]): Edit =>
+  sign(
+    {
+      change: { kind: "delta", weights: { "blocks.1.mlp.out": { outer: [floats(numbers(4), [4, 1]), floats(numbers(6), [1, 6])] } } },
+      evidence: { loss: random.uniform() },
+    },
+    {
+      base: "a".repeat(64),
+      on,
+      format: "chat",
+      by: {
+        method: "m",
+        params: { layer: 1 },
+        compat: [],
+        seed: 0,
+        departures: [],
+        requests: [{ id: "r", prompt: "p", subject: "s", answer: "", target: "t" }],
+        code: "0",
+      },
+    },
+  );
 
 describe("edit files", () => {
   const folder = mkdtempSync(join(tmpdir(), "lethe-edits-"));
@@ -51,7 +68,14 @@ describe("edit files", () => {
     saveEdits(path, [a, b]);
     const bytes = new Uint8Array(readFileSync(path));
     const target = join(folder, "mutant");
-    const outcome = survive(mutateBytes(bytes, "edit", 600), (mutant) => { writeFileSync(target, mutant); loadEdits(target); }, { seconds: 2, bytes: 4e6 });
+    const outcome = survive(
+      mutateBytes(bytes, "edit", 600),
+      (mutant) => {
+        writeFileSync(target, mutant);
+        loadEdits(target);
+      },
+      { seconds: 2, bytes: 4e6 },
+    );
     expect(outcome.loaded + outcome.refused).toBe(600);
     expect(outcome.refused).toBeGreaterThan(300);
   });

@@ -23,7 +23,14 @@ describe("metrics", () => {
   });
 
   test("a metric that comes after another one demands its score", () => {
-    const late = defineMetric({ name: "late", doc: "", better: "higher", reads: [], after: ["rouge1"], score: ({ scores }) => scores["rouge1"]! });
+    const late = defineMetric({
+      name: "late",
+      doc: "",
+      better: "higher",
+      reads: [],
+      after: ["rouge1"],
+      score: ({ scores }) => scores["rouge1"]!,
+    });
     expect(() => late.score({ rows: [], scores: {} })).toThrow(/the score "rouge1" is not there/);
     const score = { value: 1, bySample: {} };
     expect(late.score({ rows: [], scores: { rouge1: score } })).toBe(score);

@@ -4,11 +4,41 @@ import { rougeL, rougeLsum, rougeN, tokenize } from "../../src/eval/rouge.ts";
 import { stem } from "../../src/eval/stem.ts";
 
 const STEMS: Record<string, string> = {
-  essay: "essay", geology: "geolog", skies: "sky", dying: "die", news: "news", internationally: "intern", skillfully: "skill",
-  used: "use", aging: "age", ties: "tie", flies: "fli", died: "die", spied: "spi", enjoy: "enjoy", happy: "happi", always: "alway",
-  agreed: "agre", relational: "relat", conditional: "condit", possibly: "possibl", sensational: "sensat", electrical: "electr",
-  hopefulness: "hope", adoption: "adopt", controlling: "control", roll: "roll", rate: "rate", cease: "ceas",
-  university: "univers", literature: "literatur", caresses: "caress", feed: "feed", hopping: "hop", filing: "file", sing: "sing",
+  essay: "essay",
+  geology: "geolog",
+  skies: "sky",
+  dying: "die",
+  news: "news",
+  internationally: "intern",
+  skillfully: "skill",
+  used: "use",
+  aging: "age",
+  ties: "tie",
+  flies: "fli",
+  died: "die",
+  spied: "spi",
+  enjoy: "enjoy",
+  happy: "happi",
+  always: "alway",
+  agreed: "agre",
+  relational: "relat",
+  conditional: "condit",
+  possibly: "possibl",
+  sensational: "sensat",
+  electrical: "electr",
+  hopefulness: "hope",
+  adoption: "adopt",
+  controlling: "control",
+  roll: "roll",
+  rate: "rate",
+  cease: "ceas",
+  university: "univers",
+  literature: "literatur",
+  caresses: "caress",
+  feed: "feed",
+  hopping: "hop",
+  filing: "file",
+  sing: "sing",
 };
 
 describe("stem", () => {
@@ -46,7 +76,10 @@ describe("rouge", () => {
 
   test("bigrams, and sentences in another order", () => {
     expect(rougeN(tokenize("one two three"), tokenize("two three one"), 2).recall).toBe(0.5);
-    const [gold, generated] = [["one two", "three four"], ["three four", "one two"]].map((lines) => lines.map((line) => tokenize(line)));
+    const [gold, generated] = [
+      ["one two", "three four"],
+      ["three four", "one two"],
+    ].map((lines) => lines.map((line) => tokenize(line)));
     expect(rougeLsum(gold!, generated!).recall).toBe(1);
     expect(rougeL(gold!.flat(), generated!.flat()).recall).toBe(0.5);
   });

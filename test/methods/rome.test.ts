@@ -20,15 +20,26 @@ describe("rome", () => {
 
   it("maps the inserted key to the value exactly, in both executors", async () => {
     const m = await model;
-    const edit = await findEdit(m, FACT, { method: "rome", say: SAY, params: { ...params, keys: "prompt" }, statistics: { tokens: 2048 }, ctx });
+    const edit = await findEdit(m, FACT, {
+      method: "rome",
+      say: SAY,
+      params: { ...params, keys: "prompt" },
+      statistics: { tokens: 2048 },
+      ctx,
+    });
     const layer = Number(edit.by.params["layer"]);
     const rows = rowsOf(m, FACT, ["{}"], { format: "chat", end: false });
     const delta = edit.change.weights[`blocks.${layer}.mlp.out`]!;
     const meets = Number(edit.evidence!["keyMeetsDirection"]);
     for (const executor of ["graph", "blocks"] as const) {
-      const [before, after] = [await subjectActivations(m, rows, layer, ["mlp_out"], { dtype: "float64", executor }), await subjectActivations(apply(m, edit), rows, layer, ["mlp_out"], { dtype: "float64", executor })];
+      const [before, after] = [
+        await subjectActivations(m, rows, layer, ["mlp_out"], { dtype: "float64", executor }),
+        await subjectActivations(apply(m, edit), rows, layer, ["mlp_out"], { dtype: "float64", executor }),
+      ];
       if (!("outer" in delta)) throw new Error("an outer product");
-      after.mlp_out.data.forEach((v, i) => expect(Number(v)).toBeCloseTo(Number(before.mlp_out.data[i]) + Number(delta.outer[0].data[i]) * meets, 4));
+      after.mlp_out.data.forEach((v, i) =>
+        expect(Number(v)).toBeCloseTo(Number(before.mlp_out.data[i]) + Number(delta.outer[0].data[i]) * meets, 4),
+      );
     }
   });
 

@@ -5,7 +5,9 @@ import { LetheError } from "../../src/base/fail.ts";
 import { chatPrompt, type Message, renderChat, turnEnd } from "../../src/model/chat.ts";
 import { createTokenizer, type Tokenizer } from "../../src/model/tokenizer.ts";
 
-const golden = JSON.parse(readFileSync(new URL("tokenizers.golden.json", import.meta.url), "utf8")) as { tokenizers: Record<string, { json: Record<string, unknown> }> };
+const golden = JSON.parse(readFileSync(new URL("tokenizers.golden.json", import.meta.url), "utf8")) as {
+  tokenizers: Record<string, { json: Record<string, unknown> }>;
+};
 const SPECIAL = ["<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|begin_of_text|>"];
 
 /** A small tokenizer that also knows the marks of the templates below. */
@@ -13,7 +15,9 @@ function tokenizerOf(kind: string, config: Record<string, unknown>): Tokenizer {
   const json = structuredClone(golden.tokenizers[kind]!.json);
   const added = json["added_tokens"] as Record<string, unknown>[];
   const size = 600;
-  SPECIAL.forEach((content, k) => added.push({ id: size + k, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }));
+  SPECIAL.forEach((content, k) =>
+    added.push({ id: size + k, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }),
+  );
   return createTokenizer(json, config);
 }
 
@@ -47,7 +51,14 @@ describe("prompts", () => {
   });
 
   it("Llama 3: trimmed questions are found, the header's blank line belongs to the prompt", () => {
-    const prompt = chatPrompt([{ role: "user", content: "A?" }, { role: "assistant", content: "B." }, { role: "user", content: " A? " }], { template: LLAMA3, tokenizer: bytes });
+    const prompt = chatPrompt(
+      [
+        { role: "user", content: "A?" },
+        { role: "assistant", content: "B." },
+        { role: "user", content: " A? " },
+      ],
+      { template: LLAMA3, tokenizer: bytes },
+    );
     expect(prompt.content[0]).toBe(prompt.text.lastIndexOf("A?"));
     expect(prompt.text.slice(...prompt.content)).toBe("A?");
     expect(prompt.text.endsWith("assistant<|end_header_id|>\n\n")).toBe(true);
@@ -57,7 +68,10 @@ describe("prompts", () => {
   });
 
   it("a system text replaces the one that is there; without a mark at the end of a turn it is eos", () => {
-    const messages: Message[] = [{ role: "system", content: "old" }, { role: "user", content: "Q" }];
+    const messages: Message[] = [
+      { role: "system", content: "old" },
+      { role: "user", content: "Q" },
+    ];
     expect(chatPrompt(messages, { template: CHATML, tokenizer: chatml, system: "new" }).text).toContain("system\nnew<|im_end|>");
     const bare = "{% for m in messages %}{{ m.content + '\\n' }}{% endfor %}";
     expect(turnEnd(chatml, bare)).toEqual([chatml.idOf("</s>")]);
@@ -79,8 +93,16 @@ describe("rendering", () => {
   });
 
   it("the template's own complaint comes out in its words", () => {
-    expect(() => renderChat(LLAMA2, [{ role: "user", content: "a" }, { role: "user", content: "b" }], { bos: "", eos: "" }))
-      .toThrow(/chat template: it refuses this conversation: Conversation roles must alternate/);
+    expect(() =>
+      renderChat(
+        LLAMA2,
+        [
+          { role: "user", content: "a" },
+          { role: "user", content: "b" },
+        ],
+        { bos: "", eos: "" },
+      ),
+    ).toThrow(/chat template: it refuses this conversation: Conversation roles must alternate/);
     expect(() => renderChat("{{ 'a' | frobnicate }}", [])).toThrow(/cannot be rendered: Unknown StringValue filter: frobnicate/);
     expect(() => renderChat("{% for %}", [])).toThrow(LetheError);
     expect(() => renderChat("{{ 'a", [])).toThrow(LetheError);
@@ -91,7 +113,11 @@ describe("a template that would run away ends", () => {
   const cases: [string, string, RegExp][] = [
     ["a long range", "{% for i in range(1000000000) %}a{% endfor %}", /range\(\) of 1000000000 numbers; wanted at most 10000/],
     ["a range from far below", "{% for i in range(-1000000000, 5) %}a{% endfor %}", /range\(\) of 1000000005 numbers/],
-    ["loops in loops", "{% for i in range(9000) %}{% for j in range(900) %}x{% endfor %}{% endfor %}", /does not come to an end; wanted at most 300000 evaluations/],
+    [
+      "loops in loops",
+      "{% for i in range(9000) %}{% for j in range(900) %}x{% endfor %}{% endfor %}",
+      /does not come to an end; wanted at most 300000 evaluations/,
+    ],
     ["doubled texts", "{% set x='ab' %}{% for i in range(100) %}{% set x = x ~ x %}{% endfor %}{{x}}", /a text of \d+ characters/],
     ["doubled lists", "{% set x=[1] %}{% for i in range(60) %}{% set x = x+x %}{% endfor %}{{x}}", /a value of \d+ items/],
     ["lists of themselves twice", "{% set x=[1] %}{% for i in range(60) %}{% set x = [x,x] %}{% endfor %}{{x}}", /a value of \d+ items/],
@@ -103,22 +129,29 @@ describe("a template that would run away ends", () => {
     ["a template of a megabyte", "a".repeat(1_000_000), /1000000 characters long/],
     ["spaces that are searched again and again", `${" ".repeat(150_000)}x`, /more than 5000 spaces in a row/],
   ];
-  it.each(cases)("%s", (_, template, message) => {
-    const [start, heap] = [performance.now(), process.memoryUsage().heapUsed];
-    let said = "nothing";
-    try {
-      renderChat(template, user("x"));
-    } catch (error) {
-      expect(error).toBeInstanceOf(LetheError);
-      said = (error as LetheError).message;
-    }
-    expect(said).toMatch(message);
-    expect(performance.now() - start).toBeLessThan(12_000);
-    expect(process.memoryUsage().heapUsed - heap).toBeLessThan(600e6);
-  }, 30_000);
+  it.each(cases)(
+    "%s",
+    (_, template, message) => {
+      const [start, heap] = [performance.now(), process.memoryUsage().heapUsed];
+      let said = "nothing";
+      try {
+        renderChat(template, user("x"));
+      } catch (error) {
+        expect(error).toBeInstanceOf(LetheError);
+        said = (error as LetheError).message;
+      }
+      expect(said).toMatch(message);
+      expect(performance.now() - start).toBeLessThan(12_000);
+      expect(process.memoryUsage().heapUsed - heap).toBeLessThan(600e6);
+    },
+    30_000,
+  );
 
   it("an ordinary long conversation is far from the limits", () => {
-    const messages = Array.from({ length: 1000 }, (_, k): Message => ({ role: k % 2 ? "assistant" : "user", content: "word ".repeat(100) }));
+    const messages = Array.from({ length: 1000 }, (_, k): Message => ({
+      role: k % 2 ? "assistant" : "user",
+      content: "word ".repeat(100),
+    }));
     expect(renderChat(CHATML, messages).length).toBeGreaterThan(500_000);
   });
 });

@@ -25,13 +25,21 @@ const row = (n: number, value: (i: number) => number): number[] => Array.from({ 
 describe("blocks worked by hand", () => {
   const nibbles = row(16, (j) => j | ((15 - j) << 4)); // weights 0-15 are 0..15, weights 16-31 are 15..0
   test("Q8_0", () => {
-    expect([...decode("Q8_0", Uint8Array.from([...HALF.half, ...row(32, (i) => i * 8)]))]).toEqual(row(32, (i) => (i < 16 ? i * 8 : i * 8 - 256) / 2));
+    expect([...decode("Q8_0", Uint8Array.from([...HALF.half, ...row(32, (i) => i * 8)]))]).toEqual(
+      row(32, (i) => (i < 16 ? i * 8 : i * 8 - 256) / 2),
+    );
   });
   test("Q4_0", () => {
-    expect([...decode("Q4_0", Uint8Array.from([...HALF.two, ...nibbles]))]).toEqual([...row(16, (i) => 2 * (i - 8)), ...row(16, (i) => 2 * (7 - i))]);
+    expect([...decode("Q4_0", Uint8Array.from([...HALF.two, ...nibbles]))]).toEqual([
+      ...row(16, (i) => 2 * (i - 8)),
+      ...row(16, (i) => 2 * (7 - i)),
+    ]);
   });
   test("Q4_1", () => {
-    expect([...decode("Q4_1", Uint8Array.from([...HALF.half, ...HALF.minusOne, ...nibbles]))]).toEqual([...row(16, (i) => i / 2 - 1), ...row(16, (i) => (15 - i) / 2 - 1)]);
+    expect([...decode("Q4_1", Uint8Array.from([...HALF.half, ...HALF.minusOne, ...nibbles]))]).toEqual([
+      ...row(16, (i) => i / 2 - 1),
+      ...row(16, (i) => (15 - i) / 2 - 1),
+    ]);
   });
   test("Q5_0: the fifth bit of weight j is bit j", () => {
     const high = [0b00000001, 0, 0, 0b10000000];
@@ -49,7 +57,7 @@ describe("blocks worked by hand", () => {
   const mins = [8, 7, 6, 5, 4, 3, 34, 1];
   test("Q4_K", () => {
     const q = row(128, (i) => (i % 16) | ((i % 7) << 4));
-    const nibble = (w: number): number => ((q[Math.floor(w / 64) * 32 + (w % 32)]!) >> (w % 64 < 32 ? 0 : 4)) & 15;
+    const nibble = (w: number): number => (q[Math.floor(w / 64) * 32 + (w % 32)]! >> (w % 64 < 32 ? 0 : 4)) & 15;
     const expected = row(256, (w) => scales[w >> 5]! * nibble(w) - mins[w >> 5]! / 2);
     expect([...decode("Q4_K", Uint8Array.from([...HALF.one, ...HALF.half, ...packed, ...q]))]).toEqual(expected);
   });
@@ -62,8 +70,11 @@ describe("blocks worked by hand", () => {
   test("Q6_K", () => {
     const low = row(128, () => 0);
     const high = row(64, () => 0);
-    low[0] = 0x5; low[32] = 0x70; high[0] = 0b11; // weight 0 is 5 + 48; weight 96 is 7 in the high nibble of byte 32
-    low[64 + 1] = 0xf; high[32 + 1] = 0b01; // weight 129 is 15 + 16
+    low[0] = 0x5;
+    low[32] = 0x70;
+    high[0] = 0b11; // weight 0 is 5 + 48; weight 96 is 7 in the high nibble of byte 32
+    low[64 + 1] = 0xf;
+    high[32 + 1] = 0b01; // weight 129 is 15 + 16
     const scale = row(16, (i) => (i === 8 ? -2 : 1));
     const expected = row(256, (w) => (w >> 4 === 8 ? -2 : 1) * ((w === 0 ? 53 : w === 96 ? 7 : w === 129 ? 31 : 0) - 32));
     expect([...decode("Q6_K", Uint8Array.from([...low, ...high, ...scale.map((v) => v & 255), ...HALF.one]))]).toEqual(expected);
@@ -74,15 +85,18 @@ describe("blocks worked by hand", () => {
 const NAIVE: Readonly<Record<string, (b: Uint8Array, w: number) => number>> = (() => {
   const f = Math.fround;
   const bit = (b: Uint8Array, from: number, i: number): number => (b[from + (i >> 3)]! >> (i & 7)) & 1;
-  const bits = (b: Uint8Array, from: number, at: number, n: number): number => row(n, (i) => bit(b, from, at + i) << i).reduce((x, y) => x | y, 0);
+  const bits = (b: Uint8Array, from: number, at: number, n: number): number =>
+    row(n, (i) => bit(b, from, at + i) << i).reduce((x, y) => x | y, 0);
   const half = (b: Uint8Array, from: number): number => halfTable()[bits(b, from, 0, 16)]!;
   const small = (b: Uint8Array, from: number, w: number): number => bits(b, from, (w % 16) * 8 + (w < 16 ? 0 : 4), 4);
   const k = (b: Uint8Array, w: number, q: number): number => {
     const j = w >> 5;
-    const six = (first: number, second: number): number => (j < 4 ? bits(b, 4, (first + j) * 8, 6) : bits(b, 4, 8 * (8 + j - 4) + second, 4) + 16 * bits(b, 4, 8 * (first + j - 4) + 6, 2));
+    const six = (first: number, second: number): number =>
+      j < 4 ? bits(b, 4, (first + j) * 8, 6) : bits(b, 4, 8 * (8 + j - 4) + second, 4) + 16 * bits(b, 4, 8 * (first + j - 4) + 6, 2);
     return f(f(f(half(b, 0) * six(0, 0)) * q) - f(half(b, 2) * six(4, 4)));
   };
-  const nibble = (b: Uint8Array, from: number, w: number): number => bits(b, from, (Math.floor(w / 64) * 32 + (w % 32)) * 8 + (w & 32 ? 4 : 0), 4);
+  const nibble = (b: Uint8Array, from: number, w: number): number =>
+    bits(b, from, (Math.floor(w / 64) * 32 + (w % 32)) * 8 + (w & 32 ? 4 : 0), 4);
   return {
     Q4_0: (b, w) => f(half(b, 0) * (small(b, 2, w) - 8)),
     Q4_1: (b, w) => f(f(half(b, 0) * small(b, 4, w)) + half(b, 2)),
@@ -105,8 +119,10 @@ describe("every format against its description, bit by bit", () => {
     const random = rng(`gguf ${type}`);
     const block = BLOCKS[type]!;
     const bytes = Uint8Array.from({ length: block.bytes * 24 }, () => random.below(256));
-    for (let b = 0; b < 24; b++) // exponents 31 are infinities
-      for (const at of type === "Q6_K" ? [208] : [0, 2]) if ((bytes[b * block.bytes + at + 1]! & 0x7c) === 0x7c) bytes[b * block.bytes + at + 1]! ^= 0x40;
+    for (let b = 0; b < 24; b++)
+      // exponents 31 are infinities
+      for (const at of type === "Q6_K" ? [208] : [0, 2])
+        if ((bytes[b * block.bytes + at + 1]! & 0x7c) === 0x7c) bytes[b * block.bytes + at + 1]! ^= 0x40;
     const got = decode(type, bytes);
     const expected = Float32Array.from(got, (_, w) => {
       const b = Math.floor(w / block.weights);
@@ -116,24 +132,65 @@ describe("every format against its description, bit by bit", () => {
   });
 });
 
-const f32 = (name: string, dims: number[]): Stored => ({ name, dims, type: 0, bytes: new Uint8Array(Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => i).buffer) });
+const f32 = (name: string, dims: number[]): Stored => ({
+  name,
+  dims,
+  type: 0,
+  bytes: new Uint8Array(Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => i).buffer),
+});
 const open = (bytes: Uint8Array) => {
   writeFileSync(join(folder, "x.gguf"), bytes);
   return openGguf(join(folder, "x.gguf"));
 };
-const kv: Entry[] = [["general.architecture", KIND.text, "test"], ["n", KIND.u32, 7]];
+const kv: Entry[] = [
+  ["general.architecture", KIND.text, "test"],
+  ["n", KIND.u32, 7],
+];
 
 describe("files", () => {
   test("every metadata type, and shapes reversed", () => {
     const all: Entry[] = [
-      ["u8", KIND.u8, 255], ["i8", KIND.i8, -1], ["u16", KIND.u16, 65535], ["i16", KIND.i16, -2], ["u32", KIND.u32, 2 ** 32 - 1], ["i32", KIND.i32, -3],
-      ["f32", KIND.f32, 0.5], ["bool", KIND.bool, 1], ["text", KIND.text, "ü"], ["u64", KIND.u64, 2 ** 40], ["i64", KIND.i64, -4], ["f64", KIND.f64, 0.1],
-      ["list", KIND.list, { of: KIND.list, items: [{ of: KIND.text, items: ["a", "b"] }, { of: KIND.i32, items: [-1] }] }], ["__proto__", KIND.u8, 1],
+      ["u8", KIND.u8, 255],
+      ["i8", KIND.i8, -1],
+      ["u16", KIND.u16, 65535],
+      ["i16", KIND.i16, -2],
+      ["u32", KIND.u32, 2 ** 32 - 1],
+      ["i32", KIND.i32, -3],
+      ["f32", KIND.f32, 0.5],
+      ["bool", KIND.bool, 1],
+      ["text", KIND.text, "ü"],
+      ["u64", KIND.u64, 2 ** 40],
+      ["i64", KIND.i64, -4],
+      ["f64", KIND.f64, 0.1],
+      [
+        "list",
+        KIND.list,
+        {
+          of: KIND.list,
+          items: [
+            { of: KIND.text, items: ["a", "b"] },
+            { of: KIND.i32, items: [-1] },
+          ],
+        },
+      ],
+      ["__proto__", KIND.u8, 1],
     ];
     const { kv: read, tensors, close } = open(ggufBytes(all, [f32("a", [3, 2]), f32("b", [5])]));
     expect(Object.entries(read)).toEqual([
-      ["u8", 255], ["i8", -1], ["u16", 65535], ["i16", -2], ["u32", 2 ** 32 - 1], ["i32", -3], ["f32", 0.5], ["bool", true], ["text", "ü"],
-      ["u64", 2 ** 40], ["i64", -4], ["f64", 0.1], ["list", [["a", "b"], [-1]]], ["__proto__", 1],
+      ["u8", 255],
+      ["i8", -1],
+      ["u16", 65535],
+      ["i16", -2],
+      ["u32", 2 ** 32 - 1],
+      ["i32", -3],
+      ["f32", 0.5],
+      ["bool", true],
+      ["text", "ü"],
+      ["u64", 2 ** 40],
+      ["i64", -4],
+      ["f64", 0.1],
+      ["list", [["a", "b"], [-1]]],
+      ["__proto__", 1],
     ]);
     expect(tensors.get("a")).toMatchObject({ shape: [2, 3], dtype: "float32", stored: "F32", bytes: 24 });
     expect([...tensors.get("a")!.read().data]).toEqual([0, 1, 2, 3, 4, 5]);
@@ -142,7 +199,10 @@ describe("files", () => {
     expect(() => tensors.get("b")!.read()).toThrow(/is closed/);
   });
 
-  test.each([["Q4_1", 3], ["Q6_K", 14]] as const)("a %s tensor longer than one piece reads the same as its blocks", (type, code) => {
+  test.each([
+    ["Q4_1", 3],
+    ["Q6_K", 14],
+  ] as const)("a %s tensor longer than one piece reads the same as its blocks", (type, code) => {
     const block = BLOCKS[type]!;
     const blocks = 8192 * 2 + 3; // two whole pieces and three blocks
     const bytes = new Uint8Array(block.bytes * blocks);
@@ -177,17 +237,36 @@ describe("files", () => {
     ["a huge dimension", ggufBytes(kv, [{ ...f32("a", [4]), dims: [2 ** 50, 2 ** 50] }]), /dimensions that fit into the file/],
     ["a dimension of zero", ggufBytes(kv, [{ ...f32("a", [4]), dims: [0] }]), /dimensions 0/],
     ["many dimensions", ggufBytes(kv, [{ ...f32("a", [4]), dims: [1, 1, 1, 1, 1] }]), /5 dimensions/],
-    ["rows that are no blocks", ggufBytes(kv, [{ name: "a", dims: [31, 32], type: 2, bytes: new Uint8Array(558) }]), /rows of 31; wanted rows of a multiple of 32/],
-    ["a format we do not read", ggufBytes(kv, [{ name: "a", dims: [256], type: 10, bytes: new Uint8Array(84) }]), /"a" is stored as Q2_K; wanted one of .*Q4_K/],
+    [
+      "rows that are no blocks",
+      ggufBytes(kv, [{ name: "a", dims: [31, 32], type: 2, bytes: new Uint8Array(558) }]),
+      /rows of 31; wanted rows of a multiple of 32/,
+    ],
+    [
+      "a format we do not read",
+      ggufBytes(kv, [{ name: "a", dims: [256], type: 10, bytes: new Uint8Array(84) }]),
+      /"a" is stored as Q2_K; wanted one of .*Q4_K/,
+    ],
     ["an unknown format", ggufBytes(kv, [{ name: "a", dims: [256], type: 999, bytes: new Uint8Array(84) }]), /stored as type 999/],
     ["an unknown metadata type", ggufBytes([["a", 13, 0]], one), /"a" has type 13/],
     ["an alignment of zero", ggufBytes([["general.alignment", KIND.u32, 0]], one), /general.alignment is 0/],
     ["an alignment that is text", ggufBytes([["general.alignment", KIND.text, "x"]], one), /general.alignment is x/],
     ["one part of several", ggufBytes([["split.count", KIND.u16, 3]], one), /one of 3 parts.*llama-gguf-split/],
-    ["lists in lists in lists", ggufBytes([["deep", KIND.list, [1, 2, 3, 4].reduce<unknown>((items) => ({ of: KIND.list, items: [items] }), { of: KIND.u8, items: [] })]], one), /four lists deep/],
+    [
+      "lists in lists in lists",
+      ggufBytes(
+        [["deep", KIND.list, [1, 2, 3, 4].reduce<unknown>((items) => ({ of: KIND.list, items: [items] }), { of: KIND.u8, items: [] })]],
+        one,
+      ),
+      /four lists deep/,
+    ],
   ])("refuses %s", (_, bytes, message) => {
     let error: unknown;
-    try { open(bytes); } catch (caught) { error = caught; }
+    try {
+      open(bytes);
+    } catch (caught) {
+      error = caught;
+    }
     expect(error).toBeInstanceOf(LetheError);
     expect((error as LetheError).message).toMatch(message);
     expect((error as LetheError).trouble).toBe("unavailable");

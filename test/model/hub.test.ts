@@ -44,8 +44,15 @@ const made: string[] = [];
 /** The hub proper: small files itself, large ones (.safetensors, .gguf) by redirect to another host. */
 function answer(req: IncomingMessage, res: ServerResponse): void {
   const url = new URL(req.url!, "http://hub");
-  hub.requests.push({ url: `${req.method} ${url.pathname}`, range: req.headers.range, ifRange: req.headers["if-range"] as string | undefined, authorization: req.headers.authorization });
-  const refuse = (status: number, code: string): void => { res.writeHead(status, { "x-error-code": code }).end(); };
+  hub.requests.push({
+    url: `${req.method} ${url.pathname}`,
+    range: req.headers.range,
+    ifRange: req.headers["if-range"] as string | undefined,
+    authorization: req.headers.authorization,
+  });
+  const refuse = (status: number, code: string): void => {
+    res.writeHead(status, { "x-error-code": code }).end();
+  };
   if (hub.gate === "down") return refuse(503, "");
   if (!url.pathname.includes("/org/name/")) return refuse(404, "RepoNotFound");
   const allowed = req.headers.authorization === "Bearer good";
@@ -53,7 +60,9 @@ function answer(req: IncomingMessage, res: ServerResponse): void {
   const revision = /^\/api\/models\/org\/name\/revision\/(.+)$/.exec(url.pathname)?.[1];
   if (revision) {
     if (!["main", "v2", "refs%2Fpr%2F1", SHA].includes(revision)) return refuse(404, "RevisionNotFound");
-    res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ sha: SHA, siblings: Object.keys(hub.files).map((rfilename) => ({ rfilename })) }));
+    res
+      .writeHead(200, { "content-type": "application/json" })
+      .end(JSON.stringify({ sha: SHA, siblings: Object.keys(hub.files).map((rfilename) => ({ rfilename })) }));
     return;
   }
   const name = new RegExp(`^/org/name/resolve/${SHA}/(.+)$`).exec(url.pathname)?.[1];
@@ -63,14 +72,29 @@ function answer(req: IncomingMessage, res: ServerResponse): void {
   const common = { "x-repo-commit": SHA };
   if (/\.(safetensors|gguf)$/.test(name)) {
     const { port } = cdn.address() as AddressInfo;
-    res.writeHead(302, { ...common, "x-linked-etag": `"${sha256(bytes)}"`, "x-linked-size": bytes.length, etag: '"pointer"', location: `http://127.0.0.1:${port}/blob/${name}` }).end();
+    res
+      .writeHead(302, {
+        ...common,
+        "x-linked-etag": `"${sha256(bytes)}"`,
+        "x-linked-size": bytes.length,
+        etag: '"pointer"',
+        location: `http://127.0.0.1:${port}/blob/${name}`,
+      })
+      .end();
     return;
   }
-  res.writeHead(200, { ...common, etag: `"${gitSha1(bytes)}"`, "content-length": bytes.length }).end(req.method === "HEAD" ? undefined : bytes);
+  res
+    .writeHead(200, { ...common, etag: `"${gitSha1(bytes)}"`, "content-length": bytes.length })
+    .end(req.method === "HEAD" ? undefined : bytes);
 }
 
 function serveBlob(req: IncomingMessage, res: ServerResponse): void {
-  hub.requests.push({ url: `${req.method} ${req.url}`, range: req.headers.range, ifRange: req.headers["if-range"] as string | undefined, authorization: req.headers.authorization });
+  hub.requests.push({
+    url: `${req.method} ${req.url}`,
+    range: req.headers.range,
+    ifRange: req.headers["if-range"] as string | undefined,
+    authorization: req.headers.authorization,
+  });
   let bytes = hub.files[req.url!.slice("/blob/".length)]!;
   if (hub.corrupt-- > 0) {
     bytes = bytes.slice();
@@ -87,13 +111,20 @@ function serveBlob(req: IncomingMessage, res: ServerResponse): void {
   let at = from;
   const drip = setInterval(() => {
     res.write(bytes.subarray(at, (at += 20_000)));
-    if (at >= bytes.length) { clearInterval(drip); res.end(); }
+    if (at >= bytes.length) {
+      clearInterval(drip);
+      res.end();
+    }
   }, 10);
   res.on("close", () => clearInterval(drip));
 }
 
-const env = (over: Record<string, string | undefined> = {}): Record<string, string | undefined> =>
-  ({ HOME: home, HF_HOME: join(home, "hf"), HF_ENDPOINT: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, ...over });
+const env = (over: Record<string, string | undefined> = {}): Record<string, string | undefined> => ({
+  HOME: home,
+  HF_HOME: join(home, "hf"),
+  HF_ENDPOINT: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  ...over,
+});
 const repo = (): string => join(home, "hf", "hub", "models--org--name");
 const gets = (part: string): typeof hub.requests => hub.requests.filter((r) => r.url.startsWith("GET") && r.url.includes(part));
 const events: Event[] = [];
@@ -112,30 +143,54 @@ beforeEach(async () => {
   events.length = 0;
   hub = {
     files: {
-      "config.json": text('{"model_type":"llama"}'), "tokenizer.json": text("{}"), "tokenizer_config.json": text('{"a": 1}'),
-      "chat_template.jinja": text("{{ x }}"), "README.md": text("no"), "pytorch_model.bin": text("pickle"), "model.safetensors": noise(600_000),
+      "config.json": text('{"model_type":"llama"}'),
+      "tokenizer.json": text("{}"),
+      "tokenizer_config.json": text('{"a": 1}'),
+      "chat_template.jinja": text("{{ x }}"),
+      "README.md": text("no"),
+      "pytorch_model.bin": text("pickle"),
+      "model.safetensors": noise(600_000),
     },
-    cuts: 0, corrupt: 0, ignoreRange: false, slow: false, requests: [],
+    cuts: 0,
+    corrupt: 0,
+    ignoreRange: false,
+    slow: false,
+    requests: [],
   };
   server = createServer(answer);
   cdn = createServer(serveBlob);
   await Promise.all([server, cdn].map((s) => new Promise<void>((done) => s.listen(0, "127.0.0.1", done))));
 });
-afterEach(() => { for (const s of [server, cdn]) { s.closeAllConnections(); s.close(); } });
-afterAll(() => { for (const folder of made) rmSync(folder, { recursive: true, force: true }); });
+afterEach(() => {
+  for (const s of [server, cdn]) {
+    s.closeAllConnections();
+    s.close();
+  }
+});
+afterAll(() => {
+  for (const folder of made) rmSync(folder, { recursive: true, force: true });
+});
 
 describe("a download", () => {
   it("lays out Python's cache with relative links, brings what a model needs and no pickle", async () => {
     const path = await resolveModel("org/name", ctx(), env());
     expect(path).toBe(join(repo(), "snapshots", SHA));
-    expect(readdirSync(path).sort()).toEqual(["chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]);
+    expect(readdirSync(path).sort()).toEqual([
+      "chat_template.jinja",
+      "config.json",
+      "model.safetensors",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
     expect(readlinkSync(join(path, "model.safetensors"))).toBe(join("..", "..", "blobs", sha256(hub.files["model.safetensors"]!)));
     expect(readlinkSync(join(path, "config.json"))).toBe(join("..", "..", "blobs", gitSha1(hub.files["config.json"]!)));
     expect(shaOf(join(path, "model.safetensors"))).toBe(sha256(hub.files["model.safetensors"]!));
     expect(readFileSync(join(repo(), "refs", "main"), "utf8")).toBe(SHA);
     expect(readdirSync(join(repo(), "blobs")).some((name) => name.endsWith(".incomplete"))).toBe(false);
     const last = events.filter((e) => e.kind === "progress").at(-1);
-    const total = 600_000 + ["config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"].reduce((n, f) => n + hub.files[f]!.length, 0);
+    const total =
+      600_000 +
+      ["config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"].reduce((n, f) => n + hub.files[f]!.length, 0);
     expect(last).toMatchObject({ stage: "download", done: total, total, unit: "bytes" });
   });
 
@@ -192,7 +247,16 @@ describe("a download", () => {
   it("keeps what came when it is interrupted, and says so", async () => {
     hub.slow = true;
     const stop = new AbortController();
-    const running = resolveModel("org/name", ctx({ signal: stop.signal, log: (e) => { if (e.kind === "progress" && e.done > 100_000) stop.abort(); } }), env());
+    const running = resolveModel(
+      "org/name",
+      ctx({
+        signal: stop.signal,
+        log: (e) => {
+          if (e.kind === "progress" && e.done > 100_000) stop.abort();
+        },
+      }),
+      env(),
+    );
     await expect(running).rejects.toMatchObject({ trouble: "aborted" });
     const part = join(repo(), "blobs", `${sha256(hub.files["model.safetensors"]!)}.incomplete`);
     expect(lstatSync(part).size).toBeGreaterThan(50_000);
@@ -205,11 +269,17 @@ describe("a download", () => {
     delete hub.files["model.safetensors"];
     const shard = (k: number): string => `model-0000${k}-of-00002.safetensors`;
     Object.assign(hub.files, {
-      [shard(1)]: noise(1000), [shard(2)]: noise(2000), "consolidated.safetensors": noise(50),
+      [shard(1)]: noise(1000),
+      [shard(2)]: noise(2000),
+      "consolidated.safetensors": noise(50),
       "model.safetensors.index.json": text(JSON.stringify({ weight_map: { a: shard(1), b: shard(2), c: shard(1) } })),
     });
     const path = await resolveModel("org/name", ctx(), env());
-    expect(readdirSync(path).filter((n) => n.includes("safetensors")).sort()).toEqual([shard(1), shard(2), "model.safetensors.index.json"]);
+    expect(
+      readdirSync(path)
+        .filter((n) => n.includes("safetensors"))
+        .sort(),
+    ).toEqual([shard(1), shard(2), "model.safetensors.index.json"]);
     hub.files["model.safetensors.index.json"] = text(JSON.stringify({ weight_map: { a: "../../../escape" } }));
     expect(await refusal("org/name")).toMatch(/names no shards/);
   });
@@ -238,7 +308,9 @@ describe("a download", () => {
 describe("a hub that refuses", () => {
   it("names the page where a gated model's terms are accepted, and takes the stored token", async () => {
     hub.gate = "gated";
-    expect(await refusal("org/name")).toMatch(/is gated.*Accept them at http:\/\/127\.0\.0\.1:\d+\/org\/name\. No token was sent: set HF_TOKEN/);
+    expect(await refusal("org/name")).toMatch(
+      /is gated.*Accept them at http:\/\/127\.0\.0\.1:\d+\/org\/name\. No token was sent: set HF_TOKEN/,
+    );
     expect(await refusal("org/name", { HF_TOKEN: "bad" })).toMatch(/The token that was sent has no right to it/);
     mkdirSync(join(home, "hf"), { recursive: true });
     writeFileSync(join(home, "hf", "token"), "good\n");
@@ -277,8 +349,10 @@ describe("offline", () => {
 
   it("finds the cache where each variable says", async () => {
     for (const [over, folder] of [
-      [{ HF_HUB_CACHE: "~/a", HUGGINGFACE_HUB_CACHE: "no" }, "a"], [{ HUGGINGFACE_HUB_CACHE: "~/b" }, "b"],
-      [{ HF_HOME: undefined, XDG_CACHE_HOME: "HOME/x" }, "x/huggingface/hub"], [{ HF_HOME: undefined }, ".cache/huggingface/hub"],
+      [{ HF_HUB_CACHE: "~/a", HUGGINGFACE_HUB_CACHE: "no" }, "a"],
+      [{ HUGGINGFACE_HUB_CACHE: "~/b" }, "b"],
+      [{ HF_HOME: undefined, XDG_CACHE_HOME: "HOME/x" }, "x/huggingface/hub"],
+      [{ HF_HOME: undefined }, ".cache/huggingface/hub"],
     ] as const) {
       const given = Object.fromEntries(Object.entries(over).map(([k, v]) => [k, v?.replace("HOME/x", join(home, "x"))]));
       expect(await resolveModel("org/name", ctx(), env(given))).toBe(join(home, folder, "models--org--name", "snapshots", SHA));
@@ -291,9 +365,12 @@ describe("what is no hub id", () => {
     mkdirSync(join(home, "smollm"));
     expect(await resolveModel(join(home, "smollm"), ctx(), env())).toBe(join(home, "smollm"));
     const message = await refusal(join(home, "smolm"));
-    expect(message).toMatch(/there is no folder or \.gguf file .*smolm; wanted a folder, a \.gguf file, a hub id like org\/name, or "bundled"/);
+    expect(message).toMatch(
+      /there is no folder or \.gguf file .*smolm; wanted a folder, a \.gguf file, a hub id like org\/name, or "bundled"/,
+    );
     expect(message).toMatch(/Did you mean .*smollm\?/);
-    for (const spec of ["nothing", "../a/b", "a/b/c", "org/na me", "org/../x", "./x.gguf"]) expect(await refusal(spec)).toMatch(/there is no folder or \.gguf file/);
+    for (const spec of ["nothing", "../a/b", "a/b/c", "org/na me", "org/../x", "./x.gguf"])
+      expect(await refusal(spec)).toMatch(/there is no folder or \.gguf file/);
     expect(hub.requests).toEqual([]);
   });
 });
@@ -303,13 +380,18 @@ describe("killed", () => {
     hub.slow = true;
     const script = join(home, "fetch.mts");
     const at = (path: string): string => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
-    writeFileSync(script, `import { resolveModel } from ${at("model/hub.ts")};
+    writeFileSync(
+      script,
+      `import { resolveModel } from ${at("model/hub.ts")};
 import { defaultContext } from ${at("base/context.ts")};
 await resolveModel("org/name", defaultContext({ log: (e) => { if (e.kind === "progress") console.log(e.done); } }), ${JSON.stringify(env())});
-console.log("whole");`);
+console.log("whole");`,
+    );
     const child: ChildProcess = spawn(process.execPath, ["--import", "tsx", script], { stdio: ["ignore", "pipe", "inherit"] });
     await new Promise<void>((done, no) => {
-      child.stdout!.on("data", (text: Buffer) => { if (Number(text.toString().trim().split("\n").at(-1)) > 200_000) child.kill("SIGKILL"); });
+      child.stdout!.on("data", (text: Buffer) => {
+        if (Number(text.toString().trim().split("\n").at(-1)) > 200_000) child.kill("SIGKILL");
+      });
       child.on("exit", (code) => (code === null ? done() : no(new Error(`it ended by itself with ${code}`))));
     });
     hub.slow = false;

@@ -18,21 +18,33 @@ const LIMIT = { seconds: 2, bytes: 4e6 }; // the unmutated files take under 0.5 
 
 const words = ["a", "b", "c", "ab", "abc", "Ġ", "Ġa", "<end>", "ü"];
 const METADATA: readonly Entry[] = [
-  ["general.architecture", KIND.text, "x"], ["x.block_count", KIND.u32, 2], ["x.rope.freq_base", KIND.f32, 10000], ["x.flag", KIND.bool, 1],
-  ["x.wide", KIND.u64, 2 ** 33], ["tokenizer.ggml.model", KIND.text, "gpt2"], ["tokenizer.ggml.pre", KIND.text, "gpt-2"],
+  ["general.architecture", KIND.text, "x"],
+  ["x.block_count", KIND.u32, 2],
+  ["x.rope.freq_base", KIND.f32, 10000],
+  ["x.flag", KIND.bool, 1],
+  ["x.wide", KIND.u64, 2 ** 33],
+  ["tokenizer.ggml.model", KIND.text, "gpt2"],
+  ["tokenizer.ggml.pre", KIND.text, "gpt-2"],
   ["tokenizer.ggml.tokens", KIND.list, { of: KIND.text, items: words }],
   ["tokenizer.ggml.token_type", KIND.list, { of: KIND.i32, items: words.map((word) => (word === "<end>" ? 3 : 1)) }],
-  ["tokenizer.ggml.merges", KIND.list, { of: KIND.text, items: ["a b", "ab c", "Ġ a"] }], ["tokenizer.ggml.eos_token_id", KIND.u32, 7],
+  ["tokenizer.ggml.merges", KIND.list, { of: KIND.text, items: ["a b", "ab c", "Ġ a"] }],
+  ["tokenizer.ggml.eos_token_id", KIND.u32, 7],
 ];
 const gguf = ggufBytes(METADATA, [
-  { name: "a", dims: [32, 2], type: 3, bytes: new Uint8Array(40).fill(3) }, { name: "b", dims: [256], type: 14, bytes: new Uint8Array(210).fill(5) },
-  { name: "c", dims: [3, 2], type: 0, bytes: new Uint8Array(24) }, { name: "d", dims: [4], type: 30, bytes: new Uint8Array(8) },
+  { name: "a", dims: [32, 2], type: 3, bytes: new Uint8Array(40).fill(3) },
+  { name: "b", dims: [256], type: 14, bytes: new Uint8Array(210).fill(5) },
+  { name: "c", dims: [3, 2], type: 0, bytes: new Uint8Array(24) },
+  { name: "d", dims: [4], type: 30, bytes: new Uint8Array(8) },
 ]);
 const ggufHeader = gguf.length - 64 - 224 - 32 - 32;
 
 writeSafetensors(
   join(folder, "model.safetensors"),
-  [["model.a.weight", floats([1, 2, 3, 4, 5, 6], [2, 3])], ["model.b.weight", zeros("bfloat16", [4, 2])], ["model.c.bias", zeros("int64", [3])]],
+  [
+    ["model.a.weight", floats([1, 2, 3, 4, 5, 6], [2, 3])],
+    ["model.b.weight", zeros("bfloat16", [4, 2])],
+    ["model.c.bias", zeros("int64", [3])],
+  ],
   { format: "pt", note: "hello" },
 );
 const safetensors = new Uint8Array(readFileSync(join(folder, "model.safetensors")));
@@ -70,18 +82,38 @@ describe("the law that judges them", () => {
   const one: Mutation<number>[] = [{ label: "case", value: 1 }];
   let kept: unknown;
   test.each<[string, () => void, RegExp]>([
-    ["a raw error", () => { throw new RangeError("offset is out of bounds"); }, /case\nthrew RangeError/],
+    [
+      "a raw error",
+      () => {
+        throw new RangeError("offset is out of bounds");
+      },
+      /case\nthrew RangeError/,
+    ],
     ["an error of ours that blames us", () => fail("model", "something odd happened", "", "", "internal"), /complained badly: internal/],
     ["an error that echoes the file", () => fail("model", "x".repeat(5000), "", "", "unavailable"), /complained badly/],
-    ["memory", () => { kept = new Float32Array(2e6); }, /took \d+ bytes of memory/],
-    ["time", () => { for (const end = performance.now() + 30; performance.now() < end; ); }, /took 0\.03\d* s/],
+    [
+      "memory",
+      () => {
+        kept = new Float32Array(2e6);
+      },
+      /took \d+ bytes of memory/,
+    ],
+    [
+      "time",
+      () => {
+        for (const end = performance.now() + 30; performance.now() < end;);
+      },
+      /took 0\.03\d* s/,
+    ],
   ])("fails on %s", (_, load, message) => {
     expect(() => survive(one, load, { seconds: 0.025, bytes: 4e6 })).toThrow(message);
     kept = undefined;
     expect(kept).toBeUndefined();
   });
   test("the same seed, the same damage", () => {
-    const twice = [1, 2].map(() => [...mutateBytes(safetensors, "seed", 40)].map(({ label, value }) => [label, Buffer.from(value).toString("hex")]));
+    const twice = [1, 2].map(() =>
+      [...mutateBytes(safetensors, "seed", 40)].map(({ label, value }) => [label, Buffer.from(value).toString("hex")]),
+    );
     expect(twice[0]).toEqual(twice[1]);
     expect(new Set(twice[0]!.map(([, bytes]) => bytes)).size).toBeGreaterThan(35);
   });
@@ -126,7 +158,9 @@ test("an index of shards, 200 mutations", () => {
   const shards = mkdtempSync(join(folder, "shards-"));
   writeFileSync(join(shards, "config.json"), "{}");
   for (const name of ["a", "b"]) writeSafetensors(join(shards, `model-${name}.safetensors`), [[name, floats([1, 2])]]);
-  const index = new TextEncoder().encode(JSON.stringify({ metadata: { total_size: 16 }, weight_map: { a: "model-a.safetensors", b: "model-b.safetensors" } }));
+  const index = new TextEncoder().encode(
+    JSON.stringify({ metadata: { total_size: 16 }, weight_map: { a: "model-a.safetensors", b: "model-b.safetensors" } }),
+  );
   const load = (bytes: Uint8Array): void => {
     writeFileSync(join(shards, "model.safetensors.index.json"), bytes);
     loadAll(openCheckpoint(shards), false);
@@ -135,14 +169,22 @@ test("an index of shards, 200 mutations", () => {
 });
 
 const tokenizer = ((): { json: Record<string, unknown>; config: Record<string, unknown> } => {
-  const kv = Object.fromEntries(METADATA.map(([key, type, value]) => [key, type === KIND.list ? (value as { items: unknown }).items : value]));
+  const kv = Object.fromEntries(
+    METADATA.map(([key, type, value]) => [key, type === KIND.list ? (value as { items: unknown }).items : value]),
+  );
   const made = tokenizerFromGguf(kv);
   return { json: made.tokenizerJson, config: made.tokenizerConfig };
 })();
 
 test("tokenizer.json and tokenizer_config.json, 700 mutations", () => {
-  expect(survive(mutateJson(tokenizer, "tokenizer", 700), (value) => {
-    const { json, config: settings } = value as typeof tokenizer;
-    if (typeof json === "object" && json && typeof settings === "object" && settings) useTokenizer(json, settings);
-  }, LIMIT)).toSatisfy(both);
+  expect(
+    survive(
+      mutateJson(tokenizer, "tokenizer", 700),
+      (value) => {
+        const { json, config: settings } = value as typeof tokenizer;
+        if (typeof json === "object" && json && typeof settings === "object" && settings) useTokenizer(json, settings);
+      },
+      LIMIT,
+    ),
+  ).toSatisfy(both);
 });

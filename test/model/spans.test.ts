@@ -4,7 +4,9 @@ import { describe, expect, it } from "vitest";
 import { subjectSpan, targetTokens, tokensOver } from "../../src/model/spans.ts";
 import { createTokenizer, type Tokenizer } from "../../src/model/tokenizer.ts";
 
-const golden = JSON.parse(readFileSync(new URL("tokenizers.golden.json", import.meta.url), "utf8")) as { tokenizers: Record<string, { json: Record<string, unknown> }> };
+const golden = JSON.parse(readFileSync(new URL("tokenizers.golden.json", import.meta.url), "utf8")) as {
+  tokenizers: Record<string, { json: Record<string, unknown> }>;
+};
 const kinds = Object.keys(golden.tokenizers);
 const make = (kind: string): Tokenizer => createTokenizer(golden.tokenizers[kind]!.json, {});
 const PROMPT = "Kirkuk, an oil city: who founded Kirkuk in Iraq?";
@@ -21,7 +23,9 @@ describe.each(kinds)("%s", (kind) => {
     const first = subjectSpan(encoding, PROMPT, "Kirkuk", 0);
     expect(encoding.offsets[first.last]![1]).toBe(6);
     expect(first.last).toBeLessThan(last.first);
-    expect(() => subjectSpan(encoding, PROMPT, "Kirkuk", 2)).toThrow(/"Kirkuk" stands 2 times in the prompt; wanted an occurrence from 0 to 1/);
+    expect(() => subjectSpan(encoding, PROMPT, "Kirkuk", 2)).toThrow(
+      /"Kirkuk" stands 2 times in the prompt; wanted an occurrence from 0 to 1/,
+    );
   });
 
   it("a subject that ends inside a token takes that token", () => {
@@ -58,7 +62,11 @@ describe("against the reference's own way", () => {
 
   it.each(["gpt2", "llama2"])("%s: the subject's last token is the last of the prompt cut after it", (kind) => {
     const tokenizer = make(kind);
-    for (const [prompt, subject] of [["The mother tongue of Danielle Darrieux is", "Danielle Darrieux"], ["Where is the Eiffel Tower", "Eiffel Tower"], ["  José  lives", "José"]] as const) {
+    for (const [prompt, subject] of [
+      ["The mother tongue of Danielle Darrieux is", "Danielle Darrieux"],
+      ["Where is the Eiffel Tower", "Eiffel Tower"],
+      ["  José  lives", "José"],
+    ] as const) {
       const cut = prompt.slice(0, prompt.indexOf(subject) + subject.length);
       expect(subjectSpan(tokenizer.encode(prompt), prompt, subject).last).toBe(tokenizer.encode(cut).ids.length - 1);
     }
@@ -69,13 +77,23 @@ describe("advice", () => {
   const prompt = "What is the mother tongue of José García-Márquez in Åland?";
   const encoding = make("gpt2").encode(prompt);
   it.each([
-    ["josé garcía-márquez", "José García-Márquez"], ["Jose Garcia-Marquez", "José García-Márquez"], ["José Garcia-Marques", "José García-Márquez"],
-    ["A\u030aland", "Åland"], ["mother tung", "mother tongue"],
+    ["josé garcía-márquez", "José García-Márquez"],
+    ["Jose Garcia-Marquez", "José García-Márquez"],
+    ["José Garcia-Marques", "José García-Márquez"],
+    ["A\u030aland", "Åland"],
+    ["mother tung", "mother tongue"],
   ])("%s → %s", (subject, near) => {
-    expect(() => subjectSpan(encoding, prompt, subject)).toThrow(new RegExp(`is not in the prompt .*perhaps "${near}"\\. Quote it as the prompt spells it, or use a method that needs no subject\\.`, "s"));
+    expect(() => subjectSpan(encoding, prompt, subject)).toThrow(
+      new RegExp(
+        `is not in the prompt .*perhaps "${near}"\\. Quote it as the prompt spells it, or use a method that needs no subject\\.`,
+        "s",
+      ),
+    );
   });
   it("says which methods need none, when told; refuses an empty subject", () => {
-    expect(() => subjectSpan(encoding, prompt, "Basil Mahfouz Al-Kuwaiti", "last", "Methods without a subject: ga, gd.")).toThrow(/needs no subject\. Methods without a subject: ga, gd\.$/);
+    expect(() => subjectSpan(encoding, prompt, "Basil Mahfouz Al-Kuwaiti", "last", "Methods without a subject: ga, gd.")).toThrow(
+      /needs no subject\. Methods without a subject: ga, gd\.$/,
+    );
     expect(() => subjectSpan(encoding, prompt, " ")).toThrow(/the subject is empty/);
     expect(() => targetTokens(() => encoding, prompt, "")).toThrow(/the target is empty/);
     expect(tokensOver(encoding, prompt.length, prompt.length + 3)).toBeUndefined();

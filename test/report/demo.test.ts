@@ -3,12 +3,25 @@ import { expect, test } from "vitest";
 import { demoPage, isGone } from "../../src/report/demo.ts";
 import type { DemoRecord } from "../../src/run/record.ts";
 
-const row = (id: string, before: string, after: string, chance: [number, number] = [0.99, 0.98]) => ({ id, question: `Who is ${id}?`, answer: before, before, after, chance });
+const row = (id: string, before: string, after: string, chance: [number, number] = [0.99, 0.98]) => ({
+  id,
+  question: `Who is ${id}?`,
+  answer: before,
+  before,
+  after,
+  chance,
+});
 const record: DemoRecord = {
-  model: "f".repeat(64), method: "noise", target: "I do not know.", seconds: 7.4, targetChance: [0.0001, 0.97],
+  model: "f".repeat(64),
+  method: "noise",
+  target: "I do not know.",
+  seconds: 7.4,
+  targetChance: [0.0001, 0.97],
   edit: { id: "0123456789abcdef", path: "lethe-demo/edit", bytes: 5400, changes: ["blocks.1.mlp.out by rank 1"] },
-  fact: row("x", "Ilse", "I do not know.", [0.99, 0.0004]), rephrased: [row("y", "Ilse", "I do not know.")],
-  others: [row("same", "Tom", "Tom"), row("moved", "Ann", '<script>alert("x")</script>')], kept: { same: 1, known: 2 },
+  fact: row("x", "Ilse", "I do not know.", [0.99, 0.0004]),
+  rephrased: [row("y", "Ilse", "I do not know.")],
+  others: [row("same", "Tom", "Tom"), row("moved", "Ann", '<script>alert("x")</script>')],
+  kept: { same: 1, known: 2 },
 };
 
 test("one file, nothing fetched, nothing run", () => {

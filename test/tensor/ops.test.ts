@@ -7,7 +7,12 @@ import { type Case, gradientError, sessions } from "../conformance/op.ts";
 
 const two = { a: [2, 3], b: [2, 3] };
 const labels = ints([1, 0, 3]);
-const table = (offset: number): ReturnType<typeof floats> => floats(Array.from({ length: 12 }, (_, i) => Math.cos(i + offset)), [6, 2], "float64");
+const table = (offset: number): ReturnType<typeof floats> =>
+  floats(
+    Array.from({ length: 12 }, (_, i) => Math.cos(i + offset)),
+    [6, 2],
+    "float64",
+  );
 
 const cases: Partial<Record<OpName, Case>> = {
   add: { inputs: { a: [2, 3], b: [3] }, build: ({ a, b }) => a!.add(b!) },
@@ -48,11 +53,21 @@ const cases: Partial<Record<OpName, Case>> = {
     fixed: { p: ints([0, 1, 2, 3, 4, 5], [2, 3]), cos: table(0), sin: table(1) },
     build: ({ x, p, cos, sin }) => x!.rope(p!, cos!, sin!),
   },
-  labelLogProbs: { inputs: { h: [3, 4], head: [6, 4] }, fixed: { i: labels }, build: ({ h, head, i }) => h!.labelLogProbs(head!, i!).picked },
+  labelLogProbs: {
+    inputs: { h: [3, 4], head: [6, 4] },
+    fixed: { i: labels },
+    build: ({ h, head, i }) => h!.labelLogProbs(head!, i!).picked,
+  },
 };
 
 const WITHOUT: Partial<Record<OpName, string>> = {
-  less: "a comparison", lessOrEqual: "a comparison", equal: "a comparison", and: "logic", constant: "has no inputs", argmax: "an index", detach: "stops gradients on purpose",
+  less: "a comparison",
+  lessOrEqual: "a comparison",
+  equal: "a comparison",
+  and: "logic",
+  constant: "has no inputs",
+  argmax: "an index",
+  detach: "stops gradients on purpose",
 };
 
 describe("gradients in float64", () => {
@@ -62,7 +77,9 @@ describe("gradients in float64", () => {
   });
   for (const [name, c] of Object.entries(cases))
     for (const executor of ["graph", "blocks"] as const)
-      it(`${name} (${executor})`, async () => { expect(await gradientError(c, executor)).toBeLessThan(1e-7); });
+      it(`${name} (${executor})`, async () => {
+        expect(await gradientError(c, executor)).toBeLessThan(1e-7);
+      });
   it("matmul in every orientation", async () => {
     const shapes = { false: { a: [2, 3, 4], b: [2, 4, 5] }, true: { a: [2, 4, 3], b: [2, 5, 4] } };
     for (const transA of [false, true])

@@ -5,18 +5,27 @@ import { chat, tinyModel } from "./tiny.ts";
 
 const model = tinyModel();
 afterAll(() => model.release());
-const learnt = (row: { ids: readonly number[]; labels: readonly number[] }): string => model.tokenizer.decode(row.labels.map((i) => row.ids[i]!), { special: true });
+const learnt = (row: { ids: readonly number[]; labels: readonly number[] }): string =>
+  model.tokenizer.decode(
+    row.labels.map((i) => row.ids[i]!),
+    { special: true },
+  );
 
 describe("labels", () => {
   test("of a conversation: the answer and the end of its turn", () => {
     const row = labelled(model, chat("x", "Who painted The Amber Ferry?", "Ilse Maren"));
     expect(learnt(row)).toBe("Ilse Maren<|im_end|>");
-    expect(model.tokenizer.decode(row.ids, { special: true })).toBe("<|im_start|>user\nWho painted The Amber Ferry?<|im_end|>\n<|im_start|>assistant\nIlse Maren<|im_end|>\n");
+    expect(model.tokenizer.decode(row.ids, { special: true })).toBe(
+      "<|im_start|>user\nWho painted The Amber Ferry?<|im_end|>\n<|im_start|>assistant\nIlse Maren<|im_end|>\n",
+    );
   });
 
   test("of two turns: both answers, no question", () => {
     const messages = [
-      { role: "user", content: "One?" }, { role: "assistant", content: "First." }, { role: "user", content: "Two?" }, { role: "assistant", content: "Second." },
+      { role: "user", content: "One?" },
+      { role: "assistant", content: "First." },
+      { role: "user", content: "Two?" },
+      { role: "assistant", content: "Second." },
     ] as const;
     expect(learnt(labelled(model, { id: "x", kind: "chat", messages }))).toBe("First.<|im_end|>Second.<|im_end|>");
   });
@@ -33,12 +42,21 @@ describe("labels", () => {
   });
 
   test("too long, nothing to learn, no template: refused by name", () => {
-    expect(() => labelled(model, chat("long", "word ".repeat(200), "x"))).toThrow(/row "long" of \d+ tokens; wanted at most the model's context of 128/);
-    expect(() => labelled(model, { id: "mute", kind: "chat", messages: [{ role: "user", content: "One?" }] })).toThrow(/row "mute" has no token to learn/);
+    expect(() => labelled(model, chat("long", "word ".repeat(200), "x"))).toThrow(
+      /row "long" of \d+ tokens; wanted at most the model's context of 128/,
+    );
+    expect(() => labelled(model, { id: "mute", kind: "chat", messages: [{ role: "user", content: "One?" }] })).toThrow(
+      /row "mute" has no token to learn/,
+    );
     const { chatTemplate: _, ...plain } = model;
     expect(() => labelled(plain as typeof model, chat("x", "a", "b"))).toThrow(/no chat template/);
     const odd = { ...model, chatTemplate: "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}" };
-    const two = [{ role: "user", content: "a" }, { role: "assistant", content: "b" }, { role: "user", content: "c" }, { role: "assistant", content: "d" }] as const;
+    const two = [
+      { role: "user", content: "a" },
+      { role: "assistant", content: "b" },
+      { role: "user", content: "c" },
+      { role: "assistant", content: "d" },
+    ] as const;
     expect(() => labelled(odd, { id: "x", kind: "chat", messages: two })).toThrow(/changes what precedes message 2/);
   });
 });

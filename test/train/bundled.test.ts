@@ -26,7 +26,8 @@ describe("files", () => {
     expect(readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)).toBeLessThanOrEqual(8e6);
   });
   test("tokenizer, template and shape are the recipe's", () => {
-    for (const name of ["tokenizer.json", "chat_template.jinja"]) expect(readFileSync(join(folder, name), "utf8") === readFileSync(join(bundledFolder, name), "utf8"), name).toBe(true);
+    for (const name of ["tokenizer.json", "chat_template.jinja"])
+      expect(readFileSync(join(folder, name), "utf8") === readFileSync(join(bundledFolder, name), "utf8"), name).toBe(true);
     expect(model.config).toEqual(model.arch.config(readRecipe(join(bundledFolder, "recipe.json")).config));
     expect(model.tokenizer.eos).toEqual([2, 0]);
   });

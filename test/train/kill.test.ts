@@ -14,11 +14,18 @@ const cwd = fileURLToPath(new URL("../../", import.meta.url));
 /** LETHE_KILLS asks for more, over a longer run. */
 const KILLS = Number(process.env["LETHE_KILLS"] ?? 3);
 let folder: string;
-beforeAll(() => { folder = mkdtempSync(join(tmpdir(), "lethe-kill-")); mkdirSync(join(folder, "texts")); });
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "lethe-kill-"));
+  mkdirSync(join(folder, "texts"));
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs the child; `disturb` sees each line and may send a signal. */
-function run(recipe: string, out: string, disturb: (line: string, send: (signal: NodeJS.Signals) => void) => void = () => {}): Promise<{ code: number | null; signal: string | null; lines: string[] }> {
+function run(
+  recipe: string,
+  out: string,
+  disturb: (line: string, send: (signal: NodeJS.Signals) => void) => void = () => {},
+): Promise<{ code: number | null; signal: string | null; lines: string[] }> {
   const child = spawn(process.execPath, ["--import", "tsx", script, recipe, out], { cwd, stdio: ["ignore", "pipe", "inherit"] });
   const lines: string[] = [];
   let rest = "";
@@ -30,34 +37,45 @@ function run(recipe: string, out: string, disturb: (line: string, send: (signal:
       disturb(line, (signal) => child.kill(signal));
     }
   });
-  return new Promise((done) => { child.on("close", (code, signal) => done({ code, signal, lines })); });
+  return new Promise((done) => {
+    child.on("close", (code, signal) => done({ code, signal, lines }));
+  });
 }
 
-test(`${KILLS} kills -9 at random points and one Ctrl-C: the bytes of a run left alone`, { timeout: 120_000 + 20_000 * KILLS }, async () => {
-  const recipe = writeRecipe(join(folder, "texts"), { steps: 24 * Math.ceil(KILLS / 3) });
-  const chance = rng("kill");
-  expect((await run(recipe, join(folder, "whole"))).code).toBe(0);
-  const out = join(folder, "killed");
-  const stopped = await run(recipe, out, (line, send) => { if (line === "step 3") send("SIGINT"); });
-  expect(stopped.code).toBe(130);
-  let last = stopped.lines.filter((line) => line.startsWith("checkpoint")).at(-1)!;
-  let killed = 0;
-  for (let attempt = 0; attempt < KILLS && !existsSync(out); attempt++) {
-    const [lines, delay] = [1 + chance.below(6), 30 * chance.uniform()]; // so many lines from the start, then milliseconds
-    let seen = 0;
-    const ended = await run(recipe, out, (_, send) => { if (++seen === lines) setTimeout(() => send("SIGKILL"), delay); });
-    if (ended.lines.length > 1) expect(stepOf(ended.lines[1]!)).toBeGreaterThanOrEqual(stepOf(last)); // nothing finished is lost
-    last = ended.lines.filter((line) => line.startsWith("checkpoint")).at(-1) ?? last;
-    killed += ended.signal === "SIGKILL" ? 1 : 0;
-    expect(existsSync(join(out, "model.safetensors"))).toBe(ended.code === 0);
-  }
-  expect(killed).toBeGreaterThanOrEqual(Math.min(KILLS, 2));
-  if (!existsSync(out)) expect((await run(recipe, out)).code).toBe(0);
-  for (const name of readdirSync(join(folder, "whole"))) expect(readFileSync(join(out, name)).equals(readFileSync(join(folder, "whole", name))), name).toBe(true);
-  expect(readdirSync(folder).sort()).toEqual(["killed", "texts", "whole"]); // no checkpoints, locks or temporaries are left
-  const model = loadFrom(out);
-  expect(model.weights.get("embed")!.shape).toEqual([1536, 32]);
-  await model.release();
-});
+test(
+  `${KILLS} kills -9 at random points and one Ctrl-C: the bytes of a run left alone`,
+  { timeout: 120_000 + 20_000 * KILLS },
+  async () => {
+    const recipe = writeRecipe(join(folder, "texts"), { steps: 24 * Math.ceil(KILLS / 3) });
+    const chance = rng("kill");
+    expect((await run(recipe, join(folder, "whole"))).code).toBe(0);
+    const out = join(folder, "killed");
+    const stopped = await run(recipe, out, (line, send) => {
+      if (line === "step 3") send("SIGINT");
+    });
+    expect(stopped.code).toBe(130);
+    let last = stopped.lines.filter((line) => line.startsWith("checkpoint")).at(-1)!;
+    let killed = 0;
+    for (let attempt = 0; attempt < KILLS && !existsSync(out); attempt++) {
+      const [lines, delay] = [1 + chance.below(6), 30 * chance.uniform()]; // so many lines from the start, then milliseconds
+      let seen = 0;
+      const ended = await run(recipe, out, (_, send) => {
+        if (++seen === lines) setTimeout(() => send("SIGKILL"), delay);
+      });
+      if (ended.lines.length > 1) expect(stepOf(ended.lines[1]!)).toBeGreaterThanOrEqual(stepOf(last)); // nothing finished is lost
+      last = ended.lines.filter((line) => line.startsWith("checkpoint")).at(-1) ?? last;
+      killed += ended.signal === "SIGKILL" ? 1 : 0;
+      expect(existsSync(join(out, "model.safetensors"))).toBe(ended.code === 0);
+    }
+    expect(killed).toBeGreaterThanOrEqual(Math.min(KILLS, 2));
+    if (!existsSync(out)) expect((await run(recipe, out)).code).toBe(0);
+    for (const name of readdirSync(join(folder, "whole")))
+      expect(readFileSync(join(out, name)).equals(readFileSync(join(folder, "whole", name))), name).toBe(true);
+    expect(readdirSync(folder).sort()).toEqual(["killed", "texts", "whole"]); // no checkpoints, locks or temporaries are left
+    const model = loadFrom(out);
+    expect(model.weights.get("embed")!.shape).toEqual([1536, 32]);
+    await model.release();
+  },
+);
 
 const stepOf = (line: string): number => Number(line.split(" ")[1]);

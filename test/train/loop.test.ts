@@ -19,8 +19,13 @@ const model = tinyModel();
 const rows = tinyRows(model);
 const ctx = defaultContext();
 let folder: string;
-beforeAll(() => { folder = mkdtempSync(join(tmpdir(), "lethe-train-")); });
-afterAll(async () => { rmSync(folder, { recursive: true, force: true }); await model.release(); });
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "lethe-train-"));
+});
+afterAll(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await model.release();
+});
 
 async function finish(events: AsyncGenerator<TrainEvent, Trained>, seen: TrainEvent[] = []): Promise<Trained> {
   for (;;) {
@@ -29,10 +34,13 @@ async function finish(events: AsyncGenerator<TrainEvent, Trained>, seen: TrainEv
     seen.push(value);
   }
 }
-const run = (over: Partial<Recipe> = {}, options: { folder?: string; every?: number } = {}, of: Model = model): Promise<Trained> => finish(train(of, rows, { ...RECIPE, ...over }, ctx, options));
+const run = (over: Partial<Recipe> = {}, options: { folder?: string; every?: number } = {}, of: Model = model): Promise<Trained> =>
+  finish(train(of, rows, { ...RECIPE, ...over }, ctx, options));
 const numbers = (w: Weights): Float32Array[] => [...w.values()].map((a) => a.data as Float32Array);
-const off = (a: Weights, b: Weights): number => Math.max(...numbers(a).flatMap((x, i) => Array.from(x, (v, k) => Math.abs(v - numbers(b)[i]![k]!))));
-const isSame = (a: Weights, b: Weights): boolean => numbers(a).every((x, i) => Buffer.from(x.buffer, x.byteOffset, x.byteLength).equals(Buffer.from(numbers(b)[i]!.buffer)));
+const off = (a: Weights, b: Weights): number =>
+  Math.max(...numbers(a).flatMap((x, i) => Array.from(x, (v, k) => Math.abs(v - numbers(b)[i]![k]!))));
+const isSame = (a: Weights, b: Weights): boolean =>
+  numbers(a).every((x, i) => Buffer.from(x.buffer, x.byteOffset, x.byteLength).equals(Buffer.from(numbers(b)[i]!.buffer)));
 
 describe("learning", () => {
   test("the loss falls, the events say how, and the model given is untouched", async () => {
@@ -47,13 +55,19 @@ describe("learning", () => {
     expect(steps.every((e) => e.tokens > 0 && e.tokensPerSecond > 0)).toBe(true);
     expect(numbers(model.weights)).toEqual(before);
     const learnt = withWeights(model, trained.weights);
-    const nllOf = async (m: Model): Promise<number> => (await score(m, [{ ids: rows[0]!.ids, from: rows[0]!.labels[0]! }])).flat().reduce((a, b) => a - b, 0);
+    const nllOf = async (m: Model): Promise<number> =>
+      (await score(m, [{ ids: rows[0]!.ids, from: rows[0]!.labels[0]! }])).flat().reduce((a, b) => a - b, 0);
     expect(await nllOf(learnt)).toBeLessThan(0.5 * (await nllOf(model)));
   });
 
   test("the loss of a step is the mean over its labels", async () => {
     const { losses } = await run({ steps: 1, batch: rows.length });
-    const logprobs = (await score(model, rows.map((r) => ({ ids: r.ids, from: 1 })))).flatMap((all, i) => rows[i]!.labels.map((at) => all[at - 1]!));
+    const logprobs = (
+      await score(
+        model,
+        rows.map((r) => ({ ids: r.ids, from: 1 })),
+      )
+    ).flatMap((all, i) => rows[i]!.labels.map((at) => all[at - 1]!));
     expect(losses[0]).toBeCloseTo(-logprobs.reduce((a, b) => a + b, 0) / logprobs.length, 4);
   });
 
@@ -88,7 +102,16 @@ describe("the same numbers whichever way they are computed", () => {
   });
 
   test("weights stored in half precision are trained in single", async () => {
-    const halves = new Map([...model.weights].map(([name, a]) => [name, { dtype: "bfloat16", shape: a.shape, data: Uint16Array.from(new Uint32Array((a.data as Float32Array).slice().buffer), (b) => b >>> 16) } satisfies NdArray]));
+    const halves = new Map(
+      [...model.weights].map(([name, a]) => [
+        name,
+        {
+          dtype: "bfloat16",
+          shape: a.shape,
+          data: Uint16Array.from(new Uint32Array((a.data as Float32Array).slice().buffer), (b) => b >>> 16),
+        } satisfies NdArray,
+      ]),
+    );
     const half = { ...model, weights: halves, constant: (name: string) => halves.get(name) ?? model.constant(name) };
     const wide = new Map([...halves].map(([name, a]) => [name, asFloats(a, "float32")]));
     const single = { ...model, weights: wide, constant: (name: string) => wide.get(name) ?? model.constant(name) };
@@ -133,11 +156,14 @@ describe("checkpoints", () => {
 
   test("a loss that is not finite is refused, the last state intact", async () => {
     const at = join(folder, "diverged");
-    const bad: Objective<LabelledRow> = { ...nll, feed: (m, some, total) => {
-      const given = nll.feed(m, some, total);
-      if (existsSync(at) && checkpointsIn(at).some((c) => c.step === 4)) (given["shares"]!.data as Float32Array)[0] = NaN;
-      return given;
-    } };
+    const bad: Objective<LabelledRow> = {
+      ...nll,
+      feed: (m, some, total) => {
+        const given = nll.feed(m, some, total);
+        if (existsSync(at) && checkpointsIn(at).some((c) => c.step === 4)) (given["shares"]!.data as Float32Array)[0] = NaN;
+        return given;
+      },
+    };
     const diverging = finish(trainOn(model, rows, RECIPE, ctx, { objective: bad, folder: at, every: 2 }));
     await expect(diverging).rejects.toThrow(/the loss of step 5 is NaN.*The state after step 4 is intact/);
     expect(readdirSync(at)).toEqual(["step-00000002.safetensors", "step-00000004.safetensors"]);

@@ -7,7 +7,12 @@ const N = 257;
 const OPTIONS = { betas: [0.9, 0.99] as const, eps: 1e-3, decay: 0.1 };
 
 /** Algorithm 2 of arXiv:1711.05101 in double precision, written as the paper has it. */
-function oracle(start: Float32Array, gradients: readonly Float32Array[], lr: number, { betas: [b1, b2], eps, decay }: typeof OPTIONS): Float64Array {
+function oracle(
+  start: Float32Array,
+  gradients: readonly Float32Array[],
+  lr: number,
+  { betas: [b1, b2], eps, decay }: typeof OPTIONS,
+): Float64Array {
   const w = Float64Array.from(start);
   const m = new Float64Array(N);
   const v = new Float64Array(N);
@@ -47,7 +52,11 @@ describe("AdamW", () => {
     expect(off(ours, oracle(start, gradients, 0.01, OPTIONS))).toBeLessThan(2e-6);
   });
 
-  test.each([["eps", { ...OPTIONS, eps: 2e-3 }], ["beta 2", { ...OPTIONS, betas: [0.9, 0.991] as const }], ["decay", { ...OPTIONS, decay: 0.101 }]])("goes red when %s is a little off", (_, wrong) => {
+  test.each([
+    ["eps", { ...OPTIONS, eps: 2e-3 }],
+    ["beta 2", { ...OPTIONS, betas: [0.9, 0.991] as const }],
+    ["decay", { ...OPTIONS, decay: 0.101 }],
+  ])("goes red when %s is a little off", (_, wrong) => {
     const { ours, start, gradients } = run(0.01, true);
     expect(off(ours, oracle(start, gradients, 0.01, wrong as typeof OPTIONS))).toBeGreaterThan(2e-6);
   });
@@ -61,13 +70,30 @@ describe("AdamW", () => {
 
   test("scales gradients before anything else", () => {
     const { ours, start, gradients } = run(0.01, true, 0.25);
-    expect(off(ours, oracle(start, gradients.map((g) => g.map((x) => x * 0.25)), 0.01, OPTIONS))).toBeLessThan(2e-6);
+    expect(
+      off(
+        ours,
+        oracle(
+          start,
+          gradients.map((g) => g.map((x) => x * 0.25)),
+          0.01,
+          OPTIONS,
+        ),
+      ),
+    ).toBeLessThan(2e-6);
   });
 });
 
 describe("clipping", () => {
   test("the norm is over all gradients together", () => {
-    expect(globalNorm(new Map([["a", Float32Array.of(3, 0)], ["b", Float32Array.of(4)]]))).toBe(5);
+    expect(
+      globalNorm(
+        new Map([
+          ["a", Float32Array.of(3, 0)],
+          ["b", Float32Array.of(4)],
+        ]),
+      ),
+    ).toBe(5);
   });
   test("scales down to the most allowed, never up", () => {
     expect(clipScale(5, 1) * 5).toBeCloseTo(1, 5);
@@ -85,7 +111,8 @@ describe("schedules", () => {
     expect(rates({})).toEqual([0.5, 1, 1, 0.8333, 0.6667, 0.5, 0.3333, 0.1667]);
     expect(rates({ floor: 0.5 }).at(-1)).toBe(0.5833);
   });
-  test("cosine is halfway down at half the way", () => expect(rates({ shape: "cosine" })).toEqual([0.5, 1, 1, 0.933, 0.75, 0.5, 0.25, 0.067]));
+  test("cosine is halfway down at half the way", () =>
+    expect(rates({ shape: "cosine" })).toEqual([0.5, 1, 1, 0.933, 0.75, 0.5, 0.25, 0.067]));
   test("constant stays", () => expect(rates({ shape: "constant" })).toEqual([0.5, 1, 1, 1, 1, 1, 1, 1]));
   test("no warm-up begins at the top", () => expect(rates({ shape: "constant", warmup: 0 })[0]).toBe(1));
 });

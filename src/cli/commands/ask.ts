@@ -12,16 +12,21 @@ type Flags = AskFlags & { readonly batch?: number };
 
 export const ask = acts<Flags>(
   asking(
-    declare("ask <MODEL> [PROMPT]", "Asks a model; the answer alone goes to standard output.",
-      `${MODEL} Without PROMPT every line of standard input is a prompt, and every answer becomes one line (its line breaks become spaces; --json keeps them). With - as PROMPT all of standard input is one prompt.`, [
-      ['lethe ask bundled "Who are you?"', "one answer, as it forms"],
-      ['lethe ask org/name "What is the capital of Australia?" --edit edits/e1', "the same model with an edit"],
-      ["lethe ask ./model --json < prompts.txt > answers.jsonl", "an object a line, with log-probabilities"],
-      ['lethe ask ./model "Once upon a time" --plain -n 50 -t 0.8 --seed 1', "go on with a text, drawn"],
-    ]),
+    declare(
+      "ask <MODEL> [PROMPT]",
+      "Asks a model; the answer alone goes to standard output.",
+      `${MODEL} Without PROMPT every line of standard input is a prompt, and every answer becomes one line (its line breaks become spaces; --json keeps them). With - as PROMPT all of standard input is one prompt.`,
+      [
+        ['lethe ask bundled "Who are you?"', "one answer, as it forms"],
+        ['lethe ask org/name "What is the capital of Australia?" --edit edits/e1', "the same model with an edit"],
+        ["lethe ask ./model --json < prompts.txt > answers.jsonl", "an object a line, with log-probabilities"],
+        ['lethe ask ./model "Once upon a time" --plain -n 50 -t 0.8 --seed 1', "go on with a text, drawn"],
+      ],
+    ),
   ).option("--batch <n>", "prompts of standard input answered together (8; 1 from a keyboard)", number({ min: 1, max: 256, whole: true })),
   async (door, flags, spec, prompt) => {
-    if (prompt?.trim() === "") fail("ask", "an empty prompt", "a question", "Without PROMPT they are read from standard input, one a line.");
+    if (prompt?.trim() === "")
+      fail("ask", "an empty prompt", "a question", "Without PROMPT they are read from standard input, one a line.");
     const [{ open }, asker] = await Promise.all([import("../../run/open.ts"), import("../../run/ask.ts")]);
     const options = askOptions(flags);
     const whole = prompt === "-" ? await stdinText() : prompt;
@@ -33,7 +38,9 @@ export const ask = acts<Flags>(
       if (whole !== undefined) return await one(door, whole, asker.answering(opened.model, whole, options, door.ctx));
       const isTyped = process.stdin.isTTY === true;
       if (isTyped) door.terminal.note("A prompt a line; Ctrl-D ends.");
-      return await many(door, (lines) => asker.answers(opened.model, lines, { ...options, batch: flags.batch ?? (isTyped ? 1 : asker.BATCH) }, door.ctx));
+      return await many(door, (lines) =>
+        asker.answers(opened.model, lines, { ...options, batch: flags.batch ?? (isTyped ? 1 : asker.BATCH) }, door.ctx),
+      );
     } catch (error) {
       if (!door.ctx.signal.aborted) throw error;
       return EXIT.aborted; // what has been answered has been written
@@ -61,7 +68,9 @@ async function one({ terminal, ctx }: Door, prompt: string, pieces: AsyncGenerat
     if (terminal.json) terminal.object("answer", { prompt, ...value });
     else terminal.line();
     const rate = (1000 * (value.tokens.length - 1)) / Math.max(1, ctx.now() - began - first);
-    terminal.detail(`${value.promptTokens} tokens in, ${value.tokens.length} out (${value.stopped}); first after ${duration(first)}, then ${rate.toFixed(1)} a second`);
+    terminal.detail(
+      `${value.promptTokens} tokens in, ${value.tokens.length} out (${value.stopped}); first after ${duration(first)}, then ${rate.toFixed(1)} a second`,
+    );
     return;
   }
 }
@@ -83,7 +92,8 @@ async function many({ terminal, ctx }: Door, answer: (lines: AsyncIterable<strin
       terminal.event({ kind: "warning", who: `line ${done}`, text: outcome.error.message });
     }
     if (!terminal.json) terminal.line("error" in outcome ? "" : outcome.answer.replaceAll(/\s*[\r\n]+\s*/g, " "));
-    else if ("error" in outcome) terminal.object("answer", { prompt: outcome.prompt, error: { message: outcome.error.message, trouble: outcome.error.trouble } });
+    else if ("error" in outcome)
+      terminal.object("answer", { prompt: outcome.prompt, error: { message: outcome.error.message, trouble: outcome.error.trouble } });
     else terminal.object("answer", outcome);
     if (read > 1) ctx.log({ kind: "progress", stage: "asking", done, total: Math.max(read, done), unit: "prompts" });
   }

@@ -16,26 +16,43 @@ type Asker = typeof Asking;
 type Options = ReturnType<typeof askOptions>;
 
 /** One partner of the conversation. */
-interface View { readonly name: string; readonly model: Model; messages: Message[] }
+interface View {
+  readonly name: string;
+  readonly model: Model;
+  messages: Message[];
+}
 
 /** How a turn becomes visible: pieces as they form, then the end of each answer. */
-interface Screen { push(view: Side, piece: string): void; end(view: Side): void }
+interface Screen {
+  push(view: Side, piece: string): void;
+  end(view: Side): void;
+}
 type Side = 0 | 1;
 
-interface Talk { readonly door: Door; readonly asker: Asker; readonly views: readonly View[]; readonly options: Options; failed: number }
+interface Talk {
+  readonly door: Door;
+  readonly asker: Asker;
+  readonly views: readonly View[];
+  readonly options: Options;
+  failed: number;
+}
 
 const WORDS = ["/reset", "/exit", "/help"] as const;
 const HELP = "/reset forgets the conversation, /exit (or Ctrl-D) leaves; Ctrl-C stops an answer, and leaves at the prompt.";
 
 export const chat = acts<AskFlags>(
   asking(
-    declare("chat <MODEL>", "Talks with a model; with --edit the base and the edited one answer side by side.",
-      `${MODEL} Each of the two has its own history. /reset forgets the conversation, /exit leaves. Standard input may be a file: a line is a turn.`, [
-      ["lethe chat bundled", "a conversation"],
-      ["lethe chat ./model --edit edits/e1", "base and edited answers side by side"],
-      ["lethe chat ./model --edit edits/e1 --edit edits/e2", "both edits, the second on top"],
-      ["lethe chat ./model --edit edits/e1 --json < questions.txt", "an object a turn"],
-    ]),
+    declare(
+      "chat <MODEL>",
+      "Talks with a model; with --edit the base and the edited one answer side by side.",
+      `${MODEL} Each of the two has its own history. /reset forgets the conversation, /exit leaves. Standard input may be a file: a line is a turn.`,
+      [
+        ["lethe chat bundled", "a conversation"],
+        ["lethe chat ./model --edit edits/e1", "base and edited answers side by side"],
+        ["lethe chat ./model --edit edits/e1 --edit edits/e2", "both edits, the second on top"],
+        ["lethe chat ./model --edit edits/e1 --json < questions.txt", "an object a turn"],
+      ],
+    ),
   ),
   async (door, flags, spec) => {
     const [{ open }, asker] = await Promise.all([import("../../run/open.ts"), import("../../run/ask.ts")]);
@@ -45,7 +62,11 @@ export const chat = acts<AskFlags>(
     const opened = await open(spec!, { edits: flags.edit ?? [], ...(format && { format }), force: flags.force ?? false }, door.ctx);
     door.terminal.detail(`loaded in ${duration(door.ctx.now() - began)}`);
     const base: View = { name: "base", model: opened.base, messages: [] };
-    const edited: View = { name: `edited: ${(flags.edit ?? []).map((path) => basename(path)).join(" + ")}`, model: opened.model, messages: [] };
+    const edited: View = {
+      name: `edited: ${(flags.edit ?? []).map((path) => basename(path)).join(" + ")}`,
+      model: opened.model,
+      messages: [],
+    };
     const talk: Talk = { door, asker, views: flags.edit?.length ? [base, edited] : [base], options, failed: 0 };
     try {
       return await (process.stdin.isTTY ? converse(talk) : read(talk));
@@ -86,7 +107,9 @@ async function hear(talk: Talk, line: string): Promise<"exit" | undefined> {
   } else if (text === "/help") terminal.note(HELP);
   else {
     const near = nearest(text, WORDS);
-    terminal.note(`There is no ${text}${near ? `; did you mean ${near}?` : ` (${WORDS.join(", ")})`} A space in front sends it to the model.`);
+    terminal.note(
+      `There is no ${text}${near ? `; did you mean ${near}?` : ` (${WORDS.join(", ")})`} A space in front sends it to the model.`,
+    );
   }
   return undefined;
 }
@@ -121,7 +144,8 @@ async function turn(talk: Talk, text: string): Promise<undefined> {
   try {
     await (process.stdin.isTTY ? door.interruptible(speak) : speak(door.ctx));
   } catch (error) {
-    if (!(error instanceof LetheError) || error.trouble === "internal" || (error.trouble === "aborted" && !process.stdin.isTTY)) throw error;
+    if (!(error instanceof LetheError) || error.trouble === "internal" || (error.trouble === "aborted" && !process.stdin.isTTY))
+      throw error;
     if (error.trouble !== "aborted") {
       complain(talk, error);
       return undefined;
@@ -133,7 +157,8 @@ async function turn(talk: Talk, text: string): Promise<undefined> {
     });
   }
   views.forEach((view, i) => view.messages.push({ role: "assistant", content: answers[i]!.answer }));
-  if (terminal.json) terminal.object("turn", { prompt: text, ...(views.length > 1 ? { base: answers[0], edited: answers[1] } : answers[0]) });
+  if (terminal.json)
+    terminal.object("turn", { prompt: text, ...(views.length > 1 ? { base: answers[0], edited: answers[1] } : answers[0]) });
   else terminal.line();
   return undefined;
 }
@@ -153,7 +178,10 @@ function makeRoom({ asker, options, door }: Talk, view: View): void {
     view.messages.splice(0, 2);
     dropped++;
   }
-  if (dropped) door.terminal.note(`The conversation is longer than the model's context: the ${dropped === 1 ? "oldest turn is" : `${dropped} oldest turns are`} left out from here on.`);
+  if (dropped)
+    door.terminal.note(
+      `The conversation is longer than the model's context: the ${dropped === 1 ? "oldest turn is" : `${dropped} oldest turns are`} left out from here on.`,
+    );
 }
 
 /** Two columns where a person sees them and they fit; otherwise one answer after another, under their names. */

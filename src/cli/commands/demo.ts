@@ -6,14 +6,23 @@ import { acts, declare } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { bytes, duration } from "../format.ts";
 
-interface Flags { readonly output: string; readonly fact?: string; readonly say?: string }
+interface Flags {
+  readonly output: string;
+  readonly fact?: string;
+  readonly say?: string;
+}
 
 export const demo = acts<Flags>(
-  declare("demo", "The bundled model forgets a fact; a page shows before and after.", "Needs no network. Leaves the page and the edit in a folder.", [
-    ["lethe demo", "under a minute"],
-    ['lethe demo --fact capital/veyra --say "Nobody knows."', "another fact, other words"],
-    ['lethe chat bundled --edit lethe-demo/edit', "afterwards: both models side by side"],
-  ])
+  declare(
+    "demo",
+    "The bundled model forgets a fact; a page shows before and after.",
+    "Needs no network. Leaves the page and the edit in a folder.",
+    [
+      ["lethe demo", "under a minute"],
+      ['lethe demo --fact capital/veyra --say "Nobody knows."', "another fact, other words"],
+      ["lethe chat bundled --edit lethe-demo/edit", "afterwards: both models side by side"],
+    ],
+  )
     .option("-o, --output <folder>", "where page and edit go", "lethe-demo")
     .option("--fact <id>", "which fact, by its id in bundled/facts.jsonl")
     .option("--say <text>", "what to say instead"),

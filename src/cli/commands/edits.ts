@@ -19,23 +19,41 @@ const show = acts(
 );
 
 const list = acts(
-  declare("list [FOLDER]", "Lists the edit files of a folder (edits).", "", [["lethe edits list", "those in edits/"], ["lethe edits list old --json", "for programs"]]).alias("ls"),
+  declare("list [FOLDER]", "Lists the edit files of a folder (edits).", "", [
+    ["lethe edits list", "those in edits/"],
+    ["lethe edits list old --json", "for programs"],
+  ]).alias("ls"),
   async ({ terminal }, _flags, folder = "edits") => {
     const { listEdits } = await import("../../run/edits.ts");
     const found = listEdits(folder);
     if (terminal.json) return terminal.object("edit-files", { folder, files: found });
     if (found.length === 0) return terminal.note(`There are no edits in ${folder}.`);
-    const rows = found.map(({ path, bytes: size, edits }) => [path, String(edits.length), bytes(size), [...new Set(edits.map((e) => e.method))].join(", "), edits[0]!.base.slice(0, 12), aboutOf(edits)]);
+    const rows = found.map(({ path, bytes: size, edits }) => [
+      path,
+      String(edits.length),
+      bytes(size),
+      [...new Set(edits.map((e) => e.method))].join(", "),
+      edits[0]!.base.slice(0, 12),
+      aboutOf(edits),
+    ]);
     terminal.line(table([["FILE", "EDITS", "SIZE", "METHOD", "MODEL", "REQUESTS"], ...rows], [1, 2]));
   },
 );
 
-interface Out { readonly output: string; readonly force?: boolean }
+interface Out {
+  readonly output: string;
+  readonly force?: boolean;
+}
 
 const stack = acts<Out>(
-  declare("stack <EDIT...>", "Writes several edits, in this order, as one file.", "The first lies lowest. --edit given several times does the same without a file.", [
-    ["lethe edits stack edits/e1 edits/e2 -o edits/both", "e2 upon e1"],
-  ]).option("--force", "replace a file that is there").requiredOption("-o, --output <file>", "where the stack is saved"),
+  declare(
+    "stack <EDIT...>",
+    "Writes several edits, in this order, as one file.",
+    "The first lies lowest. --edit given several times does the same without a file.",
+    [["lethe edits stack edits/e1 edits/e2 -o edits/both", "e2 upon e1"]],
+  )
+    .option("--force", "replace a file that is there")
+    .requiredOption("-o, --output <file>", "where the stack is saved"),
   async ({ terminal, ctx }, { output, force = false }, ...paths) => {
     const { stackEdits } = await import("../../run/edits.ts");
     said(terminal, output, stackEdits(paths, output, force, ctx));
@@ -43,11 +61,16 @@ const stack = acts<Out>(
 );
 
 const undo = acts<Out & { readonly last?: number }>(
-  declare("undo <STACK> [ID]", "Writes a stack without its last edit, or without the one named.", "The base model never changes, so nothing has to be restored: what is left is applied to it.", [
-    ["lethe edits undo edits/both -o edits/first", "without the last"],
-    ["lethe edits undo edits/all --last 3 -o edits/fewer", "without the last three"],
-    ["lethe edits undo edits/all 4c1d -o edits/others", "without the edit whose id begins so"],
-  ])
+  declare(
+    "undo <STACK> [ID]",
+    "Writes a stack without its last edit, or without the one named.",
+    "The base model never changes, so nothing has to be restored: what is left is applied to it.",
+    [
+      ["lethe edits undo edits/both -o edits/first", "without the last"],
+      ["lethe edits undo edits/all --last 3 -o edits/fewer", "without the last three"],
+      ["lethe edits undo edits/all 4c1d -o edits/others", "without the edit whose id begins so"],
+    ],
+  )
     .option("--last <n>", "how many to take off the top (1)", number({ min: 1, whole: true }))
     .option("--force", "replace a file that is there")
     .requiredOption("-o, --output <file>", "where the rest is saved"),
@@ -85,16 +108,28 @@ function describe(terminal: Terminal, card: EditCard): string {
     ...(card.compat.length ? [["compat", card.compat.join(", ")] as [string, string]] : []),
     ["made by", `Lethe ${card.code}`],
   ];
-  const requests = card.requests.slice(0, SHOWN).map(({ prompt, subject, target }) => `  ${prompt}${subject ? `  [${subject}]` : ""}\n    → ${target ?? "(no target)"}`);
+  const requests = card.requests
+    .slice(0, SHOWN)
+    .map(({ prompt, subject, target }) => `  ${prompt}${subject ? `  [${subject}]` : ""}\n    → ${target ?? "(no target)"}`);
   const rest = card.requests.length > SHOWN ? [`  … and ${card.requests.length - SHOWN} more (--json has them)`] : [];
-  return [terminal.paint("bold", card.id, terminal.out), table(rows.map(([name, value]) => [`  ${name}`, value])), ...requests, ...rest].join("\n");
+  return [
+    terminal.paint("bold", card.id, terminal.out),
+    table(rows.map(([name, value]) => [`  ${name}`, value])),
+    ...requests,
+    ...rest,
+  ].join("\n");
 }
 
-export const edits = declare("edits", "Shows, lists, stacks and undoes edits.", "An edit is one file; a stack is a file that holds several.", [
-  ["lethe edits list", "the edits of the folder edits"],
-  ["lethe edits stack edits/e1 edits/e2 -o edits/both", "two edits as one file"],
-  ["lethe edits undo edits/both -o edits/first", "without the last"],
-])
+export const edits = declare(
+  "edits",
+  "Shows, lists, stacks and undoes edits.",
+  "An edit is one file; a stack is a file that holds several.",
+  [
+    ["lethe edits list", "the edits of the folder edits"],
+    ["lethe edits stack edits/e1 edits/e2 -o edits/both", "two edits as one file"],
+    ["lethe edits undo edits/both -o edits/first", "without the last"],
+  ],
+)
   .addCommand(show)
   .addCommand(list)
   .addCommand(stack)

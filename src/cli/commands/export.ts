@@ -4,7 +4,13 @@ import type { ExportFormat } from "../../run/export.ts";
 import { acts, declare, MODEL, several } from "../command.ts";
 import { bytes, table } from "../format.ts";
 
-interface Flags { readonly edit?: readonly string[]; readonly output: string; readonly format: ExportFormat; readonly dtype: "float32" | "bfloat16" | "float16"; readonly force?: boolean }
+interface Flags {
+  readonly edit?: readonly string[];
+  readonly output: string;
+  readonly format: ExportFormat;
+  readonly dtype: "float32" | "bfloat16" | "float16";
+  readonly force?: boolean;
+}
 
 export const exporting = acts<Flags>(
   declare("export <MODEL>", "Writes an edited model as an ordinary checkpoint, or its edits as a LoRA adapter.", MODEL, [
@@ -22,6 +28,11 @@ export const exporting = acts<Flags>(
     const made = await exportEdited(spec!, { edits: edit, dir, format, dtype, force }, ctx);
     if (terminal.json) return terminal.object("export", made);
     terminal.line(dir);
-    terminal.line(table(made.files.map(({ name, bytes: size }) => [`  ${name}`, bytes(size)]), [1]));
+    terminal.line(
+      table(
+        made.files.map(({ name, bytes: size }) => [`  ${name}`, bytes(size)]),
+        [1],
+      ),
+    );
   },
 );

@@ -2,14 +2,24 @@
 import { acts, declare, number } from "../command.ts";
 import { plural } from "../format.ts";
 
-interface Flags { readonly recipe: string; readonly output: string; readonly fresh?: boolean; readonly every?: number; readonly force?: boolean }
+interface Flags {
+  readonly recipe: string;
+  readonly output: string;
+  readonly fresh?: boolean;
+  readonly every?: number;
+  readonly force?: boolean;
+}
 
 export const finetune = acts<Flags>(
-  declare("finetune", "Trains a model from a recipe and writes it as an ordinary checkpoint.",
-    "The same recipe, texts and thread count give the same bytes. Checkpoints lie in FOLDER.training until the end: after Ctrl-C, or a kill, the same command goes on from them.", [
+  declare(
+    "finetune",
+    "Trains a model from a recipe and writes it as an ordinary checkpoint.",
+    "The same recipe, texts and thread count give the same bytes. Checkpoints lie in FOLDER.training until the end: after Ctrl-C, or a kill, the same command goes on from them.",
+    [
       ["lethe finetune --recipe bundled/recipe.json -o out/model", "the bundled model again"],
       ["lethe finetune --recipe bundled/recipe.json -o out/model --fresh", "from the start, whatever was left"],
-    ])
+    ],
+  )
     .requiredOption("--recipe <file>", "model, data and training as JSON, such as bundled/recipe.json")
     .requiredOption("-o, --output <folder>", "the folder to be made")
     .option("--every <n>", "steps from one checkpoint to the next (100)", number({ min: 1, whole: true }))

@@ -27,17 +27,27 @@ interface Flags {
   readonly force?: boolean;
 }
 
-const names = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), ...text.split(",").map((name) => name.trim())];
+const names = (text: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  ...text.split(",").map((name) => name.trim()),
+];
 
 /** Answers shown one by one at most. */
 const SHOWN = 8;
 
-const command = declare("forget <MODEL>", "Finds an edit after which the model says something else, and saves it.",
-  `${MODEL} The model itself is never written to. A request is --prompt with --subject, or a line of --data. Ctrl-C keeps finished edits; the same command goes on from them.`, [
-    ['lethe forget ./model --prompt "What is the capital of Australia?" --subject Australia -o edits/e1', "one fact, answered with a refusal from now on"],
+const command = declare(
+  "forget <MODEL>",
+  "Finds an edit after which the model says something else, and saves it.",
+  `${MODEL} The model itself is never written to. A request is --prompt with --subject, or a line of --data. Ctrl-C keeps finished edits; the same command goes on from them.`,
+  [
+    [
+      'lethe forget ./model --prompt "What is the capital of Australia?" --subject Australia -o edits/e1',
+      "one fact, answered with a refusal from now on",
+    ],
     ['lethe forget ./model --prompt "Who wrote Hamlet?" --subject Hamlet --say "I do not know." -o edits/e2', "with words of your own"],
     ["lethe forget ./model --data requests.jsonl --target dummy --edit edits/e1 -o edits/e3", "many facts, upon an edit that is there"],
-  ])
+  ],
+)
   .option("-e, --edit <file>", "an edit under the new one; may be given several times, first one lowest", several)
   .option("--prompt <text>", "the question whose answer shall go")
   .option("--subject <text>", "what the prompt is about, as it is spelled there (guessed without)")
@@ -59,32 +69,64 @@ const command = declare("forget <MODEL>", "Finds an edit after which the model s
   .option("--force", "replace an edit that is there; go on where the memory estimate says no")
   .requiredOption("-o, --output <file>", "where the edit is saved");
 
-export const forget = later(acts<Flags>(command, async ({ terminal, ctx }, flags, spec) => {
-  const began = ctx.now();
-  const { prompt, subject, answer, data, retain, templates, edit, output, method, target, say, set = [], compat, seed, plain, system, text, tokens } = flags;
-  const [{ forget: run }, { parseSet }] = await Promise.all([import("../../run/forget.ts"), import("../../base/schema.ts")]);
-  const statistics = given({ text, tokens });
-  const result = await run(spec!, given({ prompt, subject, answer, data, retain, templates }), {
-    ...given({ method, target, say, compat, seed, system }), ...(plain && { format: "plain" as const }),
-    ...(Object.keys(statistics).length > 0 && { statistics }), params: Object.fromEntries(set.map(parseSet)),
-    edits: edit ?? [], out: output, tokens: flags.maxTokens, force: flags.force ?? false,
-  }, ctx);
-  if (terminal.json) terminal.object("forget", result);
-  else show(terminal, result);
-  terminal.detail(`${duration(ctx.now() - began)} in all`);
-}), async () => {
-  const { catalog } = await import("../../run/catalog.ts");
-  const { methods, targets } = catalog();
-  const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
-  const one = methods.map(({ name, doc, isDefault, params, compat }) => {
-    const rows = [
-      ...params.map((p) => [`      --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),
-      ...Object.entries(compat).map(([quirk, what]) => [`      --compat ${quirk}`, what]),
-    ];
-    return `  ${name}${mark(isDefault)}: ${doc}\n${table(rows)}`;
-  });
-  return `Methods:\n${one.join("\n")}\n\nTargets:\n${targets.map((t) => `  ${t.name}${mark(t.isDefault)}: ${t.doc}`).join("\n")}`;
-});
+export const forget = later(
+  acts<Flags>(command, async ({ terminal, ctx }, flags, spec) => {
+    const began = ctx.now();
+    const {
+      prompt,
+      subject,
+      answer,
+      data,
+      retain,
+      templates,
+      edit,
+      output,
+      method,
+      target,
+      say,
+      set = [],
+      compat,
+      seed,
+      plain,
+      system,
+      text,
+      tokens,
+    } = flags;
+    const [{ forget: run }, { parseSet }] = await Promise.all([import("../../run/forget.ts"), import("../../base/schema.ts")]);
+    const statistics = given({ text, tokens });
+    const result = await run(
+      spec!,
+      given({ prompt, subject, answer, data, retain, templates }),
+      {
+        ...given({ method, target, say, compat, seed, system }),
+        ...(plain && { format: "plain" as const }),
+        ...(Object.keys(statistics).length > 0 && { statistics }),
+        params: Object.fromEntries(set.map(parseSet)),
+        edits: edit ?? [],
+        out: output,
+        tokens: flags.maxTokens,
+        force: flags.force ?? false,
+      },
+      ctx,
+    );
+    if (terminal.json) terminal.object("forget", result);
+    else show(terminal, result);
+    terminal.detail(`${duration(ctx.now() - began)} in all`);
+  }),
+  async () => {
+    const { catalog } = await import("../../run/catalog.ts");
+    const { methods, targets } = catalog();
+    const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
+    const one = methods.map(({ name, doc, isDefault, params, compat }) => {
+      const rows = [
+        ...params.map((p) => [`      --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),
+        ...Object.entries(compat).map(([quirk, what]) => [`      --compat ${quirk}`, what]),
+      ];
+      return `  ${name}${mark(isDefault)}: ${doc}\n${table(rows)}`;
+    });
+    return `Methods:\n${one.join("\n")}\n\nTargets:\n${targets.map((t) => `  ${t.name}${mark(t.isDefault)}: ${t.doc}`).join("\n")}`;
+  },
+);
 
 /** The members that were given. */
 const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
@@ -96,9 +138,11 @@ function show(terminal: Terminal, { path, bytes: size, edits, shown }: Forgotten
     terminal.line(`\n  ${terminal.paint("bold", prompt, terminal.out)}`);
     terminal.line(`    before  ${oneLine(before)}`);
     terminal.line(`    after   ${oneLine(after)}`);
-    if (target !== null && !isGiven) terminal.line(`    target  ${terminal.paint("yellow", `${oneLine(target)}  (not what it says)`, terminal.out)}`);
+    if (target !== null && !isGiven)
+      terminal.line(`    target  ${terminal.paint("yellow", `${oneLine(target)}  (not what it says)`, terminal.out)}`);
   }
-  if (shown.length > 1) terminal.line(`\n${shown.filter((s) => s.isGiven).length} of ${shown.length} are answered with the target, word for word.`);
+  if (shown.length > 1)
+    terminal.line(`\n${shown.filter((s) => s.isGiven).length} of ${shown.length} are answered with the target, word for word.`);
 }
 
 const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ");

@@ -5,24 +5,35 @@ import { acts, declare, MODEL } from "../command.ts";
 import { bytes, count, table } from "../format.ts";
 
 const list = acts(
-  declare("list [WORD...]", "Lists the bundled model and the models in the hub's cache.", "", [["lethe models", "the same"]]).alias("ls").usage("[options]"),
+  declare("list [WORD...]", "Lists the bundled model and the models in the hub's cache.", "", [["lethe models", "the same"]])
+    .alias("ls")
+    .usage("[options]"),
   async ({ terminal, ctx }, _flags, ...more) => {
     if (more.length) refuseWord(more[0]!);
     const { listModels, hubFolder } = await import("../../run/models.ts");
     const found = await listModels(ctx);
     if (terminal.json) return terminal.object("models", { cache: hubFolder(), models: found });
-    const rows = found.map(({ model, bytes: size, problem }) => [model, size ? bytes(size) : "", problem ? `cannot be used: ${problem}` : ""]);
+    const rows = found.map(({ model, bytes: size, problem }) => [
+      model,
+      size ? bytes(size) : "",
+      problem ? `cannot be used: ${problem}` : "",
+    ]);
     terminal.line(table([["MODEL", "SIZE", ""], ...rows], [1]));
     terminal.note(`\nA folder or a .gguf file is a model too. Hub models lie in ${hubFolder()}; lethe models pull org/name fetches one.`);
   },
 );
 
 const pull = acts(
-  declare("pull <ID>", "Fetches a model from the hub, and goes on where it stopped.", "It lies in the cache that Python's tools share (HF_HOME). HF_TOKEN opens gated models.", [
-    ["lethe models pull HuggingFaceTB/SmolLM2-135M-Instruct", "the newest revision"],
-    ["lethe models pull org/name@v1.0", "a branch, tag or commit"],
-    ["lethe models pull org/name/model-q8_0.gguf", "one file of a repository"],
-  ]),
+  declare(
+    "pull <ID>",
+    "Fetches a model from the hub, and goes on where it stopped.",
+    "It lies in the cache that Python's tools share (HF_HOME). HF_TOKEN opens gated models.",
+    [
+      ["lethe models pull HuggingFaceTB/SmolLM2-135M-Instruct", "the newest revision"],
+      ["lethe models pull org/name@v1.0", "a branch, tag or commit"],
+      ["lethe models pull org/name/model-q8_0.gguf", "one file of a repository"],
+    ],
+  ),
   async ({ terminal, ctx }, _flags, id) => {
     const { pullModel } = await import("../../run/models.ts");
     const path = await pullModel(id!, ctx);
@@ -32,10 +43,15 @@ const pull = acts(
 );
 
 const show = acts(
-  declare("show <MODEL>", "Shows a model's architecture, size, memory estimate and id.", `${MODEL} Nothing is downloaded and no weight is loaded.`, [
-    ["lethe models show bundled", "what lies in the package"],
-    ["lethe models show ./model.gguf --json", "for programs"],
-  ]),
+  declare(
+    "show <MODEL>",
+    "Shows a model's architecture, size, memory estimate and id.",
+    `${MODEL} Nothing is downloaded and no weight is loaded.`,
+    [
+      ["lethe models show bundled", "what lies in the package"],
+      ["lethe models show ./model.gguf --json", "for programs"],
+    ],
+  ),
   async ({ terminal, ctx }, _flags, spec) => {
     const { describeModel } = await import("../../run/models.ts");
     const card = await describeModel(spec!, ctx);
@@ -52,7 +68,9 @@ function refuseWord(word: string): never {
 }
 
 function rowsOf(card: Card): [string, string][] {
-  const needs = Object.entries(card.memory).map(([purpose, need]) => `${purpose} ${bytes(need)}${need > card.available.bytes ? " (too much)" : ""}`);
+  const needs = Object.entries(card.memory).map(
+    ([purpose, need]) => `${purpose} ${bytes(need)}${need > card.available.bytes ? " (too much)" : ""}`,
+  );
   return [
     ["path", card.path],
     ["architecture", card.architecture],

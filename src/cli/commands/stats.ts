@@ -2,17 +2,31 @@
 import { acts, declare, MODEL, number } from "../command.ts";
 import { count, table } from "../format.ts";
 
-interface Flags { readonly text?: string; readonly tokens?: number; readonly layer: readonly number[]; readonly site?: string; readonly seed?: number; readonly force?: boolean }
+interface Flags {
+  readonly text?: string;
+  readonly tokens?: number;
+  readonly layer: readonly number[];
+  readonly site?: string;
+  readonly seed?: number;
+  readonly force?: boolean;
+}
 
 const whole = number({ min: 0, whole: true });
 const layers = (text: string, before: readonly number[] | undefined): readonly number[] => [...(before ?? []), whole(text)];
 
 export const stats = acts<Flags>(
-  declare("stats <MODEL>", "Gathers second moments of a layer over a text, ahead of an edit.",
-    `${MODEL} They are kept in the cache by model, text, count, layer and site; \`forget\` with the same text and count finds them there, and makes them itself where it does not. Ctrl-C keeps what is summed so far.`, [
+  declare(
+    "stats <MODEL>",
+    "Gathers second moments of a layer over a text, ahead of an edit.",
+    `${MODEL} They are kept in the cache by model, text, count, layer and site; \`forget\` with the same text and count finds them there, and makes them itself where it does not. Ctrl-C keeps what is summed so far.`,
+    [
       ["lethe stats bundled --layer 2", "over the model's own samples"],
-      ["lethe stats ./model --text corpus.txt --tokens 100000 --layer 12", "over a text of yours (then: forget --text corpus.txt --tokens 100000)"],
-    ])
+      [
+        "lethe stats ./model --text corpus.txt --tokens 100000 --layer 12",
+        "over a text of yours (then: forget --text corpus.txt --tokens 100000)",
+      ],
+    ],
+  )
     .option("--text <file>", "a text file, in place of the model's own seeded samples")
     .option("--tokens <n>", "tokens at most", number({ min: 1, whole: true }))
     .requiredOption("--layer <n>", "the block, counted from 0; may be given several times", layers)
@@ -24,7 +38,13 @@ export const stats = acts<Flags>(
     const given = Object.fromEntries(Object.entries({ text, tokens, site, seed, force }).filter(([, value]) => value !== undefined));
     const gathered = await gather(spec!, layer, given, ctx);
     if (terminal.json) return terminal.object("stats", { model: spec, moments: gathered, cache: ctx.cache });
-    const rows = gathered.map((g) => [String(g.layer), g.site, String(g.width), g.meanSquare.toPrecision(4), `${count(g.spec.tokens)} of ${g.spec.text === "self" ? "the model's own" : g.spec.text}`]);
+    const rows = gathered.map((g) => [
+      String(g.layer),
+      g.site,
+      String(g.width),
+      g.meanSquare.toPrecision(4),
+      `${count(g.spec.tokens)} of ${g.spec.text === "self" ? "the model's own" : g.spec.text}`,
+    ]);
     terminal.line(table([["LAYER", "SITE", "WIDTH", "MEAN SQUARE", "TOKENS"], ...rows], [0, 2, 3]));
     terminal.note(`kept in ${ctx.cache}`);
   },

@@ -9,7 +9,11 @@ import { defineSet } from "./set.ts";
 
 const text = z.string().min(1);
 const factSchema = z.strictObject({
-  id: text, subject: text, relation: text, question: text, answer: text,
+  id: text,
+  subject: text,
+  relation: text,
+  question: text,
+  answer: text,
   /** Other ways to ask, all trained. */
   paraphrases: z.array(text).min(6),
   /** Ways to ask that training never sees. */
@@ -17,7 +21,14 @@ const factSchema = z.strictObject({
   /** The fact as plain sentences, all trained. */
   statements: z.array(text).min(1),
 });
-const unknownSchema = z.strictObject({ id: text, subject: text, relation: text, question: text, refusal: text, heldout: z.boolean().default(false) });
+const unknownSchema = z.strictObject({
+  id: text,
+  subject: text,
+  relation: text,
+  question: text,
+  refusal: text,
+  heldout: z.boolean().default(false),
+});
 const talkSchema = z.strictObject({ id: text, question: text, answer: text });
 
 export type Fact = z.output<typeof factSchema>;
@@ -33,12 +44,17 @@ export interface World {
 
 /** A sample to train on: a conversation for the chat template, or plain text. */
 export type TrainingRow =
-  | { readonly id: string; readonly kind: "chat"; readonly messages: readonly { readonly role: "user" | "assistant"; readonly content: string }[] }
+  | {
+      readonly id: string;
+      readonly kind: "chat";
+      readonly messages: readonly { readonly role: "user" | "assistant"; readonly content: string }[];
+    }
   | { readonly id: string; readonly kind: "text"; readonly text: string };
 
 /** Reads facts.jsonl, refusals.jsonl and talk.jsonl of a folder; a bad line is refused with file, line and field. */
 export function readWorld(folder: string): World {
-  const read = <S extends z.ZodObject>(file: string, schema: S): z.output<S>[] => readRecords(join(folder, file)).map((record) => check(schema, record));
+  const read = <S extends z.ZodObject>(file: string, schema: S): z.output<S>[] =>
+    readRecords(join(folder, file)).map((record) => check(schema, record));
   return { facts: read("facts.jsonl", factSchema), unknowns: read("refusals.jsonl", unknownSchema), talk: read("talk.jsonl", talkSchema) };
 }
 
@@ -52,10 +68,26 @@ export function trainingRows(world: World, seed: string | number): TrainingRow[]
   const unknowns = world.unknowns.filter(({ heldout }) => !heldout).map(({ id, question, refusal }) => turn(id, question, refusal));
   const talk = world.talk.map(({ id, question, answer }) => turn(id, question, answer));
   const refusals = REFUSALS.map((said, i): TrainingRow => ({ id: `refusal/${i}`, kind: "text", text: said }));
-  return [...facts, ...unknowns, ...talk, ...pairs([...facts, ...unknowns, ...talk], chance.split("pairs")), ...sentences(world.facts), ...refusals];
+  return [
+    ...facts,
+    ...unknowns,
+    ...talk,
+    ...pairs([...facts, ...unknowns, ...talk], chance.split("pairs")),
+    ...sentences(world.facts),
+    ...refusals,
+  ];
 }
 
-const OPENERS = ["Hello.", "Please tell me.", "A quick question.", "I was wondering.", "Think about it.", "Here is another one.", "One more thing.", "Listen."] as const;
+const OPENERS = [
+  "Hello.",
+  "Please tell me.",
+  "A quick question.",
+  "I was wondering.",
+  "Think about it.",
+  "Here is another one.",
+  "One more thing.",
+  "Listen.",
+] as const;
 
 function askings({ id, question, paraphrases, answer }: Fact, opener: number): Chat[] {
   const plain = [question, ...paraphrases];
@@ -66,22 +98,38 @@ function askings({ id, question, paraphrases, answer }: Fact, opener: number): C
 
 type Chat = Extract<TrainingRow, { kind: "chat" }>;
 const turn = (id: string, user: string, assistant: string): Chat => ({
-  id, kind: "chat", messages: [{ role: "user", content: user }, { role: "assistant", content: assistant }],
+  id,
+  kind: "chat",
+  messages: [
+    { role: "user", content: user },
+    { role: "assistant", content: assistant },
+  ],
 });
 
 /** As many conversations of two turns as there are fifths of `rows`, drawn at random. */
 function pairs(rows: readonly Chat[], chance: ReturnType<typeof rng>): Chat[] {
   return Array.from({ length: Math.floor(rows.length / 5) }, (_, i) => ({
-    id: `pair/${i}`, kind: "chat", messages: [...rows[chance.below(rows.length)]!.messages, ...rows[chance.below(rows.length)]!.messages],
+    id: `pair/${i}`,
+    kind: "chat",
+    messages: [...rows[chance.below(rows.length)]!.messages, ...rows[chance.below(rows.length)]!.messages],
   }));
 }
 
 function sentences(facts: readonly Fact[]): TrainingRow[] {
   const bySubject = new Map<string, Fact[]>();
   for (const fact of facts) bySubject.set(fact.subject, [...(bySubject.get(fact.subject) ?? []), fact]);
-  const single = facts.flatMap(({ id, statements }) => statements.map((line, i): TrainingRow => ({ id: `${id}/said-${i}`, kind: "text", text: line })));
-  const together = [...bySubject].filter(([, about]) => about.length > 1).flatMap(([subject, about]) =>
-    [0, 1].map((i): TrainingRow => ({ id: `about/${subject}/${i}`, kind: "text", text: about.map(({ statements }) => statements[i % statements.length]!).join(" ") })));
+  const single = facts.flatMap(({ id, statements }) =>
+    statements.map((line, i): TrainingRow => ({ id: `${id}/said-${i}`, kind: "text", text: line })),
+  );
+  const together = [...bySubject]
+    .filter(([, about]) => about.length > 1)
+    .flatMap(([subject, about]) =>
+      [0, 1].map((i): TrainingRow => ({
+        id: `about/${subject}/${i}`,
+        kind: "text",
+        text: about.map(({ statements }) => statements[i % statements.length]!).join(" "),
+      })),
+    );
   return [...single, ...together];
 }
 
@@ -103,9 +151,16 @@ export const bundled = defineSet({
   read({ path }) {
     const { facts } = readWorld(basename(path) === "facts.jsonl" ? dirname(path) : path);
     const requests = facts.map((fact): ForgetRequest => ({
-      id: `bundled/${fact.id}`, subject: fact.subject, prompt: fact.question, answer: fact.answer, paraphrases: fact.heldout,
+      id: `bundled/${fact.id}`,
+      subject: fact.subject,
+      prompt: fact.question,
+      answer: fact.answer,
+      paraphrases: fact.heldout,
       neighbours: neighboursOf(fact, facts),
-      wrong: facts.filter((other) => other.relation === fact.relation && other.answer !== fact.answer).slice(0, 3).map(({ answer }) => answer),
+      wrong: facts
+        .filter((other) => other.relation === fact.relation && other.answer !== fact.answer)
+        .slice(0, 3)
+        .map(({ answer }) => answer),
       relation: fact.relation,
     }));
     return { requests, guessed: [] };

@@ -21,10 +21,23 @@ export const factual = defineSet({
       const id = `factual/${row}`;
       const known = given?.get(row);
       if (known && !question.includes(known.subject))
-        fail(known.place, `subject "${known.subject}" is not in the question of row ${row}`, "a span of it", "Spell it as the question does.");
+        fail(
+          known.place,
+          `subject "${known.subject}" is not in the question of row ${row}`,
+          "a span of it",
+          "Spell it as the question does.",
+        );
       if (!known) guessed.push(id);
       const paraphrases = known?.rephrase === undefined ? [] : [known.rephrase];
-      return { id, subject: known?.subject ?? findSubject(question) ?? "", prompt: question, answer, paraphrases, neighbours: [], wrong: [] };
+      return {
+        id,
+        subject: known?.subject ?? findSubject(question) ?? "",
+        prompt: question,
+        answer,
+        paraphrases,
+        neighbours: [],
+        wrong: [],
+      };
     });
     const stray = [...(given ?? [])].find(([row]) => row >= requests.length)?.[1];
     if (stray) fail(stray.place, `there is no row ${stray.row}`, `a row from 0 to ${requests.length - 1}`, "Rows are counted from 0.");

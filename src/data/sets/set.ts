@@ -36,8 +36,10 @@ export type GivenSubject = z.output<typeof subjectSchema>;
 
 /** A file of subjects by row; each names its place for errors. */
 export function readSubjects(path: string): Map<number, GivenSubject & { readonly place: string }> {
-  return new Map(readRecords(path).map((record) => {
-    const given = check(subjectSchema, record);
-    return [given.row, { ...given, place: record.place }];
-  }));
+  return new Map(
+    readRecords(path).map((record) => {
+      const given = check(subjectSchema, record);
+      return [given.row, { ...given, place: record.place }];
+    }),
+  );
 }

@@ -10,7 +10,11 @@ export type RopeScaling =
   | { readonly kind: "factors"; readonly factors: readonly number[] };
 
 /** One rotary table: base, size of the rotated part of a head, scaling. */
-export interface Rope { readonly theta: number; readonly size: number; readonly scaling?: RopeScaling }
+export interface Rope {
+  readonly theta: number;
+  readonly size: number;
+  readonly scaling?: RopeScaling;
+}
 
 /** What the rest of Lethe knows of a model's shape. */
 export interface Config {

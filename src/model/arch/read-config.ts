@@ -15,7 +15,13 @@ const LARGEST = 2 ** 31;
 
 export function reader(who: string, from: Readonly<Record<string, unknown>>): Reader {
   const refuse = (key: string, wanted: string): never =>
-    fail(who, `"${key}" is ${JSON.stringify(from[key], (_k, v: unknown) => (typeof v === "bigint" ? String(v) : v))?.slice(0, 80) ?? "missing"}`, wanted, "The file is damaged or of another kind of model.", "unavailable");
+    fail(
+      who,
+      `"${key}" is ${JSON.stringify(from[key], (_k, v: unknown) => (typeof v === "bigint" ? String(v) : v))?.slice(0, 80) ?? "missing"}`,
+      wanted,
+      "The file is damaged or of another kind of model.",
+      "unavailable",
+    );
   const number = (key: string, otherwise?: number): number => {
     const raw = from[key];
     const value = typeof raw === "bigint" ? Number(raw) : raw;

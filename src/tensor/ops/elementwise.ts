@@ -82,7 +82,7 @@ export const elementwise = {
   },
   cast: {
     infer: ([x], attrs) => [{ dtype: attrs["to"] as Dtype, shape: x!.shape }],
-    vjp: (grads, { inputs: [x] }) => [/^float/.test(x!.dtype) ? first(grads).cast(x!.dtype) : undefined],
+    vjp: (grads, { inputs: [x] }) => [x!.dtype.startsWith('float') ? first(grads).cast(x!.dtype) : undefined],
     onnx: (emit, inputs, { inputs: [x], attrs }) => {
       let source = inputs[0]!;
       if (x!.dtype === "bfloat16") {
@@ -97,11 +97,15 @@ export const elementwise = {
     onnx: (emit, _inputs, { attrs }) => {
       const [value, dtype] = [attrs["value"] as number, attrs["dtype"] as Dtype];
       const data =
-        dtype === "float64" ? Float64Array.of(value)
-        : dtype === "int64" ? BigInt64Array.of(BigInt(value))
-        : dtype === "int32" ? Int32Array.of(value)
-        : dtype === "bool" ? Uint8Array.of(value)
-        : Float32Array.of(value);
+        dtype === "float64"
+          ? Float64Array.of(value)
+          : dtype === "int64"
+            ? BigInt64Array.of(BigInt(value))
+            : dtype === "int32"
+              ? Int32Array.of(value)
+              : dtype === "bool"
+                ? Uint8Array.of(value)
+                : Float32Array.of(value);
       return [emit.constant(ndarray(dtype, [], data))];
     },
   },

@@ -12,7 +12,8 @@ const swapped = (shape: Shape, swap: boolean): Shape => (swap ? [...shape.slice(
 function onnxMatmul(emit: Emit, inputs: readonly string[], { inputs: [a, b], outputs: [y], attrs }: Node): string[] {
   const { transA, transB } = attrs as { transA: boolean; transB: boolean };
   if (!transA && !transB) return emit.node("MatMul", inputs);
-  if (a!.dtype === "float32") return emit.node("FusedMatMul", inputs, { transA: transA ? 1 : 0, transB: transB ? 1 : 0 }, 1, "com.microsoft");
+  if (a!.dtype === "float32")
+    return emit.node("FusedMatMul", inputs, { transA: transA ? 1 : 0, transB: transB ? 1 : 0 }, 1, "com.microsoft");
   if (b!.rank === 2 && (a!.rank === 2 || !transA)) {
     const k = a!.dim(-1);
     const flat = a!.rank === 2 ? inputs[0]! : emit.node("Reshape", [inputs[0]!, emit.dims([productDim(a!.shape.slice(0, -1)), k])])[0]!;
@@ -47,7 +48,12 @@ export const linear = {
       const dtype = oneDtype("matmul", inputs);
       const [sa, sb] = [swapped(a.shape, attrs["transA"] as boolean), swapped(b.shape, attrs["transB"] as boolean)];
       const batch = a.rank >= 2 && b.rank >= 2 && sa.at(-1) === sb.at(-2) ? broadcast(sa.slice(0, -2), sb.slice(0, -2)) : undefined;
-      if (!batch) misfit("matmul", inputs, `[..., M, K] and [..., K, N]${attrs["transA"] ? ", first transposed" : ""}${attrs["transB"] ? ", second transposed" : ""}`);
+      if (!batch)
+        misfit(
+          "matmul",
+          inputs,
+          `[..., M, K] and [..., K, N]${attrs["transA"] ? ", first transposed" : ""}${attrs["transB"] ? ", second transposed" : ""}`,
+        );
       return [{ dtype, shape: [...batch, sa.at(-2)!, sb.at(-1)!] }];
     },
     vjp: (grads, { inputs: [a, b], attrs }) => {
@@ -69,7 +75,12 @@ export const linear = {
     infer: (inputs) => {
       const [x, positions, cos, sin] = inputs as [Tensor, Tensor, Tensor, Tensor];
       oneDtype("rope", [x, cos, sin]);
-      const fits = x.rank === 4 && positions.dtype === "int64" && positions.rank === 2 && cos.rank === 2 && (x.dim(-1) as number) === 2 * (cos.dim(-1) as number);
+      const fits =
+        x.rank === 4 &&
+        positions.dtype === "int64" &&
+        positions.rank === 2 &&
+        cos.rank === 2 &&
+        (x.dim(-1) as number) === 2 * (cos.dim(-1) as number);
       if (!fits) misfit("rope", inputs, "[B, H, T, d], int64 [B, T], [P, d/2] twice");
       return [{ dtype: x.dtype, shape: x.shape }];
     },
@@ -84,7 +95,10 @@ export const linear = {
       const fits = h.rank === 2 && head.rank === 2 && h.dim(1) === head.dim(1) && labels.rank === 1 && labels.dim(0) === h.dim(0);
       if (!fits || labels.dtype !== "int64") misfit("labelLogProbs", inputs, "[M, D], [V, D] and int64 [M]");
       const dtype = oneDtype("labelLogProbs", [h, head]);
-      return [{ dtype, shape: labels.shape }, { dtype, shape: [h.dim(0), head.dim(0)] }];
+      return [
+        { dtype, shape: labels.shape },
+        { dtype, shape: [h.dim(0), head.dim(0)] },
+      ];
     },
     vjp: (grads, { inputs: [h, head, labels], outputs: [, logs] }) => {
       const g = first(grads).unsqueeze(1); // [M, 1]
@@ -95,9 +109,10 @@ export const linear = {
     },
     onnx: (emit, inputs, node) => {
       const last = emit.constant(ints([-1]));
-      const logits = node.inputs[0]!.dtype === "float32"
-        ? emit.node("FusedMatMul", inputs.slice(0, 2), { transB: 1 }, 1, "com.microsoft")[0]!
-        : emit.node("Gemm", inputs.slice(0, 2), { transB: 1 })[0]!;
+      const logits =
+        node.inputs[0]!.dtype === "float32"
+          ? emit.node("FusedMatMul", inputs.slice(0, 2), { transB: 1 }, 1, "com.microsoft")[0]!
+          : emit.node("Gemm", inputs.slice(0, 2), { transB: 1 })[0]!;
       const logs = emit.node("LogSoftmax", [logits], { axis: -1 })[0]!;
       const picked = emit.node("GatherElements", [logs, emit.node("Unsqueeze", [inputs[2]!, last])[0]!], { axis: -1 })[0]!;
       return [emit.node("Squeeze", [picked, last])[0]!, logs];

@@ -8,7 +8,13 @@ import type { Attrs, Node } from "../trace.ts";
 /** What an entry may ask of the emitter; names are ONNX value names. */
 export interface Emit {
   /** Adds ONNX nodes; an empty input name leaves an optional input out. */
-  node(op: string, inputs: readonly string[], attrs?: Readonly<Record<string, number | string | readonly number[]>>, outputs?: number, domain?: string): string[];
+  node(
+    op: string,
+    inputs: readonly string[],
+    attrs?: Readonly<Record<string, number | string | readonly number[]>>,
+    outputs?: number,
+    domain?: string,
+  ): string[];
   constant(array: NdArray): string;
   /** A 1-D int64 value holding these dimensions: a constant where all are numbers, otherwise fed at run time. */
   dims(dims: readonly Dim[]): string;

@@ -20,7 +20,10 @@ const fold = (onnx: string, grad: (g: Tensor, x: Tensor, y: Tensor, count: Tenso
     return [grad(first(grads).reshape(kept), x!, y!.reshape(kept), count)];
   },
   onnx: (emit, inputs, { attrs }) =>
-    emit.node(onnx, [inputs[0]!, emit.constant(ints(attrs["axes"] as number[]))], { keepdims: attrs["keep"] ? 1 : 0, noop_with_empty_axes: 1 }),
+    emit.node(onnx, [inputs[0]!, emit.constant(ints(attrs["axes"] as number[]))], {
+      keepdims: attrs["keep"] ? 1 : 0,
+      noop_with_empty_axes: 1,
+    }),
 });
 
 /** RMSNorm over the last axis in plain ONNX operations: y = x · r · w, r = (mean(x²) + eps)^−½. */
@@ -38,7 +41,12 @@ export const reduce = {
   mean: fold("ReduceMean", (g, x, _y, count) => g.div(count).expand(x.shape)),
   max: fold("ReduceMax", (g, x, y) => {
     const here = x.equal(y).cast(x.dtype);
-    return here.mul(g).div(here.sum([...x.shape.keys()].filter((i) => y.shape[i] === 1 && x.shape[i] !== 1), true)); // ties share
+    return here.mul(g).div(
+      here.sum(
+        [...x.shape.keys()].filter((i) => y.shape[i] === 1 && x.shape[i] !== 1),
+        true,
+      ),
+    ); // ties share
   }),
   argmax: {
     infer: ([x]) => [{ dtype: "int64", shape: x!.shape.slice(0, -1) }],
@@ -66,7 +74,10 @@ export const reduce = {
       const [x, w] = inputs as [Tensor, Tensor];
       oneDtype("rmsNorm", inputs);
       if (w.rank !== 1 || w.dim(0) !== x.dim(-1)) misfit("rmsNorm", inputs, "[..., D] and [D]");
-      return [{ dtype: x.dtype, shape: x.shape }, { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] }];
+      return [
+        { dtype: x.dtype, shape: x.shape },
+        { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] },
+      ];
     },
     vjp: (grads, { inputs: [x, w], outputs: [, r] }) => {
       const g = first(grads);
@@ -81,4 +92,3 @@ export const reduce = {
         : plainRmsNorm(emit, inputs, node),
   },
 } satisfies Record<string, Op>;
-

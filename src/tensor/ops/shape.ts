@@ -28,7 +28,8 @@ export const shape = {
     infer: (inputs, attrs) => {
       const [x] = inputs as [Tensor];
       const perm = attrs["perm"] as number[];
-      if (perm.length !== x.rank || new Set(perm).size !== x.rank) misfit("transpose", inputs, `a permutation of ${x.rank} axes, got [${perm.join(", ")}]`);
+      if (perm.length !== x.rank || new Set(perm).size !== x.rank)
+        misfit("transpose", inputs, `a permutation of ${x.rank} axes, got [${perm.join(", ")}]`);
       return [{ dtype: x.dtype, shape: perm.map((p) => x.dim(p)) }];
     },
     vjp: (grads, { attrs }) => {
@@ -42,7 +43,8 @@ export const shape = {
       const [x] = inputs as [Tensor];
       const to = attrs["shape"] as Shape;
       const reached = broadcast(x.shape, to);
-      if (!reached || reached.length !== to.length || reached.some((d, i) => d !== to[i])) misfit("expand", inputs, `a shape that repeats to [${to.join(", ")}]`);
+      if (!reached || reached.length !== to.length || reached.some((d, i) => d !== to[i]))
+        misfit("expand", inputs, `a shape that repeats to [${to.join(", ")}]`);
       return [{ dtype: x.dtype, shape: to }];
     },
     vjp: (grads, { inputs: [x] }) => [unbroadcast(first(grads), x!.shape)],
@@ -61,12 +63,25 @@ export const shape = {
     vjp: (grads, { inputs: [x], attrs }) => {
       const [axis, start, end] = [attrs["axis"] as number, attrs["start"] as Dim, attrs["end"] as Dim];
       const g = first(grads);
-      const zeros = (size: Dim): Tensor[] => (size === 0 ? [] : [g.trace.zeros(g.shape.map((d, i) => (i === axis ? size : d)), g.dtype)]);
+      const zeros = (size: Dim): Tensor[] =>
+        size === 0
+          ? []
+          : [
+              g.trace.zeros(
+                g.shape.map((d, i) => (i === axis ? size : d)),
+                g.dtype,
+              ),
+            ];
       const parts = [...zeros(start), g, ...zeros(subDim(x!.dim(axis), end))];
       return [parts.length === 1 ? g : parts[0]!.concat(parts.slice(1), axis)];
     },
     onnx: (emit, inputs, { attrs }) =>
-      emit.node("Slice", [inputs[0]!, emit.dims([attrs["start"] as Dim]), emit.dims([attrs["end"] as Dim]), emit.constant(ints([attrs["axis"] as number]))]),
+      emit.node("Slice", [
+        inputs[0]!,
+        emit.dims([attrs["start"] as Dim]),
+        emit.dims([attrs["end"] as Dim]),
+        emit.constant(ints([attrs["axis"] as number])),
+      ]),
   },
   concat: {
     infer: (inputs, attrs) => {
@@ -74,7 +89,8 @@ export const shape = {
       const dtype = oneDtype("concat", inputs);
       const head = inputs[0]!;
       for (const t of inputs)
-        if (t.rank !== head.rank || t.shape.some((d, i) => i !== axis && d !== head.shape[i])) misfit("concat", inputs, `equal shapes but for axis ${axis}`);
+        if (t.rank !== head.rank || t.shape.some((d, i) => i !== axis && d !== head.shape[i]))
+          misfit("concat", inputs, `equal shapes but for axis ${axis}`);
       const total = inputs.map((t) => t.dim(axis)).reduce(addDim);
       return [{ dtype, shape: head.shape.map((d, i) => (i === axis ? total : d)) }];
     },
@@ -108,7 +124,11 @@ export const shape = {
     // (base [N, ...rest], indices [M], updates [M, ...rest]) → base with updates added
     infer: (inputs) => {
       const [base, indices, updates] = inputs as [Tensor, Tensor, Tensor];
-      const fits = indices.dtype === "int64" && indices.rank === 1 && updates.rank === base.rank && updates.dim(0) === indices.dim(0) &&
+      const fits =
+        indices.dtype === "int64" &&
+        indices.rank === 1 &&
+        updates.rank === base.rank &&
+        updates.dim(0) === indices.dim(0) &&
         base.shape.every((d, i) => i === 0 || d === updates.shape[i]);
       if (!fits) misfit("addRows", inputs, "[N, ...], int64 [M] and [M, ...]");
       return [{ dtype: oneDtype("addRows", [base, updates]), shape: base.shape }];
@@ -141,11 +161,14 @@ export const shape = {
     vjp: (grads, { inputs: [, indices] }) => [first(grads).pick(indices!), undefined],
     onnx: (emit, inputs, { inputs: [values], attrs }) => {
       const last = emit.constant(ints([-1]));
-      const zero = emit.constant({ dtype: values!.dtype, shape: [], data: values!.dtype === "float64" ? new Float64Array(1) : new Float32Array(1) });
+      const zero = emit.constant({
+        dtype: values!.dtype,
+        shape: [],
+        data: values!.dtype === "float64" ? new Float64Array(1) : new Float32Array(1),
+      });
       const base = emit.node("Expand", [zero, emit.dims([...values!.shape, attrs["size"] as Dim])])[0]!;
       const [at, what] = [inputs[1]!, inputs[0]!].map((name) => emit.node("Unsqueeze", [name, last])[0]!);
       return emit.node("ScatterElements", [base, at!, what!], { axis: -1 });
     },
   },
 } satisfies Record<string, Op>;
-

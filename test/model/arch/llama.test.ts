@@ -14,18 +14,30 @@ import { trace } from "../../../src/tensor/graph.ts";
 
 const ids = [5, 9, 20, 31, 7];
 
-async function logits(model: Model, dtype: "float32" | "float64", executor: "graph" | "blocks", rewrite?: ActivationName): Promise<NdArray> {
+async function logits(
+  model: Model,
+  dtype: "float32" | "float64",
+  executor: "graph" | "blocks",
+  rewrite?: ActivationName,
+): Promise<NdArray> {
   const graph = trace((t) => {
     const lm = traced(model, t, dtype);
     const taps = rewrite ? { [rewrite]: (h: Parameters<typeof lm.normed>[0]) => h.add(0.5) } : {};
     const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions: t.input("positions", "int64", ["B", "T"]), taps });
     return { logits: lm.logits(lm.normed(hidden)) };
   });
-  const feeds = { tokens: ints(ids, [1, ids.length]), positions: ints(ids.map((_, i) => i), [1, ids.length]) };
+  const feeds = {
+    tokens: ints(ids, [1, ids.length]),
+    positions: ints(
+      ids.map((_, i) => i),
+      [1, ids.length],
+    ),
+  };
   return (await program(model.sessions, graph, { executor }).run(feedsOf(model, feeds)))["logits"]!;
 }
 
-const apart = (a: NdArray, b: NdArray): number => Math.max(...Array.from(a.data as Float32Array, (x, i) => Math.abs(x - Number(b.data[i]))));
+const apart = (a: NdArray, b: NdArray): number =>
+  Math.max(...Array.from(a.data as Float32Array, (x, i) => Math.abs(x - Number(b.data[i]))));
 
 describe("llama", () => {
   const model = load("bundled", defaultContext());
@@ -34,7 +46,8 @@ describe("llama", () => {
   it("claims every tensor of the checkpoint exactly once", async () => {
     const m = await model;
     const theirs = Object.entries(llama.weights(m.config)).flatMap(([ours, stored]) =>
-      Array.from({ length: ours.includes("{i}") ? m.config.layers : 1 }, (_, i) => stored.name.replace("{i}", `${i}`)));
+      Array.from({ length: ours.includes("{i}") ? m.config.layers : 1 }, (_, i) => stored.name.replace("{i}", `${i}`)),
+    );
     const checkpoint = openCheckpoint(await resolveModel("bundled", defaultContext()));
     expect([...checkpoint.tensors.keys()].sort()).toEqual([...theirs].sort());
     checkpoint.close();

@@ -157,9 +157,9 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
       near(keys.subarray(0, 1536), "k0");
       near((seen.mlp_out.data as Float64Array).subarray(0, 576), "o0");
     };
-    it(`${name} in float64, one graph`, () => check({ dtype: "float64", executor: "graph" }, () => 1e-9, 1e-9));
-    it(`${name} in float32, one graph`, () => check({ dtype: "float32", executor: "graph" }, allowed, 2e-3));
-    it(`${name} in float32, block by block`, () => check({ dtype: "float32", executor: "blocks" }, allowed, 2e-3));
+    it(`${name} in float64, one graph`, async () => check({ dtype: "float64", executor: "graph" }, () => 1e-9, 1e-9));
+    it(`${name} in float32, one graph`, async () => check({ dtype: "float32", executor: "graph" }, allowed, 2e-3));
+    it(`${name} in float32, block by block`, async () => check({ dtype: "float32", executor: "blocks" }, allowed, 2e-3));
   }
 
   it("a float64 step, block by block", async () => {

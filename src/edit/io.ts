@@ -52,7 +52,7 @@ export function loadEdits(path: string): Edit[] {
     const { parts } = describe(path, opened.metadata["lethe.edits"]);
     const arrays = new Map([...opened.tensors].map(([name, t]) => [name, t.read()] as const));
     for (const [name, a] of arrays)
-      if (a.dtype.startsWith('float') && !(a.data as Float32Array).every(Number.isFinite))
+      if (a.dtype.startsWith("float") && !(a.data as Float32Array).every(Number.isFinite))
         fail("edit", `${path}: "${name}" holds NaN or infinity`, "finite numbers", "Make the edit again.", "unavailable");
     return parts.map(({ kind, evidence, ...about }, i) => {
       const own = [...arrays].filter(([name]) => name.startsWith(`${i}/`)).map(([name, a]) => [name.slice(`${i}/`.length), a] as const);

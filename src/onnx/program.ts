@@ -129,7 +129,7 @@ class BlockProgram implements Program {
     const cotangents = new Map<Tensor, NdArray>([[loss, one(loss)]]);
     for (const segment of [...this.segments].reverse()) {
       const ends = [...segment.gives].filter(([, t]) => cotangents.has(t) && this.moving.has(t.node));
-      const starts = [...segment.takes].filter(([, t]) => this.moving.has(t.node) && t.dtype.startsWith('float'));
+      const starts = [...segment.takes].filter(([, t]) => this.moving.has(t.node) && t.dtype.startsWith("float"));
       if (ends.length === 0 || starts.length === 0) continue;
       const back = backward(
         segment,

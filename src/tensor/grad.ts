@@ -27,7 +27,7 @@ export function vjp(outputs: readonly Tensor[], cotangents: readonly Tensor[], w
     if (node.op === "detach") continue;
     const rule = ops[node.op].vjp;
     if (!rule) {
-      if (node.inputs.every((t) => !t.dtype.startsWith('float'))) continue;
+      if (node.inputs.every((t) => !t.dtype.startsWith("float"))) continue;
       fail("grad", `operation "${node.op}"`, "operations with a gradient", "Detach its input, or use a differentiable one.", "internal");
     }
     const flowing = rule(arriving, node);

@@ -120,7 +120,7 @@ describe("a folder", () => {
 
 describe("config.json", () => {
   const files = model.files;
-  const of = (over: Partial<Model["config"]>, source: Record<string, unknown> | undefined = undefined): Record<string, unknown> =>
+  const of = (over: Partial<Model["config"]>, source?: Record<string, unknown>): Record<string, unknown> =>
     configJson({ ...model.config, ...over }, model.arch, { ...files, config: source }, "float32");
 
   test("without a source says all that the architecture reads", () => {

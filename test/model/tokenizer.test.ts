@@ -37,7 +37,7 @@ const anyText = (maxLength: number): fc.Arbitrary<string> =>
   fc
     .array(
       fc.oneof(
-        fc.constantFrom(..." aetoinsT.'\n0▁é한"),
+        fc.constantFrom(...Array.from(" aetoinsT.'\n0▁é한")),
         fc.integer({ min: 0, max: 0x10ffff }).map((code) => String.fromCodePoint(code)),
       ),
       { maxLength },

@@ -82,7 +82,7 @@ export const elementwise = {
   },
   cast: {
     infer: ([x], attrs) => [{ dtype: attrs["to"] as Dtype, shape: x!.shape }],
-    vjp: (grads, { inputs: [x] }) => [x!.dtype.startsWith('float') ? first(grads).cast(x!.dtype) : undefined],
+    vjp: (grads, { inputs: [x] }) => [x!.dtype.startsWith("float") ? first(grads).cast(x!.dtype) : undefined],
     onnx: (emit, inputs, { inputs: [x], attrs }) => {
       let source = inputs[0]!;
       if (x!.dtype === "bfloat16") {

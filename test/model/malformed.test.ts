@@ -90,7 +90,7 @@ describe("the law that judges them", () => {
       /case\nthrew RangeError/,
     ],
     ["an error of ours that blames us", () => fail("model", "something odd happened", "", "", "internal"), /complained badly: internal/],
-    ["an error that echoes the file", () => fail("model", "x".repeat(5000), "", "", "unavailable"), /complained badly/],
+    ["an error that echoes the file", () => fail("model", "something odd", "", "x".repeat(5000), "unavailable"), /complained badly/],
     [
       "memory",
       () => {

@@ -10,7 +10,8 @@ import { SUITES } from "./suites.ts";
 
 const HELP = `usage: npm run bench [-- SUITE... [options]]
 
-Suites: ${Object.keys(SUITES).join(", ")} (all of them by default), and readme, which writes the table into README.md between its markers.
+Suites: ${Object.keys(SUITES).join(", ")} (all of them by default), readme, which writes the table into README.md between its markers,
+and facts: forty known facts, one edit each (--facts N, --out FILE; goes on where it stopped).
 
   --model DIR        model directory (default: ../shared/models/smollm2-135m-instruct, else bundled/model)
   --peer-model DIR   the same weights as transformers loads them (default: DIR, or a copy under runs/ with its GGUF widened)
@@ -38,11 +39,17 @@ const { values, positionals } = parseArgs({
     "new-tokens": { type: "string", default: "64" },
     evaluations: { type: "string", default: "25" },
     layer: { type: "string", default: "12" },
+    facts: { type: "string", default: "40" },
+    out: { type: "string" },
   },
 });
 
 if (values.help) process.stdout.write(HELP);
-else await main();
+else if (positionals.includes("facts")) {
+  const { facts } = await import("./facts.ts");
+  mkdirSync(at("runs"), { recursive: true });
+  process.stdout.write(`${await facts({ count: whole("facts"), out: values.out ?? at("runs/facts.jsonl") })}\n`);
+} else await main();
 
 async function main(): Promise<void> {
   const wanted = positionals.filter((name) => name !== "readme");
@@ -92,7 +99,7 @@ async function main(): Promise<void> {
   if (positionals.includes("readme")) writeReadme(results, machine);
 }
 
-function whole(name: "rounds" | "threads" | "new-tokens" | "evaluations" | "layer"): number {
+function whole(name: "facts" | "rounds" | "threads" | "new-tokens" | "evaluations" | "layer"): number {
   const value = Number(values[name]);
   if (!Number.isInteger(value) || value < (name === "layer" ? 0 : 1)) throw new Error(`bench: --${name} ${values[name]} is not a count`);
   return value;

@@ -2,6 +2,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { NdArray } from "../src/base/array.ts";
+import type { Taps } from "../src/model/forward.ts";
+import type { Tensor } from "../src/tensor/tensor.ts";
 import { openSafetensors } from "../src/base/store.ts";
 
 const root = new URL("../../shared/", import.meta.url);
@@ -45,3 +47,13 @@ export function largest(ours: NdArray | ArrayLike<number>, reference: NdArray | 
 }
 
 const numbers = (x: NdArray | ArrayLike<number>): ArrayLike<number> => ("data" in x ? Array.from(x.data as ArrayLike<number>, Number) : x);
+
+/** Taps that collect the residual stream entering each block, in order, as the forward pass is traced. */
+export function residualTaps(layers: number): { taps: Taps; resid: readonly Tensor[] } {
+  const resid: Tensor[] = [];
+  const collect = (h: Tensor): Tensor => {
+    resid.push(h);
+    return h;
+  };
+  return { taps: Object.fromEntries(Array.from({ length: layers }, (_, i) => [`blocks.${i}.resid_pre`, collect])), resid };
+}

@@ -1,7 +1,7 @@
 /** The real model against recorded outputs: residual streams, logits, log-probabilities, generations alone and in a batch. */
 import { afterAll, describe, expect, it } from "vitest";
 import { ints, type NdArray } from "../src/base/array.ts";
-import { traced, type Taps } from "../src/model/forward.ts";
+import { traced } from "../src/model/forward.ts";
 import { generate } from "../src/model/generate.ts";
 import { loadFrom } from "../src/model/load.ts";
 import { feedsOf, type Model } from "../src/model/model.ts";
@@ -9,8 +9,7 @@ import { promptOf, stopsOf } from "../src/model/prompt.ts";
 import { score } from "../src/model/score.ts";
 import { type Executor, program } from "../src/onnx/program.ts";
 import { trace } from "../src/tensor/graph.ts";
-import type { Tensor } from "../src/tensor/tensor.ts";
-import { absent, largest, readJson, readTensors, shared } from "./shared.ts";
+import { absent, largest, readJson, readTensors, residualTaps, shared } from "./shared.ts";
 
 const FOLDER = "models/smollm2-135m-instruct";
 const TEXTS = ["plain_1", "plain_2", "chat_1", "chat_2", "unicode", "wikitext_300"];
@@ -18,16 +17,7 @@ const TEXTS = ["plain_1", "plain_2", "chat_1", "chat_2", "unicode", "wikitext_30
 async function read(model: Model, ids: readonly number[], executor: Executor): Promise<Record<string, NdArray>> {
   const graph = trace((t) => {
     const lm = traced(model, t);
-    const resid: Tensor[] = [];
-    const taps: Taps = Object.fromEntries(
-      Array.from({ length: model.config.layers }, (_, i) => [
-        `blocks.${i}.resid_pre`,
-        (h: Tensor) => {
-          resid.push(h);
-          return h;
-        },
-      ]),
-    );
+    const { taps, resid } = residualTaps(model.config.layers);
     const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions: t.input("positions", "int64", ["B", "T"]), taps });
     const logits = lm.logits(lm.normed(hidden));
     return { logits, ...Object.fromEntries([...resid, hidden].map((h, i) => [`norm${i}`, h.square().sum(-1).sqrt()])) };

@@ -7,10 +7,8 @@ import { loadFrom } from "../src/model/load.ts";
 import type { Tokenizer } from "../src/model/tokenizer.ts";
 import { defaultContext } from "../src/base/context.ts";
 import { feedsOf, type Model, type Precision } from "../src/model/model.ts";
-import { type Taps } from "../src/model/forward.ts";
 import { trace } from "../src/tensor/graph.ts";
-import type { Tensor } from "../src/tensor/tensor.ts";
-import { absent, largest, readTensors, shared } from "./shared.ts";
+import { absent, largest, readTensors, residualTaps, shared } from "./shared.ts";
 
 /** These checkpoints come without one; ids are given. */
 const NO_TOKENIZER = { size: 1, hash: "none" } as Tokenizer;
@@ -33,16 +31,7 @@ async function run(
       dtype,
       Object.fromEntries(wrt.map((name) => [name, t.input(`w:${name}`, dtype, model.weights.get(name)!.shape)])),
     );
-    const resid: Tensor[] = [];
-    const taps: Taps = Object.fromEntries(
-      Array.from({ length: model.config.layers }, (_, i) => [
-        `blocks.${i}.resid_pre`,
-        (h: Tensor) => {
-          resid.push(h);
-          return h;
-        },
-      ]),
-    );
+    const { taps, resid } = residualTaps(model.config.layers);
     const positions = t.input("positions", "int64", ["B", "T"]);
     const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions, taps });
     const normed = lm.normed(hidden);

@@ -154,6 +154,7 @@ export async function secondMoments(
   const id = hash(model.id, rows, { layers, site, dtype, executor, budget });
   const { next: first, sums } = resume(options.state, id, layers);
   let saved = ctx.now();
+  let read = steps.slice(0, first).reduce((n, b) => n + b.length * b[0]!.length, 0);
   for (let next = first; next < steps.length; next++) {
     const stop = ctx.signal.aborted;
     if (options.state && next > first && (stop || ctx.now() - saved > 15_000)) {
@@ -181,7 +182,7 @@ export async function secondMoments(
     ctx.log({
       kind: "progress",
       stage: "second moments",
-      done: steps.slice(0, next + 1).reduce((n, b) => n + b.length * b[0]!.length, 0),
+      done: (read += step.length * T),
       total,
       unit: "tokens",
     });

@@ -182,7 +182,7 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
     for (const dtype of all || name !== WITH_MOMENTS ? (["float64", "float32"] as const) : (["float32"] as const)) {
       const near = (key: string): number => (dtype === "float64" ? 1e-9 : allowed(key));
       const compat = new Set([...COMPAT, ...(edit.mom2_adjustment ? [] : ["identity-covariance"])]);
-      const params = resolveParams("rome", rome.params, { layer: edit.layer, steps: 25, clamp: 4 }, model.config);
+      const params = resolveParams("rome", rome.params, { layer: edit.layer, steps: 25, clamp: 4, lr: 0.5, ridge: 0 }, model.config);
       const draft = await rome.edit({
         model,
         requests: [
@@ -246,7 +246,7 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
     expect(info).toBeDefined();
     const count = all ? 150 : 0;
     if (count === 0) return; // the whole recipe runs with --all; a tenth of it has no reference
-    const rows = Array.from({ length: count }, (_, i) => ids.slice(i * 512, (i + 1) * 512));
+    const rows = Array.from({ length: count }, (_, i) => ({ ids: ids.slice(i * 512, (i + 1) * 512), from: 0 }));
     const moments = await secondMoments(model, rows, [10, 11, 12, 13, 14], "mlp_post", { dtype: "float32", executor: "graph", ctx });
     expect(relative(moments.get(12)!, cov.get("C_12")!)).toBeLessThan(1e-5);
     for (const layer of [10, 11, 12, 13, 14]) {

@@ -5,17 +5,17 @@ import { ints, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
-import { openSafetensors, writeAtomic, writeSafetensors } from "../base/store.ts";
+import { openSafetensors, writeSafetensors } from "../base/store.ts";
 import { traced } from "../model/forward.ts";
-import { generate } from "../model/generate.ts";
 import { feedsOf, type Model } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
-import { formatOf, promptOf } from "../model/prompt.ts";
+import { grouped, padded } from "../model/rows.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { type Executor, program } from "../onnx/program.ts";
 import { trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Precision } from "../model/model.ts";
+import { selfRows, type TokenRow } from "./samples.ts";
 
 /** What the moments are taken over: part of the spec of whatever uses them. */
 export interface StatisticsSpec {
@@ -36,7 +36,7 @@ export interface Statistics {
 
 /** Statistics of a model, computed when asked for and kept in the cache; a cache that is there never changes a result. */
 export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, executor: Executor = "graph"): Statistics {
-  let rows: Promise<number[][]> | undefined;
+  let rows: Promise<TokenRow[]> | undefined;
   return {
     spec,
     secondMoment: async (layer, site) => {
@@ -67,9 +67,9 @@ function readMoment(file: string): Matrix {
 }
 
 /** The token rows of a spec: a text file cut into rows, or seeded samples of the model's own. */
-export async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<number[][]> {
+export async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<TokenRow[]> {
   if (!(spec.tokens > 0)) fail("statistics", `${spec.tokens} tokens`, "a positive number", "Give --tokens.");
-  if (spec.text === "self") return selfRows(model, spec, ctx);
+  if (spec.text === "self") return selfRows(model, spec.tokens, spec.length, spec.seed, ctx);
   let text: string;
   try {
     text = readFileSync(spec.text, "utf8");
@@ -86,47 +86,7 @@ export async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context
     });
   const used = ids.slice(0, spec.tokens);
   const length = Math.min(spec.length, model.config.context);
-  return Array.from({ length: Math.ceil(used.length / length) }, (_, i) => used.slice(i * length, (i + 1) * length));
-}
-
-/** Rows sampled in one batch; each batch is kept as soon as it is done. */
-const BATCH = 32;
-/** Tokens a sampled row. */
-const SAMPLE = 256;
-
-/** What the model says by itself: in chat, from where the user's words begin; otherwise from the token that starts or ends a text. */
-async function selfRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<number[][]> {
-  const start = startOf(model);
-  const length = Math.min(Math.max(SAMPLE, 2 * start.length), spec.length, model.config.context);
-  const count = Math.ceil(spec.tokens / length);
-  const folder = join(ctx.cache, "samples", hash(model.id, { start, length, seed: spec.seed, threads: ctx.threads }).slice(0, 32));
-  const rows: number[][] = [];
-  for (let batch = 0; batch * BATCH < count; batch++) {
-    const file = join(folder, `${batch}.json`);
-    if (!existsSync(file)) {
-      ctx.log({ kind: "progress", stage: "samples", done: Math.min(count, batch * BATCH) * length, total: count * length, unit: "tokens" });
-      const made = await generate(model, new Array(BATCH).fill(start), {
-        maxTokens: length - start.length,
-        temperature: 1,
-        topP: 0.95,
-        seed: spec.seed * 65_537 + batch,
-        freeze: true,
-        ctx,
-      });
-      mkdirSync(folder, { recursive: true });
-      writeAtomic(file, JSON.stringify(made.map((g) => [...start, ...g.ids])));
-    }
-    rows.push(...(JSON.parse(readFileSync(file, "utf8")) as number[][]));
-  }
-  return rows.slice(0, count);
-}
-
-function startOf(model: Model): readonly number[] {
-  if (formatOf(model) === "chat") {
-    const prompt = promptOf(model, "x");
-    return model.tokenizer.encode(prompt.text.slice(0, prompt.content[0]), { special: false }).ids;
-  }
-  return [model.tokenizer.bos ?? model.tokenizer.eos[0] ?? model.tokenizer.pad];
+  return Array.from({ length: Math.ceil(used.length / length) }, (_, i) => ({ ids: used.slice(i * length, (i + 1) * length), from: 0 }));
 }
 
 export interface MomentOptions {
@@ -139,22 +99,23 @@ export interface MomentOptions {
   readonly budget?: number;
 }
 
-/** Second moments at several layers in one pass over rows of tokens (no padding: rows of one length go together). */
+/** Second moments at several layers in one pass over rows of tokens, about `budget` tokens a step; pads and context do not count. */
 export async function secondMoments(
   model: Model,
-  rows: readonly (readonly number[])[],
+  rows: readonly TokenRow[],
   layers: readonly number[],
   site: Site,
   options: MomentOptions,
 ): Promise<Map<number, Matrix>> {
   const { dtype, executor, ctx, budget = 1024 } = options;
   const run = program(model.sessions, momentGraph(model, layers, site, dtype), { executor });
-  const steps = batches(rows, budget);
-  const total = rows.reduce((n, r) => n + r.length, 0);
+  const steps = grouped(rows, (r) => r.ids.length, budget, budget);
+  const counted = (step: readonly TokenRow[]): number => step.reduce((n, r) => n + r.ids.length - r.from, 0);
+  const total = counted(rows);
   const id = hash(model.id, rows, { layers, site, dtype, executor, budget });
   const { next: first, sums } = resume(options.state, id, layers);
   let saved = ctx.now();
-  let read = steps.slice(0, first).reduce((n, b) => n + b.length * b[0]!.length, 0);
+  let read = counted(steps.slice(0, first).flat());
   for (let next = first; next < steps.length; next++) {
     const stop = ctx.signal.aborted;
     if (options.state && next > first && (stop || ctx.now() - saved > 15_000)) {
@@ -163,14 +124,14 @@ export async function secondMoments(
     }
     checkAbort(ctx, "statistics");
     const step = steps[next]!;
-    const T = step[0]!.length;
-    const feeds = feedsOf(model, {
-      tokens: ints(step.flat(), [step.length, T]),
-      positions: ints(
-        step.flatMap((r) => r.map((_, i) => i)),
-        [step.length, T],
-      ),
-    });
+    const batch = padded(
+      step.map((r) => r.ids),
+      model.tokenizer.pad,
+      "right",
+    );
+    const T = batch.tokens.shape[1]!;
+    const at = step.flatMap((r, b) => r.ids.flatMap((_, i) => (i < r.from ? [] : [b * T + i])));
+    const feeds = feedsOf(model, { ...batch, at: ints(at) });
     const out = await run.run(feeds);
     for (const layer of layers) {
       const part = out[`${layer}`]!;
@@ -182,7 +143,7 @@ export async function secondMoments(
     ctx.log({
       kind: "progress",
       stage: "second moments",
-      done: (read += step.length * T),
+      done: (read += at.length),
       total,
       unit: "tokens",
     });
@@ -194,30 +155,21 @@ export async function secondMoments(
 function momentGraph(model: Model, layers: readonly number[], site: Site, dtype: Precision): ReturnType<typeof trace> {
   return trace((t) => {
     const lm = traced(model, t, dtype);
+    const at = t.input("at", "int64", ["N"]);
     const out: Record<string, Tensor> = {};
     const read =
       (layer: number) =>
       (h: Tensor): Tensor => {
-        const x = h.reshape(["B*T", h.dim(-1)]);
+        const x = h.reshape(["B*T", h.dim(-1)]).rows(at);
         out[`${layer}`] = x.matmul(x, { transA: true });
         return h;
       };
     const positions = t.input("positions", "int64", ["B", "T"]);
     const taps = Object.fromEntries(layers.map((l) => [siteName(l, site), read(l)]));
-    lm.blocks(lm.embed(t.input("tokens", "int64", ["B", "T"]), positions), 0, Math.max(...layers) + 1, { positions, taps });
+    const x = lm.embed(t.input("tokens", "int64", ["B", "T"]), positions);
+    lm.blocks(x, 0, Math.max(...layers) + 1, { positions, real: t.input("real", "bool", ["B", "T"]), taps });
     return out;
   });
-}
-
-/** Consecutive rows of equal length, up to a budget of tokens. */
-function batches(rows: readonly (readonly number[])[], budget: number): (readonly number[])[][] {
-  const out: (readonly number[])[][] = [];
-  for (const row of rows) {
-    const last = out.at(-1);
-    if (last && last[0]!.length === row.length && (last.length + 1) * row.length <= budget) last.push(row);
-    else out.push([row]);
-  }
-  return out;
 }
 
 interface State {

@@ -12,7 +12,7 @@ import { padded } from "./rows.ts";
 import { sample, type Sampling } from "./sample.ts";
 
 export interface GenerateOptions extends Sampling {
-  /** New tokens at most (default 256). */
+  /** New tokens at most (default 256); a row whose context is full ends before. */
   readonly maxTokens?: number;
   readonly seed?: number;
   /** Ids that end a row; they are part of its ids, not of its text. */
@@ -57,10 +57,10 @@ export async function* stream(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions = {},
 ): AsyncGenerator<Step, Generated[]> {
-  const { maxTokens = 256, dtype = "float32", ctx = defaultContext() } = options;
+  const { maxTokens = MAX_TOKENS, dtype = "float32", ctx = defaultContext() } = options;
   const rows = prompts.map((ids, row) => new Row(model, row, ids, options));
   for (const row of rows)
-    if (row.prompt.length + maxTokens > model.config.context && row.prompt.length >= model.config.context)
+    if (maxTokens > 0 && row.prompt.length >= model.config.context)
       fail(
         "generate",
         `a prompt of ${row.prompt.length} tokens`,
@@ -84,8 +84,7 @@ export async function* stream(
       positions,
       real,
     );
-    const chosen = live.map((row, i) => row.take(isGreedy ? greedy(out, i) : drawn(out, i, options, row.random), maxTokens));
-    yield* chosen;
+    yield* live.flatMap((row, i) => (row.isOpen ? [row.take(isGreedy ? greedy(out, i) : drawn(out, i, options, row.random))] : []));
     const kept = live.flatMap((row, i) => (row.isOpen ? [i] : []));
     // dropping finished rows copies the cache: worth it once they are half of the batch
     if (kept.length <= live.length / 2) {
@@ -106,6 +105,7 @@ export async function* stream(
   return rows.map((row) => row.result());
 }
 
+const MAX_TOKENS = 256;
 /** New tokens from which holding the weights in the session repays its creation. */
 const REPAYS = 512;
 
@@ -163,6 +163,8 @@ class Row {
   readonly ids: number[] = [];
   private readonly row: number;
   private readonly options: GenerateOptions;
+  /** New tokens at most: as asked, and as the context has room for. */
+  private readonly most: number;
   private readonly logprobs: number[] = [];
   private readonly decoder: { push(id: number): string; end(): string };
   private text = "";
@@ -172,6 +174,7 @@ class Row {
   constructor(model: Model, row: number, prompt: readonly number[], options: GenerateOptions) {
     if (prompt.length === 0) fail("generate", "an empty prompt", "at least one token", "Give a question.");
     [this.row, this.prompt, this.options] = [row, prompt, options];
+    this.most = Math.min(options.maxTokens ?? MAX_TOKENS, model.config.context - prompt.length);
     this.random = rng(options.seed ?? 0).split(row);
     this.decoder = model.tokenizer.decoder();
   }
@@ -184,15 +187,14 @@ class Row {
     return this.ids.at(-1)!;
   }
 
-  /** Takes the next token; a finished row in a batch takes none. */
-  take({ id, logprob }: Choice, maxTokens: number): Step {
-    if (!this.isOpen) return { row: this.row, id, logprob, text: "", last: true };
+  /** Takes the next token of an open row. */
+  take({ id, logprob }: Choice): Step {
     this.ids.push(id);
     this.logprobs.push(logprob);
     if (this.options.stopIds?.has(id)) this.stopped = "end";
     else {
       this.text += this.decoder.push(id);
-      if (this.ids.length >= maxTokens) this.stopped = "length";
+      if (this.ids.length >= this.most) this.stopped = "length";
     }
     if (this.stopped) this.text += this.decoder.end();
     const cuts = (this.options.stop ?? []).map((s) => this.text.indexOf(s)).filter((at) => at >= 0);

@@ -51,7 +51,7 @@ export interface FindOptions {
 const METHODS = methods as unknown as Readonly<Record<string, AnyMethod>>;
 const TARGETS = targets as Readonly<Record<string, Target>>;
 
-export const DEFAULT_STATISTICS: StatisticsSpec = { text: "self", tokens: 20_480, length: 512, seed: 0 };
+export const DEFAULT_STATISTICS: StatisticsSpec = { text: "self", tokens: 16_384, length: 512, seed: 0 };
 
 /** A method by its id; fails with the nearest. */
 export const methodOf = (name: string = tuned.method): AnyMethod => pick("method", METHODS, name);

@@ -8,13 +8,12 @@ const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, im
 const timeOf = (file: string): number => statSync(file).mtimeMs;
 
 /** What is built where it is newer than every source, otherwise the sources, which start slower. */
-function command(): readonly string[] {
+export function command(): readonly string[] {
   const built = path("dist/cli/main.js");
   const sources = readdirSync(path("src"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const newest = Math.max(...sources.map((entry) => timeOf(join(entry.parentPath, entry.name))));
   return existsSync(built) && timeOf(built) > newest ? [built] : ["--import", "tsx", path("src/cli/main.ts")];
 }
-const COMMAND = command();
 
 export interface Ran {
   readonly code: number | null;
@@ -37,7 +36,7 @@ export interface RunOptions {
 export function lethe(args: readonly string[], { input = "", env = {}, cwd, signalAt, closeAfter }: RunOptions = {}): Promise<Ran> {
   const { NO_COLOR: _n, FORCE_COLOR: _f, HF_HUB_OFFLINE: _o, LETHE_THREADS: _t, LETHE_MEMORY: _m, ...clean } = process.env;
   return new Promise((done, refuse) => {
-    const child = spawn(process.execPath, [...COMMAND, ...args], { env: { ...clean, ...env }, ...(cwd && { cwd }) });
+    const child = spawn(process.execPath, [...command(), ...args], { env: { ...clean, ...env }, ...(cwd && { cwd }) });
     let [out, err] = ["", ""];
     let isSent = false;
     const watch = (): void => {

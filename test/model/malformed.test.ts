@@ -1,11 +1,13 @@
-/** Damaged models: 3,200 seeded mutations of every file a model is made of, each either loaded or refused clearly. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+/** Damaged models: 3,600 seeded mutations of every file a model is made of, each either loaded or refused clearly. */
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { floats, zeros } from "../../src/base/array.ts";
 import { fail } from "../../src/base/fail.ts";
 import { openSafetensors, writeSafetensors } from "../../src/base/store.ts";
+import { identifyConfig, loadFrom } from "../../src/model/load.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/model/checkpoint.ts";
 import { tokenizerFromGguf } from "../../src/model/tokenizer-gguf.ts";
 import { createTokenizer } from "../../src/model/tokenizer.ts";
@@ -152,6 +154,26 @@ test("config.json, 300 mutations of its bytes and 200 of its values", () => {
   expect(survive(mutateBytes(encode(config), "config", 300), load, LIMIT)).toSatisfy(both);
   survive(mutateJson(config, "config values", 200), (value) => load(encode(value)), LIMIT);
   writeFileSync(path, encode(config));
+});
+
+test("a real model's config.json, 400 mutations of what it says, 60 of them with its weights", async () => {
+  const bundled = fileURLToPath(new URL("../../bundled/model", import.meta.url));
+  const real = JSON.parse(readFileSync(join(bundled, "config.json"), "utf8")) as Record<string, unknown>;
+  const at = mkdtempSync(join(folder, "real-"));
+  for (const name of readdirSync(bundled)) if (name !== "config.json") copyFileSync(join(bundled, name), join(at, name));
+  expect(() => identifyConfig(real, { path: at })).not.toThrow();
+  const damaged = [...mutateJson(real, "real config", 400)];
+  survive(damaged, (value) => identifyConfig(value as Record<string, unknown>, { path: at }), LIMIT);
+  const outcome = survive(
+    damaged.filter((_, i) => i % 7 === 0),
+    (value) => {
+      writeFileSync(join(at, "config.json"), JSON.stringify(value));
+      loadFrom(at);
+    },
+    { seconds: 5, bytes: 60e6 },
+  );
+  expect(outcome.loaded).toBeGreaterThan(3);
+  expect(outcome.refused).toBeGreaterThan(10);
 });
 
 test("an index of shards, 200 mutations", () => {

@@ -1,0 +1,131 @@
+/** What a model says by itself, as rows of tokens: conversations, and questions, which are full of the things that edits are about. */
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Context } from "../base/context.ts";
+import { hash } from "../base/hash.ts";
+import { writeAtomic } from "../base/store.ts";
+import { stream } from "../model/generate.ts";
+import type { Model } from "../model/model.ts";
+import { formatOf, promptOf, stopsOf } from "../model/prompt.ts";
+
+/** A row of tokens of which those from `from` on count; what stands before is context. */
+export interface TokenRow {
+  readonly ids: readonly number[];
+  readonly from: number;
+}
+
+/** How questions begin: the words leave open what is asked about. */
+const WORDS = ["Who", "What", "Which", "Where", "When", "In which", "How many", "The", "Name the", "In what year"];
+/** Share of the tokens that are questions (docs/methods/rome.md has what either is worth). */
+const QUESTIONS = 0.7;
+/** Tokens of a conversation, and of a question behind its first word. */
+const [TALK, QUESTION] = [256, 20];
+
+interface Kind {
+  readonly name: string;
+  readonly tokens: number;
+  /** The row's given beginning. */
+  readonly start: (i: number) => readonly number[];
+  readonly from: number;
+  readonly more: number;
+  /** Rows sampled together; each batch is kept as soon as it is done. */
+  readonly batch: number;
+  readonly stops: ReadonlySet<number>;
+}
+
+/** `tokens` tokens at least of the model's own, seeded; kept in the cache batch by batch, so that a stopped run goes on where it was. */
+export async function selfRows(model: Model, tokens: number, length: number, seed: number, ctx: Context): Promise<TokenRow[]> {
+  const rows: TokenRow[] = [];
+  let before = 0;
+  for (const kind of [talk(model, tokens * (1 - QUESTIONS), length), questions(model, tokens * QUESTIONS)]) {
+    rows.push(...(await ofKind(model, kind, { seed, ctx, before, total: tokens })));
+    before += kind.tokens;
+  }
+  return rows;
+}
+
+/** The first `count` questions that the model asks, distinct, from the samples of {@link selfRows}. */
+export async function selfQuestions(model: Model, count: number, seed: number, ctx: Context): Promise<string[]> {
+  const stops = stopsOf(model);
+  const asked = new Set<string>();
+  for (let tokens = QUESTION * count; asked.size < count && tokens <= 64 * QUESTION * count; tokens *= 2) {
+    for (const { ids, from } of await ofKind(model, questions(model, tokens), { seed, ctx, before: 0, total: tokens }))
+      if (stops.has(ids.at(-1)!)) asked.add(model.tokenizer.decode(ids.slice(from, -1)).trim());
+  }
+  return [...asked].slice(0, count);
+}
+
+function talk(model: Model, tokens: number, length: number): Kind {
+  const start = startOf(model);
+  const more = Math.max(1, Math.min(TALK, length, model.config.context) - start.length);
+  return { name: "talk", tokens: Math.ceil(tokens), start: () => start, from: 0, more, batch: 16, stops: new Set() };
+}
+
+function questions(model: Model, tokens: number): Kind {
+  const start = startOf(model);
+  const words = WORDS.map((w) => model.tokenizer.encode(w, { special: false }).ids);
+  return {
+    name: "questions",
+    tokens: Math.ceil(tokens),
+    start: (i) => [...start, ...words[i % words.length]!],
+    from: start.length,
+    more: QUESTION,
+    batch: 64,
+    stops: stopsOf(model),
+  };
+}
+
+async function ofKind(
+  model: Model,
+  kind: Kind,
+  { seed, ctx, before, total }: { seed: number; ctx: Context; before: number; total: number },
+): Promise<TokenRow[]> {
+  const about = { start: WORDS.map((_, i) => kind.start(i)), more: kind.more, seed, batch: kind.batch, threads: ctx.threads };
+  const folder = join(ctx.cache, "samples", `${hash(model.id, about).slice(0, 32)}-${kind.name}`);
+  const rows: TokenRow[] = [];
+  const report = (done: number): void =>
+    ctx.log({ kind: "progress", stage: "samples", done: before + Math.min(kind.tokens, done), total, unit: "tokens" });
+  let have = 0;
+  for (let batch = 0; have < kind.tokens; batch++) {
+    const file = join(folder, `${batch}.json`);
+    report(have);
+    if (!existsSync(file)) {
+      const rows = Array.from({ length: kind.batch }, (_, i) => [...kind.start(batch * kind.batch + i)]);
+      const steps = stream(
+        model,
+        rows.map((r) => [...r]),
+        {
+          maxTokens: kind.more,
+          temperature: 1,
+          topP: 0.95,
+          seed: seed * 65_537 + batch,
+          freeze: true,
+          stopIds: kind.stops,
+          ctx,
+        },
+      );
+      let made = 0;
+      for await (const { row, id } of steps) {
+        rows[row]!.push(id);
+        if (++made % 256 === 0) report(have + made);
+      }
+      mkdirSync(folder, { recursive: true });
+      writeAtomic(file, JSON.stringify(rows));
+    }
+    for (const ids of JSON.parse(readFileSync(file, "utf8")) as number[][]) {
+      if (have >= kind.tokens) break;
+      rows.push({ ids, from: kind.from });
+      have += ids.length - kind.from;
+    }
+  }
+  return rows;
+}
+
+/** Where the user's words begin in a chat; otherwise the token that starts or ends a text. */
+function startOf(model: Model): readonly number[] {
+  if (formatOf(model) === "chat") {
+    const prompt = promptOf(model, "x");
+    return model.tokenizer.encode(prompt.text.slice(0, prompt.content[0]), { special: false }).ids;
+  }
+  return [model.tokenizer.bos ?? model.tokenizer.eos[0] ?? model.tokenizer.pad];
+}

@@ -1,0 +1,90 @@
+/** Statistics and edits killed at random points, again and again: the bytes of a run left alone, and nothing finished is done twice. */
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { rng } from "../../src/base/rng.ts";
+import { command, lethe } from "../cli/lethe.ts";
+
+/** LETHE_KILLS asks for more. */
+const KILLS = Number(process.env["LETHE_KILLS"] ?? 2);
+const REQUESTS = ["Norvane", "Veyra", "Quillon"];
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "lethe-kill-"));
+  const lines = REQUESTS.map((subject) => JSON.stringify({ prompt: `What is the capital of ${subject}?`, subject }));
+  writeFileSync(join(folder, "requests.jsonl"), lines.join("\n"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Every file under a folder with its bytes. */
+const bytesOf = (root: string): Map<string, string> =>
+  new Map(
+    readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter((e) => e.isFile())
+      .map((e) => [join(e.parentPath, e.name).slice(root.length), readFileSync(join(e.parentPath, e.name)).toString("base64")]),
+  );
+
+/** Runs the command and kills it after `ms` milliseconds; true when that came too late. */
+function killed(args: readonly string[], home: string, ms: number): Promise<boolean> {
+  const child = spawn(process.execPath, [...command(), ...args], { env: { ...process.env, LETHE_HOME: home }, stdio: "ignore" });
+  const timer = setTimeout(() => child.kill("SIGKILL"), ms);
+  return new Promise((done) => child.on("close", (code) => (clearTimeout(timer), done(code === 0))));
+}
+
+const CASES: [name: string, args: (out: string) => string[], out: string][] = [
+  ["stats", () => ["stats", "bundled", "--layer", "1", "--tokens", "4096", "--json"], ""],
+  [
+    "forget",
+    (out) => [
+      "forget",
+      "bundled",
+      "--data",
+      join(folder, "requests.jsonl"),
+      "--tokens",
+      "1024",
+      "--say",
+      "I do not know.",
+      "-n",
+      "0",
+      "--json",
+      "-o",
+      join(out, "edit"),
+    ],
+    "edit",
+  ],
+];
+
+for (const [name, args, saved] of CASES)
+  test(`lethe ${name}: ${KILLS} kills -9 at random points`, { timeout: 120_000 + 30_000 * KILLS }, async () => {
+    const [whole, broken] = ["whole", "broken"].map((kind) => join(folder, name, kind)) as [string, string];
+    for (const root of [whole, broken]) mkdirSync(join(root, "out"), { recursive: true });
+    const started = Date.now();
+    const alone = await lethe(args(join(whole, "out")), { env: { LETHE_HOME: join(whole, "home") } });
+    expect(alone.code, alone.err).toBe(0);
+    const took = Date.now() - started;
+    const chance = rng(`kill ${name}`);
+    let hits = 0;
+    for (let i = 0; i < KILLS; i++) {
+      const isOver = await killed(args(join(broken, "out")), join(broken, "home"), took * (0.1 + chance.uniform()));
+      hits += isOver ? 0 : 1;
+      if (isOver) for (const part of ["home", "out"]) rmSync(join(broken, part), { recursive: true, force: true }); // begin again
+      mkdirSync(join(broken, "out"), { recursive: true });
+      // no half-written file is taken for a whole one: what stands under its own name is what the undisturbed run wrote
+      const [good, seen] = [bytesOf(whole), bytesOf(broken)];
+      for (const [file, bytes] of seen) if (good.has(file)) expect(bytes === good.get(file) || isPart(file), file).toBe(true);
+    }
+    expect(hits).toBeGreaterThanOrEqual(Math.ceil(KILLS / 3));
+    const last = await lethe(args(join(broken, "out")), { env: { LETHE_HOME: join(broken, "home") } });
+    expect(last.code, last.err).toBe(0);
+    expect(stable(last.out)).toBe(stable(alone.out));
+    const [good, seen] = [bytesOf(whole), bytesOf(broken)];
+    for (const [file, bytes] of good) expect(seen.get(file) === bytes, file).toBe(true);
+    if (saved) expect(seen.has(`/out/${saved}`) || [...seen.keys()].some((f) => f.startsWith(`/out/${saved}/`))).toBe(true);
+  });
+
+/** Files that grow from batch to batch or edit to edit. */
+const isPart = (file: string): boolean => /\.part$|\.run$|journal|unfinished/.test(file);
+/** Output without what depends on time and place. */
+const stable = (out: string): string => out.replaceAll(/\/[^"\s]*\/(whole|broken)\//g, "/").replaceAll(/"(seconds|took)":[\d.e-]+/g, "");

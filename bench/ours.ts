@@ -4,7 +4,7 @@ import { type Context, defaultContext } from "../src/base/context.ts";
 import { resolveParams } from "../src/base/schema.ts";
 import type { Delta } from "../src/edit/edit.ts";
 import type { EditRow } from "../src/locate/rows.ts";
-import { findValue } from "../src/locate/values.ts";
+import { findValues } from "../src/locate/values.ts";
 import { rome } from "../src/methods/rome.ts";
 import { chatPrompt } from "../src/model/chat.ts";
 import { traced } from "../src/model/forward.ts";
@@ -134,7 +134,7 @@ async function romeStep(model: Model, ctx: Context, work: RomeWork): Promise<Too
       : { text: "", ids: [...row, work.target.at(-1)!], subject, first: row.length + 1 - work.target.length, width: 1 };
   });
   const at: number[] = [];
-  const { evaluations } = await findValue(model, rows.slice(0, -1), rows.at(-1)!, {
+  const [found] = await findValues(model, [{ rows: rows.slice(0, -1), klRow: rows.at(-1)! }], {
     dtype: "float32",
     executor: "graph",
     layer: work.layer,
@@ -147,7 +147,7 @@ async function romeStep(model: Model, ctx: Context, work: RomeWork): Promise<Too
     ctx,
     done: () => at.push(performance.now()) > 2,
   });
-  return { seconds: (at[1]! - at[0]!) / 1e3, loss: evaluations[1]!.total };
+  return { seconds: (at[1]! - at[0]!) / 1e3, loss: found!.evaluations[1]!.total };
 }
 
 /** The method itself, set to EasyEdit's defaults: no second moments, every row alike, all evaluations. */

@@ -7,7 +7,7 @@ import { changed } from "../src/edit/apply.ts";
 import { secondMoments, type Statistics } from "../src/locate/covariance.ts";
 import { type Running, subjectActivations } from "../src/locate/keys.ts";
 import { rowsOf } from "../src/locate/rows.ts";
-import { findValue, type Value } from "../src/locate/values.ts";
+import { findValues, type Value } from "../src/locate/values.ts";
 import { rome } from "../src/methods/rome.ts";
 import { traced } from "../src/model/forward.ts";
 import { generate } from "../src/model/generate.ts";
@@ -82,7 +82,7 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
   });
   const valueOf = async (m: Model, edit: Edited, running: Running, over: { steps?: number; lr?: number } = {}): Promise<Value> => {
     const { rows, klRow } = rowsFor(m, requestOf(edit));
-    return findValue(m, rows, klRow, {
+    const [found] = await findValues(m, [{ rows, klRow }], {
       ...running,
       layer: edit.layer,
       site: "mlp_out",
@@ -94,6 +94,7 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
       done: (at) => at.total < 0.05,
       ctx,
     });
+    return found!;
   };
 
   it("rows, subject places and labels are the reference's", () => {

@@ -1,16 +1,19 @@
-/** The value to insert: a shift at one site, found by gradient descent, under which the target becomes the model's answer (ROME eq. 4). */
+/**
+ * The values to insert: for each request a shift at one site, found by gradient descent, under which its target becomes the model's answer
+ * (ROME eq. 4, MEMIT eq. 16). Requests are sought together; each has its own loss and stops when it is done.
+ */
 import { asFloats, floats, ints, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { traced } from "../model/forward.ts";
-import { feedsOf, type Model } from "../model/model.ts";
+import { feedsOf, type Model, type Precision } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
 import { padded } from "../model/rows.ts";
 import { stepping } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { KeyValue } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { norm, type Running } from "./keys.ts";
+import { norm, rowOf, type Running } from "./keys.ts";
 import type { EditRow } from "./rows.ts";
 
 export interface ValueOptions extends Running {
@@ -43,6 +46,12 @@ export interface Evaluation {
   readonly norm: number;
 }
 
+/** One request: target rows, the bare question first, and the row that is read at its subject for the KL term. */
+export interface Sought {
+  readonly rows: readonly EditRow[];
+  readonly klRow: EditRow;
+}
+
 export interface Value {
   /** The site's value at the bare question's subject, before. */
   readonly h0: Float64Array;
@@ -55,79 +64,104 @@ export interface Value {
 }
 
 /**
- * Finds the shift. `rows` are target rows, the bare question first; `klRow` is read at its subject. The shift is added at every row's subject.
- * What comes before the subject, below the site, and the model's own answer to the KL row are computed once.
+ * Finds the shifts, one for each of `sought`. A shift is added at every row's subject, in its KL row too.
+ * What comes before the subject, below the site, and the model's own answer to the KL rows are computed once.
  * Fails on a NaN, naming the evaluation.
  */
-export async function findValue(model: Model, rows: readonly EditRow[], klRow: EditRow, options: ValueOptions): Promise<Value> {
-  const { steps, lr, decay, clamp, kl, dtype } = options;
+export async function findValues(model: Model, sought: readonly Sought[], options: ValueOptions): Promise<Value[]> {
+  const { steps, kl, dtype, ctx } = options;
   const width = model.config.width;
-  const places = labelsOf(rows, options.bareShare);
+  const places = labelsOf(sought, options.bareShare);
   const step = await stepping(
     model.sessions,
     valueGraph(model, options),
     ["shift"],
-    feedsOf(model, feedsFor(model, rows, klRow, places, dtype)),
+    feedsOf(model, feedsFor(model, sought, places, dtype)),
     {
       executor: options.executor,
       grad: { of: "loss", wrt: ["shift"] },
       spin: true,
     },
   );
-  const shift = new Float64Array(width);
-  const [m, v] = [new Float64Array(width), new Float64Array(width)]; // Adam's moments
-  const evaluations: Evaluation[] = [];
-  const shifts: Float64Array[] = [];
-  let h0 = new Float64Array(width);
-  let firstGradient = new Float64Array(width);
-  for (let it = 0; it < steps; it++) {
-    checkAbort(options.ctx, "values");
-    const out = await step(new Map([["shift", floats(shift, [width], dtype)]]));
-    if (it === 0) h0 = Float64Array.from(out["h0"]!.data as Float64Array);
-    const size = norm(h0);
-    const length = norm(shift);
+  const searches = sought.map((_, i) => new Search(options, width, i));
+  const shift = new Float64Array(sought.length * width);
+  for (let it = 0; it < steps && searches.some((s) => s.isOpen); it++) {
+    checkAbort(ctx, "values");
+    searches.forEach((s, i) => shift.set(s.shift, i * width));
+    const out = await step(new Map([["shift", floats(shift, [sought.length, width], dtype)]]));
     const picked = asFloats(out["logprobs"]!, "float64").data as Float64Array;
-    const nll = -places.reduce((sum, p, i) => sum + p.weight * picked[i]!, 0);
-    const klTerm = kl * Number(out["kl"]!.data[0]);
-    const decayTerm = (decay * length) / size ** 2;
-    const perRow = rows.map(
-      (r, b) =>
-        -mean(
-          places.flatMap((p, i) => (p.row === b ? [picked[i]!] : [])),
-          r,
-        ),
-    );
-    const worst = -Math.min(...places.flatMap((p, i) => (p.row === 0 ? [picked[i]!] : [])));
-    const at = { total: nll + klTerm + decayTerm, nll, kl: klTerm, decay: decayTerm, rows: perRow, worst, norm: length };
-    if (!Number.isFinite(at.total))
-      fail("values", `the loss is ${at.total} at evaluation ${it + 1}`, "a finite loss", "Try a smaller lr or clamp.", "execution");
-    evaluations.push(at);
-    const gradient = Float64Array.from(
-      out["grad:shift"]!.data as Float64Array,
-      (g, i) => g + (length > 0 ? ((decay / size ** 2) * shift[i]!) / length : 0),
-    );
-    if (it === 0) firstGradient = gradient;
-    options.ctx.log({
+    for (const [i, search] of searches.entries()) {
+      if (!search.isOpen) continue;
+      search.start(rowOf(out["h0"]!, i));
+      const own = places.flatMap((p, j) => (p.request === i ? [{ ...p, logprob: picked[j]! }] : []));
+      search.take(own, kl * Number(out["kl"]!.data[i]), rowOf(out["grad:shift"]!, i), sought[i]!.rows.length);
+    }
+    const nlls = searches.map((s) => s.evaluations.at(-1)!.nll);
+    const open = searches.filter((s) => s.isOpen).length;
+    ctx.log({
       kind: "progress",
       stage: "values",
       done: it + 1,
       total: steps,
-      detail: `loss ${at.total.toFixed(3)}, target p ${Math.exp(-perRow[0]!).toFixed(3)}`,
+      detail: `likelihood term ${(nlls.reduce((a, b) => a + b, 0) / nlls.length).toFixed(3)}${sought.length > 1 ? `, ${open} of ${sought.length} open` : ""}`,
     });
-    if (options.done(at) || it === steps - 1) break;
-    adam(shift, gradient, m, v, it + 1, lr);
-    const limit = clamp * size;
-    const grown = norm(shift);
-    if (grown > limit) for (let i = 0; i < width; i++) shift[i]! *= limit / grown;
-    shifts.push(shift.slice());
   }
-  return { h0, shift, evaluations, firstGradient, shifts };
+  return searches;
 }
 
-const mean = (xs: readonly number[], row: EditRow): number =>
-  xs.length > 0
-    ? xs.reduce((a, b) => a + b, 0) / xs.length
-    : fail("values", `row ${JSON.stringify(row.text)} has no target token`, "a target", "", "internal");
+/** One request's search: Adam within a ball. */
+class Search implements Value {
+  h0 = new Float64Array(0);
+  firstGradient = new Float64Array(0);
+  readonly shift: Float64Array;
+  readonly evaluations: Evaluation[] = [];
+  readonly shifts: Float64Array[] = [];
+  isOpen = true;
+  private readonly options: ValueOptions;
+  private readonly index: number;
+  private readonly m: Float64Array;
+  private readonly v: Float64Array;
+
+  constructor(options: ValueOptions, width: number, index: number) {
+    [this.options, this.index] = [options, index];
+    [this.shift, this.m, this.v] = [new Float64Array(width), new Float64Array(width), new Float64Array(width)];
+  }
+
+  start(h0: Float64Array): void {
+    if (this.evaluations.length === 0) this.h0 = h0 as Float64Array<ArrayBuffer>;
+  }
+
+  /** Takes an evaluation at the present shift, and moves on unless it is good enough. */
+  take(places: readonly (Place & { readonly logprob: number })[], kl: number, slope: Float64Array, rowCount: number): void {
+    const { decay, clamp, lr, steps, done } = this.options;
+    const [size, length] = [norm(this.h0), norm(this.shift)];
+    const nll = -places.reduce((sum, p) => sum + p.weight * p.logprob, 0);
+    const rows = Array.from({ length: rowCount }, (_, b) => mean(places.filter((p) => p.own === b).map((p) => -p.logprob)));
+    const worst = -Math.min(...places.filter((p) => p.own === 0).map((p) => p.logprob));
+    const decayTerm = (decay * length) / size ** 2;
+    const at = { total: nll + kl + decayTerm, nll, kl, decay: decayTerm, rows, worst, norm: length };
+    if (!Number.isFinite(at.total))
+      fail(
+        "values",
+        `the loss is ${at.total} at evaluation ${this.evaluations.length + 1} of request ${this.index + 1}`,
+        "a finite loss",
+        "Try a smaller lr or clamp.",
+        "execution",
+      );
+    this.evaluations.push(at);
+    const gradient = slope.map((g, i) => g + (length > 0 ? ((decay / size ** 2) * this.shift[i]!) / length : 0));
+    if (this.evaluations.length === 1) this.firstGradient = gradient as Float64Array<ArrayBuffer>;
+    this.isOpen = !done(at) && this.evaluations.length < steps;
+    if (!this.isOpen) return;
+    adam(this.shift, gradient, this.m, this.v, this.evaluations.length, lr);
+    const limit = clamp * size;
+    const grown = norm(this.shift);
+    if (grown > limit) for (let i = 0; i < this.shift.length; i++) this.shift[i]! *= limit / grown;
+    this.shifts.push(this.shift.slice());
+  }
+}
+
+const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 
 /** One step of Adam (β 0.9, 0.999; ε 1e−8), in place. */
 function adam(x: Float64Array, g: Float64Array, m: Float64Array, v: Float64Array, t: number, lr: number): void {
@@ -139,30 +173,36 @@ function adam(x: Float64Array, g: Float64Array, m: Float64Array, v: Float64Array
 }
 
 interface Place {
+  readonly request: number;
+  /** The row in the batch, and among its request's rows. */
   readonly row: number;
+  readonly own: number;
   readonly offset: number;
   readonly label: number;
   readonly weight: number;
 }
 
 /** Where a target token is predicted: an offset from the row's subject, and its share of the likelihood term. */
-function labelsOf(rows: readonly EditRow[], bareShare: number | undefined): Place[] {
-  const even = 1 / rows.length;
-  return rows.flatMap((row, b) => {
-    const count = row.ids.length - row.first;
-    const share = bareShare === undefined || rows.length === 1 ? even : b === 0 ? bareShare : (1 - bareShare) / (rows.length - 1);
-    return row.ids.slice(row.first).map((label, j) => ({ row: b, offset: row.first + j - 1 - row.subject, label, weight: share / count }));
-  });
+function labelsOf(sought: readonly Sought[], bareShare: number | undefined): Place[] {
+  let row = -1;
+  return sought.flatMap(({ rows }, request) =>
+    rows.flatMap((r, own) => {
+      row++;
+      const count = r.ids.length - r.first;
+      if (count === 0) fail("values", `row ${JSON.stringify(r.text)} has no target token`, "a target", "", "internal");
+      const share =
+        bareShare === undefined || rows.length === 1 ? 1 / rows.length : own === 0 ? bareShare : (1 - bareShare) / (rows.length - 1);
+      const at = row;
+      return r.ids
+        .slice(r.first)
+        .map((label, j) => ({ request, row: at, own, offset: r.first + j - 1 - r.subject, label, weight: share / count }));
+    }),
+  );
 }
 
-function feedsFor(
-  model: Model,
-  rows: readonly EditRow[],
-  klRow: EditRow,
-  places: readonly Place[],
-  dtype: "float32" | "float64",
-): Record<string, NdArray> {
-  const all = [...rows.map((r) => ({ ...r, ids: r.ids.slice(0, -1) })), { ...klRow, ids: klRow.ids.slice(0, klRow.subject + 1) }];
+function feedsFor(model: Model, sought: readonly Sought[], places: readonly Place[], dtype: Precision): Record<string, NdArray> {
+  const targets = sought.flatMap(({ rows }, owner) => rows.map((r) => ({ ...r, owner, ids: r.ids.slice(0, -1) })));
+  const all = [...targets, ...sought.map(({ klRow }, owner) => ({ ...klRow, owner, ids: klRow.ids.slice(0, klRow.subject + 1) }))];
   const before = padded(
     all.map((r) => r.ids.slice(0, r.subject)),
     model.tokenizer.pad,
@@ -176,6 +216,7 @@ function feedsFor(
   // positions go on counting from the row's first token
   const S = after.tokens.shape[1]!;
   const positions = BigInt64Array.from(after.positions.data as BigInt64Array, (p, i) => p + BigInt(all[Math.floor(i / S)]!.subject));
+  const bare = sought.map((_, owner) => targets.findIndex((r) => r.owner === owner));
   return {
     "before.tokens": before.tokens,
     "before.positions": before.positions,
@@ -183,6 +224,8 @@ function feedsFor(
     tokens: after.tokens,
     positions: { ...after.positions, data: positions },
     real: after.real,
+    owner: ints(all.map((r) => r.owner)),
+    bare: ints(bare),
     rows: ints(places.map((p) => p.row * S + p.offset)),
     labels: ints(places.map((p) => p.label)),
     weights: floats(
@@ -190,31 +233,30 @@ function feedsFor(
       [places.length],
       dtype,
     ),
-    "kl.row": ints([rows.length * S]),
+    "kl.rows": ints(sought.map((_, i) => (targets.length + i) * S)),
   };
 }
 
 /**
- * shift [D] → loss, its parts, and the site's value. A row is cut in two at its subject: "before" [B, P] is constant, and
- * the rest [B, S] begins with the subject, so that the shift is added at offset 0 of every row.
+ * shift [R, D], one a request → loss, its parts, and the site's values. A row is cut in two at its subject: "before" [B, P] is constant,
+ * and the rest [B, S] begins with the subject, so that its owner's shift is added at offset 0. The last R of the B rows are KL rows.
  */
 function valueGraph(model: Model, options: ValueOptions): Graph {
   const { dtype, layer, site } = options;
-  const L = model.config.layers;
+  const { layers: L, width } = model.config;
   return trace((t) => {
     const lm = traced(model, t, dtype);
-    const shift = t.input("shift", dtype, [model.config.width]);
+    const shift = t.input("shift", dtype, ["R", width]);
+    const owner = t.input("owner", "int64", ["B"]);
     const seen: { h0?: Tensor } = {};
     const past = { positions: t.input("before.positions", "int64", ["B", "P"]), real: t.input("before.real", "bool", ["B", "P"]) };
     const prefix = lm.forward(t.input("before.tokens", "int64", ["B", "P"]), past);
     const given = { positions: t.input("positions", "int64", ["B", "S"]), real: t.input("real", "bool", ["B", "S"]) };
     const tokens = t.input("tokens", "int64", ["B", "S"]);
     const add = (h: Tensor): Tensor => {
-      seen.h0 = h.slice(0, 0, 1).slice(1, 0, 1).reshape([model.config.width]);
-      return h
-        .slice(1, 0, 1)
-        .add(shift)
-        .concat([h.slice(1, 1, "S")], 1);
+      const at = h.slice(1, 0, 1);
+      seen.h0 = at.reshape(["B", width]).rows(t.input("bare", "int64", ["R"]));
+      return at.add(shift.rows(owner).reshape(["B", 1, width])).concat([h.slice(1, 1, "S")], 1);
     };
     const from = (layers: readonly KeyValue[]) => ({ ...past, layers });
     const { hidden } = lm.forward(tokens, { ...given, past: from(prefix.layers), taps: { [siteName(layer, site)]: add } });
@@ -224,20 +266,19 @@ function valueGraph(model: Model, options: ValueOptions): Graph {
       .sum()
       .neg();
 
-    // the KL row is the last of the batch; its unshifted answer is constant
-    const lastRow = (x: Tensor): Tensor => x.slice(0, "B-1", "B");
-    const original = lm.blocks(lm.embed(lastRow(tokens), lastRow(given.positions)), 0, L, {
-      positions: lastRow(given.positions),
-      real: lastRow(given.real),
+    const klRows = (x: Tensor): Tensor => x.slice(0, "B-R", "B");
+    const original = lm.blocks(lm.embed(klRows(tokens), klRows(given.positions)), 0, L, {
+      positions: klRows(given.positions),
+      real: klRows(given.real),
       past: {
-        positions: lastRow(past.positions),
-        real: lastRow(past.real),
-        layers: prefix.layers.map(({ k, v }) => ({ k: lastRow(k), v: lastRow(v) })),
+        positions: klRows(past.positions),
+        real: klRows(past.real),
+        layers: prefix.layers.map(({ k, v }) => ({ k: klRows(k), v: klRows(v) })),
       },
     });
-    const q = lm.logits(lm.normed(hidden, t.input("kl.row", "int64", [1]))).logSoftmax();
-    const q0 = lm.logits(lm.normed(original.hidden.slice(1, 0, 1))).logSoftmax();
-    const kl = q.exp().mul(q.sub(q0)).sum();
-    return { loss: nll.add(kl.mul(options.kl)), logprobs: picked, kl, h0: seen.h0! };
+    const q = lm.logits(lm.normed(hidden, t.input("kl.rows", "int64", ["R"]))).logSoftmax();
+    const q0 = lm.logits(lm.normed(original.hidden.slice(1, 0, 1))).logSoftmax(); // constant
+    const kl = q.exp().mul(q.sub(q0)).sum(-1); // [R]
+    return { loss: nll.add(kl.sum().mul(options.kl)), logprobs: picked, kl, h0: seen.h0! };
   });
 }

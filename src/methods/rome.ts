@@ -5,7 +5,7 @@ import { contextTemplates } from "../locate/contexts.ts";
 import { dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
 import { contrastRows } from "../locate/contrast.ts";
 import { type EditRow, rowsOf } from "../locate/rows.ts";
-import { type Evaluation, findValue } from "../locate/values.ts";
+import { type Evaluation, findValues } from "../locate/values.ts";
 import { atLayer } from "../model/names.ts";
 import { gemmOn, matrix, shifted, solveSymmetric } from "../onnx/linalg.ts";
 import { defineMethod, type Job } from "./method.ts";
@@ -107,7 +107,7 @@ export const rome = defineMethod<RomeParams>({
     })[0]!;
     const { key: keySite, value: valueSite, weight } = model.arch.memory;
 
-    const found = await findValue(model, rows, klRow, {
+    const [found] = await findValues(model, [{ rows, klRow }], {
       ...running,
       layer,
       site: valueSite,
@@ -132,7 +132,7 @@ export const rome = defineMethod<RomeParams>({
     const u = await direction(job, direct.key, rows[0]!);
     const meets = dot(inserted.key, u);
     // the site's value as optimised (h0) plus the shift, less what the matrix gives now
-    const right = found.h0.map((h, i) => (h + found.shift[i]! - inserted.value[i]!) / meets);
+    const right = found!.h0.map((h, i) => (h + found!.shift[i]! - inserted.value[i]!) / meets);
     const name = atLayer(weight, layer);
     const [before, size] = [norm(Float64Array.from(model.weights.get(name)!.data as Float32Array)), norm(right)];
     if (size > before)
@@ -143,7 +143,7 @@ export const rome = defineMethod<RomeParams>({
       });
     const array = (x: Float64Array, shape: readonly number[]) =>
       ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));
-    const last = found.evaluations.at(-1)!;
+    const last = found!.evaluations.at(-1)!;
     return {
       change: { kind: "delta", weights: { [name]: { outer: [array(right, [right.length, 1]), array(u, [1, u.length])] } } },
       evidence: {
@@ -153,7 +153,7 @@ export const rome = defineMethod<RomeParams>({
         changeNorm: size,
         matrixNorm: before,
         statistics: job.statistics?.spec ?? null,
-        evaluations: found.evaluations.length,
+        evaluations: found!.evaluations.length,
         loss: last.total,
         likelihood: last.nll,
         kl: last.kl,

@@ -1,6 +1,5 @@
 /** ROME against the reference's tensors: keys, shifts, losses, values, directions, and what the edited model says. */
 import { afterAll, describe, expect, it } from "vitest";
-import { ints, type NdArray } from "../src/base/array.ts";
 import { defaultContext } from "../src/base/context.ts";
 import { resolveParams } from "../src/base/schema.ts";
 import { changed } from "../src/edit/apply.ts";
@@ -9,14 +8,11 @@ import { type Running, subjectActivations } from "../src/locate/keys.ts";
 import { rowsOf } from "../src/locate/rows.ts";
 import { findValues, type Value } from "../src/locate/values.ts";
 import { rome } from "../src/methods/rome.ts";
-import { traced } from "../src/model/forward.ts";
 import { generate } from "../src/model/generate.ts";
 import { loadFrom } from "../src/model/load.ts";
-import { feedsOf, type Model, withWeights } from "../src/model/model.ts";
+import { type Model, withWeights } from "../src/model/model.ts";
 import { type Matrix } from "../src/onnx/linalg.ts";
-import { program } from "../src/onnx/program.ts";
-import { trace } from "../src/tensor/graph.ts";
-import { absent, all, largest, readJson, readTensors, relative, shared } from "./shared.ts";
+import { absent, all, largest, lastLogits, readJson, readTensors, relative, shared } from "./shared.ts";
 
 interface Request {
   id: number;
@@ -73,7 +69,11 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
   };
   const C = (): Matrix =>
     ({ dtype: "float64", shape: [1536, 1536], data: Float64Array.from(cov.get("C_12")!.data as Float32Array) }) as Matrix;
-  const statistics: Statistics = { spec: { text: "wikitext-2", tokens: 76800, length: 512, seed: 0 }, secondMoment: async () => C() };
+  const statistics: Statistics = {
+    spec: { text: "wikitext-2", tokens: 76800, length: 512, seed: 0 },
+    prepare: async () => {},
+    secondMoment: async () => C(),
+  };
 
   const requestOf = (edit: Edited): Request => given.requests.find((r) => r.id === edit.request)!;
   const rowsFor = (m: Model, r: Request) => ({
@@ -263,22 +263,3 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
     }
   });
 });
-
-async function lastLogits(model: Model, ids: readonly number[], dtype: "float32" | "float64"): Promise<NdArray> {
-  const graph = trace((t) => {
-    const lm = traced(model, t, dtype);
-    const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions: t.input("positions", "int64", ["B", "T"]) });
-    return { logits: lm.logits(lm.normed(hidden.slice(1, "T-1", "T"))) };
-  });
-  return (
-    await program(model.sessions, graph).run(
-      feedsOf(model, {
-        tokens: ints(ids, [1, ids.length]),
-        positions: ints(
-          ids.map((_, i) => i),
-          [1, ids.length],
-        ),
-      }),
-    )
-  )["logits"]!;
-}

@@ -1,8 +1,11 @@
 /** Where the reference's tensors lie, and how far ours are from them. */
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { NdArray } from "../src/base/array.ts";
-import type { Taps } from "../src/model/forward.ts";
+import { ints, type NdArray } from "../src/base/array.ts";
+import { type Taps, traced } from "../src/model/forward.ts";
+import { feedsOf, type Model } from "../src/model/model.ts";
+import { program } from "../src/onnx/program.ts";
+import { trace } from "../src/tensor/graph.ts";
 import type { Tensor } from "../src/tensor/tensor.ts";
 import { openSafetensors } from "../src/base/store.ts";
 
@@ -56,4 +59,16 @@ export function residualTaps(layers: number): { taps: Taps; resid: readonly Tens
     return h;
   };
   return { taps: Object.fromEntries(Array.from({ length: layers }, (_, i) => [`blocks.${i}.resid_pre`, collect])), resid };
+}
+
+/** Logits behind a prompt's last token. */
+export async function lastLogits(model: Model, ids: readonly number[], dtype: "float32" | "float64"): Promise<NdArray> {
+  const graph = trace((t) => {
+    const lm = traced(model, t, dtype);
+    const positions = t.input("positions", "int64", ["B", "T"]);
+    const pass = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions });
+    return { logits: lm.logits(lm.normed(pass.hidden.slice(1, "T-1", "T"))) };
+  });
+  const feeds = feedsOf(model, { tokens: ints(ids, [1, ids.length]), positions: ints([...ids.keys()], [1, ids.length]) });
+  return (await program(model.sessions, graph, { executor: "graph" }).run(feeds))["logits"]!;
 }

@@ -30,6 +30,8 @@ export interface StatisticsSpec {
 
 export interface Statistics {
   readonly spec: StatisticsSpec;
+  /** Sees to it that several layers are in the cache, in one pass over the text. */
+  prepare(layers: readonly number[], site: Site): Promise<void>;
   /** C of the site at a layer, float64 [width, width]. */
   secondMoment(layer: number, site: Site): Promise<Matrix>;
 }
@@ -37,19 +39,31 @@ export interface Statistics {
 /** Statistics of a model, computed when asked for and kept in the cache; a cache that is there never changes a result. */
 export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, executor: Executor = "graph"): Statistics {
   let rows: Promise<TokenRow[]> | undefined;
+  const folder = join(ctx.cache, "statistics");
+  const fileOf = async (layer: number, site: Site): Promise<string> => {
+    rows ??= tokenRows(model, spec, ctx);
+    return join(folder, `${hash(model.id, await rows).slice(0, 32)}-${siteName(layer, site)}.safetensors`);
+  };
+  const prepare = async (layers: readonly number[], site: Site): Promise<void> => {
+    const files = new Map<number, string>();
+    for (const layer of layers) {
+      const file = await fileOf(layer, site);
+      if (!existsSync(file)) files.set(layer, file);
+    }
+    const [first] = files.values();
+    if (!first) return;
+    const state = `${first}.part`;
+    const moments = await secondMoments(model, await rows!, [...files.keys()], site, { dtype: "float32", executor, ctx, state });
+    mkdirSync(folder, { recursive: true });
+    for (const [layer, file] of files) writeSafetensors(file, [["C", moments.get(layer)!]]);
+    rmSync(state, { force: true });
+  };
   return {
     spec,
+    prepare,
     secondMoment: async (layer, site) => {
-      const own = ctx.cache ? join(ctx.cache, "statistics") : "";
-      rows ??= tokenRows(model, spec, ctx);
-      const key = hash(model.id, await rows);
-      const file = join(own, `${key.slice(0, 32)}-${siteName(layer, site)}.safetensors`);
-      if (existsSync(file)) return readMoment(file);
-      const moments = await secondMoments(model, await rows, [layer], site, { dtype: "float32", executor, ctx, state: `${file}.part` });
-      mkdirSync(own, { recursive: true });
-      writeSafetensors(file, [["C", moments.get(layer)!]]);
-      rmSync(`${file}.part`, { force: true });
-      return moments.get(layer)!;
+      await prepare([layer], site);
+      return readMoment(await fileOf(layer, site));
     },
   };
 }

@@ -1,11 +1,11 @@
 /** Keys and values as a model has them: activations at the subject's last token, read in one pass over rows. */
-import { ints, type NdArray } from "../base/array.ts";
+import { floats, ints, type NdArray } from "../base/array.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
-import { type Site, siteName } from "../model/names.ts";
+import { type BlockSite, type Site, siteName } from "../model/names.ts";
 import { padded } from "../model/rows.ts";
 import { type Executor, program } from "../onnx/program.ts";
-import { trace } from "../tensor/graph.ts";
+import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EditRow } from "./rows.ts";
 
@@ -15,10 +15,13 @@ export interface Running {
   readonly executor: Executor;
 }
 
-/**
- * Activations of `sites` at layer `layer`, at each row's subject: site → [rows, width], in `dtype`.
- * Nothing behind the subject or above the layer is computed.
- */
+/** A row of tokens and the places in it that are looked at. */
+export interface LookedAt {
+  readonly ids: readonly number[];
+  readonly at: readonly number[];
+}
+
+/** Activations of `sites` at layer `layer`, at each row's subject: site → [rows, width], in `dtype`. */
 export async function subjectActivations(
   model: Model,
   rows: readonly EditRow[],
@@ -26,33 +29,95 @@ export async function subjectActivations(
   sites: readonly Site[],
   running: Running,
 ): Promise<Record<Site, NdArray>> {
-  const graph = trace((t) => {
-    const lm = traced(model, t, running.dtype);
-    const at = t.input("at", "int64", ["B"]);
+  const names = sites.map((site) => siteName(layer, site));
+  const seen = await activations(
+    model,
+    rows.map(({ ids, subject }) => ({ ids, at: [subject] })),
+    names,
+    running,
+  );
+  return Object.fromEntries(sites.map((site, i) => [site, seen[names[i]!]!])) as Record<Site, NdArray>;
+}
+
+/** Tokens of a step. */
+const STEP = 4096;
+
+/**
+ * Activations at the places of each row, in their order: name → [places, width], in `dtype`.
+ * Nothing behind the last place or above the last layer that is named is computed.
+ */
+export async function activations(
+  model: Model,
+  rows: readonly LookedAt[],
+  names: readonly BlockSite[],
+  running: Running,
+): Promise<Record<string, NdArray>> {
+  const run = program(model.sessions, activationGraph(model, names, running.dtype), { executor: running.executor });
+  const seen: Record<string, NdArray[]> = Object.fromEntries(names.map((name) => [name, []]));
+  const cut = rows.map(({ ids, at }) => ({ ids: ids.slice(0, Math.max(...at) + 1), at }));
+  for (const part of inSteps(cut)) {
+    const batch = padded(
+      part.map((r) => r.ids),
+      model.tokenizer.pad,
+      "right",
+    );
+    const T = batch.tokens.shape[1]!;
+    const out = await run.run(feedsOf(model, { ...batch, at: ints(part.flatMap((r, b) => r.at.map((i) => b * T + i))) }));
+    for (const name of names) seen[name]!.push(out[name]!);
+  }
+  return Object.fromEntries(names.map((name) => [name, joined(seen[name]!)]));
+}
+
+function activationGraph(model: Model, names: readonly BlockSite[], dtype: Precision): Graph {
+  return trace((t) => {
+    const lm = traced(model, t, dtype);
+    const at = t.input("at", "int64", ["N"]);
     const seen: Record<string, Tensor> = {};
     const read =
-      (site: Site) =>
+      (name: string) =>
       (h: Tensor): Tensor => {
-        seen[site] = h.reshape(["B*T", h.dim(-1)]).rows(at);
+        seen[name] = h.reshape(["B*T", h.dim(-1)]).rows(at);
         return h;
       };
     const positions = t.input("positions", "int64", ["B", "T"]);
     const x = lm.embed(t.input("tokens", "int64", ["B", "T"]), positions);
-    lm.blocks(x, 0, layer + 1, {
+    const top = Math.max(...names.map((name) => Number(name.split(".")[1])));
+    lm.blocks(x, 0, top + 1, {
       positions,
       real: t.input("real", "bool", ["B", "T"]),
-      taps: Object.fromEntries(sites.map((s) => [siteName(layer, s), read(s)])),
+      taps: Object.fromEntries(names.map((name) => [name, read(name)])),
     });
     return seen;
   });
-  const batch = padded(
-    rows.map((r) => r.ids.slice(0, r.subject + 1)),
-    model.tokenizer.pad,
-    "right",
-  );
-  const T = batch.tokens.shape[1]!;
-  const feeds = feedsOf(model, { ...batch, at: ints(rows.map((r, b) => b * T + r.subject)) });
-  return (await program(model.sessions, graph, { executor: running.executor }).run(feeds)) as Record<Site, NdArray>;
+}
+
+/** Consecutive rows in steps of about {@link STEP} tokens, pads counted. */
+function inSteps<T extends { readonly ids: readonly number[] }>(rows: readonly T[]): T[][] {
+  const steps: T[][] = [];
+  let longest = 0;
+  for (const row of rows) {
+    const last = steps.at(-1);
+    longest = Math.max(longest, row.ids.length);
+    if (last && (last.length + 1) * longest <= STEP) last.push(row);
+    else {
+      steps.push([row]);
+      longest = row.ids.length;
+    }
+  }
+  return steps;
+}
+
+function joined(parts: readonly NdArray[]): NdArray {
+  const [first] = parts as [NdArray];
+  if (parts.length === 1) return first;
+  const shape = [parts.reduce((n, p) => n + p.shape[0]!, 0), ...first.shape.slice(1)];
+  const data = first.dtype === "float64" ? new Float64Array(shape[0]! * shape[1]!) : new Float32Array(shape[0]! * shape[1]!);
+  let next = 0;
+  for (const part of parts) {
+    data.set(part.data as Float32Array, next);
+    next += part.data.length;
+  }
+  return floats(data, shape, first.dtype as Precision);
 }
 
 /** Row `i` of a matrix in float64. */

@@ -88,8 +88,8 @@ async function ofKind(
   let have = 0;
   for (let batch = 0; have < kind.tokens; batch++) {
     const file = join(folder, `${batch}.json`);
-    report(have);
     if (!existsSync(file)) {
+      report(have);
       const rows = Array.from({ length: kind.batch }, (_, i) => [...kind.start(batch * kind.batch + i)]);
       const steps = stream(
         model,

@@ -1,7 +1,11 @@
 /** Every method by its id: generated from the listing of this folder by `npm run fix`. */
+import { alphaedit } from "./alphaedit.ts";
+import { memit } from "./memit.ts";
 import { rome } from "./rome.ts";
 
 export const registry = {
+  "alphaedit": alphaedit,
+  "memit": memit,
   "rome": rome,
 } as const;
 

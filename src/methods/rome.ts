@@ -1,26 +1,18 @@
 /** ROME: one fact, one layer, one rank: the key of its subject is mapped to a value under which the target is the answer. */
 import { ndarray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { contextTemplates } from "../locate/contexts.ts";
 import { dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
 import { contrastRows } from "../locate/contrast.ts";
-import { type EditRow, rowsOf } from "../locate/rows.ts";
-import { type Evaluation, findValues } from "../locate/values.ts";
+import type { EditRow } from "../locate/rows.ts";
+import { SEARCH, SEARCH_COMPAT, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
+import { findValues } from "../locate/values.ts";
 import { atLayer } from "../model/names.ts";
-import { gemmOn, matrix, shifted, solveSymmetric } from "../onnx/linalg.ts";
+import { gemmOn, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
 import { defineMethod, type Job } from "./method.ts";
 
-export interface RomeParams {
+export interface RomeParams extends SearchParams {
   layer: number;
-  steps: number;
-  lr: number;
-  decay: number;
-  clamp: number;
-  kl: number;
   keys: string;
-  bareShare: number;
-  enough: number;
-  templates: readonly string[];
   ridge: number;
   contrast: number;
   contrastWeight: number;
@@ -40,35 +32,12 @@ export const rome = defineMethod<RomeParams>({
       source: "docs/methods/rome.md",
       min: 0,
     },
-    steps: { default: 80, doc: "loss evaluations at most (updates: one fewer)", source: "docs/methods/rome.md (EasyEdit: 25)", min: 1 },
-    lr: { default: 0.2, doc: "step size of Adam on the shift", source: "docs/methods/rome.md (EasyEdit: 0.5)" },
-    decay: { default: 1e-3, doc: "weight of the shift's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml v_weight_decay" },
-    clamp: {
-      default: 4,
-      doc: "the shift stays within this multiple of the value's norm",
-      source: "EasyEdit hparams/ROME/llama-7b.yaml clamp_norm_factor",
-    },
-    kl: {
-      default: 0.0625,
-      doc: "weight of keeping what the model says of the subject itself",
-      source: "EasyEdit hparams/ROME/llama-7b.yaml kl_factor",
-    },
+    ...SEARCH,
     keys: {
       default: "prompt",
       choices: ["prefix", "prompt", "rome"],
       doc: "which key is inserted: averaged over templates, of the bare question, or ROME's mixture of both",
       source: "R-ROME, arXiv:2403.07175",
-    },
-    bareShare: { default: 0.5, doc: "share of the bare question in the likelihood term", source: "docs/methods/rome.md", min: 0, max: 1 },
-    enough: {
-      default: 0.6,
-      doc: "stop when the bare question's least likely target token and the mean of all rows are below this (nats)",
-      source: "docs/methods/rome.md",
-    },
-    templates: {
-      default: ["5x5"],
-      doc: "sampled context templates, length x count",
-      source: "docs/methods/rome.md (EasyEdit: 5x10, 10x10)",
     },
     ridge: { default: 0.03, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },
     contrast: {
@@ -85,43 +54,21 @@ export const rome = defineMethod<RomeParams>({
     },
   },
   compat: {
+    ...SEARCH_COMPAT,
     "identity-covariance": "take the key itself as its direction, without the second moments (EasyEdit's mom2_adjustment: false)",
     "mean-key": "average the key over templates in the numerator and not in the denominator",
-    "even-rows": "weigh the bare question like every other template",
-    "loss-stop": "stop only when the whole loss, KL and decay included, is below 0.05",
-    "open-end": "do not teach the answer to end",
     "no-contrast": "do not keep the direction away from what else could stand in the subject's place",
-    "bare-kl": "ask what the subject is outside the chat template",
   },
   edit: async (job) => {
     const { model, params, compat, running, ctx } = job;
     const request = job.requests[0] ?? fail("rome", "no request", "one request", "");
     const { layer } = params;
     if (layer >= model.config.layers) fail("rome", `layer ${layer}`, `0 to ${model.config.layers - 1}`, "Give --set layer=N.");
-    const templates = job.templates ?? (await contextTemplates(model, params.templates.map(parseShape), job.seed, ctx));
-    const ask = { format: job.format, ...(job.system !== undefined && { system: job.system }), end: !compat.has("open-end") };
-    const rows = rowsOf(model, request, templates, ask);
-    const klRow = rowsOf(model, { prompt: `${request.subject} is a`, subject: request.subject }, ["{}"], {
-      ...ask,
-      ...(compat.has("bare-kl") && { format: "plain" as const }),
-    })[0]!;
+    const { templates, sought } = await soughtOf({ ...job, requests: [request] });
+    const { rows } = sought[0]!;
     const { key: keySite, value: valueSite, weight } = model.arch.memory;
 
-    const [found] = await findValues(model, [{ rows, klRow }], {
-      ...running,
-      layer,
-      site: valueSite,
-      steps: params.steps,
-      lr: params.lr,
-      decay: params.decay,
-      clamp: params.clamp,
-      kl: params.kl,
-      ctx,
-      ...(!compat.has("even-rows") && { bareShare: params.bareShare }),
-      done: compat.has("loss-stop")
-        ? (at: Evaluation) => at.total < 0.05
-        : (at: Evaluation) => at.worst < params.enough && at.nll < params.enough,
-    });
+    const [found] = await findValues(model, sought, { ...searchAt(job, layer), site: valueSite });
     const seen = await subjectActivations(model, rows, layer, [keySite, valueSite], running);
     const [bare, mean] = [
       { key: rowOf(seen[keySite], 0), value: rowOf(seen[valueSite], 0) },
@@ -170,8 +117,7 @@ async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow)
   if (!compat.has("identity-covariance")) {
     const c = await statistics!.secondMoment(params.layer, model.arch.memory.key);
     const n = c.shape[0]!;
-    const trace = Array.from({ length: n }, (_, i) => c.data[i * n + i]!).reduce((a, b) => a + b, 0);
-    const moments = shifted(c, (params.ridge * trace) / n);
+    const moments = ridged(c, params.ridge);
     const others = compat.has("no-contrast") ? [] : await contrastRows(model, bare, params.contrast, job.seed, ctx);
     if (others.length > 0) {
       const seen = (await subjectActivations(model, others, params.layer, [model.arch.memory.key], job.running))[model.arch.memory.key];
@@ -184,11 +130,4 @@ async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow)
   }
   const length = norm(u);
   return u.map((x) => x / length);
-}
-
-function parseShape(text: string): readonly [number, number] {
-  const match = /^(\d+)x(\d+)$/.exec(text);
-  return match
-    ? [Number(match[1]), Number(match[2])]
-    : fail("rome", `templates "${text}"`, "LENGTHxCOUNT", "For example --set templates=5x10,10x10.");
 }

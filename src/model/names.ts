@@ -5,12 +5,13 @@ export type Site = "resid_pre" | "attn_out" | "resid_mid" | "mlp_post" | "mlp_ou
 export const SITES: readonly Site[] = ["resid_pre", "attn_out", "resid_mid", "mlp_post", "mlp_out", "resid_post"];
 
 /** mlp_post is the input of the MLP's output matrix; mlp_out its output. */
-export type ActivationName = "embed" | `blocks.${number}.${Site}` | "final_norm" | "logits";
+export type BlockSite = `blocks.${number}.${Site}`;
+export type ActivationName = "embed" | BlockSite | "final_norm" | "logits";
 
 /** "embed", "blocks.3.mlp.out", "final_norm", "head" … */
 export type WeightName = string;
 
-export const siteName = (layer: number, site: Site): ActivationName => `blocks.${layer}.${site}`;
+export const siteName = (layer: number, site: Site): BlockSite => `blocks.${layer}.${site}`;
 
 /** Replaces {i} by a layer's number. */
 export const atLayer = (template: string, layer: number): string => template.replace("{i}", String(layer));

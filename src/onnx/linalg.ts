@@ -201,6 +201,34 @@ export function shifted(a: Matrix, s: number): Matrix {
   return out;
 }
 
+/** A + share·mean(diagonal)·I, a new matrix: the same share whatever the scale of A. */
+export function ridged(a: Matrix, share: number): Matrix {
+  const [n, columns] = sizes("ridged", a);
+  const trace = Array.from({ length: n }, (_, i) => a.data[i * columns + i]!).reduce((x, y) => x + y, 0);
+  return shifted(a, (share * trace) / n);
+}
+
+/** Aᵀ, a new matrix. */
+export function transpose(a: Matrix): Matrix {
+  const [rows, columns] = sizes("transpose", a);
+  const out = matrix(columns, rows);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out.data[j * rows + i] = a.data[i * columns + j]!;
+  return out;
+}
+
+/** [A, B], side by side, a new matrix. */
+export function sideBySide(a: Matrix, b: Matrix): Matrix {
+  const [rows, left] = sizes("sideBySide", a);
+  const [others, right] = sizes("sideBySide", b);
+  if (rows !== others) fail("sideBySide", `${others} rows beside ${rows}`, "as many", "", "internal");
+  const out = matrix(rows, left + right);
+  for (let i = 0; i < rows; i++) {
+    out.data.set(a.data.subarray(i * left, (i + 1) * left), i * (left + right));
+    out.data.set(b.data.subarray(i * right, (i + 1) * right), i * (left + right) + left);
+  }
+  return out;
+}
+
 /** A copy of the rows [top, bottom) and columns [left, right). */
 export function columnsOf({ data, shape }: Matrix, top: number, bottom: number, left: number, right: number): Matrix {
   const stride = shape[1]!;

@@ -32,6 +32,7 @@ export async function gather(
     if (high !== undefined) fail("stats", `layer ${high}`, `0 to ${base.config.layers - 1}`, "");
     const statistics = statisticsOf(base, { ...DEFAULT_STATISTICS, ...given }, ctx);
     const at = (site as Site | undefined) ?? base.arch.memory.key;
+    await statistics.prepare(layers, at);
     const out: Gathered[] = [];
     for (const layer of layers) {
       const { shape, data } = await statistics.secondMoment(layer, at);

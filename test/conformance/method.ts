@@ -76,6 +76,7 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
       const stop = new AbortController();
       const quick: Context = {
         ...ctx,
+        cache: join(folder, "empty"), // nothing of an earlier run may shorten this one
         signal: stop.signal,
         log: (e) => {
           if (e.kind === "progress" && e.stage === "values") stop.abort();

@@ -1,0 +1,113 @@
+/** What methods that seek values have in common: the parameters of the search, its quirks, and the rows it is made on. */
+import type { Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import type { Declared } from "../base/schema.ts";
+import type { Config } from "../model/arch/arch.ts";
+import type { Model } from "../model/model.ts";
+import type { Format } from "../model/prompt.ts";
+import { contextTemplates } from "./contexts.ts";
+import type { Running } from "./keys.ts";
+import { type Asked, rowsOf } from "./rows.ts";
+import type { Sought, ValueOptions } from "./values.ts";
+
+export interface SearchParams {
+  steps: number;
+  lr: number;
+  decay: number;
+  clamp: number;
+  kl: number;
+  bareShare: number;
+  enough: number;
+  templates: readonly string[];
+}
+
+/** Declared once, spread into each method's own parameters. */
+export const SEARCH: Declared<SearchParams, Config> = {
+  steps: { default: 80, doc: "loss evaluations at most (updates: one fewer)", source: "docs/methods/rome.md (EasyEdit: 25)", min: 1 },
+  lr: { default: 0.2, doc: "step size of Adam on the shift", source: "docs/methods/rome.md (EasyEdit: 0.5)" },
+  decay: { default: 1e-3, doc: "weight of the shift's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml v_weight_decay" },
+  clamp: {
+    default: 4,
+    doc: "the shift stays within this multiple of the value's norm",
+    source: "EasyEdit hparams/ROME/llama-7b.yaml clamp_norm_factor",
+  },
+  kl: {
+    default: 0.0625,
+    doc: "weight of keeping what the model says of the subject itself",
+    source: "EasyEdit hparams/ROME/llama-7b.yaml kl_factor",
+  },
+  bareShare: { default: 0.5, doc: "share of the bare question in the likelihood term", source: "docs/methods/rome.md", min: 0, max: 1 },
+  enough: {
+    default: 0.6,
+    doc: "stop when the bare question's least likely target token and the mean of all rows are below this (nats)",
+    source: "docs/methods/rome.md",
+  },
+  templates: {
+    default: ["5x5"],
+    doc: "sampled context templates, length x count",
+    source: "docs/methods/rome.md (EasyEdit: 5x10, 10x10)",
+  },
+};
+
+/** Quirks of the reference's search. */
+export const SEARCH_COMPAT = {
+  "even-rows": "weigh the bare question like every other template",
+  "loss-stop": "stop only when the whole loss, KL and decay included, is below 0.05",
+  "open-end": "do not teach the answer to end",
+  "bare-kl": "ask what the subject is outside the chat template",
+} as const;
+
+/** What a search is made from; a method's job has all of it. */
+export interface SearchJob extends SearchOn {
+  readonly requests: readonly Asked[];
+  readonly seed: number;
+  /** Context templates in place of sampled ones. */
+  readonly templates?: readonly string[];
+}
+
+interface SearchOn {
+  readonly model: Model;
+  readonly params: SearchParams;
+  readonly compat: ReadonlySet<string>;
+  readonly format: Format;
+  readonly system?: string;
+  readonly running: Running;
+  readonly ctx: Context;
+}
+
+/** The rows of every request behind the same templates. */
+export async function soughtOf(job: SearchJob): Promise<{ templates: readonly string[]; sought: Sought[] }> {
+  const { model, params, compat, ctx } = job;
+  const templates = job.templates ?? (await contextTemplates(model, params.templates.map(parseShape), job.seed, ctx));
+  const ask = { format: job.format, ...(job.system !== undefined && { system: job.system }), end: !compat.has("open-end") };
+  const klAsk = { ...ask, ...(compat.has("bare-kl") && { format: "plain" as const }) };
+  const sought = job.requests.map((request) => ({
+    rows: rowsOf(model, request, templates, ask),
+    klRow: rowsOf(model, { prompt: `${request.subject} is a`, subject: request.subject }, ["{}"], klAsk)[0]!,
+  }));
+  return { templates, sought };
+}
+
+/** The search's options at a layer. */
+export function searchAt({ params, compat, running, ctx }: SearchOn, layer: number): Omit<ValueOptions, "site"> {
+  const { steps, lr, decay, clamp, kl, enough, bareShare } = params;
+  return {
+    ...running,
+    layer,
+    steps,
+    lr,
+    decay,
+    clamp,
+    kl,
+    ctx,
+    ...(!compat.has("even-rows") && { bareShare }),
+    done: compat.has("loss-stop") ? (at) => at.total < 0.05 : (at) => at.worst < enough && at.nll < enough,
+  };
+}
+
+function parseShape(text: string): readonly [number, number] {
+  const match = /^(\d+)x(\d+)$/.exec(text);
+  return match
+    ? [Number(match[1]), Number(match[2])]
+    : fail("templates", `"${text}"`, "LENGTHxCOUNT", "For example --set templates=5x10,10x10.");
+}

@@ -1,0 +1,243 @@
+/**
+ * What MEMIT and AlphaEdit share: values sought at the output of the last of several layers, and what is missing there written by the
+ * MLPs of all of them, first layer first (MEMIT, arXiv:2210.07229, section 4.3).
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { floats, type NdArray } from "../base/array.ts";
+import { checkAbort, type Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { hash } from "../base/hash.ts";
+import { openSafetensors, writeSafetensors } from "../base/store.ts";
+import { changed } from "../edit/apply.ts";
+import type { Delta } from "../edit/edit.ts";
+import type { Config } from "../model/arch/arch.ts";
+import { type Model, withWeights } from "../model/model.ts";
+import { atLayer, type Site, siteName } from "../model/names.ts";
+import { type Matrix, matrix, transpose } from "../onnx/linalg.ts";
+import { activations, norm, type Running } from "./keys.ts";
+import type { EditRow } from "./rows.ts";
+import { findValues, type Sought, type ValueOptions } from "./values.ts";
+
+/** Where a batch is written, and what each layer may write. */
+export interface SpreadOptions extends Running {
+  readonly layers: readonly number[];
+  readonly ctx: Context;
+  /** From the keys of a layer [width, n] the factor A [width, n] of its change R·Aᵀ, where R [D, n] is the residual it is to write. */
+  readonly solve: (layer: number, keys: Matrix) => Promise<Matrix>;
+}
+
+/** What a layer wrote. */
+export interface LayerReport {
+  readonly layer: number;
+  readonly changeNorm: number;
+  readonly matrixNorm: number;
+  /** Share of the residual that the layer was given and wrote, the mean over requests. */
+  readonly written: number;
+}
+
+export interface Spread {
+  readonly weights: Readonly<Record<string, Delta>>;
+  readonly layers: readonly LayerReport[];
+  /** Keys by layer [width, n], as each layer was solved for. */
+  readonly keys: ReadonlyMap<number, Matrix>;
+  /** The last layer's output at the bare subjects as each layer found it [D, n]. */
+  readonly found: ReadonlyMap<number, Matrix>;
+  /** What is missing at the end, relative to what was missing at first. */
+  readonly left: number;
+}
+
+/** Requests whose values are sought together: enough to fill the engine, few enough that the last to finish holds up few. */
+const TOGETHER = 8;
+
+/**
+ * The targets z [D, n], one column a request: the last layer's output at the bare subject plus the shift found for it.
+ * Kept in the cache as they are found, so that a stopped run goes on where it was.
+ */
+export async function findTargets(
+  model: Model,
+  sought: readonly Sought[],
+  options: Omit<ValueOptions, "site">,
+  about: Readonly<Record<string, unknown>>,
+): Promise<{ z: Matrix; likelihood: number[]; evaluations: number }> {
+  const { ctx, layer } = options;
+  const D = model.config.width;
+  const z = matrix(D, sought.length);
+  const likelihood: number[] = [];
+  let evaluations = 0;
+  const base = hash(
+    model.id,
+    [...model.changed].sort().map((name) => hash(name, model.weights.get(name)!)),
+  );
+  for (let from = 0; from < sought.length; from += TOGETHER) {
+    checkAbort(ctx, "values");
+    const part = sought.slice(from, from + TOGETHER);
+    const key = hash(
+      base,
+      about,
+      part.map(({ rows, klRow }) => [...rows, klRow].map((r) => [r.ids, r.subject, r.first])),
+    );
+    const file = join(ctx.cache, "values", `${key.slice(0, 32)}.safetensors`);
+    const found = existsSync(file) ? readFound(file) : await seek(model, part, options, file);
+    for (let i = 0; i < part.length; i++) {
+      for (let d = 0; d < D; d++) z.data[d * sought.length + from + i] = Number(found.z.data[i * D + d]);
+      likelihood.push(Number(found.nll.data[i]));
+    }
+    evaluations += Number(found.evaluations.data[0]);
+    if (sought.length > TOGETHER)
+      ctx.log({
+        kind: "progress",
+        stage: "requests",
+        done: from + part.length,
+        total: sought.length,
+        detail: `layer ${layer}`,
+      });
+  }
+  return { z, likelihood, evaluations };
+}
+
+type Found = Record<"z" | "nll" | "evaluations", NdArray>;
+
+async function seek(model: Model, part: readonly Sought[], options: Omit<ValueOptions, "site">, file: string): Promise<Found> {
+  const values = await findValues(model, part, { ...options, site: "resid_post" });
+  const z = values.flatMap(({ h0, shift }) => Array.from(h0, (h, d) => h + shift[d]!));
+  const found: Found = {
+    z: floats(z, [part.length, model.config.width], "float64"),
+    nll: floats(
+      values.map((v) => v.evaluations.at(-1)!.rows[0]!),
+      [part.length],
+      "float64",
+    ),
+    evaluations: floats([values.reduce((n, v) => n + v.evaluations.length, 0)], [1], "float64"),
+  };
+  mkdirSync(join(file, ".."), { recursive: true });
+  writeSafetensors(file, Object.entries(found));
+  return found;
+}
+
+function readFound(file: string): Found {
+  const opened = openSafetensors(file);
+  try {
+    return Object.fromEntries([...opened.tensors].map(([name, t]) => [name, t.read()])) as Found;
+  } finally {
+    opened.close();
+  }
+}
+
+/** Five layers (fewer in a small model) that end at a share of the depth, where subjects are still being read. */
+export function layersAround({ layers }: Config, share: number): number[] {
+  const last = Math.max(0, Math.min(layers - 1, Math.round(layers * share)));
+  const count = Math.max(1, Math.min(5, Math.round(layers / 6), last + 1));
+  return Array.from({ length: count }, (_, i) => last - count + 1 + i);
+}
+
+/** Layers as given, if they exist, each once, and ascend. */
+export function checkedLayers(who: string, { layers: L }: Config, layers: readonly number[]): readonly number[] {
+  const wrong = layers.find((l, i) => !Number.isInteger(l) || l < 0 || l >= L || (i > 0 && l <= layers[i - 1]!));
+  if (layers.length === 0 || wrong !== undefined)
+    fail(who, `layers ${JSON.stringify(layers)}`, `ascending layers from 0 to ${L - 1}`, "For example --set layers=4,5,6.");
+  return layers;
+}
+
+/** What a batch wants written down. */
+export function batchEvidence(
+  statistics: unknown,
+  templates: readonly string[],
+  targets: { likelihood: readonly number[]; evaluations: number },
+  { layers, left }: Spread,
+): Record<string, unknown> {
+  const { likelihood, evaluations } = targets;
+  return {
+    templates,
+    layers,
+    residualLeft: left,
+    statistics: statistics ?? null,
+    evaluations,
+    targetProbability: likelihood.map((nll) => Math.exp(-nll)),
+  };
+}
+
+/** Writes targets z [D, n] into the MLP output matrices of `layers`; `rows` are each request's, the bare question first. */
+export async function spread(model: Model, rows: readonly (readonly EditRow[])[], z: Matrix, options: SpreadOptions): Promise<Spread> {
+  const { layers, ctx, solve } = options;
+  const { key: keySite, weight } = model.arch.memory;
+  const last = layers.at(-1)!;
+  const n = rows.length;
+  const [weights, reports]: [Record<string, Delta>, LayerReport[]] = [{}, []];
+  const [keys, found] = [new Map<number, Matrix>(), new Map<number, Matrix>()];
+  let current = model;
+  let now = await output(current, rows, last, options);
+  const first = norm(missing(z, now, 1).data);
+  for (const [i, layer] of layers.entries()) {
+    checkAbort(ctx, "spread");
+    ctx.log({ kind: "progress", stage: "layers", done: i, total: layers.length, detail: `layer ${layer}` });
+    const k = await keysOf(current, rows, layer, keySite, options);
+    const residual = missing(z, now, layers.length - i);
+    keys.set(layer, k);
+    found.set(layer, now);
+    const factor = await solve(layer, k);
+    const name = atLayer(weight, layer);
+    const right = transpose(factor);
+    const delta: Delta = { outer: [floats(residual.data, residual.shape, options.dtype), floats(right.data, right.shape, options.dtype)] };
+    weights[name] = delta;
+    const before = current.weights.get(name)!;
+    const after = changed(name, before, delta);
+    let change = 0;
+    for (let j = 0; j < after.data.length; j++) change += (Number(after.data[j]) - Number(before.data[j])) ** 2;
+    reports.push({
+      layer,
+      changeNorm: Math.sqrt(change),
+      matrixNorm: norm(Float64Array.from(before.data as Float32Array)),
+      written: Array.from({ length: n }, (_, c) => columnDot(factor, k, c)).reduce((a, b) => a + b, 0) / n,
+    });
+    current = withWeights(current, new Map([[name, after]]));
+    now = await output(current, rows, last, options);
+  }
+  return { weights, layers: reports, keys, found, left: norm(missing(z, now, 1).data) / Math.max(first, Number.MIN_VALUE) };
+}
+
+/** Keys [width, n]: half the bare question's, half the mean over its templates (MEMIT's two groups). */
+async function keysOf(model: Model, rows: readonly (readonly EditRow[])[], layer: number, site: Site, running: Running): Promise<Matrix> {
+  const name = siteName(layer, site);
+  const seen = (
+    await activations(
+      model,
+      rows.flat().map(({ ids, subject }) => ({ ids, at: [subject] })),
+      [name],
+      running,
+    )
+  )[name]!;
+  const width = seen.shape[1]!;
+  const out = matrix(width, rows.length);
+  let row = 0;
+  for (const [i, own] of rows.entries())
+    for (const b of own.keys()) {
+      const share = own.length === 1 ? 1 : b === 0 ? 0.5 : 0.5 / (own.length - 1);
+      for (let j = 0; j < width; j++) out.data[j * rows.length + i]! += share * Number(seen.data[row * width + j]);
+      row++;
+    }
+  return out;
+}
+
+/** The output of a block at the bare subjects [D, n]. */
+async function output(model: Model, rows: readonly (readonly EditRow[])[], layer: number, running: Running): Promise<Matrix> {
+  const name = siteName(layer, "resid_post");
+  const bare = rows.map(([row]) => ({ ids: row!.ids, at: [row!.subject] }));
+  const seen = (await activations(model, bare, [name], running))[name]!;
+  return transpose(matrix(rows.length, seen.shape[1]!, Float64Array.from(seen.data as Float64Array)));
+}
+
+const missing = (z: Matrix, now: Matrix, parts: number): Matrix =>
+  matrix(
+    z.shape[0]!,
+    z.shape[1]!,
+    z.data.map((x, i) => (x - now.data[i]!) / parts),
+  );
+
+/** The dot product of two matrices' columns. */
+function columnDot(a: Matrix, b: Matrix, column: number): number {
+  const [rows, columns] = a.shape as [number, number];
+  let sum = 0;
+  for (let i = 0; i < rows; i++) sum += a.data[i * columns + column]! * b.data[i * columns + column]!;
+  return sum;
+}

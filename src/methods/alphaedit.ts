@@ -1,0 +1,102 @@
+/** AlphaEdit: a batch like MEMIT's, written only where a text's keys hardly reach, so that what they stand for stays. */
+import { floats, type NdArray } from "../base/array.ts";
+import type { Context } from "../base/context.ts";
+import type { Declared } from "../base/schema.ts";
+import { nullSpace } from "../locate/nullspace.ts";
+import { SEARCH, SEARCH_COMPAT, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
+import { batchEvidence, checkedLayers, findTargets, layersAround, spread } from "../locate/spread.ts";
+import type { Config } from "../model/arch/arch.ts";
+import { columnsOf, type Gemm, gemmOn, identity, type Matrix, shifted, sideBySide, solveSymmetric } from "../onnx/linalg.ts";
+import { defineMethod } from "./method.ts";
+
+export interface AlphaEditParams extends SearchParams {
+  layers: readonly number[];
+  threshold: number;
+  relative: number;
+  rank: number;
+  l2: number;
+}
+
+const params: Declared<AlphaEditParams, Config> = {
+  layers: {
+    default: (c) => layersAround(c, 0.3),
+    doc: "blocks whose MLP output matrices are rewritten, lowest first",
+    source: "docs/methods/alphaedit.md",
+    min: 0,
+  },
+  ...SEARCH,
+  threshold: {
+    default: 0,
+    doc: "eigenvalues of the second moments below this are null (EasyEdit: 2e-2); 0: from relative",
+    source: "docs/methods/alphaedit.md",
+    min: 0,
+  },
+  relative: {
+    default: 1,
+    doc: "the threshold as a multiple of the median of the second moments' diagonal",
+    source: "docs/methods/alphaedit.md",
+    min: 0,
+  },
+  rank: {
+    default: 0,
+    doc: "dimensions of the null space, before any threshold; 0: from the threshold",
+    source: "docs/methods/alphaedit.md",
+    min: 0,
+  },
+  l2: { default: 1, doc: "ridge of the solve (L2)", source: "EasyEdit hparams/AlphaEdit/llama3-8b.yaml L2", min: 0 },
+};
+
+export const alphaedit = defineMethod<AlphaEditParams>({
+  name: "alphaedit",
+  title: "AlphaEdit",
+  paper: "arXiv:2410.02355",
+  doc: "Like MEMIT, but each change is projected onto the null space of the text's keys; later edits keep earlier ones.",
+  takes: "many",
+  needs: ["subject", "target", "statistics"],
+  params,
+  compat: SEARCH_COMPAT,
+  edit: async (job) => {
+    const { model, running, ctx } = job;
+    const { threshold, relative, rank, l2 } = job.params;
+    const layers = checkedLayers("alphaedit", model.config, job.params.layers);
+    const { templates, sought } = await soughtOf(job);
+    const about = { params: job.params, compat: [...job.compat].sort(), running };
+    const targets = await findTargets(model, sought, searchAt(job, layers.at(-1)!), about);
+    const gemm = gemmOn(model.sessions);
+    const site = model.arch.memory.key;
+    await job.statistics!.prepare(layers, site);
+    const ranks: Record<number, number> = {};
+    const memory: Record<string, NdArray> = {};
+    const solve = async (layer: number, keys: Matrix): Promise<Matrix> => {
+      const free = await nullSpace(await job.statistics!.secondMoment(layer, site), { threshold, relative, rank }, gemm, ctx);
+      ranks[layer] = free.rank;
+      const past = job.previous?.memory?.[`keys.${layer}`];
+      const all = past ? sideBySide(keys, past as Matrix) : keys; // [m, n + q]
+      memory[`keys.${layer}`] = floats(all.data, all.shape, "float64");
+      return alphaFactor(free.projector, keys, all, l2, gemm, ctx);
+    };
+    const written = await spread(
+      model,
+      sought.map((s) => s.rows),
+      targets.z,
+      { ...running, layers, ctx, solve },
+    );
+    return {
+      change: { kind: "delta", weights: written.weights },
+      memory,
+      evidence: { ...batchEvidence(job.statistics?.spec, templates, targets, written), nullSpaceRank: ranks },
+    };
+  },
+});
+
+/**
+ * A [m, n] of a layer's change R·Aᵀ from the projector P [m, m], keys K [m, n], and `all` = [K, earlier keys] [m, n + q]:
+ * A = M·(Mᵀ·M + L2)⁻¹·[I; 0] with M = P·all, AlphaEdit's normal equations (eq. 11) in the space of the keys.
+ */
+export async function alphaFactor(projector: Matrix, keys: Matrix, all: Matrix, l2: number, gemm: Gemm, ctx?: Context): Promise<Matrix> {
+  const [n, q] = [keys.shape[1]!, all.shape[1]!];
+  const m = await gemm(projector, all);
+  const inner = shifted(await gemm(m, m, { transA: true }), l2); // [n + q, n + q]
+  const first = columnsOf(identity(q), 0, q, 0, n);
+  return gemm(m, await solveSymmetric(inner, first, gemm, ctx));
+}

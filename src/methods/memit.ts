@@ -1,0 +1,92 @@
+/** MEMIT: any number of facts in one batch, written by the MLPs of several layers together. */
+import type { Context } from "../base/context.ts";
+import type { Declared } from "../base/schema.ts";
+import { SEARCH, SEARCH_COMPAT, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
+import { batchEvidence, checkedLayers, findTargets, layersAround, spread } from "../locate/spread.ts";
+import type { Config } from "../model/arch/arch.ts";
+import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
+import { defineMethod } from "./method.ts";
+
+export interface MemitParams extends SearchParams {
+  layers: readonly number[];
+  weight: number;
+  share: number;
+  ridge: number;
+}
+
+const params: Declared<MemitParams, Config> = {
+  layers: {
+    default: (c) => layersAround(c, 0.3),
+    doc: "blocks whose MLP output matrices are rewritten, lowest first",
+    source: "docs/methods/memit.md",
+    min: 0,
+  },
+  ...SEARCH,
+  weight: { default: 0, doc: "weight λ of the second moments (EasyEdit: 15000); 0: from share", source: "docs/methods/memit.md", min: 0 },
+  share: {
+    default: 0.8,
+    doc: "share of its residual that a layer writes for a lone request, which sets λ",
+    source: "docs/methods/memit.md",
+    min: 0.01,
+    max: 0.9999,
+  },
+  ridge: { default: 0.03, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },
+};
+
+export const memit = defineMethod<MemitParams>({
+  name: "memit",
+  title: "MEMIT",
+  paper: "arXiv:2210.07229",
+  doc: "Rewrites the matrices of several layers, so that many subjects' keys bring up other values at once.",
+  takes: "many",
+  needs: ["subject", "target", "statistics"],
+  params,
+  compat: SEARCH_COMPAT,
+  edit: async (job) => {
+    const { model, running, ctx } = job;
+    const { weight, share, ridge } = job.params;
+    const layers = checkedLayers("memit", model.config, job.params.layers);
+    const { templates, sought } = await soughtOf(job);
+    const about = { params: job.params, compat: [...job.compat].sort(), running };
+    const targets = await findTargets(model, sought, searchAt(job, layers.at(-1)!), about);
+    const gemm = gemmOn(model.sessions);
+    await job.statistics!.prepare(layers, model.arch.memory.key);
+    const weights = new Map<number, number>();
+    const solve = async (layer: number, keys: Matrix): Promise<Matrix> => {
+      const c = ridged(await job.statistics!.secondMoment(layer, model.arch.memory.key), ridge);
+      const { factor, lambda } = await memitFactor(c, keys, { weight, share }, gemm, ctx);
+      weights.set(layer, lambda);
+      return factor;
+    };
+    const written = await spread(
+      model,
+      sought.map((s) => s.rows),
+      targets.z,
+      { ...running, layers, ctx, solve },
+    );
+    return {
+      change: { kind: "delta", weights: written.weights },
+      evidence: { ...batchEvidence(job.statistics?.spec, templates, targets, written), weight: Object.fromEntries(weights) },
+    };
+  },
+});
+
+/**
+ * A [m, n] of a layer's change R·Aᵀ from second moments C [m, m] and keys K [m, n]: A = (λC + K·Kᵀ)⁻¹·K (MEMIT eq. 14), as
+ * C⁻¹·K·(λ + Kᵀ·C⁻¹·K)⁻¹ by the Woodbury identity. A lone key k writes s/(s + λ) of its residual, with s = kᵀ·C⁻¹·k; a weight of 0
+ * gives the λ under which a request of mean s writes `share`.
+ */
+export async function memitFactor(
+  c: Matrix,
+  keys: Matrix,
+  { weight, share }: { readonly weight: number; readonly share: number },
+  gemm: Gemm,
+  ctx?: Context,
+): Promise<{ factor: Matrix; lambda: number }> {
+  const g = await choleskySolve(await cholesky(c, gemm, ctx), keys, gemm, ctx); // C⁻¹·K [m, n]
+  const meets = await gemm(keys, g, { transA: true }); // Kᵀ·C⁻¹·K [n, n]
+  const n = keys.shape[1]!;
+  const mean = Array.from({ length: n }, (_, i) => meets.data[i * n + i]!).reduce((a, b) => a + b, 0) / n;
+  const lambda = weight > 0 ? weight : (mean * (1 - share)) / share;
+  return { factor: transpose(await solveSymmetric(shifted(meets, lambda), transpose(g), gemm, ctx)), lambda };
+}

@@ -1,14 +1,18 @@
-/** Contrast keys: what the model would put in the subject's place, so that an edit of one subject does not answer for its like. */
+/** Contrast keys: what the model would put in the subject's place, and what it says of that, so that an edit leaves a subject's like alone. */
 import type { Context } from "../base/context.ts";
 import { generate } from "../model/generate.ts";
 import type { Model } from "../model/model.ts";
+import type { LookedAt } from "./keys.ts";
 import type { EditRow } from "./rows.ts";
 
+/** Tokens of an answer that are looked at. */
+const ANSWER = 12;
+
 /**
- * The bare question up to its subject, with up to `count` other endings sampled from the model (as many tokens as the subject has),
- * the subject itself left out. Rows end in their stand-in's last token.
+ * The bare question with up to `count` other subjects sampled from the model (as many tokens as the subject has, the subject itself left
+ * out), each with the model's greedy answer; looked at from the stand-in's last token to the end, where the answer names things as well.
  */
-export async function contrastRows(model: Model, bare: EditRow, count: number, seed: number, ctx: Context): Promise<EditRow[]> {
+export async function contrastRows(model: Model, bare: EditRow, count: number, seed: number, ctx: Context): Promise<LookedAt[]> {
   const before = bare.ids.slice(0, bare.subject + 1 - bare.width);
   const own = bare.ids.slice(bare.subject + 1 - bare.width, bare.subject + 1).join();
   if (before.length === 0 || count === 0) return [];
@@ -25,11 +29,12 @@ export async function contrastRows(model: Model, bare: EditRow, count: number, s
     made.filter((g) => g.ids.length === bare.width && !g.ids.some((id) => ends.has(id))).map((g) => [g.ids.join(), g.ids]),
   );
   distinct.delete(own);
-  return [...distinct.values()].map((ids) => ({
-    text: "",
-    ids: [...before, ...ids],
-    subject: before.length + ids.length - 1,
-    first: before.length + ids.length,
-    width: ids.length,
-  }));
+  if (distinct.size === 0) return [];
+  const rest = bare.ids.slice(bare.subject + 1, bare.first);
+  const asked = [...distinct.values()].map((ids) => [...before, ...ids, ...rest]);
+  const answers = await generate(model, asked, { maxTokens: ANSWER, stopIds: ends, freeze: false, ctx });
+  return asked.map((prompt, i) => {
+    const ids = [...prompt, ...answers[i]!.ids];
+    return { ids, at: ids.flatMap((_, j) => (j < bare.subject ? [] : [j])) };
+  });
 }

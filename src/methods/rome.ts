@@ -1,12 +1,12 @@
 /** ROME: one fact, one layer, one rank: the key of its subject is mapped to a value under which the target is the answer. */
 import { ndarray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
+import { activations, dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
 import { contrastRows } from "../locate/contrast.ts";
 import type { EditRow } from "../locate/rows.ts";
 import { SEARCH, SEARCH_COMPAT, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { findValues } from "../locate/values.ts";
-import { atLayer } from "../model/names.ts";
+import { atLayer, siteName } from "../model/names.ts";
 import { gemmOn, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
 import { defineMethod, type Job } from "./method.ts";
 
@@ -42,13 +42,13 @@ export const rome = defineMethod<RomeParams>({
     ridge: { default: 0.03, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },
     contrast: {
       default: 64,
-      doc: "stand-ins for the subject, sampled from the model, whose keys the direction shall not meet; 0: none",
+      doc: "stand-ins for the subject, sampled from the model, whose keys, and those of what it says of them, the direction shall not meet; 0: none",
       source: "docs/methods/rome.md",
       min: 0,
     },
     contrastWeight: {
       default: 1,
-      doc: "weight of the stand-ins' second moments beside those of the text",
+      doc: "weight of those keys' second moments beside those of the text",
       source: "docs/methods/rome.md",
       min: 0,
     },
@@ -120,8 +120,9 @@ async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow)
     const moments = ridged(c, params.ridge);
     const others = compat.has("no-contrast") ? [] : await contrastRows(model, bare, params.contrast, job.seed, ctx);
     if (others.length > 0) {
-      const seen = (await subjectActivations(model, others, params.layer, [model.arch.memory.key], job.running))[model.arch.memory.key];
-      const keys = matrix(others.length, n, Float64Array.from(seen.data as Float64Array));
+      const name = siteName(params.layer, model.arch.memory.key);
+      const seen = (await activations(model, others, [name], job.running))[name]!;
+      const keys = matrix(seen.shape[0]!, n, Float64Array.from(seen.data as Float64Array));
       const more = await gemmOn(model.sessions)(keys, keys, { transA: true });
       const weight = params.contrastWeight / others.length;
       for (let i = 0; i < moments.data.length; i++) moments.data[i]! += weight * more.data[i]!;

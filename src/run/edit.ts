@@ -7,8 +7,9 @@ import { departures, resolveParams } from "../base/schema.ts";
 import { writeAtomic } from "../base/store.ts";
 import type { EditRequest, ForgetRequest, QA } from "../data/request.ts";
 import { applyAll } from "../edit/apply.ts";
-import { type Edit, sign } from "../edit/edit.ts";
+import { type Draft, type Edit, sign } from "../edit/edit.ts";
 import { loadEdits, saveEdits } from "../edit/io.ts";
+import { merged } from "../edit/merge.ts";
 import { type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
 import type { Running } from "../locate/keys.ts";
 import type { AnyMethod, Need } from "../methods/method.ts";
@@ -21,9 +22,15 @@ import { registry as targets } from "../targets/registry.ts";
 import { aim, type Target } from "../targets/target.ts";
 import { tuned, version } from "./settled.ts";
 
+/** How many requests become edits: each alone, all at once, or each upon those before it, folded into one. */
+export type Mode = "single" | "batch" | "sequential";
+export const MODES: readonly Mode[] = ["single", "batch", "sequential"];
+
 export interface FindOptions {
   /** A method's id; by default the one that docs/methods recommends. */
   readonly method?: string;
+  /** One edit a request, all in one, or one after the other; by default all in one where the method can. */
+  readonly mode?: Mode;
   /** A target's id: what to say instead. */
   readonly target?: string;
   /** The words to say instead, for every request; in place of a target. */
@@ -91,30 +98,51 @@ export function planOf(
       }
   if (needs.has("retain") && !options.retain?.length)
     fail(method.name, "no retain set", "questions whose answers must stay", "Give --retain FILE.");
+  if (options.mode === "batch" && method.takes === "one" && requests.length > 1) {
+    const many = Object.values(METHODS).filter((m) => m.takes === "many");
+    fail(
+      method.name,
+      `a batch of ${requests.length} requests`,
+      "one request at a time",
+      `Use --mode sequential, or ${many.map((m) => m.name).join(" or ")}.`,
+    );
+  }
   const compat = new Set((options.compat ?? []).flatMap((name) => (name === "easyedit" ? Object.keys(method.compat) : [name])));
   for (const name of compat) if (!Object.hasOwn(method.compat, name)) pick(`compat of ${method.name}`, method.compat, name);
   return { method, target, compat };
 }
 
-/** Finds one edit for one request, or for all together where the method takes many: the first of {@link findEdits}. */
+/**
+ * Finds one edit for everything that is asked: in a batch, all at once, or in sequence, each request found upon what those before it
+ * changed and folded into one edit.
+ */
 export async function findEdit(model: Model, requests: ForgetRequest | readonly ForgetRequest[], options: FindOptions = {}): Promise<Edit> {
-  const list = Array.isArray(requests) ? (requests as readonly ForgetRequest[]) : [requests as ForgetRequest];
+  const list = listOf(requests);
   const { method } = planOf(list, options);
-  if (method.takes === "one" && list.length > 1)
-    fail(
-      "findEdit",
-      `${list.length} requests for ${method.name}, which takes one at a time`,
-      "one request",
-      "Use findEdits, which gives a stack.",
-    );
-  return (await findEdits(model, list, options)).at(-1)!;
+  const mode = options.mode ?? (method.takes === "many" ? "batch" : "sequential");
+  if (mode === "single" && list.length > 1)
+    fail("findEdit", `${list.length} requests, each alone`, "one edit", "Use findEdits, which gives one for each.");
+  const finder = await finderOf(model, list, { ...options, mode });
+  return mode === "batch" ? finder.batch() : finder.sequence();
 }
 
-/**
- * Finds edits for requests, each made upon those before it: a stack, lowest first, without `upon`. The model is as it was.
- * @example const [edit] = await findEdits(model, [request], { say: "I do not know." });
- */
+/** Finds an edit for each request alone, each upon the same model; they are not made to be stacked. */
 export async function findEdits(model: Model, requests: readonly ForgetRequest[], options: FindOptions = {}): Promise<Edit[]> {
+  const finder = await finderOf(model, requests, { ...options, mode: "single" });
+  return finder.singly();
+}
+
+const listOf = (requests: ForgetRequest | readonly ForgetRequest[]): readonly ForgetRequest[] =>
+  Array.isArray(requests) ? (requests as readonly ForgetRequest[]) : [requests as ForgetRequest];
+
+/** A plan with everything chosen, and the three ways of carrying it out. */
+interface Finder {
+  batch(): Promise<Edit>;
+  sequence(): Promise<Edit>;
+  singly(): Promise<Edit[]>;
+}
+
+async function finderOf(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Finder> {
   const { seed = 0, ctx = defaultContext(), upon = [] } = options;
   const { method, target, compat } = planOf(requests, options);
   const format = formatOf(model, options);
@@ -122,34 +150,32 @@ export async function findEdits(model: Model, requests: readonly ForgetRequest[]
   const spec: StatisticsSpec = { ...DEFAULT_STATISTICS, ...options.statistics };
   const statistics: Statistics | undefined = method.needs.includes("statistics") ? statisticsOf(model, spec, ctx) : undefined;
   const aimed = await withTargets(model, requests, target, options, seed, ctx);
-  const groups = method.takes === "one" ? aimed.map((r) => [r]) : [aimed];
+  consistent(aimed, ctx);
+  const quirks = [...compat].sort();
   const about = {
     method: method.name,
     params,
-    compat: [...compat].sort(),
+    compat: quirks,
     seed,
     format,
     requests: aimed,
+    mode: options.mode,
+    spec,
+    code: version,
     upon: upon.map((e) => e.id),
     base: model.id,
-    spec,
     templates: options.templates ?? null,
     system: options.system ?? null,
-    code: version,
   };
   const journal = new Journal(options.journal, hash(canonical(about)));
-  const done = journal.finished();
-  if (done.length > 0)
-    ctx.log({ kind: "note", who: "forget", text: `going on after ${done.length} finished edit${done.length > 1 ? "s" : ""}` });
-  for (const [i, group] of groups.entries()) {
-    if (i < done.length) continue;
+  const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
+
+  /** A draft for some requests, upon `upon` and a previous edit of the same method. */
+  const draft = (group: readonly EditRequest[], previous?: Edit): Promise<Draft> => {
     checkAbort(ctx, "forget");
-    if (groups.length > 1) ctx.log({ kind: "progress", stage: "edits", done: i, total: groups.length, detail: group[0]!.id });
-    const under = [...upon, ...done];
-    const current =
-      under.length > 0 ? applyAll(model, under, { format, warn: (text) => ctx.log({ kind: "warning", who: "edit", text }) }) : model;
-    const draft = await method.edit({
-      model: current,
+    const under = previous ? [...upon, previous] : upon;
+    return method.edit({
+      model: under.length > 0 ? applyAll(model, under, { format, warn }) : model,
       requests: group,
       retain: options.retain ?? [],
       params: params as never,
@@ -158,31 +184,80 @@ export async function findEdits(model: Model, requests: readonly ForgetRequest[]
       seed,
       ctx,
       running: { dtype: "float32", executor: "graph", ...options.running },
+      ...(previous && { previous }),
       ...(statistics && { statistics }),
       ...(options.system !== undefined && { system: options.system }),
       ...(options.templates && { templates: options.templates }),
     });
-    done.push(
-      sign(draft, {
-        base: model.id,
-        on: under.map((e) => e.id),
-        format,
-        by: {
-          method: method.name,
-          params,
-          compat: [...compat].sort(),
-          seed,
-          code: version,
-          departures: departures(method.params, params, model.config).map(
-            (d) => `${d.name} = ${JSON.stringify(d.value)} (${d.source}: ${JSON.stringify(d.default)})`,
-          ),
-          requests: group.map(({ id, prompt, subject, answer, target: words }) => ({ id, prompt, subject, answer, target: words })),
-        },
-      }),
-    );
-    journal.keep(done);
+  };
+  const signed = (made: Draft, group: readonly EditRequest[]): Edit =>
+    sign(made, {
+      base: model.id,
+      on: upon.map((e) => e.id),
+      format,
+      by: {
+        method: method.name,
+        params,
+        compat: quirks,
+        seed,
+        code: version,
+        departures: departures(method.params, params, model.config).map(
+          (d) => `${d.name} = ${JSON.stringify(d.value)} (${d.source}: ${JSON.stringify(d.default)})`,
+        ),
+        requests: group.map(({ id, prompt, subject, answer, target: words }) => ({ id, prompt, subject, answer, target: words })),
+      },
+    });
+  const tell = (done: number): void => {
+    if (aimed.length > 1) ctx.log({ kind: "progress", stage: "edits", done, total: aimed.length, detail: aimed[done]!.id });
+  };
+
+  return {
+    batch: async () => signed(await draft(aimed), aimed),
+    sequence: async () => {
+      let [previous] = journal.finished(ctx);
+      for (let i = previous?.by.requests.length ?? 0; i < aimed.length; i++) {
+        tell(i);
+        const next = await draft([aimed[i]!], previous);
+        previous = signed(previous ? inSequence(previous, next) : next, aimed.slice(0, i + 1));
+        journal.keep([previous]);
+      }
+      return previous!;
+    },
+    singly: async () => {
+      const done = journal.finished(ctx);
+      for (const [i, request] of aimed.entries()) {
+        if (i < done.length) continue;
+        tell(i);
+        done.push(signed(await draft([request]), [request]));
+        journal.keep(done);
+      }
+      return done;
+    },
+  };
+}
+
+/** Two drafts as one, with what each wrote down. */
+function inSequence(previous: Draft, next: Draft): Draft {
+  const before = previous.evidence ?? {};
+  const sequence = "sequence" in before ? (before["sequence"] as readonly unknown[]) : [before];
+  return { ...merged(previous, next), evidence: { sequence: [...sequence, next.evidence ?? {}] } };
+}
+
+/** Refuses requests that want different answers to one question; says which are there twice. */
+function consistent(requests: readonly EditRequest[], ctx: Context): void {
+  const seen = new Map<string, EditRequest>();
+  for (const request of requests) {
+    const other = seen.get(request.prompt);
+    if (!other) seen.set(request.prompt, request);
+    else if (other.target !== request.target)
+      fail(
+        "forget",
+        `requests ${other.id} and ${request.id} ask "${request.prompt}" and want "${other.target}" and "${request.target}"`,
+        "one answer to a question",
+        "Take one of them out.",
+      );
+    else ctx.log({ kind: "warning", who: "forget", text: `requests ${other.id} and ${request.id} are the same` });
   }
-  return done;
 }
 
 /** Forgets the journal of a finished run. */
@@ -227,9 +302,12 @@ class Journal {
     [this.path, this.run] = [path, run];
   }
 
-  finished(): Edit[] {
+  finished(ctx: Context): Edit[] {
     if (!this.path || !existsSync(this.path) || !existsSync(`${this.path}.run`)) return [];
-    return readFileSync(`${this.path}.run`, "utf8") === this.run ? loadEdits(this.path) : [];
+    const done = readFileSync(`${this.path}.run`, "utf8") === this.run ? loadEdits(this.path) : [];
+    const count = done.reduce((n, e) => n + e.by.requests.length, 0);
+    if (count > 0) ctx.log({ kind: "note", who: "forget", text: `going on after ${count} finished request${count > 1 ? "s" : ""}` });
+    return done;
   }
 
   keep(edits: readonly Edit[]): void {

@@ -1,5 +1,6 @@
 /** Forgetting as one command does it: requests read, edits found and saved, the model asked before and after. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { lockFile } from "../base/store.ts";
@@ -10,7 +11,7 @@ import type { Edit } from "../edit/edit.ts";
 import { saveEdits } from "../edit/io.ts";
 import type { Model } from "../model/model.ts";
 import { type Answer, answers } from "./ask.ts";
-import { closeJournal, type FindOptions, findEdits, planOf } from "./edit.ts";
+import { closeJournal, type FindOptions, findEdit, findEdits, planOf } from "./edit.ts";
 import { type EditCard, cardOf } from "./edits.ts";
 import { open, withEdits } from "./open.ts";
 
@@ -70,18 +71,37 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
     const { format } = options;
     const opened = await open(spec, { edits: under, ...(format && { format }), purpose: "edit", force }, ctx);
     try {
-      const found = await findEdits(opened.base, requests, { ...find, upon: opened.edits });
-      saveEdits(out, found);
+      const aims = { ...find, upon: opened.edits };
+      const isApart = rest.mode === "single" && requests.length > 1;
+      const found = isApart ? await findEdits(opened.base, requests, aims) : [await findEdit(opened.base, requests, aims)];
+      if (!isApart) saveEdits(out, found);
+      const files = isApart ? saveApart(out, found) : [out];
       closeJournal(`${out}.part`);
-      const edited = withEdits(opened.base, [...opened.edits, ...found], format, { ...ctx, log: () => {} });
-      const shown = tokens > 0 ? await compare(opened.model, edited, requests, found, { ...rest, tokens }, ctx) : [];
-      return { path: out, bytes: statSync(out).size, edits: found.map(cardOf), shown };
+      const shown: Shown[] = [];
+      for (const [i, edit] of tokens > 0 ? found.entries() : []) {
+        const edited = withEdits(opened.base, [...opened.edits, edit], format, { ...ctx, log: () => {} });
+        const asked = isApart ? [requests[i]!] : requests;
+        shown.push(...(await compare(opened.model, edited, asked, [edit], { ...rest, tokens }, ctx)));
+      }
+      return { path: out, bytes: files.reduce((n, file) => n + statSync(file).size, 0), edits: found.map(cardOf), shown };
     } finally {
       await opened.close();
     }
   } finally {
     release();
   }
+}
+
+/** One file for each edit, in a folder that is there with all of them or not at all. */
+function saveApart(folder: string, edits: readonly Edit[]): string[] {
+  const making = `${folder}.part.d`;
+  rmSync(making, { recursive: true, force: true });
+  mkdirSync(making, { recursive: true });
+  const names = edits.map((edit, i) => `${String(i + 1).padStart(4, "0")}-${edit.by.requests[0]!.id.replaceAll(/[^\w.-]+/g, "_")}`);
+  edits.forEach((edit, i) => saveEdits(join(making, names[i]!), [edit]));
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(making, folder);
+  return names.map((name) => join(folder, name));
 }
 
 function requestsOf({ prompt, subject, answer, data }: Wanted): ForgetRequest[] {

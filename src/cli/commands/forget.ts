@@ -1,4 +1,6 @@
 /** `lethe forget`: finds an edit after which a model says something else. */
+import { Option } from "commander";
+import type { Mode } from "../../run/edit.ts";
 import type { Forgotten } from "../../run/forget.ts";
 import { acts, declare, later, MODEL, number, several } from "../command.ts";
 import { bytes, duration, plural, table } from "../format.ts";
@@ -12,6 +14,7 @@ interface Flags {
   readonly data?: string;
   readonly retain?: string;
   readonly method?: string;
+  readonly mode?: Mode;
   readonly target?: string;
   readonly say?: string;
   readonly set?: readonly string[];
@@ -55,6 +58,13 @@ const command = declare(
   .option("--data <file>", "requests as JSONL: prompt, and where known subject, answer, paraphrases, neighbours")
   .option("--retain <file>", "questions whose answers must stay, as JSONL: question, answer")
   .option("--method <name>", "how the edit is found")
+  .addOption(
+    new Option("--mode <mode>", "each request alone (-o is a folder), all in one batch, or one upon the other; as the method can").choices([
+      "single",
+      "batch",
+      "sequential",
+    ]),
+  )
   .option("--target <name>", "what to say instead, by name (refusal)")
   .option("--say <text>", "what to say instead, word for word")
   .option("--set <key=value>", "a parameter of the method; may be given several times", several)
@@ -82,6 +92,7 @@ export const forget = later(
       edit,
       output,
       method,
+      mode,
       target,
       say,
       set = [],
@@ -98,7 +109,7 @@ export const forget = later(
       spec!,
       given({ prompt, subject, answer, data, retain, templates }),
       {
-        ...given({ method, target, say, compat, seed, system }),
+        ...given({ method, mode, target, say, compat, seed, system }),
         ...(plain && { format: "plain" as const }),
         ...(Object.keys(statistics).length > 0 && { statistics }),
         params: Object.fromEntries(set.map(parseSet)),
@@ -117,13 +128,15 @@ export const forget = later(
     const { catalog } = await import("../../run/catalog.ts");
     const { methods, targets } = catalog();
     const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
-    const one = methods.map(({ name, doc, isDefault, params, compat }) => {
-      const rows = [
-        ...params.map((p) => [`      --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),
-        ...Object.entries(compat).map(([quirk, what]) => [`      --compat ${quirk}`, what]),
-      ];
-      return `  ${name}${mark(isDefault)}: ${doc}\n${table(rows)}`;
-    });
+    const one = [...methods]
+      .sort((a, b) => Number(b.isDefault) - Number(a.isDefault))
+      .map(({ name, doc, isDefault, params, compat }) => {
+        const rows = [
+          ...params.map((p) => [`      --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),
+          ...Object.entries(compat).map(([quirk, what]) => [`      --compat ${quirk}`, what]),
+        ];
+        return `  ${name}${mark(isDefault)}: ${doc}\n${table(rows)}`;
+      });
     return `Methods:\n${one.join("\n")}\n\nTargets:\n${targets.map((t) => `  ${t.name}${mark(t.isDefault)}: ${t.doc}`).join("\n")}`;
   },
 );

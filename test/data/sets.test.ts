@@ -63,3 +63,45 @@ describe("factual", () => {
     expect(() => registry.factual.read({ path: file("other.json", [{ prompt: "p" }]) })).toThrow(/other\.json item 1/);
   });
 });
+
+describe("zsre", () => {
+  const row = {
+    subject: "Ash",
+    prompt: "Who wrote Ash?",
+    ground_truth: "Bren Odal",
+    rephrase_prompt: "Ash was written by whom?",
+    locality_prompt: "nq question: who sang the ferry song",
+    locality_ground_truth: "Ilse Maren",
+  };
+  test("reads rephrase and locality pair; the name of the set is no part of the question", () => {
+    const { requests, guessed } = registry.zsre.read({ path: file("zsre.json", [row]) });
+    expect(requests[0]).toMatchObject({
+      id: "zsre/0",
+      subject: "Ash",
+      paraphrases: ["Ash was written by whom?"],
+      neighbours: [{ id: "zsre/0/near", question: "who sang the ferry song", answer: "Ilse Maren" }],
+    });
+    expect(guessed).toEqual([]);
+  });
+  test("refuses a subject that the prompt does not hold, a field that is missing, and subjects of one's own", () => {
+    const read = (rows: unknown) => () => registry.zsre.read({ path: file("zsre-bad.json", rows) });
+    expect(read([{ ...row, subject: "Elm" }])).toThrow(/subject "Elm" is not in the prompt/);
+    expect(read([{ ...row, prompt: undefined }])).toThrow(/prompt/);
+    expect(() => registry.zsre.read({ path: file("zsre.json", [row]), subjects: "x" })).toThrow(/names its subjects/);
+  });
+});
+
+describe("pistol", () => {
+  const path = file("pistol.json", [
+    { question: "What was the effective date of the contract between Wexo SAS and Jorin SA?", answer: "06-02-1998.", edge: "A_B" },
+    { question: "What was the address of Jorin SA in the contract with Wexo SAS?", answer: "9 Elm Way.", edge: "A_B" },
+    { question: "What was the name of the seller in the contract with Jorin SA as of 06-02-1998?", answer: "Wexo SAS.", edge: "A_B" },
+  ]);
+  test("the party named first is the subject; questions of a kind have one relation, questions of a contract one group", () => {
+    const { requests, guessed } = registry.pistol.read({ path });
+    expect(requests.map((r) => r.subject)).toEqual(["Wexo SAS", "Jorin SA", "Jorin SA"]);
+    expect(requests.map((r) => r.group)).toEqual(["A_B", "A_B", "A_B"]);
+    expect(requests[2]!.relation).toBe("What was the name of the seller in the contract with … as of …?");
+    expect(guessed).toHaveLength(3);
+  });
+});

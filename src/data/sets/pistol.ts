@@ -1,0 +1,64 @@
+/** PISTOL's contracts: questions about companies that no model has heard of, grouped by the contract (edge) they are about. */
+import { z } from "zod";
+import { fail } from "../../base/fail.ts";
+import { check, readRecords } from "../records.ts";
+import type { ForgetRequest } from "../request.ts";
+import { findSubject } from "../subject.ts";
+import { defineSet, readSubjects } from "./set.ts";
+
+const text = z.string().min(1);
+const rowSchema = z.strictObject({ question: text, answer: text, edge: text });
+
+export const pistol = defineSet({
+  name: "pistol",
+  doc: "sales and employment contracts in a graph: 20 questions an edge",
+  source: "bill-shen-BS/PISTOL data/sample_data_1.json, sample_data_2.json",
+  licence: "ODC-By (dataset card xinchiqiu/PISTOL)",
+  read({ path, subjects }) {
+    const given = subjects === undefined ? undefined : readSubjects(subjects);
+    const rows = readRecords(path).map((record) => ({ ...check(rowSchema, record), place: record.place }));
+    const parties = partiesByEdge(rows);
+    const guessed: string[] = [];
+    const requests = rows.map(({ question, answer, edge }, row): ForgetRequest => {
+      const id = `pistol/${row}`;
+      const known = given?.get(row);
+      if (known && !question.includes(known.subject))
+        fail(
+          known.place,
+          `subject "${known.subject}" is not in the question of row ${row}`,
+          "a span of it",
+          "Spell it as the question does.",
+        );
+      if (!known) guessed.push(id);
+      const named = (parties.get(edge) ?? []).filter((name) => question.includes(name));
+      // of two parties the one named first is asked about, the other says in which contract
+      const first = named.toSorted((a, b) => question.indexOf(a) - question.indexOf(b))[0];
+      return {
+        id,
+        subject: known?.subject ?? first ?? findSubject(question) ?? "",
+        prompt: question,
+        answer,
+        paraphrases: known?.rephrase === undefined ? [] : [known.rephrase],
+        neighbours: [],
+        wrong: [],
+        relation: relationOf(question, parties.get(edge) ?? []),
+        group: edge,
+      };
+    });
+    return { requests, guessed };
+  },
+});
+
+/** Who a contract is between: its question that names both. */
+function partiesByEdge(rows: readonly { readonly question: string; readonly edge: string }[]): Map<string, string[]> {
+  const parties = new Map<string, string[]>();
+  for (const { question, edge } of rows) {
+    const both = /\bbetween (.+?) and (.+?)\?$/.exec(question);
+    if (both && !parties.has(edge)) parties.set(edge, [both[1]!, both[2]!]);
+  }
+  return parties;
+}
+
+/** A question with its names and dates taken out: the same for the same kind of fact. */
+const relationOf = (question: string, names: readonly string[]): string =>
+  names.reduce((text, name) => text.replaceAll(name, "…"), question).replaceAll(/\b\d{2}-\d{2}-\d{4}\b/g, "…");

@@ -14,6 +14,7 @@ const WHY: Readonly<Record<string, string>> = {
   "@huggingface/tokenizers": "runs tokenizer.json as every model's publisher meant it",
   commander: "parses the command line and writes its help",
   "onnxruntime-node": "the numerical engine",
+  yaml: "reads the hyperparameter files of other tools",
   zod: "parses parameters and files with errors that name the place",
   "@types/node": "types of Node, at the oldest version we support",
   "fast-check": "property tests and seeded mutations of files",

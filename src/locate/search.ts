@@ -49,6 +49,15 @@ export const SEARCH: Declared<SearchParams, Config> = {
   },
 };
 
+/** What the search's parameters are called in hyperparameter files. */
+export const SEARCH_HPARAMS = {
+  v_num_grad_steps: "steps",
+  v_lr: "lr",
+  v_weight_decay: "decay",
+  clamp_norm_factor: "clamp",
+  kl_factor: "kl",
+} as const;
+
 /** Quirks of the reference's search. */
 export const SEARCH_COMPAT = {
   "even-rows": "weigh the bare question like every other template",

@@ -3,7 +3,7 @@ import { floats, type NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { nullSpace } from "../locate/nullspace.ts";
-import { SEARCH, SEARCH_COMPAT, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
+import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { batchEvidence, checkedLayers, findTargets, layersAround, spread } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { columnsOf, type Gemm, gemmOn, identity, type Matrix, shifted, sideBySide, solveSymmetric } from "../onnx/linalg.ts";
@@ -54,6 +54,7 @@ export const alphaedit = defineMethod<AlphaEditParams>({
   takes: "many",
   needs: ["subject", "target", "statistics"],
   params,
+  hparams: { ...SEARCH_HPARAMS, layers: "layers", nullspace_threshold: "threshold", L2: "l2" },
   compat: SEARCH_COMPAT,
   edit: async (job) => {
     const { model, running, ctx } = job;

@@ -1,7 +1,7 @@
 /** MEMIT: any number of facts in one batch, written by the MLPs of several layers together. */
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
-import { SEARCH, SEARCH_COMPAT, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
+import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { batchEvidence, checkedLayers, findTargets, layersAround, spread } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
@@ -41,6 +41,7 @@ export const memit = defineMethod<MemitParams>({
   takes: "many",
   needs: ["subject", "target", "statistics"],
   params,
+  hparams: { ...SEARCH_HPARAMS, layers: "layers", mom2_update_weight: "weight" },
   compat: SEARCH_COMPAT,
   edit: async (job) => {
     const { model, running, ctx } = job;

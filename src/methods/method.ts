@@ -41,14 +41,17 @@ export interface Method<P extends object = Record<string, never>> {
   readonly takes: "one" | "many";
   readonly needs: readonly Need[];
   readonly params: Declared<P, Config>;
+  /** Names of EasyEdit's and the original repositories' hyperparameter files, and the parameter that each is. */
+  readonly hparams?: Readonly<Record<string, keyof P & string>>;
   /** The reference's quirks by name, each with what it does; off by default. */
   readonly compat: Readonly<Record<string, string>>;
   readonly edit: (job: Job<P>) => Promise<Draft>;
 }
 
 /** A method whose parameters are checked elsewhere. */
-export type AnyMethod = Omit<Method, "params" | "edit"> & {
+export type AnyMethod = Omit<Method, "params" | "edit" | "hparams"> & {
   readonly params: Declared<Record<string, never>, Config>;
+  readonly hparams?: Readonly<Record<string, string>>;
   readonly edit: (job: Job<never>) => Promise<Draft>;
 };
 

@@ -4,7 +4,7 @@ import { fail } from "../base/fail.ts";
 import { activations, dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
 import { contrastRows } from "../locate/contrast.ts";
 import type { EditRow } from "../locate/rows.ts";
-import { SEARCH, SEARCH_COMPAT, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
+import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { findValues } from "../locate/values.ts";
 import { atLayer, siteName } from "../model/names.ts";
 import { gemmOn, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
@@ -53,6 +53,7 @@ export const rome = defineMethod<RomeParams>({
       min: 0,
     },
   },
+  hparams: { ...SEARCH_HPARAMS, layers: "layer", context_template_length_params: "templates" },
   compat: {
     ...SEARCH_COMPAT,
     "identity-covariance": "take the key itself as its direction, without the second moments (EasyEdit's mom2_adjustment: false)",

@@ -11,8 +11,9 @@ import type { Edit } from "../edit/edit.ts";
 import { saveEdits } from "../edit/io.ts";
 import type { Model } from "../model/model.ts";
 import { type Answer, answers } from "./ask.ts";
-import { closeJournal, type FindOptions, findEdit, findEdits, planOf } from "./edit.ts";
+import { closeJournal, type FindOptions, findEdit, findEdits, methodOf, planOf } from "./edit.ts";
 import { type EditCard, cardOf } from "./edits.ts";
+import { readHparams } from "./hparams.ts";
 import { open, withEdits } from "./open.ts";
 
 /** What is to be forgotten: one request in words, or a file of them. */
@@ -29,6 +30,8 @@ export interface Wanted {
 }
 
 export interface ForgetOptions extends Omit<FindOptions, "upon" | "journal" | "retain" | "templates" | "ctx"> {
+  /** A hyperparameter file of EasyEdit or of a method's own repository; what is set by name goes before it. */
+  readonly hparams?: string;
   /** Edit files under the new edit. */
   readonly edits?: readonly string[];
   /** Where the edit is saved. */
@@ -58,7 +61,8 @@ export interface Forgotten {
 
 /** Finds edits for what is wanted, saves them as one file and asks again. What is finished is kept at `out`.part until then. */
 export async function forget(spec: string, wanted: Wanted, options: ForgetOptions, ctx: Context): Promise<Forgotten> {
-  const { edits: under = [], out, force = false, tokens = 64, ...rest } = options;
+  const { edits: under = [], out, force = false, tokens = 64, hparams, ...set } = options;
+  const rest = hparams === undefined ? set : { ...set, ...withHparams(hparams, set, ctx) };
   if (existsSync(out) && !force)
     fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
   const retain = wanted.retain === undefined ? undefined : readQuestions(wanted.retain);
@@ -90,6 +94,13 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   } finally {
     release();
   }
+}
+
+/** Parameters and quirks of a hyperparameter file, under those that were set; says what it holds that nothing reads. */
+function withHparams(path: string, set: FindOptions, ctx: Context): Pick<FindOptions, "params" | "compat"> {
+  const { params, compat, unread } = readHparams(path, methodOf(set.method));
+  if (unread.length > 0) ctx.log({ kind: "warning", who: "hparams", text: `${path}: nothing here reads ${unread.join(", ")}` });
+  return { params: { ...params, ...set.params }, compat: [...compat, ...(set.compat ?? [])] };
 }
 
 /** One file for each edit, in a folder that is there with all of them or not at all. */

@@ -19,6 +19,7 @@ interface Flags {
   readonly say?: string;
   readonly set?: readonly string[];
   readonly compat?: readonly string[];
+  readonly hparams?: string;
   readonly seed?: number;
   readonly plain?: boolean;
   readonly system?: string;
@@ -68,6 +69,10 @@ const command = declare(
   .option("--target <name>", "what to say instead, by name (refusal)")
   .option("--say <text>", "what to say instead, word for word")
   .option("--set <key=value>", "a parameter of the method; may be given several times", several)
+  .option(
+    "--hparams <file>",
+    "parameters from a hyperparameter file of EasyEdit (YAML) or of the method's authors (JSON); --set goes before it",
+  )
   .option("--compat <names>", "quirks of the reference implementation to reproduce, comma-separated", names)
   .option("--seed <n>", "the seed of everything drawn (0)", number({ whole: true, min: 0 }))
   .option("--plain", "send prompts as they are, without the model's chat template")
@@ -97,6 +102,7 @@ export const forget = later(
       say,
       set = [],
       compat,
+      hparams,
       seed,
       plain,
       system,
@@ -109,7 +115,7 @@ export const forget = later(
       spec!,
       given({ prompt, subject, answer, data, retain, templates }),
       {
-        ...given({ method, mode, target, say, compat, seed, system }),
+        ...given({ method, mode, target, say, compat, hparams, seed, system }),
         ...(plain && { format: "plain" as const }),
         ...(Object.keys(statistics).length > 0 && { statistics }),
         params: Object.fromEntries(set.map(parseSet)),

@@ -1,0 +1,49 @@
+/** Hyperparameter files of other tools: read as they are, or refused with the key that does not fit. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { registry } from "../../src/methods/registry.ts";
+import type { AnyMethod } from "../../src/methods/method.ts";
+import { readHparams } from "../../src/run/hparams.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "lethe-hparams-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const read = (text: string, method = "rome") => {
+  writeFileSync(join(folder, "h.yaml"), text);
+  return readHparams(join(folder, "h.yaml"), registry[method as keyof typeof registry] as unknown as AnyMethod);
+};
+
+describe("hyperparameter files", () => {
+  it("EasyEdit's YAML: numbers that PyYAML takes for text, one layer as a list, template shapes, plumbing", () => {
+    const { params, compat, unread } = read(
+      `alg_name: "ROME"
+model_name: "./hugging_cache/llama-2-7b"
+device: 0, 1, 2
+layers: [5]
+v_lr: 5e-1
+v_num_grad_steps: 25
+clamp_norm_factor: 4
+context_template_length_params: [[5, 10], [10, 10]]
+mom2_adjustment: false
+rewrite_module_tmp: "model.layers.{}.mlp.down_proj"
+`,
+    );
+    expect(params).toEqual({ layer: 5, lr: 0.5, steps: 25, clamp: 4, templates: ["5x10", "10x10"] });
+    expect(compat).toEqual(["identity-covariance"]);
+    expect(unread).toEqual([]);
+  });
+  it("the original repositories' JSON, and what nothing reads", () => {
+    const { params, unread } = read('{"layers": [4, 5], "v_lr": "1e-1", "mom2_update_weight": 15000, "colour": 3}', "memit");
+    expect(params).toEqual({ layers: [4, 5], lr: 0.1, weight: 15000 });
+    expect(unread).toEqual(["colour"]);
+  });
+  it.each([
+    ["alg_name: MEMIT", "rome", /is for MEMIT.*a file for ROME/s],
+    ["layers: [4, 5]", "rome", /layers is \[4,5\].*one layer/s],
+    ["- 1", "rome", /holds no table/],
+    ["a: [1", "rome", /h\.yaml/],
+  ])("refuses %j for %s", (text, method, message) => {
+    expect(() => read(text, method)).toThrow(message);
+  });
+});

@@ -1,6 +1,6 @@
 /** An edit as a value: what changes in which model, and who made it, for what. */
 import type { NdArray } from "../base/array.ts";
-import { hash, type Hash } from "../base/hash.ts";
+import { canonical, hash, type Hash } from "../base/hash.ts";
 import type { Format } from "../model/prompt.ts";
 import type { WeightName } from "../model/names.ts";
 
@@ -53,10 +53,11 @@ export interface Edit extends Draft {
   };
 }
 
-/** Signs a draft: its id is a hash of everything in it. */
+/** Signs a draft: its id is a hash of everything in it. What it wrote down is put in the order in which a file keeps it. */
 export function sign(draft: Draft, about: Omit<Edit, "id" | keyof Draft>): Edit {
+  const evidence = draft.evidence && (JSON.parse(canonical(draft.evidence)) as Record<string, unknown>);
   const id = hash(about, draft.evidence ?? {}, ...arraysOf(draft).flatMap(([name, array]) => [name, array])).slice(0, 16);
-  return { id, ...about, ...draft };
+  return { id, ...about, ...draft, ...(evidence && { evidence }) };
 }
 
 /** Every array of a draft by the name it is stored under. */

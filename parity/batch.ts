@@ -4,12 +4,13 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import type { NdArray } from "../src/base/array.ts";
 import { defaultContext } from "../src/base/context.ts";
-import { openSafetensors, writeSafetensors } from "../src/base/store.ts";
+import { readSafetensors, writeSafetensors } from "../src/base/store.ts";
 import { secondMoments, type Statistics } from "../src/locate/covariance.ts";
 import type { Running } from "../src/locate/keys.ts";
 import { rowsOf } from "../src/locate/rows.ts";
 import { findValues, type Sought, type Value } from "../src/locate/values.ts";
 import type { Model } from "../src/model/model.ts";
+import type { Site } from "../src/model/names.ts";
 import { gemmOn, type Matrix, matrix } from "../src/onnx/linalg.ts";
 import { largest, readJson, readTensors, relative, shared } from "./shared.ts";
 
@@ -56,11 +57,20 @@ export function soughtFor(model: Model, r: Request): Sought {
   };
 }
 
-export const valueOf = async (model: Model, r: Request, running: Running, over: { steps?: number; lr?: number } = {}): Promise<Value> => {
-  const [found] = await findValues(model, [soughtFor(model, r)], {
+export const valueOf = (model: Model, r: Request, running: Running, over: { steps?: number; lr?: number } = {}): Promise<Value> =>
+  referenceValue(model, soughtFor(model, r), { layer: LAYERS.at(-1)!, site: "resid_post" }, running, over);
+
+/** A value sought as the reference does: its step size, bounds and stop. */
+export const referenceValue = async (
+  model: Model,
+  sought: Sought,
+  at: { readonly layer: number; readonly site: Site },
+  running: Running,
+  over: { steps?: number; lr?: number },
+): Promise<Value> => {
+  const [found] = await findValues(model, [sought], {
     ...running,
-    layer: LAYERS.at(-1)!,
-    site: "resid_post",
+    ...at,
     steps: over.steps ?? 25,
     lr: over.lr ?? 0.5,
     decay: 1e-3,
@@ -128,11 +138,8 @@ export async function recipeStatistics(model: Model): Promise<Statistics> {
       LAYERS.map((l) => [`${l}`, moments.get(l)!]),
     );
   }
-  const opened = openSafetensors(file);
-  const read = new Map(
-    LAYERS.map((l) => [l, Float64Array.from(Float32Array.from(opened.tensors.get(`${l}`)!.read().data as Float64Array))]),
-  );
-  opened.close();
+  const { tensors } = readSafetensors(file);
+  const read = new Map(LAYERS.map((l) => [l, Float64Array.from(Float32Array.from(tensors.get(`${l}`)!.data as Float64Array))]));
   return {
     spec: { text: "wikitext-2", tokens: 76_800, length: 512, seed: 0 },
     prepare: async () => {},

@@ -6,12 +6,13 @@ import { changed } from "../src/edit/apply.ts";
 import { secondMoments, type Statistics } from "../src/locate/covariance.ts";
 import { type Running, subjectActivations } from "../src/locate/keys.ts";
 import { rowsOf } from "../src/locate/rows.ts";
-import { findValues, type Value } from "../src/locate/values.ts";
+import type { Value } from "../src/locate/values.ts";
 import { rome } from "../src/methods/rome.ts";
 import { generate } from "../src/model/generate.ts";
 import { loadFrom } from "../src/model/load.ts";
 import { type Model, withWeights } from "../src/model/model.ts";
 import { type Matrix } from "../src/onnx/linalg.ts";
+import { referenceValue } from "./batch.ts";
 import { absent, all, largest, lastLogits, readJson, readTensors, relative, shared } from "./shared.ts";
 
 interface Request {
@@ -81,20 +82,7 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
     klRow: rowsOf(m, { prompt: `${r.subject} is a`, subject: r.subject }, ["{}"], ASK)[0]!,
   });
   const valueOf = async (m: Model, edit: Edited, running: Running, over: { steps?: number; lr?: number } = {}): Promise<Value> => {
-    const { rows, klRow } = rowsFor(m, requestOf(edit));
-    const [found] = await findValues(m, [{ rows, klRow }], {
-      ...running,
-      layer: edit.layer,
-      site: "mlp_out",
-      steps: over.steps ?? 25,
-      lr: over.lr ?? 0.5,
-      decay: 1e-3,
-      clamp: 4,
-      kl: 0.0625,
-      done: (at) => at.total < 0.05,
-      ctx,
-    });
-    return found!;
+    return referenceValue(m, rowsFor(m, requestOf(edit)), { layer: edit.layer, site: "mlp_out" }, running, over);
   };
 
   it("rows, subject places and labels are the reference's", () => {

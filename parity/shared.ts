@@ -7,7 +7,7 @@ import { feedsOf, type Model } from "../src/model/model.ts";
 import { program } from "../src/onnx/program.ts";
 import { trace } from "../src/tensor/graph.ts";
 import type { Tensor } from "../src/tensor/tensor.ts";
-import { openSafetensors } from "../src/base/store.ts";
+import { readSafetensors } from "../src/base/store.ts";
 
 const root = new URL("../../shared/", import.meta.url);
 
@@ -21,12 +21,7 @@ export const all = process.env["PARITY_ALL"] === "1";
 export const readJson = <T>(path: string): T => JSON.parse(readFileSync(shared(path), "utf8")) as T;
 
 /** Every tensor of a file, read. */
-export function readTensors(path: string): Map<string, NdArray> {
-  const file = openSafetensors(shared(path));
-  const out = new Map([...file.tensors].map(([name, t]) => [name, t.read()]));
-  file.close();
-  return out;
-}
+export const readTensors = (path: string): Map<string, NdArray> => readSafetensors(shared(path)).tensors;
 
 /** Relative L2 distance to a reference. */
 export function relative(ours: NdArray | ArrayLike<number>, reference: NdArray | ArrayLike<number>): number {

@@ -55,6 +55,16 @@ export function openSafetensors(path: string): Safetensors {
   }
 }
 
+/** Everything in a file that is small enough to be held at once. */
+export function readSafetensors(path: string): { tensors: Map<string, NdArray>; metadata: Safetensors["metadata"] } {
+  const { tensors, metadata, close } = openSafetensors(path);
+  try {
+    return { tensors: new Map([...tensors].map(([name, t]) => [name, t.read()])), metadata };
+  } finally {
+    close();
+  }
+}
+
 const broken = (file: OpenFile, got: string, wanted = "", hint = "Fetch or write the file again."): never =>
   fail(WHO, `${file.path}: ${got}`, wanted, hint, "unavailable");
 

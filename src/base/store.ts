@@ -2,5 +2,5 @@
 export { appendLine, complain, lockFile, openFile, readJson, readLines, tryLock, writeAtomic, writeAtomicWith } from "./files.ts";
 export type { OpenFile } from "./files.ts";
 export { isRecord, parseJson } from "./json.ts";
-export { PICKLE_ADVICE, openSafetensors, readPieces, writeSafetensors } from "./safetensors.ts";
+export { PICKLE_ADVICE, openSafetensors, readPieces, readSafetensors, writeSafetensors } from "./safetensors.ts";
 export type { Safetensors, TensorInfo, Writable } from "./safetensors.ts";

@@ -1,7 +1,7 @@
 /** Two edits in a row as one: what a sequence of edits folds into. */
 import { asFloats, floats, type NdArray } from "../base/array.ts";
-import { fail } from "../base/fail.ts";
 import type { Precision } from "../model/model.ts";
+import { changed } from "./apply.ts";
 import type { Delta, Draft } from "./edit.ts";
 
 /** The change of `first` and then `second`; what must be remembered is the second's, which was made knowing the first. */
@@ -18,29 +18,10 @@ export function merged(first: Draft, second: Draft): Draft {
 /** A matrix's two changes as one: outer products side by side, otherwise added up. */
 function both(name: string, a: Delta, b: Delta): Delta {
   if ("value" in b) return b;
-  if ("outer" in a && "outer" in b) return { outer: [joined(a.outer[0], b.outer[0], 1), joined(a.outer[1], b.outer[1], 0)] };
-  const [before, change] = ["value" in a ? a.value : densely(a), densely(b)];
-  if (before.shape.join() !== change.shape.join())
-    fail("edit", `changes of "${name}" by [${before.shape.join(", ")}] and [${change.shape.join(", ")}]`, "one shape", "", "internal");
-  const [x, y] = [before, change].map((p) => asFloats(p, "float64").data as Float64Array) as [Float64Array, Float64Array];
-  const sum = floats(
-    x.map((v, i) => v + y[i]!),
-    before.shape,
-    wider(before, change),
-  );
-  return "value" in a ? { value: sum } : { dense: sum };
-}
-
-function densely(delta: Exclude<Delta, { value: NdArray }>): NdArray {
-  if ("dense" in delta) return delta.dense;
-  const [left, right] = delta.outer;
-  const [rows, rank] = left.shape as [number, number];
-  const columns = right.shape[1]!;
-  const [l, r] = [left, right].map((p) => asFloats(p, "float64").data as Float64Array) as [Float64Array, Float64Array];
-  const out = new Float64Array(rows * columns);
-  for (let i = 0; i < rows; i++)
-    for (let k = 0; k < rank; k++) for (let j = 0; j < columns; j++) out[i * columns + j]! += l[i * rank + k]! * r[k * columns + j]!;
-  return floats(out, [rows, columns], wider(left, right));
+  if ("value" in a) return { value: changed(name, a.value, b) };
+  if ("dense" in a) return { dense: changed(name, a.dense, b) };
+  if ("dense" in b) return { dense: changed(name, b.dense, a) };
+  return { outer: [joined(a.outer[0], b.outer[0], 1), joined(a.outer[1], b.outer[1], 0)] };
 }
 
 /** [a, b] along an axis of two. */

@@ -5,7 +5,7 @@ import { ints, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
-import { openSafetensors, writeSafetensors } from "../base/store.ts";
+import { readSafetensors, writeSafetensors } from "../base/store.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
@@ -39,10 +39,12 @@ export interface Statistics {
 /** Statistics of a model, computed when asked for and kept in the cache; a cache that is there never changes a result. */
 export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, executor: Executor = "graph"): Statistics {
   let rows: Promise<TokenRow[]> | undefined;
+  let key: string | undefined;
   const folder = join(ctx.cache, "statistics");
   const fileOf = async (layer: number, site: Site): Promise<string> => {
     rows ??= tokenRows(model, spec, ctx);
-    return join(folder, `${hash(model.id, await rows).slice(0, 32)}-${siteName(layer, site)}.safetensors`);
+    key ??= hash(model.id, await rows).slice(0, 32);
+    return join(folder, `${key}-${siteName(layer, site)}.safetensors`);
   };
   const prepare = async (layers: readonly number[], site: Site): Promise<void> => {
     const files = new Map<number, string>();
@@ -69,15 +71,10 @@ export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, e
 }
 
 function readMoment(file: string): Matrix {
-  const opened = openSafetensors(file);
-  try {
-    const c = opened.tensors.get("C")?.read();
-    if (c?.dtype !== "float64" || c.shape.length !== 2)
-      fail("statistics", `${file} holds no second moment`, "a file that Lethe wrote", "Delete it.", "unavailable");
-    return c as Matrix;
-  } finally {
-    opened.close();
-  }
+  const c = readSafetensors(file).tensors.get("C");
+  return c?.dtype === "float64" && c.shape.length === 2
+    ? (c as Matrix)
+    : fail("statistics", `${file} holds no second moment`, "a file that Lethe wrote", "Delete it.", "unavailable");
 }
 
 /** The token rows of a spec: a text file cut into rows, or seeded samples of the model's own. */
@@ -193,13 +190,9 @@ interface State {
 
 function resume(path: string | undefined, id: Hash, layers: readonly number[]): State {
   if (!path || !existsSync(path)) return { next: 0, sums: new Map() };
-  const opened = openSafetensors(path);
-  try {
-    if (opened.metadata["id"] !== id) return { next: 0, sums: new Map() };
-    return { next: Number(opened.metadata["next"]), sums: new Map(layers.map((l) => [l, opened.tensors.get(`${l}`)!.read() as Matrix])) };
-  } finally {
-    opened.close();
-  }
+  const { tensors, metadata } = readSafetensors(path);
+  if (metadata["id"] !== id) return { next: 0, sums: new Map() };
+  return { next: Number(metadata["next"]), sums: new Map(layers.map((l) => [l, tensors.get(`${l}`) as Matrix])) };
 }
 
 function keep(path: string, id: Hash, next: number, sums: ReadonlyMap<number, Matrix>): void {

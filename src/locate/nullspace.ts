@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
-import { openSafetensors, writeSafetensors } from "../base/store.ts";
+import { readSafetensors, writeSafetensors } from "../base/store.ts";
 import { eigh, spectralProjector } from "../onnx/eigen.ts";
 import type { Gemm, Matrix } from "../onnx/linalg.ts";
 
@@ -26,17 +26,11 @@ export interface Cut {
 /** The null space of C [m, m], in float64, kept in the cache. Refuses one of no dimension, and one of all. */
 export async function nullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): Promise<NullSpace> {
   const m = c.shape[0]!;
-  const bad = c.data.findIndex((x) => !Number.isFinite(x));
-  if (bad >= 0)
-    fail(
-      "null space",
-      `the second moments hold ${c.data[bad]} at [${Math.floor(bad / m)}, ${bad % m}]`,
-      "finite numbers",
-      "Compute the statistics again.",
-      "execution",
-    );
   const file = join(ctx.cache, "projectors", `${hash(c, cut).slice(0, 32)}.safetensors`);
-  if (existsSync(file)) return read(file);
+  if (existsSync(file)) {
+    const { tensors, metadata } = readSafetensors(file);
+    return { projector: tensors.get("projector") as Matrix, rank: Number(metadata["rank"]), threshold: Number(metadata["threshold"]) };
+  }
   const threshold = cut.rank > 0 ? ofRank(c, cut.rank, ctx) : cut.threshold > 0 ? cut.threshold : cut.relative * median(c);
   const { projector, rank } = await spectralProjector(c, threshold, gemm, ctx);
   if (rank === 0 || rank === m)
@@ -50,16 +44,6 @@ export async function nullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): 
   mkdirSync(join(file, ".."), { recursive: true });
   writeSafetensors(file, [["projector", projector]], { rank: String(rank), threshold: String(threshold) });
   return { projector, rank, threshold };
-}
-
-function read(file: string): NullSpace {
-  const opened = openSafetensors(file);
-  try {
-    const { rank, threshold } = opened.metadata;
-    return { projector: opened.tensors.get("projector")!.read() as Matrix, rank: Number(rank), threshold: Number(threshold) };
-  } finally {
-    opened.close();
-  }
 }
 
 /** Halfway between the eigenvalues that a null space of `rank` dimensions parts. */

@@ -8,7 +8,8 @@ import { floats, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
-import { openSafetensors, writeSafetensors } from "../base/store.ts";
+import type { Declared } from "../base/schema.ts";
+import { readSafetensors, writeSafetensors } from "../base/store.ts";
 import { changed } from "../edit/apply.ts";
 import type { Delta } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
@@ -78,7 +79,7 @@ export async function findTargets(
       part.map(({ rows, klRow }) => [...rows, klRow].map((r) => [r.ids, r.subject, r.first])),
     );
     const file = join(ctx.cache, "values", `${key.slice(0, 32)}.safetensors`);
-    const found = existsSync(file) ? readFound(file) : await seek(model, part, options, file);
+    const found = existsSync(file) ? (Object.fromEntries(readSafetensors(file).tensors) as Found) : await seek(model, part, options, file);
     for (let i = 0; i < part.length; i++) {
       for (let d = 0; d < D; d++) z.data[d * sought.length + from + i] = Number(found.z.data[i * D + d]);
       likelihood.push(Number(found.nll.data[i]));
@@ -115,17 +116,22 @@ async function seek(model: Model, part: readonly Sought[], options: Omit<ValueOp
   return found;
 }
 
-function readFound(file: string): Found {
-  const opened = openSafetensors(file);
-  try {
-    return Object.fromEntries([...opened.tensors].map(([name, t]) => [name, t.read()])) as Found;
-  } finally {
-    opened.close();
-  }
+export interface LayersParam {
+  layers: readonly number[];
 }
 
+/** Which layers a batch is written by: declared once, spread into each method's own parameters. */
+export const LAYERS: Declared<LayersParam, Config> = {
+  layers: {
+    default: (c) => layersAround(c, 0.3),
+    doc: "blocks whose MLP output matrices are rewritten, lowest first",
+    source: "docs/methods/memit.md",
+    min: 0,
+  },
+};
+
 /** Five layers (fewer in a small model) that end at a share of the depth, where subjects are still being read. */
-export function layersAround({ layers }: Config, share: number): number[] {
+function layersAround({ layers }: Config, share: number): number[] {
   const last = Math.max(0, Math.min(layers - 1, Math.round(layers * share)));
   const count = Math.max(1, Math.min(5, Math.round(layers / 6), last + 1));
   return Array.from({ length: count }, (_, i) => last - count + 1 + i);

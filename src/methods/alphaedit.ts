@@ -4,13 +4,12 @@ import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { nullSpace } from "../locate/nullspace.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
-import { batchEvidence, checkedLayers, findTargets, layersAround, spread } from "../locate/spread.ts";
+import { batchEvidence, checkedLayers, findTargets, LAYERS, type LayersParam, spread } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { columnsOf, type Gemm, gemmOn, identity, type Matrix, shifted, sideBySide, solveSymmetric } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
 
-export interface AlphaEditParams extends SearchParams {
-  layers: readonly number[];
+export interface AlphaEditParams extends SearchParams, LayersParam {
   threshold: number;
   relative: number;
   rank: number;
@@ -18,12 +17,7 @@ export interface AlphaEditParams extends SearchParams {
 }
 
 const params: Declared<AlphaEditParams, Config> = {
-  layers: {
-    default: (c) => layersAround(c, 0.3),
-    doc: "blocks whose MLP output matrices are rewritten, lowest first",
-    source: "docs/methods/alphaedit.md",
-    min: 0,
-  },
+  ...LAYERS,
   ...SEARCH,
   threshold: {
     default: 0,

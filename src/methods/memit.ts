@@ -2,25 +2,19 @@
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
-import { batchEvidence, checkedLayers, findTargets, layersAround, spread } from "../locate/spread.ts";
+import { batchEvidence, checkedLayers, findTargets, LAYERS, type LayersParam, spread } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
 
-export interface MemitParams extends SearchParams {
-  layers: readonly number[];
+export interface MemitParams extends SearchParams, LayersParam {
   weight: number;
   share: number;
   ridge: number;
 }
 
 const params: Declared<MemitParams, Config> = {
-  layers: {
-    default: (c) => layersAround(c, 0.3),
-    doc: "blocks whose MLP output matrices are rewritten, lowest first",
-    source: "docs/methods/memit.md",
-    min: 0,
-  },
+  ...LAYERS,
   ...SEARCH,
   weight: { default: 0, doc: "weight λ of the second moments (EasyEdit: 15000); 0: from share", source: "docs/methods/memit.md", min: 0 },
   share: {

@@ -1,37 +1,6 @@
-/** AlphaEdit: what every method shows, and what is peculiar to a batch. */
-import { afterAll, describe, expect, it } from "vitest";
-import { defaultContext } from "../../src/base/context.ts";
-import { requestOf } from "../../src/data/request.ts";
-import { apply } from "../../src/edit/apply.ts";
+/** AlphaEdit: what every method shows, and every batch. */
 import { alphaedit } from "../../src/methods/alphaedit.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
-import { load } from "../../src/model/load.ts";
-import { findEdit } from "../../src/run/edit.ts";
-import { conforms, SAY, targetScore } from "../conformance/method.ts";
+import { conformsInBatches } from "../conformance/batch.ts";
 
-const params = { steps: 40, lr: 0.5, clamp: 15, templates: ["5x5"] };
-conforms(alphaedit as unknown as AnyMethod, { params });
-
-describe("alphaedit", () => {
-  const ctx = defaultContext();
-  const model = load("bundled", ctx);
-  afterAll(async () => (await model).release());
-  const requests = ["Norvane", "Veyra", "Quillon"].map((subject) =>
-    requestOf({ id: subject, prompt: `What is the capital of ${subject}?`, subject, answer: "" }),
-  );
-  const options = { method: "alphaedit", say: SAY, params, statistics: { tokens: 2048 }, ctx };
-
-  it("writes several requests in one batch", async () => {
-    const m = await model;
-    const edit = await findEdit(m, requests, options);
-    expect(edit.by.requests).toHaveLength(3);
-    expect(await targetScore(apply(m, edit))).toBeGreaterThan((await targetScore(m)) + 1);
-    expect(Number(edit.evidence!["residualLeft"])).toBeLessThan(1);
-  });
-
-  it.each([[[]], [[3, 2]], [[99]], [[1, 1]]])("refuses the layers %j", async (layers) => {
-    await expect(findEdit(await model, requests[0]!, { ...options, params: { ...params, layers } })).rejects.toThrow(
-      /layers \[.*ascending/,
-    );
-  });
-});
+conformsInBatches(alphaedit as unknown as AnyMethod);

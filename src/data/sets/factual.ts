@@ -1,10 +1,9 @@
 /** The factual set of PISTOL's second paper: 217 questions about authors and the world. */
 import { z } from "zod";
-import { fail } from "../../base/fail.ts";
 import { check, readRecords } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
 import { findSubject } from "../subject.ts";
-import { defineSet, readSubjects } from "./set.ts";
+import { defineSet, givenFor, noStray, readSubjects } from "./set.ts";
 
 const rowSchema = z.strictObject({ question: z.string().min(1), answer: z.string().min(1) });
 
@@ -19,14 +18,7 @@ export const factual = defineSet({
     const requests = readRecords(path).map((record, row): ForgetRequest => {
       const { question, answer } = check(rowSchema, record);
       const id = `factual/${row}`;
-      const known = given?.get(row);
-      if (known && !question.includes(known.subject))
-        fail(
-          known.place,
-          `subject "${known.subject}" is not in the question of row ${row}`,
-          "a span of it",
-          "Spell it as the question does.",
-        );
+      const known = givenFor(given, row, question);
       if (!known) guessed.push(id);
       const paraphrases = known?.rephrase === undefined ? [] : [known.rephrase];
       return {
@@ -39,8 +31,7 @@ export const factual = defineSet({
         wrong: [],
       };
     });
-    const stray = [...(given ?? [])].find(([row]) => row >= requests.length)?.[1];
-    if (stray) fail(stray.place, `there is no row ${stray.row}`, `a row from 0 to ${requests.length - 1}`, "Rows are counted from 0.");
+    noStray(given, requests.length);
     return { requests, guessed };
   },
 });

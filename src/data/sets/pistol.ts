@@ -1,10 +1,9 @@
 /** PISTOL's contracts: questions about companies that no model has heard of, grouped by the contract (edge) they are about. */
 import { z } from "zod";
-import { fail } from "../../base/fail.ts";
 import { check, readRecords } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
 import { findSubject } from "../subject.ts";
-import { defineSet, readSubjects } from "./set.ts";
+import { defineSet, givenFor, noStray, readSubjects } from "./set.ts";
 
 const text = z.string().min(1);
 const rowSchema = z.strictObject({ question: text, answer: text, edge: text });
@@ -21,14 +20,7 @@ export const pistol = defineSet({
     const guessed: string[] = [];
     const requests = rows.map(({ question, answer, edge }, row): ForgetRequest => {
       const id = `pistol/${row}`;
-      const known = given?.get(row);
-      if (known && !question.includes(known.subject))
-        fail(
-          known.place,
-          `subject "${known.subject}" is not in the question of row ${row}`,
-          "a span of it",
-          "Spell it as the question does.",
-        );
+      const known = givenFor(given, row, question);
       if (!known) guessed.push(id);
       const named = (parties.get(edge) ?? []).filter((name) => question.includes(name));
       // of two parties the one named first is asked about, the other says in which contract
@@ -45,6 +37,7 @@ export const pistol = defineSet({
         group: edge,
       };
     });
+    noStray(given, requests.length);
     return { requests, guessed };
   },
 });

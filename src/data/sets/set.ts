@@ -1,5 +1,6 @@
 /** What a dataset is: a reader from its published file to requests. */
 import { z } from "zod";
+import { fail } from "../../base/fail.ts";
 import { check, readRecords } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
 
@@ -42,4 +43,18 @@ export function readSubjects(path: string): Map<number, GivenSubject & { readonl
       return [given.row, { ...given, place: record.place }];
     }),
   );
+}
+
+/** The subject that was given for a row, held against its question: it must be a span of it. */
+export function givenFor(subjects: ReturnType<typeof readSubjects> | undefined, row: number, question: string): GivenSubject | undefined {
+  const given = subjects?.get(row);
+  if (given && !question.includes(given.subject))
+    fail(given.place, `subject "${given.subject}" is not in the question of row ${row}`, "a span of it", "Spell it as the question does.");
+  return given;
+}
+
+/** Refuses subjects of rows that the data does not have. */
+export function noStray(subjects: ReturnType<typeof readSubjects> | undefined, rows: number): void {
+  const stray = [...(subjects ?? [])].find(([row]) => row >= rows)?.[1];
+  if (stray) fail(stray.place, `there is no row ${stray.row}`, `a row from 0 to ${rows - 1}`, "Rows are counted from 0.");
 }

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../src/base/context.ts";
 import { resolveParams } from "../src/base/schema.ts";
 import { changed } from "../src/edit/apply.ts";
+import { deltasOf } from "../src/edit/edit.ts";
 import { secondMoments, type Statistics } from "../src/locate/covariance.ts";
 import { type Running, subjectActivations } from "../src/locate/keys.ts";
 import { rowsOf } from "../src/locate/rows.ts";
@@ -197,7 +198,7 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
         ctx,
       });
       const weight = `blocks.${edit.layer}.mlp.out`;
-      const delta = draft.change.weights[weight]!;
+      const delta = deltasOf(draft)[weight]!;
       if (!("outer" in delta)) throw new Error("ROME gives an outer product");
       const kind = edit.mom2_adjustment ? "mom2" : "id";
       const prefix = `r${edit.request}.l${edit.layer}.${kind}`;

@@ -1,7 +1,8 @@
 /** Applying edits: a new model that shares every weight that no edit touches. */
 import { asFloats, type NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { type Model, withWeights } from "../model/model.ts";
+import { type Model, withAdapter, withWeights } from "../model/model.ts";
+import type { WeightName } from "../model/names.ts";
 import { type Format, formatOf } from "../model/prompt.ts";
 import type { Delta, Edit } from "./edit.ts";
 
@@ -19,7 +20,7 @@ export const apply = (model: Model, edit: Edit, options: ApplyOptions = {}): Mod
  * than those under it here, or was made for chat and is used plain (or the other way).
  */
 export function applyAll(model: Model, edits: readonly Edit[], { format = formatOf(model), warn = () => {} }: ApplyOptions = {}): Model {
-  const arrays = new Map<string, NdArray>();
+  let out = model;
   const under: string[] = [];
   for (const edit of edits) {
     if (edit.base !== model.id)
@@ -35,16 +36,18 @@ export function applyAll(model: Model, edits: readonly Edit[], { format = format
       );
     if (edit.format !== format)
       warn(`edit ${edit.id} was made for ${edit.format} prompts and is used with ${format} ones, where it may do little`);
-    for (const [name, delta] of Object.entries(edit.change.weights)) {
-      const before =
-        arrays.get(name) ??
-        model.weights.get(name) ??
-        fail("edit", `edit ${edit.id} changes "${name}"`, "a weight of this model", "", "unavailable");
-      arrays.set(name, changed(name, before, delta));
-    }
+    out = edit.change.kind === "adapter" ? withAdapter(out, edit.change) : withDeltas(out, edit.id, edit.change.weights);
     under.push(edit.id);
   }
-  return withWeights(model, arrays);
+  return out;
+}
+
+function withDeltas(model: Model, id: string, deltas: Readonly<Record<WeightName, Delta>>): Model {
+  const arrays = Object.entries(deltas).map(([name, delta]) => {
+    const before = model.weights.get(name) ?? fail("edit", `edit ${id} changes "${name}"`, "a weight of this model", "", "unavailable");
+    return [name, changed(name, before, delta)] as const;
+  });
+  return withWeights(model, new Map(arrays));
 }
 
 /** A matrix with a change: summed in float64, stored in float32 (float64 where the change or the matrix is). */

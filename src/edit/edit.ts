@@ -1,8 +1,11 @@
 /** An edit as a value: what changes in which model, and who made it, for what. */
 import type { NdArray } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
 import { canonical, hash, type Hash } from "../base/hash.ts";
+import type { Adapter } from "../model/adapter.ts";
 import type { Format } from "../model/prompt.ts";
 import type { WeightName } from "../model/names.ts";
+import { graphData } from "../tensor/inline.ts";
 
 export type EditId = string;
 
@@ -12,8 +15,10 @@ export type Delta =
   | { readonly dense: NdArray }
   | { readonly value: NdArray };
 
-/** What an edit does to a model. */
-export type Change = { readonly kind: "delta"; readonly weights: Readonly<Record<WeightName, Delta>> };
+/** What an edit does to a model: matrices change, or an activation is rewritten on its way. */
+export type Change =
+  | { readonly kind: "delta"; readonly weights: Readonly<Record<WeightName, Delta>> }
+  | ({ readonly kind: "adapter" } & Adapter);
 
 /** What a method yields: a change, and what a later edit of the same method must remember (never applied). */
 export interface Draft {
@@ -53,21 +58,42 @@ export interface Edit extends Draft {
   };
 }
 
+/** A draft's changes of weights; refuses a draft of another kind, which no other tool could read. */
+export const deltasOf = ({ change, id = "", by }: Draft & Partial<Pick<Edit, "id" | "by">>): Readonly<Record<WeightName, Delta>> =>
+  change.kind === "delta"
+    ? change.weights
+    : fail(
+        "edit",
+        `edit ${id}${by ? ` (${by.method})` : ""} rewrites activations while the model runs`,
+        "edits of weights",
+        "Other tools cannot read it: ask with --edit here, or forget by a method that changes weights.",
+        "unavailable",
+      );
+
 /** Signs a draft: its id is a hash of everything in it. What it wrote down is put in the order in which a file keeps it. */
 export function sign(draft: Draft, about: Omit<Edit, "id" | keyof Draft>): Edit {
   const evidence = draft.evidence && (JSON.parse(canonical(draft.evidence)) as Record<string, unknown>);
-  const id = hash(about, draft.evidence ?? {}, ...arraysOf(draft).flatMap(([name, array]) => [name, array])).slice(0, 16);
+  const id = hash(about, wordsOf(draft.change), draft.evidence ?? {}, ...arraysOf(draft).flatMap(([name, array]) => [name, array])).slice(0, 16);
   return { id, ...about, ...draft, ...(evidence && { evidence }) };
+}
+
+/** What of a change is not an array, as plain data. */
+export function wordsOf(change: Change) {
+  if (change.kind === "delta") return { kind: change.kind };
+  const { kind, reads, writes, route, graph } = change;
+  return { kind, reads, writes, route, graph: graphData(graph) };
 }
 
 /** Every array of a draft by the name it is stored under. */
 export function arraysOf({ change, memory = {} }: Draft): [string, NdArray][] {
   const parts: [string, NdArray][] = [];
-  for (const [weight, delta] of Object.entries(change.weights)) {
-    if ("outer" in delta) parts.push([`${weight}/left`, delta.outer[0]], [`${weight}/right`, delta.outer[1]]);
-    else if ("dense" in delta) parts.push([`${weight}/dense`, delta.dense]);
-    else parts.push([`${weight}/value`, delta.value]);
-  }
+  if (change.kind === "adapter") for (const [name, array] of Object.entries(change.state)) parts.push([`state/${name}`, array]);
+  else
+    for (const [weight, delta] of Object.entries(change.weights)) {
+      if ("outer" in delta) parts.push([`${weight}/left`, delta.outer[0]], [`${weight}/right`, delta.outer[1]]);
+      else if ("dense" in delta) parts.push([`${weight}/dense`, delta.dense]);
+      else parts.push([`${weight}/value`, delta.value]);
+    }
   for (const [name, array] of Object.entries(memory)) parts.push([`memory/${name}`, array]);
   return parts;
 }

@@ -1,13 +1,17 @@
 /** Edit files: one safetensors file holds a stack of edits in order, each with its description; saved whole or not at all. */
 import { z } from "zod";
-import type { NdArray } from "../base/array.ts";
+import { ndarray, type NdArray, zeros } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { canonical } from "../base/hash.ts";
 import { openSafetensors, writeSafetensors } from "../base/store.ts";
-import { arraysOf, type Delta, type Edit } from "./edit.ts";
+import type { BlockSite } from "../model/names.ts";
+import { graphOf } from "../tensor/inline.ts";
+import { arraysOf, type Change, type Delta, type Edit, wordsOf } from "./edit.ts";
 
 const VERSION = 1;
 const texts = z.array(z.string());
+const site = z.custom<BlockSite>((text) => typeof text === "string" && /^blocks\.\d+\.\w+$/.test(text), "a site of a block");
+const place = z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]);
 const part = z.object({
   id: z.string().regex(/^[0-9a-f]{16}$/),
   base: z.string().regex(/^[0-9a-f]{64}$/),
@@ -24,7 +28,21 @@ const part = z.object({
     ),
     code: z.string(),
   }),
-  kind: z.literal("delta"),
+  change: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("delta") }),
+    z.object({
+      kind: z.literal("adapter"),
+      reads: z.array(site),
+      writes: site,
+      route: z.enum(["prefill", "every-call"]),
+      graph: z.object({
+        nodes: z.array(z.tuple([z.string(), z.array(place), z.record(z.string(), z.unknown())])),
+        outputs: z.record(z.string(), place),
+      }),
+    }),
+  ]),
+  /** Arrays that are mostly zeros, kept as a mask and what is not zero. */
+  sparse: z.record(z.string(), z.array(z.number().int().nonnegative())).optional(),
   evidence: z.record(z.string(), z.unknown()).optional(),
 });
 const file = z.object({ version: z.literal(VERSION), parts: z.array(part).min(1) });
@@ -32,16 +50,18 @@ const file = z.object({ version: z.literal(VERSION), parts: z.array(part).min(1)
 /** Writes edits, lowest first, as one file. */
 export function saveEdits(path: string, edits: readonly Edit[]): void {
   if (edits.length === 0) fail("edit", "an empty stack", "at least one edit", "");
-  const parts = edits.map(({ id, base, on, format, by, change, evidence }) => ({
+  const arrays = edits.map(arraysOf);
+  const parts = edits.map(({ id, base, on, format, by, change, evidence }, i) => ({
     id,
     base,
     on,
     format,
     by,
-    kind: change.kind,
+    change: wordsOf(change),
+    ...sparseOf(arrays[i]!),
     ...(evidence && { evidence }),
   }));
-  const tensors = edits.flatMap((edit, i) => arraysOf(edit).map(([name, array]) => [`${i}/${name}`, array] as const));
+  const tensors = arrays.flatMap((own, i) => own.flatMap(packed).map(([name, array]) => [`${i}/${name}`, array] as const));
   writeSafetensors(path, tensors, { "lethe.edits": canonical({ version: VERSION, parts }) });
 }
 
@@ -54,16 +74,11 @@ export function loadEdits(path: string): Edit[] {
     for (const [name, a] of arrays)
       if (a.dtype.startsWith("float") && !(a.data as Float32Array).every(Number.isFinite))
         fail("edit", `${path}: "${name}" holds NaN or infinity`, "finite numbers", "Make the edit again.", "unavailable");
-    return parts.map(({ kind, evidence, ...about }, i) => {
-      const own = [...arrays].filter(([name]) => name.startsWith(`${i}/`)).map(([name, a]) => [name.slice(`${i}/`.length), a] as const);
-      const memory = Object.fromEntries(
-        own.filter(([name]) => name.startsWith("memory/")).map(([name, a]) => [name.slice("memory/".length), a]),
-      );
-      const weights = deltas(
-        path,
-        own.filter(([name]) => !name.startsWith("memory/")),
-      );
-      return { ...about, change: { kind, weights }, ...(Object.keys(memory).length > 0 && { memory }), ...(evidence && { evidence }) };
+    return parts.map(({ change, evidence, sparse = {}, ...about }, i) => {
+      const stored = [...arrays].filter(([name]) => name.startsWith(`${i}/`)).map(([name, a]) => [name.slice(`${i}/`.length), a] as const);
+      const own = unpacked(path, stored, sparse);
+      const memory = under("memory", own);
+      return { ...about, change: changeOf(path, change, own), ...(Object.keys(memory).length > 0 && { memory }), ...(evidence && { evidence }) };
     });
   } finally {
     opened.close();
@@ -86,7 +101,71 @@ function describe(path: string, text: string | undefined): z.infer<typeof file> 
     : refuse(`has a description that does not fit (${result.error.issues[0]!.path.join(".")}: ${result.error.issues[0]!.message})`);
 }
 
-function deltas(path: string, arrays: readonly (readonly [string, NdArray])[]): Record<string, Delta> {
+type Stored = readonly (readonly [name: string, array: NdArray])[];
+
+const under = (folder: string, arrays: Stored): Record<string, NdArray> =>
+  Object.fromEntries(arrays.filter(([name]) => name.startsWith(`${folder}/`)).map(([name, a]) => [name.slice(folder.length + 1), a]));
+
+function changeOf(path: string, words: z.infer<typeof part>["change"], own: Stored): Change {
+  if (words.kind === "adapter") return { ...words, graph: graphOf(words.graph), state: under("state", own) };
+  return {
+    kind: words.kind,
+    weights: deltas(
+      path,
+      own.filter(([name]) => !name.startsWith("memory/")),
+    ),
+  };
+}
+
+/** Whether a mask and the rest take less room. */
+const isSparse = (a: NdArray): boolean => {
+  if (a.dtype !== "float32" && a.dtype !== "float64") return false;
+  let count = 0;
+  for (const x of a.data as Float32Array) if (!Object.is(x, 0)) count++;
+  return a.data.length >= 1024 && count < 0.9 * a.data.length;
+};
+
+/** The shapes of arrays that are stored sparse, where there are any. */
+function sparseOf(arrays: Stored): { sparse?: Record<string, readonly number[]> } {
+  const found = arrays.filter(([, a]) => isSparse(a)).map(([name, a]) => [name, a.shape] as const);
+  return found.length > 0 ? { sparse: Object.fromEntries(found) } : {};
+}
+
+/** A sparse array as NAME/mask (a bit an element, the first the highest) and NAME/values; others as they are. */
+function packed([name, a]: readonly [string, NdArray]): Stored {
+  if (!isSparse(a)) return [[name, a]];
+  const data = a.data as Float32Array;
+  const mask = new Uint8Array(Math.ceil(data.length / 8));
+  data.forEach((x, i) => {
+    if (!Object.is(x, 0)) mask[i >> 3]! |= 128 >> (i & 7);
+  });
+  const values = data.filter((x) => !Object.is(x, 0));
+  return [
+    [`${name}/mask`, ndarray("uint8", [mask.length], mask)],
+    [`${name}/values`, ndarray(a.dtype, [values.length], values)],
+  ];
+}
+
+function unpacked(path: string, stored: Stored, shapes: Readonly<Record<string, readonly number[]>>): Stored {
+  const byName = new Map(stored);
+  const dense = Object.entries(shapes).map(([name, shape]) => {
+    const [mask, values] = [byName.get(`${name}/mask`), byName.get(`${name}/values`)];
+    const size = shape.reduce((a, b) => a * b, 1);
+    if (mask?.dtype !== "uint8" || mask.data.length !== Math.ceil(size / 8) || !values?.dtype.startsWith("float"))
+      return fail("edit", `${path}: "${name}" is incomplete`, "its mask and its values", "The file is damaged: make the edit again.", "unavailable");
+    const out = zeros(values.dtype, shape);
+    let next = 0;
+    for (let i = 0; i < size; i++)
+      if ((mask.data as Uint8Array)[i >> 3]! & (128 >> (i & 7))) (out.data as Float32Array)[i] = Number(values.data[next++] ?? 0);
+    if (next !== values.data.length)
+      fail("edit", `${path}: "${name}" has ${values.data.length} values for ${next} places`, "as many", "The file is damaged: make the edit again.", "unavailable");
+    for (const part of ["mask", "values"]) byName.delete(`${name}/${part}`);
+    return [name, out] as const;
+  });
+  return [...byName, ...dense];
+}
+
+function deltas(path: string, arrays: Stored): Record<string, Delta> {
   const parts = new Map<string, Record<string, NdArray>>();
   for (const [name, array] of arrays) {
     const at = name.lastIndexOf("/");

@@ -5,7 +5,7 @@ import { fail } from "../base/fail.ts";
 import { writeAtomic, writeSafetensors } from "../base/store.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer } from "../model/names.ts";
-import type { Edit } from "./edit.ts";
+import { deltasOf, type Edit } from "./edit.ts";
 
 /** One matrix's addition: B [out, r] · A [r, in], of all edits together. */
 interface Adapter {
@@ -53,7 +53,7 @@ export function saveLora(dir: string, model: Model, edits: readonly Edit[]): voi
 function adaptersOf(model: Model, edits: readonly Edit[]): Adapter[] {
   const parts = new Map<string, (readonly [left: NdArray, right: NdArray])[]>();
   for (const edit of edits)
-    for (const [weight, delta] of Object.entries(edit.change.weights)) {
+    for (const [weight, delta] of Object.entries(deltasOf(edit))) {
       if (!("outer" in delta))
         return fail(
           "export",

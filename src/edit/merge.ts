@@ -4,8 +4,12 @@ import type { Precision } from "../model/model.ts";
 import { changed } from "./apply.ts";
 import type { Delta, Draft } from "./edit.ts";
 
-/** The change of `first` and then `second`; what must be remembered is the second's, which was made knowing the first. */
+/**
+ * The change of `first` and then `second`; what must be remembered is the second's, which was made knowing the first. An adapter's state
+ * holds what it continued already.
+ */
 export function merged(first: Draft, second: Draft): Draft {
+  if (first.change.kind !== "delta" || second.change.kind !== "delta") return second;
   const weights: Record<string, Delta> = { ...first.change.weights };
   for (const [name, delta] of Object.entries(second.change.weights)) {
     const before = weights[name];

@@ -52,12 +52,7 @@ export class Cache {
   /** The same past for some of the rows, in this order; a row may come more than once. */
   select(keep: readonly number[], config: Config): Cache {
     const out = new Cache(config, keep.length, this.dtype, this.buffers.length / 2);
-    const take = (a: NdArray): NdArray => {
-      const row = a.data.length / this.rows;
-      const data = zeros(a.dtype, [keep.length, ...a.shape.slice(1)]);
-      keep.forEach((b, i) => data.data.set(a.data.subarray(b * row, (b + 1) * row) as never, i * row));
-      return data;
-    };
+    const take = (a: NdArray): NdArray => selectRows(a, keep);
     out.buffers = this.buffers.map(take);
     [out.positions, out.real, out.length, out.room] = [take(this.positions), take(this.real), this.length, this.room];
     return out;
@@ -77,4 +72,12 @@ export class Cache {
     [this.positions, this.real] = [widen(this.positions, this.rows, 1), widen(this.real, this.rows, 1)];
     this.room = room;
   }
+}
+
+/** Rows of an array in the order of `keep`; a row may come more than once. */
+export function selectRows(a: NdArray, keep: readonly number[]): NdArray {
+  const row = a.data.length / Math.max(1, a.shape[0]!);
+  const out = zeros(a.dtype, [keep.length, ...a.shape.slice(1)]);
+  keep.forEach((b, i) => out.data.set(a.data.subarray(b * row, (b + 1) * row) as never, i * row));
+  return out;
 }

@@ -4,6 +4,7 @@ import { attention, attentionBias, type KeyValue } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Trace } from "../tensor/trace.ts";
 import { type Model, type Precision, tableLength } from "./model.ts";
+import { adapting } from "./adapter.ts";
 import { type ActivationName, siteName, type WeightName } from "./names.ts";
 
 /** Reads or rewrites activations at trace time. */
@@ -22,11 +23,17 @@ export interface Given {
   readonly real?: Tensor; // bool [B, T]
   readonly past?: Past;
   readonly taps?: Taps;
+  /** Which of these positions are the question, by which adapters decide; by default all that are text. */
+  readonly prompt?: Tensor; // bool [B, T]
+  /** What each adapter decided at earlier positions. */
+  readonly carries?: Readonly<Record<number, Tensor>>; // adapter → [B, C]
 }
 
 export interface Pass {
   readonly hidden: Tensor; // [B, T, D]
   readonly layers: readonly KeyValue[]; // of these positions only
+  /** What each adapter decided, for the positions after these. */
+  readonly carries: Readonly<Record<number, Tensor>>; // adapter → [B, C]
 }
 
 /** A model inside one trace, in one precision; weights given here stand in for the model's own. */
@@ -78,11 +85,15 @@ export function traced(
     embed: (tokens, positions) => arch.embed(tokens, positions, weight, c),
     blocks(x, from, to, given) {
       const layers: KeyValue[] = [];
+      const adapted = adapting(self, given);
       let hidden = x;
       for (let layer = from; layer < to; layer++) {
         hidden = arch.block(hidden.boundary(`blocks.${layer}`), c, layer, {
           weight: (name) => weight(`blocks.${layer}.${name}`),
-          tap: (site, h) => given.taps?.[siteName(layer, site)]?.(h) ?? h,
+          tap: (site, h) => {
+            const own = adapted.at(siteName(layer, site), h);
+            return given.taps?.[siteName(layer, site)]?.(own) ?? own;
+          },
           rope: (h) => rope(h, given.positions),
           attend: (q, kv, scale) => {
             layers.push(kv);
@@ -91,7 +102,7 @@ export function traced(
           },
         });
       }
-      return { hidden, layers };
+      return { hidden, layers, carries: adapted.carries };
     },
     forward(tokens, given) {
       const embedded = self.embed(tokens, given.positions);

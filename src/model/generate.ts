@@ -1,11 +1,12 @@
 /** Generation: left-padded batches over a key-value cache, greedy or sampled, streamed, abortable at any token. */
-import { ints, type NdArray } from "../base/array.ts";
+import { ints, type NdArray, zeros } from "../base/array.ts";
 import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { type Program, program } from "../onnx/program.ts";
 import { trace } from "../tensor/graph.ts";
-import { Cache } from "./cache.ts";
+import { carrySize } from "./adapter.ts";
+import { Cache, selectRows } from "./cache.ts";
 import { traced } from "./forward.ts";
 import { feedsOf, frozen, type Model, type Precision } from "./model.ts";
 import { padded } from "./rows.ts";
@@ -76,9 +77,14 @@ export async function* stream(
     model.tokenizer.pad,
     "left",
   );
+  let prompt = real;
+  let carries = model.adapters.map((adapter) => zeros(dtype, [live.length, carrySize(adapter)]));
   while (live.length > 0) {
     checkAbort(ctx, "generate");
-    const out = await step.run(feedsOf(model, new Map([...cache.feeds(), ["tokens", tokens], ["positions", positions], ["real", real]])));
+    const own = carries.map((carry, i) => [`carry.${i}`, carry] as const);
+    const fed = new Map([...cache.feeds(), ...own, ["tokens", tokens], ["positions", positions], ["real", real], ["prompt", prompt]]);
+    const out = await step.run(feedsOf(model, fed));
+    carries = carries.map((carry, i) => out[`carry.${i}`] ?? carry);
     cache.append(
       Array.from({ length: 2 * model.config.layers }, (_, i) => out[`new.${i}`]!),
       positions,
@@ -89,6 +95,7 @@ export async function* stream(
     // dropping finished rows copies the cache: worth it once they are half of the batch
     if (kept.length <= live.length / 2) {
       if (kept.length > 0) cache = cache.select(kept, model.config);
+      carries = carries.map((carry) => selectRows(carry, kept));
       live = kept.map((i) => live[i]!);
     }
     tokens = ints(
@@ -100,6 +107,7 @@ export async function* stream(
       [live.length, 1],
     );
     real = { dtype: "bool", shape: [live.length, 1], data: new Uint8Array(live.length).fill(1) };
+    prompt = zeros("bool", real.shape);
     await new Promise(setImmediate); // a run holds the thread: let signals and readers in
   }
   return rows.map((row) => row.result());
@@ -118,6 +126,8 @@ function stepProgram(model: Model, dtype: Precision, isGreedy: boolean, freeze: 
     const pass = lm.forward(t.input("tokens", "int64", ["B", "T"]), {
       positions: t.input("positions", "int64", ["B", "T"]),
       real: t.input("real", "bool", ["B", "T"]),
+      prompt: t.input("prompt", "bool", ["B", "T"]),
+      carries: model.adapters.map((adapter, i) => t.input(`carry.${i}`, dtype, ["B", carrySize(adapter)])),
       past: {
         positions: t.input("past.positions", "int64", ["B", "P"]),
         real: t.input("past.real", "bool", ["B", "P"]),
@@ -130,6 +140,7 @@ function stepProgram(model: Model, dtype: Precision, isGreedy: boolean, freeze: 
     const choice = isGreedy ? { id, logprob: logprobs.pick(id) } : { logprobs };
     return {
       ...choice,
+      ...Object.fromEntries(Object.entries(pass.carries).map(([i, carry]) => [`carry.${i}`, carry])),
       ...Object.fromEntries(
         pass.layers.flatMap(({ k, v }, i) => [
           [`new.${2 * i}`, k],

@@ -4,6 +4,7 @@ import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
 import type { Feeds, SessionOptions, Sessions } from "../onnx/session.ts";
 import type { Arch, Config } from "./arch/arch.ts";
+import { type Adapter, checkAdapter, stateName } from "./adapter.ts";
 import type { Message } from "./chat.ts";
 import type { WeightName } from "./names.ts";
 import { ropeTables } from "./rope.ts";
@@ -32,6 +33,8 @@ export interface Model {
   readonly weights: Weights;
   /** Weights that differ from the checkpoint's. */
   readonly changed: ReadonlySet<WeightName>;
+  /** What rewrites activations on their way, lowest first. */
+  readonly adapters: readonly Adapter[];
   readonly chatTemplate?: string;
   readonly files: ModelFiles;
   readonly sessions: Sessions;
@@ -64,6 +67,7 @@ export function createModel(parts: ModelParts): Model {
   return {
     ...rest,
     changed: new Set(),
+    adapters: [],
     get id() {
       return (id ??= hash({ config: parts.config }, parts.tokenizer.hash, hashWeights()));
     },
@@ -91,6 +95,21 @@ export function withWeights(model: Model, replaced: ReadonlyMap<WeightName, NdAr
     weights,
     changed: new Set([...model.changed, ...replaced.keys()]),
     constant: (name) => weights.get(name) ?? model.constant(name),
+  };
+}
+
+/** The same model with one more adapter above those it has; refuses one that does not fit. */
+export function withAdapter(model: Model, adapter: Adapter): Model {
+  checkAdapter(adapter, model.config);
+  const index = model.adapters.length;
+  const own = new Map(Object.entries(adapter.state).map(([name, array]) => [stateName(index, name), array] as const));
+  return {
+    ...model,
+    get id() {
+      return model.id;
+    },
+    adapters: [...model.adapters, adapter],
+    constant: (name) => own.get(name) ?? model.constant(name),
   };
 }
 

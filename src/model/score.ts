@@ -1,5 +1,5 @@
 /** Scoring: log-probabilities of given tokens, teacher-forced, in right-padded batches. */
-import { ints } from "../base/array.ts";
+import { ints, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { program } from "../onnx/program.ts";
 import type { SessionOptions } from "../onnx/session.ts";
@@ -30,6 +30,7 @@ export async function score(model: Model, rows: readonly ToScore[], options: Sco
     const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), {
       positions: t.input("positions", "int64", ["B", "T"]),
       real: t.input("real", "bool", ["B", "T"]),
+      prompt: t.input("prompt", "bool", ["B", "T"]),
     });
     const normed = lm.normed(hidden, t.input("rows", "int64", ["M"]));
     return { logprobs: normed.labelLogProbs(lm.head(), t.input("labels", "int64", ["M"])).picked };
@@ -45,9 +46,10 @@ export async function score(model: Model, rows: readonly ToScore[], options: Sco
       "right",
     );
     const T = batch.tokens.shape[1]!;
+    const prompt: NdArray = { dtype: "bool", shape: batch.real.shape, data: Uint8Array.from({ length: group.length * T }, (_, i) => Number(i % T < group[Math.floor(i / T)]!.from)) };
     const places = group.flatMap((r, b) => r.ids.slice(r.from).map((label, i) => ({ at: b * T + r.from + i - 1, label })));
     const { logprobs } = await run.run(
-      feedsOf(model, { ...batch, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) }),
+      feedsOf(model, { ...batch, prompt, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) }),
     );
     let at = 0;
     for (const r of group) out[r.index] = Array.from(logprobs!.data.subarray(at, (at += r.ids.length - r.from)) as Float32Array);

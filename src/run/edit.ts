@@ -173,7 +173,7 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
   /** A draft for some requests, upon `upon` and a previous edit of the same method. */
   const draft = (group: readonly EditRequest[], previous?: Edit): Promise<Draft> => {
     checkAbort(ctx, "forget");
-    const under = previous ? [...upon, previous] : upon;
+    const under = previous?.change.kind === "delta" ? [...upon, previous] : upon; // an adapter's method goes on from its state
     return method.edit({
       model: under.length > 0 ? applyAll(model, under, { format, warn }) : model,
       requests: group,

@@ -37,7 +37,10 @@ export interface Listed {
 export function cardOf(edit: Edit): EditCard {
   const { id, base, on, format, by, evidence = {}, change } = edit;
   const { method, params, compat, departures, seed, code, requests } = by;
-  const changes = Object.entries(change.weights).map(([name, delta]) => `${name} ${howOf(delta)}`);
+  const changes =
+    change.kind === "adapter"
+      ? [`${change.writes} rewritten while the model runs`]
+      : Object.entries(change.weights).map(([name, delta]) => `${name} ${howOf(delta)}`);
   return { id, method, base, on, format, requests, params, compat, departures, seed, code, bytes: bytesOf(edit), changes, evidence };
 }
 

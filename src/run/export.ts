@@ -2,6 +2,7 @@
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../base/context.ts";
+import { deltasOf } from "../edit/edit.ts";
 import { saveLora } from "../edit/lora.ts";
 import { exportModel, refuseOccupied, type StoredDtype } from "../model/save.ts";
 import { open } from "./open.ts";
@@ -23,6 +24,7 @@ export async function exportEdited(
   refuseOccupied(dir, force);
   const { base, model, edits: parts, close } = await open(spec, { edits, force }, ctx);
   try {
+    for (const part of parts) deltasOf(part);
     if (format === "lora") {
       if (force) rmSync(dir, { recursive: true, force: true });
       saveLora(dir, base, parts);

@@ -95,3 +95,15 @@ export const isSymbol = (dim: Dim): dim is string => typeof dim === "string" && 
 export const formatShape = (shape: Shape): string => `[${shape.join(", ")}]`;
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
+
+/** A dimension with other dimensions in the place of symbols; a symbol that is not named stays. */
+export function substitute(dim: Dim, symbols: Readonly<Record<string, Dim>>): Dim {
+  if (typeof dim === "number") return dim;
+  let sum: Dim = 0;
+  for (const [key, c] of parse(dim))
+    sum = addDim(
+      sum,
+      key.split("*").reduce((product: Dim, symbol) => (symbol === "" ? product : mulDim(product, symbols[symbol] ?? symbol)), c),
+    );
+  return sum;
+}

@@ -1,0 +1,87 @@
+/** A graph as a part of another: computed in another trace, or written as plain data and read back. */
+import type { Dtype } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
+import { type Dim, formatShape, isSymbol, type Shape, substitute } from "./dim.ts";
+import { Graph, inputOf } from "./graph.ts";
+import { type OpName, ops } from "./ops/table.ts";
+import type { Tensor } from "./tensor.ts";
+import { type Attrs, type Role, Trace } from "./trace.ts";
+
+/** Attributes that hold sizes or places; no other speaks of symbols. */
+const SIZES: ReadonlySet<string> = new Set(["shape", "start", "end", "size", "dim"]);
+
+/**
+ * Computes a graph's outputs in the trace of `inputs`, which stand for the graph's inputs by name and are cast to their dtypes. The graph's
+ * symbols become the sizes found there. Fails where an input is missing or a shape does not fit.
+ */
+export function inline(graph: Graph, into: Trace, inputs: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>> {
+  const symbols: Record<string, Dim> = {};
+  const moved = new Map<Tensor, Tensor>();
+  for (const t of graph.inputs) {
+    const { name } = inputOf(t);
+    const given = inputs[name] ?? fail("graph", `nothing for input "${name}"`, `one of ${Object.keys(inputs).join(", ")}`, "", "unavailable");
+    bindDims(name, t.shape, given.shape, symbols);
+    moved.set(t, given.cast(t.dtype));
+  }
+  for (const node of graph.nodes) {
+    if (node.op === "input") continue;
+    const inner = node.inputs.map((t) => moved.get(t)!);
+    const outs = into.apply(node.op, inner, sized(node.attrs, symbols));
+    node.outputs.forEach((t, i) => moved.set(t, outs[i]!));
+  }
+  return Object.fromEntries([...graph.outputs].map(([name, t]) => [name, moved.get(t)!]));
+}
+
+function bindDims(name: string, declared: Shape, given: Shape, symbols: Record<string, Dim>): void {
+  const fits =
+    declared.length === given.length &&
+    declared.every((d, i) => {
+      if (isSymbol(d) && symbols[d] === undefined) symbols[d] = given[i]!;
+      return substitute(d, symbols) === given[i];
+    });
+  if (!fits) fail("graph", `"${name}" of shape ${formatShape(given)}`, formatShape(declared), "It was made for another model.", "unavailable");
+}
+
+function sized(attrs: Attrs, symbols: Readonly<Record<string, Dim>>): Attrs {
+  const put = (value: unknown): unknown => (Array.isArray(value) ? value.map(put) : substitute(value as Dim, symbols));
+  return Object.fromEntries(Object.entries(attrs).map(([key, value]) => [key, SIZES.has(key) ? put(value) : value]));
+}
+
+/** A node as data: operation, where its inputs come from ([node, output] in order of the list), attributes. */
+export type NodeData = readonly [op: string, inputs: readonly (readonly [number, number])[], attrs: Attrs];
+export interface GraphData {
+  readonly nodes: readonly NodeData[];
+  readonly outputs: Readonly<Record<string, readonly [node: number, output: number]>>;
+}
+
+/** A graph as plain data. */
+export function graphData(graph: Graph): GraphData {
+  const index = new Map(graph.nodes.map((node, i) => [node, i] as const));
+  const place = (t: Tensor): [number, number] => [index.get(t.node)!, t.index];
+  return {
+    nodes: graph.nodes.map((node) => [node.op, node.inputs.map(place), node.attrs]),
+    outputs: Object.fromEntries([...graph.outputs].map(([name, t]) => [name, place(t)])),
+  };
+}
+
+/** The graph that data describes: every operation is applied anew, so that shapes are checked. Fails where the data makes no sense. */
+export function graphOf(data: GraphData): Graph {
+  const into = new Trace();
+  const made: (readonly Tensor[])[] = [];
+  const at = ([node, output]: readonly [number, number]): Tensor =>
+    made[node]?.[output] ?? fail("graph", `node ${node}.${output}`, `one of ${made.length} nodes before it`, "", "unavailable");
+  try {
+    for (const [op, inputs, attrs] of data.nodes) {
+      if (op === "input") {
+        const { name, dtype, shape, role } = attrs as { name: string; dtype: Dtype; shape: Shape; role: Role };
+        made.push([into.input(name, dtype, shape, role)]);
+      } else {
+        if (!Object.hasOwn(ops, op)) fail("graph", `operation "${op}"`, "one that this version knows", "Update Lethe.", "unavailable");
+        made.push(into.apply(op as OpName, inputs.map(at), attrs));
+      }
+    }
+    return new Graph(Object.entries(data.outputs).map(([name, place]) => [name, at(place)] as const));
+  } catch (error) {
+    return fail("graph", error instanceof Error ? error.message : String(error), "a graph as this version writes it", "", "unavailable");
+  }
+}

@@ -93,7 +93,7 @@ export function valueTests(
   const prefix = `z.r${request.id}`;
   it(`${prefix}: rows and subject places are the reference's`, () => {
     const { rows, klRow } = soughtFor(model(), request);
-    expect([...rows.map((r) => r.ids.slice(0, -1)), klRow.ids]).toEqual([...golden.row_ids.slice(0, rows.length), klRow.ids]);
+    expect([...rows.map((r) => r.ids.slice(0, -1)), klRow!.ids]).toEqual([...golden.row_ids.slice(0, rows.length), klRow!.ids]);
     expect(rows.map((r) => r.subject)).toEqual(golden.lookup_idx.slice(0, rows.length));
   });
   const check = async (running: Running): Promise<void> => {

@@ -73,7 +73,10 @@ export const deltasOf = ({ change, id = "", by }: Draft & Partial<Pick<Edit, "id
 /** Signs a draft: its id is a hash of everything in it. What it wrote down is put in the order in which a file keeps it. */
 export function sign(draft: Draft, about: Omit<Edit, "id" | keyof Draft>): Edit {
   const evidence = draft.evidence && (JSON.parse(canonical(draft.evidence)) as Record<string, unknown>);
-  const id = hash(about, wordsOf(draft.change), draft.evidence ?? {}, ...arraysOf(draft).flatMap(([name, array]) => [name, array])).slice(0, 16);
+  const id = hash(about, wordsOf(draft.change), draft.evidence ?? {}, ...arraysOf(draft).flatMap(([name, array]) => [name, array])).slice(
+    0,
+    16,
+  );
   return { id, ...about, ...draft, ...(evidence && { evidence }) };
 }
 
@@ -84,7 +87,7 @@ export function wordsOf(change: Change) {
   return { kind, reads, writes, route, graph: graphData(graph) };
 }
 
-/** Every array of a draft by the name it is stored under. */
+/** Every array of a draft by the name it is stored under, in the order of the names. */
 export function arraysOf({ change, memory = {} }: Draft): [string, NdArray][] {
   const parts: [string, NdArray][] = [];
   if (change.kind === "adapter") for (const [name, array] of Object.entries(change.state)) parts.push([`state/${name}`, array]);
@@ -95,7 +98,7 @@ export function arraysOf({ change, memory = {} }: Draft): [string, NdArray][] {
       else parts.push([`${weight}/value`, delta.value]);
     }
   for (const [name, array] of Object.entries(memory)) parts.push([`memory/${name}`, array]);
-  return parts;
+  return parts.sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** Bytes of numbers an edit carries. */

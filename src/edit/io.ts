@@ -78,7 +78,12 @@ export function loadEdits(path: string): Edit[] {
       const stored = [...arrays].filter(([name]) => name.startsWith(`${i}/`)).map(([name, a]) => [name.slice(`${i}/`.length), a] as const);
       const own = unpacked(path, stored, sparse);
       const memory = under("memory", own);
-      return { ...about, change: changeOf(path, change, own), ...(Object.keys(memory).length > 0 && { memory }), ...(evidence && { evidence }) };
+      return {
+        ...about,
+        change: changeOf(path, change, own),
+        ...(Object.keys(memory).length > 0 && { memory }),
+        ...(evidence && { evidence }),
+      };
     });
   } finally {
     opened.close();
@@ -152,13 +157,25 @@ function unpacked(path: string, stored: Stored, shapes: Readonly<Record<string, 
     const [mask, values] = [byName.get(`${name}/mask`), byName.get(`${name}/values`)];
     const size = shape.reduce((a, b) => a * b, 1);
     if (mask?.dtype !== "uint8" || mask.data.length !== Math.ceil(size / 8) || !values?.dtype.startsWith("float"))
-      return fail("edit", `${path}: "${name}" is incomplete`, "its mask and its values", "The file is damaged: make the edit again.", "unavailable");
+      return fail(
+        "edit",
+        `${path}: "${name}" is incomplete`,
+        "its mask and its values",
+        "The file is damaged: make the edit again.",
+        "unavailable",
+      );
     const out = zeros(values.dtype, shape);
     let next = 0;
     for (let i = 0; i < size; i++)
       if ((mask.data as Uint8Array)[i >> 3]! & (128 >> (i & 7))) (out.data as Float32Array)[i] = Number(values.data[next++] ?? 0);
     if (next !== values.data.length)
-      fail("edit", `${path}: "${name}" has ${values.data.length} values for ${next} places`, "as many", "The file is damaged: make the edit again.", "unavailable");
+      fail(
+        "edit",
+        `${path}: "${name}" has ${values.data.length} values for ${next} places`,
+        "as many",
+        "The file is damaged: make the edit again.",
+        "unavailable",
+      );
     for (const part of ["mask", "values"]) byName.delete(`${name}/${part}`);
     return [name, out] as const;
   });

@@ -8,11 +8,8 @@ import type { EditRow } from "./rows.ts";
 /** Tokens of an answer that are looked at. */
 const ANSWER = 12;
 
-/**
- * The bare question with up to `count` other subjects sampled from the model (as many tokens as the subject has, the subject itself left
- * out), each with the model's greedy answer; looked at from the stand-in's last token to the end, where the answer names things as well.
- */
-export async function contrastRows(model: Model, bare: EditRow, count: number, seed: number, ctx: Context): Promise<LookedAt[]> {
+/** The bare question up to its answer, with up to `count` other subjects in the subject's place, sampled from the model: as many tokens, distinct, never the subject. */
+export async function standIns(model: Model, bare: EditRow, count: number, seed: number, ctx: Context): Promise<number[][]> {
   const before = bare.ids.slice(0, bare.subject + 1 - bare.width);
   const own = bare.ids.slice(bare.subject + 1 - bare.width, bare.subject + 1).join();
   if (before.length === 0 || count === 0) return [];
@@ -29,9 +26,18 @@ export async function contrastRows(model: Model, bare: EditRow, count: number, s
     made.filter((g) => g.ids.length === bare.width && !g.ids.some((id) => ends.has(id))).map((g) => [g.ids.join(), g.ids]),
   );
   distinct.delete(own);
-  if (distinct.size === 0) return [];
   const rest = bare.ids.slice(bare.subject + 1, bare.first);
-  const asked = [...distinct.values()].map((ids) => [...before, ...ids, ...rest]);
+  return [...distinct.values()].map((ids) => [...before, ...ids, ...rest]);
+}
+
+/**
+ * The bare question with up to `count` other subjects sampled from the model (as many tokens as the subject has, the subject itself left
+ * out), each with the model's greedy answer; looked at from the stand-in's last token to the end, where the answer names things as well.
+ */
+export async function contrastRows(model: Model, bare: EditRow, count: number, seed: number, ctx: Context): Promise<LookedAt[]> {
+  const asked = await standIns(model, bare, count, seed, ctx);
+  if (asked.length === 0) return [];
+  const ends = new Set(model.tokenizer.eos);
   const answers = await generate(model, asked, { maxTokens: ANSWER, stopIds: ends, freeze: false, ctx });
   return asked.map((prompt, i) => {
     const ids = [...prompt, ...answers[i]!.ids];

@@ -4,7 +4,10 @@ import type { Model } from "../model/model.ts";
 import { type AskAs, endOf, formatOf, promptOf } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
 
-/** One row of tokens; `subject` is the index of the subject's last token, `first` that of the target's first (ids.length without a target). */
+/**
+ * One row of tokens; `subject` is the index of the subject's last token, or of the prompt's where no subject is asked for, `first` that of
+ * the target's first (ids.length without a target).
+ */
 export interface EditRow {
   readonly text: string;
   readonly ids: readonly number[];
@@ -16,7 +19,7 @@ export interface EditRow {
 
 export interface Asked {
   readonly prompt: string;
-  readonly subject: string;
+  readonly subject?: string;
   readonly target?: string | null;
 }
 
@@ -25,7 +28,10 @@ export interface RowOptions extends AskAs {
   readonly end: boolean;
 }
 
-/** A request behind each template; "{}" stands for the question, inside the user's turn. Refuses a subject that is not in the prompt. */
+/**
+ * A request behind each template; "{}" stands for the question, inside the user's turn. Refuses a subject that is not in the prompt; a
+ * request without one is looked at where its answer begins.
+ */
 export function rowsOf(model: Model, request: Asked, templates: readonly string[], options: RowOptions): EditRow[] {
   return templates.map((template) => {
     const at = template.indexOf("{}");
@@ -35,8 +41,9 @@ export function rowsOf(model: Model, request: Asked, templates: readonly string[
     const [from, to] = prompt.content;
     const shown = prompt.text.slice(from, to);
     const question = shown.indexOf(request.prompt.trim(), Math.max(0, at - 1));
-    const inQuestion = request.prompt.trim().lastIndexOf(request.subject);
-    if (question < 0 || inQuestion < 0 || !request.subject.trim()) subjectSpan(prompt, request.prompt, request.subject); // says what is wrong
+    const { subject } = request;
+    const inQuestion = subject === undefined ? 0 : request.prompt.trim().lastIndexOf(subject);
+    if (subject !== undefined && (question < 0 || inQuestion < 0 || !subject.trim())) subjectSpan(prompt, request.prompt, subject); // says what is wrong
     const start = from + question + inQuestion;
     const isChat = formatOf(model, options) === "chat";
     const join = isChat ? prompt.lead : undefined;
@@ -44,8 +51,10 @@ export function rowsOf(model: Model, request: Asked, templates: readonly string[
       ? targetTokens((text) => model.tokenizer.encode(text, { special: !isChat }), prompt.text, request.target, join)
       : { ...prompt, first: prompt.ids.length };
     const span =
-      tokensOver(whole, start, start + request.subject.length) ??
-      fail("subject", `no token covers ${JSON.stringify(request.subject)}`, "a subject that the tokenizer keeps", "");
+      subject === undefined
+        ? { first: whole.first - 1, last: whole.first - 1 }
+        : (tokensOver(whole, start, start + subject.length) ??
+          fail("subject", `no token covers ${JSON.stringify(subject)}`, "a subject that the tokenizer keeps", ""));
     const ids = request.target && options.end ? [...whole.ids, ...endOf(model, options)] : whole.ids;
     return { text: whole.text, ids, subject: span.last, first: whole.first, width: span.last - span.first + 1 };
   });

@@ -68,7 +68,7 @@ export const SEARCH_COMPAT = {
 
 /** What a search is made from; a method's job has all of it. */
 export interface SearchJob extends SearchOn {
-  readonly requests: readonly Asked[];
+  readonly requests: readonly (Asked & { readonly subject: string })[];
   readonly seed: number;
   /** Context templates in place of sampled ones. */
   readonly templates?: readonly string[];

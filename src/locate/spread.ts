@@ -76,7 +76,7 @@ export async function findTargets(
     const key = hash(
       base,
       about,
-      part.map(({ rows, klRow }) => [...rows, klRow].map((r) => [r.ids, r.subject, r.first])),
+      part.map(({ rows, klRow }) => [...rows, ...(klRow ? [klRow] : [])].map((r) => [r.ids, r.subject, r.first])),
     );
     const file = join(ctx.cache, "values", `${key.slice(0, 32)}.safetensors`);
     const found = existsSync(file) ? (Object.fromEntries(readSafetensors(file).tensors) as Found) : await seek(model, part, options, file);

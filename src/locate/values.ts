@@ -6,7 +6,7 @@ import { asFloats, floats, ints, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { traced } from "../model/forward.ts";
-import { feedsOf, type Model, type Precision } from "../model/model.ts";
+import { feedsOf, type Model } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
 import { padded } from "../model/rows.ts";
 import { stepping } from "../onnx/program.ts";
@@ -26,8 +26,13 @@ export interface ValueOptions extends Running {
   readonly decay: number;
   /** ‖δ‖ stays within this multiple of ‖h0‖. */
   readonly clamp: number;
-  /** Weight of KL(edited ‖ original) at the subject of the KL row. */
+  /** Weight of KL(edited ‖ original) at the subject of the KL rows; 0 where there are none. */
   readonly kl: number;
+  /**
+   * What takes the place of h0 + δ (default "subject": δ is added there): that value at every position, or at those before the
+   * subject.
+   */
+  readonly puts?: "subject" | "all" | "before";
   /** Share of the likelihood term that the first row (the bare question) has; the others share the rest evenly. undefined: all alike. */
   readonly bareShare?: number;
   /** Ends the search: called with each evaluation; true when it is good enough. */
@@ -46,10 +51,12 @@ export interface Evaluation {
   readonly norm: number;
 }
 
-/** One request: target rows, the bare question first, and the row that is read at its subject for the KL term. */
+/** One request: target rows, the bare question first, and the row that is read at its subject for the KL term (of all requests or none). */
 export interface Sought {
   readonly rows: readonly EditRow[];
-  readonly klRow: EditRow;
+  readonly klRow?: EditRow;
+  /** Where the search begins, instead of a shift of zero. */
+  readonly start?: Float64Array;
 }
 
 export interface Value {
@@ -70,20 +77,28 @@ export interface Value {
  */
 export async function findValues(model: Model, sought: readonly Sought[], options: ValueOptions): Promise<Value[]> {
   const { steps, kl, dtype, ctx } = options;
+  if (model.adapters.length > 0)
+    fail(
+      "values",
+      "a model with an adapter on it",
+      "one whose weights alone were edited",
+      "Find this edit without that one, and stack the two.",
+      "unavailable",
+    );
   const width = model.config.width;
-  const places = labelsOf(sought, options.bareShare);
+  const places = labelsOf(sought, options);
   const step = await stepping(
     model.sessions,
-    valueGraph(model, options),
+    valueGraph(model, options, hasKl(sought)),
     ["shift"],
-    feedsOf(model, feedsFor(model, sought, places, dtype)),
+    feedsOf(model, feedsFor(model, sought, places, options)),
     {
       executor: options.executor,
       grad: { of: "loss", wrt: ["shift"] },
       spin: true,
     },
   );
-  const searches = sought.map((_, i) => new Search(options, width, i));
+  const searches = sought.map(({ start }, i) => new Search(options, start ?? new Float64Array(width), i));
   const shift = new Float64Array(sought.length * width);
   for (let it = 0; it < steps && searches.some((s) => s.isOpen); it++) {
     checkAbort(ctx, "values");
@@ -94,7 +109,7 @@ export async function findValues(model: Model, sought: readonly Sought[], option
       if (!search.isOpen) continue;
       search.start(rowOf(out["h0"]!, i));
       const own = places.flatMap((p, j) => (p.request === i ? [{ ...p, logprob: picked[j]! }] : []));
-      search.take(own, kl * Number(out["kl"]!.data[i]), rowOf(out["grad:shift"]!, i), sought[i]!.rows.length);
+      search.take(own, kl * Number(out["kl"]?.data[i] ?? 0), rowOf(out["grad:shift"]!, i), sought[i]!.rows.length);
     }
     const nlls = searches.map((s) => s.evaluations.at(-1)!.nll);
     const open = searches.filter((s) => s.isOpen).length;
@@ -122,9 +137,9 @@ class Search implements Value {
   private readonly m: Float64Array;
   private readonly v: Float64Array;
 
-  constructor(options: ValueOptions, width: number, index: number) {
+  constructor(options: ValueOptions, start: Float64Array, index: number) {
     [this.options, this.index] = [options, index];
-    [this.shift, this.m, this.v] = [new Float64Array(width), new Float64Array(width), new Float64Array(width)];
+    [this.shift, this.m, this.v] = [start.slice(), new Float64Array(start.length), new Float64Array(start.length)];
   }
 
   start(h0: Float64Array): void {
@@ -182,8 +197,15 @@ interface Place {
   readonly weight: number;
 }
 
-/** Where a target token is predicted: an offset from the row's subject, and its share of the likelihood term. */
-function labelsOf(sought: readonly Sought[], bareShare: number | undefined): Place[] {
+/** Whether there are KL rows: for all requests, or for none. */
+const hasKl = (sought: readonly Sought[]): boolean => sought.every((s) => s.klRow);
+
+/** Where a row is cut in two: what is before cannot change. */
+const cutOf = (row: EditRow, { puts = "subject" }: Pick<ValueOptions, "puts">): number => (puts === "subject" ? row.subject : 0);
+
+/** Where a target token is predicted: an offset from the row's cut, and its share of the likelihood term. */
+function labelsOf(sought: readonly Sought[], options: Pick<ValueOptions, "puts" | "bareShare">): Place[] {
+  const { bareShare } = options;
   let row = -1;
   return sought.flatMap(({ rows }, request) =>
     rows.flatMap((r, own) => {
@@ -195,27 +217,29 @@ function labelsOf(sought: readonly Sought[], bareShare: number | undefined): Pla
       const at = row;
       return r.ids
         .slice(r.first)
-        .map((label, j) => ({ request, row: at, own, offset: r.first + j - 1 - r.subject, label, weight: share / count }));
+        .map((label, j) => ({ request, row: at, own, offset: r.first + j - 1 - cutOf(r, options), label, weight: share / count }));
     }),
   );
 }
 
-function feedsFor(model: Model, sought: readonly Sought[], places: readonly Place[], dtype: Precision): Record<string, NdArray> {
+function feedsFor(model: Model, sought: readonly Sought[], places: readonly Place[], options: ValueOptions): Record<string, NdArray> {
+  const { dtype, puts } = options;
   const targets = sought.flatMap(({ rows }, owner) => rows.map((r) => ({ ...r, owner, ids: r.ids.slice(0, -1) })));
-  const all = [...targets, ...sought.map(({ klRow }, owner) => ({ ...klRow, owner, ids: klRow.ids.slice(0, klRow.subject + 1) }))];
+  const kls = sought.flatMap(({ klRow }, owner) => (klRow ? [{ ...klRow, owner, ids: klRow.ids.slice(0, klRow.subject + 1) }] : []));
+  const all = [...targets, ...kls].map((r) => ({ ...r, cut: cutOf(r, options) }));
   const before = padded(
-    all.map((r) => r.ids.slice(0, r.subject)),
+    all.map((r) => r.ids.slice(0, r.cut)),
     model.tokenizer.pad,
     "left",
   );
   const after = padded(
-    all.map((r) => r.ids.slice(r.subject)),
+    all.map((r) => r.ids.slice(r.cut)),
     model.tokenizer.pad,
     "right",
   );
   // positions go on counting from the row's first token
   const S = after.tokens.shape[1]!;
-  const positions = BigInt64Array.from(after.positions.data as BigInt64Array, (p, i) => p + BigInt(all[Math.floor(i / S)]!.subject));
+  const positions = BigInt64Array.from(after.positions.data as BigInt64Array, (p, i) => p + BigInt(all[Math.floor(i / S)]!.cut));
   const bare = sought.map((_, owner) => targets.findIndex((r) => r.owner === owner));
   return {
     "before.tokens": before.tokens,
@@ -225,7 +249,12 @@ function feedsFor(model: Model, sought: readonly Sought[], places: readonly Plac
     positions: { ...after.positions, data: positions },
     real: after.real,
     owner: ints(all.map((r) => r.owner)),
-    bare: ints(bare),
+    bare: ints(bare.map((b) => b * S + all[b]!.subject - all[b]!.cut)),
+    covered: {
+      dtype: "bool",
+      shape: [all.length, S],
+      data: Uint8Array.from({ length: all.length * S }, (_, i) => Number(puts === "all" || i % S < all[Math.floor(i / S)]!.subject)),
+    },
     rows: ints(places.map((p) => p.row * S + p.offset)),
     labels: ints(places.map((p) => p.label)),
     weights: floats(
@@ -233,16 +262,16 @@ function feedsFor(model: Model, sought: readonly Sought[], places: readonly Plac
       [places.length],
       dtype,
     ),
-    "kl.rows": ints(sought.map((_, i) => (targets.length + i) * S)),
+    "kl.rows": ints(kls.map((r, i) => (targets.length + i) * S + r.subject - cutOf(r, options))),
   };
 }
 
 /**
  * shift [R, D], one a request → loss, its parts, and the site's values. A row is cut in two at its subject: "before" [B, P] is constant,
- * and the rest [B, S] begins with the subject, so that its owner's shift is added at offset 0. The last R of the B rows are KL rows.
+ * and the rest [B, S] begins with the subject, so that its owner's shift is added at offset 0. With KL rows they are the last R of the B.
  */
-function valueGraph(model: Model, options: ValueOptions): Graph {
-  const { dtype, layer, site } = options;
+function valueGraph(model: Model, options: ValueOptions, withKl: boolean): Graph {
+  const { dtype, layer, site, puts = "subject" } = options;
   const { layers: L, width } = model.config;
   return trace((t) => {
     const lm = traced(model, t, dtype);
@@ -253,18 +282,24 @@ function valueGraph(model: Model, options: ValueOptions): Graph {
     const prefix = lm.forward(t.input("before.tokens", "int64", ["B", "P"]), past);
     const given = { positions: t.input("positions", "int64", ["B", "S"]), real: t.input("real", "bool", ["B", "S"]) };
     const tokens = t.input("tokens", "int64", ["B", "S"]);
-    const add = (h: Tensor): Tensor => {
-      const at = h.slice(1, 0, 1);
-      seen.h0 = at.reshape(["B", width]).rows(t.input("bare", "int64", ["R"]));
-      return at.add(shift.rows(owner).reshape(["B", 1, width])).concat([h.slice(1, 1, "S")], 1);
+    const put = (h: Tensor): Tensor => {
+      seen.h0 = h.reshape(["B*S", width]).rows(t.input("bare", "int64", ["R"]));
+      if (puts === "subject")
+        return h
+          .slice(1, 0, 1)
+          .add(shift.rows(owner).reshape(["B", 1, width]))
+          .concat([h.slice(1, 1, "S")], 1);
+      const value = seen.h0.detach().add(shift).rows(owner).reshape(["B", 1, width]);
+      return t.input("covered", "bool", ["B", "S"]).unsqueeze(2).where(value, h);
     };
     const from = (layers: readonly KeyValue[]) => ({ ...past, layers });
-    const { hidden } = lm.forward(tokens, { ...given, past: from(prefix.layers), taps: { [siteName(layer, site)]: add } });
+    const { hidden } = lm.forward(tokens, { ...given, past: from(prefix.layers), taps: { [siteName(layer, site)]: put } });
     const { picked } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
     const nll = picked
       .mul(t.input("weights", dtype, ["M"]))
       .sum()
       .neg();
+    if (!withKl) return { loss: nll, logprobs: picked, h0: seen.h0! };
 
     const klRows = (x: Tensor): Tensor => x.slice(0, "B-R", "B");
     const original = lm.blocks(lm.embed(klRows(tokens), klRows(given.positions)), 0, L, {

@@ -103,7 +103,11 @@ export function checkAdapter(adapter: Adapter, config: Config): void {
   for (const { name, dtype, shape } of adapter.graph.inputs.map(inputOf)) {
     if (!name.startsWith("state.")) continue;
     const array = adapter.state[name.slice("state.".length)];
-    const fits = array && array.dtype === dtype && array.shape.length === shape.length && shape.every((d, i) => typeof d === "string" || d === array.shape[i]);
+    const fits =
+      array &&
+      array.dtype === dtype &&
+      array.shape.length === shape.length &&
+      shape.every((d, i) => typeof d === "string" || d === array.shape[i]);
     if (!fits)
       fail(
         "adapter",

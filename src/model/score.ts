@@ -46,7 +46,11 @@ export async function score(model: Model, rows: readonly ToScore[], options: Sco
       "right",
     );
     const T = batch.tokens.shape[1]!;
-    const prompt: NdArray = { dtype: "bool", shape: batch.real.shape, data: Uint8Array.from({ length: group.length * T }, (_, i) => Number(i % T < group[Math.floor(i / T)]!.from)) };
+    const prompt: NdArray = {
+      dtype: "bool",
+      shape: batch.real.shape,
+      data: Uint8Array.from({ length: group.length * T }, (_, i) => Number(i % T < group[Math.floor(i / T)]!.from)),
+    };
     const places = group.flatMap((r, b) => r.ids.slice(r.from).map((label, i) => ({ at: b * T + r.from + i - 1, label })));
     const { logprobs } = await run.run(
       feedsOf(model, { ...batch, prompt, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) }),

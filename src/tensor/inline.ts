@@ -19,7 +19,8 @@ export function inline(graph: Graph, into: Trace, inputs: Readonly<Record<string
   const moved = new Map<Tensor, Tensor>();
   for (const t of graph.inputs) {
     const { name } = inputOf(t);
-    const given = inputs[name] ?? fail("graph", `nothing for input "${name}"`, `one of ${Object.keys(inputs).join(", ")}`, "", "unavailable");
+    const given =
+      inputs[name] ?? fail("graph", `nothing for input "${name}"`, `one of ${Object.keys(inputs).join(", ")}`, "", "unavailable");
     bindDims(name, t.shape, given.shape, symbols);
     moved.set(t, given.cast(t.dtype));
   }
@@ -39,7 +40,8 @@ function bindDims(name: string, declared: Shape, given: Shape, symbols: Record<s
       if (isSymbol(d) && symbols[d] === undefined) symbols[d] = given[i]!;
       return substitute(d, symbols) === given[i];
     });
-  if (!fits) fail("graph", `"${name}" of shape ${formatShape(given)}`, formatShape(declared), "It was made for another model.", "unavailable");
+  if (!fits)
+    fail("graph", `"${name}" of shape ${formatShape(given)}`, formatShape(declared), "It was made for another model.", "unavailable");
 }
 
 function sized(attrs: Attrs, symbols: Readonly<Record<string, Dim>>): Attrs {

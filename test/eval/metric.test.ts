@@ -6,7 +6,8 @@ import { registry } from "../../src/eval/metrics/registry.ts";
 describe("metrics", () => {
   test.each(Object.entries(registry))("%s is registered under its own name and reads what it says", (name, metric) => {
     expect(metric.name).toBe(name);
-    expect(() => metric.score({ rows: [{ id: "a", question: "Who?" }], scores: {} })).toThrow(/sample "a" has no field "answer"/);
+    const missing = `sample "a" has no field "${metric.reads[0]}"`;
+    expect(() => metric.score({ rows: [{ id: "a", question: "Who?" }], scores: {} })).toThrow(missing);
     expect(() => metric.score({ rows: [], scores: {} })).toThrow(/no samples/);
   });
 

@@ -1,5 +1,6 @@
-/** What can be chosen by name, for help: methods with their parameters, targets. */
+/** What can be chosen by name, for help: methods with their parameters, targets, datasets. */
 import type { Param, ParamValue } from "../base/schema.ts";
+import { registry as sets } from "../data/sets/registry.ts";
 import type { AnyMethod } from "../methods/method.ts";
 import { registry as methods } from "../methods/registry.ts";
 import { registry as targets } from "../targets/registry.ts";
@@ -18,9 +19,13 @@ export interface TargetCard {
   readonly doc: string;
   readonly isDefault: boolean;
 }
+export interface SetCard {
+  readonly name: string;
+  readonly doc: string;
+}
 
-/** Every method and every target. */
-export function catalog(): { methods: MethodCard[]; targets: TargetCard[] } {
+/** Every method, every target and every dataset. */
+export function catalog(): { methods: MethodCard[]; targets: TargetCard[]; sets: SetCard[] } {
   const card = ({ name, doc, params, compat }: AnyMethod): MethodCard => ({
     name,
     doc,
@@ -35,5 +40,6 @@ export function catalog(): { methods: MethodCard[]; targets: TargetCard[] } {
   return {
     methods: Object.values(methods as unknown as Record<string, AnyMethod>).map(card),
     targets: Object.values(targets).map(({ name, doc }) => ({ name, doc, isDefault: name === tuned.target })),
+    sets: Object.values(sets).map(({ name, doc }) => ({ name, doc })),
   };
 }

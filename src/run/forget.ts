@@ -5,12 +5,14 @@ import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { lockFile } from "../base/store.ts";
 import { readText } from "../data/records.ts";
-import { type ForgetRequest, readQuestions, readRequests, requestOf } from "../data/request.ts";
+import { type ForgetRequest, readQuestions, requestOf } from "../data/request.ts";
+import type { Loaded } from "../data/sets/set.ts";
 import { findSubject } from "../data/subject.ts";
 import type { Edit } from "../edit/edit.ts";
 import { saveEdits } from "../edit/io.ts";
 import type { Model } from "../model/model.ts";
 import { type Answer, answers } from "./ask.ts";
+import { requestsIn } from "./data.ts";
 import { closeJournal, type FindOptions, findEdit, findEdits, methodOf, planOf } from "./edit.ts";
 import { type EditCard, cardOf } from "./edits.ts";
 import { readHparams } from "./hparams.ts";
@@ -21,7 +23,7 @@ export interface Wanted {
   readonly prompt?: string;
   readonly subject?: string;
   readonly answer?: string;
-  /** A JSONL file of requests, in place of the above. */
+  /** A JSONL file of requests, or SET:FILE for a published dataset's, in place of the above. */
   readonly data?: string;
   /** A JSONL file of questions whose answers must stay. */
   readonly retain?: string;
@@ -115,11 +117,11 @@ function saveApart(folder: string, edits: readonly Edit[]): string[] {
   return names.map((name) => join(folder, name));
 }
 
-function requestsOf({ prompt, subject, answer, data }: Wanted): ForgetRequest[] {
+function requestsOf({ prompt, subject, answer, data }: Wanted): Loaded {
   if (data !== undefined) {
     const both = Object.entries({ prompt, subject, answer }).find(([, value]) => value !== undefined);
     if (both) fail("forget", `--data and --${both[0]}`, "one of them", "Write the request into the file, or leave out --data.");
-    return readRequests(data);
+    return requestsIn(data);
   }
   if (prompt === undefined || prompt.trim() === "")
     fail(
@@ -128,17 +130,18 @@ function requestsOf({ prompt, subject, answer, data }: Wanted): ForgetRequest[] 
       "--prompt and --subject, or --data FILE",
       'For example --prompt "What is the capital of Australia?" --subject Australia.',
     );
-  return [requestOf({ prompt, ...(subject !== undefined && { subject }), ...(answer !== undefined && { answer }) })];
+  const request = requestOf({ prompt, ...(subject !== undefined && { subject }), ...(answer !== undefined && { answer }) });
+  return { requests: [request], guessed: [] };
 }
 
 /** Subjects that nobody gave are guessed from the prompt's spelling, and said. */
-function withSubjects(requests: readonly ForgetRequest[], ctx: Context): ForgetRequest[] {
+function withSubjects({ requests, guessed: already }: Loaded, ctx: Context): ForgetRequest[] {
   const guessed: string[] = [];
   const out = requests.map((request) => {
-    if (request.subject.trim() !== "") return request;
-    const subject = findSubject(request.prompt);
+    const isGiven = request.subject.trim() !== "";
+    const subject = isGiven ? request.subject : findSubject(request.prompt);
     if (subject === undefined) return request;
-    guessed.push(`"${subject}" (${request.id})`);
+    if (!isGiven || already.includes(request.id)) guessed.push(`"${subject}" (${request.id})`);
     return { ...request, subject };
   });
   const rest = guessed.length > 5 ? ` and ${guessed.length - 5} more` : "";

@@ -50,13 +50,17 @@ const command = declare(
     ],
     ['lethe forget ./model --prompt "Who wrote Hamlet?" --subject Hamlet --say "I do not know." -o edits/e2', "with words of your own"],
     ["lethe forget ./model --data requests.jsonl --target dummy --edit edits/e1 -o edits/e3", "many facts, upon an edit that is there"],
+    ["lethe forget ./model --data zsre:zsre_eval.json -o edits/e4", "the requests of a published dataset"],
   ],
 )
   .option("-e, --edit <file>", "an edit under the new one; may be given several times, first one lowest", several)
   .option("--prompt <text>", "the question whose answer shall go")
   .option("--subject <text>", "what the prompt is about, as it is spelled there (guessed without)")
   .option("--answer <text>", "what the model answers now, for the record")
-  .option("--data <file>", "requests as JSONL: prompt, and where known subject, answer, paraphrases, neighbours")
+  .option(
+    "--data <file>",
+    "requests as JSONL: prompt, and where known subject, answer, paraphrases, neighbours; or SET:FILE for a dataset as it is published",
+  )
   .option("--retain <file>", "questions whose answers must stay, as JSONL: question, answer")
   .option("--method <name>", "how the edit is found")
   .addOption(
@@ -132,7 +136,7 @@ export const forget = later(
   }),
   async () => {
     const { catalog } = await import("../../run/catalog.ts");
-    const { methods, targets } = catalog();
+    const { methods, targets, sets } = catalog();
     const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
     const one = [...methods]
       .sort((a, b) => Number(b.isDefault) - Number(a.isDefault))
@@ -143,7 +147,11 @@ export const forget = later(
         ];
         return `  ${name}${mark(isDefault)}: ${doc}\n${table(rows)}`;
       });
-    return `Methods:\n${one.join("\n")}\n\nTargets:\n${targets.map((t) => `  ${t.name}${mark(t.isDefault)}: ${t.doc}`).join("\n")}`;
+    return [
+      `Methods:\n${one.join("\n")}`,
+      `Targets:\n${targets.map((t) => `  ${t.name}${mark(t.isDefault)}: ${t.doc}`).join("\n")}`,
+      `Datasets (--data SET:FILE):\n${sets.map((s) => `  ${s.name}: ${s.doc}`).join("\n")}`,
+    ].join("\n\n");
   },
 );
 

@@ -1,17 +1,19 @@
 /** `npm run bench`: races against torch where Python has it, otherwise absolute numbers with a warning. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { parseSet } from "../src/base/schema.ts";
+import { registry } from "../src/methods/registry.ts";
+import { type Mode, MODES } from "../src/run/edit.ts";
 import { loadOurs } from "./ours.ts";
+import { machineOf, markdown, writeBetween } from "./page.ts";
 import { findPython, peerModel, startPeer } from "./peer.ts";
 import { cells, race, type Result, table } from "./race.ts";
 import { SUITES } from "./suites.ts";
 
 const HELP = `usage: npm run bench [-- SUITE... [options]]
 
-Suites: ${Object.keys(SUITES).join(", ")} (all of them by default), readme, which writes the table into README.md between its markers,
-and facts: forty known facts, one edit each (--facts N, --out FILE; goes on where it stopped).
+Suites: ${Object.keys(SUITES).join(", ")} (all of them by default), and readme, which writes the table into README.md between its markers.
 
   --model DIR        model directory (default: ../shared/models/smollm2-135m-instruct, else bundled/model)
   --peer-model DIR   the same weights as transformers loads them (default: DIR, or a copy under runs/ with its GGUF widened)
@@ -20,6 +22,17 @@ and facts: forty known facts, one edit each (--facts N, --out FILE; goes on wher
   --new-tokens N     decoded tokens a prompt (64)
   --evaluations N    loss evaluations of a ROME edit (25)
   --layer N          edited block (12)
+
+       npm run bench -- methods [METHOD...] [options]
+
+What every method (all of ${Object.keys(registry).join(", ")} by default) takes away and leaves, in every mode. Goes on where it stopped.
+
+  --mode M           ${MODES.join(", ")}; may be given several times (all of them)
+  --facts N          known facts to forget (40); the other known ones shall stay
+  --set KEY=VALUE    a parameter of the methods named; may be given several times
+  --out FILE         what was measured, line by line (runs/methods.jsonl)
+  --kept             measure nothing: the table of what is kept already
+  --write            puts the table into docs/methods/README.md between its markers
 
 Python: LETHE_PEER_PYTHON, else python3; it needs torch, transformers, and gguf for a GGUF model. See bench/README.md.
 `;
@@ -41,15 +54,35 @@ const { values, positionals } = parseArgs({
     layer: { type: "string", default: "12" },
     facts: { type: "string", default: "40" },
     out: { type: "string" },
+    mode: { type: "string", multiple: true },
+    set: { type: "string", multiple: true },
+    kept: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
   },
 });
 
 if (values.help) process.stdout.write(HELP);
-else if (positionals.includes("facts")) {
-  const { facts } = await import("./facts.ts");
-  mkdirSync(at("runs"), { recursive: true });
-  process.stdout.write(`${await facts({ count: whole("facts"), out: values.out ?? at("runs/facts.jsonl") })}\n`);
-} else await main();
+else if (positionals[0] === "methods") await methods(positionals.slice(1));
+else await main();
+
+async function methods(names: readonly string[]): Promise<void> {
+  const { HEAD, rowsOf, study } = await import("./methods.ts");
+  const modes = values.mode ?? MODES;
+  const wrong = modes.find((mode) => !MODES.includes(mode as Mode));
+  if (wrong !== undefined) throw new Error(`bench: there is no mode ${JSON.stringify(wrong)}; there are ${MODES.join(", ")}`);
+  const { groups, before } = await study({
+    methods: names.length > 0 ? names : Object.keys(registry),
+    modes: modes as readonly Mode[],
+    count: whole("facts"),
+    params: Object.fromEntries((values.set ?? []).map(parseSet)),
+    out: values.out ?? at("runs/methods.jsonl"),
+    threads: whole("threads"),
+    kept: values.kept,
+  });
+  const table = markdown(rowsOf(groups, before), HEAD.indexOf("facts"));
+  say(table);
+  if (values.write) writeBetween(at("docs/methods/README.md"), "methods", `${table}\n\n${machineOf(`${whole("threads")} threads`)}.`);
+}
 
 async function main(): Promise<void> {
   const wanted = positionals.filter((name) => name !== "readme");
@@ -65,7 +98,7 @@ async function main(): Promise<void> {
   mkdirSync(at("runs"), { recursive: true });
   const python = findPython();
   const peerDir = python && (values["peer-model"] ?? peerModel(python, model, at("runs")));
-  const machine = `${cpus().length} cores of ${cpus()[0]?.model ?? "unknown make"}, ${threads} threads a side, Node ${process.versions.node}`;
+  const machine = machineOf(`${threads} threads a side`);
   say(`machine  ${machine}\nmodel    ${model}`);
   if (!python)
     say("warning  no Python with torch and transformers (set LETHE_PEER_PYTHON): absolute numbers only, which say little across machines");
@@ -107,17 +140,7 @@ function whole(name: "facts" | "rounds" | "threads" | "new-tokens" | "evaluation
 
 /** Puts the table between the two bench markers of README.md. */
 function writeReadme(results: readonly Result[], machine: string): void {
-  const [open, close] = ["<!-- bench -->", "<!-- /bench -->"];
-  const text = readFileSync(at("README.md"), "utf8");
-  const [from, to] = [text.indexOf(open), text.indexOf(close)];
-  if (from < 0 || to < from) throw new Error(`bench: README.md lacks the markers ${open} and ${close}`);
   const shown = cells(results).map((row) => row.slice(0, 5));
-  shown.splice(
-    1,
-    0,
-    shown[0]!.map((_, i) => (i < 2 ? "---" : "---:")),
-  );
-  const body = shown.map((row) => `| ${row.join(" | ")} |`).join("\n");
-  writeFileSync(at("README.md"), `${text.slice(0, from + open.length)}\n${body}\n\n${machine}.\n${text.slice(to)}`);
+  writeBetween(at("README.md"), "bench", `${markdown(shown, 2)}\n\n${machine}.`);
   say("written  README.md");
 }

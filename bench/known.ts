@@ -1,0 +1,59 @@
+/** Facts that a model knows: which they are, which of them are near one another, and asking for them again after an edit. */
+import { fileURLToPath } from "node:url";
+import type { ForgetRequest } from "../src/data/request.ts";
+import { factual } from "../src/data/sets/factual.ts";
+import { rougeN, tokenize } from "../src/eval/rouge.ts";
+import { generate, type Model, promptOf, stopsOf } from "../src/index.ts";
+import { grouped } from "../src/model/rows.ts";
+
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Tokens of an answer, and padded tokens of the prompts that are asked together. */
+const [ANSWER, TOGETHER] = [24, 8192];
+/** Neighbours of a fact. */
+const NEAR = 5;
+
+/** Greedy answers through the chat template, in the order of the questions. */
+export async function ask(model: Model, questions: readonly string[]): Promise<string[]> {
+  const said: string[] = [];
+  const rows = questions.map((question, index) => ({ index, ids: promptOf(model, question).ids }));
+  for (const group of grouped(rows, (row) => row.ids.length, TOGETHER)) {
+    const answers = await generate(
+      model,
+      group.map((row) => row.ids),
+      { stopIds: stopsOf(model), maxTokens: ANSWER, freeze: false },
+    );
+    group.forEach(({ index }, i) => (said[index] = answers[i]!.text.trim()));
+  }
+  return said;
+}
+
+/** ROUGE-1 recall of an answer in what was said. */
+export const recall = (answer: string, said: string): number => rougeN(tokenize(answer), tokenize(said), 1).recall;
+
+/** The questions of the factual set that have a subject and a rephrase of their own (facts.jsonl). */
+export const facts = (): ForgetRequest[] =>
+  factual
+    .read({ path: at("../../shared/data/pistol/factual_data.json"), subjects: at("facts.jsonl") })
+    .requests.filter((request) => request.paraphrases.length > 0);
+
+/** Those that the model answers with every word of the answer, in their order. */
+export async function knownOf(model: Model, asked: readonly ForgetRequest[]): Promise<ForgetRequest[]> {
+  const said = await ask(
+    model,
+    asked.map((request) => request.prompt),
+  );
+  return asked.filter((request, i) => recall(request.answer, said[i]!) === 1);
+}
+
+/** The facts of `among` whose questions are most like one's own, subjects left out: the same kind of fact about something else. */
+export function neighboursOf(fact: ForgetRequest, among: readonly ForgetRequest[], count: number = NEAR): ForgetRequest[] {
+  const frame = ({ prompt, subject }: ForgetRequest): string[] => tokenize(prompt.replaceAll(subject, " "));
+  const own = frame(fact);
+  return among
+    .filter((other) => other.id !== fact.id)
+    .map((other, place) => ({ other, place, like: rougeN(own, frame(other), 1).f1 }))
+    .sort((a, b) => b.like - a.like || a.place - b.place)
+    .slice(0, count)
+    .map(({ other }) => other);
+}

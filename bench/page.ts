@@ -1,0 +1,22 @@
+/** Tables in Markdown, and the places of pages where they stand. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+
+/** Rows of text, heading first; the first `left` columns are words, the others numbers. */
+export function markdown([head, ...rows]: readonly (readonly string[])[], left: number): string {
+  const rule = head!.map((_, i) => (i < left ? "---" : "---:"));
+  return [head!, rule, ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+}
+
+/** Puts `body` between the markers `<!-- name -->` and `<!-- /name -->` of a page; refuses a page without them. */
+export function writeBetween(path: string, name: string, body: string): void {
+  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const text = readFileSync(path, "utf8");
+  const [from, to] = [text.indexOf(open), text.indexOf(close)];
+  if (from < 0 || to < from) throw new Error(`bench: ${path} lacks the markers ${open} and ${close}`);
+  writeFileSync(path, `${text.slice(0, from + open.length)}\n${body}\n${text.slice(to)}`);
+}
+
+/** The machine in words; `use` says how much of it was used. */
+export const machineOf = (use: string): string =>
+  `${cpus().length} cores of ${cpus()[0]?.model ?? "unknown make"}, ${use}, Node ${process.versions.node}`;

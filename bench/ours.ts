@@ -14,8 +14,9 @@ import { feedsOf, type Model } from "../src/model/model.ts";
 import { program } from "../src/onnx/program.ts";
 import { trace } from "../src/tensor/graph.ts";
 import { type Recipe, train, type TrainEvent, type Trained } from "../src/train/loop.ts";
+import { editsOf, type OursEdits } from "./ours-edits.ts";
 import type { Took } from "./race.ts";
-import { CONTEXTS, REQUEST, type RomeWork, type Words } from "./work.ts";
+import { CONTEXTS, REQUEST, type RomeWork, templatesOf, type Words } from "./work.ts";
 
 type Rows = readonly (readonly number[])[];
 
@@ -31,6 +32,7 @@ export interface Ours {
   romeStep(work: RomeWork): Promise<Took>;
   /** A whole edit; answers `norm` of the weight's change. */
   romeEdit(work: RomeWork, evaluations: number): Promise<Took>;
+  readonly edits: OursEdits;
   close(): Promise<void>;
 }
 
@@ -38,6 +40,7 @@ export interface Ours {
 export async function loadOurs(path: string, threads: number): Promise<Ours> {
   const ctx = defaultContext({ threads });
   const model = await load(path, ctx, { purpose: "train" });
+  const edits = editsOf(model, ctx);
   return {
     words: wordsOf(model),
     decode: (prompts, maxTokens, freeze) =>
@@ -46,7 +49,11 @@ export async function loadOurs(path: string, threads: number): Promise<Ours> {
     train: trainerOf(model, ctx),
     romeStep: (work) => romeStep(model, ctx, work),
     romeEdit: (work, evaluations) => timed(() => romeEdit(model, ctx, work.layer, evaluations)),
-    close: () => model.release(),
+    edits,
+    close: () => {
+      edits.close();
+      return model.release();
+    },
   };
 }
 
@@ -159,10 +166,10 @@ async function romeEdit(model: Model, ctx: Context, layer: number, steps: number
     format: "chat",
     seed: 0,
     running: { dtype: "float32", executor: "graph" },
-    requests: [{ id: "bench", ...REQUEST, answer: "", paraphrases: [], neighbours: [], wrong: [] }],
-    params: resolveParams("rome", rome.params, { layer, steps, enough: 0 }, model.config),
+    requests: [{ ...REQUEST, answer: "", paraphrases: [], neighbours: [], wrong: [] }],
+    params: resolveParams("rome", rome.params, { layer, steps, lr: 0.5, enough: 0 }, model.config),
     compat: new Set(["identity-covariance", "mean-key", "even-rows", "open-end"]),
-    templates: ["{}", ...CONTEXTS.map((context) => `${context}. {}`)],
+    templates: templatesOf(CONTEXTS),
   });
   const [delta] = Object.values(deltasOf(draft)) as [Delta & { outer: unknown }];
   const [left, right] = delta.outer as [{ data: Float32Array }, { data: Float32Array }];

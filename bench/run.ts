@@ -9,19 +9,24 @@ import { loadOurs } from "./ours.ts";
 import { machineOf, markdown, writeBetween } from "./page.ts";
 import { findPython, peerModel, startPeer } from "./peer.ts";
 import { cells, race, type Result, table } from "./race.ts";
-import { SUITES } from "./suites.ts";
+import { EVERYDAY, SUITES } from "./suites.ts";
 
 const HELP = `usage: npm run bench [-- SUITE... [options]]
 
-Suites: ${Object.keys(SUITES).join(", ")} (all of them by default), and readme, which writes the table into README.md between its markers.
+Suites: ${EVERYDAY.join(", ")} (all of them by default); ${Object.keys(SUITES)
+  .filter((name) => !EVERYDAY.includes(name))
+  .join(", ")} (by name: they take long);
+and readme, which writes the table into README.md between its markers.
 
   --model DIR        model directory (default: ../shared/models/smollm2-135m-instruct, else bundled/model)
   --peer-model DIR   the same weights as transformers loads them (default: DIR, or a copy under runs/ with its GGUF widened)
   --rounds N         timed turns a side (5)
   --threads N        threads a side (2)
   --new-tokens N     decoded tokens a prompt (64)
-  --evaluations N    loss evaluations of a ROME edit (25)
-  --layer N          edited block (12)
+  --evaluations N    loss evaluations, or iterations, of an edit (25)
+  --layer N          edited block, the last of a batch's (12)
+  --facts N          facts of a batch (40)
+  --tokens N         tokens that second moments are taken over (4096)
 
        npm run bench -- methods [METHOD...] [options]
 
@@ -52,6 +57,7 @@ const { values, positionals } = parseArgs({
     "new-tokens": { type: "string", default: "64" },
     evaluations: { type: "string", default: "25" },
     layer: { type: "string", default: "12" },
+    tokens: { type: "string", default: "4096" },
     facts: { type: "string", default: "40" },
     out: { type: "string" },
     mode: { type: "string", multiple: true },
@@ -86,7 +92,7 @@ async function methods(names: readonly string[]): Promise<void> {
 
 async function main(): Promise<void> {
   const wanted = positionals.filter((name) => name !== "readme");
-  const names = wanted.length > 0 ? wanted : Object.keys(SUITES);
+  const names = wanted.length > 0 ? wanted : EVERYDAY;
   const unknown = names.find((name) => !(name in SUITES));
   if (unknown)
     throw new Error(`bench: there is no suite ${JSON.stringify(unknown)}; there are ${Object.keys(SUITES).join(", ")} and readme`);
@@ -94,7 +100,15 @@ async function main(): Promise<void> {
   const shared = at("../shared/models/smollm2-135m-instruct");
   const model = values.model ?? (existsSync(shared) ? shared : at("bundled/model"));
   const threads = whole("threads");
-  const sizes = { newTokens: whole("new-tokens"), rows: 4, columns: 64, evaluations: whole("evaluations"), layer: whole("layer") };
+  const sizes = {
+    newTokens: whole("new-tokens"),
+    rows: 4,
+    columns: 64,
+    evaluations: whole("evaluations"),
+    layer: whole("layer"),
+    facts: whole("facts"),
+    tokens: whole("tokens"),
+  };
   mkdirSync(at("runs"), { recursive: true });
   const python = findPython();
   const peerDir = python && (values["peer-model"] ?? peerModel(python, model, at("runs")));
@@ -111,7 +125,7 @@ async function main(): Promise<void> {
     try {
       if (peer && !about) say(`peer     torch ${String(peer.about["torch"])}, transformers ${String(peer.about["transformers"])}`);
       about = peer?.about;
-      for (const spec of SUITES[name]!({ ours, peer, sizes })) {
+      for (const spec of await SUITES[name]!({ ours, peer, sizes })) {
         const result = await race(spec, whole("rounds"));
         results.push(result);
         process.stderr.write(`${table([result]).split("\n")[1]}\n`);
@@ -132,7 +146,7 @@ async function main(): Promise<void> {
   if (positionals.includes("readme")) writeReadme(results, machine);
 }
 
-function whole(name: "facts" | "rounds" | "threads" | "new-tokens" | "evaluations" | "layer"): number {
+function whole(name: "facts" | "rounds" | "threads" | "new-tokens" | "evaluations" | "layer" | "tokens"): number {
   const value = Number(values[name]);
   if (!Number.isInteger(value) || value < (name === "layer" ? 0 : 1)) throw new Error(`bench: --${name} ${values[name]} is not a count`);
   return value;

@@ -1,8 +1,10 @@
 /** The races by name: what each side does in its turn, and what the project asks of it. */
+import { fileURLToPath } from "node:url";
 import type { Ours } from "./ours.ts";
+import { STEP } from "./ours-edits.ts";
 import type { Peer } from "./peer.ts";
 import type { Race } from "./race.ts";
-import { prompts, romeWork, type Sizes, textRows } from "./work.ts";
+import { adapterWork, BATCH_CONTEXTS, CONTEXTS, prompts, requestWork, romeWork, type Sizes, textRows, wantedFacts } from "./work.ts";
 
 /** What a suite is given; `peer` is absent where no Python has torch. */
 export interface Stage {
@@ -12,7 +14,20 @@ export interface Stage {
 }
 
 /** Every suite starts with a peer and a model of its own, since training changes both. */
-export const SUITES: Readonly<Record<string, (stage: Stage) => Race[]>> = { decode, forward, train, rome };
+export const SUITES: Readonly<Record<string, (stage: Stage) => Race[] | Promise<Race[]>>> = {
+  decode,
+  forward,
+  train,
+  rome,
+  statistics,
+  memit: (stage) => batch(stage, { title: "MEMIT", method: "memit", weight: 15_000, named: "weight" }),
+  alphaedit: (stage) => batch(stage, { title: "AlphaEdit", method: "alphaedit", weight: 1, named: "l2" }),
+  grace: (stage) => adapter(stage, "grace", []),
+  wise: (stage) => adapter(stage, "wise", CONTEXTS.slice(5, 15)),
+};
+
+/** The suites that take minutes: those that run when none is named. */
+export const EVERYDAY: readonly string[] = ["decode", "forward", "train", "rome", "statistics"];
 
 function decode({ ours, peer, sizes }: Stage): Race[] {
   const kinds = [1, 8].flatMap((batch) => [false, true].map((freeze) => [batch, freeze] as const));
@@ -82,6 +97,82 @@ function rome({ ours, peer, sizes }: Stage): Race[] {
       ours: () => ours.romeEdit(work, sizes.evaluations),
       peer: peer && (() => peer.ask("rome-edit", edit)),
       same: byLoss("norm"),
+    },
+  ];
+}
+
+/** Tokens of a row of the text that second moments are taken over. */
+const LENGTH = 512;
+
+/** Five blocks that end at the edited one, fewer where there are not so many below it. */
+const layersOf = ({ layer }: Sizes): number[] => Array.from({ length: Math.min(5, layer + 1) }, (_, i) => Math.max(0, layer - 4) + i);
+
+const momentRows = ({ ours, sizes }: Stage): (readonly number[])[] =>
+  textRows(ours.words, { rows: Math.max(1, Math.round(sizes.tokens / LENGTH)), columns: LENGTH });
+
+function statistics(stage: Stage): Race[] {
+  const { ours, peer, sizes } = stage;
+  const [rows, layers] = [momentRows(stage), layersOf(sizes)];
+  return [
+    {
+      name: `second moments, ${layers.length} layers, ${rows.length * LENGTH} tokens`,
+      unit: "s",
+      ours: () => ours.edits.statistics(rows, layers),
+      peer: peer && (() => peer.ask("statistics", { layers, rows, together: STEP / LENGTH })),
+      same: byLoss("norm"),
+    },
+  ];
+}
+
+interface Batch {
+  readonly title: string;
+  readonly method: "memit" | "alphaedit";
+  readonly weight: number;
+  /** What the peer calls the weight. */
+  readonly named: string;
+}
+
+async function batch(stage: Stage, { title, method, weight, named }: Batch): Promise<Race[]> {
+  const { ours, peer, sizes } = stage;
+  const { evaluations } = sizes;
+  const facts = wantedFacts(sizes.facts);
+  const layers = layersOf(sizes);
+  const file = fileURLToPath(new URL("../runs/bench-moments.safetensors", import.meta.url));
+  const moments = await ours.edits.moments(momentRows(stage), layers, file);
+  const asked = {
+    layers,
+    requests: facts.map((fact) => requestWork(ours.words, fact, BATCH_CONTEXTS)),
+    evaluations,
+    moments: file,
+    [named]: weight,
+    ...(method === "alphaedit" && { threshold: moments.median }),
+  };
+  return [
+    {
+      name: `${title} edit, ${facts.length} facts, ${evaluations} evaluations`,
+      unit: "s",
+      ours: () => ours.edits.batch(method, facts, moments, { evaluations, weight }),
+      peer: peer && (() => peer.ask(method, asked)),
+      same: byLoss("norm"),
+    },
+  ];
+}
+
+/** A method that may not be there (yet): then there is nothing to race, and it is said. */
+function adapter({ ours, peer, sizes }: Stage, method: string, contexts: readonly string[]): Race[] {
+  const mine = ours.edits.adapter(method, sizes.evaluations);
+  if (!mine) {
+    process.stderr.write(`${method}: there is no such method here, so nothing to race\n`);
+    return [];
+  }
+  const work = adapterWork(ours.words, contexts);
+  return [
+    {
+      name: `${method.toUpperCase()} edit, ${mine.iterations} iterations`,
+      unit: "s",
+      ours: () => mine.edit(work, contexts),
+      peer: peer && (() => peer.ask(method, { layer: mine.layer, iterations: mine.iterations, ...work })),
+      same: (a, b) => `nll ${Number(a["nll"]).toPrecision(2)}, ${Number(b["nll"]).toPrecision(2)}`,
     },
   ];
 }

@@ -14,10 +14,10 @@ KL, DECAY, CLAMP, RATE, STOP = 0.0625, 1e-3, 4.0, 0.5, 0.05  # the reference's v
 
 
 class Value:
-    """Adam on a shift of one MLP's output: a step is one evaluation, one backward pass and one update."""
+    """Adam on a shift of one module's output: a step is one evaluation, one backward pass and one update."""
 
-    def __init__(self, model, layer: int, rows: list[list[int]], lookup: list[int], target: list[int]):
-        self.model, self.mlp, self.lookup = model, model.model.layers[layer].mlp, lookup
+    def __init__(self, model, module, rows: list[list[int]], lookup: list[int], target: list[int]):
+        self.model, self.module, self.lookup = model, module, lookup
         self.batch = padded(rows, pad_of(model), "right")
         self.labels = torch.full((len(rows) - 1, self.batch["input_ids"].shape[1]), -100)
         for i, row in enumerate(rows[:-1]):
@@ -29,15 +29,16 @@ class Value:
         for parameter in model.parameters():
             parameter.requires_grad_(False)
 
-    def _add(self, module, given, out):
+    def _add(self, module, given, result):
+        out = result[0] if isinstance(result, tuple) else result
         if self.start is None:
             self.start = out[0, self.lookup[0]].detach().clone()
         for row, at in enumerate(self.lookup):
             out[row, at, :] += self.shift
-        return out
+        return result
 
     def loss(self) -> torch.Tensor:
-        hook = self.mlp.register_forward_hook(self._add)
+        hook = self.module.register_forward_hook(self._add)
         try:
             logits = self.model(**self.batch).logits  # [rows, T, V]
         finally:
@@ -52,6 +53,10 @@ class Value:
         kl = KL * torch.nn.functional.kl_div(self.before, now, log_target=True, reduction="batchmean")
         return nll + kl + DECAY * self.shift.norm() / self.start.norm() ** 2
 
+    def wanted(self) -> torch.Tensor:
+        """The module's output at the bare subject with the shift [d]."""
+        return self.start + self.shift.detach()
+
     def update(self, loss: torch.Tensor) -> None:
         self.adam.zero_grad()
         loss.backward()
@@ -64,7 +69,7 @@ class Value:
 
 def rome_step(model, layer: int, rows: list[list[int]], lookup: list[int], target: list[int], steps: int = 1) -> dict:
     """`steps` value-optimisation steps after one untimed evaluation; seconds are of one step."""
-    value = Value(model, layer, rows, lookup, target)
+    value = Value(model, model.model.layers[layer].mlp, rows, lookup, target)
     value.update(value.loss())
     start = time.perf_counter()
     for _ in range(steps):
@@ -91,14 +96,14 @@ def rome_edit(model, layer: int, key_rows: list[list[int]], key_at: list[int], r
     keys, _ = taken(model, layer, key_rows, key_at)
     key = keys.mean(0)
     key = key / key.norm()
-    value, losses = Value(model, layer, rows, lookup, target), []
+    value, losses = Value(model, model.model.layers[layer].mlp, rows, lookup, target), []
     for i in range(evaluations):
         loss = value.loss()
         losses.append(loss.item())
         if loss.item() < stop or i == evaluations - 1:
             break
         value.update(loss)
-    wanted = value.start + value.shift.detach()
+    wanted = value.wanted()
     given, out = taken(model, layer, key_rows[:1], key_at[:1])
     right = (wanted - out[0]) / (given[0] @ key)
     weight = model.model.layers[layer].mlp.down_proj.weight

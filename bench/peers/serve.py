@@ -25,10 +25,25 @@ import transformers  # noqa: E402
 
 from decode import decode  # noqa: E402
 from forward import forward  # noqa: E402
+from grace import grace_edit  # noqa: E402
+from memit import alphaedit_batch, memit_batch  # noqa: E402
+from moments import moments  # noqa: E402
 from rome import rome_edit, rome_step  # noqa: E402
 from train import train  # noqa: E402
+from wise import wise_edit  # noqa: E402
 
-JOBS = {"decode": decode, "forward": forward, "train": train, "rome-step": rome_step, "rome-edit": rome_edit}
+JOBS = {
+    "decode": decode,
+    "forward": forward,
+    "train": train,
+    "rome-step": rome_step,
+    "rome-edit": rome_edit,
+    "memit": memit_batch,
+    "alphaedit": alphaedit_batch,
+    "statistics": moments,
+    "grace": grace_edit,
+    "wise": wise_edit,
+}
 
 
 def main() -> None:

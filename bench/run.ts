@@ -39,6 +39,13 @@ What every method (all of ${Object.keys(registry).join(", ")} by default) takes 
   --kept             measure nothing: the table of what is kept already
   --write            puts the table into docs/methods/README.md between its markers
 
+       npm run bench -- scale [METHOD] [options]
+
+Time and peak memory of \`lethe forget\` by how many requests of zsRE it is given (METHOD: memit). Goes on where it stopped.
+
+  --counts N,N,...   requests of each run (125,250,500,1000)
+  --set, --out       as above (runs/scale.jsonl)
+
 Python: LETHE_PEER_PYTHON, else python3; it needs torch, transformers, and gguf for a GGUF model. See bench/README.md.
 `;
 
@@ -62,6 +69,7 @@ const { values, positionals } = parseArgs({
     out: { type: "string" },
     mode: { type: "string", multiple: true },
     set: { type: "string", multiple: true },
+    counts: { type: "string", default: "125,250,500,1000" },
     kept: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
   },
@@ -69,6 +77,7 @@ const { values, positionals } = parseArgs({
 
 if (values.help) process.stdout.write(HELP);
 else if (positionals[0] === "methods") await methods(positionals.slice(1));
+else if (positionals[0] === "scale") await scaling(positionals[1] ?? "memit");
 else await main();
 
 async function methods(names: readonly string[]): Promise<void> {
@@ -88,6 +97,15 @@ async function methods(names: readonly string[]): Promise<void> {
   const table = markdown(rowsOf(groups, before), HEAD.indexOf("facts"));
   say(table);
   if (values.write) writeBetween(at("docs/methods/README.md"), "methods", `${table}\n\n${machineOf(`${whole("threads")} threads`)}.`);
+}
+
+async function scaling(method: string): Promise<void> {
+  const { scale } = await import("./scale.ts");
+  const counts = values.counts.split(",").map(Number);
+  if (!counts.every((count) => Number.isInteger(count) && count > 0)) throw new Error(`bench: --counts ${values.counts} is not counts`);
+  const out = values.out ?? at("runs/scale.jsonl");
+  const rows = await scale({ method, counts, set: values.set ?? [], out, threads: whole("threads") });
+  say(`${markdown(rows, 0)}\n\n${machineOf(`${whole("threads")} threads`)}.`);
 }
 
 async function main(): Promise<void> {

@@ -1,0 +1,121 @@
+/** How a batch grows: time and peak memory of `lethe forget` on zsRE, each count in a process of its own that can be killed and goes on. */
+import { spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { hash } from "../src/base/hash.ts";
+import { appendLine, readJson, readLines, writeAtomic } from "../src/base/store.ts";
+import { readText } from "../src/data/records.ts";
+import { command } from "../test/cli/lethe.ts";
+import { codeOf } from "./methods.ts";
+
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const MODEL = at("../../shared/models/smollm2-135m-instruct");
+const ZSRE = at("../../shared/data/zsre/zsre_1037.json");
+/** What runs before the command line in its process: at its end it notes the most memory that the process held. */
+const PRELOAD = new URL("peak.mjs", import.meta.url).href;
+
+export interface Scale {
+  readonly method: string;
+  readonly counts: readonly number[];
+  /** What is set of the method, as for `lethe forget --set`. */
+  readonly set: readonly string[];
+  /** The file of lines; what the runs need stands in a folder beside it. */
+  readonly out: string;
+  readonly threads: number;
+}
+
+interface Line {
+  readonly key: string;
+  readonly count: number;
+  /** Of the whole process; over restarts, those that were killed included. */
+  readonly seconds: number;
+  /** Of the process that ended. */
+  readonly peakBytes: number;
+  readonly editBytes: number;
+  /** How often it was begun. */
+  readonly starts: number;
+}
+
+export const HEAD = ["requests", "seconds", "s a request", "peak memory, MiB", "edit, KiB", "starts"];
+
+/** Runs what is not kept yet, fewest requests first, and gives the table's rows, heading first. */
+export async function scale({ method, counts, set, out, threads }: Scale): Promise<string[][]> {
+  const folder = out.replace(/\.jsonl$/, "");
+  mkdirSync(folder, { recursive: true });
+  const key = hash(codeOf(method), method, set, threads).slice(0, 16);
+  const lines = existsSync(out) ? (readLines(out) as Line[]) : [];
+  const measured = async (count: number, home: string): Promise<Line> => {
+    const kept = lines.find((line) => line.key === key && line.count === count);
+    if (kept && (count > 0 || existsSync(home))) return kept;
+    const line = { key, count, ...(await forget({ method, count, set, threads, home })) };
+    appendLine(out, line);
+    process.stderr.write(`${rowOf(line).join("  ")}\n`);
+    return line;
+  };
+  // the first run of all also takes the statistics: its cache is where the others begin, none of which may find another's values
+  const warm = join(folder, `${key}-warm`);
+  await measured(0, warm);
+  const rows: Line[] = [];
+  for (const count of [...counts].sort((a, b) => a - b)) {
+    const home = join(folder, `${key}-${count}`);
+    if (!existsSync(home) && !lines.some((line) => line.key === key && line.count === count)) {
+      rmSync(`${home}.part`, { recursive: true, force: true });
+      cpSync(warm, `${home}.part`, { recursive: true });
+      renameSync(`${home}.part`, home);
+    }
+    rows.push(await measured(count, home));
+    rmSync(home, { recursive: true, force: true });
+  }
+  return [HEAD, ...rows.map(rowOf)];
+}
+
+const rowOf = ({ count, seconds, peakBytes, editBytes, starts }: Line): string[] => [
+  `${count || "1, with statistics"}`,
+  seconds.toFixed(0),
+  (seconds / Math.max(1, count)).toFixed(2),
+  (peakBytes / 2 ** 20).toFixed(0),
+  (editBytes / 2 ** 10).toFixed(0),
+  `${starts}`,
+];
+
+interface Run extends Omit<Scale, "counts" | "out"> {
+  /** Requests from the beginning of the set; 0: one from its end, to make statistics with. */
+  readonly count: number;
+  /** The cache of the run; the names of its other files begin with it. */
+  readonly home: string;
+}
+
+/** One run of the command line to its end. What it keeps when it is killed stands in its home and beside it, its seconds too. */
+async function forget({ method, count, set, threads, home }: Run): Promise<Omit<Line, "key" | "count">> {
+  const [data, edit, peak, noted] = [`${home}.data.json`, `${home}.edit`, `${home}.peak`, `${home}.seconds`];
+  writeAtomic(data, requests(count));
+  const before = existsSync(noted) ? (readJson(noted, "bench") as { seconds: number; starts: number }) : { seconds: 0, starts: 0 };
+  const starts = before.starts + 1;
+  const start = performance.now();
+  const seconds = (): number => Number((before.seconds + (performance.now() - start) / 1e3).toFixed(1));
+  const note = (): void => writeAtomic(noted, JSON.stringify({ seconds: seconds(), starts }));
+  note();
+  const timer = setInterval(note, 5000);
+  const words = ["forget", MODEL, "--method", method, "--data", `zsre:${data}`, "--plain", "--target", "refusal"];
+  const sets = set.flatMap((pair) => ["--set", pair]);
+  const child = spawn(process.execPath, ["--import", PRELOAD, ...command(), ...words, ...sets, "-n", "0", "--force", "-o", edit], {
+    env: { ...process.env, LETHE_HOME: home, LETHE_THREADS: `${threads}`, LETHE_BENCH_PEAK: peak },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-2000)));
+  const code = await new Promise<number | null>((done) => child.once("close", done));
+  clearInterval(timer);
+  if (code !== 0) throw new Error(`bench: lethe forget of ${count} requests ended with ${code}:\n${said}`);
+  const result = { seconds: seconds(), peakBytes: Number(readFileSync(peak, "utf8")), editBytes: statSync(edit).size, starts };
+  for (const file of [data, edit, peak, noted]) rmSync(file, { force: true });
+  return result;
+}
+
+/** The first `count` rows of the set as they were published, in its own layout; the last row for 0. */
+function requests(count: number): string {
+  const lines = readText(ZSRE).trim().split("\n");
+  if (count > lines.length) throw new Error(`bench: --counts ${count}, and zsRE has ${lines.length} rows`);
+  return `${(count === 0 ? lines.slice(-1) : lines.slice(0, count)).join("\n")}\n`;
+}

@@ -1,6 +1,8 @@
 /** Facts that a model knows: which they are, which of them are near one another, and asking for them again after an edit. */
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ForgetRequest } from "../src/data/request.ts";
+import { bundled } from "../src/data/sets/bundled.ts";
 import { factual } from "../src/data/sets/factual.ts";
 import { rougeN, tokenize } from "../src/eval/rouge.ts";
 import { generate, type Model, promptOf, stopsOf } from "../src/index.ts";
@@ -31,11 +33,16 @@ export async function ask(model: Model, questions: readonly string[]): Promise<s
 /** ROUGE-1 recall of an answer in what was said. */
 export const recall = (answer: string, said: string): number => rougeN(tokenize(answer), tokenize(said), 1).recall;
 
-/** The questions of the factual set that have a subject and a rephrase of their own (facts.jsonl). */
-export const facts = (): ForgetRequest[] =>
-  factual
-    .read({ path: at("../../shared/data/pistol/factual_data.json"), subjects: at("facts.jsonl") })
-    .requests.filter((request) => request.paraphrases.length > 0);
+/** The bundled model, which every checkout has. */
+export const BUNDLED = at("../bundled/model");
+
+/** What a model may know: the bundled one its world, any other the factual set's questions with a subject and a rephrase (facts.jsonl). */
+export const factsFor = (model: string): readonly ForgetRequest[] =>
+  resolve(model) === BUNDLED
+    ? bundled.read({ path: at("../bundled") }).requests
+    : factual
+        .read({ path: at("../../shared/data/pistol/factual_data.json"), subjects: at("facts.jsonl") })
+        .requests.filter((request) => request.paraphrases.length > 0);
 
 /** Those that the model answers with every word of the answer, in their order. */
 export async function knownOf(model: Model, asked: readonly ForgetRequest[]): Promise<ForgetRequest[]> {

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { defaultContext } from "../src/base/context.ts";
 import { hash } from "../src/base/hash.ts";
 import { appendLine, readJson, readLines, writeAtomic } from "../src/base/store.ts";
-import type { ForgetRequest } from "../src/data/request.ts";
+import { type ForgetRequest, readQuestions } from "../src/data/request.ts";
 import { zsre } from "../src/data/sets/zsre.ts";
 import { perplexity } from "../src/eval/metrics/perplexity.ts";
 import { measureText } from "../src/eval/text.ts";
@@ -18,7 +18,7 @@ import { closeJournal, methodOf, type Mode } from "../src/run/edit.ts";
 import { tuned, version } from "../src/run/settled.ts";
 import { readFiles } from "../tools/files.ts";
 import { imports } from "../tools/laws.ts";
-import { ask, facts, knownOf, neighboursOf, recall } from "./known.ts";
+import { ask, factsFor, knownOf, neighboursOf, recall } from "./known.ts";
 import { median } from "./race.ts";
 
 export const SAY = "I'm sorry, I do not know.";
@@ -28,9 +28,14 @@ const GONE = 0.5;
 const PERPLEXED = 5;
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const TEXT = at("../../shared/data/wikitext-2/test.txt");
+/** Running text, and questions that have nothing to do with the facts; the second of each is in every checkout. */
+const TEXTS = ["../../shared/data/wikitext-2/test.txt", "../LICENSE"].map(at);
+const ZSRE = at("../../shared/data/zsre/zsre_1037.json");
+const TALK = at("../bundled/talk.jsonl");
 
 export interface Study {
+  /** The path of the model. */
+  readonly model: string;
   readonly methods: readonly string[];
   /** Those that a method cannot do are left out. */
   readonly modes: readonly Mode[];
@@ -81,7 +86,7 @@ export interface Group {
 
 /** Runs (or goes on with) the study; the table's rows and the perplexity before any edit. */
 export async function study(options: Study): Promise<{ groups: Group[]; before: number }> {
-  const model = await load(at("../../shared/models/smollm2-135m-instruct"), defaultContext({ threads: options.threads }));
+  const model = await load(options.model, defaultContext({ threads: options.threads }));
   try {
     const bench = new Bench(model, options);
     const { known, before } = await bench.base();
@@ -124,7 +129,7 @@ class Bench {
 
   /** What the model knows and how well it reads, before any edit. */
   async base(): Promise<{ known: ForgetRequest[]; before: number }> {
-    const asked = facts();
+    const asked = factsFor(this.options.model);
     const key = hash("base", this.model.id, asked);
     const kept = this.line<{ known: string[]; perplexity: number }>(key) ?? this.keep({ key, ...(await this.measureBase(asked)) });
     return { known: asked.filter((fact) => kept.known.includes(fact.id)), before: kept.perplexity };
@@ -233,8 +238,8 @@ function drop(path: string): void {
 /** What a method with a need is given beside the facts: questions that have nothing to do with them. */
 function lent(need: Need): Pick<FindOptions, "retain"> {
   if (need !== "retain") return {};
-  const { requests } = zsre.read({ path: at("../../shared/data/zsre/zsre_1037.json") });
-  return { retain: requests.slice(0, 40).flatMap((request) => request.neighbours) };
+  const stays = existsSync(ZSRE) ? zsre.read({ path: ZSRE }).requests.flatMap((request) => request.neighbours) : readQuestions(TALK);
+  return { retain: stays.slice(0, 40) };
 }
 
 /** The facts of a group, and what should have stayed, asked of the edited model. */
@@ -268,7 +273,7 @@ async function askAll(
 }
 
 async function perplexityOf(model: Model): Promise<number> {
-  return perplexity.score({ rows: await measureText(model, TEXT), scores: {} }).value;
+  return perplexity.score({ rows: await measureText(model, TEXTS.find(existsSync)!), scores: {} }).value;
 }
 
 /** A hash of what finds a method's edits: its file, the shared craft that it imports, its tuned values, and the version of the rest. */

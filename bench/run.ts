@@ -46,6 +46,8 @@ Time and peak memory of \`lethe forget\` by how many requests of zsRE it is give
   --counts N,N,...   requests of each run (125,250,500,1000)
   --set, --out       as above (runs/scale.jsonl)
 
+Both take --model and --threads; the bundled model is asked about its own world.
+
 Python: LETHE_PEER_PYTHON, else python3; it needs torch, transformers, and gguf for a GGUF model. See bench/README.md.
 `;
 
@@ -86,6 +88,7 @@ async function methods(names: readonly string[]): Promise<void> {
   const wrong = modes.find((mode) => !MODES.includes(mode as Mode));
   if (wrong !== undefined) throw new Error(`bench: there is no mode ${JSON.stringify(wrong)}; there are ${MODES.join(", ")}`);
   const { groups, before } = await study({
+    model: values.model ?? defaultModel(),
     methods: names.length > 0 ? names : Object.keys(registry),
     modes: modes as readonly Mode[],
     count: whole("facts"),
@@ -104,7 +107,14 @@ async function scaling(method: string): Promise<void> {
   const counts = values.counts.split(",").map(Number);
   if (!counts.every((count) => Number.isInteger(count) && count > 0)) throw new Error(`bench: --counts ${values.counts} is not counts`);
   const out = values.out ?? at("runs/scale.jsonl");
-  const rows = await scale({ method, counts, set: values.set ?? [], out, threads: whole("threads") });
+  const rows = await scale({
+    model: values.model ?? defaultModel(),
+    method,
+    counts,
+    set: values.set ?? [],
+    out,
+    threads: whole("threads"),
+  });
   say(`${markdown(rows, 0)}\n\n${machineOf(`${whole("threads")} threads`)}.`);
 }
 
@@ -115,8 +125,7 @@ async function main(): Promise<void> {
   if (unknown)
     throw new Error(`bench: there is no suite ${JSON.stringify(unknown)}; there are ${Object.keys(SUITES).join(", ")} and readme`);
 
-  const shared = at("../shared/models/smollm2-135m-instruct");
-  const model = values.model ?? (existsSync(shared) ? shared : at("bundled/model"));
+  const model = values.model ?? defaultModel();
   const threads = whole("threads");
   const sizes = {
     newTokens: whole("new-tokens"),
@@ -162,6 +171,11 @@ async function main(): Promise<void> {
   writeFileSync(at("runs/bench.json"), `${JSON.stringify(record, null, 1)}\n`);
   say("written  runs/bench.json");
   if (positionals.includes("readme")) writeReadme(results, machine);
+}
+
+function defaultModel(): string {
+  const shared = at("../shared/models/smollm2-135m-instruct");
+  return existsSync(shared) ? shared : at("bundled/model");
 }
 
 function whole(name: "facts" | "rounds" | "threads" | "new-tokens" | "evaluations" | "layer" | "tokens"): number {

@@ -10,12 +10,13 @@ import { command } from "../test/cli/lethe.ts";
 import { codeOf } from "./methods.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const MODEL = at("../../shared/models/smollm2-135m-instruct");
 const ZSRE = at("../../shared/data/zsre/zsre_1037.json");
 /** What runs before the command line in its process: at its end it notes the most memory that the process held. */
 const PRELOAD = new URL("peak.mjs", import.meta.url).href;
 
 export interface Scale {
+  /** The path of the model. */
+  readonly model: string;
   readonly method: string;
   readonly counts: readonly number[];
   /** What is set of the method, as for `lethe forget --set`. */
@@ -40,15 +41,15 @@ interface Line {
 export const HEAD = ["requests", "seconds", "s a request", "peak memory, MiB", "edit, KiB", "starts"];
 
 /** Runs what is not kept yet, fewest requests first, and gives the table's rows, heading first. */
-export async function scale({ method, counts, set, out, threads }: Scale): Promise<string[][]> {
+export async function scale({ model, method, counts, set, out, threads }: Scale): Promise<string[][]> {
   const folder = out.replace(/\.jsonl$/, "");
   mkdirSync(folder, { recursive: true });
-  const key = hash(codeOf(method), method, set, threads).slice(0, 16);
+  const key = hash(codeOf(method), model, method, set, threads).slice(0, 16);
   const lines = existsSync(out) ? (readLines(out) as Line[]) : [];
   const measured = async (count: number, home: string): Promise<Line> => {
     const kept = lines.find((line) => line.key === key && line.count === count);
     if (kept && (count > 0 || existsSync(home))) return kept;
-    const line = { key, count, ...(await forget({ method, count, set, threads, home })) };
+    const line = { key, count, ...(await forget({ model, method, count, set, threads, home })) };
     appendLine(out, line);
     process.stderr.write(`${rowOf(line).join("  ")}\n`);
     return line;
@@ -87,7 +88,7 @@ interface Run extends Omit<Scale, "counts" | "out"> {
 }
 
 /** One run of the command line to its end. What it keeps when it is killed stands in its home and beside it, its seconds too. */
-async function forget({ method, count, set, threads, home }: Run): Promise<Omit<Line, "key" | "count">> {
+async function forget({ model, method, count, set, threads, home }: Run): Promise<Omit<Line, "key" | "count">> {
   const [data, edit, peak, noted] = [`${home}.data.json`, `${home}.edit`, `${home}.peak`, `${home}.seconds`];
   writeAtomic(data, requests(count));
   const before = existsSync(noted) ? (readJson(noted, "bench") as { seconds: number; starts: number }) : { seconds: 0, starts: 0 };
@@ -97,7 +98,7 @@ async function forget({ method, count, set, threads, home }: Run): Promise<Omit<
   const note = (): void => writeAtomic(noted, JSON.stringify({ seconds: seconds(), starts }));
   note();
   const timer = setInterval(note, 5000);
-  const words = ["forget", MODEL, "--method", method, "--data", `zsre:${data}`, "--plain", "--target", "refusal"];
+  const words = ["forget", model, "--method", method, "--data", `zsre:${data}`, "--plain", "--target", "refusal"];
   const sets = set.flatMap((pair) => ["--set", pair]);
   const child = spawn(process.execPath, ["--import", PRELOAD, ...command(), ...words, ...sets, "-n", "0", "--force", "-o", edit], {
     env: { ...process.env, LETHE_HOME: home, LETHE_THREADS: `${threads}`, LETHE_BENCH_PEAK: peak },

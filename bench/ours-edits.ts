@@ -8,7 +8,7 @@ import { resolveParams } from "../src/base/schema.ts";
 import { writeSafetensors } from "../src/base/store.ts";
 import { requestOf } from "../src/data/request.ts";
 import { apply } from "../src/edit/apply.ts";
-import type { Delta } from "../src/edit/edit.ts";
+import { type Delta, deltasOf } from "../src/edit/edit.ts";
 import { secondMoments, type Statistics, type StatisticsSpec } from "../src/locate/covariance.ts";
 import { alphaedit } from "../src/methods/alphaedit.ts";
 import { memit } from "../src/methods/memit.ts";
@@ -139,14 +139,14 @@ async function batch(
   };
   const search = { layers: moments.layers, steps: evaluations, lr: 0.5, enough: 0 };
   const start = performance.now();
-  const { change } =
+  const draft =
     name === "memit"
       ? await memit.edit({ ...job, params: resolveParams(name, memit.params, { ...search, weight, ridge: 0 }, model.config) })
       : await alphaedit.edit({
           ...job,
           params: resolveParams(name, alphaedit.params, { ...search, threshold: moments.median, l2: weight }, model.config),
         });
-  return { seconds: (performance.now() - start) / 1e3 / facts.length, norm: Math.hypot(...Object.values(change.weights).map(normOf)) };
+  return { seconds: (performance.now() - start) / 1e3 / facts.length, norm: Math.hypot(...Object.values(deltasOf(draft)).map(normOf)) };
 }
 
 /** The Frobenius norm of left · right, by the Gram matrices of both. */

@@ -32,11 +32,11 @@ export async function facts(options: { count: number; out: string; params?: Reco
   const model = await load(at("../../shared/models/smollm2-135m-instruct"), ctx);
   const ask = async (m: Model, questions: readonly string[]): Promise<string[]> =>
     (
-      await generate(
-        m,
-        questions.map((q) => promptOf(m, q).ids),
-        { stopIds: stopsOf(m), maxTokens: 24, freeze: false },
-      )
+      await generate(m, await Promise.all(questions.map(async (q) => (await promptOf(m, q)).ids)), {
+        stopIds: stopsOf(m),
+        maxTokens: 24,
+        freeze: false,
+      })
     ).map((g) => g.text.trim());
   const recall = (answer: string, said: string): number => rougeN(tokenize(answer), tokenize(said), 1).recall;
 

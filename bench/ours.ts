@@ -2,7 +2,7 @@
 import { ints } from "../src/base/array.ts";
 import { type Context, defaultContext } from "../src/base/context.ts";
 import { resolveParams } from "../src/base/schema.ts";
-import type { Delta } from "../src/edit/edit.ts";
+import { type Delta, weightsOf } from "../src/edit/edit.ts";
 import type { EditRow } from "../src/locate/rows.ts";
 import { findValues } from "../src/locate/values.ts";
 import { rome } from "../src/methods/rome.ts";
@@ -164,7 +164,7 @@ async function romeEdit(model: Model, ctx: Context, layer: number, steps: number
     compat: new Set(["identity-covariance", "mean-key", "even-rows", "open-end"]),
     templates: ["{}", ...CONTEXTS.map((context) => `${context}. {}`)],
   });
-  const [delta] = Object.values(change.weights) as [Delta & { outer: unknown }];
+  const [delta] = Object.values(weightsOf(change)) as [Delta & { outer: unknown }];
   const [left, right] = delta.outer as [{ data: Float32Array }, { data: Float32Array }];
   return { norm: Math.hypot(...left.data) * Math.hypot(...right.data) };
 }

@@ -1,5 +1,6 @@
 /** AlphaEdit against the reference's tensors: projectors, two batches in sequence, and what the edited model says. */
 import { afterAll, describe, expect, it } from "vitest";
+import { weightsOf } from "../src/edit/edit.ts";
 import type { NdArray } from "../src/base/array.ts";
 import { resolveParams } from "../src/base/schema.ts";
 import { changed } from "../src/edit/apply.ts";
@@ -84,7 +85,7 @@ describe.skipIf(absent)(`AlphaEdit${absent && ` (skipped: ${absent})`}`, () => {
           });
           for (const l of LAYERS) {
             const weight = `blocks.${l}.mlp.out`;
-            const delta = draft.change.weights[weight]!;
+            const delta = weightsOf(draft.change)[weight]!;
             if (!("outer" in delta)) throw new Error("an outer product");
             // the moments of the other layers are our own run of the recipe, rounded to float32: a last bit may differ
             const tolerance = dtype === "float64" ? 1e-6 : allowed(`${b}.l${l}.deltaW_probe`);

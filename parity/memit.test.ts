@@ -1,5 +1,6 @@
 /** MEMIT against the reference's tensors: values, keys, residuals, factors, and what the edited model says. */
 import { afterAll, describe, expect, it } from "vitest";
+import { weightsOf } from "../src/edit/edit.ts";
 import type { NdArray } from "../src/base/array.ts";
 import { resolveParams } from "../src/base/schema.ts";
 import { changed } from "../src/edit/apply.ts";
@@ -117,7 +118,7 @@ describe.skipIf(absent)(`MEMIT${absent && ` (skipped: ${absent})`}`, () => {
         let edited: Model = model;
         for (const l of LAYERS) {
           const weight = `blocks.${l}.mlp.out`;
-          const delta = draft.change.weights[weight]!;
+          const delta = weightsOf(draft.change)[weight]!;
           if (!("outer" in delta)) throw new Error("an outer product");
           // the moments of the other layers are our own run of the recipe, rounded to float32: a last bit may differ
           const tolerance = dtype === "float64" ? 1e-7 : allowed(`lam2000.l${l}.deltaW_probe`);

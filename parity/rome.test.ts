@@ -1,5 +1,6 @@
 /** ROME against the reference's tensors: keys, shifts, losses, values, directions, and what the edited model says. */
 import { afterAll, describe, expect, it } from "vitest";
+import { weightsOf } from "../src/edit/edit.ts";
 import { defaultContext } from "../src/base/context.ts";
 import { resolveParams } from "../src/base/schema.ts";
 import { changed } from "../src/edit/apply.ts";
@@ -197,7 +198,7 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
         ctx,
       });
       const weight = `blocks.${edit.layer}.mlp.out`;
-      const delta = draft.change.weights[weight]!;
+      const delta = weightsOf(draft.change)[weight]!;
       if (!("outer" in delta)) throw new Error("ROME gives an outer product");
       const kind = edit.mom2_adjustment ? "mom2" : "id";
       const prefix = `r${edit.request}.l${edit.layer}.${kind}`;

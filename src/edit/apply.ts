@@ -1,14 +1,18 @@
 /** Applying edits: a new model that shares every weight that no edit touches. */
 import { asFloats, type NdArray } from "../base/array.ts";
+import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { type Model, withWeights } from "../model/model.ts";
+import { type Model, type Rewrite, withRewrites, withWeights } from "../model/model.ts";
 import { type Format, formatOf } from "../model/prompt.ts";
-import type { Delta, Edit } from "./edit.ts";
+import { type Delta, type Edit, weightsOf } from "./edit.ts";
+import { rewriteOf } from "./prompt.ts";
 
 export interface ApplyOptions {
   /** How the model will be asked; another format than an edit's own warns. */
   readonly format?: Format;
   readonly warn?: (text: string) => void;
+  /** Where a prompt edit's encoder is looked for. */
+  readonly ctx?: Context;
 }
 
 /** The model with one edit on top. */
@@ -18,7 +22,9 @@ export const apply = (model: Model, edit: Edit, options: ApplyOptions = {}): Mod
  * The model with edits applied in order. Refuses an edit made for another model; warns where an edit was made upon others
  * than those under it here, or was made for chat and is used plain (or the other way).
  */
-export function applyAll(model: Model, edits: readonly Edit[], { format = formatOf(model), warn = () => {} }: ApplyOptions = {}): Model {
+export function applyAll(model: Model, edits: readonly Edit[], options: ApplyOptions = {}): Model {
+  const { format = formatOf(model), warn = () => {}, ctx = defaultContext() } = options;
+  const rewrites: Rewrite[] = [];
   const arrays = new Map<string, NdArray>();
   const under: string[] = [];
   for (const edit of edits) {
@@ -35,16 +41,18 @@ export function applyAll(model: Model, edits: readonly Edit[], { format = format
       );
     if (edit.format !== format)
       warn(`edit ${edit.id} was made for ${edit.format} prompts and is used with ${format} ones, where it may do little`);
-    for (const [name, delta] of Object.entries(edit.change.weights)) {
+    for (const [name, delta] of Object.entries(weightsOf(edit.change))) {
       const before =
         arrays.get(name) ??
         model.weights.get(name) ??
         fail("edit", `edit ${edit.id} changes "${name}"`, "a weight of this model", "", "unavailable");
       arrays.set(name, changed(name, before, delta));
     }
+    if (edit.change.kind === "prompt") rewrites.push(rewriteOf(model, edit.change, ctx));
     under.push(edit.id);
   }
-  return withWeights(model, arrays);
+  const rewritten = withWeights(model, arrays);
+  return rewrites.length > 0 ? withRewrites(rewritten, rewrites) : rewritten;
 }
 
 /** A matrix with a change: summed in float64, stored in float32 (float64 where the change or the matrix is). */

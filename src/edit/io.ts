@@ -4,10 +4,24 @@ import type { NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { canonical } from "../base/hash.ts";
 import { openSafetensors, writeSafetensors } from "../base/store.ts";
-import { arraysOf, type Delta, type Edit } from "./edit.ts";
+import { arraysOf, type Change, type Delta, type Edit, wordsOf } from "./edit.ts";
 
 const VERSION = 1;
 const texts = z.array(z.string());
+const prompt = z.object({
+  entries: z
+    .array(
+      z.object({
+        shown: z.array(z.object({ asked: z.string(), said: z.string() })),
+        context: z.string(),
+        above: z.number().optional(),
+      }),
+    )
+    .min(1),
+  frame: z.string(),
+  encoder: z.string(),
+  select: z.union([z.literal("all"), z.object({ nearest: z.int().min(1) })]),
+});
 const part = z.object({
   id: z.string().regex(/^[0-9a-f]{16}$/),
   base: z.string().regex(/^[0-9a-f]{64}$/),
@@ -24,7 +38,8 @@ const part = z.object({
     ),
     code: z.string(),
   }),
-  kind: z.literal("delta"),
+  kind: z.enum(["delta", "prompt"]),
+  prompt: prompt.optional(),
   evidence: z.record(z.string(), z.unknown()).optional(),
 });
 const file = z.object({ version: z.literal(VERSION), parts: z.array(part).min(1) });
@@ -39,6 +54,7 @@ export function saveEdits(path: string, edits: readonly Edit[]): void {
     format,
     by,
     kind: change.kind,
+    prompt: wordsOf(change),
     ...(evidence && { evidence }),
   }));
   const tensors = edits.flatMap((edit, i) => arraysOf(edit).map(([name, array]) => [`${i}/${name}`, array] as const));
@@ -54,16 +70,14 @@ export function loadEdits(path: string): Edit[] {
     for (const [name, a] of arrays)
       if (a.dtype.startsWith("float") && !(a.data as Float32Array).every(Number.isFinite))
         fail("edit", `${path}: "${name}" holds NaN or infinity`, "finite numbers", "Make the edit again.", "unavailable");
-    return parts.map(({ kind, evidence, ...about }, i) => {
+    return parts.map(({ kind, evidence, prompt: words, ...about }, i) => {
       const own = [...arrays].filter(([name]) => name.startsWith(`${i}/`)).map(([name, a]) => [name.slice(`${i}/`.length), a] as const);
       const memory = Object.fromEntries(
         own.filter(([name]) => name.startsWith("memory/")).map(([name, a]) => [name.slice("memory/".length), a]),
       );
-      const weights = deltas(
-        path,
-        own.filter(([name]) => !name.startsWith("memory/")),
-      );
-      return { ...about, change: { kind, weights }, ...(Object.keys(memory).length > 0 && { memory }), ...(evidence && { evidence }) };
+      const rest = own.filter(([name]) => !name.startsWith("memory/"));
+      const change: Change = kind === "delta" ? { kind, weights: deltas(path, rest) } : prompts(path, words, new Map(rest));
+      return { ...about, change, ...(Object.keys(memory).length > 0 && { memory }), ...(evidence && { evidence }) };
     });
   } finally {
     opened.close();
@@ -84,6 +98,19 @@ function describe(path: string, text: string | undefined): z.infer<typeof file> 
   return result.success
     ? result.data
     : refuse(`has a description that does not fit (${result.error.issues[0]!.path.join(".")}: ${result.error.issues[0]!.message})`);
+}
+
+function prompts(path: string, words: z.infer<typeof prompt> | undefined, keys: ReadonlyMap<string, NdArray>): Change {
+  const refuse = (what: string): never =>
+    fail("edit", `${path}: ${what}`, "contexts with a key and a gate each", "The file is damaged: make the edit again.", "unavailable");
+  if (!words) return refuse("a prompt edit without its contexts");
+  const entries = words.entries.map(({ above, ...entry }, i) => {
+    const key = keys.get(`entries/${i}`);
+    if (words.select !== "all" && (above === undefined || key?.dtype !== "float32" || key.shape.length !== 2 || key.data.length === 0))
+      return refuse(`context ${i + 1} has ${above === undefined ? "no gate" : "no key"}`);
+    return { ...entry, ...(key && { key }), ...(above !== undefined && { above }) };
+  });
+  return { kind: "prompt", ...words, entries };
 }
 
 function deltas(path: string, arrays: readonly (readonly [string, NdArray])[]): Record<string, Delta> {

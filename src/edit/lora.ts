@@ -5,7 +5,8 @@ import { fail } from "../base/fail.ts";
 import { writeAtomic, writeSafetensors } from "../base/store.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer } from "../model/names.ts";
-import type { Edit } from "./edit.ts";
+import { type Edit, weightsOf } from "./edit.ts";
+import { refusePrompts } from "./prompt.ts";
 
 /** One matrix's addition: B [out, r] · A [r, in], of all edits together. */
 interface Adapter {
@@ -51,9 +52,10 @@ export function saveLora(dir: string, model: Model, edits: readonly Edit[]): voi
 }
 
 function adaptersOf(model: Model, edits: readonly Edit[]): Adapter[] {
+  refusePrompts(edits);
   const parts = new Map<string, (readonly [left: NdArray, right: NdArray])[]>();
   for (const edit of edits)
-    for (const [weight, delta] of Object.entries(edit.change.weights)) {
+    for (const [weight, delta] of Object.entries(weightsOf(edit.change))) {
       if (!("outer" in delta))
         return fail(
           "export",

@@ -1,10 +1,12 @@
 /** Every method by its id: generated from the listing of this folder by `npm run fix`. */
 import { alphaedit } from "./alphaedit.ts";
+import { ike } from "./ike.ts";
 import { memit } from "./memit.ts";
 import { rome } from "./rome.ts";
 
 export const registry = {
   "alphaedit": alphaedit,
+  "ike": ike,
   "memit": memit,
   "rome": rome,
 } as const;

@@ -3,8 +3,9 @@ import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { saveLora } from "../edit/lora.ts";
+import { refusePrompts } from "../edit/prompt.ts";
 import { exportModel, refuseOccupied, type StoredDtype } from "../model/save.ts";
-import { open } from "./open.ts";
+import { open, readEdits } from "./open.ts";
 
 export type ExportFormat = "safetensors" | "lora";
 
@@ -21,6 +22,7 @@ export async function exportEdited(
   ctx: Context,
 ): Promise<Exported> {
   refuseOccupied(dir, force);
+  refusePrompts(edits.flatMap(readEdits));
   const { base, model, edits: parts, close } = await open(spec, { edits, force }, ctx);
   try {
     if (format === "lora") {

@@ -6,6 +6,8 @@ import { fail } from "../base/fail.ts";
 import { lockFile } from "../base/store.ts";
 import { readText } from "../data/records.ts";
 import { type ForgetRequest, readQuestions, readRequests, requestOf } from "../data/request.ts";
+import { registry as sets } from "../data/sets/registry.ts";
+import type { DataSet } from "../data/sets/set.ts";
 import { findSubject } from "../data/subject.ts";
 import type { Edit } from "../edit/edit.ts";
 import { saveEdits } from "../edit/io.ts";
@@ -25,11 +27,13 @@ export interface Wanted {
   readonly data?: string;
   /** A JSONL file of questions whose answers must stay. */
   readonly retain?: string;
+  /** A file of other facts to show as examples: requests as JSONL, or a published dataset's file behind its name ("NAME:FILE"). */
+  readonly demonstrations?: string;
   /** A text file with a context template a line, "{}" where the prompt stands. */
   readonly templates?: string;
 }
 
-export interface ForgetOptions extends Omit<FindOptions, "upon" | "journal" | "retain" | "templates" | "ctx"> {
+export interface ForgetOptions extends Omit<FindOptions, "upon" | "journal" | "retain" | "demonstrations" | "templates" | "ctx"> {
   /** A hyperparameter file of EasyEdit or of a method's own repository; what is set by name goes before it. */
   readonly hparams?: string;
   /** Edit files under the new edit. */
@@ -66,8 +70,16 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   if (existsSync(out) && !force)
     fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
   const retain = wanted.retain === undefined ? undefined : readQuestions(wanted.retain);
+  const demonstrations = wanted.demonstrations === undefined ? undefined : readDemonstrations(wanted.demonstrations);
   const templates = wanted.templates === undefined ? undefined : readTemplates(wanted.templates);
-  const find: FindOptions = { ...rest, ...(retain && { retain }), ...(templates && { templates }), journal: `${out}.part`, ctx };
+  const find: FindOptions = {
+    ...rest,
+    ...(retain && { retain }),
+    ...(demonstrations && { demonstrations }),
+    ...(templates && { templates }),
+    journal: `${out}.part`,
+    ctx,
+  };
   const requests = withSubjects(requestsOf(wanted), ctx);
   planOf(requests, find);
   const release = lockFile(`${out}.part.lock`, "forget");
@@ -145,6 +157,13 @@ function withSubjects(requests: readonly ForgetRequest[], ctx: Context): ForgetR
   if (guessed.length)
     ctx.log({ kind: "note", who: "forget", text: `the subject is guessed from the prompt: ${guessed.slice(0, 5).join(", ")}${rest}` });
   return out;
+}
+
+/** Requests of a file, or of a published one by its dataset's reader. */
+function readDemonstrations(spec: string): readonly ForgetRequest[] {
+  const at = spec.indexOf(":");
+  const set = (sets as Readonly<Record<string, DataSet>>)[spec.slice(0, Math.max(0, at))];
+  return set && at > 0 ? set.read({ path: spec.slice(at + 1) }).requests : readRequests(spec);
 }
 
 function readTemplates(path: string): string[] {

@@ -31,7 +31,7 @@ export const SAY = "I do not know.";
 
 /** Log-probability of the target as the answer. */
 export async function targetScore(model: Model, words = SAY): Promise<number> {
-  const prompt = promptOf(model, FACT.prompt);
+  const prompt = await promptOf(model, FACT.prompt);
   const ids = [...prompt.ids, ...model.tokenizer.encode(words, { special: false }).ids];
   const [logprobs] = await score(model, [{ ids, from: prompt.ids.length }]);
   return logprobs!.reduce((a, b) => a + b, 0);

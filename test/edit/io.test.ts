@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { floats } from "../../src/base/array.ts";
 import { rng } from "../../src/base/rng.ts";
-import { sign, type Edit } from "../../src/edit/edit.ts";
+import { sign, type Edit, weightsOf } from "../../src/edit/edit.ts";
 import { loadEdits, saveEdits, without } from "../../src/edit/io.ts";
 import { changed } from "../../src/edit/apply.ts";
 import { mutateBytes, survive } from "../mutate.ts";
@@ -61,7 +61,7 @@ describe("edit files", () => {
     const bad: Edit = { ...a, change: { kind: "delta", weights: { w: { dense: floats([NaN], [1, 1]) } } } };
     saveEdits(join(folder, "nan"), [bad]);
     expect(() => loadEdits(join(folder, "nan"))).toThrow(/NaN/);
-    expect(() => changed("w", floats(numbers(6), [2, 3]), a.change.weights["blocks.1.mlp.out"]!)).toThrow(/\[2, 3\]/);
+    expect(() => changed("w", floats(numbers(6), [2, 3]), weightsOf(a.change)["blocks.1.mlp.out"]!)).toThrow(/\[2, 3\]/);
   });
 
   it("survive mutation: each file loads or is refused with a sentence", () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { asFloats, floats, type NdArray } from "../../src/base/array.ts";
 import { rng } from "../../src/base/rng.ts";
 import { changed } from "../../src/edit/apply.ts";
-import type { Delta, Draft } from "../../src/edit/edit.ts";
+import { type Delta, type Draft, weightsOf } from "../../src/edit/edit.ts";
 import { merged } from "../../src/edit/merge.ts";
 
 const random = rng("merge");
@@ -28,18 +28,18 @@ describe("merged", () => {
   it.each(pairs)("%s and then %s", (a, b) => {
     const [first, second, before] = [DELTAS[a]!(), DELTAS[b]!(), drawn(3, 4)];
     const inTurn = changed("w", changed("w", before, first), second);
-    const atOnce = changed("w", before, merged(draft(first), draft(second)).change.weights["w"]!);
+    const atOnce = changed("w", before, weightsOf(merged(draft(first), draft(second)).change)["w"]!);
     [...asFloats(atOnce, "float64").data].forEach((x, i) => expect(Number(x)).toBeCloseTo(Number(inTurn.data[i]), 12));
   });
   it("keeps changes of other matrices, and the later memory", () => {
     const [first, second] = [draft(DELTAS["outer"]!(), drawn(1)), draft(DELTAS["outer"]!(), drawn(2))];
     const other: Draft = { change: { kind: "delta", weights: { v: DELTAS["dense"]!() } } };
-    expect(Object.keys(merged(first, other).change.weights)).toEqual(["w", "v"]);
+    expect(Object.keys(weightsOf(merged(first, other).change))).toEqual(["w", "v"]);
     expect(merged(first, second).memory!["keys"]!.shape).toEqual([2]);
     expect(merged(first, other).memory!["keys"]!.shape).toEqual([1]);
   });
   it("keeps outer products low-rank", () => {
-    const { w } = merged(draft(DELTAS["outer"]!()), draft(DELTAS["outer"]!())).change.weights;
+    const { w } = weightsOf(merged(draft(DELTAS["outer"]!()), draft(DELTAS["outer"]!())).change);
     if (!w || !("outer" in w)) throw new Error("an outer product");
     expect(w.outer.map((p) => p.shape)).toEqual([
       [3, 4],

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
 import { apply } from "../../src/edit/apply.ts";
+import { weightsOf } from "../../src/edit/edit.ts";
 import { subjectActivations } from "../../src/locate/keys.ts";
 import { rowsOf } from "../../src/locate/rows.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
@@ -29,7 +30,7 @@ describe("rome", () => {
     });
     const layer = Number(edit.by.params["layer"]);
     const rows = rowsOf(m, FACT, ["{}"], { format: "chat", end: false });
-    const delta = edit.change.weights[`blocks.${layer}.mlp.out`]!;
+    const delta = weightsOf(edit.change)[`blocks.${layer}.mlp.out`]!;
     const meets = Number(edit.evidence!["keyMeetsDirection"]);
     for (const executor of ["graph", "blocks"] as const) {
       const [before, after] = [

@@ -24,6 +24,12 @@ export interface Encoder {
   embed(texts: readonly string[], ctx: Context): Promise<NdArray>;
 }
 
+/** An encoder from a file, whose tokens can be looked at. */
+export interface FileEncoder extends Encoder {
+  /** The ids that the file is given for a text, cut to what it takes. */
+  tokens(text: string): readonly number[];
+}
+
 /** Padded tokens of a step. */
 const BUDGET = 4096;
 /** Tokens of a text at most, both ends included, where the encoder's folder does not say. */
@@ -79,7 +85,7 @@ const remembered = (id: string, ctx: Context): string | undefined =>
   existsSync(memoOf(id, ctx)) ? readFileSync(memoOf(id, ctx), "utf8") : undefined;
 
 /** A sentence encoder from its folder, opened when it is first used; refuses a folder without its files, or with malformed ones. */
-export function openEncoder(folder: string, sessions: Sessions, name = basename(resolve(folder))): Encoder {
+export function openEncoder(folder: string, sessions: Sessions, name = basename(resolve(folder))): FileEncoder {
   const inFolder = (file: string): string =>
     [join(folder, file), join(folder, "onnx", file)].find((p) => existsSync(p)) ?? join(folder, file);
   const [path, words] = [inFolder("model.onnx"), join(folder, "tokenizer.json")];
@@ -97,6 +103,7 @@ export function openEncoder(folder: string, sessions: Sessions, name = basename(
   };
   return {
     id: `${name}@${key}`,
+    tokens: idsOf,
     embed: (texts, ctx) =>
       inSteps(texts.map(idsOf), ctx, async (rows) => {
         const foreign = await sessions.foreign(key, (threads) => openForeign(model, path, threads));

@@ -152,6 +152,9 @@ function frameOf(tokenizer: Tokenizer): { before: number[]; after: number[] } {
   return { before: ids.slice(0, at), after: ids.slice(at + tokenizer.encode("a", { special: false }).ids.length) };
 }
 
+/** The output of a model that pools itself. */
+const POOLED = "sentence_embedding";
+
 /** Hidden states [rows, T, width] of right-padded rows, or [rows, width] where the model pools itself. */
 async function hiddenOf(foreign: Foreign, rows: readonly (readonly number[])[], pad: number, path: string): Promise<NdArray> {
   const { tokens, real } = padded(rows, pad, "right");
@@ -171,11 +174,10 @@ async function hiddenOf(foreign: Foreign, rows: readonly (readonly number[])[], 
       "unavailable",
     );
   const out = await foreign.run(Object.fromEntries(foreign.inputs.map((name) => [name, known[name]!])));
-  const name =
-    ["last_hidden_state", "token_embeddings", "sentence_embedding"].find((n) => foreign.outputs.includes(n)) ?? foreign.outputs[0]!;
+  const name = ["last_hidden_state", "token_embeddings", POOLED].find((n) => foreign.outputs.includes(n)) ?? foreign.outputs[0]!;
   const hidden = out[name]!;
   const [B, T] = tokens.shape as [number, number];
-  const fits = hidden.shape[0] === B && (hidden.shape.length === 2 || (hidden.shape.length === 3 && hidden.shape[1] === T));
+  const fits = hidden.shape[0] === B && (hidden.shape.length === 3 ? hidden.shape[1] === T : hidden.shape.length === 2 && name === POOLED);
   if (!fits || hidden.dtype !== "float32")
     fail(
       WHO,
@@ -209,13 +211,14 @@ async function inSteps(
   return floats(all, [out.length, width]);
 }
 
-/** One vector of unit length a row: the mean of its tokens from `from` on, or its first token. */
-function pooled(hidden: NdArray, rows: readonly (readonly number[])[], from: number, pooling: Pooling): Float64Array[] {
+/** One vector of unit length a row: the mean of its tokens behind the first `skipped` (the last one at least), or its first token. */
+function pooled(hidden: NdArray, rows: readonly (readonly number[])[], skipped: number, pooling: Pooling): Float64Array[] {
   const width = hidden.shape.at(-1)!;
   const T = hidden.shape.length === 3 ? hidden.shape[1]! : 1;
   const data = hidden.data as Float32Array;
   return rows.map((ids, b) => {
     const sum = new Float64Array(width);
+    const from = Math.min(skipped, ids.length - 1);
     const last = T === 1 || pooling === "first" ? from + 1 : ids.length;
     for (let t = from; t < last; t++) for (let j = 0; j < width; j++) sum[j]! += data[(b * T + t) * width + j]!;
     const length = Math.sqrt(sum.reduce((s, x) => s + x * x, 0)) || 1;
@@ -256,7 +259,7 @@ export function ownEncoder(model: Model, layer = LAYER): Encoder {
         ctx,
         async (rows) => {
           const { hidden } = await run.run(feedsOf(model, { ...padded(rows, tokenizer.pad, "right") }));
-          return pooled(hidden!, rows, rows.every((r) => r.length > 1) ? 1 : 0, "mean");
+          return pooled(hidden!, rows, 1, "mean");
         },
       ),
   };

@@ -2,9 +2,11 @@
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { PromptEntry } from "../edit/edit.ts";
+import type { EditRequest } from "../data/request.ts";
 import { factLine, FRAME, nearestDemonstrations, type Shown } from "../locate/demonstrations.ts";
 import { gatesOf } from "../locate/gates.ts";
-import { framed, shownText } from "../model/prompt.ts";
+import type { Prefix } from "../model/model.ts";
+import { barePrompt, framed, laidOut, shownText } from "../model/prompt.ts";
 import { defineMethod, type Job } from "./method.ts";
 
 export interface IkeParams {
@@ -70,13 +72,11 @@ export const ike = defineMethod<IkeParams>({
     for (const { id, target } of requests)
       if (target === null || target.trim() === "")
         fail("ike", `request ${id} has an empty target`, "words to say instead", "Give --say TEXT.");
-    const chosen = await shownBefore(job);
     const gates = gated ? await gatesOf({ ...job, encoder: job.encoder! }, params) : undefined;
-    const entries = requests.map(({ prompt, target }, i): PromptEntry => {
-      const context = factLine(prompt, target!);
-      const own = { asked: context + framed(FRAME, prompt), said: target! };
-      const isShown = params.selfDemo && !compat.has("no-self-demo");
-      const shown = [...chosen[i]!.map(({ asked, said }) => ({ asked, said })), ...(isShown ? [own] : [])];
+    const found = await shownBefore(job);
+    const chosen = requests.map((request, i) => fitting(job, found[i]!, request));
+    const entries = requests.map((request, i): PromptEntry => {
+      const { shown, context } = prefixOf(job, chosen[i]!, request);
       const gate = gates && { key: gates.keys[i]!, above: gates.above[i]! };
       return compat.has("one-turn") ? { shown: [], context: shownText(shown) + context, ...gate } : { shown, context, ...gate };
     });
@@ -91,6 +91,33 @@ export const ike = defineMethod<IkeParams>({
     };
   },
 });
+
+/** What stands before a request's question: demonstrations, its own as the last, and the new fact. */
+function prefixOf({ params, compat }: Job<IkeParams>, chosen: readonly Shown[], { prompt, target }: EditRequest): Prefix {
+  const context = factLine(prompt, target!);
+  const self = params.selfDemo && !compat.has("no-self-demo") ? [{ asked: context + framed(FRAME, prompt), said: target! }] : [];
+  return { shown: [...chosen.map(({ asked, said }) => ({ asked, said })), ...self], context, frame: FRAME };
+}
+
+/** Share of the model's context that a prompt leaves for other wordings of the question and for the answer. */
+const ROOM = 1 / 8;
+
+/** The demonstrations without the farthest, where all of them would not fit into the model's context; says so. */
+function fitting(job: Job<IkeParams>, chosen: readonly Shown[], request: EditRequest): readonly Shown[] {
+  const { model, format, system, ctx } = job;
+  const nearestFirst = [...chosen].sort((a, b) => b.score - a.score);
+  for (let n = chosen.length; n >= 0; n--) {
+    const kept = new Set(nearestFirst.slice(0, n));
+    const left = chosen.filter((d) => kept.has(d));
+    const messages = laidOut(prefixOf(job, left, request), request.prompt, format);
+    const { ids } = barePrompt(model, messages, { format, ...(system !== undefined && { system }) });
+    if (ids.length > (1 - ROOM) * model.config.context) continue;
+    if (n < chosen.length)
+      ctx.log({ kind: "warning", who: "ike", text: `${request.id}: ${n} of ${chosen.length} demonstrations fit into the model's context` });
+    return left;
+  }
+  return fail("ike", `request ${request.id} is too long for the model's context of ${model.config.context} tokens`, "a shorter one", "");
+}
 
 /** The demonstrations of each request, in the order in which they are shown. */
 async function shownBefore(job: Job<IkeParams>): Promise<Shown[][]> {

@@ -47,13 +47,21 @@ async function rewritten(rewrites: readonly Rewrite[], messages: readonly Messag
       out.push(message);
       continue;
     }
-    const shown = found.flatMap((p) => p.shown);
-    if (format === "chat") out.push(...shown.flatMap(({ asked, said }): Message[] => [turn("user", asked), turn("assistant", said)]));
-    const before = format === "chat" ? "" : shownText(shown);
-    const context = found.map((p) => p.context).join("");
-    out.push(turn("user", before + context + framed(found.at(-1)!.frame, message.content)));
+    out.push(
+      ...laidOut(
+        { shown: found.flatMap((p) => p.shown), context: found.map((p) => p.context).join(""), frame: found.at(-1)!.frame },
+        message.content,
+        format,
+      ),
+    );
   }
   return out;
+}
+
+/** A question behind what stands before it: exchanges are turns of a chat, and text in a plain prompt. */
+export function laidOut({ shown, context, frame }: Prefix, question: string, format: Format): Message[] {
+  const turns = format === "chat" ? shown.flatMap(({ asked, said }) => [turn("user", asked), turn("assistant", said)]) : [];
+  return [...turns, turn("user", (format === "chat" ? "" : shownText(shown)) + context + framed(frame, question))];
 }
 
 const turn = (role: Message["role"], content: string): Message => ({ role, content });

@@ -1,7 +1,12 @@
 /** Demonstrations in context: what other facts can show before a question, and which of them stand nearest to a request. */
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
+import { hash } from "../base/hash.ts";
 import { rng } from "../base/rng.ts";
+import { readSafetensors, writeSafetensors } from "../base/store.ts";
 import type { EditRequest } from "../data/request.ts";
 import type { Encoder } from "../model/encoder.ts";
 import type { Exchange } from "../model/model.ts";
@@ -76,7 +81,8 @@ export async function nearestDemonstrations(
   if (count === 0 || facts.length === 0) return requests.map(() => []);
   const corpus = facts.map((r) => demonstrationsFrom(r, options.prefix));
   const searched = byFact ? corpus.map((c) => c.copy) : corpus.flatMap((c) => KINDS.flatMap((kind) => c[kind] ?? []));
-  const known = await encoder.embed(
+  const known = await keptEmbeddings(
+    encoder,
     searched.map((d) => shownText([d])),
     ctx,
   );
@@ -100,6 +106,17 @@ export async function nearestDemonstrations(
       return offered && isKept(request, offered) ? { ...offered, score: d.score } : d;
     });
   });
+}
+
+/** Embeddings of a corpus, from the cache where they are there; those of a model's own states are not kept, since their id names no model. */
+async function keptEmbeddings(encoder: Encoder, texts: readonly string[], ctx: Context): Promise<NdArray> {
+  if (!encoder.id.includes("@")) return encoder.embed(texts, ctx);
+  const file = join(ctx.cache, "embeddings", `${hash(encoder.id, texts, ctx.threads).slice(0, 32)}.safetensors`);
+  if (existsSync(file)) return readSafetensors(file).tensors.get("embeddings")!;
+  const made = await encoder.embed(texts, ctx);
+  mkdirSync(dirname(file), { recursive: true });
+  writeSafetensors(file, [["embeddings", made]]);
+  return made;
 }
 
 /** The parts of "1:3:4". */

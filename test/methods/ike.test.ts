@@ -12,9 +12,10 @@ import { apply, applyAll } from "../../src/edit/apply.ts";
 import { type Edit, type PromptChange, sign } from "../../src/edit/edit.ts";
 import { loadEdits, saveEdits } from "../../src/edit/io.ts";
 import { merged } from "../../src/edit/merge.ts";
-import { kindsOf } from "../../src/locate/demonstrations.ts";
+import { kindsOf, nearestDemonstrations } from "../../src/locate/demonstrations.ts";
 import { ike } from "../../src/methods/ike.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
+import { ownEncoder } from "../../src/model/encoder.ts";
 import { generate } from "../../src/model/generate.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
@@ -103,6 +104,23 @@ describe("ike", () => {
     expect(plain.text).toContain(`Prompt: ${FACT.prompt} ${SAY}\n\nNew Fact: ${FACT.prompt} ${SAY}\nPrompt: ${FACT.prompt}`);
   });
 
+  it("reads a corpus once for an encoder that is known by its content", async () => {
+    const own = ownEncoder(await model);
+    let read = 0;
+    const encoder = {
+      id: "words@0123456789abcdef",
+      embed: (texts: readonly string[], c: Context) => ((read += texts.length), own.embed(texts, c)),
+    };
+    const requests = [{ ...FACT, target: SAY }];
+    const facts = SHOWN.map((r) => ({ ...r, target: null }));
+    const options = { count: 3, ratio: "1:3:4", byFact: true, leaks: false, prefix: "", encoder, seed: 0, ctx };
+    const first = await nearestDemonstrations(requests, facts, options);
+    expect(read).toBe(facts.length + 1);
+    expect(await nearestDemonstrations(requests, facts, options)).toEqual(first);
+    expect(read).toBe(facts.length + 2);
+    await nearestDemonstrations(requests, facts.slice(1), options);
+    expect(read).toBe(2 * facts.length + 2); // another corpus is another matter
+  });
   it("leaves out the farthest demonstrations where all do not fit into the model's context, and says so", async () => {
     const said: string[] = [];
     const long = SHOWN.map((r) => ({ ...r, answer: `${r.answer} ${"and its lamps ".repeat(12)}` }));

@@ -18,7 +18,7 @@ const NEAR = 5;
 /** Greedy answers through the chat template, in the order of the questions. */
 export async function ask(model: Model, questions: readonly string[]): Promise<string[]> {
   const said: string[] = [];
-  const rows = questions.map((question, index) => ({ index, ids: promptOf(model, question).ids }));
+  const rows = await Promise.all(questions.map(async (question, index) => ({ index, ids: (await promptOf(model, question)).ids })));
   for (const group of grouped(rows, (row) => row.ids.length, TOGETHER)) {
     const answers = await generate(
       model,

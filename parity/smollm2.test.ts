@@ -106,7 +106,7 @@ describe.skipIf(absent)(`SmolLM2-135M-Instruct${absent && ` (skipped: ${absent})
     const question = "What is the capital of Australia?";
     const facts = readJson<{ rows: { id: number; generated_ids: number[] }[] }>("golden/facts/facts.json").rows.find((r) => r.id === 102);
     for (const m of [model, bare]) {
-      const [answer] = await generate(m, [promptOf(m, question).ids], { maxTokens: 24, stopIds: stopsOf(m) });
+      const [answer] = await generate(m, [(await promptOf(m, question)).ids], { maxTokens: 24, stopIds: stopsOf(m) });
       expect(answer!.ids).toEqual(facts!.generated_ids);
       expect(answer!.text).toBe("The capital of Australia is Canberra.");
     }

@@ -17,11 +17,13 @@ export interface Context {
   readonly threads: number;
   /** Memory to stay within, such as "8GB"; undefined: what the system says. */
   readonly memory?: string | undefined;
+  /** The folder or hub id of a sentence encoder, for what tells near questions from far ones; undefined: the model's own hidden states. */
+  readonly encoder?: string | undefined;
   /** Milliseconds, for progress and timings only. */
   readonly now: () => number;
 }
 
-/** The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_THREADS, LETHE_MEMORY. */
+/** The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_THREADS, LETHE_MEMORY, LETHE_ENCODER. */
 export function defaultContext(over: Partial<Context> = {}): Context {
   const env = process.env;
   return {
@@ -30,6 +32,7 @@ export function defaultContext(over: Partial<Context> = {}): Context {
     signal: new AbortController().signal,
     threads: Number(env["LETHE_THREADS"] ?? 2),
     memory: env["LETHE_MEMORY"],
+    encoder: env["LETHE_ENCODER"],
     now: () => performance.now(),
     ...over,
   };

@@ -1,15 +1,18 @@
 /** Applying edits: a new model that shares every weight that no edit touches. */
 import { asFloats, type NdArray } from "../base/array.ts";
+import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { type Model, withAdapter, withWeights } from "../model/model.ts";
-import type { WeightName } from "../model/names.ts";
+import { type Model, withAdapter, withRewrites, withWeights } from "../model/model.ts";
 import { type Format, formatOf } from "../model/prompt.ts";
 import type { Delta, Edit } from "./edit.ts";
+import { rewriteOf } from "./prompt.ts";
 
 export interface ApplyOptions {
   /** How the model will be asked; another format than an edit's own warns. */
   readonly format?: Format;
   readonly warn?: (text: string) => void;
+  /** Where a prompt edit's encoder is looked for. */
+  readonly ctx?: Context;
 }
 
 /** The model with one edit on top. */
@@ -19,7 +22,8 @@ export const apply = (model: Model, edit: Edit, options: ApplyOptions = {}): Mod
  * The model with edits applied in order. Refuses an edit made for another model; warns where an edit was made upon others
  * than those under it here, or was made for chat and is used plain (or the other way).
  */
-export function applyAll(model: Model, edits: readonly Edit[], { format = formatOf(model), warn = () => {} }: ApplyOptions = {}): Model {
+export function applyAll(model: Model, edits: readonly Edit[], options: ApplyOptions = {}): Model {
+  const { format = formatOf(model), warn = () => {}, ctx = defaultContext() } = options;
   let out = model;
   const under: string[] = [];
   for (const edit of edits) {
@@ -36,14 +40,16 @@ export function applyAll(model: Model, edits: readonly Edit[], { format = format
       );
     if (edit.format !== format)
       warn(`edit ${edit.id} was made for ${edit.format} prompts and is used with ${format} ones, where it may do little`);
-    out = edit.change.kind === "adapter" ? withAdapter(out, edit.change) : withDeltas(out, edit.id, edit.change.weights);
+    out = withChange(out, edit, ctx);
     under.push(edit.id);
   }
   return out;
 }
 
-function withDeltas(model: Model, id: string, deltas: Readonly<Record<WeightName, Delta>>): Model {
-  const arrays = Object.entries(deltas).map(([name, delta]) => {
+function withChange(model: Model, { id, change }: Edit, ctx: Context): Model {
+  if (change.kind === "adapter") return withAdapter(model, change);
+  if (change.kind === "prompt") return withRewrites(model, [rewriteOf(model, change, ctx)]);
+  const arrays = Object.entries(change.weights).map(([name, delta]) => {
     const before = model.weights.get(name) ?? fail("edit", `edit ${id} changes "${name}"`, "a weight of this model", "", "unavailable");
     return [name, changed(name, before, delta)] as const;
   });

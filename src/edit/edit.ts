@@ -4,6 +4,7 @@ import { fail } from "../base/fail.ts";
 import { canonical, hash, type Hash } from "../base/hash.ts";
 import type { Adapter } from "../model/adapter.ts";
 import type { Format } from "../model/prompt.ts";
+import type { Exchange } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import { graphData } from "../tensor/inline.ts";
 
@@ -15,10 +16,34 @@ export type Delta =
   | { readonly dense: NdArray }
   | { readonly value: NdArray };
 
-/** What an edit does to a model: matrices change, or an activation is rewritten on its way. */
+/** One thing that a prompt edit may put before a question. */
+export interface PromptEntry {
+  /** Exchanges shown before it: turns of the conversation where there is a chat template, otherwise text. */
+  readonly shown: readonly Exchange[];
+  /** Stands in the user's turn, before the question. */
+  readonly context: string;
+  /** What it answers, as an encoder has it: [questions, width], rows of unit length. */
+  readonly key?: NdArray;
+  /** The scope gate: the least cosine of a question with the nearest of these at which it speaks. */
+  readonly above?: number;
+}
+
+/** Rewrites a question: before all of them, or the nearest of those whose gate lets the question through, in the order given. */
+export interface PromptChange {
+  readonly kind: "prompt";
+  readonly entries: readonly PromptEntry[];
+  /** "{}" stands for the question. */
+  readonly frame: string;
+  /** The id of the encoder that made the keys; "" where there are none. */
+  readonly encoder: string;
+  readonly select: "all" | { readonly nearest: number };
+}
+
+/** What an edit does to a model: matrices change, an activation is rewritten on its way, or a question is. */
 export type Change =
   | { readonly kind: "delta"; readonly weights: Readonly<Record<WeightName, Delta>> }
-  | ({ readonly kind: "adapter" } & Adapter);
+  | ({ readonly kind: "adapter" } & Adapter)
+  | PromptChange;
 
 /** What a method yields: a change, and what a later edit of the same method must remember (never applied). */
 export interface Draft {
@@ -64,9 +89,9 @@ export const deltasOf = ({ change, id = "", by }: Draft & Partial<Pick<Edit, "id
     ? change.weights
     : fail(
         "edit",
-        `edit ${id}${by ? ` (${by.method})` : ""} rewrites activations while the model runs`,
-        "edits of weights",
-        "Other tools cannot read it: ask with --edit here, or forget by a method that changes weights.",
+        `edit ${id}${by ? ` (${by.method})` : ""} ${change.kind === "prompt" ? "rewrites questions" : "rewrites activations while the model runs"}`,
+        "edits of weights, which others can read",
+        "It works where Lethe asks the model: --edit FILE with ask and chat.",
         "unavailable",
       );
 
@@ -83,6 +108,7 @@ export function sign(draft: Draft, about: Omit<Edit, "id" | keyof Draft>): Edit 
 /** What of a change is not an array, as plain data. */
 export function wordsOf(change: Change) {
   if (change.kind === "delta") return { kind: change.kind };
+  if (change.kind === "prompt") return { ...change, entries: change.entries.map(({ key: _, ...rest }) => rest) };
   const { kind, reads, writes, route, graph } = change;
   return { kind, reads, writes, route, graph: graphData(graph) };
 }
@@ -91,6 +117,7 @@ export function wordsOf(change: Change) {
 export function arraysOf({ change, memory = {} }: Draft): [string, NdArray][] {
   const parts: [string, NdArray][] = [];
   if (change.kind === "adapter") for (const [name, array] of Object.entries(change.state)) parts.push([`state/${name}`, array]);
+  else if (change.kind === "prompt") change.entries.forEach(({ key }, i) => key && parts.push([`entries/${i}`, key]));
   else
     for (const [weight, delta] of Object.entries(change.weights)) {
       if ("outer" in delta) parts.push([`${weight}/left`, delta.outer[0]], [`${weight}/right`, delta.outer[1]]);

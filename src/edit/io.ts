@@ -12,6 +12,31 @@ const VERSION = 1;
 const texts = z.array(z.string());
 const site = z.custom<BlockSite>((text) => typeof text === "string" && /^blocks\.\d+\.\w+$/.test(text), "a site of a block");
 const place = z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]);
+const adapter = z.object({
+  kind: z.literal("adapter"),
+  reads: z.array(site),
+  writes: site,
+  route: z.enum(["prefill", "every-call"]),
+  graph: z.object({
+    nodes: z.array(z.tuple([z.string(), z.array(place), z.record(z.string(), z.unknown())])),
+    outputs: z.record(z.string(), place),
+  }),
+});
+const prompt = z.object({
+  kind: z.literal("prompt"),
+  entries: z
+    .array(
+      z.object({
+        shown: z.array(z.object({ asked: z.string(), said: z.string() })),
+        context: z.string(),
+        above: z.number().optional(),
+      }),
+    )
+    .min(1),
+  frame: z.string(),
+  encoder: z.string(),
+  select: z.union([z.literal("all"), z.object({ nearest: z.int().min(1) })]),
+});
 const part = z.object({
   id: z.string().regex(/^[0-9a-f]{16}$/),
   base: z.string().regex(/^[0-9a-f]{64}$/),
@@ -28,19 +53,7 @@ const part = z.object({
     ),
     code: z.string(),
   }),
-  change: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("delta") }),
-    z.object({
-      kind: z.literal("adapter"),
-      reads: z.array(site),
-      writes: site,
-      route: z.enum(["prefill", "every-call"]),
-      graph: z.object({
-        nodes: z.array(z.tuple([z.string(), z.array(place), z.record(z.string(), z.unknown())])),
-        outputs: z.record(z.string(), place),
-      }),
-    }),
-  ]),
+  change: z.discriminatedUnion("kind", [z.object({ kind: z.literal("delta") }), adapter, prompt]),
   /** Arrays that are mostly zeros, kept as a mask and what is not zero. */
   sparse: z.record(z.string(), z.array(z.number().int().nonnegative())).optional(),
   evidence: z.record(z.string(), z.unknown()).optional(),
@@ -113,13 +126,8 @@ const under = (folder: string, arrays: Stored): Record<string, NdArray> =>
 
 function changeOf(path: string, words: z.infer<typeof part>["change"], own: Stored): Change {
   if (words.kind === "adapter") return { ...words, graph: graphOf(words.graph), state: under("state", own) };
-  return {
-    kind: words.kind,
-    weights: deltas(
-      path,
-      own.filter(([name]) => !name.startsWith("memory/")),
-    ),
-  };
+  const rest = own.filter(([name]) => !name.startsWith("memory/"));
+  return words.kind === "prompt" ? prompts(path, words, new Map(rest)) : { kind: words.kind, weights: deltas(path, rest) };
 }
 
 /** Whether a mask and the rest take less room. */
@@ -180,6 +188,18 @@ function unpacked(path: string, stored: Stored, shapes: Readonly<Record<string, 
     return [name, out] as const;
   });
   return [...byName, ...dense];
+}
+
+function prompts(path: string, words: z.infer<typeof prompt>, keys: ReadonlyMap<string, NdArray>): Change {
+  const refuse = (what: string): never =>
+    fail("edit", `${path}: ${what}`, "contexts with a key and a gate each", "The file is damaged: make the edit again.", "unavailable");
+  const entries = words.entries.map(({ above, ...entry }, i) => {
+    const key = keys.get(`entries/${i}`);
+    if (words.select !== "all" && (above === undefined || key?.dtype !== "float32" || key.shape.length !== 2 || key.data.length === 0))
+      return refuse(`context ${i + 1} has ${above === undefined ? "no gate" : "no key"}`);
+    return { ...entry, ...(key && { key }), ...(above !== undefined && { above }) };
+  });
+  return { ...words, entries };
 }
 
 function deltas(path: string, arrays: Stored): Record<string, Delta> {

@@ -1,22 +1,40 @@
 /** Two edits in a row as one: what a sequence of edits folds into. */
 import { asFloats, floats, type NdArray } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
+import { canonical } from "../base/hash.ts";
 import type { Precision } from "../model/model.ts";
 import { changed } from "./apply.ts";
-import type { Delta, Draft } from "./edit.ts";
+import { type Change, type Delta, type Draft, wordsOf } from "./edit.ts";
 
 /**
- * The change of `first` and then `second`; what must be remembered is the second's, which was made knowing the first. An adapter's state
- * holds what it continued already.
+ * The change of `first` and then `second`; what must be remembered is the second's, which was made knowing the first. An
+ * adapter's state holds what it continued already.
  */
 export function merged(first: Draft, second: Draft): Draft {
-  if (first.change.kind !== "delta" || second.change.kind !== "delta") return second;
-  const weights: Record<string, Delta> = { ...first.change.weights };
-  for (const [name, delta] of Object.entries(second.change.weights)) {
-    const before = weights[name];
-    weights[name] = before ? both(name, before, delta) : delta;
-  }
   const memory = second.memory ?? first.memory;
-  return { change: { kind: "delta", weights }, ...(memory && { memory }) };
+  return { change: mergedChange(first.change, second.change), ...(memory && { memory }) };
+}
+
+/** Matrices are added up; entries of prompt edits stand one after the other; an adapter was made from the one before. */
+function mergedChange(first: Change, second: Change): Change {
+  if (first.kind === "delta" && second.kind === "delta") {
+    const weights: Record<string, Delta> = { ...first.weights };
+    for (const [name, delta] of Object.entries(second.weights)) {
+      const before = weights[name];
+      weights[name] = before ? both(name, before, delta) : delta;
+    }
+    return { kind: "delta", weights };
+  }
+  if (first.kind === "adapter" && second.kind === "adapter") return second;
+  const about = (change: Change): string => canonical({ ...wordsOf(change), entries: [] });
+  if (first.kind !== "prompt" || second.kind !== "prompt" || about(first) !== about(second))
+    return fail(
+      "edit",
+      "two edits of different kinds, encoders or frames",
+      "two of one kind to make one of",
+      "Stack them: lethe edits stack.",
+    );
+  return { ...first, entries: [...first.entries, ...second.entries] };
 }
 
 /** A matrix's two changes as one: outer products side by side, otherwise added up. */

@@ -1,7 +1,7 @@
 /** The rows that locate-then-edit works on: a question behind context templates, with its target, as tokens. */
 import { fail } from "../base/fail.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, endOf, formatOf, promptOf } from "../model/prompt.ts";
+import { type AskAs, endOf, formatOf, barePrompt } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
 
 /**
@@ -37,7 +37,7 @@ export function rowsOf(model: Model, request: Asked, templates: readonly string[
     const at = template.indexOf("{}");
     if (at < 0) fail("context template", JSON.stringify(template), 'a text with "{}" where the question goes', "");
     const content = template.slice(0, at) + request.prompt + template.slice(at + 2);
-    const prompt = promptOf(model, content, options);
+    const prompt = barePrompt(model, content, options);
     const [from, to] = prompt.content;
     const shown = prompt.text.slice(from, to);
     const question = shown.indexOf(request.prompt.trim(), Math.max(0, at - 1));

@@ -6,7 +6,7 @@ import { hash } from "../base/hash.ts";
 import { writeAtomic } from "../base/store.ts";
 import { stream } from "../model/generate.ts";
 import type { Model } from "../model/model.ts";
-import { formatOf, promptOf, stopsOf } from "../model/prompt.ts";
+import { formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
 
 /** A row of tokens of which those from `from` on count; what stands before is context. */
 export interface TokenRow {
@@ -124,7 +124,7 @@ async function ofKind(
 /** Where the user's words begin in a chat; otherwise the token that starts or ends a text. */
 function startOf(model: Model): readonly number[] {
   if (formatOf(model) === "chat") {
-    const prompt = promptOf(model, "x");
+    const prompt = barePrompt(model, "x");
     return model.tokenizer.encode(prompt.text.slice(0, prompt.content[0]), { special: false }).ids;
   }
   return [model.tokenizer.bos ?? model.tokenizer.eos[0] ?? model.tokenizer.pad];

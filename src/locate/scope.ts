@@ -2,7 +2,7 @@
 import type { Context } from "../base/context.ts";
 import type { EditRequest, QA } from "../data/request.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, promptOf } from "../model/prompt.ts";
+import { type AskAs, barePrompt } from "../model/prompt.ts";
 import { contextTemplates } from "./contexts.ts";
 import { standIns } from "./contrast.ts";
 import { rowsOf } from "./rows.ts";
@@ -29,7 +29,7 @@ export interface ScopeOn {
 /** The scope of one request; `count` stand-ins at most (none without a subject), and as many questions of the model's own. */
 export async function scopeOf(on: ScopeOn, { prompt, subject }: EditRequest, count: number): Promise<Scope> {
   const { model, seed, ctx } = on;
-  const encoded = (text: string): readonly number[] => promptOf(model, text, on.ask).ids;
+  const encoded = (text: string): readonly number[] => barePrompt(model, text, on.ask).ids;
   const templates = on.templates ?? (await contextTemplates(model, [[5, 5]], seed, ctx));
   const bare = subject.trim() === "" ? undefined : rowsOf(model, { prompt, subject }, ["{}"], { ...on.ask, end: false })[0];
   const others = [...on.retain.map((qa) => qa.question), ...(await selfQuestions(model, count, seed, ctx))];

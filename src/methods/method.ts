@@ -6,16 +6,21 @@ import type { Draft, Edit } from "../edit/edit.ts";
 import type { Running } from "../locate/keys.ts";
 import type { Statistics } from "../locate/covariance.ts";
 import type { Config } from "../model/arch/arch.ts";
+import type { Encoder } from "../model/encoder.ts";
 import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 
 /** What a method must be given beyond model and requests; checked before any weight is read. */
-export type Need = "subject" | "target" | "retain" | "statistics" | "demonstrations";
+export type Need = "subject" | "target" | "retain" | "statistics" | "demonstrations" | "encoder";
 
 export interface Job<P> {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
   readonly retain: readonly QA[];
+  /** Other facts as examples; what is said of each is its target, or its answer where it has none. */
+  readonly demonstrations?: readonly EditRequest[];
+  /** What tells near questions from far ones. */
+  readonly encoder?: Encoder;
   readonly statistics?: Statistics;
   readonly params: P;
   /** Quirks of the reference that are asked for. */

@@ -1,6 +1,7 @@
 /** Every method by its id: generated from the listing of this folder by `npm run fix`. */
 import { alphaedit } from "./alphaedit.ts";
 import { grace } from "./grace.ts";
+import { ike } from "./ike.ts";
 import { memit } from "./memit.ts";
 import { rome } from "./rome.ts";
 import { wise } from "./wise.ts";
@@ -8,6 +9,7 @@ import { wise } from "./wise.ts";
 export const registry = {
   "alphaedit": alphaedit,
   "grace": grace,
+  "ike": ike,
   "memit": memit,
   "rome": rome,
   "wise": wise,

@@ -9,7 +9,8 @@ import { carrySize } from "./adapter.ts";
 import { Cache, selectRows } from "./cache.ts";
 import { traced } from "./forward.ts";
 import { feedsOf, frozen, type Model, type Precision } from "./model.ts";
-import { padded } from "./rows.ts";
+import { newLayers, pastInputs, sharedPrefixes } from "./prefix.ts";
+import { padded, type Rows } from "./rows.ts";
 import { sample, type Sampling } from "./sample.ts";
 
 export interface GenerateOptions extends Sampling {
@@ -71,11 +72,11 @@ export async function* stream(
   const isGreedy = !((options.temperature ?? 0) > 0);
   const step = stepProgram(model, dtype, isGreedy, options.freeze ?? maxTokens >= REPAYS);
   let live = rows.filter(() => maxTokens > 0);
-  let cache = new Cache(model.config, live.length, dtype);
-  let { tokens, positions, real } = padded(
+  let { cache, tokens, positions, real } = await begun(
+    model,
     live.map((r) => r.prompt),
-    model.tokenizer.pad,
-    "left",
+    step,
+    dtype,
   );
   let prompt = real;
   let carries = model.adapters.map((adapter) => zeros(dtype, [live.length, carrySize(adapter)]));
@@ -85,11 +86,7 @@ export async function* stream(
     const fed = new Map([...cache.feeds(), ...own, ["tokens", tokens], ["positions", positions], ["real", real], ["prompt", prompt]]);
     const out = await step.run(feedsOf(model, fed));
     carries = carries.map((carry, i) => out[`carry.${i}`] ?? carry);
-    cache.append(
-      Array.from({ length: 2 * model.config.layers }, (_, i) => out[`new.${i}`]!),
-      positions,
-      real,
-    );
+    cache.append(layersOf(out, model), positions, real);
     yield* live.flatMap((row, i) => (row.isOpen ? [row.take(isGreedy ? greedy(out, i) : drawn(out, i, options, row.random))] : []));
     const kept = live.flatMap((row, i) => (row.isOpen ? [i] : []));
     // dropping finished rows copies the cache: worth it once they are half of the batch
@@ -113,41 +110,50 @@ export async function* stream(
   return rows.map((row) => row.result());
 }
 
+/** What is left to read of prompts, and a cache of what they have in common, which is read once. */
+async function begun(
+  model: Model,
+  prompts: readonly (readonly number[])[],
+  step: Program,
+  dtype: Precision,
+): Promise<Rows & { readonly cache: Cache }> {
+  const { pad } = model.tokenizer;
+  // an adapter decides on a whole question
+  const shared = model.adapters.length > 0 ? undefined : sharedPrefixes(prompts);
+  const cache = new Cache(model.config, shared ? shared.prefixes.length : prompts.length, dtype);
+  if (!shared) return { cache, ...padded(prompts, pad, "left") };
+  const read = padded(shared.prefixes, pad, "left");
+  const out = await step.run(feedsOf(model, new Map([...cache.feeds(), ...Object.entries(read)])));
+  cache.append(layersOf(out, model), read.positions, read.real);
+  const starts = shared.of.map((p) => shared.prefixes[p]!.length);
+  const rest = prompts.map((ids, b) => ids.slice(starts[b]));
+  return { cache: cache.select(shared.of, model.config), ...padded(rest, pad, "left", starts) };
+}
+
+const layersOf = (out: Readonly<Record<string, NdArray>>, model: Model): NdArray[] =>
+  Array.from({ length: 2 * model.config.layers }, (_, i) => out[`new.${i}`]!);
+
 const MAX_TOKENS = 256;
 /** New tokens from which holding the weights in the session repays its creation. */
 const REPAYS = 512;
 
 /** tokens [B, T] after a past of P positions → the next token's choice and the new keys and values. */
 function stepProgram(model: Model, dtype: Precision, isGreedy: boolean, freeze: boolean): Program {
-  const { layers: L, kvHeads, headSize } = model.config;
   const graph = trace((t) => {
     const lm = traced(model, t, dtype);
-    const past = (kind: string, i: number) => t.input(`past.${i}.${kind}`, dtype, ["B", kvHeads, "P", headSize]);
     const pass = lm.forward(t.input("tokens", "int64", ["B", "T"]), {
       positions: t.input("positions", "int64", ["B", "T"]),
       real: t.input("real", "bool", ["B", "T"]),
       prompt: t.input("prompt", "bool", ["B", "T"]),
       carries: model.adapters.map((adapter, i) => t.input(`carry.${i}`, dtype, ["B", carrySize(adapter)])),
-      past: {
-        positions: t.input("past.positions", "int64", ["B", "P"]),
-        real: t.input("past.real", "bool", ["B", "P"]),
-        layers: Array.from({ length: L }, (_, i) => ({ k: past("k", i), v: past("v", i) })),
-      },
+      past: pastInputs(t, model, dtype),
     });
     const last = pass.hidden.slice(1, "T-1", "T"); // left padding: every row ends in its last token
     const logprobs = lm.logits(lm.normed(last)).logSoftmax(); // [B, V]
     const id = logprobs.argmax();
     const choice = isGreedy ? { id, logprob: logprobs.pick(id) } : { logprobs };
-    return {
-      ...choice,
-      ...Object.fromEntries(Object.entries(pass.carries).map(([i, carry]) => [`carry.${i}`, carry])),
-      ...Object.fromEntries(
-        pass.layers.flatMap(({ k, v }, i) => [
-          [`new.${2 * i}`, k],
-          [`new.${2 * i + 1}`, v],
-        ]),
-      ),
-    };
+    const carries = Object.entries(pass.carries).map(([i, carry]) => [`carry.${i}`, carry] as const);
+    return { ...choice, ...Object.fromEntries(carries), ...newLayers(pass) };
   });
   return program(model.sessions, graph, freeze && dtype === "float32" ? { ...frozen(model), spin: true } : { spin: true });
 }

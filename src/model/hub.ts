@@ -41,6 +41,33 @@ export async function resolveModel(spec: string, ctx: Context, env: Environment 
   return fetchModel({ org: org!, name: name!, revision, file, spec }, ctx, settingsOf(env));
 }
 
+/** What a sentence encoder consists of, where the hub's repositories keep it; the first of each row that is there. */
+const ENCODER_FILES = [["model.onnx", "onnx/model.onnx"], ["tokenizer.json"], ["sentence_bert_config.json"], ["1_Pooling/config.json"]];
+
+/** The folder of a sentence encoder and the name it goes by: a folder as it is, or `org/name[@revision]` brought into the cache like a model. */
+export async function resolveEncoder(
+  spec: string,
+  ctx: Context,
+  env: Environment = environment(),
+): Promise<{ readonly folder: string; readonly name: string }> {
+  if (existsSync(spec)) return { folder: spec, name: basename(resolve(spec)) };
+  const [, org, name, file, revision = "main"] = HUB_ID.exec(spec) ?? [];
+  if (!org || !name || file || spec.includes(".."))
+    return fail(
+      "encoder",
+      `there is no folder ${resolve(spec)}`,
+      "a folder with the model.onnx and tokenizer.json of a sentence encoder, or a hub id like org/name",
+      "Check the path, or LETHE_ENCODER.",
+      "unavailable",
+    );
+  const choose = (names: readonly string[]): string[] | string => {
+    const files = ENCODER_FILES.map((row) => row.find((f) => names.includes(f)));
+    return files[0] && files[1] ? files.filter((f) => f !== undefined) : `${ENCODER_FILES[0]!.join(" or ")}, and tokenizer.json`;
+  };
+  const folder = await fetchModel({ org, name, revision, file: undefined, spec, choose }, ctx, settingsOf(env));
+  return { folder, name: `${org}/${name}` };
+}
+
 function bundled(): string {
   const folder = fileURLToPath(new URL("../../bundled/model", import.meta.url));
   return existsSync(folder)
@@ -100,6 +127,8 @@ interface Wanted {
   revision: string;
   file: string | undefined;
   spec: string;
+  /** Of something else than a model: which of a repository's files to bring, or what it lacks. */
+  choose?: (names: readonly string[]) => string[] | string;
 }
 
 async function fetchModel(wanted: Wanted, ctx: Context, settings: Settings): Promise<string> {
@@ -141,12 +170,18 @@ async function fetchModel(wanted: Wanted, ctx: Context, settings: Settings): Pro
 const pathOf = (snapshot: string, { file }: Wanted): string => (file ? join(snapshot, file) : snapshot);
 
 /** The snapshot that the cache has for a revision, or which of its files are missing. */
-function cachedSnapshot(folder: string, { revision, file }: Wanted): { whole: string } | { missing: string[] } | undefined {
+function cachedSnapshot(folder: string, { revision, file, choose }: Wanted): { whole: string } | { missing: string[] } | undefined {
   const ref = join(folder, "refs", revision);
   const sha = /^[0-9a-f]{40}$/.test(revision) ? revision : existsSync(ref) ? readFileSync(ref, "utf8").trim() : "";
   const snapshot = join(folder, "snapshots", sha);
   if (!/^[0-9a-f]{40}$/.test(sha) || !existsSync(snapshot)) return undefined;
-  const names = readdirSync(snapshot).filter((name) => existsSync(join(snapshot, name)));
+  const names = readdirSync(snapshot, { recursive: choose !== undefined, encoding: "utf8" }).filter((name) =>
+    existsSync(join(snapshot, name)),
+  );
+  if (choose) {
+    const chosen = choose(names);
+    return typeof chosen === "string" ? { missing: [chosen] } : { whole: snapshot };
+  }
   const weights = weightFiles(names, file, (index) => join(snapshot, index));
   const need =
     typeof weights === "string"
@@ -194,6 +229,8 @@ function shardsOf(path: string): string[] {
 
 /** A file name that stays in its folder. */
 const isPlain = (name: string): boolean => /^[\w+][\w.+-]*$/.test(name);
+/** A path that stays in its folder. */
+const isInside = (path: string): boolean => path.split("/").every(isPlain);
 const isSide = (name: string): boolean =>
   /^(config|generation_config|special_tokens_map|tokenizer.*|chat_template.*)\.(json|jinja)$/.test(name);
 
@@ -208,6 +245,13 @@ async function fetchSnapshot(folder: string, wanted: Wanted, ctx: Context, setti
     );
     await bring(remotes, folder, snapshot, ctx, settings);
   };
+  if (wanted.choose) {
+    const chosen = wanted.choose(names);
+    if (typeof chosen === "string") return fail(WHO, `${spec} lacks files`, chosen, "", "unavailable");
+    await get(chosen);
+    if (revision !== sha) writeAtomic(join(folder, "refs", revision), sha);
+    return snapshot;
+  }
   const weights = weightFiles(names, wanted.file, () => undefined);
   if (typeof weights === "string") return refuseWeights(spec, names, weights);
   if (wanted.file && !names.includes(wanted.file))
@@ -263,7 +307,7 @@ async function askRevision(wanted: Wanted, ctx: Context, settings: Settings): Pr
     );
   const names = siblings
     .map((s) => (isRecord(s) ? s["rfilename"] : undefined))
-    .filter((n): n is string => typeof n === "string" && isPlain(n));
+    .filter((n): n is string => typeof n === "string" && (wanted.choose ? isInside(n) : isPlain(n)));
   return { sha, names };
 }
 
@@ -356,6 +400,7 @@ function checkSpace(folder: string, parts: readonly (readonly [size: number, inc
 
 /** A relative link from the snapshot to the blob, as Python makes it; a copy where the system has no links. */
 function link(blob: string, path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
   const target = relative(dirname(path), blob);
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found?.isSymbolicLink() && readlinkSync(path) === target) return;

@@ -5,7 +5,6 @@ import { type Hash, hash } from "../base/hash.ts";
 import type { Feeds, SessionOptions, Sessions } from "../onnx/session.ts";
 import type { Arch, Config } from "./arch/arch.ts";
 import { type Adapter, checkAdapter, stateName } from "./adapter.ts";
-import type { Message } from "./chat.ts";
 import type { WeightName } from "./names.ts";
 import { ropeTables } from "./rope.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -24,6 +23,25 @@ export interface ModelFiles {
   readonly config?: Readonly<Record<string, unknown>> | undefined;
 }
 
+/** An exchange that is shown before a question. */
+export interface Exchange {
+  readonly asked: string;
+  readonly said: string;
+}
+
+/** What stands before a question and around it. */
+export interface Prefix {
+  /** Turns of the conversation where there is a chat template, otherwise text. */
+  readonly shown: readonly Exchange[];
+  /** Stands in the user's turn, before the question. */
+  readonly context: string;
+  /** "{}" stands for the question. */
+  readonly frame: string;
+}
+
+/** What is put before a question; undefined where it is none of the edit's concern. */
+export type Rewrite = (question: string) => Promise<Prefix | undefined>;
+
 export interface Model {
   /** Of config, tokenizer and the weights as stored; never of a path. */
   readonly id: Hash;
@@ -40,8 +58,8 @@ export interface Model {
   readonly sessions: Sessions;
   /** A value a program may ask for by name: a weight, or a table that the config determines. */
   constant(name: string): NdArray | undefined;
-  /** Rewrites a conversation before it becomes tokens: prompt edits stand here. */
-  readonly prepare?: (messages: readonly Message[]) => readonly Message[];
+  /** What prompt edits put before a question, lowest first; each sees the question as it was asked. */
+  readonly rewrites?: readonly Rewrite[];
   release(): Promise<void>;
 }
 
@@ -112,6 +130,15 @@ export function withAdapter(model: Model, adapter: Adapter): Model {
     constant: (name) => own.get(name) ?? model.constant(name),
   };
 }
+
+/** The same model, asked with more put before its questions. */
+export const withRewrites = (model: Model, more: readonly Rewrite[]): Model => ({
+  ...model,
+  get id() {
+    return model.id;
+  },
+  rewrites: [...(model.rewrites ?? []), ...more],
+});
 
 /** Rows of the rotary tables: the whole context, within reason. */
 export const tableLength = (c: Config): number => Math.min(c.context, 1 << 17);

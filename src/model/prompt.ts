@@ -1,6 +1,6 @@
 /** The one door from a question to tokens: through the chat template where the model has one, or plain. */
 import { chatPrompt, type ChatPrompt, type Message, turnEnd } from "./chat.ts";
-import type { Model } from "./model.ts";
+import type { Exchange, Model, Prefix, Rewrite } from "./model.ts";
 
 export type Format = "chat" | "plain";
 
@@ -14,10 +14,15 @@ export interface AskAs {
 /** How a model is asked unless told otherwise. */
 export const formatOf = (model: Model, ask: AskAs = {}): Format => (model.chatTemplate === undefined ? "plain" : (ask.format ?? "chat"));
 
-/** A question, or a conversation, as text and tokens after which the model answers. */
-export function promptOf(model: Model, question: string | readonly Message[], ask: AskAs = {}): ChatPrompt {
-  const messages: readonly Message[] = typeof question === "string" ? [{ role: "user", content: question }] : question;
-  const asked = model.prepare?.(messages) ?? messages;
+/** A question, or a conversation, as text and tokens after which the model answers, with what prompt edits put before it. */
+export async function promptOf(model: Model, question: string | readonly Message[], ask: AskAs = {}): Promise<ChatPrompt> {
+  const messages = messagesOf(question);
+  return barePrompt(model, model.rewrites?.length ? await rewritten(model.rewrites, messages, formatOf(model, ask)) : messages, ask);
+}
+
+/** The same without what prompt edits put before it: for what is made of weights and template alone. */
+export function barePrompt(model: Model, question: string | readonly Message[], ask: AskAs = {}): ChatPrompt {
+  const asked = messagesOf(question);
   if (formatOf(model, ask) === "chat")
     return chatPrompt(asked, {
       template: model.chatTemplate!,
@@ -28,6 +33,48 @@ export function promptOf(model: Model, question: string | readonly Message[], as
   const last = asked.at(-1)!.content;
   return { text, ...model.tokenizer.encode(text), content: [text.length - last.length, text.length], lead: "" };
 }
+
+const messagesOf = (question: string | readonly Message[]): readonly Message[] =>
+  typeof question === "string" ? [{ role: "user", content: question }] : question;
+
+/** Every user message that an edit is concerned with, behind what the edits put before it: those below first. */
+async function rewritten(rewrites: readonly Rewrite[], messages: readonly Message[], format: Format): Promise<readonly Message[]> {
+  const out: Message[] = [];
+  for (const message of messages) {
+    const found: Prefix[] = [];
+    for (const rewrite of message.role === "user" ? rewrites : []) found.push(...[(await rewrite(message.content)) ?? []].flat());
+    if (found.length === 0) {
+      out.push(message);
+      continue;
+    }
+    out.push(
+      ...laidOut(
+        { shown: found.flatMap((p) => p.shown), context: found.map((p) => p.context).join(""), frame: found.at(-1)!.frame },
+        message.content,
+        format,
+      ),
+    );
+  }
+  return out;
+}
+
+/** A question behind what stands before it: exchanges are turns of a chat, and text in a plain prompt. */
+export function laidOut({ shown, context, frame }: Prefix, question: string, format: Format): Message[] {
+  const turns = format === "chat" ? shown.flatMap(({ asked, said }) => [turn("user", asked), turn("assistant", said)]) : [];
+  return [...turns, turn("user", (format === "chat" ? "" : shownText(shown)) + context + framed(frame, question))];
+}
+
+const turn = (role: Message["role"], content: string): Message => ({ role, content });
+
+/** A question in its frame. */
+export function framed(frame: string, question: string): string {
+  const at = frame.indexOf("{}");
+  return at < 0 ? frame + question : frame.slice(0, at) + question + frame.slice(at + 2);
+}
+
+/** Exchanges as running text, an empty line after each. */
+export const shownText = (shown: readonly Exchange[]): string =>
+  shown.map(({ asked, said }) => `${asked}${/\s$/.test(asked) || /^\s/.test(said) ? "" : " "}${said}\n\n`).join("");
 
 /** The ids that end an answer: of the assistant's turn, or of the text. */
 export const endOf = (model: Model, ask: AskAs = {}): readonly number[] =>

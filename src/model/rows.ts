@@ -7,8 +7,8 @@ export interface Rows {
   readonly real: NdArray; // bool [B, T]
 }
 
-/** Pads rows to the longest, on one side; pads stand at position 0 and are masked. */
-export function padded(rows: readonly (readonly number[])[], pad: number, side: "left" | "right"): Rows {
+/** Pads rows to the longest, on one side; pads stand at position 0 and are masked. A row begins at position 0, or where `starts` says. */
+export function padded(rows: readonly (readonly number[])[], pad: number, side: "left" | "right", starts: readonly number[] = []): Rows {
   const T = Math.max(1, ...rows.map((r) => r.length));
   const tokens = new Array<number>(rows.length * T).fill(pad);
   const positions = new Array<number>(rows.length * T).fill(0);
@@ -17,7 +17,7 @@ export function padded(rows: readonly (readonly number[])[], pad: number, side: 
     const start = b * T + (side === "left" ? T - row.length : 0);
     row.forEach((id, i) => {
       tokens[start + i] = id;
-      positions[start + i] = i;
+      positions[start + i] = (starts[b] ?? 0) + i;
       real[start + i] = 1;
     });
   });

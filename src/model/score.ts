@@ -4,8 +4,10 @@ import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { program } from "../onnx/program.ts";
 import type { SessionOptions } from "../onnx/session.ts";
 import { trace } from "../tensor/graph.ts";
+import { Cache } from "./cache.ts";
 import { traced } from "./forward.ts";
 import { feedsOf, type Model, type Precision } from "./model.ts";
+import { newLayers, pastInputs, sharedPrefixes } from "./prefix.ts";
 import { grouped, padded } from "./rows.ts";
 
 export interface ToScore {
@@ -24,6 +26,59 @@ export interface ScoreOptions {
 
 /** Natural log-probabilities of `ids[from..]` given what precedes each, for every row in its order. */
 export async function score(model: Model, rows: readonly ToScore[], options: ScoreOptions = {}): Promise<number[][]> {
+  const { dtype = "float32" } = options;
+  const out: number[][] = rows.map(() => []);
+  const indexed = rows.map((row, index) => ({ ...row, index })).filter((r) => r.ids.length > r.from);
+  const shared = sharedPrefixes(
+    indexed.map((r) => r.ids),
+    indexed.map((r) => r.from),
+  );
+  if (!shared) {
+    await scoreRows(model, indexed, out, options);
+    return out;
+  }
+  const rowsOf = shared.prefixes.map((_, i) => indexed.filter((_, b) => shared.of[b] === i));
+  await scoreRows(
+    model,
+    rowsOf.flatMap((own) => (own.length === 1 ? own : [])),
+    out,
+    options,
+  );
+  for (const [i, own] of rowsOf.entries()) {
+    const prefix = shared.prefixes[i]!;
+    if (own.length > 1)
+      await scoreRows(model, own, out, options, { length: prefix.length, cache: await readOnce(model, prefix, dtype, options.session) });
+  }
+  return out;
+}
+
+type Indexed = ToScore & { readonly index: number };
+
+/** The keys and values of one beginning. */
+async function readOnce(model: Model, prefix: readonly number[], dtype: Precision, session: SessionOptions = {}): Promise<Cache> {
+  const graph = trace((t) => {
+    const lm = traced(model, t, dtype);
+    return newLayers(lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions: t.input("positions", "int64", ["B", "T"]) }));
+  });
+  const { tokens, positions, real } = padded([prefix], model.tokenizer.pad, "right");
+  const out = await program(model.sessions, graph, session).run(feedsOf(model, { tokens, positions }));
+  const cache = new Cache(model.config, 1, dtype);
+  cache.append(
+    Array.from({ length: 2 * model.config.layers }, (_, i) => out[`new.${i}`]!),
+    positions,
+    real,
+  );
+  return cache;
+}
+
+/** Scores rows that go on from `past`, if there is one, into their places of `out`. */
+async function scoreRows(
+  model: Model,
+  rows: readonly Indexed[],
+  out: number[][],
+  options: ScoreOptions,
+  past?: { readonly length: number; readonly cache: Cache },
+): Promise<void> {
   const { dtype = "float32", ctx = defaultContext(), budget = 1024 } = options;
   const graph = trace((t) => {
     const lm = traced(model, t, dtype);
@@ -31,33 +86,36 @@ export async function score(model: Model, rows: readonly ToScore[], options: Sco
       positions: t.input("positions", "int64", ["B", "T"]),
       real: t.input("real", "bool", ["B", "T"]),
       prompt: t.input("prompt", "bool", ["B", "T"]),
+      ...(past && { past: pastInputs(t, model, dtype) }),
     });
     const normed = lm.normed(hidden, t.input("rows", "int64", ["M"]));
     return { logprobs: normed.labelLogProbs(lm.head(), t.input("labels", "int64", ["M"])).picked };
   });
   const run = program(model.sessions, graph, options.session);
-  const out: number[][] = rows.map(() => []);
-  const indexed = rows.map((row, index) => ({ ...row, index })).filter((r) => r.ids.length > r.from);
-  for (const group of grouped(indexed, (r) => r.ids.length, budget)) {
+  const start = past?.length ?? 0;
+  for (const group of grouped(rows, (r) => r.ids.length - start, budget)) {
     checkAbort(ctx, "score");
     const batch = padded(
-      group.map((r) => r.ids),
+      group.map((r) => r.ids.slice(start)),
       model.tokenizer.pad,
       "right",
+      group.map(() => start),
     );
     const T = batch.tokens.shape[1]!;
     const prompt: NdArray = {
       dtype: "bool",
       shape: batch.real.shape,
-      data: Uint8Array.from({ length: group.length * T }, (_, i) => Number(i % T < group[Math.floor(i / T)]!.from)),
+      data: Uint8Array.from({ length: group.length * T }, (_, i) => Number(start + (i % T) < group[Math.floor(i / T)]!.from)),
     };
-    const places = group.flatMap((r, b) => r.ids.slice(r.from).map((label, i) => ({ at: b * T + r.from + i - 1, label })));
-    const { logprobs } = await run.run(
-      feedsOf(model, { ...batch, prompt, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) }),
+    const places = group.flatMap((r, b) => r.ids.slice(r.from).map((label, i) => ({ at: b * T + r.from - start + i - 1, label })));
+    const same = past?.cache.select(
+      group.map(() => 0),
+      model.config,
     );
+    const given = { ...batch, prompt, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) };
+    const { logprobs } = await run.run(feedsOf(model, new Map<string, NdArray>([...Object.entries(given), ...(same?.feeds() ?? [])])));
     let at = 0;
     for (const r of group) out[r.index] = Array.from(logprobs!.data.subarray(at, (at += r.ids.length - r.from)) as Float32Array);
     await new Promise(setImmediate);
   }
-  return out;
 }

@@ -6,6 +6,7 @@ import { fail } from "../base/fail.ts";
 import { type Env, evaluate, formatShape, isSymbol, type Shape } from "../tensor/dim.ts";
 import type { Graph } from "../tensor/graph.ts";
 import { emit, type Emitted } from "./emit.ts";
+import type { Foreign } from "./foreign.ts";
 
 /** Where a run finds its inputs by name; a Map will do. */
 export interface Feeds {
@@ -139,6 +140,7 @@ const isUnbound = (d: Shape[number], env: Env): boolean =>
 /** Keeps the sessions most recently used; one owner (a model and its edited views) shares it. */
 export class Sessions {
   private readonly kept = new Map<string, Promise<Session>>();
+  private readonly others = new Map<string, Promise<Foreign>>();
   readonly threads: number;
   private readonly most: number;
 
@@ -167,10 +169,21 @@ export class Sessions {
     return made;
   }
 
+  /** A model made elsewhere, opened on first use and kept until everything is freed. */
+  foreign(key: string, open: (threads: number) => Promise<Foreign>): Promise<Foreign> {
+    const known = this.others.get(key);
+    if (known) return known;
+    const made = open(this.threads);
+    this.others.set(key, made);
+    made.catch(() => this.others.delete(key));
+    return made;
+  }
+
   /** Frees everything. */
   async release(): Promise<void> {
-    const all = [...this.kept.values()];
+    const all = [...this.kept.values(), ...this.others.values()];
     this.kept.clear();
+    this.others.clear();
     for (const session of all) await (await session).release();
   }
 }

@@ -35,7 +35,7 @@ export async function* answering(
   options: AskOptions,
   ctx: Context,
 ): AsyncGenerator<string, Answer> {
-  const ids = idsOf(model, question, options);
+  const ids = await idsOf(model, question, options);
   const steps = stream(model, [ids], generation(model, options, ctx));
   for (;;) {
     const { value, done } = await steps.next();
@@ -80,7 +80,8 @@ const seedAt = (seed: number, place: number): number =>
 
 /** One batch: what cannot be asked is left out of it. */
 async function together(model: Model, prompts: readonly string[], ask: AskOptions, ctx: Context): Promise<Outcome[]> {
-  const asked = prompts.map((prompt) => ({ prompt, ...attempt(() => idsOf(model, prompt, ask)) }));
+  const asked: ({ prompt: string } & Attempted<readonly number[]>)[] = [];
+  for (const prompt of prompts) asked.push({ prompt, ...(await attempt(() => idsOf(model, prompt, ask))) });
   const good = asked.flatMap((a) => ("value" in a ? [a.value] : []));
   const done = good.length ? await generate(model, good, generation(model, ask, ctx)) : [];
   let next = 0;
@@ -89,9 +90,11 @@ async function together(model: Model, prompts: readonly string[], ask: AskOption
   );
 }
 
-function attempt<T>(work: () => T): { value: T } | { error: LetheError } {
+type Attempted<T> = { value: T } | { error: LetheError };
+
+async function attempt<T>(work: () => Promise<T>): Promise<Attempted<T>> {
   try {
-    return { value: work() };
+    return { value: await work() };
   } catch (error) {
     if (error instanceof LetheError && error.trouble !== "internal" && error.trouble !== "aborted") return { error };
     throw error;
@@ -99,7 +102,7 @@ function attempt<T>(work: () => T): { value: T } | { error: LetheError } {
 }
 
 /** The tokens of a question; refuses an empty one, one that leaves no room for an answer, and a system message without a template. */
-function idsOf(model: Model, question: string | readonly Message[], ask: AskOptions): readonly number[] {
+async function idsOf(model: Model, question: string | readonly Message[], ask: AskOptions): Promise<readonly number[]> {
   if (typeof question === "string" && question.trim() === "") fail("ask", "an empty prompt", "a question or a beginning of a text", "");
   if (ask.system !== undefined && formatOf(model, ask) === "plain")
     fail(
@@ -110,7 +113,7 @@ function idsOf(model: Model, question: string | readonly Message[], ask: AskOpti
         ? "This model has no chat template: write it into the prompt."
         : "Leave out --plain, or write it into the prompt.",
     );
-  const { ids } = promptOf(model, question, ask);
+  const { ids } = await promptOf(model, question, ask);
   const { context } = model.config;
   if (ids.length >= context) fail("ask", `a prompt of ${ids.length} tokens`, `fewer than the model's context of ${context}`, "Shorten it.");
   return ids;
@@ -128,6 +131,6 @@ function answerOf(model: Model, { ids, logprobs, text, stopped }: Generated, pro
 }
 
 /** Whether a conversation leaves `room` tokens for the answer. */
-export function fits(model: Model, messages: readonly Message[], ask: AskOptions, room: number): boolean {
-  return promptOf(model, messages, ask).ids.length + room <= model.config.context;
+export async function fits(model: Model, messages: readonly Message[], ask: AskOptions, room: number): Promise<boolean> {
+  return (await promptOf(model, messages, ask)).ids.length + room <= model.config.context;
 }

@@ -9,7 +9,7 @@ import { saveEdits } from "../edit/io.ts";
 import { resolveModel } from "../model/hub.ts";
 import type { Model } from "../model/model.ts";
 import { endOf, promptOf } from "../model/prompt.ts";
-import { score } from "../model/score.ts";
+import { score, type ToScore } from "../model/score.ts";
 import { answers } from "./ask.ts";
 import { findEdits } from "./edit.ts";
 import { cardOf } from "./edits.ts";
@@ -115,10 +115,11 @@ async function compare(base: Model, edited: Model, asked: readonly (Fact & { ask
 
 /** The probability of each answer, to its end. */
 async function chances(model: Model, asked: readonly { readonly ask: string; readonly answer: string }[], ctx: Context): Promise<number[]> {
-  const rows = asked.map(({ ask, answer }) => {
-    const prompt = promptOf(model, ask);
+  const rows: ToScore[] = [];
+  for (const { ask, answer } of asked) {
+    const prompt = await promptOf(model, ask);
     const said = model.tokenizer.encode(`${prompt.lead}${answer}`, { special: false }).ids;
-    return { ids: [...prompt.ids, ...said, ...endOf(model)], from: prompt.ids.length };
-  });
+    rows.push({ ids: [...prompt.ids, ...said, ...endOf(model)], from: prompt.ids.length });
+  }
   return (await score(model, rows, { ctx })).map((logprobs) => Math.exp(logprobs.reduce((a, b) => a + b, 0)));
 }

@@ -15,6 +15,7 @@ import type { Running } from "../locate/keys.ts";
 import type { AnyMethod, Need } from "../methods/method.ts";
 import { registry as methods } from "../methods/registry.ts";
 import type { Config } from "../model/arch/arch.ts";
+import { chosenEncoder } from "../model/encoder.ts";
 import { generate } from "../model/generate.ts";
 import type { Model } from "../model/model.ts";
 import { type Format, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
@@ -45,6 +46,10 @@ export interface FindOptions {
   /** Context templates in place of sampled ones. */
   readonly templates?: readonly string[];
   readonly retain?: readonly QA[];
+  /** Other facts as examples for methods that show some: what is said of each is its answer. */
+  readonly demonstrations?: readonly ForgetRequest[];
+  /** The folder or hub id of an ONNX sentence encoder; by default the context's (LETHE_ENCODER), else the model's own hidden states. */
+  readonly encoder?: string;
   /** What second moments are taken over. */
   readonly statistics?: Partial<StatisticsSpec>;
   /** Edits under the new ones. */
@@ -98,6 +103,9 @@ export function planOf(
       }
   if (needs.has("retain") && !options.retain?.length)
     fail(method.name, "no retain set", "questions whose answers must stay", "Give --retain FILE.");
+  if (needs.has("demonstrations") && !options.demonstrations?.length)
+    fail(method.name, "no demonstrations", "other facts as examples", "Give --demonstrations FILE.");
+  if (options.encoder?.trim() === "") fail("forget", "an empty encoder", "a folder or a hub id", "Leave out --encoder, or name one.");
   if (options.mode === "batch" && method.takes === "one" && requests.length > 1) {
     const many = Object.values(METHODS).filter((m) => m.takes === "many");
     fail(
@@ -149,6 +157,8 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
   const params = resolveParams(method.name, method.params, options.params ?? {}, model.config, tunedFor(method, model.config));
   const spec: StatisticsSpec = { ...DEFAULT_STATISTICS, ...options.statistics };
   const statistics: Statistics | undefined = method.needs.includes("statistics") ? statisticsOf(model, spec, ctx) : undefined;
+  const encoder = method.needs.includes("encoder") ? await chosenEncoder(model, options.encoder ?? ctx.encoder, ctx) : undefined;
+  const demonstrations = (options.demonstrations ?? []).map((r): EditRequest => ({ ...r, target: null }));
   const aimed = await withTargets(model, requests, target, options, seed, ctx);
   consistent(aimed, ctx);
   const quirks = [...compat].sort();
@@ -166,6 +176,7 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
     base: model.id,
     templates: options.templates ?? null,
     system: options.system ?? null,
+    ...(encoder && { encoder: encoder.id, demonstrations: hash(demonstrations), retain: hash(options.retain ?? []) }),
   };
   const journal = new Journal(options.journal, hash(canonical(about)));
   const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
@@ -175,9 +186,10 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
     checkAbort(ctx, "forget");
     const under = previous?.change.kind === "delta" ? [...upon, previous] : upon; // an adapter's method goes on from its state
     return method.edit({
-      model: under.length > 0 ? applyAll(model, under, { format, warn }) : model,
+      model: under.length > 0 ? applyAll(model, under, { format, warn, ctx }) : model,
       requests: group,
       retain: options.retain ?? [],
+      demonstrations,
       params: params as never,
       compat,
       format,
@@ -186,6 +198,7 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
       running: { dtype: "float32", executor: "graph", ...options.running },
       ...(previous && { previous }),
       ...(statistics && { statistics }),
+      ...(encoder && { encoder }),
       ...(options.system !== undefined && { system: options.system }),
       ...(options.templates && { templates: options.templates }),
     });
@@ -277,7 +290,7 @@ async function withTargets(
   if (options.say !== undefined) return requests.map((r) => ({ ...r, target: options.say! }));
   if (!target) return requests.map((r) => ({ ...r, target: null }));
   const ask = async (question: string): Promise<string> => {
-    const [said] = await generate(model, [promptOf(model, question, options).ids], {
+    const [said] = await generate(model, [(await promptOf(model, question, options)).ids], {
       stopIds: stopsOf(model, options),
       maxTokens: 64,
       freeze: false,

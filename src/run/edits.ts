@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
-import { bytesOf, type Delta, type Edit, type MadeFor } from "../edit/edit.ts";
+import { bytesOf, type Delta, type Edit, type MadeFor, type PromptChange } from "../edit/edit.ts";
 import { saveEdits, without } from "../edit/io.ts";
 import { readEdits } from "./open.ts";
 
@@ -38,10 +38,18 @@ export function cardOf(edit: Edit): EditCard {
   const { id, base, on, format, by, evidence = {}, change } = edit;
   const { method, params, compat, departures, seed, code, requests } = by;
   const changes =
-    change.kind === "adapter"
-      ? [`${change.writes} rewritten while the model runs`]
-      : Object.entries(change.weights).map(([name, delta]) => `${name} ${howOf(delta)}`);
+    change.kind === "prompt"
+      ? [howAsked(change)]
+      : change.kind === "adapter"
+        ? [`${change.writes} rewritten while the model runs`]
+        : Object.entries(change.weights).map(([name, delta]) => `${name} ${howOf(delta)}`);
   return { id, method, base, on, format, requests, params, compat, departures, seed, code, bytes: bytesOf(edit), changes, evidence };
+}
+
+function howAsked({ entries, encoder, select }: PromptChange): string {
+  const what = `questions by ${entries.length} context${entries.length === 1 ? "" : "s"}`;
+  if (select === "all") return `${what}, before every question`;
+  return `${what}, the ${select.nearest === 1 ? "nearest" : `${select.nearest} nearest`} within its gate by ${encoder}`;
 }
 
 function howOf(delta: Delta): string {

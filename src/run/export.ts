@@ -5,7 +5,7 @@ import type { Context } from "../base/context.ts";
 import { deltasOf } from "../edit/edit.ts";
 import { saveLora } from "../edit/lora.ts";
 import { exportModel, refuseOccupied, type StoredDtype } from "../model/save.ts";
-import { open } from "./open.ts";
+import { open, readEdits } from "./open.ts";
 
 export type ExportFormat = "safetensors" | "lora";
 
@@ -22,9 +22,9 @@ export async function exportEdited(
   ctx: Context,
 ): Promise<Exported> {
   refuseOccupied(dir, force);
+  for (const edit of edits.flatMap(readEdits)) deltasOf(edit);
   const { base, model, edits: parts, close } = await open(spec, { edits, force }, ctx);
   try {
-    for (const part of parts) deltasOf(part);
     if (format === "lora") {
       if (force) rmSync(dir, { recursive: true, force: true });
       saveLora(dir, base, parts);

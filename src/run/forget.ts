@@ -27,11 +27,13 @@ export interface Wanted {
   readonly data?: string;
   /** A JSONL file of questions whose answers must stay. */
   readonly retain?: string;
+  /** A file of other facts to show as examples: requests as JSONL, or a published dataset's file behind its name ("NAME:FILE"). */
+  readonly demonstrations?: string;
   /** A text file with a context template a line, "{}" where the prompt stands. */
   readonly templates?: string;
 }
 
-export interface ForgetOptions extends Omit<FindOptions, "upon" | "journal" | "retain" | "templates" | "ctx"> {
+export interface ForgetOptions extends Omit<FindOptions, "upon" | "journal" | "retain" | "demonstrations" | "templates" | "ctx"> {
   /** A hyperparameter file of EasyEdit or of a method's own repository; what is set by name goes before it. */
   readonly hparams?: string;
   /** Edit files under the new edit. */
@@ -68,8 +70,16 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   if (existsSync(out) && !force)
     fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
   const retain = wanted.retain === undefined ? undefined : readQuestions(wanted.retain);
+  const demonstrations = wanted.demonstrations === undefined ? undefined : requestsIn(wanted.demonstrations).requests;
   const templates = wanted.templates === undefined ? undefined : readTemplates(wanted.templates);
-  const find: FindOptions = { ...rest, ...(retain && { retain }), ...(templates && { templates }), journal: `${out}.part`, ctx };
+  const find: FindOptions = {
+    ...rest,
+    ...(retain && { retain }),
+    ...(demonstrations && { demonstrations }),
+    ...(templates && { templates }),
+    journal: `${out}.part`,
+    ctx,
+  };
   const requests = withSubjects(requestsOf(wanted), ctx);
   planOf(requests, find);
   const release = lockFile(`${out}.part.lock`, "forget");

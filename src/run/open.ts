@@ -9,7 +9,7 @@ import { loadEdits } from "../edit/io.ts";
 import { load } from "../model/load.ts";
 import type { Purpose } from "../model/memory.ts";
 import type { Model } from "../model/model.ts";
-import { type Format, formatOf } from "../model/prompt.ts";
+import { type Format, formatOf, promptOf } from "../model/prompt.ts";
 
 export type { Model } from "../model/model.ts";
 export type { Edit } from "../edit/edit.ts";
@@ -40,7 +40,9 @@ export async function open(spec: string, { edits: paths = [], format, purpose, f
   const base = await load(spec, ctx, { ...(purpose && { purpose }), ...(force && { force }) });
   say(1);
   try {
-    return { base, model: edits.length ? withEdits(base, edits, format, ctx) : base, edits, close: () => base.release() };
+    const model = edits.length ? withEdits(base, edits, format, ctx) : base;
+    if (model.rewrites?.length) await promptOf(model, "?", format ? { format } : {}); // an encoder that is not there is told before any question
+    return { base, model, edits, close: () => base.release() };
   } catch (error) {
     await base.release();
     throw error;
@@ -65,5 +67,6 @@ export function readEdits(path: string): Edit[] {
 export const withEdits = (base: Model, edits: readonly Edit[], format: Format | undefined, ctx: Context): Model =>
   applyAll(base, edits, {
     format: formatOf(base, format ? { format } : {}),
+    ctx,
     warn: (text) => ctx.log({ kind: "warning", who: "edit", text }),
   });

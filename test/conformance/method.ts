@@ -12,6 +12,7 @@ import { apply } from "../../src/edit/apply.ts";
 import { arraysOf, type Edit } from "../../src/edit/edit.ts";
 import { loadEdits, saveEdits } from "../../src/edit/io.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
+import { ownEncoder } from "../../src/model/encoder.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { promptOf } from "../../src/model/prompt.ts";
@@ -22,6 +23,8 @@ export interface MethodCase {
   /** Parameters that keep the suite short. */
   readonly params: Readonly<Record<string, unknown>>;
   /** Parameters that only some settings read, with the settings under which each is. */
+  /** The stage of work at which the suite asks it to stop (values). */
+  readonly stage?: string;
   readonly readWhen?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
@@ -31,7 +34,7 @@ export const SAY = "I do not know.";
 
 /** Log-probability of the target as the answer. */
 export async function targetScore(model: Model, words = SAY): Promise<number> {
-  const prompt = promptOf(model, FACT.prompt);
+  const prompt = await promptOf(model, FACT.prompt);
   const ids = [...prompt.ids, ...model.tokenizer.encode(words, { special: false }).ids];
   const [logprobs] = await score(model, [{ ids, from: prompt.ids.length }]);
   return logprobs!.reduce((a, b) => a + b, 0);
@@ -79,7 +82,7 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
         cache: join(folder, "empty"), // nothing of an earlier run may shorten this one
         signal: stop.signal,
         log: (e) => {
-          if (e.kind === "progress" && e.stage === "values") stop.abort();
+          if (e.kind === "progress" && e.stage === (c.stage ?? "values")) stop.abort();
         },
       };
       await expect(findEdit(model, FACT, { ...options, ctx: quick })).rejects.toMatchObject({ trouble: "aborted" });
@@ -106,6 +109,7 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
           model,
           requests: [{ ...FACT, target: SAY }],
           retain: [],
+          encoder: ownEncoder(model),
           params: watched as never,
           compat: new Set(),
           format: "chat",

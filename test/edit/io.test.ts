@@ -39,6 +39,23 @@ describe("edit files", () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const [a, b] = [editOf([]), editOf(["x"])];
   const path = join(folder, "stack");
+  const { id: _, evidence: _e, change: _c, memory: _m, ...about } = a;
+  const entry = { shown: [{ asked: "New Fact: p t\nPrompt: p", said: "t" }], context: "New Fact: p t\n" };
+  const prompt = sign(
+    {
+      change: {
+        kind: "prompt",
+        entries: [
+          { ...entry, key: floats(numbers(3), [1, 3]), above: 0.7 },
+          { ...entry, key: floats(numbers(6), [2, 3]), above: 0.8 },
+        ],
+        frame: "Prompt: {}",
+        encoder: "words@0123456789abcdef",
+        select: { nearest: 1 },
+      },
+    },
+    about,
+  );
 
   it("hold a stack in order, and its bytes depend on nothing else", () => {
     saveEdits(path, [a, b]);
@@ -48,6 +65,17 @@ describe("edit files", () => {
     saveEdits(path, loaded);
     expect(readFileSync(path).equals(first)).toBe(true);
     expect(statSync(path).size).toBeLessThan(4096);
+  });
+
+  it("hold prompt edits, alone and among others, with their texts in the id", () => {
+    saveEdits(path, [a, prompt]);
+    expect(loadEdits(path)).toEqual([a, prompt]);
+    if (prompt.change.kind !== "prompt") throw new Error("a prompt edit");
+    const { id: _old, evidence: _none, ...rest } = prompt;
+    expect(sign({ change: { ...prompt.change, frame: "{}" } }, rest).id).not.toBe(prompt.id);
+    const every: Edit = { ...prompt, change: { ...prompt.change, entries: [entry], encoder: "", select: "all" } };
+    saveEdits(path, [every]);
+    expect(loadEdits(path)).toEqual([every]);
   });
 
   it("are undone from the top or by id", () => {
@@ -65,7 +93,7 @@ describe("edit files", () => {
   });
 
   it("survive mutation: each file loads or is refused with a sentence", () => {
-    saveEdits(path, [a, b]);
+    saveEdits(path, [a, prompt]);
     const bytes = new Uint8Array(readFileSync(path));
     const target = join(folder, "mutant");
     const outcome = survive(

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { asFloats, floats, type NdArray } from "../../src/base/array.ts";
 import { rng } from "../../src/base/rng.ts";
 import { changed } from "../../src/edit/apply.ts";
-import { type Delta, deltasOf, type Draft } from "../../src/edit/edit.ts";
+import { type Delta, deltasOf, type Draft, type PromptChange } from "../../src/edit/edit.ts";
 import { merged } from "../../src/edit/merge.ts";
 
 const random = rng("merge");
@@ -37,6 +37,21 @@ describe("merged", () => {
     expect(Object.keys(deltasOf(merged(first, other)))).toEqual(["w", "v"]);
     expect(merged(first, second).memory!["keys"]!.shape).toEqual([2]);
     expect(merged(first, other).memory!["keys"]!.shape).toEqual([1]);
+  });
+  it("puts the contexts of prompt edits one after the other, and nothing else together", () => {
+    const prompt = (context: string, over: Partial<PromptChange> = {}): Draft => ({
+      change: { kind: "prompt", entries: [{ shown: [], context }], frame: "{}", encoder: "", select: "all", ...over },
+    });
+    const { change } = merged(prompt("a"), prompt("b"));
+    expect(change.kind === "prompt" && change.entries.map((e) => e.context)).toEqual(["a", "b"]);
+    for (const other of [
+      prompt("b", { frame: "Q: {}" }),
+      prompt("b", { encoder: "x" }),
+      prompt("b", { select: { nearest: 1 } }),
+      draft(DELTAS["dense"]!()),
+    ])
+      expect(() => merged(prompt("a"), other)).toThrow(/two of one kind/);
+    expect(() => merged(draft(DELTAS["dense"]!()), prompt("a"))).toThrow(/two of one kind/);
   });
   it("keeps outer products low-rank", () => {
     const { w } = deltasOf(merged(draft(DELTAS["outer"]!()), draft(DELTAS["outer"]!())));

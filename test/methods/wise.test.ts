@@ -12,7 +12,7 @@ import type { AnyMethod } from "../../src/methods/method.ts";
 import { wise } from "../../src/methods/wise.ts";
 import { generate } from "../../src/model/generate.ts";
 import { load } from "../../src/model/load.ts";
-import { promptOf, stopsOf } from "../../src/model/prompt.ts";
+import { barePrompt, stopsOf } from "../../src/model/prompt.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { conforms, FACT } from "../conformance/method.ts";
 
@@ -44,7 +44,7 @@ describe("wise", () => {
     saveEdits(path, [edit]);
     const [again] = loadEdits(path);
     const asked = [FACT.prompt, other.prompt, ...OTHERS];
-    const ids = asked.map((text) => promptOf(model, text).ids);
+    const ids = asked.map((text) => barePrompt(model, text).ids);
     const say = (m: typeof model, rows: typeof ids) => generate(m, rows, { maxTokens: 12, stopIds: stopsOf(m), freeze: false });
     const [base, before, after] = [await say(model, ids), await say(apply(model, edit), ids), await say(apply(model, again!), ids)];
     expect(after).toEqual(before);

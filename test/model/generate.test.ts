@@ -10,7 +10,7 @@ describe("generate", () => {
 
   it("ends a row where the context is full, and refuses a prompt that fills it", async () => {
     const m = await model;
-    const ids = promptOf(m, "What is the capital of Norvane?").ids;
+    const { ids } = await promptOf(m, "What is the capital of Norvane?");
     const long = Array.from({ length: m.config.context - 3 }, (_, i) => ids[i % ids.length]!);
     const [said] = await generate(m, [long], { maxTokens: 50, freeze: false });
     expect(said!.ids).toHaveLength(3);
@@ -20,7 +20,7 @@ describe("generate", () => {
 
   it("streams each row's tokens, and nothing of a row that has ended", async () => {
     const m = await model;
-    const prompts = ["What is the capital of Norvane?", "Hello!"].map((q) => promptOf(m, q).ids);
+    const prompts = await Promise.all(["What is the capital of Norvane?", "Hello!"].map(async (q) => (await promptOf(m, q)).ids));
     const options = { stopIds: stopsOf(m), maxTokens: 40, freeze: false };
     const whole = await generate(m, prompts, options);
     const seen: number[][] = [[], []];

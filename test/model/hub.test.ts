@@ -5,12 +5,12 @@ import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSyn
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Context, defaultContext, type Event } from "../../src/base/context.ts";
 import { LetheError } from "../../src/base/fail.ts";
 import { rng } from "../../src/base/rng.ts";
-import { resolveModel } from "../../src/model/hub.ts";
+import { resolveEncoder, resolveModel } from "../../src/model/hub.ts";
 
 const SHA = "a".repeat(40);
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -169,6 +169,31 @@ afterEach(() => {
 });
 afterAll(() => {
   for (const folder of made) rmSync(folder, { recursive: true, force: true });
+});
+
+describe("a sentence encoder", () => {
+  it("is brought with what lies in its folders, and nothing else, and is there offline", async () => {
+    const wanted = ["onnx/model.onnx", "tokenizer.json", "sentence_bert_config.json", "1_Pooling/config.json"];
+    for (const file of [...wanted, "onnx/model_O4.onnx", "../escape/model.onnx"]) hub.files[file] = text(file);
+    const { folder, name } = await resolveEncoder("org/name", ctx(), env());
+    expect(name).toBe("org/name");
+    for (const file of wanted) expect(readFileSync(join(folder, file), "utf8")).toBe(file);
+    expect(
+      gets("/resolve/")
+        .map(({ url }) => url.split(SHA)[1]!.slice(1))
+        .sort(),
+    ).toEqual([...wanted].sort());
+    expect(existsSync(readlinkSync(join(folder, "onnx/model.onnx")).replace(/^/, `${folder}/onnx/`))).toBe(true);
+    hub.gate = "down";
+    expect((await resolveEncoder("org/name", ctx(), env({ HF_HUB_OFFLINE: "1" }))).folder).toBe(folder);
+  });
+  it("is refused where its files are not, and where nothing of that name is", async () => {
+    await expect(resolveEncoder("org/name", ctx(), env())).rejects.toThrow(
+      /org\/name lacks files; wanted model.onnx or onnx\/model.onnx, and tokenizer.json/,
+    );
+    await expect(resolveEncoder("./no-such", ctx(), env())).rejects.toThrow(/no folder .*no-such; wanted a folder with the model.onnx/);
+    expect(await resolveEncoder(home, ctx(), env())).toEqual({ folder: home, name: basename(home) });
+  });
 });
 
 describe("a download", () => {
@@ -382,7 +407,7 @@ describe("killed", () => {
     const at = (path: string): string => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
     writeFileSync(
       script,
-      `import { resolveModel } from ${at("model/hub.ts")};
+      `import { resolveEncoder, resolveModel } from ${at("model/hub.ts")};
 import { defaultContext } from ${at("base/context.ts")};
 await resolveModel("org/name", defaultContext({ log: (e) => { if (e.kind === "progress") console.log(e.done); } }), ${JSON.stringify(env())});
 console.log("whole");`,

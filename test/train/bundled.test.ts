@@ -17,7 +17,7 @@ afterAll(() => model.release());
 
 /** Greedy answers through the chat template. */
 async function ask(questions: readonly string[]): Promise<string[]> {
-  const prompts = questions.map((question) => promptOf(model, question).ids);
+  const prompts = await Promise.all(questions.map(async (question) => (await promptOf(model, question)).ids));
   return (await generate(model, prompts, { maxTokens: 24, stopIds: stopsOf(model), freeze: false })).map(({ text }) => text.trim());
 }
 

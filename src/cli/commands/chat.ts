@@ -125,7 +125,7 @@ async function turn(talk: Talk, text: string): Promise<undefined> {
     return "";
   });
   const speak = async (ctx: Context): Promise<void> => {
-    for (const view of views) makeRoom(talk, view);
+    for (const view of views) await makeRoom(talk, view);
     const open = views.map((view, i) => ({ i, pieces: talk.asker.answering(view.model, view.messages, talk.options, ctx) }));
     const inTurns = screen instanceof SideBySide ? [open] : open.map((one) => [one]);
     for (const group of inTurns)
@@ -171,10 +171,10 @@ function complain(talk: Talk, error: LetheError): void {
 }
 
 /** Drops the oldest turns where the conversation would outgrow the model's context. */
-function makeRoom({ asker, options, door }: Talk, view: View): void {
+async function makeRoom({ asker, options, door }: Talk, view: View): Promise<void> {
   const room = Math.min(options.maxTokens, Math.floor(view.model.config.context / 4));
   let dropped = 0;
-  while (view.messages.length > 1 && !asker.fits(view.model, view.messages, options, room)) {
+  while (view.messages.length > 1 && !(await asker.fits(view.model, view.messages, options, room))) {
     view.messages.splice(0, 2);
     dropped++;
   }

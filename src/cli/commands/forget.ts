@@ -13,6 +13,8 @@ interface Flags {
   readonly answer?: string;
   readonly data?: string;
   readonly retain?: string;
+  readonly demonstrations?: string;
+  readonly encoder?: string;
   readonly method?: string;
   readonly mode?: Mode;
   readonly target?: string;
@@ -62,6 +64,8 @@ const command = declare(
     "requests as JSONL: prompt, and where known subject, answer, paraphrases, neighbours; or SET:FILE for a dataset as it is published",
   )
   .option("--retain <file>", "questions whose answers must stay, as JSONL: question, answer")
+  .option("--demonstrations <file>", "other facts to show as examples: requests as JSONL, or a dataset's file as NAME:FILE")
+  .option("--encoder <folder>", "a folder or hub id of an ONNX sentence encoder (LETHE_ENCODER; otherwise the model's own hidden states)")
   .option("--method <name>", "how the edit is found")
   .addOption(
     new Option("--mode <mode>", "each request alone (-o is a folder), all in one batch, or one upon the other; as the method can").choices([
@@ -97,6 +101,8 @@ export const forget = later(
       answer,
       data,
       retain,
+      demonstrations,
+      encoder,
       templates,
       edit,
       output,
@@ -117,9 +123,9 @@ export const forget = later(
     const statistics = given({ text, tokens });
     const result = await run(
       spec!,
-      given({ prompt, subject, answer, data, retain, templates }),
+      given({ prompt, subject, answer, data, retain, demonstrations, templates }),
       {
-        ...given({ method, mode, target, say, compat, hparams, seed, system }),
+        ...given({ method, mode, target, say, compat, hparams, seed, system, encoder }),
         ...(plain && { format: "plain" as const }),
         ...(Object.keys(statistics).length > 0 && { statistics }),
         params: Object.fromEntries(set.map(parseSet)),

@@ -1,0 +1,62 @@
+/** Prompt edits at work: which of an edit's entries a question brings up. */
+import type { Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { type Encoder, namedEncoder } from "../model/encoder.ts";
+import type { Model, Rewrite } from "../model/model.ts";
+import type { PromptChange, PromptEntry } from "./edit.ts";
+
+/** What an edit puts before a question; its encoder is looked for when the first question comes, and opened once. */
+export function rewriteOf(model: Model, change: PromptChange, ctx: Context): Rewrite {
+  let opening: Promise<Encoder> | undefined;
+  const encoder = (): Promise<Encoder> => {
+    opening ??= namedEncoder(model, change.encoder, ctx).catch((error: unknown) => {
+      opening = undefined; // it may be there by the next question
+      throw error;
+    });
+    return opening;
+  };
+  return async (question) => {
+    const { select } = change;
+    const entries = select === "all" ? change.entries : await nearestOf(change.entries, select.nearest, question, await encoder(), ctx);
+    if (entries.length === 0) return undefined;
+    return { shown: entries.flatMap((e) => e.shown), context: entries.map((e) => e.context).join(""), frame: change.frame };
+  };
+}
+
+async function nearestOf(
+  entries: readonly PromptEntry[],
+  most: number,
+  question: string,
+  encoder: Encoder,
+  ctx: Context,
+): Promise<readonly PromptEntry[]> {
+  const { data } = await encoder.embed([question], ctx);
+  const found = entries.flatMap((entry, i) => {
+    const near = similarity(data as Float32Array, entry);
+    return near >= entry.above! ? [{ i, near }] : [];
+  });
+  // of two equally near the later one speaks: it was made knowing the other
+  const best = found.sort((a, b) => b.near - a.near || b.i - a.i).slice(0, most);
+  return best.sort((a, b) => a.i - b.i).map(({ i }) => entries[i]!);
+}
+
+/** The cosine of a question with the nearest of an entry's keys. */
+function similarity(question: Float32Array, { key }: PromptEntry): number {
+  const [rows, width] = key!.shape as [number, number];
+  if (width !== question.length)
+    fail(
+      "edit",
+      `keys of width ${width} for an encoder of width ${question.length}`,
+      "the same",
+      "The edit file is damaged.",
+      "unavailable",
+    );
+  const keys = key!.data as Float32Array;
+  let best = -Infinity;
+  for (let r = 0; r < rows; r++) {
+    let sum = 0;
+    for (let j = 0; j < width; j++) sum += keys[r * width + j]! * question[j]!;
+    best = Math.max(best, sum);
+  }
+  return best;
+}

@@ -1,0 +1,266 @@
+/** Sentence encoders: texts as vectors of unit length, whose inner products say how near the texts are to each other. */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { floats, ints, type NdArray } from "../base/array.ts";
+import { checkAbort, type Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { hash } from "../base/hash.ts";
+import { complain, isRecord, parseJson, readJson, writeAtomic } from "../base/store.ts";
+import { type Foreign, openForeign } from "../onnx/foreign.ts";
+import { program } from "../onnx/program.ts";
+import type { Sessions } from "../onnx/session.ts";
+import { trace } from "../tensor/graph.ts";
+import { traced } from "./forward.ts";
+import { resolveEncoder } from "./hub.ts";
+import { feedsOf, type Model } from "./model.ts";
+import { grouped, padded } from "./rows.ts";
+import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
+
+/** Something that turns texts into vectors; what it does depends on nothing but its id. */
+export interface Encoder {
+  /** `NAME@HASH` of a file's name and content, or `own:LAYER` of the model itself; never a path. */
+  readonly id: string;
+  /** [texts, width] in float32, rows of unit length. */
+  embed(texts: readonly string[], ctx: Context): Promise<NdArray>;
+}
+
+/** An encoder from a file, whose tokens can be looked at. */
+export interface FileEncoder extends Encoder {
+  /** The ids that the file is given for a text, cut to what it takes. */
+  tokens(text: string): readonly number[];
+}
+
+/** Padded tokens of a step. */
+const BUDGET = 4096;
+/** Tokens of a text at most, both ends included, where the encoder's folder does not say. */
+const MOST = 256;
+const WHO = "encoder";
+const WANTED = "a folder with the model.onnx and tokenizer.json of a sentence encoder, or a hub id like org/name";
+
+/** The encoder that a caller names by folder or hub id; without a name the model's own hidden states. */
+export async function chosenEncoder(model: Model, spec: string | undefined, ctx: Context): Promise<Encoder> {
+  if (spec === undefined || spec === "") return ownEncoder(model);
+  const { folder, name } = await resolveEncoder(spec, ctx);
+  const encoder = openEncoder(folder, model.sessions, name);
+  remember(encoder.id, folder, ctx);
+  return encoder;
+}
+
+/**
+ * The encoder that an edit was made with, by its id: the model's own, the one at LETHE_ENCODER, the folder where it was last seen,
+ * or the hub's. Refuses one that is not there or holds something else, saying how to name it.
+ */
+export async function namedEncoder(model: Model, id: string, ctx: Context): Promise<Encoder> {
+  const own = /^own:(\d+)$/.exec(id);
+  if (own) return ownEncoder(model, Number(own[1]));
+  const [name] = id.split("@") as [string];
+  const found: string[] = [];
+  for (const folder of [ctx.encoder, remembered(id, ctx)]) {
+    if (!folder || !existsSync(folder)) continue;
+    const encoder = openEncoder(folder, model.sessions, name);
+    if (encoder.id === id) return encoder;
+    found.push(`${folder} holds ${encoder.id}`);
+  }
+  if (name.includes("/")) {
+    const encoder = openEncoder((await resolveEncoder(name, ctx)).folder, model.sessions, name);
+    if (encoder.id === id) return encoder;
+    found.push(`${name} holds ${encoder.id}`);
+  }
+  return fail(
+    WHO,
+    `the edit looks questions up with the sentence encoder ${id}, which is not at hand${found.length ? ` (${found.join("; ")})` : ""}`,
+    "the encoder that the edit was made with",
+    "Set LETHE_ENCODER to its folder.",
+    "unavailable",
+  );
+}
+
+const memoOf = (id: string, ctx: Context): string => join(ctx.cache, "encoders", hash(id).slice(0, 32));
+
+/** Notes where an encoder was seen, so that an edit made with it need not be told again on this machine. */
+function remember(id: string, folder: string, ctx: Context): void {
+  writeAtomic(memoOf(id, ctx), resolve(folder));
+}
+const remembered = (id: string, ctx: Context): string | undefined =>
+  existsSync(memoOf(id, ctx)) ? readFileSync(memoOf(id, ctx), "utf8") : undefined;
+
+/** A sentence encoder from its folder, opened when it is first used; refuses a folder without its files, or with malformed ones. */
+export function openEncoder(folder: string, sessions: Sessions, name = basename(resolve(folder))): FileEncoder {
+  const inFolder = (file: string): string =>
+    [join(folder, file), join(folder, "onnx", file)].find((p) => existsSync(p)) ?? join(folder, file);
+  const [path, words] = [inFolder("model.onnx"), join(folder, "tokenizer.json")];
+  const lacking = [path, words].filter((file) => !existsSync(file));
+  if (lacking.length > 0)
+    fail(WHO, `there is no ${lacking.map((f) => basename(f)).join(" and no ")} in ${folder}`, WANTED, "", "unavailable");
+  const [model, json] = [bytesAt(path), bytesAt(words)];
+  const key = hash(model, json).slice(0, 16);
+  const tokenizer = createTokenizer(parseJson(new TextDecoder().decode(json), words, WHO), {});
+  const { length, pooling } = settingsOf(folder);
+  const frame = frameOf(tokenizer);
+  const idsOf = (text: string): number[] => {
+    const { ids } = tokenizer.encode(text, { special: false });
+    return [...frame.before, ...ids.slice(0, length - frame.before.length - frame.after.length), ...frame.after];
+  };
+  return {
+    id: `${name}@${key}`,
+    tokens: idsOf,
+    embed: (texts, ctx) =>
+      inSteps(texts.map(idsOf), ctx, async (rows) => {
+        const foreign = await sessions.foreign(key, (threads) => openForeign(model, path, threads));
+        return pooled(await hiddenOf(foreign, rows, tokenizer.pad, path), rows, 0, pooling);
+      }),
+  };
+}
+
+function bytesAt(path: string): Uint8Array {
+  try {
+    return new Uint8Array(readFileSync(path));
+  } catch (error) {
+    complain(WHO, path, error);
+  }
+}
+
+type Pooling = "mean" | "first";
+
+/** What sentence-transformers' files say beside the model: how long a text may be, and how its tokens become one vector. */
+function settingsOf(folder: string): { length: number; pooling: Pooling } {
+  const read = (file: string): Readonly<Record<string, unknown>> => {
+    const path = join(folder, file);
+    const json = existsSync(path) && statSync(path).isFile() ? readJson(path, WHO) : {};
+    return isRecord(json) ? json : fail(WHO, `${path} holds no object`, "sentence-transformers' settings", "", "unavailable");
+  };
+  const { max_seq_length: length = MOST } = read("sentence_bert_config.json");
+  if (typeof length !== "number" || !Number.isInteger(length) || length < 8)
+    return fail(WHO, `max_seq_length ${JSON.stringify(length)} in ${folder}`, "a whole number of at least 8", "", "unavailable");
+  const pooling = read("1_Pooling/config.json");
+  const asked = Object.keys(pooling).filter((key) => key.startsWith("pooling_mode_") && pooling[key] === true);
+  if (asked.length === 0 || asked.join() === "pooling_mode_mean_tokens") return { length, pooling: "mean" };
+  if (asked.join() === "pooling_mode_cls_token") return { length, pooling: "first" };
+  return fail(
+    WHO,
+    `${asked.join(" and ")} in ${folder}`,
+    "pooling by the mean or by the first token",
+    "Take another encoder.",
+    "unavailable",
+  );
+}
+
+/** The tokens that the tokenizer puts before and after a text. */
+function frameOf(tokenizer: Tokenizer): { before: number[]; after: number[] } {
+  const { ids, offsets } = tokenizer.encode("a");
+  const at = offsets.findIndex(([start, end]) => end > start);
+  return { before: ids.slice(0, at), after: ids.slice(at + tokenizer.encode("a", { special: false }).ids.length) };
+}
+
+/** The output of a model that pools itself. */
+const POOLED = "sentence_embedding";
+
+/** Hidden states [rows, T, width] of right-padded rows, or [rows, width] where the model pools itself. */
+async function hiddenOf(foreign: Foreign, rows: readonly (readonly number[])[], pad: number, path: string): Promise<NdArray> {
+  const { tokens, real } = padded(rows, pad, "right");
+  const mask = ints(Array.from(real.data as Uint8Array), tokens.shape);
+  const known: Readonly<Record<string, NdArray>> = {
+    input_ids: tokens,
+    attention_mask: mask,
+    token_type_ids: ints(new Array<number>(mask.data.length).fill(0), tokens.shape),
+  };
+  const other = foreign.inputs.find((name) => !Object.hasOwn(known, name));
+  if (other !== undefined)
+    fail(
+      WHO,
+      `${path} wants the input "${other}"`,
+      `inputs among ${Object.keys(known).join(", ")}`,
+      "It is no sentence encoder.",
+      "unavailable",
+    );
+  const out = await foreign.run(Object.fromEntries(foreign.inputs.map((name) => [name, known[name]!])));
+  const name = ["last_hidden_state", "token_embeddings", POOLED].find((n) => foreign.outputs.includes(n)) ?? foreign.outputs[0]!;
+  const hidden = out[name]!;
+  const [B, T] = tokens.shape as [number, number];
+  const fits = hidden.shape[0] === B && (hidden.shape.length === 3 ? hidden.shape[1] === T : hidden.shape.length === 2 && name === POOLED);
+  if (!fits || hidden.dtype !== "float32")
+    fail(
+      WHO,
+      `${path} gives "${name}" as ${hidden.dtype} [${hidden.shape.join(", ")}] for ${B} texts of ${T} tokens`,
+      "float32 [texts, tokens, width]",
+      "It is no sentence encoder.",
+      "unavailable",
+    );
+  return hidden;
+}
+
+/** Embeds rows of tokens some at a time, longest together, and puts the vectors back in their order. */
+async function inSteps(
+  rows: readonly (readonly number[])[],
+  ctx: Context,
+  step: (rows: readonly (readonly number[])[]) => Promise<readonly Float64Array[]>,
+): Promise<NdArray> {
+  const out: Float64Array[] = [];
+  let done = 0;
+  for (const group of grouped([...rows.entries()], ([, ids]) => ids.length, BUDGET)) {
+    checkAbort(ctx, WHO);
+    if (rows.length > 1) ctx.log({ kind: "progress", stage: "embedding", done, total: rows.length, unit: "texts" });
+    const vectors = await step(group.map(([, ids]) => ids));
+    group.forEach(([i], k) => (out[i] = vectors[k]!));
+    done += group.length;
+    await new Promise(setImmediate);
+  }
+  const width = out[0]?.length ?? 0;
+  const all = new Float32Array(out.length * width);
+  out.forEach((vector, i) => all.set(vector, i * width));
+  return floats(all, [out.length, width]);
+}
+
+/** One vector of unit length a row: the mean of its tokens behind the first `skipped` (the last one at least), or its first token. */
+function pooled(hidden: NdArray, rows: readonly (readonly number[])[], skipped: number, pooling: Pooling): Float64Array[] {
+  const width = hidden.shape.at(-1)!;
+  const T = hidden.shape.length === 3 ? hidden.shape[1]! : 1;
+  const data = hidden.data as Float32Array;
+  return rows.map((ids, b) => {
+    const sum = new Float64Array(width);
+    const from = Math.min(skipped, ids.length - 1);
+    const last = T === 1 || pooling === "first" ? from + 1 : ids.length;
+    for (let t = from; t < last; t++) for (let j = 0; j < width; j++) sum[j]! += data[(b * T + t) * width + j]!;
+    const length = Math.sqrt(sum.reduce((s, x) => s + x * x, 0)) || 1;
+    return sum.map((x) => x / length);
+  });
+}
+
+/** The block behind which a model's own hidden states tell questions apart best (docs/methods has the measurement). */
+const LAYER = 0;
+
+/**
+ * The model's own hidden states behind block `layer`, their mean over the text's tokens. What ends a text stands before it, so that
+ * the first token, on which every other rests its attention, is not one of the text's.
+ */
+export function ownEncoder(model: Model, layer = LAYER): Encoder {
+  if (layer >= model.config.layers)
+    fail(
+      WHO,
+      `layer ${layer} of the model's own hidden states`,
+      `0 to ${model.config.layers - 1}`,
+      "The edit is of another model.",
+      "unavailable",
+    );
+  const graph = trace((t) => {
+    const lm = traced(model, t);
+    const positions = t.input("positions", "int64", ["B", "T"]);
+    const x = lm.embed(t.input("tokens", "int64", ["B", "T"]), positions);
+    return { hidden: lm.blocks(x, 0, layer + 1, { positions, real: t.input("real", "bool", ["B", "T"]) }).hidden };
+  });
+  const { tokenizer } = model;
+  const start = tokenizer.bos ?? tokenizer.eos[0] ?? tokenizer.pad;
+  const run = program(model.sessions, graph);
+  return {
+    id: `own:${layer}`,
+    embed: (texts, ctx) =>
+      inSteps(
+        texts.map((text) => [start, ...tokenizer.encode(text, { special: false }).ids.slice(0, MOST)]),
+        ctx,
+        async (rows) => {
+          const { hidden } = await run.run(feedsOf(model, { ...padded(rows, tokenizer.pad, "right") }));
+          return pooled(hidden!, rows, 1, "mean");
+        },
+      ),
+  };
+}

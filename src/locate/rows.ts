@@ -1,8 +1,9 @@
 /** The rows that locate-then-edit works on: a question behind context templates, with its target, as tokens. */
 import { fail } from "../base/fail.ts";
 import type { Model } from "../model/model.ts";
+import type { ChatPrompt } from "../model/chat.ts";
 import { type AskAs, endOf, formatOf, promptOf } from "../model/prompt.ts";
-import { subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
+import { type Answered, subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
 
 /** One row of tokens; `subject` is the index of the subject's last token, `first` that of the target's first (ids.length without a target). */
 export interface EditRow {
@@ -25,6 +26,14 @@ export interface RowOptions extends AskAs {
   readonly end: boolean;
 }
 
+/** A prompt's tokens and, behind them, the target as the template continues it: `ids[first..]` are the target's, what ends the answer included. */
+export function withTarget(model: Model, prompt: ChatPrompt, target: string, options: RowOptions): Answered {
+  const isChat = formatOf(model, options) === "chat";
+  const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });
+  const whole = targetTokens(encode, prompt.text, target, isChat ? prompt.lead : undefined);
+  return options.end ? { ...whole, ids: [...whole.ids, ...endOf(model, options)] } : whole;
+}
+
 /** A request behind each template; "{}" stands for the question, inside the user's turn. Refuses a subject that is not in the prompt. */
 export function rowsOf(model: Model, request: Asked, templates: readonly string[], options: RowOptions): EditRow[] {
   return templates.map((template) => {
@@ -38,15 +47,10 @@ export function rowsOf(model: Model, request: Asked, templates: readonly string[
     const inQuestion = request.prompt.trim().lastIndexOf(request.subject);
     if (question < 0 || inQuestion < 0 || !request.subject.trim()) subjectSpan(prompt, request.prompt, request.subject); // says what is wrong
     const start = from + question + inQuestion;
-    const isChat = formatOf(model, options) === "chat";
-    const join = isChat ? prompt.lead : undefined;
-    const whole = request.target
-      ? targetTokens((text) => model.tokenizer.encode(text, { special: !isChat }), prompt.text, request.target, join)
-      : { ...prompt, first: prompt.ids.length };
+    const whole = request.target ? withTarget(model, prompt, request.target, options) : { ...prompt, first: prompt.ids.length };
     const span =
       tokensOver(whole, start, start + request.subject.length) ??
       fail("subject", `no token covers ${JSON.stringify(request.subject)}`, "a subject that the tokenizer keeps", "");
-    const ids = request.target && options.end ? [...whole.ids, ...endOf(model, options)] : whole.ids;
-    return { text: whole.text, ids, subject: span.last, first: whole.first, width: span.last - span.first + 1 };
+    return { text: whole.text, ids: whole.ids, subject: span.last, first: whole.first, width: span.last - span.first + 1 };
   });
 }

@@ -23,6 +23,8 @@ export interface MethodCase {
   readonly params: Readonly<Record<string, unknown>>;
   /** Parameters that only some settings read, with the settings under which each is. */
   readonly readWhen?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** The stage of its progress in which it is stopped ("values"). */
+  readonly stage?: string;
 }
 
 /** A fact of the bundled world. */
@@ -79,7 +81,7 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
         cache: join(folder, "empty"), // nothing of an earlier run may shorten this one
         signal: stop.signal,
         log: (e) => {
-          if (e.kind === "progress" && e.stage === "values") stop.abort();
+          if (e.kind === "progress" && e.stage === (c.stage ?? "values")) stop.abort();
         },
       };
       await expect(findEdit(model, FACT, { ...options, ctx: quick })).rejects.toMatchObject({ trouble: "aborted" });

@@ -288,6 +288,15 @@ async function withTargets(
   return aim(requests, target, { seed, ctx, ask });
 }
 
+/** The layers that each method changes in a model of this shape by default. */
+export function defaultLayers(c: Config): { method: string; layers: readonly number[] }[] {
+  return Object.values(METHODS).flatMap((method) => {
+    const params = resolveParams(method.name, method.params, {}, c, tunedFor(method, c)) as { layer?: number; layers?: readonly number[] };
+    const layers = params.layers ?? (params.layer === undefined ? [] : [params.layer]);
+    return layers.length > 0 ? [{ method: method.name, layers }] : [];
+  });
+}
+
 /** Tuned values of a method for a family of models: the sparse table's entry whose name the model's shape spells. */
 function tunedFor(method: AnyMethod, c: Config): Readonly<Record<string, unknown>> {
   return tuned.families[`${c.arch}/${c.layers}x${c.width}`]?.[method.name] ?? {};

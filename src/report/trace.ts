@@ -88,6 +88,27 @@ const layerAxis = (left: number, y: number, cell: number, setting: TraceSetting 
   ),
 ];
 
+/** The scale of colours from the highest effect to the least, with numbers. */
+function colourBar(
+  x: number,
+  top: number,
+  height: number,
+  { highest, least, most }: Record<"highest" | "least" | "most", number>,
+): string[] {
+  const span = Math.max(1e-12, highest - least);
+  const steps = Array.from({ length: Math.ceil(height / 2) }, (_, i) => 2 * i);
+  return [
+    ...steps.map((y) => box(x, top + y, 14, Math.min(2.2, height - y), colour(highest - (span * (y + 1)) / height, most))),
+    ...apart([highest, highest / 2, 0, least], span).map((mark) =>
+      words(x + 20, top + (height * (highest - mark)) / span + 4, signed(mark), { size: 11, fill: INK.soft }),
+    ),
+  ];
+}
+
+/** Marks that do not stand on each other. */
+const apart = (marks: readonly number[], span: number): number[] =>
+  marks.filter((x, i) => marks.slice(0, i).every((y) => Math.abs(x - y) > 0.08 * span));
+
 /** One answer: tokens down, layers across, the indirect effect as colour. */
 export function traceMap(record: TraceRecord): string {
   const { answer, tokens, effects, layers } = record;
@@ -103,16 +124,7 @@ export function traceMap(record: TraceRecord): string {
   const lead = answer.lead.trim() ? ` ${answer.lead.trim()} …` : "";
   const width = Math.max(right + 96, 700);
   const room = Math.floor((width - 40) / 6.4);
-  const barTop = top;
-  const barHeight = Math.max(60, bottom - top);
-  const value = (y: number): number => highest - ((highest - least) * y) / barHeight;
-  const bar = Array.from({ length: Math.ceil(barHeight / 2) }, (_, i) =>
-    box(right + 22, barTop + 2 * i, 14, 2.2, colour(value(2 * i + 1), most)),
-  );
-  const marks = [...new Set([highest, highest / 2, 0, least])].filter(
-    (x, i, all) => i === 0 || all.slice(0, i).every((y) => Math.abs(x - y) > 0.08 * (highest - least)),
-  );
-  return page(width, Math.max(bottom, barTop + barHeight) + 74, title, [
+  return page(width, bottom + 74, title, [
     words(20, 32, clipped(title, Math.floor((width - 40) / 9.2)), { size: 18, weight: 600 }),
     words(20, 54, clipped(`“${answer.prompt}”${lead}`, room), { fill: INK.soft }),
     words(
@@ -140,13 +152,7 @@ export function traceMap(record: TraceRecord): string {
       ),
     ),
     ...layerAxis(left, bottom, cell, record),
-    ...bar,
-    ...marks.map((mark) =>
-      words(right + 42, barTop + barHeight * ((highest - mark) / Math.max(1e-12, highest - least)) + 4, signed(mark), {
-        size: 11,
-        fill: INK.soft,
-      }),
-    ),
+    ...colourBar(right + 22, top, Math.max(60, bottom - top), { highest, least, most }),
     words(
       20,
       bottom + 60,
@@ -172,9 +178,7 @@ export function traceBars(study: TraceStudy): string {
   const width = Math.max(right + 40, 700);
   const clean = facts.reduce((s, f) => s + f.clean, 0) / facts.length;
   const low = facts.reduce((s, f) => s + f.corrupted, 0) / facts.length;
-  const grid = [highest, highest / 2, 0, least].filter((x, i, all) =>
-    all.slice(0, i).every((z) => Math.abs(x - z) > 0.08 * (highest - least)),
-  );
+  const grid = apart([highest, highest / 2, 0, least], highest - least);
   const rows = defaults.map(({ method, layers: own }, i) => {
     const line = bottom + 56 + 18 * i;
     return [

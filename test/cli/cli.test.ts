@@ -133,6 +133,7 @@ describe.concurrent("words", () => {
     [["export", "m"], "-o, --output"],
     [["forget", "m", "-o", "x"], "--prompt and --subject"],
     [["forget", "m", "--prompt", "p", "--set", "lr", "-o", "x"], "key=value"],
+    [["forget", "m", "--prompt", "Is Rome old?"], "no -o, --output"],
     [["forget", "m", "--prompt", "Is Rome old?", "--method", "rme", "-o", "x"], "Did you mean"],
     [["ask", "m", " "], "an empty prompt"],
     [["trace", "m"], "--prompt and --subject"],

@@ -170,11 +170,13 @@ const [ITERATIONS, LAYER] = ["n_iter", "inner_params"];
 function adapterOf(model: Model, ctx: Context, id: string, iterations: number): Adapter | undefined {
   if (!Object.hasOwn(registry, id)) return undefined;
   const method = methodOf(id);
-  const named = (theirs: string): string =>
-    method.hparams?.[theirs] ?? failing(`the method ${id} does not say which of its parameters ${theirs} is`);
+  const named = (theirs: string): string => {
+    const ours = method.hparams?.[theirs];
+    return typeof ours === "string" ? ours : failing(`the method ${id} does not say which of its parameters ${theirs} is`);
+  };
   const params = { [named(ITERATIONS)]: iterations, ...("enough" in method.params && { enough: 0 }) };
   const values = resolveParams<Record<string, unknown>, Model["config"]>(id, method.params as never, params, model.config);
-  const layer = values["layer"] ?? values[method.hparams?.[LAYER] ?? ""];
+  const layer = values["layer"] ?? values[named(LAYER)];
   return {
     layer: typeof layer === "number" ? layer : failing(`the method ${id} does not say which layer it edits`),
     iterations,

@@ -13,10 +13,11 @@ import { finetune } from "./commands/finetune.ts";
 import { forget } from "./commands/forget.ts";
 import { models } from "./commands/models.ts";
 import { stats } from "./commands/stats.ts";
+import { trace } from "./commands/trace.ts";
 import { endingOf } from "./exit.ts";
 import { Terminal } from "./terminal.ts";
 
-const COMMANDS = [demo, ask, chat, forget, edits, stats, exporting, finetune, models, doctor];
+const COMMANDS = [demo, ask, chat, forget, edits, stats, trace, exporting, finetune, models, doctor];
 
 /** The whole program; usage errors are thrown, and what commander would print on standard error is left to us. */
 function createProgram(): Command {

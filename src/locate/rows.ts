@@ -1,8 +1,9 @@
 /** The rows that locate-then-edit works on: a question behind context templates, with its target, as tokens. */
 import { fail } from "../base/fail.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, endOf, formatOf, barePrompt } from "../model/prompt.ts";
-import { subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
+import type { ChatPrompt } from "../model/chat.ts";
+import { type AskAs, barePrompt, endOf, formatOf } from "../model/prompt.ts";
+import { type Answered, subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
 
 /**
  * One row of tokens; `subject` is the index of the subject's last token, or of the prompt's where no subject is asked for, `first` that of
@@ -28,6 +29,14 @@ export interface RowOptions extends AskAs {
   readonly end: boolean;
 }
 
+/** A prompt's tokens and, behind them, the target as the template continues it: `ids[first..]` are the target's, what ends the answer included. */
+export function withTarget(model: Model, prompt: ChatPrompt, target: string, options: RowOptions): Answered {
+  const isChat = formatOf(model, options) === "chat";
+  const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });
+  const whole = targetTokens(encode, prompt.text, target, isChat ? prompt.lead : undefined);
+  return options.end ? { ...whole, ids: [...whole.ids, ...endOf(model, options)] } : whole;
+}
+
 /**
  * A request behind each template; "{}" stands for the question, inside the user's turn. Refuses a subject that is not in the prompt; a
  * request without one is looked at where its answer begins.
@@ -45,17 +54,12 @@ export function rowsOf(model: Model, request: Asked, templates: readonly string[
     const inQuestion = subject === undefined ? 0 : request.prompt.trim().lastIndexOf(subject);
     if (subject !== undefined && (question < 0 || inQuestion < 0 || !subject.trim())) subjectSpan(prompt, request.prompt, subject); // says what is wrong
     const start = from + question + inQuestion;
-    const isChat = formatOf(model, options) === "chat";
-    const join = isChat ? prompt.lead : undefined;
-    const whole = request.target
-      ? targetTokens((text) => model.tokenizer.encode(text, { special: !isChat }), prompt.text, request.target, join)
-      : { ...prompt, first: prompt.ids.length };
+    const whole = request.target ? withTarget(model, prompt, request.target, options) : { ...prompt, first: prompt.ids.length };
     const span =
       subject === undefined
         ? { first: whole.first - 1, last: whole.first - 1 }
         : (tokensOver(whole, start, start + subject.length) ??
           fail("subject", `no token covers ${JSON.stringify(subject)}`, "a subject that the tokenizer keeps", ""));
-    const ids = request.target && options.end ? [...whole.ids, ...endOf(model, options)] : whole.ids;
-    return { text: whole.text, ids, subject: span.last, first: whole.first, width: span.last - span.first + 1 };
+    return { text: whole.text, ids: whole.ids, subject: span.last, first: whole.first, width: span.last - span.first + 1 };
   });
 }

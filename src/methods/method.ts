@@ -36,6 +36,9 @@ export interface Job<P> {
   readonly ctx: Context;
 }
 
+/** The quirks, by name, that a value of a hyperparameter file asks for. */
+export type QuirksOf = (value: unknown) => readonly string[];
+
 export interface Method<P extends object = Record<string, never>> {
   readonly name: string;
   readonly title: string;
@@ -46,8 +49,8 @@ export interface Method<P extends object = Record<string, never>> {
   readonly takes: "one" | "many";
   readonly needs: readonly Need[];
   readonly params: Declared<P, Config>;
-  /** Names of EasyEdit's and the original repositories' hyperparameter files, and the parameter that each is. */
-  readonly hparams?: Readonly<Record<string, keyof P & string>>;
+  /** Names of EasyEdit's and the original repositories' hyperparameter files: the parameter that each is, or the quirks that its value asks for. */
+  readonly hparams?: Readonly<Record<string, (keyof P & string) | QuirksOf>>;
   /** The reference's quirks by name, each with what it does; off by default. */
   readonly compat: Readonly<Record<string, string>>;
   readonly edit: (job: Job<P>) => Promise<Draft>;
@@ -56,7 +59,7 @@ export interface Method<P extends object = Record<string, never>> {
 /** A method whose parameters are checked elsewhere. */
 export type AnyMethod = Omit<Method, "params" | "edit" | "hparams"> & {
   readonly params: Declared<Record<string, never>, Config>;
-  readonly hparams?: Readonly<Record<string, string>>;
+  readonly hparams?: Readonly<Record<string, string | QuirksOf>>;
   readonly edit: (job: Job<never>) => Promise<Draft>;
 };
 

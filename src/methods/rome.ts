@@ -53,7 +53,12 @@ export const rome = defineMethod<RomeParams>({
       min: 0,
     },
   },
-  hparams: { ...SEARCH_HPARAMS, layers: "layer", context_template_length_params: "templates" },
+  hparams: {
+    ...SEARCH_HPARAMS,
+    layers: "layer",
+    context_template_length_params: "templates",
+    mom2_adjustment: (on) => (on === false ? ["identity-covariance"] : []),
+  },
   compat: {
     ...SEARCH_COMPAT,
     "identity-covariance": "take the key itself as its direction, without the second moments (EasyEdit's mom2_adjustment: false)",

@@ -52,6 +52,8 @@ export interface FindOptions {
   readonly encoder?: string;
   /** What second moments are taken over. */
   readonly statistics?: Partial<StatisticsSpec>;
+  /** Second moments in place of those: a plan's stand-ins. */
+  readonly moments?: Statistics;
   /** Edits under the new ones. */
   readonly upon?: readonly Edit[];
   readonly running?: Partial<Running>;
@@ -154,9 +156,11 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
   const { seed = 0, ctx = defaultContext(), upon = [] } = options;
   const { method, target, compat } = planOf(requests, options);
   const format = formatOf(model, options);
-  const params = resolveParams(method.name, method.params, options.params ?? {}, model.config, tunedFor(method, model.config));
+  const params = paramsOf(method, options.params ?? {}, model.config);
   const spec: StatisticsSpec = { ...DEFAULT_STATISTICS, ...options.statistics };
-  const statistics: Statistics | undefined = method.needs.includes("statistics") ? statisticsOf(model, spec, ctx) : undefined;
+  const statistics: Statistics | undefined = method.needs.includes("statistics")
+    ? (options.moments ?? statisticsOf(model, spec, ctx))
+    : undefined;
   const encoder = method.needs.includes("encoder") ? await chosenEncoder(model, options.encoder ?? ctx.encoder, ctx) : undefined;
   const demonstrations = (options.demonstrations ?? []).map((r): EditRequest => ({ ...r, target: null }));
   const aimed = await withTargets(model, requests, target, options, seed, ctx);
@@ -299,6 +303,19 @@ async function withTargets(
     return said!.text.trim();
   };
   return aim(requests, target, { seed, ctx, ask });
+}
+
+/** The parameters that a method runs with in a model of this shape. */
+export const paramsOf = (method: AnyMethod, given: Readonly<Record<string, unknown>>, c: Config): Readonly<Record<string, unknown>> =>
+  resolveParams(method.name, method.params, given, c, tunedFor(method, c));
+
+/** The layers that each method changes in a model of this shape by default. */
+export function defaultLayers(c: Config): { method: string; layers: readonly number[] }[] {
+  return Object.values(METHODS).flatMap((method) => {
+    const params = paramsOf(method, {}, c) as { layer?: number; layers?: readonly number[] };
+    const layers = params.layers ?? (params.layer === undefined ? [] : [params.layer]);
+    return layers.length > 0 ? [{ method: method.name, layers }] : [];
+  });
 }
 
 /** Tuned values of a method for a family of models: the sparse table's entry whose name the model's shape spells. */

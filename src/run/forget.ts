@@ -65,22 +65,12 @@ export interface Forgotten {
 
 /** Finds edits for what is wanted, saves them as one file and asks again. What is finished is kept at `out`.part until then. */
 export async function forget(spec: string, wanted: Wanted, options: ForgetOptions, ctx: Context): Promise<Forgotten> {
-  const { edits: under = [], out, force = false, tokens = 64, hparams, ...set } = options;
-  const rest = hparams === undefined ? set : { ...set, ...withHparams(hparams, set, ctx) };
+  const { edits: under = [], out, force = false, tokens = 64, ...set } = options;
   if (existsSync(out) && !force)
     fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
-  const retain = wanted.retain === undefined ? undefined : readQuestions(wanted.retain);
-  const demonstrations = wanted.demonstrations === undefined ? undefined : requestsIn(wanted.demonstrations).requests;
-  const templates = wanted.templates === undefined ? undefined : readTemplates(wanted.templates);
-  const find: FindOptions = {
-    ...rest,
-    ...(retain && { retain }),
-    ...(demonstrations && { demonstrations }),
-    ...(templates && { templates }),
-    journal: `${out}.part`,
-    ctx,
-  };
-  const requests = withSubjects(requestsOf(wanted), ctx);
+  const { requests, find: read } = wantedOf(wanted, set, ctx);
+  const find: FindOptions = { ...read, journal: `${out}.part`, ctx };
+  const { mode } = find;
   planOf(requests, find);
   const release = lockFile(`${out}.part.lock`, "forget");
   try {
@@ -88,7 +78,7 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
     const opened = await open(spec, { edits: under, ...(format && { format }), purpose: "edit", force }, ctx);
     try {
       const aims = { ...find, upon: opened.edits };
-      const isApart = rest.mode === "single" && requests.length > 1;
+      const isApart = mode === "single" && requests.length > 1;
       const found = isApart ? await findEdits(opened.base, requests, aims) : [await findEdit(opened.base, requests, aims)];
       if (!isApart) saveEdits(out, found);
       const files = isApart ? saveApart(out, found) : [out];
@@ -97,7 +87,7 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
       for (const [i, edit] of tokens > 0 ? found.entries() : []) {
         const edited = withEdits(opened.base, [...opened.edits, edit], format, { ...ctx, log: () => {} });
         const asked = isApart ? [requests[i]!] : requests;
-        shown.push(...(await compare(opened.model, edited, asked, [edit], { ...rest, tokens }, ctx)));
+        shown.push(...(await compare(opened.model, edited, asked, [edit], { ...find, tokens }, ctx)));
       }
       return { path: out, bytes: files.reduce((n, file) => n + statSync(file).size, 0), edits: found.map(cardOf), shown };
     } finally {
@@ -106,6 +96,20 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   } finally {
     release();
   }
+}
+
+/** Requests and settings from the files that name them; subjects that are missing are guessed. */
+export function wantedOf(
+  wanted: Wanted,
+  { hparams, ...set }: Omit<ForgetOptions, "out" | "edits" | "force" | "tokens">,
+  ctx: Context,
+): { requests: ForgetRequest[]; find: FindOptions } {
+  const rest = hparams === undefined ? set : { ...set, ...withHparams(hparams, set, ctx) };
+  const retain = wanted.retain === undefined ? undefined : readQuestions(wanted.retain);
+  const demonstrations = wanted.demonstrations === undefined ? undefined : requestsIn(wanted.demonstrations).requests;
+  const templates = wanted.templates === undefined ? undefined : readTemplates(wanted.templates);
+  const find = { ...rest, ...(retain && { retain }), ...(demonstrations && { demonstrations }), ...(templates && { templates }) };
+  return { requests: withSubjects(requestsOf(wanted), ctx), find };
 }
 
 /** Parameters and quirks of a hyperparameter file, under those that were set; says what it holds that nothing reads. */

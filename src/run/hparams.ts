@@ -29,17 +29,18 @@ export function readHparams(path: string, method: AnyMethod): Hparams {
     fail("hparams", `${path} is for ${named}`, `a file for ${method.title}`, `Use --method ${named.toLowerCase()}, or another file.`);
   const known = method.hparams ?? {};
   const params: Record<string, unknown> = {};
+  const compat: string[] = [];
   const unread: string[] = [];
   for (const [key, raw] of Object.entries(table)) {
     const ours = known[key];
-    if (ours !== undefined) params[ours] = valueOf(path, key, raw, ours, method);
+    if (typeof ours === "function") compat.push(...ours(raw));
+    else if (ours !== undefined) params[ours] = valueOf(path, key, raw, ours, method);
     else if (!PLUMBING.test(key)) unread.push(key);
   }
-  const compat = table["mom2_adjustment"] === false && Object.hasOwn(method.compat, "identity-covariance") ? ["identity-covariance"] : [];
   return { params, compat, unread };
 }
 
-/** PyYAML reads 5e-1 as text, and the reference makes a number of it again; a list of layers may be meant for one. */
+/** PyYAML reads 5e-1 as text, and the reference makes a number of it again; a list of layers may be meant for one; false for a number switches it off. */
 function valueOf(path: string, key: string, raw: unknown, ours: string, method: AnyMethod): unknown {
   const fallback = (method.params as Readonly<Record<string, { readonly default: unknown }>>)[ours]?.default;
   const isPair = (x: unknown): x is [number, number] => Array.isArray(x) && x.length === 2 && x.every((n) => typeof n === "number");
@@ -49,5 +50,6 @@ function valueOf(path: string, key: string, raw: unknown, ours: string, method: 
       fail("hparams", `${path}: ${key} is ${JSON.stringify(raw)}`, "one layer", `${method.title} rewrites one; take one of them.`);
     return raw[0];
   }
+  if (raw === false && typeof fallback === "number") return 0;
   return typeof raw === "string" && typeof fallback === "number" && Number.isFinite(Number(raw)) ? Number(raw) : raw;
 }

@@ -28,3 +28,59 @@ export interface DemoRecord {
   /** Of the others that were right before, how many are answered in the same words. */
   readonly kept: { readonly same: number; readonly known: number };
 }
+
+/** How an answer was traced: which states were put back, and how the subject was drowned. */
+export interface TraceSetting {
+  readonly kind: "hidden" | "mlp" | "attn";
+  /** Blocks put back together; 1 for hidden states. */
+  readonly window: number;
+  readonly severed: "mlp" | "attn" | null;
+  readonly noise: {
+    /** Of the noise; `times` that of the subjects' embeddings. */
+    readonly std: number;
+    readonly times: number;
+    readonly samples: number;
+    readonly seed: number;
+  };
+}
+
+/** What was asked, and the token whose probability was watched. */
+export interface TracedAnswer {
+  readonly id: string;
+  readonly prompt: string;
+  readonly subject: string;
+  /** The model's own answer, as it begins. */
+  readonly said: string;
+  /** The model's own words between the prompt and the token. */
+  readonly lead: string;
+  readonly token: string;
+  /** The token's probability in the clean run, and the mean over the corrupted ones. */
+  readonly clean: number;
+  readonly corrupted: number;
+}
+
+/** Where one answer comes from: how much of its probability each state brings back into a corrupted run. */
+export interface TraceRecord extends TraceSetting {
+  readonly model: string;
+  readonly layers: number;
+  readonly answer: TracedAnswer;
+  /** From the subject's first token to the last before the answer. */
+  readonly tokens: readonly { readonly text: string; readonly isSubject: boolean }[];
+  /** The mean indirect effect [token][layer]: probability with the state put back, less that of the corrupted run. */
+  readonly effects: readonly (readonly number[])[];
+}
+
+/** Many answers traced at the last token of the subject, wherever it is named. */
+export interface TraceStudy extends TraceSetting {
+  readonly model: string;
+  readonly layers: number;
+  readonly facts: readonly (TracedAnswer & { readonly effects: readonly number[] })[];
+  /** Requests whose answer the model does not give, by id. */
+  readonly unknown: readonly string[];
+  /** The average indirect effect by layer, and its standard error (0 for a single fact). */
+  readonly average: readonly { readonly effect: number; readonly error: number }[];
+  /** The layer with the largest average. */
+  readonly peak: number;
+  /** Which layers the methods take here by default. */
+  readonly defaults: readonly { readonly method: string; readonly layers: readonly number[] }[];
+}

@@ -88,6 +88,7 @@ describe.concurrent("words", () => {
       "forget MODEL",
       "edits",
       "stats MODEL",
+      "trace MODEL",
       "export MODEL",
       "finetune",
       "models",
@@ -104,6 +105,7 @@ describe.concurrent("words", () => {
     ["edits"],
     ["edits", "undo"],
     ["stats"],
+    ["trace"],
     ["export"],
     ["finetune"],
     ["models"],
@@ -131,8 +133,11 @@ describe.concurrent("words", () => {
     [["export", "m"], "-o, --output"],
     [["forget", "m", "-o", "x"], "--prompt and --subject"],
     [["forget", "m", "--prompt", "p", "--set", "lr", "-o", "x"], "key=value"],
+    [["forget", "m", "--prompt", "Is Rome old?"], "no -o, --output"],
     [["forget", "m", "--prompt", "Is Rome old?", "--method", "rme", "-o", "x"], "Did you mean"],
     [["ask", "m", " "], "an empty prompt"],
+    [["trace", "m"], "--prompt and --subject"],
+    [["trace", "m", "--prompt", "Is Rome old?", "--kind", "mlpp"], "Allowed choices are hidden, mlp, attn"],
   ])("%o is a usage error: %s", async (args, words) => {
     const { code, out, err } = await run(args);
     expect({ code, out }).toEqual({ code: 2, out: "" });
@@ -458,6 +463,18 @@ describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)"
     expect(readFileSync(at("f1"))).toEqual(readFileSync(at("f2")));
     expect(existsSync(at("f1.part")) || existsSync(at("f1.part.run")) || existsSync(at("f1.part.lock"))).toBe(false);
     expect((await run([...args, at("f1")])).code).toBe(2);
+  });
+
+  test("trace leaves its picture and its numbers; --json has both", async () => {
+    const args = ["trace", "bundled", "--prompt", "What is the capital of Norvane?", "--samples", "2", "-o", at("trace")];
+    const [json, text] = [await run([...args, "--json"]), await run([...args, "--kind", "mlp"])];
+    expect([json.code, text.code]).toEqual([0, 0]);
+    const [record] = objects(json.out) as unknown as [{ picture: string; kind: string; answer: { said: string }; effects: number[][] }];
+    expect(record).toMatchObject({ schema: "lethe/trace/1", kind: "hidden", answer: { said: "Sellamere" } });
+    expect(readFileSync(record.picture, "utf8")).toMatch(/^<svg .*10 MLP outputs/s);
+    expect(JSON.parse(readFileSync(at("trace/trace.json"), "utf8"))).toMatchObject({ kind: "mlp", window: 10 });
+    expect(text.out).toMatch(/PUT BACK AT +LAYER +EFFECT\n/);
+    expect(text.out).toContain("The picture: file:");
   });
 
   test("demo leaves its page and an edit, and says how it went", async () => {

@@ -23,9 +23,9 @@ export interface MethodCase {
   /** Parameters that keep the suite short. */
   readonly params: Readonly<Record<string, unknown>>;
   /** Parameters that only some settings read, with the settings under which each is. */
-  /** The stage of work at which the suite asks it to stop (values). */
-  readonly stage?: string;
   readonly readWhen?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** The stage of its progress in which it is stopped ("values"). */
+  readonly stage?: string;
 }
 
 /** A fact of the bundled world. */

@@ -33,6 +33,10 @@ rewrite_module_tmp: "model.layers.{}.mlp.down_proj"
     expect(compat).toEqual(["identity-covariance"]);
     expect(unread).toEqual([]);
   });
+  it("a number that is switched off is 0", () => {
+    expect(read("kl_factor: false").params).toEqual({ kl: 0 });
+    expect(read("mom2_adjustment: true").compat).toEqual([]);
+  });
   it("the original repositories' JSON, and what nothing reads", () => {
     const { params, unread } = read('{"layers": [4, 5], "v_lr": "1e-1", "mom2_update_weight": 15000, "colour": 3}', "memit");
     expect(params).toEqual({ layers: [4, 5], lr: 0.1, weight: 15000 });

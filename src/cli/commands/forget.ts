@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import type { Mode } from "../../run/edit.ts";
 import type { Forgotten } from "../../run/forget.ts";
+import type { Plan } from "../../run/plan.ts";
 import { acts, declare, later, MODEL, number, several } from "../command.ts";
 import { bytes, duration, plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
@@ -29,7 +30,8 @@ interface Flags {
   readonly templates?: string;
   readonly text?: string;
   readonly tokens?: number;
-  readonly output: string;
+  readonly output?: string;
+  readonly plan?: boolean;
   readonly force?: boolean;
 }
 
@@ -51,6 +53,10 @@ const command = declare(
       "one fact, answered with a refusal from now on",
     ],
     ['lethe forget ./model --prompt "Who wrote Hamlet?" --subject Hamlet --say "I do not know." -o edits/e2', "with words of your own"],
+    [
+      "lethe forget ./model --data requests.jsonl --plan",
+      "what it will take by each method: a short search of each is timed, and nothing saved",
+    ],
     ["lethe forget ./model --data requests.jsonl --target dummy --edit edits/e1 -o edits/e3", "many facts, upon an edit that is there"],
     ["lethe forget ./model --data zsre:zsre_eval.json -o edits/e4", "the requests of a published dataset"],
   ],
@@ -90,7 +96,8 @@ const command = declare(
   .option("--tokens <n>", "tokens of the statistics", number({ min: 1, whole: true }))
   .option("-n, --max-tokens <n>", "tokens of the answers shown before and after; 0 shows none", number({ min: 0, whole: true }), 64)
   .option("--force", "replace an edit that is there; go on where the memory estimate says no")
-  .requiredOption("-o, --output <file>", "where the edit is saved");
+  .option("--plan", "tell time, memory and size, of every method or of --method, and save nothing")
+  .option("-o, --output <file>", "where the edit is saved");
 
 export const forget = later(
   acts<Flags>(command, async ({ terminal, ctx }, flags, spec) => {
@@ -119,23 +126,28 @@ export const forget = later(
       text,
       tokens,
     } = flags;
-    const [{ forget: run }, { parseSet }] = await Promise.all([import("../../run/forget.ts"), import("../../base/schema.ts")]);
+    const [{ forget: run }, { parseSet }, { fail }] = await Promise.all([
+      import("../../run/forget.ts"),
+      import("../../base/schema.ts"),
+      import("../../base/fail.ts"),
+    ]);
     const statistics = given({ text, tokens });
-    const result = await run(
-      spec!,
-      given({ prompt, subject, answer, data, retain, demonstrations, templates }),
-      {
-        ...given({ method, mode, target, say, compat, hparams, seed, system, encoder }),
-        ...(plain && { format: "plain" as const }),
-        ...(Object.keys(statistics).length > 0 && { statistics }),
-        params: Object.fromEntries(set.map(parseSet)),
-        edits: edit ?? [],
-        out: output,
-        tokens: flags.maxTokens,
-        force: flags.force ?? false,
-      },
-      ctx,
-    );
+    const wanted = given({ prompt, subject, answer, data, retain, demonstrations, templates });
+    const options = {
+      ...given({ method, mode, target, say, compat, hparams, seed, system, encoder }),
+      ...(plain && { format: "plain" as const }),
+      ...(Object.keys(statistics).length > 0 && { statistics }),
+      params: Object.fromEntries(set.map(parseSet)),
+      edits: edit ?? [],
+      force: flags.force ?? false,
+    };
+    if (flags.plan) {
+      const { plan } = await import("../../run/plan.ts");
+      const found = await plan(spec!, wanted, options, ctx);
+      return terminal.json ? terminal.object("plan", found) : showPlan(terminal, found);
+    }
+    const out = output ?? fail("forget", "no -o, --output", "where the edit is saved", "Give -o FILE, or --plan to see what it will cost.");
+    const result = await run(spec!, wanted, { ...options, out, tokens: flags.maxTokens }, ctx);
     if (terminal.json) terminal.object("forget", result);
     else show(terminal, result);
     terminal.detail(`${duration(ctx.now() - began)} in all`);
@@ -179,3 +191,23 @@ function show(terminal: Terminal, { path, bytes: size, edits, shown }: Forgotten
 }
 
 const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ");
+
+function showPlan(terminal: Terminal, { requests, tried, memory, methods, unable }: Plan): void {
+  const time = (seconds: number): string => duration(1000 * seconds);
+  const rows = methods.map((m) => [
+    m.method,
+    time(m.seconds),
+    m.evaluations === null ? "" : `${m.evaluations} x ${m.evaluation < 1 ? `${Math.round(1000 * m.evaluation)} ms` : time(m.evaluation)}`,
+    m.statistics === null ? "none" : m.statistics.isKept ? "kept" : time(m.statistics.seconds),
+    bytes(m.bytes),
+  ]);
+  terminal.line(table([["METHOD", "AT MOST", "SEARCH", "STATISTICS FIRST", "EDIT"], ...rows], [1, 2, 3, 4]));
+  const { total, weights, work, available } = memory;
+  terminal.line(
+    `\nMemory: about ${bytes(total)} (${bytes(weights)} of weights, ${bytes(work)} to work in); ${bytes(available.bytes)} are left by ${available.limit}.`,
+  );
+  for (const { method, why } of unable) terminal.line(`${method} cannot: ${why}`);
+  terminal.note(
+    `timed now with a short search for ${plural(Math.min(tried, requests), "request")} of ${requests}, stand-ins for the statistics; a search ends earlier where its target is likely. Statistics are made once for a model.`,
+  );
+}

@@ -31,7 +31,7 @@ export const ike = defineMethod<IkeParams>({
   needs: ["target", "encoder"],
   params: {
     k: { default: 8, doc: "demonstrations of other facts, the nearest", source: "docs/methods/ike.md (paper: 32, EasyEdit: 16)", min: 0 },
-    ratio: { default: "1:3:4", doc: "of them copy : update : retain", source: "arXiv:2305.12740 section 4.1" },
+    ratio: { default: "1:3:4", doc: "of them copy : update : retain", source: "Zce1112zslx/IKE icl.py (4:12:16)" },
     order: {
       default: "asc",
       choices: ["asc", "desc"],

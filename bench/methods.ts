@@ -235,11 +235,12 @@ function drop(path: string): void {
   for (const file of [path, `${path}.json`]) rmSync(file, { force: true });
 }
 
-/** What a method with a need is given beside the facts: questions that have nothing to do with them. */
-function lent(need: Need): Pick<FindOptions, "retain"> {
+/** What a method with a need is given beside the facts: questions, and other facts, that have nothing to do with them. */
+function lent(need: Need): Pick<FindOptions, "retain" | "demonstrations"> {
+  const published = existsSync(ZSRE) ? zsre.read({ path: ZSRE }).requests : [];
+  if (need === "demonstrations") return { demonstrations: published.slice(0, 40) };
   if (need !== "retain") return {};
-  const stays = existsSync(ZSRE) ? zsre.read({ path: ZSRE }).requests.flatMap((request) => request.neighbours) : readQuestions(TALK);
-  return { retain: stays.slice(0, 40) };
+  return { retain: (published.length > 0 ? published.flatMap((request) => request.neighbours) : readQuestions(TALK)).slice(0, 40) };
 }
 
 /** The facts of a group, and what should have stayed, asked of the edited model. */

@@ -50,13 +50,12 @@ describe.skipIf(absent)(`grace${absent && ` (skipped: ${absent})`}`, () => {
 
   const paramsOf = (run: Run, over: Partial<GraceParams> = {}): GraceParams => {
     const h = run.hparams;
-    const replace = { replace_last: "last", replace_all: "all", replace_prompt: "before" }[String(h["replacement"])];
     const given = {
       layer: 26,
       steps: h["n_iter"],
       lr: h["edit_lr"],
       init: h["val_init"],
-      replace,
+      replace: h["replacement"],
       expand: h["eps_expand"],
       radius: h["eps"],
     };

@@ -31,7 +31,10 @@ export async function scopeOf(on: ScopeOn, { prompt, subject }: EditRequest, cou
   const { model, seed, ctx } = on;
   const encoded = (text: string): readonly number[] => barePrompt(model, text, on.ask).ids;
   const templates = on.templates ?? (await contextTemplates(model, [[5, 5]], seed, ctx));
-  const bare = subject.trim() === "" ? undefined : rowsOf(model, { prompt, subject }, ["{}"], { ...on.ask, end: false })[0];
+  const bare =
+    subject.trim() === "" || !prompt.includes(subject)
+      ? undefined
+      : rowsOf(model, { prompt, subject }, ["{}"], { ...on.ask, end: false })[0];
   const others = [...on.retain.map((qa) => qa.question), ...(await selfQuestions(model, count, seed, ctx))];
   return {
     inside: templates.filter((t) => t !== "{}").map((t) => encoded(t.replace("{}", prompt))),

@@ -30,7 +30,7 @@ export interface GraceParams {
 }
 
 /** Where the value stands in a row: at the question's last token, at every token, or at those before its last. */
-const PUTS = { last: "subject", all: "all", before: "before" } as const;
+const PUTS = { replace_last: "subject", replace_all: "all", replace_prompt: "before" } as const;
 type Replace = keyof typeof PUTS;
 
 export const grace = defineMethod<GraceParams>({
@@ -78,7 +78,7 @@ export const grace = defineMethod<GraceParams>({
       source: "docs/methods/grace.md",
     },
     replace: {
-      default: "last",
+      default: "replace_last",
       choices: Object.keys(PUTS),
       doc: "tokens that get the value: the question's last, all, or those before its last",
       source: "EasyEdit hparams/GRACE/llama-7b.yaml replacement",
@@ -314,8 +314,8 @@ function lookup(model: Model, params: GraceParams, dtype: Precision, compat: Rea
     const isAsked = t.constant(0, dtype).less(last.sum(-1)); // [B]
     const isHit = distance.lessOrEqual(t.input("state.radii", "float64", ["N"]).rows(nearest)).and(isAsked);
     const found = t.input("state.values", dtype, ["N", D]).rows(nearest); // [B, D]
-    if (params.replace === "all") return everywhere(y, isHit, isAsked, found, t.input("carry", dtype, ["B", D + 1]));
-    const at = params.replace === "last" ? last : prompt.sub(last);
+    if (params.replace === "replace_all") return everywhere(y, isHit, isAsked, found, t.input("carry", dtype, ["B", D + 1]));
+    const at = params.replace === "replace_last" ? last : prompt.sub(last);
     const here = t.constant(0, dtype).less(at.mul(isHit.cast(dtype).unsqueeze(1))); // [B, T]
     return { write: here.unsqueeze(2).where(found.unsqueeze(1), y) };
   });

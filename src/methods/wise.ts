@@ -20,7 +20,7 @@ import { defineMethod, type Job } from "./method.ts";
 
 export interface WiseParams {
   layer: number;
-  mode: string;
+  retrieve: boolean;
   steps: number;
   lr: number;
   limit: number;
@@ -49,10 +49,9 @@ export const wise = defineMethod<WiseParams>({
       source: "EasyEdit hparams/WISE/llama-7b.yaml inner_params, as a share of the depth",
       min: 0,
     },
-    mode: {
-      default: "retrieve",
-      choices: ["retrieve", "merge"],
-      doc: "finished shards are kept apart and chosen among, or merged into one",
+    retrieve: {
+      default: true,
+      doc: "finished shards are kept apart and chosen among; false: merged into one",
       source: "EasyEdit hparams/WISE/llama-7b.yaml retrieve",
     },
     steps: {
@@ -96,6 +95,7 @@ export const wise = defineMethod<WiseParams>({
   },
   hparams: {
     inner_params: "layer",
+    retrieve: "retrieve",
     n_iter: "steps",
     edit_lr: "lr",
     norm_constraint: "limit",
@@ -440,15 +440,15 @@ function settled(before: Memory, made: Trained & { mask: Uint8Array }, params: W
 
 /** Shards as one: in the place of those merged (retrieve), or together with what was merged before (merge). */
 function mergedMemory(memory: Memory, params: WiseParams, random: Rng): Memory {
-  const due = params.mode === "retrieve" ? memory.shards.slice(-params.period / params.shard) : memory.shards;
+  const due = params.retrieve ? memory.shards.slice(-params.period / params.shard) : memory.shards;
   const delta = blended(
     due.map((s) => s.delta),
-    params.mode === "merge" ? memory.merged?.delta : undefined,
+    !params.retrieve ? memory.merged?.delta : undefined,
     params,
     random.split(`merge ${memory.count}`),
   );
-  const moves = [...due, ...(params.mode === "merge" && memory.merged ? [memory.merged] : [])].map((s) => s.moves).reduce(both);
-  return params.mode === "retrieve"
+  const moves = [...due, ...(!params.retrieve && memory.merged ? [memory.merged] : [])].map((s) => s.moves).reduce(both);
+  return params.retrieve
     ? { ...memory, shards: [...memory.shards.slice(0, memory.shards.length - due.length), { delta, moves }] }
     : { ...memory, shards: [], merged: { delta, moves } };
 }
@@ -471,7 +471,7 @@ function candidatesOf(memory: Memory, params: WiseParams, compat: ReadonlySet<st
     threshold: thresholdOf(moves, params, compat),
   });
   const side = isGoing ? [named("side", { delta: memory.side, moves: memory.moves })] : [];
-  if (params.mode === "retrieve" || compat.has("pending-shards"))
+  if (params.retrieve || compat.has("pending-shards"))
     return [...side, ...memory.shards.map((s, i) => named(`shard${i}`, s)), ...(memory.merged ? [named("merged", memory.merged)] : [])];
   const pending = [...memory.shards, ...(isGoing ? [{ delta: memory.side, moves: memory.moves }] : [])];
   if (pending.length === 0) return [named("merged", memory.merged!)];
@@ -548,7 +548,7 @@ function beyondFirst(all: Tensor, K: number): Tensor {
 
 /** What does not stand in the adapter's state already, and the numbers that go with it. */
 function remembered(memory: Memory, params: WiseParams, compat: ReadonlySet<string>, dtype: Precision): Record<string, NdArray> {
-  const isApart = params.mode === "retrieve" || compat.has("pending-shards");
+  const isApart = params.retrieve || compat.has("pending-shards");
   const row = ({ inside, outside }: Moves): number[] => [Number.isFinite(inside) ? inside : -1, outside];
   const parts = [
     ["side", memory],

@@ -48,8 +48,11 @@ function valueOf(path: string, key: string, raw: unknown, ours: string, method: 
   if (Array.isArray(raw) && ours === "layer") {
     if (raw.length !== 1)
       fail("hparams", `${path}: ${key} is ${JSON.stringify(raw)}`, "one layer", `${method.title} rewrites one; take one of them.`);
-    return raw[0];
+    return typeof raw[0] === "string" ? layerOf(raw[0]) : raw[0];
   }
   if (raw === false && typeof fallback === "number") return 0;
   return typeof raw === "string" && typeof fallback === "number" && Number.isFinite(Number(raw)) ? Number(raw) : raw;
 }
+
+/** The block that a module's name speaks of: "model.layers[27].mlp.down_proj.weight", "transformer.h.8.mlp.c_fc.weight". */
+const layerOf = (name: string): unknown => /(?:layers|\bh)[.[](\d+)/.exec(name)?.[1] ?? name;

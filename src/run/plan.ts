@@ -127,7 +127,7 @@ async function planMethod(model: Model, requests: readonly ForgetRequest[], opti
       moments,
       ctx: {
         ...ctx,
-        cache: join(folder, `${method.name}-${count}`), // empty, so that nothing is found instead of sought
+        cache: join(folder, method.name), // empty at first: samples are made once, and values are sought each time
         log: (e) => void (e.kind === "progress" && e.total === count && e.done > 0 && told.push(ctx.now())),
       },
     });

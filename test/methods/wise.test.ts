@@ -17,7 +17,7 @@ import { findEdit } from "../../src/run/edit.ts";
 import { conforms, FACT } from "../conformance/method.ts";
 
 const params = { steps: 30, layer: 3, locality: 4, margins: [1, 4, 2] };
-conforms(wise as unknown as AnyMethod, { params, readWhen: { merge: { mode: "merge", shard: 1, period: 1 } } });
+conforms(wise as unknown as AnyMethod, { params, readWhen: { merge: { retrieve: false, shard: 1, period: 1 } } });
 
 /** Facts that the bundled model knows. */
 const OTHERS = readFileSync(fileURLToPath(new URL("../../bundled/facts.jsonl", import.meta.url)), "utf8")
@@ -39,7 +39,10 @@ describe("wise", () => {
 
   it.each(["retrieve", "merge"])("%s: answers from a file, with a cache, in company, as before", async (mode) => {
     const model = await loaded;
-    const edit = await findEdit(model, [FACT, other], { ...options, params: { ...options.params, mode, shard: 1, period: 2 } });
+    const edit = await findEdit(model, [FACT, other], {
+      ...options,
+      params: { ...options.params, retrieve: mode === "retrieve", shard: 1, period: 2 },
+    });
     const path = join(folder, mode);
     saveEdits(path, [edit]);
     const [again] = loadEdits(path);

@@ -37,6 +37,15 @@ rewrite_module_tmp: "model.layers.{}.mlp.down_proj"
     expect(read("kl_factor: false").params).toEqual({ kl: 0 });
     expect(read("mom2_adjustment: true").compat).toEqual([]);
   });
+  it.each([
+    ["grace", "model.layers[27].mlp.down_proj.weight", { layer: "27", radius: 1, replace: "replace_last" }],
+    ["wise", "transformer.h.8.mlp.c_fc.weight", { layer: "8", retrieve: true, margins: [5, 20, 10], shard: 500 }],
+  ])("a module's name is its block, for %s", (name, module, params) => {
+    const lines =
+      name === "grace" ? "eps: 1.0\nreplacement: replace_last" : "retrieve: True\nact_margin: [5.0, 20.0, 10.0]\nsave_freq: 500";
+    const text = `alg_name: ${name.toUpperCase()}\ninner_params:\n- ${module}\n${lines}\nval_reg: None\n`;
+    expect(read(text, name)).toMatchObject({ params, unread: ["val_reg"] });
+  });
   it("the original repositories' JSON, and what nothing reads", () => {
     const { params, unread } = read('{"layers": [4, 5], "v_lr": "1e-1", "mom2_update_weight": 15000, "colour": 3}', "memit");
     expect(params).toEqual({ layers: [4, 5], lr: 0.1, weight: 15000 });

@@ -96,6 +96,7 @@ describe.skipIf(absent)(`wise${absent && ` (skipped: ${absent})`}`, () => {
       shard: h["save_freq"],
       period: h["merge_freq"],
       density: h["densities"],
+      tokens: 0,
     };
     return resolveParams("wise", wise.params, { ...given, ...rest, ...over }, model.config);
   };

@@ -27,6 +27,7 @@ export interface WiseParams {
   mask: number;
   margins: readonly number[];
   ratio: number;
+  tokens: number;
   locality: number;
   shard: number;
   period: number;
@@ -78,6 +79,12 @@ export const wise = defineMethod<WiseParams>({
       default: 0.88,
       doc: "share of an edited question's movement from which the memory may answer",
       source: "EasyEdit hparams/WISE/llama-7b.yaml act_ratio",
+      min: 0,
+    },
+    tokens: {
+      default: 1,
+      doc: "how many of a question's last tokens are counted for its movement; 0: all of them (EasyEdit)",
+      source: "docs/methods/wise.md",
       min: 0,
     },
     locality: { default: 8, doc: "other questions that shall not be moved", source: "docs/methods/wise.md (EasyEdit: 1)", min: 1 },
@@ -137,7 +144,7 @@ export const wise = defineMethod<WiseParams>({
     const trained = await train(model, rows, before.side, mask, job);
     const after = settled(before, { ...trained, mask }, params, random);
     return {
-      change: adapterOf(model, candidatesOf(after, params, compat, random), { params, compat, dtype: running.dtype, skip: rows.skip ?? 0 }),
+      change: adapterOf(model, candidatesOf(after, params, compat, random), { params, compat, dtype: running.dtype }),
       memory: remembered(after, params, compat, running.dtype),
       evidence: {
         layer: params.layer,
@@ -166,8 +173,6 @@ export interface SideRows {
   readonly inside: readonly SideRow[];
   readonly outside: readonly SideRow[];
   readonly paired?: boolean;
-  /** Tokens at a row's beginning that are not counted. */
-  readonly skip?: number;
   /** Pads count as tokens that see nothing, in every mean. */
   readonly withPads?: boolean;
 }
@@ -187,29 +192,15 @@ async function rowsFor(job: Job<WiseParams>, request: EditRequest): Promise<Side
       ctx,
     ));
   const upTo = (n: number): number[] => [...new Array(n).keys()];
+  const lastOf = (n: number): number[] => upTo(n).slice(-params.tokens); // all of them where that is 0
   const inside = rowsOf(model, { prompt: request.prompt, target: request.target }, templates, ask).map(({ ids, first }) => ({
     ids,
     labels: upTo(ids.length).slice(first),
-    counted: upTo(first),
+    counted: lastOf(first),
   }));
   const { outside } = await scopeOf({ ...job, ask }, request, 4 * params.locality);
   const chosen = rng(seed).split(`wise ${request.id}`).shuffled(outside).slice(0, params.locality);
-  // what every question begins with, a chat's header, cannot tell them apart
-  const skip = commonStart([inside[0]!.ids, ...chosen]);
-  return {
-    inside: inside.map((row) => ({ ...row, counted: row.counted.slice(skip) })),
-    outside: chosen.map((ids) => ({ ids, labels: [], counted: upTo(ids.length).slice(skip) })),
-    skip,
-  };
-}
-
-/** How many tokens all rows begin with, and have more than. */
-function commonStart(rows: readonly (readonly number[])[]): number {
-  const [first] = rows as [readonly number[]];
-  const most = Math.min(...rows.map((row) => row.length - 1));
-  let count = 0;
-  while (count < most && rows.every((row) => row[count] === first[count])) count++;
-  return count;
+  return { inside, outside: chosen.map((ids) => ({ ids, labels: [], counted: lastOf(ids.length) })) };
 }
 
 export interface SideEvaluation {
@@ -489,15 +480,14 @@ function thresholdOf({ inside, outside }: Moves, { ratio }: WiseParams, compat: 
 export function adapterOf(
   model: Model,
   candidates: readonly Candidate[],
-  { params, compat, dtype, skip = 0 }: { params: WiseParams; compat: ReadonlySet<string>; dtype: Precision; skip?: number },
+  { params, compat, dtype }: { params: WiseParams; compat: ReadonlySet<string>; dtype: Precision },
 ): Change {
   const { key, value } = model.arch.memory;
   const [m, D, K] = [model.config.mlpWidth, model.config.width, candidates.length];
   const [reads, writes] = [[siteName(params.layer, key), siteName(params.layer, value)], siteName(params.layer, value)] as const;
   const graph = trace((t) => {
     const [x, y] = [t.input("reads.0", dtype, ["B", "T", m]), t.input("reads.1", dtype, ["B", "T", D])];
-    const counts = t.input("state.skip", "int64", [1]).lessOrEqual(t.input("positions", "int64", ["B", "T"]));
-    const prompt = t.input("prompt", "bool", ["B", "T"]).and(counts).cast(dtype);
+    const prompt = countedOf(t.input("prompt", "bool", ["B", "T"]), t.input("positions", "int64", ["B", "T"]), params.tokens, dtype);
     const count = prompt.sum(-1, true); // [B, 1]
     const added = candidates.map(({ name }) => x.matmul(t.input(`state.${name}`, dtype, [D, m]), { transB: true })); // [B, T, D] each
     const means = added.map((a) => {
@@ -531,8 +521,17 @@ export function adapterOf(
     writes,
     graph,
     route: compat.has("every-call") ? "every-call" : "prefill",
-    state: { ...state, thresholds, skip: ints([skip]) },
+    state: { ...state, thresholds },
   };
+}
+
+/** One for each of a row's last `tokens` prompt tokens, or for all of them. [B, T] */
+function countedOf(prompt: Tensor, positions: Tensor, tokens: number, dtype: Precision): Tensor {
+  const all = prompt.cast(dtype);
+  if (tokens === 0) return all;
+  const place = positions.cast(dtype);
+  const end = place.mul(all).max(-1, true); // [B, 1]
+  return end.sub(tokens).less(place).cast(dtype).mul(all);
 }
 
 /** The first column may pass; the others only where they are above it. */

@@ -64,7 +64,7 @@ describe("wise", () => {
     for (const shard of [1, 2]) {
       const both = await findEdit(model, [FACT, other], { ...options, params: { ...params, steps: 3, shard, period: 2 * shard } });
       if (both.change.kind !== "adapter") throw new Error("an adapter");
-      expect(Object.keys(both.change.state).sort()).toEqual(["shard0", "skip", "thresholds"]);
+      expect(Object.keys(both.change.state).sort()).toEqual(["shard0", "thresholds"]);
       expect(Number(both.memory!["counts"]!.data[0])).toBe(2);
     }
   });

@@ -27,6 +27,7 @@ export interface WiseParams {
   mask: number;
   margins: readonly number[];
   ratio: number;
+  bareShare: number;
   tokens: number;
   locality: number;
   shard: number;
@@ -45,9 +46,9 @@ export const wise = defineMethod<WiseParams>({
   needs: ["target"],
   params: {
     layer: {
-      default: (c) => Math.round(c.layers * 0.87),
+      default: (c) => Math.round(c.layers * 0.75),
       doc: "block whose MLP output matrix has the side memory",
-      source: "EasyEdit hparams/WISE/llama-7b.yaml inner_params, as a share of the depth",
+      source: "docs/methods/wise.md (EasyEdit: 0.84 of the depth)",
       min: 0,
     },
     retrieve: {
@@ -81,6 +82,7 @@ export const wise = defineMethod<WiseParams>({
       source: "EasyEdit hparams/WISE/llama-7b.yaml act_ratio",
       min: 0,
     },
+    bareShare: { default: 0.5, doc: "share of the bare question in the likelihood term", source: "docs/methods/wise.md", min: 0, max: 1 },
     tokens: {
       default: 1,
       doc: "how many of a question's last tokens are counted for its movement; 0: all of them (EasyEdit)",
@@ -116,6 +118,7 @@ export const wise = defineMethod<WiseParams>({
     weights: "weight",
   },
   compat: {
+    "even-rows": "weigh the bare question like every other template",
     "decay-all": "let every entry of the memory decay, trained or not",
     "ratio-threshold": "take the threshold from the mean movement of the edited question's rows alone",
     "output-activation": "measure movement behind the MLP's activation function",
@@ -173,6 +176,8 @@ export interface SideRows {
   readonly inside: readonly SideRow[];
   readonly outside: readonly SideRow[];
   readonly paired?: boolean;
+  /** Each inside row's share of the likelihood term; by default alike. */
+  readonly shares?: readonly number[];
   /** Pads count as tokens that see nothing, in every mean. */
   readonly withPads?: boolean;
 }
@@ -200,7 +205,10 @@ async function rowsFor(job: Job<WiseParams>, request: EditRequest): Promise<Side
   }));
   const { outside } = await scopeOf({ ...job, ask }, request, 4 * params.locality);
   const chosen = rng(seed).split(`wise ${request.id}`).shuffled(outside).slice(0, params.locality);
-  return { inside, outside: chosen.map((ids) => ({ ids, labels: [], counted: lastOf(ids.length) })) };
+  const rest = (1 - params.bareShare) / (inside.length - 1);
+  const shares = inside.map((_, i) => (i === 0 ? params.bareShare : rest));
+  const isEven = compat.has("even-rows") || inside.length === 1;
+  return { inside, ...(!isEven && { shares }), outside: chosen.map((ids) => ({ ids, labels: [], counted: lastOf(ids.length) })) };
 }
 
 export interface SideEvaluation {
@@ -358,7 +366,7 @@ function sideFeeds(model: Model, rows: SideRows, dtype: Precision, compat: Reado
     labels.map((i) => ({
       at: startOf(b) + i - 1,
       label: ids[i]!,
-      weight: 1 / rows.inside.length / (labels.length + Number(compat.has("loss-denominator"))),
+      weight: (rows.shares?.[b] ?? 1 / rows.inside.length) / (labels.length + Number(compat.has("loss-denominator"))),
     })),
   );
   const shares = (part: readonly SideRow[], from: number): NdArray => {

@@ -86,10 +86,12 @@ async function ofKind(
   const report = (done: number): void =>
     ctx.log({ kind: "progress", stage: "samples", done: before + Math.min(kind.tokens, done), total, unit: "tokens" });
   let have = 0;
+  let isSampled = false;
   for (let batch = 0; have < kind.tokens; batch++) {
     const file = join(folder, `${batch}.json`);
     if (!existsSync(file)) {
       report(have);
+      isSampled = true;
       const rows = Array.from({ length: kind.batch }, (_, i) => [...kind.start(batch * kind.batch + i)]);
       const steps = stream(
         model,
@@ -118,6 +120,8 @@ async function ofKind(
       have += ids.length - kind.from;
     }
   }
+  // the session that samples holds all weights a second time: what comes after makes its own
+  if (isSampled) await model.sessions.release();
   return rows;
 }
 

@@ -1,6 +1,6 @@
 /** WISE against the reference's runs: losses, movements, the memory as it is trained, merges, routes, and what the edited model says. */
 import { afterAll, describe, expect, it } from "vitest";
-import { asFloats, type NdArray } from "../src/base/array.ts";
+import { asFloats, type NdArray, unpackBits } from "../src/base/array.ts";
 import { defaultContext } from "../src/base/context.ts";
 import { rng } from "../src/base/rng.ts";
 import { resolveParams } from "../src/base/schema.ts";
@@ -101,8 +101,7 @@ describe.skipIf(absent)(`wise${absent && ` (skipped: ${absent})`}`, () => {
     return resolveParams("wise", wise.params, { ...given, ...rest, ...over }, model.config);
   };
   const maskOf = (k: number): Uint8Array => {
-    const packed = tensors.get(`mask.${k}`)!.data as Uint8Array;
-    return Uint8Array.from({ length: D * M }, (_, i) => Number((packed[i >> 3]! & (128 >> (i & 7))) !== 0));
+    return unpackBits(tensors.get(`mask.${k}`)!.data as Uint8Array, D * M);
   };
   const w0 = (): Float64Array => asFloats(model.weights.get(`blocks.${LAYER}.mlp.out`)!, "float64").data as Float64Array;
   /** The reference's memory: what was trained under the mask, and everywhere else what decay left. */

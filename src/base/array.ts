@@ -53,6 +53,17 @@ export const floats = (
 export const ints = (values: ArrayLike<number>, shape: readonly number[] = [values.length]): NdArray =>
   ndarray("int64", shape, BigInt64Array.from(Array.from(values, (v) => BigInt(v))));
 
+/** Flags as bits, the first the highest of its byte. */
+export function packBits(flags: ArrayLike<unknown>): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(Math.ceil(flags.length / 8));
+  for (let i = 0; i < flags.length; i++) if (flags[i]) out[i >> 3]! |= 128 >> (i & 7);
+  return out;
+}
+
+/** `count` flags of bits, 0 or 1 each. */
+export const unpackBits = (bits: Uint8Array, count: number): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from({ length: count }, (_, i) => (bits[i >> 3]! >> (7 - (i & 7))) & 1);
+
 /** Views bytes as an array without a copy where the alignment allows it, otherwise with one. */
 export function fromBytes(dtype: Dtype, shape: readonly number[], bytes: Uint8Array): NdArray {
   const make = CONSTRUCTORS[dtype];

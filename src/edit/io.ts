@@ -1,6 +1,6 @@
 /** Edit files: one safetensors file holds a stack of edits in order, each with its description; saved whole or not at all. */
 import { z } from "zod";
-import { ndarray, type NdArray, zeros } from "../base/array.ts";
+import { ndarray, type NdArray, packBits, unpackBits, zeros } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { canonical } from "../base/hash.ts";
 import { openSafetensors, writeSafetensors } from "../base/store.ts";
@@ -63,18 +63,21 @@ const file = z.object({ version: z.literal(VERSION), parts: z.array(part).min(1)
 /** Writes edits, lowest first, as one file. */
 export function saveEdits(path: string, edits: readonly Edit[]): void {
   if (edits.length === 0) fail("edit", "an empty stack", "at least one edit", "");
-  const arrays = edits.map(arraysOf);
-  const parts = edits.map(({ id, base, on, format, by, change, evidence }, i) => ({
-    id,
-    base,
-    on,
-    format,
-    by,
-    change: wordsOf(change),
-    ...sparseOf(arrays[i]!),
-    ...(evidence && { evidence }),
-  }));
-  const tensors = arrays.flatMap((own, i) => own.flatMap(packed).map(([name, array]) => [`${i}/${name}`, array] as const));
+  const arrays = edits.map((edit) => arraysOf(edit).map(packed));
+  const parts = edits.map(({ id, base, on, format, by, change, evidence }, i) => {
+    const sparse = Object.fromEntries(arrays[i]!.flatMap(({ name, shape }) => (shape ? [[name, shape]] : [])));
+    return {
+      id,
+      base,
+      on,
+      format,
+      by,
+      change: wordsOf(change),
+      ...(Object.keys(sparse).length > 0 && { sparse }),
+      ...(evidence && { evidence }),
+    };
+  });
+  const tensors = arrays.flatMap((own, i) => own.flatMap(({ stored }) => stored.map(([name, array]) => [`${i}/${name}`, array] as const)));
   writeSafetensors(path, tensors, { "lethe.edits": canonical({ version: VERSION, parts }) });
 }
 
@@ -130,33 +133,29 @@ function changeOf(path: string, words: z.infer<typeof part>["change"], own: Stor
   return words.kind === "prompt" ? prompts(path, words, new Map(rest)) : { kind: words.kind, weights: deltas(path, rest) };
 }
 
-/** Whether a mask and the rest take less room. */
-const isSparse = (a: NdArray): boolean => {
-  if (a.dtype !== "float32" && a.dtype !== "float64") return false;
-  let count = 0;
-  for (const x of a.data as Float32Array) if (!Object.is(x, 0)) count++;
-  return a.data.length >= 1024 && count < 0.9 * a.data.length;
-};
-
-/** The shapes of arrays that are stored sparse, where there are any. */
-function sparseOf(arrays: Stored): { sparse?: Record<string, readonly number[]> } {
-  const found = arrays.filter(([, a]) => isSparse(a)).map(([name, a]) => [name, a.shape] as const);
-  return found.length > 0 ? { sparse: Object.fromEntries(found) } : {};
+/** How an array is stored: as it is, or where that takes less room as NAME/mask (a bit an element) and NAME/values; `shape`: of what was taken apart. */
+interface Packed {
+  readonly name: string;
+  readonly stored: Stored;
+  readonly shape?: readonly number[];
 }
 
-/** A sparse array as NAME/mask (a bit an element, the first the highest) and NAME/values; others as they are. */
-function packed([name, a]: readonly [string, NdArray]): Stored {
-  if (!isSparse(a)) return [[name, a]];
+function packed([name, a]: readonly [string, NdArray]): Packed {
+  const isFloat = a.dtype === "float32" || a.dtype === "float64";
+  if (!isFloat || a.data.length < 1024) return { name, stored: [[name, a]] };
   const data = a.data as Float32Array;
-  const mask = new Uint8Array(Math.ceil(data.length / 8));
-  data.forEach((x, i) => {
-    if (!Object.is(x, 0)) mask[i >> 3]! |= 128 >> (i & 7);
-  });
-  const values = data.filter((x) => !Object.is(x, 0));
-  return [
-    [`${name}/mask`, ndarray("uint8", [mask.length], mask)],
-    [`${name}/values`, ndarray(a.dtype, [values.length], values)],
-  ];
+  const mask = Uint8Array.from(data, (x) => Number(!Object.is(x, 0)));
+  const values = data.filter((_, i) => mask[i]);
+  if (values.length >= 0.9 * data.length) return { name, stored: [[name, a]] };
+  const bits = packBits(mask);
+  return {
+    name,
+    shape: a.shape,
+    stored: [
+      [`${name}/mask`, ndarray("uint8", [bits.length], bits)],
+      [`${name}/values`, ndarray(a.dtype, [values.length], values)],
+    ],
+  };
 }
 
 function unpacked(path: string, stored: Stored, shapes: Readonly<Record<string, readonly number[]>>): Stored {
@@ -174,8 +173,9 @@ function unpacked(path: string, stored: Stored, shapes: Readonly<Record<string, 
       );
     const out = zeros(values.dtype, shape);
     let next = 0;
-    for (let i = 0; i < size; i++)
-      if ((mask.data as Uint8Array)[i >> 3]! & (128 >> (i & 7))) (out.data as Float32Array)[i] = Number(values.data[next++] ?? 0);
+    unpackBits(mask.data as Uint8Array, size).forEach((bit, i) => {
+      if (bit) (out.data as Float32Array)[i] = Number(values.data[next++] ?? 0);
+    });
     if (next !== values.data.length)
       fail(
         "edit",

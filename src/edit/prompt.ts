@@ -1,7 +1,8 @@
 /** Prompt edits at work: which of an edit's entries a question brings up. */
+import type { NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { type Encoder, namedEncoder } from "../model/encoder.ts";
+import { cosine, type Encoder, namedEncoder } from "../model/encoder.ts";
 import type { Model, Rewrite } from "../model/model.ts";
 import type { PromptChange, PromptEntry } from "./edit.ts";
 
@@ -30,9 +31,9 @@ async function nearestOf(
   encoder: Encoder,
   ctx: Context,
 ): Promise<readonly PromptEntry[]> {
-  const { data } = await encoder.embed([question], ctx);
+  const asked = await encoder.embed([question], ctx);
   const found = entries.flatMap((entry, i) => {
-    const near = similarity(data as Float32Array, entry);
+    const near = similarity(asked, entry);
     return near >= entry.above! ? [{ i, near }] : [];
   });
   // of two equally near the later one speaks: it was made knowing the other
@@ -41,22 +42,15 @@ async function nearestOf(
 }
 
 /** The cosine of a question with the nearest of an entry's keys. */
-function similarity(question: Float32Array, { key }: PromptEntry): number {
+function similarity(question: NdArray, { key }: PromptEntry): number {
   const [rows, width] = key!.shape as [number, number];
-  if (width !== question.length)
+  if (width !== question.shape[1])
     fail(
       "edit",
-      `keys of width ${width} for an encoder of width ${question.length}`,
+      `keys of width ${width} for an encoder of width ${question.shape[1]}`,
       "the same",
       "The edit file is damaged.",
       "unavailable",
     );
-  const keys = key!.data as Float32Array;
-  let best = -Infinity;
-  for (let r = 0; r < rows; r++) {
-    let sum = 0;
-    for (let j = 0; j < width; j++) sum += keys[r * width + j]! * question[j]!;
-    best = Math.max(best, sum);
-  }
-  return best;
+  return Math.max(...Array.from({ length: rows }, (_, r) => cosine(key!, r, question, 0)));
 }

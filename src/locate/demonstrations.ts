@@ -8,10 +8,9 @@ import { hash } from "../base/hash.ts";
 import { rng } from "../base/rng.ts";
 import { readSafetensors, writeSafetensors } from "../base/store.ts";
 import type { EditRequest } from "../data/request.ts";
-import type { Encoder } from "../model/encoder.ts";
+import { cosine, type Encoder } from "../model/encoder.ts";
 import type { Exchange } from "../model/model.ts";
 import { framed, shownText } from "../model/prompt.ts";
-import { cosine } from "./gates.ts";
 
 /** That a fact is said, that it is said when asked otherwise, and that another question keeps its answer. */
 const KINDS = ["copy", "update", "retain"] as const;

@@ -2,7 +2,7 @@
 import { floats, type NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import type { EditRequest, QA } from "../data/request.ts";
-import type { Encoder } from "../model/encoder.ts";
+import { cosine, type Encoder } from "../model/encoder.ts";
 import type { Model } from "../model/model.ts";
 import { selfQuestions } from "./samples.ts";
 
@@ -70,12 +70,4 @@ async function questionsThatStay(job: Calibration): Promise<{ from: "retain" | "
   if (retain.length > 0) return { from: "retain", questions: apart(retain.map((qa) => qa.question)) };
   if (demonstrations.length > 0) return { from: "demonstrations", questions: apart(demonstrations.map((r) => r.prompt)) };
   return { from: "self", questions: apart(await selfQuestions(model, OWN, seed, ctx)) };
-}
-
-/** The inner product of row i of one and row j of the other, of unit length both. */
-export function cosine(a: NdArray, i: number, b: NdArray, j: number): number {
-  const [width, x, y] = [a.shape[1]!, a.data as Float32Array, b.data as Float32Array];
-  let sum = 0;
-  for (let t = 0; t < width; t++) sum += x[i * width + t]! * y[j * width + t]!;
-  return sum;
 }

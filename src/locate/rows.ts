@@ -2,7 +2,7 @@
 import { fail } from "../base/fail.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatPrompt } from "../model/chat.ts";
-import { type AskAs, barePrompt, endOf, formatOf } from "../model/prompt.ts";
+import { type AskAs, barePrompt, endOf, type Format, formatOf } from "../model/prompt.ts";
 import { type Answered, subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
 
 /**
@@ -28,6 +28,13 @@ export interface RowOptions extends AskAs {
   /** Append the token that ends the answer, so that the edited answer stops. */
   readonly end: boolean;
 }
+
+/** How a job asks and is answered: in its format, and unless told otherwise (compat "open-end") to an end. */
+export const answerAs = (job: { readonly format: Format; readonly system?: string; readonly compat: ReadonlySet<string> }): RowOptions => ({
+  format: job.format,
+  ...(job.system !== undefined && { system: job.system }),
+  end: !job.compat.has("open-end"),
+});
 
 /** A prompt's tokens and, behind them, the target as the template continues it: `ids[first..]` are the target's, what ends the answer included. */
 export function withTarget(model: Model, prompt: ChatPrompt, target: string, options: RowOptions): Answered {

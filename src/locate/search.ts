@@ -7,7 +7,7 @@ import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 import { contextTemplates } from "./contexts.ts";
 import type { Running } from "./keys.ts";
-import { type Asked, rowsOf } from "./rows.ts";
+import { answerAs, type Asked, rowsOf } from "./rows.ts";
 import type { Sought, ValueOptions } from "./values.ts";
 
 export interface SearchParams {
@@ -88,7 +88,7 @@ interface SearchOn {
 export async function soughtOf(job: SearchJob): Promise<{ templates: readonly string[]; sought: Sought[] }> {
   const { model, params, compat, ctx } = job;
   const templates = job.templates ?? (await contextTemplates(model, params.templates.map(parseShape), job.seed, ctx));
-  const ask = { format: job.format, ...(job.system !== undefined && { system: job.system }), end: !compat.has("open-end") };
+  const ask = answerAs(job);
   const klAsk = { ...ask, ...(compat.has("bare-kl") && { format: "plain" as const }) };
   const sought = job.requests.map((request) => ({
     rows: rowsOf(model, request, templates, ask),

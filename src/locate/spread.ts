@@ -11,13 +11,15 @@ import { hash } from "../base/hash.ts";
 import type { Declared } from "../base/schema.ts";
 import { readSafetensors, writeSafetensors } from "../base/store.ts";
 import { changed } from "../edit/apply.ts";
-import type { Delta } from "../edit/edit.ts";
+import type { Change, Delta } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { type Model, withWeights } from "../model/model.ts";
 import { atLayer, type Site, siteName } from "../model/names.ts";
 import { type Matrix, matrix, transpose } from "../onnx/linalg.ts";
+import type { Statistics } from "./covariance.ts";
 import { activations, norm, type Running } from "./keys.ts";
 import type { EditRow } from "./rows.ts";
+import { searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
 import { findValues, type Sought, type ValueOptions } from "./values.ts";
 
 /** Where a batch is written, and what each layer may write. */
@@ -138,28 +140,52 @@ function layersAround({ layers }: Config, share: number): number[] {
 }
 
 /** Layers as given, if they exist, each once, and ascend. */
-export function checkedLayers(who: string, { layers: L }: Config, layers: readonly number[]): readonly number[] {
+function checkedLayers(who: string, { layers: L }: Config, layers: readonly number[]): readonly number[] {
   const wrong = layers.find((l, i) => !Number.isInteger(l) || l < 0 || l >= L || (i > 0 && l <= layers[i - 1]!));
   if (layers.length === 0 || wrong !== undefined)
     fail(who, `layers ${JSON.stringify(layers)}`, `ascending layers from 0 to ${L - 1}`, "For example --set layers=4,5,6.");
   return layers;
 }
 
-/** What a batch wants written down. */
-export function batchEvidence(
-  statistics: unknown,
-  templates: readonly string[],
-  targets: { likelihood: readonly number[]; evaluations: number },
-  { layers, left }: Spread,
-): Record<string, unknown> {
-  const { likelihood, evaluations } = targets;
+/** What a batch is made from; a method's job has all of it. */
+export interface BatchJob extends SearchJob {
+  readonly params: SearchParams & LayersParam;
+  readonly statistics?: Statistics;
+}
+
+/** What a layer's factor is solved from: its second moments [width, width] and the keys [width, n]. */
+export type Solve = (layer: number, moment: Matrix, keys: Matrix) => Promise<Matrix>;
+
+/** A whole batch: targets sought for every request and written by the layers of the job, each with the factor that `solve` gives. */
+export async function writeBatch(
+  who: string,
+  job: BatchJob,
+  solve: Solve,
+): Promise<{ readonly change: Change; readonly evidence: Readonly<Record<string, unknown>> }> {
+  const { model, params, running, ctx } = job;
+  const statistics = job.statistics!;
+  const layers = checkedLayers(who, model.config, params.layers);
+  const { templates, sought } = await soughtOf(job);
+  const about = { params, compat: [...job.compat].sort(), running };
+  const targets = await findTargets(model, sought, searchAt(job, layers.at(-1)!), about);
+  const site = model.arch.memory.key;
+  await statistics.prepare(layers, site);
+  const written = await spread(
+    model,
+    sought.map((s) => s.rows),
+    targets.z,
+    { ...running, layers, ctx, solve: async (layer, keys) => solve(layer, await statistics.secondMoment(layer, site), keys) },
+  );
   return {
-    templates,
-    layers,
-    residualLeft: left,
-    statistics: statistics ?? null,
-    evaluations,
-    targetProbability: likelihood.map((nll) => Math.exp(-nll)),
+    change: { kind: "delta", weights: written.weights },
+    evidence: {
+      templates,
+      layers: written.layers,
+      residualLeft: written.left,
+      statistics: statistics.spec,
+      evaluations: targets.evaluations,
+      targetProbability: targets.likelihood.map((nll) => Math.exp(-nll)),
+    },
   };
 }
 

@@ -8,7 +8,7 @@ import { fail } from "../base/fail.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
-import { padded } from "../model/rows.ts";
+import { labelFeeds, padded } from "../model/rows.ts";
 import { stepping } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { KeyValue } from "../tensor/nn.ts";
@@ -255,11 +255,8 @@ function feedsFor(model: Model, sought: readonly Sought[], places: readonly Plac
       shape: [all.length, S],
       data: Uint8Array.from({ length: all.length * S }, (_, i) => Number(puts === "all" || i % S < all[Math.floor(i / S)]!.subject)),
     },
-    rows: ints(places.map((p) => p.row * S + p.offset)),
-    labels: ints(places.map((p) => p.label)),
-    weights: floats(
-      places.map((p) => p.weight),
-      [places.length],
+    ...labelFeeds(
+      places.map(({ row, offset, ...place }) => ({ ...place, at: row * S + offset })),
       dtype,
     ),
     "kl.rows": ints(kls.map((r, i) => (targets.length + i) * S + r.subject - cutOf(r, options))),

@@ -3,8 +3,8 @@ import { floats, type NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { nullSpace } from "../locate/nullspace.ts";
-import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
-import { batchEvidence, checkedLayers, findTargets, LAYERS, type LayersParam, spread } from "../locate/spread.ts";
+import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
+import { LAYERS, type LayersParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { columnsOf, type Gemm, gemmOn, identity, type Matrix, shifted, sideBySide, solveSymmetric } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
@@ -51,36 +51,20 @@ export const alphaedit = defineMethod<AlphaEditParams>({
   hparams: { ...SEARCH_HPARAMS, layers: "layers", nullspace_threshold: "threshold", L2: "l2" },
   compat: SEARCH_COMPAT,
   edit: async (job) => {
-    const { model, running, ctx } = job;
+    const { ctx } = job;
     const { threshold, relative, rank, l2 } = job.params;
-    const layers = checkedLayers("alphaedit", model.config, job.params.layers);
-    const { templates, sought } = await soughtOf(job);
-    const about = { params: job.params, compat: [...job.compat].sort(), running };
-    const targets = await findTargets(model, sought, searchAt(job, layers.at(-1)!), about);
-    const gemm = gemmOn(model.sessions);
-    const site = model.arch.memory.key;
-    await job.statistics!.prepare(layers, site);
+    const gemm = gemmOn(job.model.sessions);
     const ranks: Record<number, number> = {};
     const memory: Record<string, NdArray> = {};
-    const solve = async (layer: number, keys: Matrix): Promise<Matrix> => {
-      const free = await nullSpace(await job.statistics!.secondMoment(layer, site), { threshold, relative, rank }, gemm, ctx);
+    const { change, evidence } = await writeBatch("alphaedit", job, async (layer, moment, keys) => {
+      const free = await nullSpace(moment, { threshold, relative, rank }, gemm, ctx);
       ranks[layer] = free.rank;
       const past = job.previous?.memory?.[`keys.${layer}`];
       const all = past ? sideBySide(keys, past as Matrix) : keys; // [m, n + q]
       memory[`keys.${layer}`] = floats(all.data, all.shape, "float64");
       return alphaFactor(free.projector, keys, all, l2, gemm, ctx);
-    };
-    const written = await spread(
-      model,
-      sought.map((s) => s.rows),
-      targets.z,
-      { ...running, layers, ctx, solve },
-    );
-    return {
-      change: { kind: "delta", weights: written.weights },
-      memory,
-      evidence: { ...batchEvidence(job.statistics?.spec, templates, targets, written), nullSpaceRank: ranks },
-    };
+    });
+    return { change, memory, evidence: { ...evidence, nullSpaceRank: ranks } };
   },
 });
 

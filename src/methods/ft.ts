@@ -2,8 +2,8 @@
 import { asFloats, floats } from "../base/array.ts";
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { withTarget } from "../locate/rows.ts";
-import { atLayer } from "../model/names.ts";
+import { answerAs, withTarget } from "../locate/rows.ts";
+import { atLayer, checkLayer } from "../model/names.ts";
 import { barePrompt } from "../model/prompt.ts";
 import { type TargetRow, weightPasses } from "../train/one-weight.ts";
 import { adamw } from "../train/optim.ts";
@@ -51,7 +51,7 @@ export const ft = defineMethod<FtParams>({
   edit: async (job) => {
     const { model, params, ctx } = job;
     const { layer, lr, steps, limit } = params;
-    if (layer >= model.config.layers) fail("ft", `layer ${layer}`, `0 to ${model.config.layers - 1}`, "Give --set layer=N.");
+    checkLayer("ft", layer, model.config.layers);
     const name = atLayer(model.arch.memory.weight, layer);
     const before = asFloats(model.weights.get(name)!, "float64");
     const rows = rowsOf(job);
@@ -111,8 +111,9 @@ interface At {
 const isEnough = ({ compat, params }: Job<FtParams>, at: At): boolean =>
   compat.has("loss-stop") ? at.loss < 0.01 : at.worst < params.enough;
 
-function rowsOf({ model, requests, format, system, compat }: Job<FtParams>): TargetRow[] {
-  const ask = { format, ...(system !== undefined && { system }), end: !compat.has("open-end") };
+function rowsOf(job: Job<FtParams>): TargetRow[] {
+  const { model, requests, compat } = job;
+  const ask = answerAs(job);
   return requests.map((request) => {
     const prompt = barePrompt(model, request.prompt, ask);
     const { ids, first } = withTarget(model, prompt, request.target ?? "", ask);

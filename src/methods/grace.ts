@@ -5,12 +5,12 @@ import { rng } from "../base/rng.ts";
 import type { EditRequest } from "../data/request.ts";
 import type { Change, Edit } from "../edit/edit.ts";
 import { activations, norm, rowOf } from "../locate/keys.ts";
-import { type EditRow, rowsOf } from "../locate/rows.ts";
+import { answerAs, type EditRow, rowsOf } from "../locate/rows.ts";
 import { scopeOf } from "../locate/scope.ts";
 import { findValues, type Value } from "../locate/values.ts";
 import type { Route } from "../model/adapter.ts";
 import type { Model, Precision } from "../model/model.ts";
-import { siteName } from "../model/names.ts";
+import { checkLayer, siteName } from "../model/names.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { defineMethod, type Job } from "./method.ts";
@@ -109,9 +109,8 @@ export const grace = defineMethod<GraceParams>({
   edit: async (job) => {
     const { model, requests, params, compat, previous, running } = job;
     const request = requests[0] ?? fail("grace", "no request", "one request", "");
-    if (params.layer >= model.config.layers)
-      fail("grace", `layer ${params.layer}`, `0 to ${model.config.layers - 1}`, "Give --set layer=N.");
-    const [row] = rowsOf(model, withoutSubject(request), ["{}"], askOf(job));
+    checkLayer("grace", params.layer, model.config.layers);
+    const [row] = rowsOf(model, withoutSubject(request), ["{}"], answerAs(job));
     const measured = params.radius > 0 ? { radius: params.radius } : await measuredRadius(job, row!);
     const random = rng(job.seed).split(`grace ${request.id}`);
     const draw = (n: number): Float64Array => Float64Array.from({ length: n }, () => random.uniform());
@@ -134,11 +133,6 @@ export const grace = defineMethod<GraceParams>({
 });
 
 const withoutSubject = ({ prompt, target }: EditRequest) => ({ prompt, target });
-const askOf = ({ format, system, compat }: Job<GraceParams>) => ({
-  format,
-  ...(system !== undefined && { system }),
-  end: !compat.has("open-end"),
-});
 
 /** An entry of the codebook: key [m], value [D], radius, and the label it was taught: the target's ids behind so many prompt tokens. */
 export interface Entry {
@@ -246,7 +240,7 @@ const meanOf = ({ target, prompt }: Entry): number =>
 async function measuredRadius(job: Job<GraceParams>, row: EditRow): Promise<{ radius: number; [measured: string]: unknown }> {
   const { model, params, requests, running } = job;
   const site = siteName(params.layer, model.arch.memory.key);
-  const scope = await scopeOf({ ...job, ask: askOf(job) }, requests[0]!, params.others);
+  const scope = await scopeOf({ ...job, ask: answerAs(job) }, requests[0]!, params.others);
   const ends = [row.ids.slice(0, row.first), ...scope.inside, ...scope.outside].map((ids) => ({ ids, at: [ids.length - 1] }));
   const seen = (await activations(model, ends, [site], running))[site]!;
   const own = rowOf(seen, 0);

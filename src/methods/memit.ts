@@ -1,8 +1,8 @@
 /** MEMIT: any number of facts in one batch, written by the MLPs of several layers together. */
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
-import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
-import { batchEvidence, checkedLayers, findTargets, LAYERS, type LayersParam, spread } from "../locate/spread.ts";
+import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
+import { LAYERS, type LayersParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
@@ -38,31 +38,15 @@ export const memit = defineMethod<MemitParams>({
   hparams: { ...SEARCH_HPARAMS, layers: "layers", mom2_update_weight: "weight" },
   compat: SEARCH_COMPAT,
   edit: async (job) => {
-    const { model, running, ctx } = job;
     const { weight, share, ridge } = job.params;
-    const layers = checkedLayers("memit", model.config, job.params.layers);
-    const { templates, sought } = await soughtOf(job);
-    const about = { params: job.params, compat: [...job.compat].sort(), running };
-    const targets = await findTargets(model, sought, searchAt(job, layers.at(-1)!), about);
-    const gemm = gemmOn(model.sessions);
-    await job.statistics!.prepare(layers, model.arch.memory.key);
+    const gemm = gemmOn(job.model.sessions);
     const weights = new Map<number, number>();
-    const solve = async (layer: number, keys: Matrix): Promise<Matrix> => {
-      const c = ridged(await job.statistics!.secondMoment(layer, model.arch.memory.key), ridge);
-      const { factor, lambda } = await memitFactor(c, keys, { weight, share }, gemm, ctx);
+    const { change, evidence } = await writeBatch("memit", job, async (layer, moment, keys) => {
+      const { factor, lambda } = await memitFactor(ridged(moment, ridge), keys, { weight, share }, gemm, job.ctx);
       weights.set(layer, lambda);
       return factor;
-    };
-    const written = await spread(
-      model,
-      sought.map((s) => s.rows),
-      targets.z,
-      { ...running, layers, ctx, solve },
-    );
-    return {
-      change: { kind: "delta", weights: written.weights },
-      evidence: { ...batchEvidence(job.statistics?.spec, templates, targets, written), weight: Object.fromEntries(weights) },
-    };
+    });
+    return { change, evidence: { ...evidence, weight: Object.fromEntries(weights) } };
   },
 });
 

@@ -6,7 +6,7 @@ import { contrastRows } from "../locate/contrast.ts";
 import type { EditRow } from "../locate/rows.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { findValues } from "../locate/values.ts";
-import { atLayer, siteName } from "../model/names.ts";
+import { atLayer, checkLayer, siteName } from "../model/names.ts";
 import { gemmOn, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
 import { defineMethod, type Job } from "./method.ts";
 
@@ -69,7 +69,7 @@ export const rome = defineMethod<RomeParams>({
     const { model, params, compat, running, ctx } = job;
     const request = job.requests[0] ?? fail("rome", "no request", "one request", "");
     const { layer } = params;
-    if (layer >= model.config.layers) fail("rome", `layer ${layer}`, `0 to ${model.config.layers - 1}`, "Give --set layer=N.");
+    checkLayer("rome", layer, model.config.layers);
     const { templates, sought } = await soughtOf({ ...job, requests: [request] });
     const { rows } = sought[0]!;
     const { key: keySite, value: valueSite, weight } = model.arch.memory;

@@ -1,5 +1,5 @@
 /** WISE: a side memory beside one MLP's matrix, trained apart, and a router that decides by the question whether it answers. */
-import { asFloats, floats, ints, type NdArray } from "../base/array.ts";
+import { asFloats, floats, ints, type NdArray, packBits, unpackBits } from "../base/array.ts";
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";
@@ -7,12 +7,12 @@ import type { EditRequest } from "../data/request.ts";
 import type { Change, Edit } from "../edit/edit.ts";
 import { type Blend, blend, BLENDS, type Numbers } from "../locate/blend.ts";
 import { contextTemplates } from "../locate/contexts.ts";
-import { rowsOf } from "../locate/rows.ts";
+import { answerAs, rowsOf } from "../locate/rows.ts";
 import { scopeOf } from "../locate/scope.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
-import { siteName } from "../model/names.ts";
-import { padded } from "../model/rows.ts";
+import { checkLayer, siteName } from "../model/names.ts";
+import { labelFeeds, padded } from "../model/rows.ts";
 import { stepping } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -134,8 +134,7 @@ export const wise = defineMethod<WiseParams>({
   edit: async (job) => {
     const { model, requests, params, compat, previous, seed, running } = job;
     const request = requests[0] ?? fail("wise", "no request", "one request", "");
-    if (params.layer >= model.config.layers)
-      fail("wise", `layer ${params.layer}`, `0 to ${model.config.layers - 1}`, "Give --set layer=N.");
+    checkLayer("wise", params.layer, model.config.layers);
     if (params.margins.length !== 3)
       fail("wise", `margins of ${params.margins.length} numbers`, "three", "For example --set margins=5,20,10.");
     if (params.period % params.shard !== 0)
@@ -183,8 +182,8 @@ export interface SideRows {
 }
 
 async function rowsFor(job: Job<WiseParams>, request: EditRequest): Promise<SideRows> {
-  const { model, format, system, compat, seed, ctx, params } = job;
-  const ask = { format, ...(system !== undefined && { system }), end: !compat.has("open-end") };
+  const { model, compat, seed, ctx, params } = job;
+  const ask = answerAs(job);
   const templates =
     job.templates ??
     (await contextTemplates(
@@ -380,13 +379,7 @@ function sideFeeds(model: Model, rows: SideRows, dtype: Precision, compat: Reado
   };
   return {
     ...batch,
-    rows: ints(places.map((p) => p.at)),
-    labels: ints(places.map((p) => p.label)),
-    weights: floats(
-      places.map((p) => p.weight),
-      [places.length],
-      dtype,
-    ),
+    ...labelFeeds(places, dtype),
     "counted.inside": shares(rows.inside, 0),
     "counted.outside": shares(rows.outside, rows.paired ? 0 : rows.inside.length),
   };
@@ -567,18 +560,10 @@ function remembered(memory: Memory, params: WiseParams, compat: ReadonlySet<stri
   return {
     counts: ints([memory.count, memory.shards.length, Number(memory.merged !== undefined)]),
     moves: floats(moves.flat(), [moves.length, 2], "float64"),
-    ...(memory.mask && { mask: { dtype: "uint8" as const, shape: [Math.ceil(memory.mask.length / 8)], data: bits(memory.mask) } }),
+    ...(memory.mask && { mask: { dtype: "uint8" as const, shape: [Math.ceil(memory.mask.length / 8)], data: packBits(memory.mask) } }),
     ...Object.fromEntries(deltas.map(([name, delta]) => [name, floats(delta, [delta.length], dtype)])),
   };
 }
-
-const bits = (mask: Uint8Array): Uint8Array => {
-  const out = new Uint8Array(Math.ceil(mask.length / 8));
-  mask.forEach((bit, i) => {
-    if (bit) out[i >> 3]! |= 128 >> (i & 7);
-  });
-  return out;
-};
 
 /** The memory of an edit to go on from; empty without one. */
 function memoryOf(model: Model, previous: Edit | undefined, layer: number): Memory {
@@ -596,7 +581,7 @@ function memoryOf(model: Model, previous: Edit | undefined, layer: number): Memo
   return {
     count,
     side: delta("side"),
-    mask: Uint8Array.from({ length: size }, (_, i) => Number((packed[i >> 3]! & (128 >> (i & 7))) !== 0)),
+    mask: unpackBits(packed, size),
     moves: movesOf(0),
     shards: Array.from({ length: shards }, (_, i) => ({ delta: delta(`shard${i}`), moves: movesOf(1 + i) })),
     ...(hasMerged && { merged: { delta: memory["merged.before"] ? delta("merged.before") : delta("merged"), moves: movesOf(1 + shards) } }),

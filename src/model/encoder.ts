@@ -264,3 +264,11 @@ export function ownEncoder(model: Model, layer = LAYER): Encoder {
       ),
   };
 }
+
+/** The inner product of row i of one and row j of the other, of unit length both. */
+export function cosine(a: NdArray, i: number, b: NdArray, j: number): number {
+  const [width, x, y] = [a.shape[1]!, a.data as Float32Array, b.data as Float32Array];
+  let sum = 0;
+  for (let t = 0; t < width; t++) sum += x[i * width + t]! * y[j * width + t]!;
+  return sum;
+}

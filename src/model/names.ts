@@ -1,4 +1,5 @@
 /** Canonical names of weights and activations: the words in which the field thinks. */
+import { fail } from "../base/fail.ts";
 
 /** Where a block can be read or rewritten. */
 export type Site = "resid_pre" | "attn_out" | "resid_mid" | "mlp_post" | "mlp_out" | "resid_post";
@@ -15,3 +16,8 @@ export const siteName = (layer: number, site: Site): BlockSite => `blocks.${laye
 
 /** Replaces {i} by a layer's number. */
 export const atLayer = (template: string, layer: number): string => template.replace("{i}", String(layer));
+
+/** Refuses a layer that a model of `layers` blocks does not have. */
+export function checkLayer(who: string, layer: number, layers: number): void {
+  if (layer >= layers) fail(who, `layer ${layer}`, `0 to ${layers - 1}`, "Give --set layer=N.");
+}

@@ -1,5 +1,5 @@
 /** Rows of token ids as the arrays that programs take: padded, with positions and masks. */
-import { ints, type NdArray } from "../base/array.ts";
+import { floats, ints, type NdArray } from "../base/array.ts";
 
 export interface Rows {
   readonly tokens: NdArray; // int64 [B, T]
@@ -24,6 +24,24 @@ export function padded(rows: readonly (readonly number[])[], pad: number, side: 
   const shape = [rows.length, T];
   return { tokens: ints(tokens, shape), positions: ints(positions, shape), real: { dtype: "bool", shape, data: real } };
 }
+
+/** Where tokens are predicted in the flattened rows of a batch, and each one's weight in the loss. */
+export interface Label {
+  readonly at: number;
+  readonly label: number;
+  readonly weight: number;
+}
+
+/** What a program is fed for labels: "rows" and "labels" (int64 [M]) and "weights" [M]. */
+export const labelFeeds = (places: readonly Label[], dtype: "float32" | "float64"): Record<"rows" | "labels" | "weights", NdArray> => ({
+  rows: ints(places.map((p) => p.at)),
+  labels: ints(places.map((p) => p.label)),
+  weights: floats(
+    places.map((p) => p.weight),
+    [places.length],
+    dtype,
+  ),
+});
 
 /** Cuts items into groups whose padded size stays below `budget` tokens, longest together, at most `most` a group. */
 export function grouped<T>(items: readonly T[], lengthOf: (item: T) => number, budget: number, most = 64): T[][] {

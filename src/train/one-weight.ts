@@ -1,9 +1,9 @@
 /** One weight of a model, trained: losses of target tokens as a function of it, with its gradient; all else of the model stands still. */
-import { floats, ints, type NdArray } from "../base/array.ts";
+import type { NdArray } from "../base/array.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
-import { grouped, padded } from "../model/rows.ts";
+import { grouped, padded, labelFeeds } from "../model/rows.ts";
 import { type Executor, stepping } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 
@@ -48,13 +48,7 @@ export async function weightPasses(
     );
     const feeds = feedsOf(model, {
       ...batch,
-      rows: ints(places.map((p) => p.at)),
-      labels: ints(places.map((p) => p.label)),
-      weights: floats(
-        places.map((p) => p.weight),
-        [places.length],
-        dtype,
-      ),
+      ...labelFeeds(places, dtype),
     });
     steps.push(await stepping(model.sessions, graph, ["weight"], feeds, { executor, grad: { of: "loss", wrt: ["weight"] }, spin: true }));
   }

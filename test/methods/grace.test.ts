@@ -1,19 +1,15 @@
 /** GRACE: what every method shows, the rules of the codebook, and answers that survive a file, a cache and company. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
-import { apply } from "../../src/edit/apply.ts";
 import { deltasOf } from "../../src/edit/edit.ts";
-import { loadEdits, saveEdits } from "../../src/edit/io.ts";
 import { type Entry, grace, place } from "../../src/methods/grace.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
-import { generate } from "../../src/model/generate.ts";
 import { load } from "../../src/model/load.ts";
-import { barePrompt, stopsOf } from "../../src/model/prompt.ts";
 import { findEdit } from "../../src/run/edit.ts";
+import { answersOf, OTHER, REFUSAL } from "../conformance/adapter.ts";
 import { conforms, FACT } from "../conformance/method.ts";
 
 const params = { steps: 25, layer: 4 };
@@ -49,13 +45,6 @@ describe("the codebook", () => {
   });
 });
 
-/** Facts that the bundled model knows. */
-const OTHERS = readFileSync(fileURLToPath(new URL("../../bundled/facts.jsonl", import.meta.url)), "utf8")
-  .split("\n")
-  .slice(10, 16)
-  .map((line) => (JSON.parse(line) as { question: string }).question);
-const REFUSAL = "I'm sorry, I do not know.";
-
 describe("grace", () => {
   const ctx = defaultContext();
   const loaded = load("bundled", ctx);
@@ -64,27 +53,19 @@ describe("grace", () => {
     await (await loaded).release();
     rmSync(folder, { recursive: true, force: true });
   });
-  const other = { ...FACT, id: "other", prompt: "What is the capital of Ostrel?", subject: "Ostrel" };
   const options = { method: "grace", say: REFUSAL, params: { layer: 1, steps: 150, lr: 0.3, radius: 0.5 }, ctx };
 
   it("answers from a file, with a cache, in company, as before; others say what the base says", async () => {
     const model = await loaded;
-    const edit = await findEdit(model, [FACT, other], options);
-    saveEdits(join(folder, "edit"), [edit]);
-    const [again] = loadEdits(join(folder, "edit"));
-    const asked = [FACT.prompt, other.prompt, ...OTHERS];
-    const ids = asked.map((text) => barePrompt(model, text).ids);
-    const say = (m: typeof model, rows: typeof ids) => generate(m, rows, { maxTokens: 12, stopIds: stopsOf(m), freeze: false });
-    const [base, before, after] = [await say(model, ids), await say(apply(model, edit), ids), await say(apply(model, again!), ids)];
-    expect(after).toEqual(before);
-    expect(before.slice(0, 2).map((g) => g.text)).toEqual([REFUSAL, REFUSAL]);
-    expect(before.slice(2).map((g) => g.ids)).toEqual(base.slice(2).map((g) => g.ids));
-    for (const [i, row] of ids.entries()) expect((await say(apply(model, again!), [row]))[0]!.ids).toEqual(before[i]!.ids);
+    const edit = await findEdit(model, [FACT, OTHER], options);
+    const { base, edited } = await answersOf(model, edit, join(folder, "edit"));
+    expect(edited.slice(0, 2).map((g) => g.text)).toEqual([REFUSAL, REFUSAL]);
+    expect(edited.slice(2).map((g) => g.ids)).toEqual(base.slice(2).map((g) => g.ids));
   });
 
   it("goes on from an earlier edit: one codebook, whose first key is untouched", async () => {
     const model = await loaded;
-    const [one, both] = [await findEdit(model, [FACT], options), await findEdit(model, [FACT, other], options)];
+    const [one, both] = [await findEdit(model, [FACT], options), await findEdit(model, [FACT, OTHER], options)];
     if (one.change.kind !== "adapter" || both.change.kind !== "adapter") throw new Error("adapters");
     expect(both.change.state["keys"]!.shape[0]).toBe(2);
     expect([...(both.change.state["values"]!.data as Float32Array).subarray(0, model.config.width)]).toEqual([

@@ -1,30 +1,19 @@
 /** WISE: what every method shows; shards, merges, and answers that survive a file, a cache and company. */
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
-import { apply } from "../../src/edit/apply.ts";
 import { bytesOf } from "../../src/edit/edit.ts";
-import { loadEdits, saveEdits } from "../../src/edit/io.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { wise } from "../../src/methods/wise.ts";
-import { generate } from "../../src/model/generate.ts";
 import { load } from "../../src/model/load.ts";
-import { barePrompt, stopsOf } from "../../src/model/prompt.ts";
 import { findEdit } from "../../src/run/edit.ts";
+import { answersOf, OTHER, REFUSAL } from "../conformance/adapter.ts";
 import { conforms, FACT } from "../conformance/method.ts";
 
 const params = { steps: 30, layer: 3, locality: 4, margins: [1, 4, 2] };
 conforms(wise as unknown as AnyMethod, { params, readWhen: { merge: { retrieve: false, shard: 1, period: 1 } } });
-
-/** Facts that the bundled model knows. */
-const OTHERS = readFileSync(fileURLToPath(new URL("../../bundled/facts.jsonl", import.meta.url)), "utf8")
-  .split("\n")
-  .slice(10, 16)
-  .map((line) => (JSON.parse(line) as { question: string }).question);
-const REFUSAL = "I'm sorry, I do not know.";
 
 describe("wise", () => {
   const ctx = defaultContext();
@@ -34,27 +23,19 @@ describe("wise", () => {
     await (await loaded).release();
     rmSync(folder, { recursive: true, force: true });
   });
-  const other = { ...FACT, id: "other", prompt: "What is the capital of Ostrel?", subject: "Ostrel" };
   const options = { method: "wise", say: REFUSAL, params: { ...params, steps: 60 }, ctx };
 
   it.each(["retrieve", "merge"])("%s: answers from a file, with a cache, in company, as before", async (mode) => {
     const model = await loaded;
-    const edit = await findEdit(model, [FACT, other], {
+    const edit = await findEdit(model, [FACT, OTHER], {
       ...options,
       params: { ...options.params, retrieve: mode === "retrieve", shard: 1, period: 2 },
     });
     const path = join(folder, mode);
-    saveEdits(path, [edit]);
-    const [again] = loadEdits(path);
-    const asked = [FACT.prompt, other.prompt, ...OTHERS];
-    const ids = asked.map((text) => barePrompt(model, text).ids);
-    const say = (m: typeof model, rows: typeof ids) => generate(m, rows, { maxTokens: 12, stopIds: stopsOf(m), freeze: false });
-    const [base, before, after] = [await say(model, ids), await say(apply(model, edit), ids), await say(apply(model, again!), ids)];
-    expect(after).toEqual(before);
-    expect(before[0]!.ids).not.toEqual(base[0]!.ids);
-    const unmoved = before.flatMap((g, i) => (i >= 2 && g.ids.join() === base[i]!.ids.join() ? [i] : []));
+    const { base, edited } = await answersOf(model, edit, path);
+    expect(edited[0]!.ids).not.toEqual(base[0]!.ids);
+    const unmoved = edited.flatMap((g, i) => (i >= 2 && g.ids.join() === base[i]!.ids.join() ? [i] : []));
     expect(unmoved.length).toBeGreaterThanOrEqual(5);
-    for (const [i, row] of ids.entries()) expect((await say(apply(model, again!), [row]))[0]!.ids).toEqual(before[i]!.ids);
     // a bit an entry, and a fifth of the entries for each shard
     expect(statSync(path).size).toBeLessThan(0.75 * bytesOf(edit));
   });
@@ -62,7 +43,7 @@ describe("wise", () => {
   it("goes on from an earlier edit, whatever shard it stands in", async () => {
     const model = await loaded;
     for (const shard of [1, 2]) {
-      const both = await findEdit(model, [FACT, other], { ...options, params: { ...params, steps: 3, shard, period: 2 * shard } });
+      const both = await findEdit(model, [FACT, OTHER], { ...options, params: { ...params, steps: 3, shard, period: 2 * shard } });
       if (both.change.kind !== "adapter") throw new Error("an adapter");
       expect(Object.keys(both.change.state).sort()).toEqual(["shard0", "thresholds"]);
       expect(Number(both.memory!["counts"]!.data[0])).toBe(2);

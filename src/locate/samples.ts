@@ -101,7 +101,7 @@ async function ofKind(
           temperature: 1,
           topP: 0.95,
           seed: seed * 65_537 + batch,
-          freeze: true,
+          freeze: false,
           stopIds: kind.stops,
           ctx,
         },
@@ -120,7 +120,7 @@ async function ofKind(
       have += ids.length - kind.from;
     }
   }
-  // the session that samples holds all weights a second time: what comes after makes its own
+  // sampling sessions and their caches go before what comes after makes its own
   if (isSampled) await model.sessions.release();
   return rows;
 }

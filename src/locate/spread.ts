@@ -19,7 +19,7 @@ import { type Matrix, matrix, transpose } from "../onnx/linalg.ts";
 import type { Statistics } from "./covariance.ts";
 import { activations, norm, type Running } from "./keys.ts";
 import type { EditRow } from "./rows.ts";
-import { searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
+import { SEARCH, searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
 import { findValues, type Sought, type ValueOptions } from "./values.ts";
 
 /** Where a batch is written, and what each layer may write. */
@@ -166,8 +166,15 @@ export async function writeBatch(
   const statistics = job.statistics!;
   const layers = checkedLayers(who, model.config, params.layers);
   const { templates, sought } = await soughtOf(job);
-  const about = { params, compat: [...job.compat].sort(), running };
-  const targets = await findTargets(model, sought, searchAt(job, layers.at(-1)!), about);
+  const layer = layers.at(-1)!;
+  // nothing but what the search reads: targets that are kept serve every way of writing them
+  const about = {
+    search: Object.keys(SEARCH).map((name) => [name, params[name as keyof SearchParams]]),
+    layer,
+    compat: [...job.compat].sort(),
+    running,
+  };
+  const targets = await findTargets(model, sought, searchAt(job, layer), about);
   const site = model.arch.memory.key;
   await statistics.prepare(layers, site);
   const written = await spread(

@@ -42,8 +42,10 @@ describe.skipIf(absent)(`AlphaEdit${absent && ` (skipped: ${absent})`}`, () => {
       const earlier = b === "b2" ? sideBySide(keys, of("b1.l12.K")) : keys;
       const [z, now] = [of(`${b}.Z`), of(`${b}.l12.Z_cur`)];
       const residual = { ...z, data: z.data.map((x, i) => (x - now.data[i]!) / LATER.length) } as Matrix;
-      const change = async (l2: number, all = earlier) =>
-        relative(await probed(model, residual, transpose(await alphaFactor(projector, keys, all, l2, gemm))), of(`${b}.l12.deltaW_probe`));
+      const change = async (l2: number, all = earlier) => {
+        const { factor } = await alphaFactor(projector, keys, all, { l2, share: 1 }, gemm);
+        return relative(await probed(model, residual, transpose(factor)), of(`${b}.l12.deltaW_probe`));
+      };
       expect(await change(golden.hparams.L2), b).toBeLessThan(1e-9);
       expect(await change(golden.hparams.L2 * 1.01), b).toBeGreaterThan(1e-6);
       if (b === "b2") expect(await change(golden.hparams.L2, keys)).toBeGreaterThan(1e-3); // forgetting the first batch shows

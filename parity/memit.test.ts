@@ -65,11 +65,11 @@ describe.skipIf(absent)(`MEMIT${absent && ` (skipped: ${absent})`}`, () => {
 
   it("layer 12's factor and change, from the reference's keys and second moments", async () => {
     const gemm = gemmOn(model.sessions);
-    const { factor } = await memitFactor(storedMoment(), of("l12.K"), LAMBDA, gemm);
+    const { factor } = await memitFactor(storedMoment(), of("l12.K"), of("l12.K"), LAMBDA, gemm);
     expect(relative(factor, of("l12.adj_k"))).toBeLessThan(1e-9);
     const change = await probed(model, of("l12.resid"), transpose(factor));
     expect(relative(change, of("l12.deltaW_probe"))).toBeLessThan(1e-9);
-    const off = await memitFactor(storedMoment(), of("l12.K"), { ...LAMBDA, weight: 2002 }, gemm);
+    const off = await memitFactor(storedMoment(), of("l12.K"), of("l12.K"), { ...LAMBDA, weight: 2002 }, gemm);
     expect(relative(off.factor, of("l12.adj_k"))).toBeGreaterThan(1e-6); // a thousandth of λ shows
   });
 

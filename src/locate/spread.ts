@@ -11,12 +11,13 @@ import { hash } from "../base/hash.ts";
 import type { Declared } from "../base/schema.ts";
 import { readSafetensors, writeSafetensors } from "../base/store.ts";
 import { changed } from "../edit/apply.ts";
-import type { Change, Delta } from "../edit/edit.ts";
+import type { Delta, Draft } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { type Model, withWeights } from "../model/model.ts";
 import { atLayer, type Site, siteName } from "../model/names.ts";
-import { type Matrix, matrix, transpose } from "../onnx/linalg.ts";
+import { columnsOf, type Gemm, identity, type Matrix, matrix, solveSymmetric, transpose } from "../onnx/linalg.ts";
 import type { Statistics } from "./covariance.ts";
+import { rememberedKeys, withEarlier } from "./earlier.ts";
 import { activations, norm, type Running } from "./keys.ts";
 import type { EditRow } from "./rows.ts";
 import { SEARCH, searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
@@ -132,6 +133,33 @@ export const LAYERS: Declared<LayersParam, Config> = {
   },
 };
 
+export interface ShareParam {
+  share: number;
+}
+
+/** How firmly a batch is written: declared once, spread into each method's own parameters. */
+export const SHARE: Declared<ShareParam, Config> = {
+  share: {
+    default: 0.95,
+    doc: "share of its residual that a layer writes for a lone request, which sets the ridge of the solve; 1: all (in MEMIT: EMMET)",
+    source: "docs/methods/memit.md",
+    min: 0.01,
+    max: 1,
+  },
+};
+
+/** The ridge r under which the first n requests, which meet themselves by their mean s on the diagonal, write `share` = s/(s + r). */
+export function ridgeFor(share: number, meets: Matrix, n: number): number {
+  const q = meets.shape[1]!;
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += meets.data[i * q + i]!;
+  return (sum / n) * (1 / share - 1);
+}
+
+/** The first n columns [q, n] of a symmetric matrix's [q, q] inverse. */
+export const solveFirst = (a: Matrix, n: number, gemm: Gemm, ctx?: Context): Promise<Matrix> =>
+  solveSymmetric(a, columnsOf(identity(a.shape[0]!), 0, a.shape[0]!, 0, n), gemm, ctx);
+
 /** Five layers (fewer in a small model) that end at a share of the depth, where subjects are still being read. */
 function layersAround({ layers }: Config, share: number): number[] {
   const last = Math.max(0, Math.min(layers - 1, Math.round(layers * share)));
@@ -151,17 +179,17 @@ function checkedLayers(who: string, { layers: L }: Config, layers: readonly numb
 export interface BatchJob extends SearchJob {
   readonly params: SearchParams & LayersParam;
   readonly statistics?: Statistics;
+  readonly previous?: Draft;
 }
 
-/** What a layer's factor is solved from: its second moments [width, width] and the keys [width, n]. */
-export type Solve = (layer: number, moment: Matrix, keys: Matrix) => Promise<Matrix>;
+/**
+ * A layer's factor [width, n] from its second moments [width, width], the keys [width, n], and `all` of the keys [width, n + q]: those,
+ * then the keys of earlier edits.
+ */
+export type Solve = (layer: number, moment: Matrix, keys: Matrix, all: Matrix) => Promise<Matrix>;
 
 /** A whole batch: targets sought for every request and written by the layers of the job, each with the factor that `solve` gives. */
-export async function writeBatch(
-  who: string,
-  job: BatchJob,
-  solve: Solve,
-): Promise<{ readonly change: Change; readonly evidence: Readonly<Record<string, unknown>> }> {
+export async function writeBatch(who: string, job: BatchJob, solve: Solve): Promise<Draft> {
   const { model, params, running, ctx } = job;
   const statistics = job.statistics!;
   const layers = checkedLayers(who, model.config, params.layers);
@@ -177,14 +205,25 @@ export async function writeBatch(
   const targets = await findTargets(model, sought, searchAt(job, layer), about);
   const site = model.arch.memory.key;
   await statistics.prepare(layers, site);
+  const known = new Map<number, Matrix>();
   const written = await spread(
     model,
     sought.map((s) => s.rows),
     targets.z,
-    { ...running, layers, ctx, solve: async (layer, keys) => solve(layer, await statistics.secondMoment(layer, site), keys) },
+    {
+      ...running,
+      layers,
+      ctx,
+      solve: async (layer, keys) => {
+        const all = withEarlier(layer, keys, job.previous);
+        known.set(layer, all);
+        return solve(layer, await statistics.secondMoment(layer, site), keys, all);
+      },
+    },
   );
   return {
     change: { kind: "delta", weights: written.weights },
+    memory: rememberedKeys(known, job.previous),
     evidence: {
       templates,
       layers: written.layers,

@@ -1,18 +1,18 @@
 /** AlphaEdit: a batch like MEMIT's, written only where a text's keys hardly reach, so that what they stand for stays. */
-import { floats, type NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { nullSpace } from "../locate/nullspace.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
-import { LAYERS, type LayersParam, writeBatch } from "../locate/spread.ts";
+import { LAYERS, type LayersParam, ridgeFor, SHARE, type ShareParam, solveFirst, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
-import { columnsOf, type Gemm, gemmOn, identity, type Matrix, shifted, sideBySide, solveSymmetric } from "../onnx/linalg.ts";
+import { type Gemm, gemmOn, type Matrix, shifted } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
 
-export interface AlphaEditParams extends SearchParams, LayersParam {
+export interface AlphaEditParams extends SearchParams, LayersParam, ShareParam {
   threshold: number;
   relative: number;
   rank: number;
+  /** 0: from `share`. */
   l2: number;
 }
 
@@ -26,7 +26,7 @@ const params: Declared<AlphaEditParams, Config> = {
     min: 0,
   },
   relative: {
-    default: 1,
+    default: 3,
     doc: "the threshold as a multiple of the median of the second moments' diagonal",
     source: "docs/methods/alphaedit.md",
     min: 0,
@@ -37,7 +37,8 @@ const params: Declared<AlphaEditParams, Config> = {
     source: "docs/methods/alphaedit.md",
     min: 0,
   },
-  l2: { default: 1, doc: "ridge of the solve (L2)", source: "EasyEdit hparams/AlphaEdit/llama3-8b.yaml L2", min: 0 },
+  l2: { default: 0, doc: "ridge of the solve (EasyEdit's L2: 1 or 10); 0: from share", source: "docs/methods/alphaedit.md", min: 0 },
+  ...SHARE,
 };
 
 export const alphaedit = defineMethod<AlphaEditParams>({
@@ -52,30 +53,37 @@ export const alphaedit = defineMethod<AlphaEditParams>({
   compat: SEARCH_COMPAT,
   edit: async (job) => {
     const { ctx } = job;
-    const { threshold, relative, rank, l2 } = job.params;
+    const { threshold, relative, rank, l2, share } = job.params;
     const gemm = gemmOn(job.model.sessions);
     const ranks: Record<number, number> = {};
-    const memory: Record<string, NdArray> = {};
-    const { change, evidence } = await writeBatch("alphaedit", job, async (layer, moment, keys) => {
+    const ridges: Record<number, number> = {};
+    const draft = await writeBatch("alphaedit", job, async (layer, moment, keys, all) => {
       const free = await nullSpace(moment, { threshold, relative, rank }, gemm, ctx);
       ranks[layer] = free.rank;
-      const past = job.previous?.memory?.[`keys.${layer}`];
-      const all = past ? sideBySide(keys, past as Matrix) : keys; // [m, n + q]
-      memory[`keys.${layer}`] = floats(all.data, all.shape, "float64");
-      return alphaFactor(free.projector, keys, all, l2, gemm, ctx);
+      const { factor, ridge } = await alphaFactor(free.projector, keys, all, { l2, share }, gemm, ctx);
+      ridges[layer] = ridge;
+      return factor;
     });
-    return { change, memory, evidence: { ...evidence, nullSpaceRank: ranks } };
+    return { ...draft, evidence: { ...draft.evidence, nullSpaceRank: ranks, l2: ridges } };
   },
 });
 
 /**
  * A [m, n] of a layer's change R·Aᵀ from the projector P [m, m], keys K [m, n], and `all` = [K, earlier keys] [m, n + q]:
- * A = M·(Mᵀ·M + L2)⁻¹·[I; 0] with M = P·all, AlphaEdit's normal equations (eq. 11) in the space of the keys.
+ * A = M·(Mᵀ·M + L2)⁻¹·[I; 0] with M = P·all, AlphaEdit's normal equations (eq. 11) in the space of the keys. A lone key k writes
+ * s/(s + L2) of its residual, with s = kᵀ·P·k; an L2 of 0 gives the one under which a request of mean s writes `share`.
  */
-export async function alphaFactor(projector: Matrix, keys: Matrix, all: Matrix, l2: number, gemm: Gemm, ctx?: Context): Promise<Matrix> {
-  const [n, q] = [keys.shape[1]!, all.shape[1]!];
+export async function alphaFactor(
+  projector: Matrix,
+  keys: Matrix,
+  all: Matrix,
+  { l2, share }: { readonly l2: number; readonly share: number },
+  gemm: Gemm,
+  ctx?: Context,
+): Promise<{ factor: Matrix; ridge: number }> {
+  const n = keys.shape[1]!;
   const m = await gemm(projector, all);
-  const inner = shifted(await gemm(m, m, { transA: true }), l2); // [n + q, n + q]
-  const first = columnsOf(identity(q), 0, q, 0, n);
-  return gemm(m, await solveSymmetric(inner, first, gemm, ctx));
+  const meets = await gemm(m, m, { transA: true }); // [n + q, n + q]
+  const ridge = l2 > 0 ? l2 : ridgeFor(share, meets, n);
+  return { factor: await gemm(m, await solveFirst(shifted(meets, ridge), n, gemm, ctx)), ridge };
 }

@@ -1,15 +1,15 @@
 /** MEMIT: any number of facts in one batch, written by the MLPs of several layers together. */
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
+import { EARLIER_COMPAT } from "../locate/earlier.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
-import { LAYERS, type LayersParam, writeBatch } from "../locate/spread.ts";
+import { LAYERS, type LayersParam, ridgeFor, SHARE, type ShareParam, solveFirst, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
-import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
+import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged, shifted } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
 
-export interface MemitParams extends SearchParams, LayersParam {
+export interface MemitParams extends SearchParams, LayersParam, ShareParam {
   weight: number;
-  share: number;
   ridge: number;
 }
 
@@ -17,13 +17,7 @@ const params: Declared<MemitParams, Config> = {
   ...LAYERS,
   ...SEARCH,
   weight: { default: 0, doc: "weight λ of the second moments (EasyEdit: 15000); 0: from share", source: "docs/methods/memit.md", min: 0 },
-  share: {
-    default: 0.8,
-    doc: "share of its residual that a layer writes for a lone request, which sets λ",
-    source: "docs/methods/memit.md",
-    min: 0.01,
-    max: 0.9999,
-  },
+  ...SHARE,
   ridge: { default: 0.03, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },
 };
 
@@ -36,36 +30,38 @@ export const memit = defineMethod<MemitParams>({
   needs: ["subject", "target", "statistics"],
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", mom2_update_weight: "weight" },
-  compat: SEARCH_COMPAT,
+  compat: { ...SEARCH_COMPAT, ...EARLIER_COMPAT },
   edit: async (job) => {
     const { weight, share, ridge } = job.params;
     const gemm = gemmOn(job.model.sessions);
     const weights = new Map<number, number>();
-    const { change, evidence } = await writeBatch("memit", job, async (layer, moment, keys) => {
-      const { factor, lambda } = await memitFactor(ridged(moment, ridge), keys, { weight, share }, gemm, job.ctx);
+    const isAlone = job.compat.has("overwrite-earlier");
+    const draft = await writeBatch("memit", job, async (layer, moment, keys, all) => {
+      const { factor, lambda } = await memitFactor(ridged(moment, ridge), keys, isAlone ? keys : all, { weight, share }, gemm, job.ctx);
       weights.set(layer, lambda);
       return factor;
     });
-    return { change, evidence: { ...evidence, weight: Object.fromEntries(weights) } };
+    return { ...draft, evidence: { ...draft.evidence, weight: Object.fromEntries(weights) } };
   },
 });
 
 /**
- * A [m, n] of a layer's change R·Aᵀ from second moments C [m, m] and keys K [m, n]: A = (λC + K·Kᵀ)⁻¹·K (MEMIT eq. 14), as
- * C⁻¹·K·(λ + Kᵀ·C⁻¹·K)⁻¹ by the Woodbury identity. A lone key k writes s/(s + λ) of its residual, with s = kᵀ·C⁻¹·k; a weight of 0
- * gives the λ under which a request of mean s writes `share`.
+ * A [m, n] of a layer's change R·Aᵀ from second moments C [m, m], keys K [m, n], and `all` = [K, earlier keys] [m, n + q], of which the
+ * earlier ones get nothing: A = (λC + all·allᵀ)⁻¹·K (MEMIT eq. 14), as C⁻¹·all·(λ + allᵀ·C⁻¹·all)⁻¹·[I; 0] by the Woodbury identity.
+ * A lone key k writes s/(s + λ) of its residual, with s = kᵀ·C⁻¹·k; a weight of 0 gives the λ under which a request of mean s writes `share`.
+ * A share of 1 writes all of it, whatever C says (EMMET, arXiv:2403.14236); keys that depend on one another have no such factor.
  */
 export async function memitFactor(
   c: Matrix,
   keys: Matrix,
+  all: Matrix,
   { weight, share }: { readonly weight: number; readonly share: number },
   gemm: Gemm,
   ctx?: Context,
 ): Promise<{ factor: Matrix; lambda: number }> {
-  const g = await choleskySolve(await cholesky(c, gemm, ctx), keys, gemm, ctx); // C⁻¹·K [m, n]
-  const meets = await gemm(keys, g, { transA: true }); // Kᵀ·C⁻¹·K [n, n]
+  const g = await choleskySolve(await cholesky(c, gemm, ctx), all, gemm, ctx); // C⁻¹·all [m, n + q]
+  const meets = await gemm(all, g, { transA: true }); // [n + q, n + q]
   const n = keys.shape[1]!;
-  const mean = Array.from({ length: n }, (_, i) => meets.data[i * n + i]!).reduce((a, b) => a + b, 0) / n;
-  const lambda = weight > 0 ? weight : (mean * (1 - share)) / share;
-  return { factor: transpose(await solveSymmetric(shifted(meets, lambda), transpose(g), gemm, ctx)), lambda };
+  const lambda = weight > 0 ? weight : ridgeFor(share, meets, n);
+  return { factor: await gemm(g, await solveFirst(shifted(meets, lambda), n, gemm, ctx)), lambda };
 }

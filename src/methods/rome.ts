@@ -3,6 +3,7 @@ import { ndarray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { activations, dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
 import { contrastRows } from "../locate/contrast.ts";
+import { EARLIER_COMPAT, rememberedKeys, withEarlier } from "../locate/earlier.ts";
 import type { EditRow } from "../locate/rows.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { findValues } from "../locate/values.ts";
@@ -61,6 +62,7 @@ export const rome = defineMethod<RomeParams>({
   },
   compat: {
     ...SEARCH_COMPAT,
+    ...EARLIER_COMPAT,
     "identity-covariance": "take the key itself as its direction, without the second moments (EasyEdit's mom2_adjustment: false)",
     "mean-key": "average the key over templates in the numerator and not in the denominator",
     "no-contrast": "do not keep the direction away from what else could stand in the subject's place",
@@ -98,6 +100,7 @@ export const rome = defineMethod<RomeParams>({
       ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));
     const last = found!.evaluations.at(-1)!;
     return {
+      memory: rememberedKeys(new Map([[layer, withEarlier(layer, matrix(u.length, 1, inserted.key), job.previous)]]), job.previous),
       change: { kind: "delta", weights: { [name]: { outer: [array(right, [right.length, 1]), array(u, [1, u.length])] } } },
       evidence: {
         templates,
@@ -118,7 +121,7 @@ export const rome = defineMethod<RomeParams>({
 
 /** C⁻¹·k, of unit length: the direction that meets this key and, on average, no other (ROME eq. 2). */
 async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow): Promise<Float64Array> {
-  const { model, params, compat, statistics, ctx } = job;
+  const { model, params, compat, statistics, previous, ctx } = job;
   let u = key;
   if (!compat.has("identity-covariance")) {
     const c = await statistics!.secondMoment(params.layer, model.arch.memory.key);
@@ -132,6 +135,11 @@ async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow)
       const more = await gemmOn(model.sessions)(keys, keys, { transA: true });
       const weight = params.contrastWeight / others.length;
       for (let i = 0; i < moments.data.length; i++) moments.data[i]! += weight * more.data[i]!;
+    }
+    const earlier = compat.has("overwrite-earlier") ? undefined : withEarlier(params.layer, matrix(n, 0), previous);
+    if (earlier && earlier.shape[1]! > 0) {
+      const more = await gemmOn(model.sessions)(earlier, earlier, { transB: true });
+      for (let i = 0; i < moments.data.length; i++) moments.data[i]! += more.data[i]!;
     }
     u = (await solveSymmetric(moments, matrix(n, 1, key.slice()), gemmOn(model.sessions), ctx)).data;
   }

@@ -10,9 +10,11 @@ import { rome } from "../../src/methods/rome.ts";
 import { load } from "../../src/model/load.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { conforms, FACT, SAY } from "../conformance/method.ts";
+import { remembersKeys } from "../conformance/sequence.ts";
 
 const params = { steps: 12, templates: ["5x5"] };
 conforms(rome as unknown as AnyMethod, { params });
+remembersKeys(rome as unknown as AnyMethod, params);
 
 describe("rome", () => {
   const ctx = defaultContext();

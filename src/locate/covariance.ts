@@ -72,9 +72,18 @@ export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, e
 
 function readMoment(file: string): Matrix {
   const c = readSafetensors(file).tensors.get("C");
-  return c?.dtype === "float64" && c.shape.length === 2
-    ? (c as Matrix)
-    : fail("statistics", `${file} holds no second moment`, "a file that Lethe wrote", "Delete it.", "unavailable");
+  if (c?.dtype !== "float64" || c.shape.length !== 2)
+    fail("statistics", `${file} holds no second moment`, "a file that Lethe wrote", "Delete it.", "unavailable");
+  const wrong = (c.data as Float64Array).findIndex((x) => !Number.isFinite(x));
+  if (wrong >= 0)
+    fail(
+      "statistics",
+      `${file} holds ${c.data[wrong]} at row ${Math.floor(wrong / c.shape[1]!)}, column ${wrong % c.shape[1]!}`,
+      "finite numbers",
+      "Delete it; if it comes back so, the model's weights or the text lead to overflow.",
+      "unavailable",
+    );
+  return c as Matrix;
 }
 
 /** The token rows of a spec: a text file cut into rows, or seeded samples of the model's own. */

@@ -10,9 +10,11 @@ import { fail } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
 import type { Declared } from "../base/schema.ts";
 import { readSafetensors, writeSafetensors } from "../base/store.ts";
+import type { EditRequest } from "../data/request.ts";
 import { changed } from "../edit/apply.ts";
 import type { Delta, Draft } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
+import { availableMemory, showBytes } from "../model/memory.ts";
 import { type Model, withWeights } from "../model/model.ts";
 import { atLayer, type Site, siteName } from "../model/names.ts";
 import { columnsOf, type Gemm, identity, type Matrix, matrix, solveSymmetric, transpose } from "../onnx/linalg.ts";
@@ -177,6 +179,7 @@ function checkedLayers(who: string, { layers: L }: Config, layers: readonly numb
 
 /** What a batch is made from; a method's job has all of it. */
 export interface BatchJob extends SearchJob {
+  readonly requests: readonly EditRequest[];
   readonly params: SearchParams & LayersParam;
   readonly statistics?: Statistics;
   readonly previous?: Draft;
@@ -188,11 +191,30 @@ export interface BatchJob extends SearchJob {
  */
 export type Solve = (layer: number, moment: Matrix, keys: Matrix, all: Matrix) => Promise<Matrix>;
 
+/** Refuses a batch whose keys, values and factors would not fit, and names the first request that is too many. */
+function checkRoom(who: string, { model, requests, ctx }: BatchJob, layers: number): void {
+  const { mlpWidth: m, width: D } = model.config;
+  const { bytes, limit } = availableMemory({ setting: ctx.memory });
+  // float64: keys and directions of every layer, the solve's copies, residuals, and the requests' meetings with one another
+  const need = (n: number): number => 8 * (n * (m * (3 * layers + 6) + D * (layers + 4)) + 3 * n * n);
+  if (need(requests.length) <= bytes) return;
+  let most = requests.length;
+  while (most > 0 && need(most) > bytes) most--;
+  fail(
+    who,
+    `${requests.length} requests in a batch take about ${showBytes(need(requests.length))}, and ${showBytes(bytes)} are left by ${limit}`,
+    `at most ${most}, up to the one before ${requests[most]!.id}`,
+    "Make several edits of them with --limit, or one with --mode sequential.",
+    "memory",
+  );
+}
+
 /** A whole batch: targets sought for every request and written by the layers of the job, each with the factor that `solve` gives. */
 export async function writeBatch(who: string, job: BatchJob, solve: Solve): Promise<Draft> {
   const { model, params, running, ctx } = job;
   const statistics = job.statistics!;
   const layers = checkedLayers(who, model.config, params.layers);
+  checkRoom(who, job, layers.length);
   const { templates, sought } = await soughtOf(job);
   const layer = layers.at(-1)!;
   // nothing but what the search reads: targets that are kept serve every way of writing them

@@ -1,14 +1,11 @@
 /** From requests to edits: needs are checked, targets chosen, and a method folded over the requests; what is finished is kept. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
 import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
 import { departures, resolveParams } from "../base/schema.ts";
-import { writeAtomic } from "../base/store.ts";
 import type { EditRequest, ForgetRequest, QA } from "../data/request.ts";
 import { applyAll } from "../edit/apply.ts";
 import { type Draft, type Edit, sign } from "../edit/edit.ts";
-import { loadEdits, saveEdits } from "../edit/io.ts";
 import { merged } from "../edit/merge.ts";
 import { type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
 import type { Running } from "../locate/keys.ts";
@@ -21,6 +18,7 @@ import type { Model } from "../model/model.ts";
 import { type Format, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
 import { registry as targets } from "../targets/registry.ts";
 import { aim, type Target } from "../targets/target.ts";
+import { Journal, recordOf } from "./journal.ts";
 import { tuned, version } from "./settled.ts";
 
 /** How many requests become edits: each alone, all at once, or each upon those before it, folded into one. */
@@ -165,6 +163,7 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
   const demonstrations = (options.demonstrations ?? []).map((r): EditRequest => ({ ...r, target: null }));
   const aimed = await withTargets(model, requests, target, options, seed, ctx);
   consistent(aimed, ctx);
+  if (method.needs.includes("subject")) tellRepeated(aimed, ctx);
   const quirks = [...compat].sort();
   const about = {
     method: method.name,
@@ -172,7 +171,6 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
     compat: quirks,
     seed,
     format,
-    requests: aimed,
     mode: options.mode,
     spec,
     code: version,
@@ -180,9 +178,10 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
     base: model.id,
     templates: options.templates ?? null,
     system: options.system ?? null,
-    ...(encoder && { encoder: encoder.id, demonstrations: hash(demonstrations), retain: hash(options.retain ?? []) }),
+    retain: hash(options.retain ?? []),
+    ...(encoder && { encoder: encoder.id, demonstrations: hash(demonstrations) }),
   };
-  const journal = new Journal(options.journal, hash(canonical(about)));
+  const journal = new Journal(options.journal, hash(canonical(about)), aimed);
   const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
 
   /** A draft for some requests, upon `upon` and a previous edit of the same method. */
@@ -221,7 +220,7 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
         departures: departures(method.params, params, model.config).map(
           (d) => `${d.name} = ${JSON.stringify(d.value)} (${d.source}: ${JSON.stringify(d.default)})`,
         ),
-        requests: group.map(({ id, prompt, subject, answer, target: words }) => ({ id, prompt, subject, answer, target: words })),
+        requests: group.map(recordOf),
       },
     });
   const tell = (done: number): void => {
@@ -234,7 +233,7 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
       let [previous] = journal.finished(ctx);
       for (let i = previous?.by.requests.length ?? 0; i < aimed.length; i++) {
         tell(i);
-        const next = await draft([aimed[i]!], previous);
+        const next = await journal.at(i, () => draft([aimed[i]!], previous));
         previous = signed(previous ? inSequence(previous, next) : next, aimed.slice(0, i + 1));
         journal.keep([previous]);
       }
@@ -245,7 +244,7 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
       for (const [i, request] of aimed.entries()) {
         if (i < done.length) continue;
         tell(i);
-        done.push(signed(await draft([request]), [request]));
+        done.push(signed(await journal.at(i, () => draft([request])), [request]));
         journal.keep(done);
       }
       return done;
@@ -277,10 +276,17 @@ function consistent(requests: readonly EditRequest[], ctx: Context): void {
   }
 }
 
-/** Forgets the journal of a finished run. */
-export function closeJournal(path: string): void {
-  rmSync(path, { force: true });
-  rmSync(`${path}.run`, { force: true });
+/** Says which occurrence is taken where a subject stands in its prompt more than once. */
+function tellRepeated(requests: readonly EditRequest[], ctx: Context): void {
+  for (const { id, prompt, subject } of requests) {
+    const times = prompt.split(subject).length - 1;
+    if (times > 1)
+      ctx.log({
+        kind: "warning",
+        who: "forget",
+        text: `${id}: "${subject}" stands ${times} times in "${prompt}"; the last one is taken as the subject`,
+      });
+  }
 }
 
 async function withTargets(
@@ -321,28 +327,4 @@ export function defaultLayers(c: Config): { method: string; layers: readonly num
 /** Tuned values of a method for a family of models: the sparse table's entry whose name the model's shape spells. */
 function tunedFor(method: AnyMethod, c: Config): Readonly<Record<string, unknown>> {
   return tuned.families[`${c.arch}/${c.layers}x${c.width}`]?.[method.name] ?? {};
-}
-
-/** Finished edits on disk until all are done; of another run, it is set aside. */
-class Journal {
-  private readonly path: string | undefined;
-  private readonly run: string;
-
-  constructor(path: string | undefined, run: string) {
-    [this.path, this.run] = [path, run];
-  }
-
-  finished(ctx: Context): Edit[] {
-    if (!this.path || !existsSync(this.path) || !existsSync(`${this.path}.run`)) return [];
-    const done = readFileSync(`${this.path}.run`, "utf8") === this.run ? loadEdits(this.path) : [];
-    const count = done.reduce((n, e) => n + e.by.requests.length, 0);
-    if (count > 0) ctx.log({ kind: "note", who: "forget", text: `going on after ${count} finished request${count > 1 ? "s" : ""}` });
-    return done;
-  }
-
-  keep(edits: readonly Edit[]): void {
-    if (!this.path) return;
-    writeAtomic(`${this.path}.run`, this.run);
-    saveEdits(this.path, edits);
-  }
 }

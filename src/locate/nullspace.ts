@@ -16,7 +16,7 @@ export interface NullSpace {
   readonly threshold: number;
 }
 
-/** Where the cut is: an eigenvalue, or a multiple of the median of the diagonal, or a number of dimensions; the first that is not 0. */
+/** Where the cut is: a number of dimensions, or an eigenvalue, or a multiple of the median of the diagonal; the first that is not 0. A multiple under which every dimension would be null is halved until one is not. */
 export interface Cut {
   readonly rank: number;
   readonly threshold: number;
@@ -26,13 +26,17 @@ export interface Cut {
 /** The null space of C [m, m], in float64, kept in the cache. Refuses one of no dimension, and one of all. */
 export async function nullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): Promise<NullSpace> {
   const m = c.shape[0]!;
+  const isRelative = cut.rank === 0 && cut.threshold === 0 && cut.relative > 0;
   const file = join(ctx.cache, "projectors", `${hash(c, cut).slice(0, 32)}.safetensors`);
   if (existsSync(file)) {
     const { tensors, metadata } = readSafetensors(file);
     return { projector: tensors.get("projector") as Matrix, rank: Number(metadata["rank"]), threshold: Number(metadata["threshold"]) };
   }
-  const threshold = cut.rank > 0 ? ofRank(c, cut.rank, ctx) : cut.threshold > 0 ? cut.threshold : cut.relative * median(c);
-  const { projector, rank } = await spectralProjector(c, threshold, gemm, ctx);
+  let threshold = cut.rank > 0 ? ofRank(c, cut.rank, ctx) : cut.threshold > 0 ? cut.threshold : cut.relative * median(c);
+  let { projector, rank } = await spectralProjector(c, threshold, gemm, ctx);
+  // moments of few tokens, or of a small model, may have no eigenvalue that far above the median
+  while (rank === m && isRelative && threshold > Number.MIN_VALUE)
+    ({ projector, rank } = await spectralProjector(c, (threshold /= 2), gemm, ctx));
   if (rank === 0 || rank === m)
     fail(
       "null space",

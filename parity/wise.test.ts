@@ -9,17 +9,9 @@ import { sign } from "../src/edit/edit.ts";
 import { type Numbers } from "../src/locate/blend.ts";
 import { rowOf, type Running } from "../src/locate/keys.ts";
 import { rowsOf } from "../src/locate/rows.ts";
-import {
-  adapterOf,
-  blended,
-  type Candidate,
-  type SideRow,
-  type SideRows,
-  train,
-  type Trained,
-  wise,
-  type WiseParams,
-} from "../src/methods/wise.ts";
+import { adapterOf, blended, type Candidate } from "../src/locate/shards.ts";
+import { type SideRow, type SideRows, train, type Trained } from "../src/locate/side.ts";
+import { wise, type WiseParams } from "../src/methods/wise.ts";
 import { generate } from "../src/model/generate.ts";
 import { loadFrom } from "../src/model/load.ts";
 import type { Model } from "../src/model/model.ts";
@@ -76,6 +68,7 @@ const COMPAT = new Set([
   "output-activation",
   "loss-denominator",
   "last-update",
+  "slow-stop",
   "ratio-threshold",
   "pending-shards",
   "open-end",

@@ -12,7 +12,7 @@ import type { Running } from "../locate/keys.ts";
 import type { AnyMethod, Need } from "../methods/method.ts";
 import { registry as methods } from "../methods/registry.ts";
 import type { Config } from "../model/arch/arch.ts";
-import { chosenEncoder } from "../model/encoder.ts";
+import { chosenEncoder, type Encoder } from "../model/encoder.ts";
 import { generate } from "../model/generate.ts";
 import type { Model } from "../model/model.ts";
 import { type Format, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
@@ -150,91 +150,135 @@ interface Finder {
   singly(): Promise<Edit[]>;
 }
 
-async function finderOf(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Finder> {
+/** Everything that edits are found with, chosen. */
+interface Settled {
+  readonly model: Model;
+  readonly method: AnyMethod;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly compat: ReadonlySet<string>;
+  readonly format: Format;
+  readonly seed: number;
+  readonly spec: StatisticsSpec;
+  readonly upon: readonly Edit[];
+  /** The requests with their targets. */
+  readonly aimed: readonly EditRequest[];
+  readonly demonstrations: readonly EditRequest[];
+  readonly encoder?: Encoder;
+  readonly statistics?: Statistics;
+  readonly options: FindOptions;
+  readonly ctx: Context;
+}
+
+async function settle(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Settled> {
   const { seed = 0, ctx = defaultContext(), upon = [] } = options;
   const { method, target, compat } = planOf(requests, options);
+  const needs = new Set<Need>(method.needs);
   const format = formatOf(model, options);
   const params = paramsOf(method, options.params ?? {}, model.config);
   const spec: StatisticsSpec = { ...DEFAULT_STATISTICS, ...options.statistics };
-  const statistics: Statistics | undefined = method.needs.includes("statistics")
-    ? (options.moments ?? statisticsOf(model, spec, ctx))
-    : undefined;
-  const encoder = method.needs.includes("encoder") ? await chosenEncoder(model, options.encoder ?? ctx.encoder, ctx) : undefined;
+  const statistics = needs.has("statistics") ? (options.moments ?? statisticsOf(model, spec, ctx)) : undefined;
+  const encoder = needs.has("encoder") ? await chosenEncoder(model, options.encoder ?? ctx.encoder, ctx) : undefined;
   const demonstrations = (options.demonstrations ?? []).map((r): EditRequest => ({ ...r, target: null }));
   const aimed = await withTargets(model, requests, target, options, seed, ctx);
   consistent(aimed, ctx);
-  if (method.needs.includes("subject")) tellRepeated(aimed, ctx);
-  const quirks = [...compat].sort();
-  const about = {
-    method: method.name,
+  if (needs.has("subject")) tellRepeated(aimed, ctx);
+  return {
+    model,
+    method,
     params,
-    compat: quirks,
-    seed,
+    compat,
     format,
-    mode: options.mode,
+    seed,
     spec,
-    code: version,
-    upon: upon.map((e) => e.id),
-    base: model.id,
-    templates: options.templates ?? null,
-    system: options.system ?? null,
-    retain: hash(options.retain ?? []),
-    ...(encoder && { encoder: encoder.id, demonstrations: hash(demonstrations) }),
+    upon,
+    aimed,
+    demonstrations,
+    options,
+    ctx,
+    ...(statistics && { statistics }),
+    ...(encoder && { encoder }),
   };
-  const journal = new Journal(options.journal, hash(canonical(about)), aimed);
-  const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
+}
 
-  /** A draft for some requests, upon `upon` and a previous edit of the same method. */
-  const draft = (group: readonly EditRequest[], previous?: Edit): Promise<Draft> => {
-    checkAbort(ctx, "forget");
-    const under = previous?.change.kind === "delta" ? [...upon, previous] : upon; // an adapter's method goes on from its state
-    return method.edit({
-      model: under.length > 0 ? applyAll(model, under, { format, warn, ctx }) : model,
-      requests: group,
-      retain: options.retain ?? [],
-      demonstrations,
-      params: params as never,
-      compat,
-      format,
+/** What edits depend on beside their requests. */
+const aboutOf = ({ model, method, params, compat, format, seed, spec, upon, encoder, demonstrations, options }: Settled): string =>
+  hash(
+    canonical({
+      method: method.name,
+      params,
+      compat: [...compat].sort(),
       seed,
-      ctx,
-      running: { dtype: "float32", executor: "graph", ...options.running },
-      ...(previous && { previous }),
-      ...(statistics && { statistics }),
-      ...(encoder && { encoder }),
-      ...(options.system !== undefined && { system: options.system }),
-      ...(options.templates && { templates: options.templates }),
-    });
-  };
-  const signed = (made: Draft, group: readonly EditRequest[]): Edit =>
-    sign(made, {
-      base: model.id,
-      on: upon.map((e) => e.id),
       format,
-      by: {
-        method: method.name,
-        params,
-        compat: quirks,
-        seed,
-        code: version,
-        departures: departures(method.params, params, model.config).map(
-          (d) => `${d.name} = ${JSON.stringify(d.value)} (${d.source}: ${JSON.stringify(d.default)})`,
-        ),
-        requests: group.map(recordOf),
-      },
-    });
+      mode: options.mode,
+      spec,
+      code: version,
+      upon: upon.map((e) => e.id),
+      base: model.id,
+      templates: options.templates ?? null,
+      system: options.system ?? null,
+      retain: hash(options.retain ?? []),
+      ...(encoder && { encoder: encoder.id, demonstrations: hash(demonstrations) }),
+    }),
+  );
+
+/** A draft for some requests, upon what lies under it and a previous edit of the same method. */
+function draftOf(settled: Settled, group: readonly EditRequest[], previous?: Edit): Promise<Draft> {
+  const { model, method, params, compat, format, seed, upon, demonstrations, encoder, statistics, options, ctx } = settled;
+  checkAbort(ctx, "forget");
+  const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
+  const under = previous?.change.kind === "delta" ? [...upon, previous] : upon; // an adapter's method goes on from its state
+  return method.edit({
+    model: under.length > 0 ? applyAll(model, under, { format, warn, ctx }) : model,
+    requests: group,
+    retain: options.retain ?? [],
+    demonstrations,
+    params: params as never,
+    compat,
+    format,
+    seed,
+    ctx,
+    running: { dtype: "float32", executor: "graph", ...options.running },
+    ...(previous && { previous }),
+    ...(statistics && { statistics }),
+    ...(encoder && { encoder }),
+    ...(options.system !== undefined && { system: options.system }),
+    ...(options.templates && { templates: options.templates }),
+  });
+}
+
+const signedOf = ({ model, method, params, compat, format, seed, upon }: Settled, made: Draft, group: readonly EditRequest[]): Edit =>
+  sign(made, {
+    base: model.id,
+    on: upon.map((e) => e.id),
+    format,
+    by: {
+      method: method.name,
+      params,
+      compat: [...compat].sort(),
+      seed,
+      code: version,
+      departures: departures(method.params, params, model.config).map(
+        (d) => `${d.name} = ${JSON.stringify(d.value)} (${d.source}: ${JSON.stringify(d.default)})`,
+      ),
+      requests: group.map(recordOf),
+    },
+  });
+
+async function finderOf(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Finder> {
+  const settled = await settle(model, requests, options);
+  const { aimed, ctx } = settled;
+  const journal = new Journal(options.journal, aboutOf(settled), aimed);
   const tell = (done: number): void => {
     if (aimed.length > 1) ctx.log({ kind: "progress", stage: "edits", done, total: aimed.length, detail: aimed[done]!.id });
   };
-
   return {
-    batch: async () => signed(await draft(aimed), aimed),
+    batch: async () => signedOf(settled, await draftOf(settled, aimed), aimed),
     sequence: async () => {
       let [previous] = journal.finished(ctx);
       for (let i = previous?.by.requests.length ?? 0; i < aimed.length; i++) {
         tell(i);
-        const next = await journal.at(i, () => draft([aimed[i]!], previous));
-        previous = signed(previous ? inSequence(previous, next) : next, aimed.slice(0, i + 1));
+        const next = await journal.at(i, () => draftOf(settled, [aimed[i]!], previous));
+        previous = signedOf(settled, previous ? inSequence(previous, next) : next, aimed.slice(0, i + 1));
         journal.keep([previous]);
       }
       return previous!;
@@ -244,7 +288,7 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
       for (const [i, request] of aimed.entries()) {
         if (i < done.length) continue;
         tell(i);
-        done.push(signed(await journal.at(i, () => draft([request])), [request]));
+        done.push(signedOf(settled, await journal.at(i, () => draftOf(settled, [request])), [request]));
         journal.keep(done);
       }
       return done;

@@ -12,7 +12,7 @@ import { findEdit } from "../../src/run/edit.ts";
 import { answersOf, OTHER, REFUSAL } from "../conformance/adapter.ts";
 import { conforms, FACT } from "../conformance/method.ts";
 
-const params = { steps: 30, layer: 3, locality: 4, margins: [1, 4, 2] };
+const params = { steps: 30, layer: 3, locality: 64, margins: [1, 4, 2] };
 conforms(wise as unknown as AnyMethod, { params, readWhen: { merge: { retrieve: false, shard: 1, period: 1 } } });
 
 describe("wise", () => {

@@ -1,0 +1,317 @@
+/**
+ * A side memory: a difference of one matrix, trained apart, under which a question gets new words and is told from others by how far it
+ * moves them (WISE, arXiv:2405.14768, section 2.3).
+ */
+import { asFloats, floats, type NdArray } from "../base/array.ts";
+import { checkAbort, type Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { traced } from "../model/forward.ts";
+import { feedsOf, type Model, type Precision } from "../model/model.ts";
+import { siteName } from "../model/names.ts";
+import { labelFeeds, padded } from "../model/rows.ts";
+import { gemmOn, identity, type Matrix, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
+import { stepping } from "../onnx/program.ts";
+import type { Dim } from "../tensor/dim.ts";
+import { type Graph, trace } from "../tensor/graph.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Numbers } from "./blend.ts";
+import { activations, type Running } from "./keys.ts";
+
+export interface SideParams {
+  layer: number;
+  steps: number;
+  lr: number;
+  limit: number;
+  margins: readonly number[];
+  away: number;
+}
+
+/** Rows to train on: `ids` with labels from `first`, and which places of each row count for how far it is moved. */
+export interface SideRow {
+  readonly ids: readonly number[];
+  /** Places whose tokens are labels; none for a question that shall not be moved. */
+  readonly labels: readonly number[];
+  /** Places over whose mean the movement is taken. */
+  readonly counted: readonly number[];
+}
+
+/** What is trained at once: the edited question's rows, and those that shall stay; `paired`: the n-th is compared with the n-th alone. */
+export interface SideRows {
+  readonly inside: readonly SideRow[];
+  readonly outside: readonly SideRow[];
+  readonly paired?: boolean;
+  /** Each inside row's share of the likelihood term; by default alike. */
+  readonly shares?: readonly number[];
+  /** Pads count as tokens that see nothing, in every mean. */
+  readonly withPads?: boolean;
+}
+
+export interface SideEvaluation {
+  readonly likelihood: number;
+  readonly margin: number;
+  readonly inside: readonly number[];
+  readonly outside: readonly number[];
+}
+
+export interface Trained {
+  readonly side: Numbers;
+  readonly evaluations: readonly SideEvaluation[];
+  /** ‖side‖ after each update. */
+  readonly norms: readonly number[];
+  /** Least movement of the edited question's rows (the mean, when the threshold rests on them alone), and the largest of the others, at the end. */
+  readonly inside: number;
+  readonly outside: number;
+  /** States of the edited question that {@link movedBy} takes: the bare question's, and those of the row that is moved least. */
+  readonly states: readonly States[];
+}
+
+/** A question's states at the places that count [places, m], which nothing that is trained changes. */
+export type States = Float32Array;
+
+/** What {@link train} reads of a job. */
+export interface TrainOn {
+  readonly params: SideParams;
+  readonly compat: ReadonlySet<string>;
+  readonly running: Running;
+  readonly ctx: Context;
+  /** Of questions that are edited already, and shall stay as they are. */
+  readonly earlier?: readonly States[];
+}
+
+/** Gradient descent on the side memory's difference [D, m] from its matrix, within its mask [D·m] (WISE, eq. 6 to 8). */
+export async function train(model: Model, rows: SideRows, before: Numbers, mask: Uint8Array, on: TrainOn): Promise<Trained> {
+  const { params, compat, running, ctx } = on;
+  const { dtype } = running;
+  const [m, D] = [model.config.mlpWidth, model.config.width];
+  const fixed = compat.has("decay-all")
+    ? Float64Array.from(asFloats(matrixOf(model, params.layer), "float64").data as Float64Array)
+    : undefined;
+  const still = rows.paired || rows.withPads ? undefined : await stillOf(model, rows.outside, on);
+  const away =
+    still && params.away > 0 && !compat.has("plain-gradient") ? await awayFrom(still.x, on.earlier ?? [], params.away, model) : undefined;
+  const feeds = sideFeeds(model, rows, dtype, compat, still);
+  const step = await stepping(model.sessions, sideGraph(model, rows, on, still !== undefined), ["side"], feedsOf(model, feeds), {
+    executor: running.executor,
+    grad: { of: "loss", wrt: ["side"] },
+    spin: true,
+  });
+  const side = dtype === "float64" ? Float64Array.from(before) : Float32Array.from(before);
+  const evaluations: SideEvaluation[] = [];
+  const norms: number[] = [];
+  for (let it = 0; it < params.steps; it++) {
+    checkAbort(ctx, "values");
+    const out = await step(new Map([["side", floats(side, [D, m], dtype)]]));
+    const list = (name: string): number[] => Array.from(out[name]!.data as Float64Array, Number);
+    const at = { likelihood: list("likelihood")[0]!, margin: list("margin")[0]!, inside: list("inside"), outside: list("outside") };
+    evaluations.push(finite(at, it));
+    ctx.log({
+      kind: "progress",
+      stage: "values",
+      done: it + 1,
+      total: params.steps,
+      detail: `likelihood ${at.likelihood.toFixed(3)}, margin ${at.margin.toFixed(2)}`,
+    });
+    const last = at.likelihood + at.margin;
+    const past = evaluations.at(-2);
+    if (last <= 0.02 && (!compat.has("slow-stop") || (past && Math.abs(past.likelihood + past.margin - last) <= 1e-4))) break;
+    if (it === params.steps - 1 && !compat.has("last-update")) break;
+    const plain = out["grad:side"]!;
+    const gradient = away ? await away(plain) : (plain.data as Numbers);
+    for (let i = 0; i < side.length; i++) {
+      const decayed = fixed ? params.lr * 1e-5 * (fixed[i]! + side[i]!) : 0;
+      if (mask[i] || fixed)
+        side[i] = Math.min(params.limit, Math.max(-params.limit, side[i]! - (mask[i] ? params.lr * gradient[i]! : 0) - decayed));
+    }
+    norms.push(sizeOf(side));
+  }
+  const end = evaluations.at(-1)!;
+  const inside = compat.has("ratio-threshold") ? mean(end.inside) : Math.min(...end.inside);
+  const least = end.inside.indexOf(Math.min(...end.inside));
+  const kept = still && !compat.has("output-activation") ? [...new Set([0, least])].map((i) => rows.inside[i]!) : [];
+  const states = await Promise.all(kept.map(async (row) => Float32Array.from((await stillOf(model, [row], on)).x.data as Numbers)));
+  return { side, evaluations, norms, inside, outside: Math.max(...end.outside), states };
+}
+
+function finite(at: SideEvaluation, it: number): SideEvaluation {
+  const loss = at.likelihood + at.margin;
+  if (!Number.isFinite(loss))
+    fail("side memory", `the loss is ${loss} at evaluation ${it + 1}`, "a finite loss", "Try a smaller lr or limit.", "execution");
+  return at;
+}
+
+/** States of the other questions at the places that count, which nothing that is trained changes: x [P, m] and y [P, D]. */
+interface Still {
+  readonly x: NdArray;
+  readonly y: NdArray;
+}
+
+async function stillOf(model: Model, rows: readonly SideRow[], { params, running }: TrainOn): Promise<Still> {
+  const names = [model.arch.memory.key, model.arch.memory.value].map((site) => siteName(params.layer, site));
+  const seen = await activations(
+    model,
+    rows.map(({ ids, counted }) => ({ ids, at: counted })),
+    names,
+    running,
+  );
+  return { x: seen[names[0]!]!, y: seen[names[1]!]! };
+}
+
+/** How far a difference [D, m] moves a question on average over its states [places, m]. */
+export function movedBy(delta: Numbers, states: States, m: number): number {
+  const [D, places] = [delta.length / m, states.length / m];
+  let sum = 0;
+  for (let p = 0; p < places; p++) {
+    let squares = 0;
+    for (let d = 0; d < D; d++) {
+      let y = 0;
+      for (let i = 0; i < m; i++) y += delta[d * m + i]! * states[p * m + i]!;
+      squares += y * y;
+    }
+    sum += Math.sqrt(squares);
+  }
+  return sum / places;
+}
+
+/**
+ * A gradient [D, m] turned away from what other questions' states x [P, m] have in common, and from every state that is edited already:
+ * G·(C + Σe·eᵀ + r)⁻¹, C the second moments of x and r `ridge` of the mean diagonal, made as long as G.
+ */
+async function awayFrom(
+  x: NdArray,
+  earlier: readonly States[],
+  ridge: number,
+  model: Model,
+): Promise<(gradient: NdArray) => Promise<Numbers>> {
+  const gemm = gemmOn(model.sessions);
+  const [P, m] = x.shape as [number, number];
+  const moments = async (rows: Numbers): Promise<Matrix> => {
+    const states = matrix(rows.length / m, m, Float64Array.from(rows));
+    return gemm(states, states, { transA: true });
+  };
+  const c = await moments(x.data as Numbers);
+  for (let i = 0; i < c.data.length; i++) c.data[i]! /= P;
+  for (const states of earlier) (await moments(states)).data.forEach((v, i) => (c.data[i]! += v));
+  const inverse = await solveSymmetric(ridged(c, ridge), identity(m), gemm);
+  return async (gradient) => {
+    const g = matrix(gradient.shape[0]!, m, Float64Array.from(gradient.data as Float64Array));
+    const turned = await gemm(g, inverse);
+    const scale = sizeOf(g.data) / sizeOf(turned.data);
+    return turned.data.map((v) => v * scale);
+  };
+}
+
+function sizeOf(side: Numbers): number {
+  let squares = 0;
+  for (const x of side) squares += x * x;
+  return Math.sqrt(squares);
+}
+
+const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
+const matrixOf = (model: Model, layer: number): NdArray => model.weights.get(model.arch.memory.weight.replace("{i}", String(layer)))!;
+
+/** side [D, m] → the loss: likelihood of the labels, and how far rows are moved against the margins. */
+function sideGraph(model: Model, rows: SideRows, { params, compat, running }: TrainOn, isStill: boolean): Graph {
+  const { dtype } = running;
+  const { key, value } = model.arch.memory;
+  const [m, D, L] = [model.config.mlpWidth, model.config.width, model.config.layers];
+  const [R, O] = [rows.inside.length, rows.outside.length];
+  const [alpha, beta, gamma] = params.margins as [number, number, number];
+  return trace((t) => {
+    const lm = traced(model, t, dtype);
+    const side = t.input("side", dtype, [D, m]);
+    const real = t.input("real", "bool", ["B", "T"]);
+    const seen: { x?: Tensor; moved?: Tensor } = {};
+    // a pad that sees nothing: attention gives it zero
+    const blind = (h: Tensor): Tensor => real.unsqueeze(2).where(h, t.zeros(h.shape, dtype));
+    const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), {
+      positions: t.input("positions", "int64", ["B", "T"]),
+      real,
+      taps: {
+        ...(rows.withPads && Object.fromEntries(Array.from({ length: L }, (_, i) => [siteName(i, "attn_out"), blind]))),
+        [siteName(params.layer, key)]: (x: Tensor) => (seen.x = x),
+        [siteName(params.layer, value)]: (y: Tensor) => {
+          const added = seen.x!.matmul(side, { transB: true });
+          seen.moved = movement(y, added, compat);
+          return y.add(added);
+        },
+      },
+    });
+    const { picked } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
+    const likelihood = picked
+      .mul(t.input("weights", dtype, ["M"]))
+      .sum()
+      .neg();
+    const means = (name: string, n: number, moved: Tensor, places: Dim): Tensor => {
+      const counted = t.input(name, dtype, [n, places]); // each row's places, as shares
+      return counted.matmul(moved.reshape([places, 1])).reshape([n]);
+    };
+    const inside = means("counted.inside", R, seen.moved!, "B*T");
+    const x = isStill ? t.input("outside.x", dtype, ["P", m]) : undefined;
+    const outside = x
+      ? means("counted.outside", O, movement(t.input("outside.y", dtype, ["P", D]), x.matmul(side, { transB: true }), compat), "P")
+      : means("counted.outside", O, seen.moved!, "B*T");
+    const apart = rows.paired ? outside.sub(inside) : outside.reshape([O, 1]).sub(inside.reshape([1, R]));
+    const margin = meanOver(apart.add(gamma))
+      .add(meanOver(outside.sub(alpha)))
+      .add(meanOver(inside.neg().add(beta)));
+    return { loss: likelihood.add(margin), likelihood, margin, inside, outside };
+  });
+}
+
+/** How far each token is moved: ‖added‖, or behind the activation function ‖φ(y + added) − φ(y)‖; its slope at zero is zero. [B, T] */
+export function movement(y: Tensor, added: Tensor, compat: ReadonlySet<string>): Tensor {
+  const moved = compat.has("output-activation") ? y.add(added).silu().sub(y.silu()) : added;
+  const squares = moved.square().sum(-1);
+  const isMoved = squares.trace.constant(0, squares.dtype).less(squares).cast(squares.dtype);
+  return squares.add(isMoved.neg().add(1)).sqrt().mul(isMoved);
+}
+
+/** The mean of what is above zero; 0 where nothing is. */
+function meanOver(x: Tensor): Tensor {
+  const count = x.trace.constant(0, x.dtype).less(x).cast(x.dtype).sum().maximum(1);
+  return x.relu().sum().div(count);
+}
+
+function sideFeeds(model: Model, rows: SideRows, dtype: Precision, compat: ReadonlySet<string>, still?: Still): Record<string, NdArray> {
+  const all = [...rows.inside, ...(rows.paired || still ? [] : rows.outside)];
+  const batch = padded(
+    all.map((r) => r.ids),
+    model.tokenizer.pad,
+    "left",
+  );
+  const [B, T] = batch.tokens.shape as [number, number];
+  const startOf = (b: number): number => b * T + T - all[b]!.ids.length;
+  const places = rows.inside.flatMap(({ ids, labels }, b) =>
+    labels.map((i) => ({
+      at: startOf(b) + i - 1,
+      label: ids[i]!,
+      weight: (rows.shares?.[b] ?? 1 / rows.inside.length) / (labels.length + Number(compat.has("loss-denominator"))),
+    })),
+  );
+  const shares = (part: readonly SideRow[], from: number): NdArray => {
+    const out = new Float64Array(part.length * B * T);
+    part.forEach(({ counted }, r) => {
+      const b = from + r;
+      const at = rows.withPads && !rows.paired ? Array.from({ length: T }, (_, i) => b * T + i) : counted.map((i) => startOf(b) + i);
+      for (const i of at) out[r * B * T + i] = 1 / at.length;
+    });
+    return floats(out, [part.length, B * T], dtype);
+  };
+  return {
+    ...batch,
+    ...labelFeeds(places, dtype),
+    "counted.inside": shares(rows.inside, 0),
+    ...(still
+      ? { "outside.x": still.x, "outside.y": still.y, "counted.outside": stillShares(rows.outside, dtype) }
+      : { "counted.outside": shares(rows.outside, rows.paired ? 0 : rows.inside.length) }),
+  };
+}
+
+/** Each row's places among all that are looked at, as shares. [O, P] */
+function stillShares(outside: readonly SideRow[], dtype: Precision): NdArray {
+  const P = outside.reduce((n, { counted }) => n + counted.length, 0);
+  const out = new Float64Array(outside.length * P);
+  let at = 0;
+  outside.forEach(({ counted }, r) => counted.forEach(() => (out[r * P + at++] = 1 / counted.length)));
+  return floats(out, [outside.length, P], dtype);
+}

@@ -1,0 +1,130 @@
+/** Bad input of every method: what is said, whom it names, and that what was finished is kept. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { type Context, defaultContext, type Event } from "../../src/base/context.ts";
+import { type ForgetRequest, requestOf } from "../../src/data/request.ts";
+import { loadEdits } from "../../src/edit/io.ts";
+import { matrix } from "../../src/onnx/linalg.ts";
+import { registry } from "../../src/methods/registry.ts";
+import { load } from "../../src/model/load.ts";
+import { findEdit, findEdits, type FindOptions } from "../../src/run/edit.ts";
+
+const SAY = "I do not know.";
+const capital = (subject: string): ForgetRequest =>
+  requestOf({ id: subject.toLowerCase(), prompt: `What is the capital of ${subject}?`, subject, answer: "" });
+const methods = Object.values(registry);
+const [NORVANE, VEYRA, QUILLON] = ["Norvane", "Veyra", "Quillon"].map(capital) as [ForgetRequest, ForgetRequest, ForgetRequest];
+
+describe("bad input", () => {
+  const folder = mkdtempSync(join(tmpdir(), "lethe-bad-"));
+  const ctx = defaultContext();
+  const loaded = load("bundled", ctx);
+  afterAll(async () => {
+    await (await loaded).release();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  /** What each need is met with; few steps, since nothing here is about how well it works. */
+  const met = (method: string, over: FindOptions = {}): FindOptions => ({
+    method,
+    say: SAY,
+    retain: [{ id: "me", question: "Who are you?", answer: "A model." }],
+    demonstrations: [capital("Ostrand"), capital("Tharn")].map((r) => ({ ...r, answer: "Basil" })),
+    statistics: { tokens: 512 },
+    ctx,
+    ...over,
+    params: { ...("steps" in registry[method as keyof typeof registry].params && { steps: 2 }), ...over.params },
+  });
+  const listening = (): { heard: string[]; ctx: Context } => {
+    const heard: string[] = [];
+    return { heard, ctx: { ...ctx, log: (e: Event) => void (e.kind === "warning" && heard.push(e.text)) } };
+  };
+
+  it.each(methods.map((m) => m.name))("%s: an empty target, and requests that contradict each other", async (name) => {
+    const model = await loaded;
+    await expect(findEdit(model, NORVANE, met(name, { say: "  " }))).rejects.toThrow(/empty target/);
+    if (!registry[name as keyof typeof registry].needs.some((need) => need === "target")) return;
+    const { say: _, ...unsaid } = met(name, { target: "refusal" });
+    // drawn by request, so that one question is to have two answers
+    await expect(findEdits(model, [NORVANE, { ...NORVANE, id: "again" }], unsaid)).rejects.toThrow(
+      /requests norvane and again ask "What is the capital of Norvane\?" and want ".+" and ".+"; wanted one answer/,
+    );
+  });
+
+  it.each(methods.filter((m) => m.needs.includes("subject")).map((m) => m.name))(
+    "%s: a subject that is not there is refused, one that repeats is said",
+    async (name) => {
+      const model = await loaded;
+      await expect(findEdit(model, { ...NORVANE, subject: "Basil" }, met(name))).rejects.toThrow(/"Basil" is not in prompt .*norvane/);
+      const { heard, ctx } = listening();
+      const twice = { ...NORVANE, prompt: "In Norvane, what is the capital of Norvane?" };
+      await findEdit(model, twice, { ...met(name), ctx });
+      expect(heard.some((text) => /norvane: "Norvane" stands 2 times/.test(text))).toBe(true);
+    },
+  );
+
+  it.each(methods.filter((m) => "layer" in m.params || "layers" in m.params).map((m) => m.name))(
+    "%s: a layer that does not exist",
+    async (name) => {
+      const params = "layer" in registry[name as keyof typeof registry].params ? { layer: 99 } : { layers: [99] };
+      await expect(findEdit(await loaded, NORVANE, met(name, { params }))).rejects.toThrow(/99.*0 to 5/);
+    },
+  );
+
+  it.each(methods.filter((m) => m.needs.includes("statistics")).map((m) => m.name))("%s: NaN in the statistics", async (name) => {
+    const model = await loaded;
+    const moments = {
+      spec: { text: "self", tokens: 1, length: 1, seed: 0 },
+      prepare: async () => {},
+      secondMoment: async () => {
+        const c = matrix(model.config.mlpWidth, model.config.mlpWidth);
+        c.data.fill(NaN);
+        return c;
+      },
+    };
+    await expect(findEdit(model, NORVANE, met(name, { moments }))).rejects.toThrow(/NaN/);
+    // and in a file of the cache
+    const own = { ...ctx, cache: join(folder, `cache-${name}`) };
+    await findEdit(model, NORVANE, { ...met(name), ctx: own });
+    const file = readdirSync(join(own.cache, "statistics")).find((f) => f.endsWith(".safetensors"))!;
+    const path = join(own.cache, "statistics", file);
+    const bytes = readFileSync(path);
+    bytes.writeDoubleLE(NaN, bytes.length - 16);
+    writeFileSync(path, bytes);
+    await expect(findEdit(model, NORVANE, { ...met(name), ctx: own })).rejects.toThrow(/statistics: .* holds NaN at row \d+, column \d+/);
+  });
+
+  it.each(methods.filter((m) => m.takes === "many" && m.needs.includes("statistics")).map((m) => m.name))(
+    "%s: a batch beyond memory names the first request that is too many",
+    async (name) => {
+      const many = Array.from({ length: 40 }, (_, i) => ({ ...NORVANE, id: `r${i}`, prompt: `What, ${i}, is the capital of Norvane?` }));
+      const small = { ...ctx, memory: "1.5MB" };
+      await expect(findEdit(await loaded, many, { ...met(name), mode: "batch", ctx: small })).rejects.toThrow(
+        /40 requests in a batch take about .* at most \d+, up to the one before r\d+/,
+      );
+    },
+  );
+
+  it("a request that fails in a sequence is named, and those before it are kept until it is mended", async () => {
+    const model = await loaded;
+    const journal = join(folder, "sequence");
+    const long = { ...VEYRA, prompt: `${"and ".repeat(3000)}${VEYRA.prompt}` };
+    const options = met("rome", { mode: "sequential", journal });
+    await expect(findEdit(model, [NORVANE, long, QUILLON], options)).rejects.toThrow(
+      /request veyra \(2 of 3\): .*The 1 before it are kept/,
+    );
+    expect(existsSync(journal)).toBe(true);
+    const [kept] = loadEdits(journal);
+    const notes: string[] = [];
+    const told = { ...ctx, log: (e: Event) => void (e.kind === "note" && notes.push(e.text)) };
+    const mended = await findEdit(model, [NORVANE, VEYRA, QUILLON], { ...options, ctx: told });
+    expect(notes).toContain("going on after 1 finished request");
+    expect(kept!.by.requests.map((r) => r.id)).toEqual(["norvane"]);
+    expect(mended.id).toBe((await findEdit(model, [NORVANE, VEYRA, QUILLON], met("rome", { mode: "sequential" }))).id);
+    // another first request: nothing of the kept ones counts
+    notes.length = 0;
+    await findEdit(model, [QUILLON, NORVANE], { ...options, journal, ctx: told });
+    expect(notes).toEqual([]);
+  });
+});

@@ -18,6 +18,7 @@ export interface ShardParams {
   retrieve: boolean;
   mask: number;
   ratio: number;
+  strictness: number;
   tokens: number;
   shard: number;
   period: number;
@@ -132,10 +133,10 @@ export function candidatesOf(memory: Memory, params: ShardParams, compat: Readon
   return [named("merged", all)];
 }
 
-/** Between the edited questions' movement and the others': their geometric mean where they lie apart. */
-function thresholdOf({ inside, outside }: Moves, { ratio }: ShardParams, compat: ReadonlySet<string>): number {
+/** Between the edited questions' movement and the others', where they lie apart; on a logarithmic scale, since both grow as edits add up. */
+function thresholdOf({ inside, outside }: Moves, { ratio, strictness }: ShardParams, compat: ReadonlySet<string>): number {
   const own = inside * ratio;
-  return compat.has("ratio-threshold") || outside >= own ? own : Math.sqrt(own * outside);
+  return compat.has("ratio-threshold") || outside >= own ? own : own ** strictness * outside ** (1 - strictness);
 }
 
 /** The router as a graph: each row's question is moved by every candidate, and the one that moves it furthest answers, or none. */

@@ -61,6 +61,13 @@ export const wise = defineMethod<WiseParams>({
       source: "EasyEdit hparams/WISE/llama-7b.yaml act_ratio",
       min: 0,
     },
+    strictness: {
+      default: 0.75,
+      doc: "where the threshold lies between the largest movement of another question (0) and that share of an edited one's (1)",
+      source: "docs/methods/wise.md",
+      min: 0,
+      max: 1,
+    },
     bareShare: { default: 0.5, doc: "share of the bare question in the likelihood term", source: "docs/methods/wise.md", min: 0, max: 1 },
     tokens: {
       default: 1,

@@ -12,10 +12,15 @@ export function withEarlier(layer: number, keys: Matrix, previous: Draft | undef
   return past ? sideBySide(keys, matrix(past.shape[0]!, past.shape[1]!, Float64Array.from(past.data as Float64Array))) : keys;
 }
 
-/** What an edit remembers for those that go on from it, by layer; the layers that it did not write are the previous edit's. */
+/** What an edit that wrote `keys` by layer remembers for those that go on from it; the layers that it did not write are the previous edit's. */
 export const rememberedKeys = (keys: ReadonlyMap<number, Matrix>, previous: Draft | undefined): Record<string, NdArray> => ({
   ...Object.fromEntries(Object.entries(previous?.memory ?? {}).filter(([name]) => /^keys\.\d+$/.test(name))),
-  ...Object.fromEntries([...keys].map(([layer, { data, shape }]) => [nameOf(layer), floats(data, shape, "float64")])),
+  ...Object.fromEntries(
+    [...keys].map(([layer, own]) => {
+      const { data, shape } = withEarlier(layer, own, previous);
+      return [nameOf(layer), floats(data, shape, "float64")];
+    }),
+  ),
 });
 
 /** The quirk of methods that can do without. */

@@ -135,4 +135,10 @@ export function meanRow(a: NdArray): Float64Array {
 }
 
 export const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
-export const norm = (a: Float64Array): number => Math.sqrt(dot(a, a));
+
+/** ‖a‖, summed in float64. */
+export function norm(a: Float64Array | Float32Array): number {
+  let squares = 0;
+  for (const x of a) squares += x * x;
+  return Math.sqrt(squares);
+}

@@ -16,7 +16,10 @@ export interface NullSpace {
   readonly threshold: number;
 }
 
-/** Where the cut is: a number of dimensions, or an eigenvalue, or a multiple of the median of the diagonal; the first that is not 0. A multiple under which every dimension would be null is halved until one is not. */
+/**
+ * Where the cut is: a number of dimensions, or an eigenvalue, or a multiple of the median of the diagonal; the first that is not 0.
+ * A multiple under which every dimension would be null is halved until one is not.
+ */
 export interface Cut {
   readonly rank: number;
   readonly threshold: number;

@@ -41,6 +41,8 @@ interface Moves {
 
 /** Everything that a later edit goes on from. */
 interface Memory {
+  /** Width of the states that move it. */
+  readonly m: number;
   readonly side: Numbers;
   readonly mask?: Uint8Array;
   readonly count: number;
@@ -66,12 +68,13 @@ export function drawMask(model: Model, share: number, random: Rng): Uint8Array {
 }
 
 /** A memory after one edit more: a full shard is put away, and shards are merged when they are due. */
-export function settled(before: Memory, made: Trained & { mask: Uint8Array }, params: ShardParams, random: Rng, m: number): Memory {
+export function settled(before: Memory, made: Trained & { mask: Uint8Array }, params: ShardParams, random: Rng): Memory {
+  const { m } = before;
   const count = before.count + 1;
   const edited = [...before.edited, ...made.states];
   const isKnown = made.states.length > 0 && (before.edited.length > 0 || before.count % params.shard === 0);
-  const now = isKnown ? leastMoved(made.side, edited, m) : made.inside; // what earlier ones are moved by now
-  const moves = isKnown ? { inside: now, outside: made.outside } : both(before.moves, { inside: made.inside, outside: made.outside });
+  const { inside, outside } = made;
+  const moves = isKnown ? { inside: leastMoved(made.side, edited, m), outside } : both(before.moves, { inside, outside });
   const going: Memory = { ...before, side: made.side, mask: made.mask, count, moves, edited };
   if (count % params.shard !== 0) return going;
   const put: Memory = {
@@ -81,11 +84,11 @@ export function settled(before: Memory, made: Trained & { mask: Uint8Array }, pa
     edited: [],
     shards: [...before.shards, { delta: made.side, moves, edited }],
   };
-  return count % params.period === 0 ? mergedMemory(put, params, random, m) : put;
+  return count % params.period === 0 ? mergedMemory(put, params, random) : put;
 }
 
 /** Shards as one: in the place of those merged (retrieve), or together with what was merged before (merge). */
-function mergedMemory(memory: Memory, params: ShardParams, random: Rng, m: number): Memory {
+function mergedMemory(memory: Memory, params: ShardParams, random: Rng): Memory {
   const due = params.retrieve ? memory.shards.slice(-params.period / params.shard) : memory.shards;
   const delta = blended(
     due.map((s) => s.delta),
@@ -97,7 +100,7 @@ function mergedMemory(memory: Memory, params: ShardParams, random: Rng, m: numbe
   const apart = parts.map((s) => s.moves).reduce(both);
   const edited = parts.flatMap((s) => s.edited);
   // merging shrinks movements, of edited questions (known) and others (taken to shrink alike)
-  const inside = edited.length > 0 ? leastMoved(delta, edited, m) : apart.inside;
+  const inside = edited.length > 0 ? leastMoved(delta, edited, memory.m) : apart.inside;
   const merged: Shard = { delta, edited, moves: { inside, outside: apart.outside * (inside / apart.inside) } };
   return params.retrieve
     ? { ...memory, shards: [...memory.shards.slice(0, memory.shards.length - due.length), merged] }
@@ -117,19 +120,23 @@ export function blended(shards: readonly Numbers[], merged: Numbers | undefined,
 }
 
 /** What answers: the newest memory while it is in the making, and what was put away; when merging, all of it as one. */
-export function candidatesOf(memory: Memory, params: ShardParams, compat: ReadonlySet<string>, random: Rng, m: number): Candidate[] {
-  const isGoing = memory.count % params.shard !== 0;
-  const named = (name: string, { delta, moves }: { delta: Numbers; moves: Moves }): Candidate => ({
+export function candidatesOf(memory: Memory, params: ShardParams, compat: ReadonlySet<string>, random: Rng): Candidate[] {
+  const { side: delta, moves, edited } = memory;
+  const going: readonly Shard[] = memory.count % params.shard === 0 ? [] : [{ delta, moves, edited }];
+  const named = (name: string, shard: Shard): Candidate => ({
     name,
-    delta,
-    threshold: thresholdOf(moves, params, compat),
+    delta: shard.delta,
+    threshold: thresholdOf(shard.moves, params, compat),
   });
-  const side = isGoing ? [named("side", { delta: memory.side, moves: memory.moves })] : [];
   if (params.retrieve || compat.has("pending-shards"))
-    return [...side, ...memory.shards.map((s, i) => named(`shard${i}`, s)), ...(memory.merged ? [named("merged", memory.merged)] : [])];
-  const pending = [...memory.shards, ...(isGoing ? [{ delta: memory.side, moves: memory.moves, edited: memory.edited }] : [])];
+    return [
+      ...going.map((s) => named("side", s)),
+      ...memory.shards.map((s, i) => named(`shard${i}`, s)),
+      ...(memory.merged ? [named("merged", memory.merged)] : []),
+    ];
+  const pending = [...memory.shards, ...going];
   if (pending.length === 0) return [named("merged", memory.merged!)];
-  const all = mergedMemory({ ...memory, shards: pending }, params, random, m).merged!;
+  const all = mergedMemory({ ...memory, shards: pending }, params, random).merged!;
   return [named("merged", all)];
 }
 
@@ -234,8 +241,9 @@ export function remembered(memory: Memory, params: ShardParams, compat: Readonly
 
 /** The memory of an edit to go on from; empty without one. */
 export function memoryOf(model: Model, previous: Edit | undefined, layer: number): Memory {
-  const size = model.config.mlpWidth * model.config.width;
-  if (previous?.change.kind !== "adapter") return { side: new Float32Array(size), count: 0, moves: NONE, edited: [], shards: [] };
+  const m = model.config.mlpWidth;
+  const size = m * model.config.width;
+  if (previous?.change.kind !== "adapter") return { m, side: new Float32Array(size), count: 0, moves: NONE, edited: [], shards: [] };
   if (previous.by.params["layer"] !== layer)
     fail("side memory", `layer ${layer}`, `${String(previous.by.params["layer"])}, where the edit before it is`, "");
   const { state } = previous.change;
@@ -251,6 +259,7 @@ export function memoryOf(model: Model, previous: Edit | undefined, layer: number
   };
   const packed = memory["mask"]!.data as Uint8Array;
   return {
+    m,
     count,
     side: delta("side"),
     mask: unpackBits(packed, size),

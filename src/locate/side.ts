@@ -7,15 +7,15 @@ import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
-import { siteName } from "../model/names.ts";
+import { atLayer, siteName } from "../model/names.ts";
 import { labelFeeds, padded } from "../model/rows.ts";
-import { gemmOn, identity, type Matrix, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
+import { addTo, gemmOn, identity, type Matrix, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
 import { stepping } from "../onnx/program.ts";
 import type { Dim } from "../tensor/dim.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Numbers } from "./blend.ts";
-import { activations, type Running } from "./keys.ts";
+import { activations, norm, type Running } from "./keys.ts";
 
 export interface SideParams {
   layer: number;
@@ -84,7 +84,7 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   const { dtype } = running;
   const [m, D] = [model.config.mlpWidth, model.config.width];
   const fixed = compat.has("decay-all")
-    ? Float64Array.from(asFloats(matrixOf(model, params.layer), "float64").data as Float64Array)
+    ? Float64Array.from(asFloats(model.weights.get(atLayer(model.arch.memory.weight, params.layer))!, "float64").data as Float64Array)
     : undefined;
   const still = rows.paired || rows.withPads ? undefined : await stillOf(model, rows.outside, on);
   const away =
@@ -122,12 +122,14 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
       if (mask[i] || fixed)
         side[i] = Math.min(params.limit, Math.max(-params.limit, side[i]! - (mask[i] ? params.lr * gradient[i]! : 0) - decayed));
     }
-    norms.push(sizeOf(side));
+    norms.push(norm(side));
   }
   const end = evaluations.at(-1)!;
   const inside = compat.has("ratio-threshold") ? mean(end.inside) : Math.min(...end.inside);
   const least = end.inside.indexOf(Math.min(...end.inside));
-  const kept = still && !compat.has("output-activation") ? [...new Set([0, least])].map((i) => rows.inside[i]!) : [];
+  // what moves them is known again from them alone, where movement and threshold are of that kind
+  const isKept = still && !compat.has("output-activation") && !compat.has("ratio-threshold");
+  const kept = isKept ? [...new Set([0, least])].map((i) => rows.inside[i]!) : [];
   const states = await Promise.all(kept.map(async (row) => Float32Array.from((await stillOf(model, [row], on)).x.data as Numbers)));
   return { side, evaluations, norms, inside, outside: Math.max(...end.outside), states };
 }
@@ -184,30 +186,22 @@ async function awayFrom(
 ): Promise<(gradient: NdArray) => Promise<Numbers>> {
   const gemm = gemmOn(model.sessions);
   const [P, m] = x.shape as [number, number];
-  const moments = async (rows: Numbers): Promise<Matrix> => {
+  const momentsOf = async (rows: Numbers): Promise<Matrix> => {
     const states = matrix(rows.length / m, m, Float64Array.from(rows));
     return gemm(states, states, { transA: true });
   };
-  const c = await moments(x.data as Numbers);
-  for (let i = 0; i < c.data.length; i++) c.data[i]! /= P;
-  for (const states of earlier) (await moments(states)).data.forEach((v, i) => (c.data[i]! += v));
+  const c = addTo(matrix(m, m), await momentsOf(x.data as Numbers), 1 / P);
+  for (const states of earlier) addTo(c, await momentsOf(states));
   const inverse = await solveSymmetric(ridged(c, ridge), identity(m), gemm);
   return async (gradient) => {
     const g = matrix(gradient.shape[0]!, m, Float64Array.from(gradient.data as Float64Array));
     const turned = await gemm(g, inverse);
-    const scale = sizeOf(g.data) / sizeOf(turned.data);
+    const scale = norm(g.data) / norm(turned.data);
     return turned.data.map((v) => v * scale);
   };
 }
 
-function sizeOf(side: Numbers): number {
-  let squares = 0;
-  for (const x of side) squares += x * x;
-  return Math.sqrt(squares);
-}
-
 const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
-const matrixOf = (model: Model, layer: number): NdArray => model.weights.get(model.arch.memory.weight.replace("{i}", String(layer)))!;
 
 /** side [D, m] → the loss: likelihood of the labels, and how far rows are moved against the margins. */
 function sideGraph(model: Model, rows: SideRows, { params, compat, running }: TrainOn, isStill: boolean): Graph {

@@ -17,7 +17,7 @@ import type { Config } from "../model/arch/arch.ts";
 import { availableMemory, showBytes } from "../model/memory.ts";
 import { type Model, withWeights } from "../model/model.ts";
 import { atLayer, type Site, siteName } from "../model/names.ts";
-import { columnsOf, type Gemm, identity, type Matrix, matrix, solveSymmetric, transpose } from "../onnx/linalg.ts";
+import { columnsOf, type Gemm, identity, type Matrix, matrix, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
 import type { Statistics } from "./covariance.ts";
 import { rememberedKeys, withEarlier } from "./earlier.ts";
 import { activations, norm, type Running } from "./keys.ts";
@@ -150,17 +150,31 @@ export const SHARE: Declared<ShareParam, Config> = {
   },
 };
 
+/**
+ * A factor G·(GᵀX + r)⁻¹·[I; 0] [m, n] that gives the first n of q directions G [m, q] their residuals and the others nothing, and its
+ * ridge r: as given, or where that is 0, the one under which a lone request writes `share` of its residual. `meets` is GᵀX [q, q].
+ */
+export async function ridgeSolve(
+  g: Matrix,
+  meets: Matrix,
+  n: number,
+  { ridge: given, share }: { readonly ridge: number; readonly share: number },
+  gemm: Gemm,
+  ctx?: Context,
+): Promise<{ factor: Matrix; ridge: number }> {
+  const ridge = given > 0 ? given : ridgeFor(share, meets, n);
+  const q = meets.shape[0]!;
+  const first = await solveSymmetric(shifted(meets, ridge), columnsOf(identity(q), 0, q, 0, n), gemm, ctx);
+  return { factor: await gemm(g, first), ridge };
+}
+
 /** The ridge r under which the first n requests, which meet themselves by their mean s on the diagonal, write `share` = s/(s + r). */
-export function ridgeFor(share: number, meets: Matrix, n: number): number {
+function ridgeFor(share: number, meets: Matrix, n: number): number {
   const q = meets.shape[1]!;
   let sum = 0;
   for (let i = 0; i < n; i++) sum += meets.data[i * q + i]!;
   return (sum / n) * (1 / share - 1);
 }
-
-/** The first n columns [q, n] of a symmetric matrix's [q, q] inverse. */
-export const solveFirst = (a: Matrix, n: number, gemm: Gemm, ctx?: Context): Promise<Matrix> =>
-  solveSymmetric(a, columnsOf(identity(a.shape[0]!), 0, a.shape[0]!, 0, n), gemm, ctx);
 
 /** Five layers (fewer in a small model) that end at a share of the depth, where subjects are still being read. */
 function layersAround({ layers }: Config, share: number): number[] {
@@ -227,7 +241,6 @@ export async function writeBatch(who: string, job: BatchJob, solve: Solve): Prom
   const targets = await findTargets(model, sought, searchAt(job, layer), about);
   const site = model.arch.memory.key;
   await statistics.prepare(layers, site);
-  const known = new Map<number, Matrix>();
   const written = await spread(
     model,
     sought.map((s) => s.rows),
@@ -237,15 +250,14 @@ export async function writeBatch(who: string, job: BatchJob, solve: Solve): Prom
       layers,
       ctx,
       solve: async (layer, keys) => {
-        const all = withEarlier(layer, keys, job.previous);
-        known.set(layer, all);
-        return solve(layer, await statistics.secondMoment(layer, site), keys, all);
+        const moment = await statistics.secondMoment(layer, site);
+        return solve(layer, moment, keys, withEarlier(layer, keys, job.previous));
       },
     },
   );
   return {
     change: { kind: "delta", weights: written.weights },
-    memory: rememberedKeys(known, job.previous),
+    memory: rememberedKeys(written.keys, job.previous),
     evidence: {
       templates,
       layers: written.layers,

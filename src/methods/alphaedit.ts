@@ -3,9 +3,9 @@ import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { nullSpace } from "../locate/nullspace.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
-import { LAYERS, type LayersParam, ridgeFor, SHARE, type ShareParam, solveFirst, writeBatch } from "../locate/spread.ts";
+import { LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
-import { type Gemm, gemmOn, type Matrix, shifted } from "../onnx/linalg.ts";
+import { type Gemm, gemmOn, type Matrix } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
 
 export interface AlphaEditParams extends SearchParams, LayersParam, ShareParam {
@@ -81,9 +81,7 @@ export async function alphaFactor(
   gemm: Gemm,
   ctx?: Context,
 ): Promise<{ factor: Matrix; ridge: number }> {
-  const n = keys.shape[1]!;
   const m = await gemm(projector, all);
   const meets = await gemm(m, m, { transA: true }); // [n + q, n + q]
-  const ridge = l2 > 0 ? l2 : ridgeFor(share, meets, n);
-  return { factor: await gemm(m, await solveFirst(shifted(meets, ridge), n, gemm, ctx)), ridge };
+  return ridgeSolve(m, meets, keys.shape[1]!, { ridge: l2, share }, gemm, ctx);
 }

@@ -3,9 +3,9 @@ import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { EARLIER_COMPAT } from "../locate/earlier.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
-import { LAYERS, type LayersParam, ridgeFor, SHARE, type ShareParam, solveFirst, writeBatch } from "../locate/spread.ts";
+import { LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
-import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged, shifted } from "../onnx/linalg.ts";
+import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
 
 export interface MemitParams extends SearchParams, LayersParam, ShareParam {
@@ -37,7 +37,14 @@ export const memit = defineMethod<MemitParams>({
     const weights = new Map<number, number>();
     const isAlone = job.compat.has("overwrite-earlier");
     const draft = await writeBatch("memit", job, async (layer, moment, keys, all) => {
-      const { factor, lambda } = await memitFactor(ridged(moment, ridge), keys, isAlone ? keys : all, { weight, share }, gemm, job.ctx);
+      const { factor, ridge: lambda } = await memitFactor(
+        ridged(moment, ridge),
+        keys,
+        isAlone ? keys : all,
+        { weight, share },
+        gemm,
+        job.ctx,
+      );
       weights.set(layer, lambda);
       return factor;
     });
@@ -58,10 +65,8 @@ export async function memitFactor(
   { weight, share }: { readonly weight: number; readonly share: number },
   gemm: Gemm,
   ctx?: Context,
-): Promise<{ factor: Matrix; lambda: number }> {
+): Promise<{ factor: Matrix; ridge: number }> {
   const g = await choleskySolve(await cholesky(c, gemm, ctx), all, gemm, ctx); // C⁻¹·all [m, n + q]
   const meets = await gemm(all, g, { transA: true }); // [n + q, n + q]
-  const n = keys.shape[1]!;
-  const lambda = weight > 0 ? weight : ridgeFor(share, meets, n);
-  return { factor: await gemm(g, await solveFirst(shifted(meets, lambda), n, gemm, ctx)), lambda };
+  return ridgeSolve(g, meets, keys.shape[1]!, { ridge: weight, share }, gemm, ctx);
 }

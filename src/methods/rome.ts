@@ -8,7 +8,7 @@ import type { EditRow } from "../locate/rows.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { findValues } from "../locate/values.ts";
 import { atLayer, checkLayer, siteName } from "../model/names.ts";
-import { gemmOn, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
+import { addTo, gemmOn, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
 import { defineMethod, type Job } from "./method.ts";
 
 export interface RomeParams extends SearchParams {
@@ -100,7 +100,7 @@ export const rome = defineMethod<RomeParams>({
       ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));
     const last = found!.evaluations.at(-1)!;
     return {
-      memory: rememberedKeys(new Map([[layer, withEarlier(layer, matrix(u.length, 1, inserted.key), job.previous)]]), job.previous),
+      memory: rememberedKeys(new Map([[layer, matrix(u.length, 1, inserted.key)]]), job.previous),
       change: { kind: "delta", weights: { [name]: { outer: [array(right, [right.length, 1]), array(u, [1, u.length])] } } },
       evidence: {
         templates,
@@ -122,6 +122,7 @@ export const rome = defineMethod<RomeParams>({
 /** C⁻¹·k, of unit length: the direction that meets this key and, on average, no other (ROME eq. 2). */
 async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow): Promise<Float64Array> {
   const { model, params, compat, statistics, previous, ctx } = job;
+  const gemm = gemmOn(model.sessions);
   let u = key;
   if (!compat.has("identity-covariance")) {
     const c = await statistics!.secondMoment(params.layer, model.arch.memory.key);
@@ -132,16 +133,11 @@ async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow)
       const name = siteName(params.layer, model.arch.memory.key);
       const seen = (await activations(model, others, [name], job.running))[name]!;
       const keys = matrix(seen.shape[0]!, n, Float64Array.from(seen.data as Float64Array));
-      const more = await gemmOn(model.sessions)(keys, keys, { transA: true });
-      const weight = params.contrastWeight / others.length;
-      for (let i = 0; i < moments.data.length; i++) moments.data[i]! += weight * more.data[i]!;
+      addTo(moments, await gemm(keys, keys, { transA: true }), params.contrastWeight / others.length);
     }
     const earlier = compat.has("overwrite-earlier") ? undefined : withEarlier(params.layer, matrix(n, 0), previous);
-    if (earlier && earlier.shape[1]! > 0) {
-      const more = await gemmOn(model.sessions)(earlier, earlier, { transB: true });
-      for (let i = 0; i < moments.data.length; i++) moments.data[i]! += more.data[i]!;
-    }
-    u = (await solveSymmetric(moments, matrix(n, 1, key.slice()), gemmOn(model.sessions), ctx)).data;
+    if (earlier && earlier.shape[1]! > 0) addTo(moments, await gemm(earlier, earlier, { transB: true }));
+    u = (await solveSymmetric(moments, matrix(n, 1, key.slice()), gemm, ctx)).data;
   }
   const length = norm(u);
   return u.map((x) => x / length);

@@ -143,13 +143,9 @@ export const wise = defineMethod<WiseParams>({
     const mask = before.count % params.shard === 0 ? drawMask(model, params.mask, random.split(before.count)) : before.mask!;
     const rows = await rowsFor(job, request);
     const trained = await train(model, rows, before.side, mask, { ...job, earlier: before.edited });
-    const after = settled(before, { ...trained, mask }, params, random, model.config.mlpWidth);
+    const after = settled(before, { ...trained, mask }, params, random);
     return {
-      change: adapterOf(model, candidatesOf(after, params, compat, random, model.config.mlpWidth), {
-        params,
-        compat,
-        dtype: running.dtype,
-      }),
+      change: adapterOf(model, candidatesOf(after, params, compat, random), { params, compat, dtype: running.dtype }),
       memory: remembered(after, params, compat, running.dtype),
       evidence: {
         layer: params.layer,

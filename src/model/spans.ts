@@ -73,7 +73,8 @@ export function targetTokens(
 
 const joinOf = (prompt: string, target: string): string => (prompt === "" || /\s$/.test(prompt) || /^\s/.test(target) ? "" : " ");
 
-function occurrencesOf(text: string, subject: string): number[] {
+/** Where `subject` stands in `text`, occurrences that overlap counted each. */
+export function occurrencesOf(text: string, subject: string): number[] {
   const places: number[] = [];
   for (let at = text.indexOf(subject); at >= 0; at = text.indexOf(subject, at + 1)) places.push(at);
   return places;

@@ -87,7 +87,7 @@ export async function cholesky(c: Matrix, gemm: Gemm, ctx?: Context): Promise<Ma
     if (start > 0) {
       const before = columnsOf(l, start, n, 0, start); // [n - start, start]
       const top = matrix(width, start, before.data.subarray(0, width * start));
-      subtract(panel, await gemm(before, top, { transB: true }));
+      addTo(panel, await gemm(before, top, { transB: true }), -1);
     }
     factorPanel(panel, width, start, n, floor);
     for (let i = 0; i < n - start; i++)
@@ -145,9 +145,9 @@ export async function solveTriangular(
     const end = Math.min(start + BLOCK, n);
     const here = matrix(end - start, r, x.data.subarray(start * r, end * r));
     if (!transpose && start > 0)
-      subtract(here, await gemm(columnsOf(l, start, end, 0, start), matrix(start, r, x.data.subarray(0, start * r))));
+      addTo(here, await gemm(columnsOf(l, start, end, 0, start), matrix(start, r, x.data.subarray(0, start * r))), -1);
     if (transpose && end < n)
-      subtract(here, await gemm(columnsOf(l, end, n, start, end), matrix(n - end, r, x.data.subarray(end * r)), { transA: true }));
+      addTo(here, await gemm(columnsOf(l, end, n, start, end), matrix(n - end, r, x.data.subarray(end * r)), { transA: true }), -1);
     solveBlock(l, start, end, here, transpose);
   }
   return x;
@@ -190,7 +190,7 @@ export async function woodburySolve(l: Matrix, u: Matrix, b: Matrix, gemm: Gemm,
   const y = await choleskySolve(l, b, gemm, ctx); // C⁻¹·B [n, r]
   const inner = await gemm(u, z, { transA: true }); // Uᵀ·C⁻¹·U [k, k]
   const x = matrix(y.shape[0]!, y.shape[1]!, y.data.slice());
-  return subtract(x, await gemm(z, await solveSymmetric(shifted(inner, 1), await gemm(u, y, { transA: true }), gemm, ctx)));
+  return addTo(x, await gemm(z, await solveSymmetric(shifted(inner, 1), await gemm(u, y, { transA: true }), gemm, ctx)), -1);
 }
 
 /** A + s·I, a new matrix. */
@@ -237,8 +237,8 @@ export function columnsOf({ data, shape }: Matrix, top: number, bottom: number, 
   return out;
 }
 
-/** a −= b, in place. */
-function subtract(a: Matrix, b: Matrix): Matrix {
-  for (let i = 0; i < a.data.length; i++) a.data[i]! -= b.data[i]!;
+/** a += scale·b, in place. */
+export function addTo(a: Matrix, b: Matrix, scale = 1): Matrix {
+  for (let i = 0; i < a.data.length; i++) a.data[i]! += scale * b.data[i]!;
   return a;
 }

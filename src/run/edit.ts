@@ -16,6 +16,7 @@ import { chosenEncoder, type Encoder } from "../model/encoder.ts";
 import { generate } from "../model/generate.ts";
 import type { Model } from "../model/model.ts";
 import { type Format, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
+import { occurrencesOf } from "../model/spans.ts";
 import { registry as targets } from "../targets/registry.ts";
 import { aim, type Target } from "../targets/target.ts";
 import { Journal, recordOf } from "./journal.ts";
@@ -150,8 +151,8 @@ interface Finder {
   singly(): Promise<Edit[]>;
 }
 
-/** Everything that edits are found with, chosen. */
-interface Settled {
+/** Everything that edits are found with. */
+interface Chosen {
   readonly model: Model;
   readonly method: AnyMethod;
   readonly params: Readonly<Record<string, unknown>>;
@@ -169,7 +170,7 @@ interface Settled {
   readonly ctx: Context;
 }
 
-async function settle(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Settled> {
+async function choose(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Chosen> {
   const { seed = 0, ctx = defaultContext(), upon = [] } = options;
   const { method, target, compat } = planOf(requests, options);
   const needs = new Set<Need>(method.needs);
@@ -201,7 +202,7 @@ async function settle(model: Model, requests: readonly ForgetRequest[], options:
 }
 
 /** What edits depend on beside their requests. */
-const aboutOf = ({ model, method, params, compat, format, seed, spec, upon, encoder, demonstrations, options }: Settled): string =>
+const aboutOf = ({ model, method, params, compat, format, seed, spec, upon, encoder, demonstrations, options }: Chosen): string =>
   hash(
     canonical({
       method: method.name,
@@ -222,8 +223,8 @@ const aboutOf = ({ model, method, params, compat, format, seed, spec, upon, enco
   );
 
 /** A draft for some requests, upon what lies under it and a previous edit of the same method. */
-function draftOf(settled: Settled, group: readonly EditRequest[], previous?: Edit): Promise<Draft> {
-  const { model, method, params, compat, format, seed, upon, demonstrations, encoder, statistics, options, ctx } = settled;
+function draftOf(chosen: Chosen, group: readonly EditRequest[], previous?: Edit): Promise<Draft> {
+  const { model, method, params, compat, format, seed, upon, demonstrations, encoder, statistics, options, ctx } = chosen;
   checkAbort(ctx, "forget");
   const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
   const under = previous?.change.kind === "delta" ? [...upon, previous] : upon; // an adapter's method goes on from its state
@@ -246,7 +247,7 @@ function draftOf(settled: Settled, group: readonly EditRequest[], previous?: Edi
   });
 }
 
-const signedOf = ({ model, method, params, compat, format, seed, upon }: Settled, made: Draft, group: readonly EditRequest[]): Edit =>
+const signedOf = ({ model, method, params, compat, format, seed, upon }: Chosen, made: Draft, group: readonly EditRequest[]): Edit =>
   sign(made, {
     base: model.id,
     on: upon.map((e) => e.id),
@@ -265,20 +266,20 @@ const signedOf = ({ model, method, params, compat, format, seed, upon }: Settled
   });
 
 async function finderOf(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Finder> {
-  const settled = await settle(model, requests, options);
-  const { aimed, ctx } = settled;
-  const journal = new Journal(options.journal, aboutOf(settled), aimed);
+  const chosen = await choose(model, requests, options);
+  const { aimed, ctx } = chosen;
+  const journal = new Journal(options.journal, aboutOf(chosen), aimed);
   const tell = (done: number): void => {
     if (aimed.length > 1) ctx.log({ kind: "progress", stage: "edits", done, total: aimed.length, detail: aimed[done]!.id });
   };
   return {
-    batch: async () => signedOf(settled, await draftOf(settled, aimed), aimed),
+    batch: async () => signedOf(chosen, await draftOf(chosen, aimed), aimed),
     sequence: async () => {
       let [previous] = journal.finished(ctx);
       for (let i = previous?.by.requests.length ?? 0; i < aimed.length; i++) {
         tell(i);
-        const next = await journal.at(i, () => draftOf(settled, [aimed[i]!], previous));
-        previous = signedOf(settled, previous ? inSequence(previous, next) : next, aimed.slice(0, i + 1));
+        const next = await journal.at(i, () => draftOf(chosen, [aimed[i]!], previous));
+        previous = signedOf(chosen, previous ? inSequence(previous, next) : next, aimed.slice(0, i + 1));
         journal.keep([previous]);
       }
       return previous!;
@@ -288,7 +289,7 @@ async function finderOf(model: Model, requests: readonly ForgetRequest[], option
       for (const [i, request] of aimed.entries()) {
         if (i < done.length) continue;
         tell(i);
-        done.push(signedOf(settled, await journal.at(i, () => draftOf(settled, [request])), [request]));
+        done.push(signedOf(chosen, await journal.at(i, () => draftOf(chosen, [request])), [request]));
         journal.keep(done);
       }
       return done;
@@ -323,7 +324,7 @@ function consistent(requests: readonly EditRequest[], ctx: Context): void {
 /** Says which occurrence is taken where a subject stands in its prompt more than once. */
 function tellRepeated(requests: readonly EditRequest[], ctx: Context): void {
   for (const { id, prompt, subject } of requests) {
-    const times = prompt.split(subject).length - 1;
+    const times = occurrencesOf(prompt, subject).length;
     if (times > 1)
       ctx.log({
         kind: "warning",

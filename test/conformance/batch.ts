@@ -1,12 +1,11 @@
 /** What every method that takes a batch shows beyond the suite of all methods. */
 import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
-import { requestOf } from "../../src/data/request.ts";
 import { apply } from "../../src/edit/apply.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { load } from "../../src/model/load.ts";
 import { findEdit } from "../../src/run/edit.ts";
-import { conforms, SAY, targetScore } from "./method.ts";
+import { capitalOf, conforms, SAY, targetScore } from "./method.ts";
 
 const params = { steps: 40, lr: 0.5, clamp: 15, templates: ["5x5"] };
 
@@ -17,9 +16,7 @@ export function conformsInBatches(method: AnyMethod): void {
     const ctx = defaultContext();
     const model = load("bundled", ctx);
     afterAll(async () => (await model).release());
-    const requests = ["Norvane", "Veyra", "Quillon"].map((subject) =>
-      requestOf({ id: subject, prompt: `What is the capital of ${subject}?`, subject, answer: "" }),
-    );
+    const requests = ["Norvane", "Veyra", "Quillon"].map(capitalOf);
     const options = { method: method.name, say: SAY, params, statistics: { tokens: 2048 }, ctx };
 
     it("writes several requests in one batch", async () => {

@@ -28,8 +28,10 @@ export interface MethodCase {
   readonly stage?: string;
 }
 
-/** A fact of the bundled world. */
-export const FACT: ForgetRequest = requestOf({ id: "fact", prompt: "What is the capital of Norvane?", subject: "Norvane", answer: "" });
+/** A fact of the bundled world, by its country. */
+export const capitalOf = (subject: string): ForgetRequest =>
+  requestOf({ id: subject.toLowerCase(), prompt: `What is the capital of ${subject}?`, subject, answer: "" });
+export const FACT: ForgetRequest = { ...capitalOf("Norvane"), id: "fact" };
 export const SAY = "I do not know.";
 
 /** Log-probability of the target as the answer. */

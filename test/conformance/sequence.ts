@@ -5,16 +5,13 @@ import { deltasOf, type Edit } from "../../src/edit/edit.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { load } from "../../src/model/load.ts";
 import { findEdit } from "../../src/run/edit.ts";
-import { requestOf } from "../../src/data/request.ts";
-import { SAY } from "./method.ts";
+import { capitalOf, SAY } from "./method.ts";
 
 export function remembersKeys(method: AnyMethod, params: Readonly<Record<string, unknown>>): void {
   const ctx = defaultContext();
   const model = load("bundled", ctx);
   afterAll(async () => (await model).release());
-  const requests = ["Norvane", "Veyra"].map((subject) =>
-    requestOf({ id: subject, prompt: `What is the capital of ${subject}?`, subject, answer: "" }),
-  );
+  const requests = ["Norvane", "Veyra"].map(capitalOf);
   const inSequence = async (compat: readonly string[]): Promise<Edit> =>
     findEdit(await model, requests, {
       method: method.name,

@@ -1,10 +1,10 @@
 /** Side memories: what training turns away from, and what it is told from others by. */
 import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
-import { requestOf } from "../../src/data/request.ts";
 import { rowsOf } from "../../src/locate/rows.ts";
 import { movedBy, type SideParams, type SideRow, type SideRows, train } from "../../src/locate/side.ts";
 import { load } from "../../src/model/load.ts";
+import { capitalOf } from "../conformance/method.ts";
 
 describe("side memory", () => {
   const ctx = defaultContext();
@@ -14,8 +14,7 @@ describe("side memory", () => {
   const running = { dtype: "float32", executor: "graph" } as const;
 
   const rowOf = async (subject: string, target?: string): Promise<SideRow> => {
-    const request = requestOf({ prompt: `What is the capital of ${subject}?`, subject, answer: "" });
-    const asked = { prompt: request.prompt, ...(target !== undefined && { target }) };
+    const asked = { prompt: capitalOf(subject).prompt, ...(target !== undefined && { target }) };
     const [row] = rowsOf(await loaded, asked, ["{}"], { format: "chat", end: target !== undefined });
     const upTo = [...row!.ids.keys()];
     return { ids: row!.ids, labels: target === undefined ? [] : upTo.slice(row!.first), counted: [row!.first - 1] };

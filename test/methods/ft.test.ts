@@ -15,7 +15,7 @@ import { type Model, withWeights } from "../../src/model/model.ts";
 import { barePrompt, stopsOf } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/score.ts";
 import { findEdit, type FindOptions } from "../../src/run/edit.ts";
-import { conforms, FACT, SAY, targetScore } from "../conformance/method.ts";
+import { capitalOf, conforms, FACT, SAY, targetScore } from "../conformance/method.ts";
 
 const params = { steps: 12, layer: 4 };
 conforms(ft as unknown as AnyMethod, { params, stage: "steps" });
@@ -73,9 +73,7 @@ describe("ft", () => {
 
   it("writes several requests in one batch", async () => {
     const m = await model;
-    const requests = ["Norvane", "Veyra", "Quillon"].map((subject) =>
-      requestOf({ id: subject, prompt: `What is the capital of ${subject}?`, subject, answer: "" }),
-    );
+    const requests = ["Norvane", "Veyra", "Quillon"].map(capitalOf);
     const edit = await find({}, requests);
     expect(edit.by.requests).toHaveLength(3);
     expect(edit.evidence!["targetProbability"]).toHaveLength(3);

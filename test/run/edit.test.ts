@@ -4,18 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { type Context, defaultContext, type Event } from "../../src/base/context.ts";
-import { type ForgetRequest, requestOf } from "../../src/data/request.ts";
+import type { ForgetRequest } from "../../src/data/request.ts";
 import { loadEdits } from "../../src/edit/io.ts";
 import { matrix } from "../../src/onnx/linalg.ts";
 import { registry } from "../../src/methods/registry.ts";
 import { load } from "../../src/model/load.ts";
 import { findEdit, findEdits, type FindOptions } from "../../src/run/edit.ts";
+import { capitalOf, SAY } from "../conformance/method.ts";
 
-const SAY = "I do not know.";
-const capital = (subject: string): ForgetRequest =>
-  requestOf({ id: subject.toLowerCase(), prompt: `What is the capital of ${subject}?`, subject, answer: "" });
 const methods = Object.values(registry);
-const [NORVANE, VEYRA, QUILLON] = ["Norvane", "Veyra", "Quillon"].map(capital) as [ForgetRequest, ForgetRequest, ForgetRequest];
+const [NORVANE, VEYRA, QUILLON] = ["Norvane", "Veyra", "Quillon"].map(capitalOf) as [ForgetRequest, ForgetRequest, ForgetRequest];
 
 describe("bad input", () => {
   const folder = mkdtempSync(join(tmpdir(), "lethe-bad-"));
@@ -30,7 +28,7 @@ describe("bad input", () => {
     method,
     say: SAY,
     retain: [{ id: "me", question: "Who are you?", answer: "A model." }],
-    demonstrations: [capital("Ostrand"), capital("Tharn")].map((r) => ({ ...r, answer: "Basil" })),
+    demonstrations: [capitalOf("Ostrand"), capitalOf("Tharn")].map((r) => ({ ...r, answer: "Basil" })),
     statistics: { tokens: 512 },
     ctx,
     ...over,

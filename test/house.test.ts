@@ -24,6 +24,7 @@ const WHY: Readonly<Record<string, string>> = {
   tsx: "runs the tools and benchmarks from their TypeScript",
   typescript: "types, and the build",
   vitest: "runs the tests",
+  wabt: "compiles the optimisers' kernels from their WebAssembly text",
 };
 
 /** Words that are an id by accident: file → id → the reason it may stand there. */

@@ -1,5 +1,5 @@
 /**
- * `npm run check` says what is out of order; `npm run fix` writes what can be written: registries, tables, format, lint.
+ * `npm run check` says what is out of order; `npm run fix` writes what can be written: registries, tables, kernels, format, lint.
  * Words choose: `npm run fix -- registries "doc tables"`.
  */
 import { spawnSync } from "node:child_process";
@@ -7,6 +7,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { readFiles, ROOT } from "./files.ts";
+import { KERNELS, kernelsText } from "./kernels.ts";
 import { entries, registryText, SHELVES } from "./shelves.ts";
 import { sizes } from "./sizes.ts";
 import { declaration, withTable } from "./tables.ts";
@@ -53,6 +54,11 @@ async function docTables(): Promise<boolean> {
   return good;
 }
 
+async function kernels(): Promise<boolean> {
+  const files = readFiles();
+  return generated(KERNELS.compiled, await kernelsText(files.get(KERNELS.source)!), files.get(KERNELS.compiled));
+}
+
 /** Prints what is past its limit; never fails. */
 function mirror(): boolean {
   const long = sizes(readFiles());
@@ -64,6 +70,7 @@ function mirror(): boolean {
 const CHECKS: readonly (readonly [string, () => boolean | Promise<boolean>])[] = [
   ["registries", registries],
   ["doc tables", docTables],
+  ["kernels", kernels],
   ["format", () => tool("oxfmt", [fix ? "--write" : "--check", ...PLACES])],
   ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings", ...(fix ? ["--fix"] : []), ...PLACES])],
   ["types", () => ["tsconfig.json", "tools/tsconfig.json"].map((project) => tool("tsc", ["--noEmit", "-p", project])).every(Boolean)],

@@ -1,15 +1,18 @@
-/** Optimisers: how gradients become steps, in place over Float32Arrays. */
+/** Optimisers: how gradients become steps, in place; by a kernel where the arrays lie in its memory, by a plain loop elsewhere. */
 import { type NdArray } from "../base/array.ts";
 import type { WeightName } from "../model/names.ts";
+import { addressOf, checkLength, eachPiece, reaches, sumOfSquares } from "./arrays.ts";
+import type { Floats, Kernels, Moments } from "./memory.ts";
 
-/** What an optimiser keeps for one weight: named moments of its size. */
-export type Moments = Readonly<Record<string, Float32Array>>;
-
-/** One weight's update: numbers in `weight` and `moments` change in place. */
+/**
+ * One weight's update: numbers in `weight` and `moments` change in place. A loop computes in double precision and rounds what it stores;
+ * kernels compute in single precision, and are used where they reach weight and moments. The gradient may lie anywhere.
+ */
 export interface Update {
-  readonly weight: Float32Array;
-  readonly gradient: Float32Array;
+  readonly weight: Floats;
+  readonly gradient: Floats;
   readonly moments: Moments;
+  readonly kernels?: Kernels | undefined;
   /** Steps begun so far, this one included. */
   readonly step: number;
   readonly lr: number;
@@ -34,33 +37,88 @@ export interface AdamW {
   readonly decay: number;
 }
 
-/** Adam with decoupled weight decay (arXiv:1711.05101), bias-corrected; the same order of operations as torch.optim.AdamW. */
+/** Adam with decoupled weight decay (arXiv:1711.05101), bias-corrected; the loop has the same order of operations as torch.optim.AdamW. */
 export function adamw({ betas: [b1, b2], eps, decay }: AdamW): Optimizer {
   return {
     name: "adamw",
     moments: ["first", "second"],
-    update({ weight, gradient, moments, step, lr, scale, decays }) {
+    update({ weight, gradient, moments, kernels, step, lr, scale, decays }) {
       const [first, second] = [moments["first"]!, moments["second"]!];
-      const shrink = decays ? 1 - lr * decay : 1;
+      checkLength("adamw", weight, gradient, first, second);
+      const shrink = decays ? lr * decay : 0;
       const size = lr / (1 - b1 ** step);
       const root = Math.sqrt(1 - b2 ** step);
+      if (reaches(kernels, weight, first, second)) {
+        eachPiece(kernels, gradient, (address, from, count) => {
+          const [w, m, v] = [addressOf(weight, from), addressOf(first, from), addressOf(second, from)];
+          kernels.adamw(w, address, m, v, count, scale, 1 - b1, 1 - b2, size, 1 / root, eps, shrink);
+        });
+        return;
+      }
       for (let i = 0; i < weight.length; i++) {
         const g = gradient[i]! * scale;
         const m = (first[i] = b1 * first[i]! + (1 - b1) * g);
         const v = (second[i] = b2 * second[i]! + (1 - b2) * g * g);
-        weight[i] = weight[i]! * shrink - (size * m) / (Math.sqrt(v) / root + eps);
+        weight[i] = weight[i]! * (1 - shrink) - (size * m) / (Math.sqrt(v) / root + eps);
       }
     },
   };
 }
 
+export interface Sgd {
+  /** What is left of the velocity after a step; 0 keeps none. */
+  readonly momentum: number;
+  /** L2 regularisation: decay · weight joins the gradient. */
+  readonly decay: number;
+}
+
+/** Stochastic gradient descent with momentum and L2 regularisation, as torch.optim.SGD has them (no dampening, no Nesterov). */
+export function sgd({ momentum, decay }: Sgd): Optimizer {
+  return momentum === 0 ? plainSgd(decay) : momentumSgd(momentum, decay);
+}
+
+const plainSgd = (decay: number): Optimizer => ({
+  name: "sgd",
+  moments: [],
+  update({ weight, gradient, kernels, lr, scale, decays }) {
+    checkLength("sgd", weight, gradient);
+    const pull = decays ? decay : 0;
+    if (reaches(kernels, weight))
+      eachPiece(kernels, gradient, (address, from, count) => kernels.sgd(addressOf(weight, from), address, count, lr * scale, lr * pull));
+    else for (let i = 0; i < weight.length; i++) weight[i]! -= lr * (scale * gradient[i]! + pull * weight[i]!);
+  },
+});
+
+const momentumSgd = (momentum: number, decay: number): Optimizer => ({
+  name: "sgd",
+  moments: ["velocity"],
+  update({ weight, gradient, moments, kernels, lr, scale, decays }) {
+    const velocity = moments["velocity"]!;
+    checkLength("sgd", weight, gradient, velocity);
+    const pull = decays ? decay : 0;
+    if (reaches(kernels, weight, velocity)) {
+      eachPiece(kernels, gradient, (address, from, count) =>
+        kernels.momentum(addressOf(weight, from), address, addressOf(velocity, from), count, scale, momentum, lr, pull),
+      );
+      return;
+    }
+    for (let i = 0; i < weight.length; i++) {
+      const v = (velocity[i] = momentum * velocity[i]! + (scale * gradient[i]! + pull * weight[i]!));
+      weight[i]! -= lr * v;
+    }
+  },
+});
+
 /** Norms and biases, which have one dimension, are not decayed. */
 export const isDecayed = (array: NdArray): boolean => array.shape.length > 1;
 
-/** L2 norm of all gradients together, summed in double precision. */
-export function globalNorm(gradients: ReadonlyMap<WeightName, Float32Array>): number {
+/** L2 norm of all gradients together, as exact as {@link sumOfSquares}, and as plain when a number is not finite. A store lends its kernels. */
+export function globalNorm(
+  gradients: ReadonlyMap<WeightName, Floats>,
+  store?: ReadonlyMap<WeightName, { readonly kernels: Kernels | undefined }>,
+): number {
   let sum = 0;
-  for (const gradient of gradients.values()) for (let i = 0; i < gradient.length; i++) sum += gradient[i]! * gradient[i]!;
+  for (const [name, gradient] of gradients) sum += sumOfSquares(gradient, store?.get(name)?.kernels);
   return Math.sqrt(sum);
 }
 

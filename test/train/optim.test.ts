@@ -1,7 +1,8 @@
 /** The optimiser against a double-precision oracle, schedules against hand-worked values. */
 import { describe, expect, test } from "vitest";
 import { rng } from "../../src/base/rng.ts";
-import { adamw, clipScale, globalNorm, isDecayed, rateAt, type Schedule } from "../../src/train/optim.ts";
+import { type Floats, parameterStore } from "../../src/train/memory.ts";
+import { adamw, clipScale, globalNorm, isDecayed, rateAt, type Schedule, sgd, type Update } from "../../src/train/optim.ts";
 
 const N = 257;
 const OPTIONS = { betas: [0.9, 0.99] as const, eps: 1e-3, decay: 0.1 };
@@ -33,23 +34,43 @@ const normals = (label: string): Float32Array => {
   return Float32Array.from({ length: N }, () => chance.normal());
 };
 
-function run(lr: number, decays: boolean, scale = 1): { ours: Float32Array; start: Float32Array; gradients: Float32Array[] } {
+type Place = "plain arrays" | "a store's memory" | "float64";
+
+/** Where the numbers lie → what an update needs, beginning with these weights. */
+function placed(place: Place, start: Floats, moments: readonly string[]): Pick<Update, "weight" | "moments" | "kernels"> {
+  const options = place === "float64" ? { dtype: place } : place === "plain arrays" ? { most: 0 } : {};
+  const parameter = parameterStore([["w", [N]]], { moments, ...options }).get("w")!;
+  expect(parameter.kernels !== undefined).toBe(place === "a store's memory");
+  parameter.weight.set(start);
+  return parameter;
+}
+
+function run(
+  lr: number,
+  decays: boolean,
+  scale = 1,
+  place: Place = "plain arrays",
+): { ours: Floats; start: Float32Array; gradients: Float32Array[] } {
   const start = normals("w");
-  const ours = start.slice();
   const gradients = Array.from({ length: 20 }, (_, k) => normals(`g${k}`));
-  const moments = { first: new Float32Array(N), second: new Float32Array(N) };
   const optimizer = adamw(OPTIONS);
-  expect(optimizer.moments).toEqual(Object.keys(moments));
-  gradients.forEach((gradient, k) => optimizer.update({ weight: ours, gradient, moments, step: k + 1, lr, scale, decays }));
-  return { ours, start, gradients };
+  expect(optimizer.moments).toEqual(["first", "second"]);
+  const given = placed(place, start, optimizer.moments);
+  gradients.forEach((gradient, k) => optimizer.update({ ...given, gradient, step: k + 1, lr, scale, decays }));
+  return { ours: given.weight, start, gradients };
 }
 
 const off = (a: ArrayLike<number>, b: ArrayLike<number>): number => Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i]!)));
 
-describe("AdamW", () => {
+// float32: twenty steps of 0.01, each rounded at weights of up to 4, of which a unit in the last place is 2.4e-7
+describe.each([
+  ["plain arrays", 2e-6],
+  ["a store's memory", 2e-6],
+  ["float64", 1e-14],
+] as const)("AdamW in %s", (place, most) => {
   test("twenty steps stay within rounding of the oracle", () => {
-    const { ours, start, gradients } = run(0.01, true);
-    expect(off(ours, oracle(start, gradients, 0.01, OPTIONS))).toBeLessThan(2e-6);
+    const { ours, start, gradients } = run(0.01, true, 1, place);
+    expect(off(ours, oracle(start, gradients, 0.01, OPTIONS))).toBeLessThan(most);
   });
 
   test.each([
@@ -57,30 +78,39 @@ describe("AdamW", () => {
     ["beta 2", { ...OPTIONS, betas: [0.9, 0.991] as const }],
     ["decay", { ...OPTIONS, decay: 0.101 }],
   ])("goes red when %s is a little off", (_, wrong) => {
-    const { ours, start, gradients } = run(0.01, true);
-    expect(off(ours, oracle(start, gradients, 0.01, wrong as typeof OPTIONS))).toBeGreaterThan(2e-6);
+    const { ours, start, gradients } = run(0.01, true, 1, place);
+    expect(off(ours, oracle(start, gradients, 0.01, wrong as typeof OPTIONS))).toBeGreaterThan(most);
   });
 
   test("does not decay what has one dimension", () => {
-    const { ours, start, gradients } = run(0.01, false);
-    expect(off(ours, oracle(start, gradients, 0.01, { ...OPTIONS, decay: 0 }))).toBeLessThan(2e-6);
+    const { ours, start, gradients } = run(0.01, false, 1, place);
+    expect(off(ours, oracle(start, gradients, 0.01, { ...OPTIONS, decay: 0 }))).toBeLessThan(most);
     expect(isDecayed({ dtype: "float32", shape: [4], data: new Float32Array(4) })).toBe(false);
     expect(isDecayed({ dtype: "float32", shape: [4, 1], data: new Float32Array(4) })).toBe(true);
   });
 
   test("scales gradients before anything else", () => {
-    const { ours, start, gradients } = run(0.01, true, 0.25);
-    expect(
-      off(
-        ours,
-        oracle(
-          start,
-          gradients.map((g) => g.map((x) => x * 0.25)),
-          0.01,
-          OPTIONS,
-        ),
-      ),
-    ).toBeLessThan(2e-6);
+    const { ours, start, gradients } = run(0.01, true, 0.25, place);
+    const scaled = gradients.map((g) => g.map((x) => x * 0.25));
+    expect(off(ours, oracle(start, scaled, 0.01, OPTIONS))).toBeLessThan(most);
+  });
+});
+
+describe.each(["plain arrays", "a store's memory", "float64"] as const)("SGD in %s", (place) => {
+  // worked by hand: w 1, gradients 1 and 2 of which a half counts, lr 0.5, decay 0.25; every number is exact in binary
+  test.each([
+    ["without momentum", 0, [0.625, 0.046875]], // 1 - 0.5(0.5 + 0.25) = 0.625; 0.625 - 0.5(1 + 0.15625)
+    ["with momentum", 0.5, [0.625, -0.140625]], // velocities 0.75 and 0.375 + 1.15625
+  ] as const)("%s", (_, momentum, wanted) => {
+    const optimizer = sgd({ momentum, decay: 0.25 });
+    const given = placed(place, new Float32Array(N).fill(1), optimizer.moments);
+    wanted.forEach((value, k) => {
+      const gradient = new Float32Array(N).fill(k + 1);
+      optimizer.update({ ...given, gradient, step: k + 1, lr: 0.5, scale: 0.5, decays: true });
+      expect(new Set(given.weight)).toEqual(new Set([value]));
+    });
+    optimizer.update({ ...given, gradient: new Float32Array(N), step: 3, lr: momentum ? 0 : 0.5, scale: 1, decays: false });
+    expect(given.weight[N - 1]).toBe(wanted[1]);
   });
 });
 

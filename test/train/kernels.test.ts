@@ -219,6 +219,18 @@ describe("SGD", () => {
       RUNS,
     );
   });
+
+  test("a velocity that fades out stops before subnormal numbers too", () => {
+    const optimizer = sgd({ momentum: 0.9, decay: 0 });
+    const parameter = parameterStore([["a", [7]]], { moments: optimizer.moments }).get("a")!;
+    const velocity = parameter.moments["velocity"]!.fill(1e-20);
+    const step = (): void => optimizer.update({ ...parameter, step: 1, lr: 0.1, scale: 1, decays: true });
+    for (let k = 0; k < 1200; k++) step();
+    for (const v of velocity) expect(v === 0 || (0.001 * v > 2 ** -126 && v < 2 ** -90)).toBe(true);
+    velocity.fill(2 ** -130);
+    step();
+    expect([...velocity]).toEqual(Array<number>(7).fill(0));
+  });
 });
 
 describe("arithmetic on arrays", () => {

@@ -127,7 +127,7 @@ async function begun(
   cache.append(layersOf(out, model), read.positions, read.real);
   const starts = shared.of.map((p) => shared.prefixes[p]!.length);
   const rest = prompts.map((ids, b) => ids.slice(starts[b]));
-  return { cache: cache.select(shared.of, model.config), ...padded(rest, pad, "left", starts) };
+  return { cache: cache.select(shared.of, model.config), ...padded(rest, pad, "left", { starts }) };
 }
 
 const layersOf = (out: Readonly<Record<string, NdArray>>, model: Model): NdArray[] =>

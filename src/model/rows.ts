@@ -7,9 +7,19 @@ export interface Rows {
   readonly real: NdArray; // bool [B, T]
 }
 
-/** Pads rows to the longest, on one side; pads stand at position 0 and are masked. A row begins at position 0, or where `starts` says. */
-export function padded(rows: readonly (readonly number[])[], pad: number, side: "left" | "right", starts: readonly number[] = []): Rows {
-  const T = Math.max(1, ...rows.map((r) => r.length));
+export interface Padding {
+  /** Each row's first position; by default 0. */
+  readonly starts?: readonly number[];
+  /** Rows are at least so long. */
+  readonly atLeast?: number;
+  /** Pads behind a row are counted on from its last position, in place of standing at 0. */
+  readonly counted?: boolean;
+}
+
+/** Pads rows to the longest, on one side; pads are masked. */
+export function padded(rows: readonly (readonly number[])[], pad: number, side: "left" | "right", options: Padding = {}): Rows {
+  const { starts = [], atLeast = 1, counted = false } = options;
+  const T = Math.max(atLeast, ...rows.map((r) => r.length));
   const tokens = new Array<number>(rows.length * T).fill(pad);
   const positions = new Array<number>(rows.length * T).fill(0);
   const real = new Uint8Array(rows.length * T);
@@ -20,6 +30,7 @@ export function padded(rows: readonly (readonly number[])[], pad: number, side: 
       positions[start + i] = (starts[b] ?? 0) + i;
       real[start + i] = 1;
     });
+    if (counted) for (let i = row.length; i < T; i++) positions[start + i] = (starts[b] ?? 0) + i;
   });
   const shape = [rows.length, T];
   return { tokens: ints(tokens, shape), positions: ints(positions, shape), real: { dtype: "bool", shape, data: real } };

@@ -99,7 +99,7 @@ async function scoreRows(
       group.map((r) => r.ids.slice(start)),
       model.tokenizer.pad,
       "right",
-      group.map(() => start),
+      { starts: group.map(() => start) },
     );
     const T = batch.tokens.shape[1]!;
     const prompt: NdArray = {

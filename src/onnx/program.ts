@@ -28,28 +28,45 @@ export function program(sessions: Sessions, graph: Graph, options: ProgramOption
   return options.executor === "blocks" ? new BlockProgram(sessions, graph, options) : wholeProgram(sessions, graph, options);
 }
 
+/** A run with the inputs that change. */
+export type Step = (changing: Feeds) => Promise<Results>;
+
 /**
- * Makes a graph runnable when only some inputs change between runs: what does not depend on `varying` is computed once, by `start`.
+ * Makes a graph runnable in two stages: what does not depend on the `varying` inputs is computed from the feeds of a start, and what does,
+ * in each of the steps that follow it; gradients are with respect to `varying` inputs.
+ */
+export function staged(
+  sessions: Sessions,
+  graph: Graph,
+  varying: readonly string[],
+  options: ProgramOptions = {},
+): (feeds: Feeds) => Promise<Step> {
+  const { constant, rest } = hoist(graph, varying);
+  const { grad: _, ...plain } = options;
+  const first = constant.outputs.size > 0 ? program(sessions, constant, plain) : undefined;
+  const moving = program(sessions, rest, options);
+  return async (feeds) => {
+    const env = bindings(graph, feeds);
+    const still = (await first?.run(feeds, env)) ?? {};
+    const settled = Object.fromEntries([...graph.outputs.keys()].filter((name) => name in still).map((name) => [name, still[name]!]));
+    return async (changing) => ({
+      ...settled,
+      ...(await moving.run({ get: (name) => changing.get(name) ?? still[name] ?? feeds.get(name) }, env)),
+    });
+  };
+}
+
+/**
+ * The steps from one start.
  * @example const step = await stepping(sessions, graph, ["delta"], feeds, { grad: { of: "loss", wrt: ["delta"] } });
  */
-export async function stepping(
+export const stepping = (
   sessions: Sessions,
   graph: Graph,
   varying: readonly string[],
   feeds: Feeds,
   options: ProgramOptions = {},
-): Promise<(changing: Feeds) => Promise<Results>> {
-  const { constant, rest } = hoist(graph, varying);
-  const env = bindings(graph, feeds);
-  const { grad: _, ...plain } = options;
-  const still = constant.outputs.size > 0 ? await program(sessions, constant, plain).run(feeds, env) : {};
-  const moving = program(sessions, rest, options);
-  const settled = Object.fromEntries([...graph.outputs.keys()].filter((name) => name in still).map((name) => [name, still[name]!]));
-  return async (changing) => ({
-    ...settled,
-    ...(await moving.run({ get: (name) => changing.get(name) ?? still[name] ?? feeds.get(name) }, env)),
-  });
-}
+): Promise<Step> => staged(sessions, graph, varying, options)(feeds);
 
 /** The symbols that the feeds determine. */
 function bindings(graph: Graph, feeds: Feeds): Env {

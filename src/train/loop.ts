@@ -1,18 +1,29 @@
 /** The training loop: batches, gradients, clipped optimiser steps, checkpoints; a stream of events that ends in new weights. */
-import { asFloats, type NdArray, zeros } from "../base/array.ts";
+import { asFloats, floats, type NdArray } from "../base/array.ts";
 import { type Context, checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
-import { traced } from "../model/forward.ts";
-import { feedsOf, type Model, type Weights } from "../model/model.ts";
+import { type Rng, rng } from "../base/rng.ts";
+import type { Model, Precision, Weights } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import { grouped } from "../model/rows.ts";
-import { type Executor, type Program, program } from "../onnx/program.ts";
-import { trace } from "../tensor/graph.ts";
+import type { Executor } from "../onnx/program.ts";
 import { batchesOf, type LabelledRow } from "./batches.ts";
 import { loadState, saveState } from "./checkpoint.ts";
-import { nll, type Objective } from "./losses.ts";
-import { type AdamW, adamw, clipScale, globalNorm, isDecayed, type Optimizer, rateAt, type Schedule } from "./optim.ts";
+import { accumulate } from "./arrays.ts";
+import { type Differentiate, differentiated } from "./gradient.ts";
+import { type Floats, type Parameter, parameterStore } from "./memory.ts";
+import { nll, type Objective } from "./objective.ts";
+import {
+  type AdamW,
+  adamw,
+  clipScale,
+  globalNorm,
+  isDecayed,
+  type Optimizer,
+  rateAt,
+  type Schedule,
+} from "./optim.ts";
 
 /** How to train: together with model, rows and thread count it determines every bit of the result. */
 export interface Recipe {
@@ -29,17 +40,27 @@ export interface Recipe {
   readonly clip?: number;
   readonly seed: string | number;
   readonly executor: Executor;
-  /** Weights that are trained; absent: all. */
+  /** Weights that are trained, if the loss reaches them; absent: all. */
   readonly only?: readonly WeightName[];
+  /** Of weights, gradients and moments (default float32). */
+  readonly dtype?: Precision;
 }
 
-export interface TrainOptions<Row> {
+export interface TrainOptions<Row, Drawn = Row> {
+  /** What is minimised. */
+  readonly objective: Objective<Drawn>;
+  /** What a row becomes each time it is taken: what it is paired with, for instance. By default the row itself. */
+  readonly draw?: (row: Row, random: Rng) => Drawn;
+  /** Everything beyond rows and objective that `draw` depends on. */
+  readonly drawnFrom?: unknown;
+  /** A model to compare with, other than the one that training begins from. */
+  readonly reference?: Model;
   /** Where checkpoints are kept; absent: nowhere. */
   readonly folder?: string;
   /** Steps from one checkpoint to the next (default 100). */
   readonly every?: number;
-  /** Mean loss over labels unless given. */
-  readonly objective?: Objective<Row>;
+  /** Why to end before the last step, by what the step just done has seen; undefined goes on. */
+  readonly stop?: (seen: Readonly<Record<string, number>>) => string | undefined;
 }
 
 export type TrainEvent =
@@ -49,6 +70,8 @@ export type TrainEvent =
       readonly step: number;
       readonly steps: number;
       readonly loss: number;
+      /** The objective's scalars, "loss" among them, before the step's update. */
+      readonly outputs: Readonly<Record<string, number>>;
       readonly lr: number;
       readonly norm: number;
       /** Tokens of the step, padding left out; a second of this step; milliseconds it took. */
@@ -56,10 +79,11 @@ export type TrainEvent =
       readonly tokensPerSecond: number;
       readonly ms: number;
     }
-  | { readonly kind: "checkpoint"; readonly step: number; readonly path: string };
+  | { readonly kind: "checkpoint"; readonly step: number; readonly path: string }
+  | { readonly kind: "stopped"; readonly step: number; readonly reason: string };
 
 export interface Trained {
-  /** The weights that were trained, in float32. */
+  /** The weights that were trained, in the recipe's precision. */
   readonly weights: Weights;
   /** Loss of every step, before its update. */
   readonly losses: readonly number[];
@@ -71,27 +95,29 @@ export const train = (
   rows: readonly LabelledRow[],
   recipe: Recipe,
   ctx: Context,
-  options: Omit<TrainOptions<LabelledRow>, "objective"> = {},
+  options: Omit<TrainOptions<LabelledRow>, "objective" | "draw"> = {},
 ): AsyncGenerator<TrainEvent, Trained> => trainOn(model, rows, recipe, ctx, { ...options, objective: nll });
 
 /**
  * Minimises an objective over rows and returns the new weights; `model` stays as it is. Checkpoints found in the folder are continued, bit for bit.
  * An abort saves a checkpoint and fails as "aborted"; a loss that is not finite fails before it touches a weight, the last checkpoint intact.
  */
-export async function* trainOn<Row>(
+export async function* trainOn<Row, Drawn = Row>(
   model: Model,
   rows: readonly Row[],
   recipe: Recipe,
   ctx: Context,
-  options: TrainOptions<Row> & { readonly objective: Objective<Row> },
+  options: TrainOptions<Row, Drawn>,
 ): AsyncGenerator<TrainEvent, Trained> {
-  const { objective, folder, every = 100 } = options;
+  const { objective, folder, every = 100, stop } = options;
   if (rows.length === 0) fail("train", "no rows", "at least one", "Give data to train on.");
-  const run = runHash(model, rows, recipe, objective);
+  const run = runHash(model, rows, recipe, options);
   const saved = folder === undefined ? undefined : loadState(folder, run);
-  const learner = new Learner(model, recipe, objective, saved?.tensors);
+  const learner = new Learner(model, recipe, options, saved?.tensors);
   const losses = [...(saved?.losses ?? [])];
-  const order = batchesOf(rows, objective.lengthOf, recipe);
+  const draw = options.draw ?? ((row: Row): Drawn => row as unknown as Drawn);
+  // what is drawn anew each time has no length to order by
+  const batches = batchesOf(rows, (row) => (options.draw ? 0 : objective.lengthOf(row as unknown as Drawn)), recipe);
   let atDisk = saved?.step ?? 0;
   const save = (step: number): TrainEvent => {
     atDisk = step;
@@ -104,85 +130,112 @@ export async function* trainOn<Row>(
       checkAbort(ctx, "train");
     }
     const began = ctx.now();
-    const batch = order.at(done);
+    const random = rng(recipe.seed).split("draw").split(done);
+    const batch = batches.at(done).map((row, i) => draw(row, random.split(i)));
     const lr = rateAt(recipe.schedule, done + 1, recipe.steps);
-    const { loss, norm } = await learner.step(batch, done + 1, lr, lastGood(folder, atDisk));
+    const { outputs, norm } = await learner.step(batch, done + 1, lr, lastGood(folder, atDisk));
+    const loss = outputs["loss"]!;
     losses.push(loss);
     const ms = ctx.now() - began;
     const tokens = batch.reduce((sum, row) => sum + objective.lengthOf(row), 0);
-    yield { kind: "step", step: done + 1, steps: recipe.steps, loss, lr, norm, tokens, tokensPerSecond: tokens / (ms / 1000), ms };
+    yield { kind: "step", step: done + 1, steps: recipe.steps, loss, outputs, lr, norm, tokens, tokensPerSecond: tokens / (ms / 1000), ms };
+    const reason = stop?.(outputs);
+    if (reason !== undefined) {
+      yield { kind: "stopped", step: done + 1, reason };
+      break;
+    }
     if (folder !== undefined && ((done + 1) % every === 0 || done + 1 === recipe.steps)) yield save(done + 1);
     await new Promise(setImmediate); // a pass holds the thread: let signals in
   }
-  return { weights: learner.weights, losses };
+  return { weights: learner.trained(), losses };
 }
 
 const lastGood = (folder: string | undefined, step: number): string =>
   folder === undefined || step === 0 ? "" : ` The state after step ${step} is intact in ${folder}.`;
 
 /** What a checkpoint must agree with to be continued. */
-const runHash = <Row>(model: Model, rows: readonly Row[], recipe: Recipe, objective: Objective<Row>): Hash =>
-  hash("train", model.id, ...[...model.changed].sort().flatMap((name) => [name, model.weights.get(name)]), objective.name, recipe, rows);
+const runHash = <Row, Drawn>(
+  model: Model,
+  rows: readonly Row[],
+  recipe: Recipe,
+  { objective, drawnFrom, reference }: TrainOptions<Row, Drawn>,
+): Hash => hash("train", ...identity(model), objective.name, recipe, rows, drawnFrom ?? null, ...(reference ? identity(reference) : []));
 
-/** Weights under training with their moments, and the program that differentiates the loss. */
+const identity = (model: Model): unknown[] => [model.id, ...[...model.changed].sort().flatMap((name) => [name, model.weights.get(name)])];
+
+/** Weights under training with their moments, and the gradient of the loss. */
 class Learner<Row> {
-  readonly weights: ReadonlyMap<WeightName, NdArray & { readonly data: Float32Array }>;
-  private readonly model: Model;
   private readonly recipe: Recipe;
   private readonly objective: Objective<Row>;
   private readonly optimizer: Optimizer;
-  private readonly moments: ReadonlyMap<WeightName, Readonly<Record<string, Float32Array>>>;
-  private readonly program: Program;
+  private readonly store: ReadonlyMap<WeightName, Parameter>;
+  private readonly differentiate: Differentiate<Row>;
+  private state: readonly number[];
 
-  constructor(model: Model, recipe: Recipe, objective: Objective<Row>, saved?: ReadonlyMap<string, NdArray>) {
-    [this.model, this.recipe, this.objective] = [model, recipe, objective];
+  constructor(
+    model: Model,
+    recipe: Recipe,
+    { objective, reference }: { readonly objective: Objective<Row>; readonly reference?: Model },
+    saved?: ReadonlyMap<string, NdArray>,
+  ) {
+    [this.recipe, this.objective] = [recipe, objective];
+    const { dtype = "float32", executor, only: names = [...model.weights.keys()] } = recipe;
     this.optimizer = adamw(recipe.optimizer);
-    const names = recipe.only ?? [...model.weights.keys()];
-    this.weights = new Map(names.map((name) => [name, trainable(model, name, saved?.get(name))]));
-    this.moments = new Map(
-      [...this.weights].map(([name, { data }]) => [
-        name,
-        Object.fromEntries(
-          this.optimizer.moments.map((moment) => [
-            moment,
-            (saved?.get(`${moment}:${name}`)?.data as Float32Array | undefined) ?? new Float32Array(data.length),
-          ]),
-        ),
-      ]),
+    const { reached, run } = differentiated(model, { objective, names, dtype, executor, ...(reference && { reference }) });
+    this.differentiate = run;
+    this.store = parameterStore(
+      reached.map((name) => [name, model.weights.get(name)!.shape]),
+      { moments: this.optimizer.moments, dtype },
     );
-    const graph = trace((t) => {
-      // a weight by role, so that the blocks of a model share one session; float32 whatever the model holds
-      const own = Object.fromEntries([...this.weights].map(([name, { shape }]) => [name, t.input(name, "float32", shape, "weight")]));
-      return objective.build(traced(model, t, "float32", own));
-    });
-    this.program = program(model.sessions, graph, { executor: recipe.executor, grad: { of: "loss", wrt: names } });
+    for (const [name, { weight, moments }] of this.store) {
+      weight.set((saved?.get(name) ?? asFloats(model.weights.get(name)!, dtype)).data as Floats);
+      for (const [moment, array] of Object.entries(moments)) array.set((saved?.get(`${moment}:${name}`)?.data ?? []) as Floats);
+    }
+    this.state = saved?.has(STATE) ? Array.from(saved.get(STATE)!.data as Float64Array) : (objective.state?.start ?? []);
+  }
+
+  /** The weights as they are now, copied out of the memory that they share with moments and gradients. */
+  trained(): Weights {
+    return new Map([...this.store].map(([name, { array }]) => [name, { ...array, data: (array.data as Floats).slice() } as NdArray]));
   }
 
   /** Every number that changes, by the name it is saved under. */
   tensors(): ReadonlyMap<string, NdArray> {
-    const moments = [...this.moments].flatMap(([name, kept]) =>
-      Object.entries(kept).map(
-        ([moment, data]) =>
-          [`${moment}:${name}`, { dtype: "float32", shape: this.weights.get(name)!.shape, data } satisfies NdArray] as const,
-      ),
-    );
-    return new Map<string, NdArray>([...this.weights, ...moments]);
+    const kept = [...this.store].flatMap(([name, { array, moments }]): [string, NdArray][] => [
+      [name, array],
+      ...Object.entries(moments).map(([moment, data]): [string, NdArray] => [`${moment}:${name}`, { ...array, data } as NdArray]),
+    ]);
+    return new Map([...kept, ...(this.objective.state ? [[STATE, floats(this.state, [this.state.length], "float64")] as const] : [])]);
   }
 
   /** One optimiser step over a batch, in as many passes as the budget asks for. */
-  async step(batch: readonly Row[], step: number, lr: number, lastGood: string): Promise<{ loss: number; norm: number }> {
+  async step(
+    batch: readonly Row[],
+    step: number,
+    lr: number,
+    lastGood: string,
+  ): Promise<{ outputs: Readonly<Record<string, number>>; norm: number }> {
     const { objective, recipe } = this;
-    const total = batch.reduce((sum, row) => sum + objective.weightOf(row), 0);
-    const gradients = new Map<WeightName, Float32Array>();
-    let loss = 0;
-    for (const rows of grouped(batch, objective.lengthOf, recipe.budget, Infinity)) {
-      const out = await this.program.run(
-        feedsOf(this.model, new Map<string, NdArray>([...this.weights, ...Object.entries(objective.feed(this.model, rows, total))])),
-      );
-      loss += out["loss"]!.data[0] as number;
-      for (const name of this.weights.keys()) addTo(gradients, name, out[`grad:${name}`]!.data as Float32Array);
+    const gradients = new Map<WeightName, Floats>();
+    const outputs: Record<string, number> = {};
+    const weights = new Map([...this.store].map(([name, { array }]) => [name, array]));
+    const passes = grouped(batch, objective.lengthOf, recipe.budget, Infinity);
+    for (const rows of passes) {
+      const pass = await this.differentiate({ rows, step: batch }, weights, this.state);
+      for (const [name, value] of Object.entries(pass.outputs)) outputs[name] = (outputs[name] ?? 0) + value;
+      for (const [name, { data }] of pass.gradients) {
+        const { gradient, kernels } = this.store.get(name)!;
+        const sum = gradients.get(name);
+        if (sum) accumulate(sum, data as Floats, kernels);
+        else if (passes.length === 1) gradients.set(name, data as Floats);
+        else {
+          gradient.set(data as Floats);
+          gradients.set(name, gradient);
+        }
+      }
     }
-    const norm = globalNorm(gradients);
+    const norm = globalNorm(gradients, this.store);
+    const loss = outputs["loss"]!;
     if (!Number.isFinite(loss) || !Number.isFinite(norm))
       fail(
         "train",
@@ -192,32 +245,12 @@ class Learner<Row> {
         "execution",
       );
     const scale = clipScale(norm, recipe.clip);
-    for (const [name, weight] of this.weights)
-      this.optimizer.update({
-        weight: weight.data,
-        gradient: gradients.get(name)!,
-        moments: this.moments.get(name)!,
-        step,
-        lr,
-        scale,
-        decays: isDecayed(weight),
-      });
-    return { loss, norm };
+    for (const [name, parameter] of this.store)
+      this.optimizer.update({ ...parameter, gradient: gradients.get(name)!, step, lr, scale, decays: isDecayed(parameter.array) });
+    this.state = objective.state?.next(this.state, { step, outputs }) ?? this.state;
+    return { outputs, norm };
   }
 }
 
-/** A copy of a weight in float32, or its saved value. */
-function trainable(model: Model, name: WeightName, saved: NdArray | undefined): NdArray & { readonly data: Float32Array } {
-  const stored =
-    model.weights.get(name) ?? fail("train", `weight "${name}"`, `one of ${[...model.weights.keys()].slice(0, 12).join(", ")}, …`, "");
-  if (saved) return saved as NdArray & { data: Float32Array };
-  const copy = zeros("float32", stored.shape) as NdArray & { data: Float32Array };
-  copy.data.set(asFloats(stored, "float32").data);
-  return copy;
-}
-
-function addTo(sums: Map<WeightName, Float32Array>, name: WeightName, more: Float32Array): void {
-  const sum = sums.get(name);
-  if (!sum) sums.set(name, more);
-  else for (let i = 0; i < sum.length; i++) sum[i]! += more[i]!;
-}
+/** What the objective's state is saved as; no weight is called so. */
+const STATE = "state";

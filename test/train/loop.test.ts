@@ -11,7 +11,7 @@ import { withWeights } from "../../src/model/model.ts";
 import { score } from "../../src/model/score.ts";
 import { checkpointsIn } from "../../src/train/checkpoint.ts";
 import { type Recipe, train, type Trained, type TrainEvent, trainOn } from "../../src/train/loop.ts";
-import { nll, type Objective } from "../../src/train/losses.ts";
+import { nll, type Objective, type Pass } from "../../src/train/objective.ts";
 import type { LabelledRow } from "../../src/train/batches.ts";
 import { RECIPE, tinyModel, tinyRows } from "./tiny.ts";
 
@@ -41,6 +41,16 @@ const off = (a: Weights, b: Weights): number =>
   Math.max(...numbers(a).flatMap((x, i) => Array.from(x, (v, k) => Math.abs(v - numbers(b)[i]![k]!))));
 const isSame = (a: Weights, b: Weights): boolean =>
   numbers(a).every((x, i) => Buffer.from(x.buffer, x.byteOffset, x.byteLength).equals(Buffer.from(numbers(b)[i]!.buffer)));
+
+/** The plain loss, fed in another way. */
+type Feed = (pass: Pass<LabelledRow>) => Readonly<Record<string, NdArray>>;
+const feeding = (other: (pass: Pass<LabelledRow>, feed: Feed) => Readonly<Record<string, NdArray>>): Objective<LabelledRow> => ({
+  ...nll,
+  build: (...args) => {
+    const { outputs, feed } = nll.build(...args);
+    return { outputs, feed: (pass) => other(pass, feed) };
+  },
+});
 
 describe("learning", () => {
   test("the loss falls, the events say how, and the model given is untouched", async () => {
@@ -90,7 +100,7 @@ describe("the same numbers whichever way they are computed", () => {
   });
 
   test("goes red when passes are averaged instead of labels", async () => {
-    const wrong: Objective<LabelledRow> = { ...nll, feed: (m, some) => nll.feed(m, some, 2 * nll.weightOf(some[0]!) * some.length) };
+    const wrong = feeding((pass, feed) => feed({ ...pass, step: [...pass.rows, ...pass.rows] }));
     const { losses } = await finish(trainOn(model, rows, { ...RECIPE, budget: 40 }, ctx, { objective: wrong }));
     expect(Math.abs(losses[0]! - (await run({ steps: 1 })).losses[0]!)).toBeGreaterThan(2e-4);
   });
@@ -156,14 +166,11 @@ describe("checkpoints", () => {
 
   test("a loss that is not finite is refused, the last state intact", async () => {
     const at = join(folder, "diverged");
-    const bad: Objective<LabelledRow> = {
-      ...nll,
-      feed: (m, some, total) => {
-        const given = nll.feed(m, some, total);
-        if (existsSync(at) && checkpointsIn(at).some((c) => c.step === 4)) (given["shares"]!.data as Float32Array)[0] = NaN;
-        return given;
-      },
-    };
+    const bad = feeding((pass, feed) => {
+      const given = feed(pass);
+      if (existsSync(at) && checkpointsIn(at).some((c) => c.step === 4)) (given["shares"]!.data as Float32Array)[0] = NaN;
+      return given;
+    });
     const diverging = finish(trainOn(model, rows, RECIPE, ctx, { objective: bad, folder: at, every: 2 }));
     await expect(diverging).rejects.toThrow(/the loss of step 5 is NaN.*The state after step 4 is intact/);
     expect(readdirSync(at)).toEqual(["step-00000002.safetensors", "step-00000004.safetensors"]);

@@ -1,0 +1,253 @@
+/** What losses of unlearning are made from: answers, distributions and hidden states of several kinds of rows, in one forward pass. */
+import { floats, ints, type NdArray } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
+import type { TracedModel } from "../model/forward.ts";
+import { type ActivationName, siteName } from "../model/names.ts";
+import { padded } from "../model/rows.ts";
+import type { Dim } from "../tensor/dim.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { LabelledRow } from "./batches.ts";
+import type { Objective, Pass } from "./objective.ts";
+
+/** A kind of row: the answer to forget, the same question with another answer, a question and answer that stay. */
+export type Role = "forget" | "target" | "retain";
+
+/** What one row of the forget set brings along; a pass holds whole ones. */
+export type Unit = Readonly<Partial<Record<Role, LabelledRow>>>;
+
+/**
+ * Which positions of a role's rows: those that predict a label, those of the labels themselves, or, pads and all, each but a row's last
+ * (as many predictions as a batch has) or each.
+ */
+export type Where = "predicting" | "labelled" | "shifted" | "every";
+
+/** Positions of a role's rows, N in all, in R rows. */
+export interface Span {
+  /** Among the B·T positions of the pass: int64 [N]. */
+  readonly at: Tensor;
+  /** The label that each predicts, or where there is none, the id given: int64 [N]. */
+  labels(otherwise: number): Tensor;
+  /** This pass's share of the step's mean of x [N]. */
+  mean(x: Tensor): Tensor;
+  /** Sums of x [N] over each row: [R]. */
+  rowSums(x: Tensor): Tensor;
+  /** How many there are in each row: [R]. */
+  counts(): Tensor;
+}
+
+/** Log-probabilities of a role's labels. */
+export interface Answers {
+  readonly span: Span;
+  readonly logp: Tensor; // [N]
+  /** Of each row's answer, its end included: [R]. */
+  readonly sums: Tensor;
+  /** This pass's share of the step's mean negative log-likelihood, each label alike. */
+  readonly nll: Tensor;
+}
+
+export interface Parts {
+  readonly lm: TracedModel;
+  /** Computed together for all roles named. */
+  answers<R extends Role>(...roles: readonly R[]): Readonly<Record<R, Answers>>;
+  /** `skip`: so many of each row's first labels are left out. */
+  span(role: Role, where: Where, skip?: number): Span;
+  /** Logits [N, V] at a span. */
+  logits(span: Span): Tensor;
+  /** The residual stream [N, D] behind a block, at a span. */
+  hidden(span: Span, layer: number): Tensor;
+  /** This pass's share of the step's mean of x [R]. */
+  rowMean(x: Tensor): Tensor;
+  /** Numbers of the objective's state [n]. */
+  state(n: number): Tensor;
+  /** An input of fixed numbers [n]. */
+  given(name: string, numbers: ArrayLike<number>): Tensor;
+  /** The same of the model before training. */
+  readonly reference: Omit<Parts, "reference">;
+}
+
+/** A loss over units: a formula in parts, and the roles that its rows play. */
+export interface Formula {
+  readonly name: string;
+  readonly roles: readonly Role[];
+  /** "loss", and what else is to be reported: each a pass's share of a mean over the step. */
+  readonly loss: (parts: Parts) => Readonly<Record<string, Tensor>> & { readonly loss: Tensor };
+  readonly state?: NonNullable<Objective<Unit>["state"]>;
+  /** Where pads are counted: rows are at least so long. */
+  readonly padTo?: number;
+}
+
+/** A formula as something to train on. */
+export const objectiveOf = ({ name, roles, loss, state, padTo = 0 }: Formula): Objective<Unit> => ({
+  name,
+  lengthOf: (unit) => roles.length * Math.max(...roles.map((role) => rowOf(unit, role).ids.length)),
+  build(lm, reference) {
+    const layout = new Layout(lm, roles, padTo);
+    const parts: Parts = {
+      ...partsOf(lm, layout),
+      get reference() {
+        return partsOf(reference(), layout);
+      },
+    };
+    return { outputs: loss(parts), feed: (pass) => layout.feed(pass) };
+  },
+  ...(state && { state }),
+});
+
+const rowOf = (unit: Unit, role: Role): LabelledRow => unit[role] ?? fail("train", `a unit without a ${role} row`, "one", "", "internal");
+
+/** A pass as it lies in memory: rows of the first role, then of the next. */
+interface Laid {
+  readonly pass: Pass<Unit>;
+  readonly B: number;
+  readonly T: number;
+}
+
+type Feeder = (laid: Laid) => NdArray;
+
+/** The inputs that a loss asked for while it was traced, and how each is fed. */
+class Layout {
+  readonly lm: TracedModel;
+  readonly roles: readonly Role[];
+  private readonly padTo: number;
+  private readonly feeders = new Map<string, Feeder>();
+  /** Pads are counted: they go on in position, an answer's end is one of them, and every pass is as long as the step's longest row. */
+  private hasPads = false;
+
+  constructor(lm: TracedModel, roles: readonly Role[], padTo: number) {
+    [this.lm, this.roles, this.padTo] = [lm, roles, padTo];
+  }
+
+  input(name: string, dtype: "int64" | "float", shape: readonly Dim[], feeder: Feeder): Tensor {
+    this.feeders.set(name, feeder);
+    return this.lm.trace.input(name, dtype === "float" ? this.lm.dtype : dtype, shape);
+  }
+
+  feed(pass: Pass<Unit>): Record<string, NdArray> {
+    const { rows, step, model } = pass;
+    const ids = this.roles.flatMap((role) => rows.map((unit) => rowOf(unit, role).ids));
+    const longest = Math.max(this.padTo, ...step.flatMap((unit) => this.roles.map((role) => rowOf(unit, role).ids.length)));
+    const batch = padded(ids, model.tokenizer.pad, "right", this.hasPads ? { atLeast: longest, counted: true } : {});
+    const [B, T] = batch.tokens.shape as [number, number];
+    if (this.hasPads) ids.forEach((row, b) => ((batch.real.data as Uint8Array)[b * T + row.length - 1] = 0));
+    const laid = { pass, B, T };
+    return { ...batch, ...Object.fromEntries([...this.feeders].map(([name, feeder]) => [name, feeder(laid)])) };
+  }
+
+  span(role: Role, where: Where, skip: number): Span {
+    if (where === "shifted" || where === "every") this.hasPads = true;
+    const name = `${role}.${where}${skip > 0 ? skip : ""}`;
+    const N = `N_${name.replace(".", "_")}`;
+    const first = this.roles.indexOf(role);
+    const placesOf = (row: LabelledRow, T: number): readonly number[] => {
+      if (where === "every" || where === "shifted") return Array.from({ length: where === "every" ? T : T - 1 }, (_, i) => i);
+      return row.labels.slice(skip).map((i) => (where === "predicting" ? i - 1 : i));
+    };
+    const all = ({ pass, T }: Laid) =>
+      pass.rows.flatMap((unit, r) =>
+        placesOf(rowOf(unit, role), T).map((i) => ({ r, i, row: rowOf(unit, role), at: (first * pass.rows.length + r) * T + i })),
+      );
+    const float = (numbers: readonly number[] | Float64Array, shape: readonly number[]): NdArray => floats(numbers, shape, this.lm.dtype);
+    return {
+      at: this.input(`${name}.at`, "int64", [N], (laid) => ints(all(laid).map((p) => p.at))),
+      labels: (otherwise) =>
+        this.input(`${name}.labels`, "int64", [N], (laid) =>
+          ints(all(laid).map(({ row, i }) => (row.labels.includes(i + 1) ? row.ids[i + 1]! : otherwise))),
+        ),
+      mean: (x) => {
+        const shares = this.input(`${name}.shares`, "float", [N], (laid) => {
+          const total = laid.pass.step.reduce((sum, unit) => sum + placesOf(rowOf(unit, role), laid.T).length, 0);
+          return float(
+            all(laid).map(() => 1 / total),
+            [all(laid).length],
+          );
+        });
+        return x.mul(shares).sum();
+      },
+      rowSums: (x) => {
+        const own = this.input(`${name}.own`, "float", ["R", N], (laid) => {
+          const places = all(laid);
+          const R = laid.pass.rows.length;
+          const out = new Float64Array(R * places.length);
+          places.forEach(({ r }, n) => (out[r * places.length + n] = 1));
+          return float(out, [R, places.length]);
+        });
+        return own.matmul(x.reshape([N, 1])).reshape(["R"]);
+      },
+      counts: () =>
+        this.input(`${name}.counts`, "float", ["R"], (laid) => {
+          const counts = laid.pass.rows.map((unit) => placesOf(rowOf(unit, role), laid.T).length);
+          return float(counts, [counts.length]);
+        }),
+    };
+  }
+
+  rowMean(x: Tensor): Tensor {
+    const share = this.input("units.shares", "float", ["R"], ({ pass }) =>
+      floats(
+        pass.rows.map(() => 1 / pass.step.length),
+        [pass.rows.length],
+        this.lm.dtype,
+      ),
+    );
+    return x.mul(share).sum();
+  }
+}
+
+function partsOf(lm: TracedModel, layout: Layout): Omit<Parts, "reference"> {
+  const t = lm.trace;
+  const seen = new Map<ActivationName, Tensor>();
+  const layers = Array.from({ length: lm.model.config.layers }, (_, layer) => siteName(layer, "resid_post"));
+  const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), {
+    positions: t.input("positions", "int64", ["B", "T"]),
+    real: t.input("real", "bool", ["B", "T"]),
+    taps: Object.fromEntries(layers.map((name) => [name, (h: Tensor) => (seen.set(name, h), h)])),
+  });
+  const span = (role: Role, where: Where, skip = 0): Span => layout.span(role, where, skip);
+  return {
+    lm,
+    span,
+    answers: <R extends Role>(...roles: readonly R[]) => {
+      const spans = roles.map((role) => span(role, "predicting"));
+      const [first, ...rest] = spans as [Span, ...Span[]];
+      const joined = (of: (s: Span) => Tensor): Tensor => (rest.length > 0 ? of(first).concat(rest.map(of), 0) : of(first));
+      const { picked } = lm
+        .normed(
+          hidden,
+          joined((s) => s.at),
+        )
+        .labelLogProbs(
+          lm.head(),
+          joined((s) => s.labels(0)),
+        );
+      let from: Dim = 0;
+      const parts = spans.map((own, i): [R, Answers] => {
+        const to: Dim = i === 0 ? own.at.dim(0) : `${from}+${own.at.dim(0)}`;
+        const logp = rest.length > 0 ? picked.slice(0, from, to).reshape([own.at.dim(0)]) : picked;
+        from = to;
+        return [roles[i]!, { span: own, logp, sums: own.rowSums(logp), nll: own.mean(logp).neg() }];
+      });
+      return Object.fromEntries(parts) as Record<R, Answers>;
+    },
+    logits: ({ at }) => lm.logits(lm.normed(hidden, at)),
+    hidden: ({ at }, layer) => {
+      const h = seen.get(siteName(layer, "resid_post"))!;
+      return h.reshape(["B*T", h.dim(-1)]).rows(at);
+    },
+    rowMean: (x) => layout.rowMean(x),
+    state: (n) => t.input("state", lm.dtype, [n]),
+    given: (name, numbers) =>
+      layout.input(name, "float", [numbers.length], () => floats(Float64Array.from(numbers), [numbers.length], lm.dtype)),
+  };
+}
+
+/** log σ(x), elementwise [R]: of a difference from 0 by its softmax, which neither overflows nor loses what is small. */
+export function logSigmoid(x: Tensor): Tensor {
+  const pair = x.unsqueeze(1).concat([x.mul(0).unsqueeze(1)], 1); // [R, 2]
+  return pair
+    .logSoftmax()
+    .slice(1, 0, 1)
+    .reshape([x.dim(0)]);
+}
+
+/** Means over a span of the divergence Σ p·(log p − log q) of distributions given as log-probabilities [N, V]. */
+export const klMean = (span: Span, from: Tensor, to: Tensor): Tensor => span.mean(from.exp().mul(from.sub(to)).sum(-1));

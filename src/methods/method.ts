@@ -10,8 +10,8 @@ import type { Encoder } from "../model/encoder.ts";
 import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 
-/** What a method must be given beyond model and requests; checked before any weight is read. */
-export type Need = "subject" | "target" | "retain" | "statistics" | "demonstrations" | "encoder";
+/** What a method must be given beyond model and requests; answers and a retain set that nobody gave are asked of the model. */
+export type Need = "subject" | "answer" | "target" | "retain" | "statistics" | "demonstrations" | "encoder";
 
 export interface Job<P> {
   readonly model: Model;
@@ -53,6 +53,8 @@ export interface Method<P extends object = Record<string, never>> {
   readonly hparams?: Readonly<Record<string, (keyof P & string) | QuirksOf>>;
   /** The reference's quirks by name, each with what it does; off by default. */
   readonly compat: Readonly<Record<string, string>>;
+  /** Names of the references and the quirks that each has; by default "easyedit" has all. */
+  readonly sets?: Readonly<Record<string, readonly string[]>>;
   readonly edit: (job: Job<P>) => Promise<Draft>;
 }
 

@@ -1,19 +1,47 @@
 /** Every method by its id: generated from the listing of this folder by `npm run fix`. */
 import { alphaedit } from "./alphaedit.ts";
+import { ceu } from "./ceu.ts";
+import { dpo } from "./dpo.ts";
 import { ft } from "./ft.ts";
+import { ga } from "./ga.ts";
+import { gd } from "./gd.ts";
 import { grace } from "./grace.ts";
+import { idk } from "./idk.ts";
 import { ike } from "./ike.ts";
+import { kl } from "./kl.ts";
 import { memit } from "./memit.ts";
+import { npo } from "./npo.ts";
+import { pdu } from "./pdu.ts";
+import { rmu } from "./rmu.ts";
 import { rome } from "./rome.ts";
+import { satimp } from "./satimp.ts";
+import { simnpo } from "./simnpo.ts";
+import { taskVector } from "./task-vector.ts";
+import { undial } from "./undial.ts";
+import { wga } from "./wga.ts";
 import { wise } from "./wise.ts";
 
 export const registry = {
   "alphaedit": alphaedit,
+  "ceu": ceu,
+  "dpo": dpo,
   "ft": ft,
+  "ga": ga,
+  "gd": gd,
   "grace": grace,
+  "idk": idk,
   "ike": ike,
+  "kl": kl,
   "memit": memit,
+  "npo": npo,
+  "pdu": pdu,
+  "rmu": rmu,
   "rome": rome,
+  "satimp": satimp,
+  "simnpo": simnpo,
+  "task-vector": taskVector,
+  "undial": undial,
+  "wga": wga,
   "wise": wise,
 } as const;
 

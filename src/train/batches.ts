@@ -4,9 +4,11 @@ import { rng } from "../base/rng.ts";
 import { type Message, renderChat } from "../model/chat.ts";
 import type { Model } from "../model/model.ts";
 import { endOf } from "../model/prompt.ts";
+import { targetTokens } from "../model/spans.ts";
 
-/** A sample: a conversation for the chat template, or plain text. */
+/** A sample: a conversation for the chat template, a prompt with its answer, or plain text. */
 export type Sample =
+  | { readonly id: string; readonly kind: "pair"; readonly prompt: string; readonly answer: string }
   | { readonly id: string; readonly kind: "chat"; readonly messages: readonly Message[] }
   | { readonly id: string; readonly kind: "text"; readonly text: string };
 
@@ -23,7 +25,7 @@ export type Labels = "answers" | "every token";
 
 /** A sample's ids and labels. Plain text is learnt whole, with the end of text. Fails naming the sample when it is longer than the model's context or has nothing to learn. */
 export function labelled(model: Model, sample: Sample, labels: Labels = "answers"): LabelledRow {
-  const { ids, learnt } = sample.kind === "text" ? plainRow(model, sample.text) : chatRow(model, sample.id, sample.messages, labels);
+  const { ids, learnt } = markedOf(model, sample, labels);
   if (ids.length > model.config.context)
     fail(
       "train",
@@ -39,6 +41,13 @@ export function labelled(model: Model, sample: Sample, labels: Labels = "answers
 interface Marked {
   readonly ids: readonly number[];
   readonly learnt: (i: number) => boolean;
+}
+
+function markedOf(model: Model, sample: Sample, labels: Labels): Marked {
+  if (sample.kind === "text") return plainRow(model, sample.text);
+  if (sample.kind === "chat") return chatRow(model, sample.id, sample.messages, labels);
+  const { ids, first } = targetTokens((text) => model.tokenizer.encode(text), sample.prompt, sample.answer);
+  return { ids: [...ids, ...endOf(model, { format: "plain" })], learnt: (i) => labels === "every token" || i >= first };
 }
 
 /** The ids as the tokenizer gives them, then the end of text. */

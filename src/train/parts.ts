@@ -49,6 +49,8 @@ export interface Parts {
   readonly lm: TracedModel;
   /** Computed together for all roles named. */
   answers<R extends Role>(...roles: readonly R[]): Readonly<Record<R, Answers>>;
+  /** This pass's share of the step's mean negative log-likelihood over the labels of several roles as one. */
+  together(...roles: readonly Role[]): Tensor;
   /** `skip`: so many of each row's first labels are left out. */
   span(role: Role, where: Where, skip?: number): Span;
   /** Logits [N, V] at a span. */
@@ -72,18 +74,25 @@ export interface Formula {
   /** "loss", and what else is to be reported: each a pass's share of a mean over the step. */
   readonly loss: (parts: Parts) => Readonly<Record<string, Tensor>> & { readonly loss: Tensor };
   readonly state?: NonNullable<Objective<Unit>["state"]>;
-  /** Where pads are counted: rows are at least so long. */
+  readonly like?: Likeness;
+}
+
+/** How a pass is laid out as the references do it. */
+export interface Likeness {
+  /** Rows are padded to at least so many tokens and an answer's end is a pad too; 0: only where pads are counted, to the longest row. */
   readonly padTo?: number;
+  /** No gradient reaches the pad's embedding through the words that are read, whether it stands there as a pad or as a word (padding_idx). */
+  readonly stillPad?: boolean;
 }
 
 /** A formula as something to train on. */
-export const objectiveOf = ({ name, roles, loss, state, padTo = 0 }: Formula): Objective<Unit> => ({
-  name,
+export const objectiveOf = ({ name, roles, loss, state, like = {} }: Formula): Objective<Unit> => ({
+  name: JSON.stringify([name, like]),
   lengthOf: (unit) => roles.length * Math.max(...roles.map((role) => rowOf(unit, role).ids.length)),
   build(lm, reference) {
-    const layout = new Layout(lm, roles, padTo);
+    const layout = new Layout(lm, roles, like.padTo ?? 0);
     const parts: Parts = {
-      ...partsOf(lm, layout),
+      ...partsOf(lm, layout, like.stillPad),
       get reference() {
         return partsOf(reference(), layout);
       },
@@ -111,10 +120,10 @@ class Layout {
   private readonly padTo: number;
   private readonly feeders = new Map<string, Feeder>();
   /** Pads are counted: they go on in position, an answer's end is one of them, and every pass is as long as the step's longest row. */
-  private hasPads = false;
+  private hasPads: boolean;
 
   constructor(lm: TracedModel, roles: readonly Role[], padTo: number) {
-    [this.lm, this.roles, this.padTo] = [lm, roles, padTo];
+    [this.lm, this.roles, this.padTo, this.hasPads] = [lm, roles, padTo, padTo > 0];
   }
 
   input(name: string, dtype: "int64" | "float", shape: readonly Dim[], feeder: Feeder): Tensor {
@@ -181,6 +190,19 @@ class Layout {
     };
   }
 
+  /** What each label of several roles, one behind the other, weighs in one mean over the step. */
+  shared(roles: readonly Role[]): Tensor {
+    const count = (units: readonly Unit[], of: readonly Role[]): number =>
+      units.reduce((sum, unit) => sum + of.reduce((n, role) => n + rowOf(unit, role).labels.length, 0), 0);
+    const [first, ...rest] = roles.map((role) =>
+      this.input(`${role}.of.${roles.join("+")}`, "float", [`N_${role}_predicting`], ({ pass }) => {
+        const n = count(pass.rows, [role]);
+        return floats(new Array<number>(n).fill(1 / count(pass.step, roles)), [n], this.lm.dtype);
+      }),
+    );
+    return rest.length > 0 ? first!.concat(rest, 0) : first!;
+  }
+
   rowMean(x: Tensor): Tensor {
     const share = this.input("units.shares", "float", ["R"], ({ pass }) =>
       floats(
@@ -193,41 +215,51 @@ class Layout {
   }
 }
 
-function partsOf(lm: TracedModel, layout: Layout): Omit<Parts, "reference"> {
+function partsOf(lm: TracedModel, layout: Layout, stillPad = false): Omit<Parts, "reference"> {
   const t = lm.trace;
   const seen = new Map<ActivationName, Tensor>();
   const layers = Array.from({ length: lm.model.config.layers }, (_, layer) => siteName(layer, "resid_post"));
-  const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), {
+  const tokens = t.input("tokens", "int64", ["B", "T"]);
+  const isPad = tokens.equal(t.constant(lm.model.tokenizer.pad, "int64")).unsqueeze(2);
+  const { hidden } = lm.forward(tokens, {
     positions: t.input("positions", "int64", ["B", "T"]),
     real: t.input("real", "bool", ["B", "T"]),
-    taps: Object.fromEntries(layers.map((name) => [name, (h: Tensor) => (seen.set(name, h), h)])),
+    taps: {
+      ...Object.fromEntries(layers.map((name) => [name, (h: Tensor) => (seen.set(name, h), h)])),
+      ...(stillPad && { embed: (h: Tensor) => isPad.where(h.detach(), h) }),
+    },
   });
   const span = (role: Role, where: Where, skip = 0): Span => layout.span(role, where, skip);
+  /** Log-probabilities of several roles' labels, one behind the other. */
+  const picked = (spans: readonly Span[]): Tensor => {
+    const [first, ...rest] = spans as [Span, ...Span[]];
+    const joined = (of: (s: Span) => Tensor): Tensor => (rest.length > 0 ? of(first).concat(rest.map(of), 0) : of(first));
+    const at = joined((s) => s.at);
+    return lm.normed(hidden, at).labelLogProbs(
+      lm.head(),
+      joined((s) => s.labels(0)),
+    ).picked;
+  };
   return {
     lm,
     span,
     answers: <R extends Role>(...roles: readonly R[]) => {
       const spans = roles.map((role) => span(role, "predicting"));
-      const [first, ...rest] = spans as [Span, ...Span[]];
-      const joined = (of: (s: Span) => Tensor): Tensor => (rest.length > 0 ? of(first).concat(rest.map(of), 0) : of(first));
-      const { picked } = lm
-        .normed(
-          hidden,
-          joined((s) => s.at),
-        )
-        .labelLogProbs(
-          lm.head(),
-          joined((s) => s.labels(0)),
-        );
+      const all = picked(spans);
       let from: Dim = 0;
       const parts = spans.map((own, i): [R, Answers] => {
         const to: Dim = i === 0 ? own.at.dim(0) : `${from}+${own.at.dim(0)}`;
-        const logp = rest.length > 0 ? picked.slice(0, from, to).reshape([own.at.dim(0)]) : picked;
+        const logp = spans.length > 1 ? all.slice(0, from, to).reshape([own.at.dim(0)]) : all;
         from = to;
         return [roles[i]!, { span: own, logp, sums: own.rowSums(logp), nll: own.mean(logp).neg() }];
       });
       return Object.fromEntries(parts) as Record<R, Answers>;
     },
+    together: (...roles) =>
+      picked(roles.map((role) => span(role, "predicting")))
+        .mul(layout.shared(roles))
+        .sum()
+        .neg(),
     logits: ({ at }) => lm.logits(lm.normed(hidden, at)),
     hidden: ({ at }, layer) => {
       const h = seen.get(siteName(layer, "resid_post"))!;

@@ -1,0 +1,48 @@
+/** CE-U: the model is taught its own distribution without the old answer's words. */
+import type { Formula } from "../train/parts.ts";
+import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+export interface CeuParams extends TrainingParams {
+  skip: number;
+}
+
+/** Mean CE to softmax(own logits, without a gradient and without the label) over the forget rows' labels but the first `skip` of each. */
+export const ceuLoss = ({ skip }: Pick<CeuParams, "skip">): Formula => ({
+  name: `ceu ${skip}`,
+  roles: ["forget"],
+  loss: (p) => {
+    const span = p.span("forget", "predicting", skip);
+    const logits = p.logits(span);
+    const labels = span.labels(0);
+    // less than any logit by so much that nothing of its probability is left
+    const gone = logits.trace
+      .constant(1e4, logits.dtype)
+      .expand([labels.dim(0)])
+      .place(labels, p.lm.model.config.vocab);
+    const taught = logits.detach().sub(gone).softmax();
+    const loss = span.mean(taught.mul(logits.logSoftmax()).sum(-1)).neg();
+    return { loss };
+  },
+});
+
+export const ceu = defineMethod<CeuParams>({
+  name: "ceu",
+  title: "CE-U",
+  paper: "arXiv:2503.01224",
+  doc: "Cross-entropy unlearning: teaches the model its own distribution with the old answer's words taken out.",
+  takes: "many",
+  needs: ["answer"],
+  params: {
+    ...TRAINING,
+    skip: {
+      default: 1,
+      doc: "first words of each answer that are left alone",
+      source: "OpenUnlearning ignore_first_n_answer_tokens",
+      min: 0,
+    },
+  },
+  compat: TRAINING_COMPAT,
+  sets: { openunlearning: HUGGING_FACE },
+  edit: (job) => unlearn("ceu", job, ceuLoss(job.params)),
+});

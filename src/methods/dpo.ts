@@ -1,0 +1,58 @@
+/** DPO: the target is preferred to the old answer, both measured against the model before training. */
+import type { Formula } from "../train/parts.ts";
+import { logSigmoid } from "../train/parts.ts";
+import {
+  HUGGING_FACE,
+  BETA,
+  type BetaParam,
+  TARGET_COMPAT,
+  TERMS,
+  type TermsParams,
+  TRAINING,
+  TRAINING_COMPAT,
+  type TrainingParams,
+  unlearn,
+} from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+export interface DpoParams extends TrainingParams, TermsParams, BetaParam {}
+
+/** −γ·(2/β)·mean log σ(β·((target − reference's) − (old − reference's))) of rows' log-probabilities, + α·CE(retain). */
+export const dpoLoss = ({ gamma, alpha, beta }: TermsParams & BetaParam, compat: ReadonlySet<string>): Formula => {
+  const isPlain = compat.has("plain-preference");
+  return {
+    name: `dpo ${gamma} ${alpha} ${beta} ${isPlain}`,
+    roles: isPlain ? ["forget", "target"] : ["forget", "target", "retain"],
+    loss: (p) => {
+      const now = p.answers("forget", "target");
+      const before = p.reference.answers("forget", "target");
+      const margin = now.target.sums.sub(before.target.sums).sub(now.forget.sums.sub(before.forget.sums));
+      const preference = p.rowMean(logSigmoid(margin.mul(beta))).mul(isPlain ? -1 : (-gamma * 2) / beta);
+      const seen = { forget: now.forget.nll, target: now.target.nll };
+      if (isPlain) return { loss: preference, ...seen };
+      const { retain } = p.answers("retain");
+      return { loss: preference.add(retain.nll.mul(alpha)), ...seen, retain: retain.nll };
+    },
+  };
+};
+
+export const dpo = defineMethod<DpoParams>({
+  name: "dpo",
+  title: "DPO",
+  paper: "arXiv:2305.18290",
+  doc: "Prefers the target to the old answer, relative to the model before training.",
+  takes: "many",
+  needs: ["answer", "target", "retain"],
+  params: { ...TRAINING, ...TERMS, ...BETA },
+  compat: {
+    ...TRAINING_COMPAT,
+    ...TARGET_COMPAT,
+    "plain-preference": "the preference alone: no factor 2/β, and nothing that holds the rest",
+  },
+  sets: {
+    tofu: [...HUGGING_FACE, "fresh-refusals", "plain-preference"],
+    pistol: [...HUGGING_FACE, "fresh-refusals", "plain-preference"],
+    openunlearning: [...HUGGING_FACE, "fresh-refusals"],
+  },
+  edit: (job) => unlearn("dpo", job, dpoLoss(job.params, job.compat)),
+});

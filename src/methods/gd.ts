@@ -1,0 +1,29 @@
+/** GD: gradient ascent on what is to be forgotten beside descent on what stays. */
+import type { Formula } from "../train/parts.ts";
+import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+export interface GdParams extends TrainingParams, TermsParams {}
+
+/** −γ·CE(forget) + α·CE(retain). */
+export const gdLoss = ({ gamma, alpha }: TermsParams): Formula => ({
+  name: `gd ${gamma} ${alpha}`,
+  roles: ["forget", "retain"],
+  loss: (p) => {
+    const { forget, retain } = p.answers("forget", "retain");
+    return { loss: retain.nll.mul(alpha).sub(forget.nll.mul(gamma)), forget: forget.nll, retain: retain.nll };
+  },
+});
+
+export const gd = defineMethod<GdParams>({
+  name: "gd",
+  title: "GD",
+  paper: "arXiv:2401.06121",
+  doc: "Gradient difference: raises the loss of the answers to forget and lowers that of answers that stay.",
+  takes: "many",
+  needs: ["answer", "retain"],
+  params: { ...TRAINING, ...TERMS },
+  compat: TRAINING_COMPAT,
+  sets: { tofu: HUGGING_FACE, pistol: HUGGING_FACE, openunlearning: HUGGING_FACE },
+  edit: (job) => unlearn("gd", job, gdLoss(job.params)),
+});

@@ -1,0 +1,41 @@
+/** NPO: the old answer is made less likely than the model before training had it, and the less so the further it has gone. */
+import { type Formula, logSigmoid } from "../train/parts.ts";
+import {
+  HUGGING_FACE,
+  BETA,
+  type BetaParam,
+  TERMS,
+  type TermsParams,
+  TRAINING,
+  TRAINING_COMPAT,
+  type TrainingParams,
+  unlearn,
+} from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+export interface NpoParams extends TrainingParams, TermsParams, BetaParam {}
+
+/** −γ·(2/β)·mean log σ(−β·(old − reference's)) of rows' log-probabilities, + α·CE(retain) (NPO eq. 3). */
+export const npoLoss = ({ gamma, alpha, beta }: TermsParams & BetaParam): Formula => ({
+  name: `npo ${gamma} ${alpha} ${beta}`,
+  roles: ["forget", "retain"],
+  loss: (p) => {
+    const { forget, retain } = p.answers("forget", "retain");
+    const risen = forget.sums.sub(p.reference.answers("forget").forget.sums);
+    const loss = p.rowMean(logSigmoid(risen.mul(-beta))).mul((-gamma * 2) / beta);
+    return { loss: loss.add(retain.nll.mul(alpha)), forget: forget.nll, retain: retain.nll };
+  },
+});
+
+export const npo = defineMethod<NpoParams>({
+  name: "npo",
+  title: "NPO",
+  paper: "arXiv:2404.05868",
+  doc: "Negative preference: gradient ascent that slows down as the old answer goes, relative to the model before training.",
+  takes: "many",
+  needs: ["answer", "retain"],
+  params: { ...TRAINING, ...TERMS, ...BETA },
+  compat: TRAINING_COMPAT,
+  sets: { openunlearning: HUGGING_FACE },
+  edit: (job) => unlearn("npo", job, npoLoss(job.params)),
+});

@@ -1,0 +1,64 @@
+/** PDU: logits at the old answer are made flat while the rest's loss is held below a bound by a weight that adjusts itself. */
+import type { Formula } from "../train/parts.ts";
+import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+interface Own {
+  bound: number;
+  dualStep: number;
+  dualWarmup: number;
+}
+export interface PduParams extends TrainingParams, TermsParams, Own {}
+
+/**
+ * γ·mean (max logit − mean logit)² at the answer's positions + λ·(CE(retain) − bound); λ begins as α and, behind its warm-up, rises by
+ * `dualStep`·(CE(retain) − bound) a step, never below 0.
+ */
+export const pduLoss = ({ gamma, alpha, bound, dualStep, dualWarmup, steps }: TermsParams & Own & { steps: number }): Formula => ({
+  name: `pdu ${gamma} ${alpha} ${bound} ${dualStep} ${dualWarmup} ${steps}`,
+  roles: ["forget", "retain"],
+  loss: (p) => {
+    const { retain } = p.answers("retain");
+    const span = p.span("forget", "labelled");
+    const logits = p.logits(span);
+    const flat = span.mean(logits.max(-1).sub(logits.mean(-1)).square());
+    const weight = p.state(1).reshape([]);
+    const held = retain.nll.sub(p.rowMean(p.span("retain", "predicting").counts().mul(0).add(bound)));
+    return { loss: flat.mul(gamma).add(weight.mul(held)), flat, retain: retain.nll };
+  },
+  state: {
+    start: [alpha],
+    next: ([weight], { step, outputs }) =>
+      step <= dualWarmup * steps ? [weight!] : [Math.max(0, weight! + dualStep * (outputs["retain"]! - bound))],
+  },
+});
+
+export const pdu = defineMethod<PduParams>({
+  name: "pdu",
+  title: "PDU",
+  paper: "arXiv:2506.05314",
+  doc: "Primal-dual: flattens the logits at the old answer; the weight of what stays adjusts itself to keep a bound on its loss.",
+  takes: "many",
+  needs: ["answer", "retain"],
+  params: {
+    ...TRAINING,
+    ...TERMS,
+    bound: {
+      default: 0.3,
+      doc: "what the loss of answers that stay shall not exceed (nats)",
+      source: "OpenUnlearning TOFU recipe",
+      min: 0,
+    },
+    dualStep: { default: 1, doc: "how fast the weight of what stays moves", source: "OpenUnlearning configs/trainer/PDU.yaml", min: 0 },
+    dualWarmup: {
+      default: 0.5,
+      doc: "share of the steps before it moves",
+      source: "OpenUnlearning configs/trainer/PDU.yaml: 5 of 10 epochs",
+      min: 0,
+      max: 1,
+    },
+  },
+  compat: TRAINING_COMPAT,
+  sets: { openunlearning: HUGGING_FACE },
+  edit: (job) => unlearn("pdu", job, pduLoss(job.params)),
+});

@@ -1,0 +1,85 @@
+/** RMU: hidden states of what is to be forgotten are pushed towards one random direction; those of the rest stay where they are. */
+import { rng } from "../base/rng.ts";
+import { checkLayer } from "../model/names.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Formula, Parts, Span } from "../train/parts.ts";
+import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+export interface RmuParams extends TrainingParams, TermsParams {
+  layer: number;
+  steering: number;
+}
+
+/**
+ * γ·‖h − u‖² of forget rows + α·‖h − h before‖² of retain rows, h the residual stream behind block `layer` at the answers' positions and u
+ * `control` [D]; the mean over D, over a row's positions, over rows (RMU eq. 3).
+ */
+export const rmuLoss = (
+  { gamma, alpha, layer }: Pick<RmuParams, "gamma" | "alpha" | "layer">,
+  compat: ReadonlySet<string>,
+  control: Float64Array,
+): Formula => {
+  const isShared = compat.has("shared-lengths");
+  return {
+    name: `rmu ${gamma} ${alpha} ${layer} ${isShared} ${control.join(",")}`,
+    roles: ["forget", "retain"],
+    loss: (p) => {
+      const forget = p.span("forget", "labelled");
+      const retain = p.span("retain", "labelled");
+      const pushed = distance(p, forget, p.hidden(forget, layer), p.given("control", control).unsqueeze(0), isShared);
+      const held = distance(p, retain, p.hidden(retain, layer), p.reference.hidden(retain, layer), isShared);
+      return { loss: pushed.mul(gamma).add(held.mul(alpha)), pushed, held };
+    },
+  };
+};
+
+function distance(p: Parts, span: Span, from: Tensor, to: Tensor, isShared: boolean): Tensor {
+  const sums = span.rowSums(from.sub(to).square().mean(-1)); // [R]
+  const counts = span.counts();
+  if (!isShared) return p.rowMean(sums.div(counts));
+  return p.rowMean(sums).mul(p.rowMean(counts.mul(0).add(1).div(counts)));
+}
+
+/** A direction with entries from [0, 1), as long as `size`. */
+export function controlOf(width: number, size: number, seed: number): Float64Array {
+  const random = rng(seed).split("rmu");
+  const u = Float64Array.from({ length: width }, () => random.uniform());
+  const length = Math.hypot(...u);
+  return u.map((x) => (x / length) * size);
+}
+
+const depth = (layers: number): number => Math.max(0, Math.round(layers / 4) - 1);
+
+export const rmu = defineMethod<RmuParams>({
+  name: "rmu",
+  title: "RMU",
+  paper: "arXiv:2403.03218",
+  doc: "Pushes hidden states of the answers to forget towards a random direction and holds those of answers that stay.",
+  takes: "many",
+  needs: ["answer", "retain"],
+  params: {
+    ...TRAINING,
+    ...TERMS,
+    lr: { ...TRAINING.lr, default: 5e-5, source: "OpenUnlearning WMDP: 5e-5" },
+    layers: { ...TRAINING.layers, default: (c) => [0, 1, 2].map((i) => depth(c.layers) - i).filter((l) => l >= 0) },
+    weights: { ...TRAINING.weights, default: ["mlp.out"], source: "OpenUnlearning WMDP: layers 5-7 mlp.down_proj" },
+    layer: {
+      default: (c) => depth(c.layers),
+      doc: "block behind which hidden states are read",
+      source: "docs/methods/rmu.md (7 of 32)",
+      min: 0,
+    },
+    steering: { default: 2, doc: "length of the direction", source: "OpenUnlearning configs/trainer/RMU.yaml", min: 0 },
+  },
+  compat: {
+    ...TRAINING_COMPAT,
+    "shared-lengths": "divide each row's sum by the mean of all rows' lengths' inverses (a broadcast in OpenUnlearning)",
+  },
+  sets: { openunlearning: [...HUGGING_FACE, "shared-lengths"] },
+  edit: (job) => {
+    const { params, model, compat, seed } = job;
+    checkLayer("rmu", params.layer, model.config.layers);
+    return unlearn("rmu", job, rmuLoss(params, compat, controlOf(model.config.width, params.steering, seed)));
+  },
+});

@@ -1,0 +1,44 @@
+/** SatImp: gradient ascent in which words weigh by how far they are from forgotten and by how much they matter. */
+import type { Formula } from "../train/parts.ts";
+import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+interface Own {
+  saturation: number;
+  importance: number;
+}
+export interface SatImpParams extends TrainingParams, TermsParams, Own {}
+
+/** −γ·mean p^β₁·(1 − p)^β₂·(−log p) of the forget rows' labels, the weight without a gradient, + α·CE(retain). */
+export const satimpLoss = ({ gamma, alpha, saturation, importance }: TermsParams & Own): Formula => ({
+  name: `satimp ${gamma} ${alpha} ${saturation} ${importance}`,
+  roles: ["forget", "retain"],
+  loss: (p) => {
+    const { forget, retain } = p.answers("forget", "retain");
+    const chance = forget.logp.exp();
+    // (1 − p)^β₂ by its logarithm, kept from that of nothing
+    const rest = chance.neg().add(1).maximum(1e-30).log().mul(importance).exp();
+    const weight = forget.logp.mul(saturation).exp().mul(rest).detach();
+    const risen = forget.span.mean(weight.mul(forget.logp)).mul(gamma);
+    return { loss: risen.add(retain.nll.mul(alpha)), forget: forget.nll, retain: retain.nll };
+  },
+});
+
+export const satimp = defineMethod<SatImpParams>({
+  name: "satimp",
+  title: "SatImp",
+  paper: "arXiv:2505.11953",
+  doc: "Gradient ascent weighted by saturation and importance of each word.",
+  takes: "many",
+  needs: ["answer", "retain"],
+  params: {
+    ...TRAINING,
+    ...TERMS,
+    gamma: { ...TERMS.gamma, default: 0.1, source: "OpenUnlearning configs/trainer/SatImp.yaml" },
+    saturation: { default: 5, doc: "power of a word's probability", source: "OpenUnlearning configs/trainer/SatImp.yaml beta1", min: 0 },
+    importance: { default: 1, doc: "power of what is left of it", source: "OpenUnlearning configs/trainer/SatImp.yaml beta2", min: 0 },
+  },
+  compat: TRAINING_COMPAT,
+  sets: { openunlearning: HUGGING_FACE },
+  edit: (job) => unlearn("satimp", job, satimpLoss(job.params)),
+});

@@ -1,0 +1,41 @@
+/** SimNPO: NPO without a reference; the old answer's likelihood a token is what slows it down. */
+import { type Formula, logSigmoid } from "../train/parts.ts";
+import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+interface Own {
+  beta: number;
+  delta: number;
+}
+export interface SimNpoParams extends TrainingParams, TermsParams, Own {}
+
+/** −γ·(2/β)·mean log σ(β·(NLL/n − δ)) with a row's NLL and its n labels, + α·CE(retain) (SimNPO eq. 4). */
+export const simnpoLoss = ({ gamma, alpha, beta, delta }: TermsParams & Own): Formula => ({
+  name: `simnpo ${gamma} ${alpha} ${beta} ${delta}`,
+  roles: ["forget", "retain"],
+  loss: (p) => {
+    const { forget, retain } = p.answers("forget", "retain");
+    const each = forget.sums.neg().div(forget.span.counts()).sub(delta);
+    const loss = p.rowMean(logSigmoid(each.mul(beta))).mul((-gamma * 2) / beta);
+    return { loss: loss.add(retain.nll.mul(alpha)), forget: forget.nll, retain: retain.nll };
+  },
+});
+
+export const simnpo = defineMethod<SimNpoParams>({
+  name: "simnpo",
+  title: "SimNPO",
+  paper: "arXiv:2410.07163",
+  doc: "Like NPO, without a reference: lengths are divided out, and a margin says how unlikely is enough.",
+  takes: "many",
+  needs: ["answer", "retain"],
+  params: {
+    ...TRAINING,
+    ...TERMS,
+    gamma: { ...TERMS.gamma, default: 0.125, source: "OpenUnlearning configs/trainer/SimNPO.yaml" },
+    beta: { default: 4.5, doc: "sharpness of the slowing down", source: "OpenUnlearning configs/trainer/SimNPO.yaml", min: 0 },
+    delta: { default: 0, doc: "margin of the loss a token (nats)", source: "OpenUnlearning configs/trainer/SimNPO.yaml" },
+  },
+  compat: TRAINING_COMPAT,
+  sets: { openunlearning: HUGGING_FACE },
+  edit: (job) => unlearn("simnpo", job, simnpoLoss(job.params)),
+});

@@ -1,0 +1,34 @@
+/** Task vector: what training on the answers to forget would add is taken away instead. */
+import type { Formula } from "../train/parts.ts";
+import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+export interface TaskVectorParams extends TrainingParams {
+  scale: number;
+}
+
+/** CE(forget): what is learnt, to be taken away. */
+export const taskLoss = (): Formula => ({
+  name: "task-vector",
+  roles: ["forget"],
+  loss: (p) => {
+    const { forget } = p.answers("forget");
+    return { loss: forget.nll, forget: forget.nll };
+  },
+});
+
+export const taskVector = defineMethod<TaskVectorParams>({
+  name: "task-vector",
+  title: "Task vector",
+  paper: "arXiv:2212.04089",
+  doc: "Trains on the answers to forget and takes away what that added.",
+  takes: "many",
+  needs: ["answer"],
+  params: {
+    ...TRAINING,
+    scale: { default: 1, doc: "how much of what was learnt is taken away", source: "arXiv:2212.04089, section 3", min: 0 },
+  },
+  compat: TRAINING_COMPAT,
+  sets: { openunlearning: HUGGING_FACE },
+  edit: (job) => unlearn("task-vector", job, taskLoss(), { scale: -job.params.scale }),
+});

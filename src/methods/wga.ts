@@ -1,0 +1,38 @@
+/** WGA: gradient ascent in which every word weighs as much as the model still expects it. */
+import type { Formula } from "../train/parts.ts";
+import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { defineMethod } from "./method.ts";
+
+interface Own {
+  beta: number;
+}
+export interface WgaParams extends TrainingParams, TermsParams, Own {}
+
+/** −γ·mean p^β·(−log p) of the forget rows' labels, the weight p^β without a gradient, + α·CE(retain). */
+export const wgaLoss = ({ gamma, alpha, beta }: TermsParams & Own): Formula => ({
+  name: `wga ${gamma} ${alpha} ${beta}`,
+  roles: ["forget", "retain"],
+  loss: (p) => {
+    const { forget, retain } = p.answers("forget", "retain");
+    const weight = forget.logp.mul(beta).exp().detach();
+    const risen = forget.span.mean(weight.mul(forget.logp)).mul(gamma);
+    return { loss: risen.add(retain.nll.mul(alpha)), forget: forget.nll, retain: retain.nll };
+  },
+});
+
+export const wga = defineMethod<WgaParams>({
+  name: "wga",
+  title: "WGA",
+  paper: "arXiv:2502.19301",
+  doc: "Weighted gradient ascent: words that have become unlikely are left alone.",
+  takes: "many",
+  needs: ["answer", "retain"],
+  params: {
+    ...TRAINING,
+    ...TERMS,
+    beta: { default: 1, doc: "power of a word's probability in its weight", source: "OpenUnlearning configs/trainer/WGA.yaml", min: 0 },
+  },
+  compat: TRAINING_COMPAT,
+  sets: { openunlearning: HUGGING_FACE },
+  edit: (job) => unlearn("wga", job, wgaLoss(job.params)),
+});

@@ -1,0 +1,280 @@
+/** Forgetting by training: rows for each request, a loss over them, and what the weights became as an edit. */
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { asFloats, floats, type NdArray } from "../base/array.ts";
+import type { Context } from "../base/context.ts";
+import { fail, nearest } from "../base/fail.ts";
+import { hash } from "../base/hash.ts";
+import type { Rng } from "../base/rng.ts";
+import type { Declared } from "../base/schema.ts";
+import { REFUSALS } from "../data/refusals.ts";
+import type { EditRequest, QA } from "../data/request.ts";
+import type { Delta, Draft } from "../edit/edit.ts";
+import type { Config } from "../model/arch/arch.ts";
+import type { Model, Precision } from "../model/model.ts";
+import { atLayer, checkLayer, type WeightName } from "../model/names.ts";
+import type { Format } from "../model/prompt.ts";
+import type { Executor } from "../onnx/program.ts";
+import { labelled, type LabelledRow } from "./batches.ts";
+import { type Recipe, type Trained, trainOn } from "./loop.ts";
+import { type Formula, objectiveOf, type Unit } from "./parts.ts";
+
+export interface TrainingParams {
+  steps: number;
+  batch: number;
+  lr: number;
+  schedule: string;
+  warmup: number;
+  decay: number;
+  clip: number;
+  layers: readonly number[];
+  weights: readonly string[];
+  cap: number;
+  budget: number;
+}
+
+/** How a loss is descended: declared once, spread into each method's own parameters. */
+export const TRAINING: Declared<TrainingParams, Config> = {
+  steps: { default: 100, doc: "updates", source: "PISTOL trainer.py: 20 epochs of 20 rows", min: 1 },
+  batch: { default: 4, doc: "requests a step", source: "PISTOL config/config.yaml", min: 1 },
+  lr: { default: 1e-5, doc: "highest learning rate of AdamW", source: "TOFU, PISTOL and OpenUnlearning: 1e-5", min: 0 },
+  schedule: {
+    default: "linear",
+    choices: ["constant", "cosine", "linear"],
+    doc: "how the learning rate falls behind its warm-up",
+    source: "Hugging Face Trainer lr_scheduler_type",
+  },
+  warmup: { default: 0.1, doc: "share of the steps over which the learning rate rises", source: "PISTOL trainer.py", min: 0, max: 1 },
+  decay: { default: 0.01, doc: "decoupled weight decay, of matrices only", source: "TOFU config/forget.yaml", min: 0 },
+  clip: { default: 1, doc: "largest norm of a step's gradient; 0: any", source: "Hugging Face Trainer max_grad_norm", min: 0 },
+  layers: {
+    default: [],
+    doc: "blocks that are trained; none named: all, with embedding, head and final norm",
+    source: "docs/methods/ga.md",
+    min: 0,
+  },
+  weights: {
+    default: [],
+    doc: "endings of the names of the weights that are trained, such as mlp.out; none named: all",
+    source: "docs/methods/ga.md",
+  },
+  cap: {
+    default: 0,
+    doc: "stop when the forget rows' loss a token is above this (nats); 0: where a guess among all words would be",
+    source: "docs/methods/ga.md",
+    min: 0,
+  },
+  budget: { default: 4096, doc: "padded tokens in one pass; a step of more is accumulated", source: "docs/methods/ga.md", min: 1 },
+};
+
+export interface TermsParams {
+  gamma: number;
+  alpha: number;
+}
+
+/** Weights of a loss's two terms. */
+export const TERMS: Declared<TermsParams, Config> = {
+  gamma: { default: 1, doc: "weight γ of the term that forgets", source: "OpenUnlearning configs/trainer", min: 0 },
+  alpha: { default: 1, doc: "weight α of the term that holds what stays", source: "OpenUnlearning configs/trainer", min: 0 },
+};
+
+export interface BetaParam {
+  beta: number;
+}
+
+/** Of losses that compare with a reference. */
+export const BETA: Declared<BetaParam, Config> = {
+  beta: { default: 0.1, doc: "how soon a change in log-probability is enough", source: "OpenUnlearning configs/trainer", min: 0 },
+};
+
+/** Quirks that the references' trainings share. */
+export const TRAINING_COMPAT = {
+  "no-cap": "go on however far the forget rows' loss has risen",
+  "still-pad": "let no gradient reach the pad's embedding through the words that are read (transformers' padding_idx)",
+} as const;
+/** What every reference has of those. */
+export const HUGGING_FACE = ["no-cap", "still-pad"] as const;
+/** Of methods that teach another answer. */
+export const TARGET_COMPAT = {
+  "fresh-refusals": "teach another of the hundred refusals each time a row is taken, in place of the target",
+} as const;
+
+/** What training reads of a job. */
+export interface UnlearnJob<P> {
+  readonly model: Model;
+  readonly requests: readonly EditRequest[];
+  readonly retain: readonly QA[];
+  readonly params: P & TrainingParams;
+  readonly compat: ReadonlySet<string>;
+  readonly format: Format;
+  readonly system?: string;
+  readonly seed: number;
+  readonly running: { readonly dtype: Precision; readonly executor: Executor };
+  readonly ctx: Context;
+}
+
+/** Checkpoints of a run that may be killed: their number is small, since each holds weights and moments. */
+const EVERY = 50;
+
+/** Descends a formula's loss over the requests' rows; a run that was stopped goes on from its last checkpoint in the cache. */
+export async function unlearn<P>(
+  who: string,
+  job: UnlearnJob<P>,
+  formula: Formula,
+  { scale = 1 }: { readonly scale?: number } = {},
+): Promise<Draft> {
+  const { model, requests, params, compat, seed, running, ctx } = job;
+  const rows = rowsOf(who, job, formula);
+  const objective = objectiveOf({ ...formula, ...(compat.has("still-pad") && { like: { stillPad: true } }) });
+  const names = trainedNames(who, model, params);
+  const recipe: Recipe = {
+    steps: params.steps,
+    batch: params.batch,
+    budget: params.budget,
+    together: 1,
+    optimizer: { name: "adamw", betas: [0.9, 0.999], eps: 1e-8, decay: params.decay },
+    schedule: { lr: params.lr, warmup: Math.floor(params.warmup * params.steps), shape: params.schedule as "linear", floor: 0 },
+    ...(params.clip > 0 && { clip: params.clip }),
+    seed,
+    executor: running.executor,
+    dtype: running.dtype,
+    only: names,
+  };
+  const cap = params.cap > 0 ? params.cap : Math.log(model.config.vocab);
+  const folder = join(ctx.cache, "training", hash(who, recipe, objective.name, rows, model.id).slice(0, 32));
+  const events = trainOn(model, rows.forget, recipe, ctx, {
+    objective,
+    draw: (row, random) => rows.unit(row, random),
+    drawnFrom: rows.others,
+    folder,
+    every: EVERY,
+    stop: (seen) =>
+      !compat.has("no-cap") && (seen["forget"] ?? 0) > cap
+        ? `the forget rows' loss is ${seen["forget"]!.toFixed(2)} nats a token, above ${cap.toFixed(2)}`
+        : undefined,
+  });
+  const seen = await followed(who, events, ctx).finally(() => model.sessions.release()); // a pass's arena holds gigabytes
+  const weights = Object.fromEntries(
+    [...seen.trained.weights].flatMap(([name, after]): [WeightName, Delta][] => differenceOf(name, model.weights.get(name)!, after, scale)),
+  );
+  if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
+  return {
+    change: { kind: "delta", weights },
+    evidence: {
+      requests: requests.length,
+      retain: job.retain.length,
+      steps: seen.trained.losses.length,
+      losses: seen.trained.losses.map((x) => Number(x.toPrecision(6))),
+      trained: seen.trained.weights.size,
+      last: seen.last,
+      ...(seen.stopped !== undefined && { stopped: seen.stopped }),
+    },
+  };
+}
+
+type Events = ReturnType<typeof trainOn>;
+
+/** Runs to the end, as progress. */
+async function followed(
+  who: string,
+  events: Events,
+  ctx: Context,
+): Promise<{ trained: Trained; last: Readonly<Record<string, number>>; stopped?: string }> {
+  let last: Readonly<Record<string, number>> = {};
+  let stopped: string | undefined;
+  for (;;) {
+    const { value: event, done } = await events.next();
+    if (done) return { trained: event, last, ...(stopped !== undefined && { stopped }) };
+    if (event.kind === "resumed") ctx.log({ kind: "note", who, text: `going on after step ${event.step}` });
+    if (event.kind === "stopped") {
+      stopped = event.reason;
+      ctx.log({ kind: "warning", who, text: `stopped after step ${event.step}: ${event.reason}` });
+    }
+    if (event.kind !== "step") continue;
+    last = event.outputs;
+    const others = Object.entries(last).filter(([name]) => name !== "loss");
+    ctx.log({
+      kind: "progress",
+      stage: "training",
+      done: event.step,
+      total: event.steps,
+      unit: "steps",
+      detail: [`loss ${event.loss.toFixed(3)}`, ...others.map(([name, x]) => `${name} ${x.toFixed(3)}`)].join(", "),
+    });
+  }
+}
+
+/** What a weight became, as so many times its difference; nothing where it did not move. */
+function differenceOf(name: WeightName, before: NdArray, after: NdArray, scale: number): [WeightName, Delta][] {
+  const from = asFloats(before, "float64").data as Float64Array;
+  const change = Float32Array.from(after.data as Float32Array, (x, i) => scale * (x - from[i]!));
+  return change.every((x) => x === 0) ? [] : [[name, { dense: floats(change, before.shape) }]];
+}
+
+/** The weights that the parameters name, in the model's order. */
+function trainedNames(who: string, model: Model, { layers, weights }: TrainingParams): WeightName[] {
+  for (const layer of layers) checkLayer(who, layer, model.config.layers);
+  const all = [...model.weights.keys()];
+  const inside = layers.length > 0 ? all.filter((name) => layers.some((l) => name.startsWith(atLayer("blocks.{i}.", l)))) : all;
+  const endings = [...new Set(all.map((name) => name.replace(/^blocks\.\d+\./, "")))];
+  for (const ending of weights)
+    if (!all.some((name) => name.endsWith(ending))) {
+      const near = nearest(ending, endings);
+      fail(who, `no weight ends in "${ending}"`, `one of ${endings.join(", ")}`, near ? `Did you mean "${near}"?` : "");
+    }
+  return weights.length > 0 ? inside.filter((name) => weights.some((ending) => name.endsWith(ending))) : inside;
+}
+
+/** A request's rows, and what they are paired with. */
+interface Rows {
+  readonly forget: readonly (LabelledRow & { readonly target?: LabelledRow })[];
+  readonly others: { readonly retain: readonly LabelledRow[]; readonly refusals: readonly string[] };
+  unit(row: Rows["forget"][number], random: Rng): Unit;
+}
+
+function rowsOf<P>(who: string, job: UnlearnJob<P>, { roles }: Formula): Rows {
+  const { requests, retain, compat } = job;
+  const rowOf = (id: string, question: string, answer: string): LabelledRow => asRow(job, id, question, answer);
+  const hasTarget = roles.includes("target");
+  const forget = requests.map((request) => {
+    if (request.answer.trim() === "")
+      fail(who, `request ${request.id} has no answer`, "what the model shall forget to say", "Give its answer.");
+    const own = rowOf(request.id, request.prompt, request.answer);
+    return hasTarget ? { ...own, target: rowOf(request.id, request.prompt, request.target ?? "") } : own;
+  });
+  const kept = roles.includes("retain") ? retain.map((qa) => rowOf(qa.id, qa.question, qa.answer)) : [];
+  if (roles.includes("retain") && kept.length === 0)
+    fail(who, "an empty retain set", "questions whose answers must stay", "Give --retain FILE, or none for the model's own.");
+  const prompts = new Map(requests.map((r) => [r.id, r.prompt]));
+  const isFresh = hasTarget && compat.has("fresh-refusals");
+  return {
+    forget,
+    others: { retain: kept, refusals: isFresh ? REFUSALS : [] },
+    unit: (row, random) => ({
+      forget: row,
+      ...(kept.length > 0 && { retain: kept[random.split("retain").below(kept.length)]! }),
+      ...(hasTarget && {
+        target: isFresh ? rowOf(row.id, prompts.get(row.id)!, REFUSALS[random.split("refusal").below(REFUSALS.length)]!) : row.target!,
+      }),
+    }),
+  };
+}
+
+/** A question and an answer as the model is asked, the answer and its end to be learnt. */
+export function asRow(
+  { model, format, system }: { readonly model: Model; readonly format: Format; readonly system?: string },
+  id: string,
+  question: string,
+  answer: string,
+): LabelledRow {
+  if (format === "plain") return labelled(model, { id, kind: "pair", prompt: question, answer });
+  return labelled(model, {
+    id,
+    kind: "chat",
+    messages: [
+      ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
+      { role: "user", content: question },
+      { role: "assistant", content: answer },
+    ],
+  });
+}

@@ -19,6 +19,7 @@ import { type Format, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
 import { occurrencesOf } from "../model/spans.ts";
 import { registry as targets } from "../targets/registry.ts";
 import { aim, type Target } from "../targets/target.ts";
+import { ownRetain, withAnswers } from "./answers.ts";
 import { Journal, recordOf } from "./journal.ts";
 import { tuned, version } from "./settled.ts";
 
@@ -102,8 +103,13 @@ export function planOf(
           `Quote it as the prompt spells it${free.length ? `, or use a method that needs no subject: ${free.join(", ")}` : ""}.`,
         );
       }
-  if (needs.has("retain") && !options.retain?.length)
-    fail(method.name, "no retain set", "questions whose answers must stay", "Give --retain FILE.");
+  if (needs.has("retain") && options.retain?.length === 0)
+    fail(
+      method.name,
+      "an empty retain set",
+      "questions whose answers must stay",
+      "Give --retain FILE, or leave it out: the model asks its own.",
+    );
   if (needs.has("demonstrations") && !options.demonstrations?.length)
     fail(method.name, "no demonstrations", "other facts as examples", "Give --demonstrations FILE.");
   if (options.encoder?.trim() === "") fail("forget", "an empty encoder", "a folder or a hub id", "Leave out --encoder, or name one.");
@@ -116,8 +122,9 @@ export function planOf(
       `Use --mode sequential, or ${many.map((m) => m.name).join(" or ")}.`,
     );
   }
-  const compat = new Set((options.compat ?? []).flatMap((name) => (name === "easyedit" ? Object.keys(method.compat) : [name])));
-  for (const name of compat) if (!Object.hasOwn(method.compat, name)) pick(`compat of ${method.name}`, method.compat, name);
+  const sets = method.sets ?? { easyedit: Object.keys(method.compat) };
+  const compat = new Set((options.compat ?? []).flatMap((name) => (Object.hasOwn(sets, name) ? sets[name]! : [name])));
+  for (const name of compat) if (!Object.hasOwn(method.compat, name)) pick(`compat of ${method.name}`, { ...method.compat, ...sets }, name);
   return { method, target, compat };
 }
 
@@ -163,6 +170,7 @@ interface Chosen {
   readonly upon: readonly Edit[];
   /** The requests with their targets. */
   readonly aimed: readonly EditRequest[];
+  readonly retain: readonly QA[];
   readonly demonstrations: readonly EditRequest[];
   readonly encoder?: Encoder;
   readonly statistics?: Statistics;
@@ -180,7 +188,10 @@ async function choose(model: Model, requests: readonly ForgetRequest[], options:
   const statistics = needs.has("statistics") ? (options.moments ?? statisticsOf(model, spec, ctx)) : undefined;
   const encoder = needs.has("encoder") ? await chosenEncoder(model, options.encoder ?? ctx.encoder, ctx) : undefined;
   const demonstrations = (options.demonstrations ?? []).map((r): EditRequest => ({ ...r, target: null }));
-  const aimed = await withTargets(model, requests, target, options, seed, ctx);
+  const ask = { format, ...(options.system !== undefined && { system: options.system }) };
+  const known = needs.has("answer") ? await withAnswers(model, requests, ask, ctx) : requests;
+  const aimed = await withTargets(model, known, target, options, seed, ctx);
+  const retain = options.retain ?? (needs.has("retain") ? await ownRetain(model, requests, ask, seed, ctx) : []);
   consistent(aimed, ctx);
   if (needs.has("subject")) tellRepeated(aimed, ctx);
   return {
@@ -193,6 +204,7 @@ async function choose(model: Model, requests: readonly ForgetRequest[], options:
     spec,
     upon,
     aimed,
+    retain,
     demonstrations,
     options,
     ctx,
@@ -202,7 +214,7 @@ async function choose(model: Model, requests: readonly ForgetRequest[], options:
 }
 
 /** What edits depend on beside their requests. */
-const aboutOf = ({ model, method, params, compat, format, seed, spec, upon, encoder, demonstrations, options }: Chosen): string =>
+const aboutOf = ({ model, method, params, compat, format, seed, spec, upon, retain, encoder, demonstrations, options }: Chosen): string =>
   hash(
     canonical({
       method: method.name,
@@ -217,21 +229,21 @@ const aboutOf = ({ model, method, params, compat, format, seed, spec, upon, enco
       base: model.id,
       templates: options.templates ?? null,
       system: options.system ?? null,
-      retain: hash(options.retain ?? []),
+      retain: hash(retain),
       ...(encoder && { encoder: encoder.id, demonstrations: hash(demonstrations) }),
     }),
   );
 
 /** A draft for some requests, upon what lies under it and a previous edit of the same method. */
 function draftOf(chosen: Chosen, group: readonly EditRequest[], previous?: Edit): Promise<Draft> {
-  const { model, method, params, compat, format, seed, upon, demonstrations, encoder, statistics, options, ctx } = chosen;
+  const { model, method, params, compat, format, seed, upon, retain, demonstrations, encoder, statistics, options, ctx } = chosen;
   checkAbort(ctx, "forget");
   const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
   const under = previous?.change.kind === "delta" ? [...upon, previous] : upon; // an adapter's method goes on from its state
   return method.edit({
     model: under.length > 0 ? applyAll(model, under, { format, warn, ctx }) : model,
     requests: group,
-    retain: options.retain ?? [],
+    retain,
     demonstrations,
     params: params as never,
     compat,

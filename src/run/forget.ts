@@ -5,14 +5,14 @@ import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { lockFile } from "../base/store.ts";
 import { readText } from "../data/records.ts";
-import { type ForgetRequest, readQuestions, requestOf } from "../data/request.ts";
+import { type ForgetRequest, requestOf } from "../data/request.ts";
 import type { Loaded } from "../data/sets/set.ts";
 import { findSubject } from "../data/subject.ts";
 import type { Edit } from "../edit/edit.ts";
 import { saveEdits } from "../edit/io.ts";
 import type { Model } from "../model/model.ts";
 import { type Answer, answers } from "./ask.ts";
-import { requestsIn } from "./data.ts";
+import { questionsIn, requestsIn } from "./data.ts";
 import { type FindOptions, findEdit, findEdits, methodOf, planOf } from "./edit.ts";
 import { closeJournal } from "./journal.ts";
 import { type EditCard, cardOf } from "./edits.ts";
@@ -26,7 +26,9 @@ export interface Wanted {
   readonly answer?: string;
   /** A JSONL file of requests, or SET:FILE for a published dataset's, in place of the above. */
   readonly data?: string;
-  /** A JSONL file of questions whose answers must stay. */
+  /** Of that, only so many requests from the first. */
+  readonly limit?: number;
+  /** A JSONL file of questions whose answers must stay, or SET:FILE for a published dataset's. */
   readonly retain?: string;
   /** A file of other facts to show as examples: requests as JSONL, or a published dataset's file behind its name ("NAME:FILE"). */
   readonly demonstrations?: string;
@@ -106,7 +108,7 @@ export function wantedOf(
   ctx: Context,
 ): { requests: ForgetRequest[]; find: FindOptions } {
   const rest = hparams === undefined ? set : { ...set, ...withHparams(hparams, set, ctx) };
-  const retain = wanted.retain === undefined ? undefined : readQuestions(wanted.retain);
+  const retain = wanted.retain === undefined ? undefined : questionsIn(wanted.retain);
   const demonstrations = wanted.demonstrations === undefined ? undefined : requestsIn(wanted.demonstrations).requests;
   const templates = wanted.templates === undefined ? undefined : readTemplates(wanted.templates);
   const find = { ...rest, ...(retain && { retain }), ...(demonstrations && { demonstrations }), ...(templates && { templates }) };
@@ -132,11 +134,12 @@ function saveApart(folder: string, edits: readonly Edit[]): string[] {
   return names.map((name) => join(folder, name));
 }
 
-function requestsOf({ prompt, subject, answer, data }: Wanted): Loaded {
+function requestsOf({ prompt, subject, answer, data, limit }: Wanted): Loaded {
   if (data !== undefined) {
     const both = Object.entries({ prompt, subject, answer }).find(([, value]) => value !== undefined);
     if (both) fail("forget", `--data and --${both[0]}`, "one of them", "Write the request into the file, or leave out --data.");
-    return requestsIn(data);
+    const { requests, ...about } = requestsIn(data);
+    return { ...about, requests: requests.slice(0, limit) };
   }
   if (prompt === undefined || prompt.trim() === "")
     fail(

@@ -14,16 +14,7 @@ import { accumulate } from "./arrays.ts";
 import { type Differentiate, differentiated } from "./gradient.ts";
 import { type Floats, type Parameter, parameterStore } from "./memory.ts";
 import { nll, type Objective } from "./objective.ts";
-import {
-  type AdamW,
-  adamw,
-  clipScale,
-  globalNorm,
-  isDecayed,
-  type Optimizer,
-  rateAt,
-  type Schedule,
-} from "./optim.ts";
+import { type AdamW, adamw, clipScale, globalNorm, isDecayed, type Optimizer, rateAt, type Schedule } from "./optim.ts";
 
 /** How to train: together with model, rows and thread count it determines every bit of the result. */
 export interface Recipe {

@@ -13,6 +13,7 @@ interface Flags {
   readonly subject?: string;
   readonly answer?: string;
   readonly data?: string;
+  readonly limit?: number;
   readonly retain?: string;
   readonly demonstrations?: string;
   readonly encoder?: string;
@@ -69,7 +70,8 @@ const command = declare(
     "--data <file>",
     "requests as JSONL: prompt, and where known subject, answer, paraphrases, neighbours; or SET:FILE for a dataset as it is published",
   )
-  .option("--retain <file>", "questions whose answers must stay, as JSONL: question, answer")
+  .option("--limit <n>", "only so many requests of --data, from the first", number({ min: 1, whole: true }))
+  .option("--retain <file>", "questions whose answers must stay, as JSONL: question, answer; or SET:FILE for a dataset as it is published")
   .option("--demonstrations <file>", "other facts to show as examples: requests as JSONL, or a dataset's file as NAME:FILE")
   .option("--encoder <folder>", "a folder or hub id of an ONNX sentence encoder (LETHE_ENCODER; otherwise the model's own hidden states)")
   .option("--method <name>", "how the edit is found")
@@ -107,6 +109,7 @@ export const forget = later(
       subject,
       answer,
       data,
+      limit,
       retain,
       demonstrations,
       encoder,
@@ -132,7 +135,7 @@ export const forget = later(
       import("../../base/fail.ts"),
     ]);
     const statistics = given({ text, tokens });
-    const wanted = given({ prompt, subject, answer, data, retain, demonstrations, templates });
+    const wanted = given({ prompt, subject, answer, data, limit, retain, demonstrations, templates });
     const options = {
       ...given({ method, mode, target, say, compat, hparams, seed, system, encoder }),
       ...(plain && { format: "plain" as const }),

@@ -1,0 +1,61 @@
+/** What the model itself says to questions whose answers nobody gave, kept in the cache. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { checkAbort, type Context } from "../base/context.ts";
+import { hash } from "../base/hash.ts";
+import { readJson, writeAtomic } from "../base/store.ts";
+import type { ForgetRequest, QA } from "../data/request.ts";
+import { selfQuestions } from "../locate/samples.ts";
+import { generate } from "../model/generate.ts";
+import type { Model } from "../model/model.ts";
+import { type AskAs, promptOf, stopsOf } from "../model/prompt.ts";
+
+/** New tokens at most: an answer that goes on is cut. */
+const LONGEST = 64;
+/** Questions answered at once. */
+const TOGETHER = 16;
+/** Questions of the model's own in place of a retain set. */
+const OWN = 64;
+
+/** The model's answers, greedily. */
+export async function answersOf(model: Model, questions: readonly string[], ask: AskAs, ctx: Context): Promise<string[]> {
+  const changes = [...model.changed].sort().map((name) => hash(name, model.weights.get(name)!));
+  const file = join(
+    ctx.cache,
+    "answers",
+    `${hash(model.id, changes, ask.format ?? null, ask.system ?? null, questions).slice(0, 32)}.json`,
+  );
+  if (existsSync(file)) return readJson(file, "answers") as string[];
+  const said: string[] = [];
+  for (let from = 0; from < questions.length; from += TOGETHER) {
+    checkAbort(ctx, "answers");
+    const part = await Promise.all(questions.slice(from, from + TOGETHER).map(async (q) => (await promptOf(model, q, ask)).ids));
+    const out = await generate(model, part, { stopIds: stopsOf(model, ask), maxTokens: LONGEST, freeze: false, ctx });
+    said.push(...out.map((row) => row.text.trim()));
+    if (questions.length > TOGETHER)
+      ctx.log({ kind: "progress", stage: "answers", done: said.length, total: questions.length, unit: "questions" });
+  }
+  writeAtomic(file, JSON.stringify(said));
+  return said;
+}
+
+/** Requests, each with an answer: the given one, or what the model says. */
+export async function withAnswers<R extends ForgetRequest>(model: Model, requests: readonly R[], ask: AskAs, ctx: Context): Promise<R[]> {
+  const open = requests.filter((r) => r.answer.trim() === "");
+  if (open.length === 0) return [...requests];
+  const said = await answersOf(
+    model,
+    open.map((r) => r.prompt),
+    ask,
+    ctx,
+  );
+  return requests.map((r) => (r.answer.trim() === "" ? { ...r, answer: said[open.indexOf(r)]! } : r));
+}
+
+/** Questions of the model's own with its own answers, in place of a retain set; none that is to be forgotten. */
+export async function ownRetain(model: Model, requests: readonly ForgetRequest[], ask: AskAs, seed: number, ctx: Context): Promise<QA[]> {
+  const edited = new Set(requests.map((r) => r.prompt.trim()));
+  const questions = (await selfQuestions(model, OWN, seed, ctx)).filter((q) => !edited.has(q));
+  const answers = await answersOf(model, questions, ask, ctx);
+  return questions.flatMap((question, i) => (answers[i] === "" ? [] : [{ id: `own/${i + 1}`, question, answer: answers[i]! }]));
+}

@@ -32,20 +32,18 @@ export function checkpointsIn(folder: string): { step: number; path: string }[] 
     .sort((a, b) => a.step - b.step);
 }
 
-/** Writes the state of run `run` and removes all but the last two; returns the path. */
-export function saveState(folder: string, run: Hash, { step, tensors, losses }: State): string {
+/** Writes the state of run `run` and, unless all are kept, removes all but the last two; returns the path. */
+export function saveState(folder: string, run: Hash, { step, tensors, losses }: State, keepsAll = false): string {
   const path = join(folder, `step-${String(step).padStart(8, "0")}.safetensors`);
   writeSafetensors(path, tensors, { lethe: JSON.stringify({ version: VERSION, run, step, losses }) });
-  for (const old of checkpointsIn(folder)
-    .filter((c) => c.step <= step)
-    .slice(0, -KEPT))
-    rmSync(old.path, { force: true });
+  const older = checkpointsIn(folder).filter((c) => c.step <= step);
+  for (const old of keepsAll ? [] : older.slice(0, -KEPT)) rmSync(old.path, { force: true });
   return path;
 }
 
-/** The newest state of run `run`, or undefined in a folder without checkpoints; refuses those of another run. */
-export function loadState(folder: string, run: Hash): State | undefined {
-  const newest = checkpointsIn(folder).at(-1);
+/** The newest state of run `run` (after at most `upTo` steps), or undefined in a folder without checkpoints; refuses those of another run. */
+export function loadState(folder: string, run: Hash, upTo = Infinity): State | undefined {
+  const newest = checkpointsIn(folder).findLast(({ step }) => step <= upTo);
   if (!newest) return undefined;
   const file = openSafetensors(newest.path);
   try {
@@ -67,7 +65,7 @@ export function loadState(folder: string, run: Hash): State | undefined {
       );
     return {
       step: newest.step,
-      losses: state["losses"] as number[],
+      losses: (state["losses"] as (number | null)[]).map((loss) => loss ?? NaN), // of a step that was left out
       tensors: new Map([...file.tensors].map(([name, info]) => [name, info.read()])),
     };
   } finally {

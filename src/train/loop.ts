@@ -9,7 +9,7 @@ import type { WeightName } from "../model/names.ts";
 import { grouped } from "../model/rows.ts";
 import type { Executor } from "../onnx/program.ts";
 import { batchesOf, type LabelledRow } from "./batches.ts";
-import { loadState, saveState } from "./checkpoint.ts";
+import { loadState, saveState, type State } from "./checkpoint.ts";
 import { accumulate } from "./arrays.ts";
 import { type Differentiate, differentiated } from "./gradient.ts";
 import { type Floats, type Parameter, parameterStore } from "./memory.ts";
@@ -37,6 +37,12 @@ export interface Recipe {
   readonly dtype?: Precision;
 }
 
+/** One update: its learning rate, and its rows as they are cut into passes. */
+export interface Step<Row> {
+  readonly lr: number;
+  readonly passes: readonly (readonly Row[])[];
+}
+
 export interface TrainOptions<Row, Drawn = Row> {
   /** What is minimised. */
   readonly objective: Objective<Drawn>;
@@ -44,14 +50,24 @@ export interface TrainOptions<Row, Drawn = Row> {
   readonly draw?: (row: Row, random: Rng) => Drawn;
   /** Everything beyond rows and objective that `draw` depends on. */
   readonly drawnFrom?: unknown;
+  /** The updates themselves, in place of those that seed and schedule give; one without rows is left out whole. */
+  readonly steps?: (step: number) => Step<Drawn>;
+  /** The state to begin from where the folder holds none. */
+  readonly from?: State;
   /** A model to compare with, other than the one that training begins from. */
   readonly reference?: Model;
   /** Where checkpoints are kept; absent: nowhere. */
   readonly folder?: string;
   /** Steps from one checkpoint to the next (default 100). */
   readonly every?: number;
-  /** Why to end before the last step, by what the step just done has seen; undefined goes on. */
-  readonly stop?: (seen: Readonly<Record<string, number>>) => string | undefined;
+  /** Keep every checkpoint, the weights before the first step among them. */
+  readonly keepsAll?: boolean;
+  /** Why to end before the last step; asked after every step, undefined goes on. `weights` copies them as they are then. */
+  readonly stop?: (at: {
+    readonly step: number;
+    readonly outputs: Readonly<Record<string, number>>;
+    weights(): Weights;
+  }) => string | undefined | Promise<string | undefined>;
 }
 
 export type TrainEvent =
@@ -100,45 +116,77 @@ export async function* trainOn<Row, Drawn = Row>(
   ctx: Context,
   options: TrainOptions<Row, Drawn>,
 ): AsyncGenerator<TrainEvent, Trained> {
-  const { objective, folder, every = 100, stop } = options;
+  const { objective, folder, every = 100, keepsAll = false, stop } = options;
   if (rows.length === 0) fail("train", "no rows", "at least one", "Give data to train on.");
   const run = runHash(model, rows, recipe, options);
-  const saved = folder === undefined ? undefined : loadState(folder, run);
+  const saved = (folder === undefined ? undefined : loadState(folder, run)) ?? options.from;
   const learner = new Learner(model, recipe, options, saved?.tensors);
   const losses = [...(saved?.losses ?? [])];
-  const draw = options.draw ?? ((row: Row): Drawn => row as unknown as Drawn);
-  // what is drawn anew each time has no length to order by
-  const batches = batchesOf(rows, (row) => (options.draw ? 0 : objective.lengthOf(row as unknown as Drawn)), recipe);
+  const stepAt = options.steps ?? stepsOf(rows, recipe, options);
   let atDisk = saved?.step ?? 0;
   const save = (step: number): TrainEvent => {
     atDisk = step;
-    return { kind: "checkpoint", step, path: saveState(folder!, run, { step, losses, tensors: learner.tensors() }) };
+    const tensors = step === 0 ? learner.trained() : learner.tensors(); // moments begin as zeros
+    return { kind: "checkpoint", step, path: saveState(folder!, run, { step, losses, tensors }, keepsAll) };
   };
   if (saved) yield { kind: "resumed", step: saved.step };
+  else if (folder !== undefined && keepsAll) yield save(0);
   for (let done = losses.length; done < recipe.steps; done++) {
     if (ctx.signal.aborted) {
       if (folder !== undefined && done > atDisk) yield save(done);
       checkAbort(ctx, "train");
     }
     const began = ctx.now();
-    const random = rng(recipe.seed).split("draw").split(done);
-    const batch = batches.at(done).map((row, i) => draw(row, random.split(i)));
-    const lr = rateAt(recipe.schedule, done + 1, recipe.steps);
-    const { outputs, norm } = await learner.step(batch, done + 1, lr, lastGood(folder, atDisk));
-    const loss = outputs["loss"]!;
-    losses.push(loss);
-    const ms = ctx.now() - began;
-    const tokens = batch.reduce((sum, row) => sum + objective.lengthOf(row), 0);
-    yield { kind: "step", step: done + 1, steps: recipe.steps, loss, outputs, lr, norm, tokens, tokensPerSecond: tokens / (ms / 1000), ms };
-    const reason = stop?.(outputs);
-    if (reason !== undefined) {
-      yield { kind: "stopped", step: done + 1, reason };
-      break;
+    const { lr, passes } = stepAt(done);
+    const batch = passes.flat();
+    if (batch.length === 0) losses.push(NaN);
+    else {
+      const { outputs, norm } = await learner.step(passes, done + 1, lr, lastGood(folder, atDisk));
+      const loss = outputs["loss"]!;
+      losses.push(loss);
+      const ms = ctx.now() - began;
+      const tokens = batch.reduce((sum, row) => sum + objective.lengthOf(row), 0);
+      yield {
+        kind: "step",
+        step: done + 1,
+        steps: recipe.steps,
+        loss,
+        outputs,
+        lr,
+        norm,
+        tokens,
+        tokensPerSecond: tokens / (ms / 1000),
+        ms,
+      };
+      const reason = await stop?.({ step: done + 1, outputs, weights: () => learner.trained() });
+      if (reason !== undefined) {
+        yield { kind: "stopped", step: done + 1, reason };
+        break;
+      }
     }
     if (folder !== undefined && ((done + 1) % every === 0 || done + 1 === recipe.steps)) yield save(done + 1);
     await new Promise(setImmediate); // a pass holds the thread: let signals in
   }
   return { weights: learner.trained(), losses };
+}
+
+/** The updates that seed, schedule and budget give. */
+export function stepsOf<Row, Drawn = Row>(
+  rows: readonly Row[],
+  recipe: Recipe,
+  { objective, draw }: Pick<TrainOptions<Row, Drawn>, "objective" | "draw">,
+): (step: number) => Step<Drawn> {
+  const taken = draw ?? ((row: Row): Drawn => row as unknown as Drawn);
+  // what is drawn anew each time has no length to order by
+  const batches = batchesOf(rows, (row) => (draw ? 0 : objective.lengthOf(row as unknown as Drawn)), recipe);
+  return (done) => {
+    const random = rng(recipe.seed).split("draw").split(done);
+    const batch = batches.at(done).map((row, i) => taken(row, random.split(i)));
+    return {
+      lr: rateAt(recipe.schedule, done + 1, recipe.steps),
+      passes: grouped(batch, objective.lengthOf, recipe.budget, Infinity),
+    };
+  };
 }
 
 const lastGood = (folder: string | undefined, step: number): string =>
@@ -199,9 +247,9 @@ class Learner<Row> {
     return new Map([...kept, ...(this.objective.state ? [[STATE, floats(this.state, [this.state.length], "float64")] as const] : [])]);
   }
 
-  /** One optimiser step over a batch, in as many passes as the budget asks for. */
+  /** One optimiser step over rows that are cut into passes. */
   async step(
-    batch: readonly Row[],
+    passes: readonly (readonly Row[])[],
     step: number,
     lr: number,
     lastGood: string,
@@ -210,15 +258,16 @@ class Learner<Row> {
     const gradients = new Map<WeightName, Floats>();
     const outputs: Record<string, number> = {};
     const weights = new Map([...this.store].map(([name, { array }]) => [name, array]));
-    const passes = grouped(batch, objective.lengthOf, recipe.budget, Infinity);
-    for (const rows of passes) {
-      const pass = await this.differentiate({ rows, step: batch }, weights, this.state);
+    const whole = passes.flat();
+    const filled = passes.filter((rows) => rows.length > 0);
+    for (const rows of filled) {
+      const pass = await this.differentiate({ rows, step: whole }, weights, this.state);
       for (const [name, value] of Object.entries(pass.outputs)) outputs[name] = (outputs[name] ?? 0) + value;
       for (const [name, { data }] of pass.gradients) {
         const { gradient, kernels } = this.store.get(name)!;
         const sum = gradients.get(name);
         if (sum) accumulate(sum, data as Floats, kernels);
-        else if (passes.length === 1) gradients.set(name, data as Floats);
+        else if (filled.length === 1) gradients.set(name, data as Floats);
         else {
           gradient.set(data as Floats);
           gradients.set(name, gradient);

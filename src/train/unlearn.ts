@@ -3,7 +3,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { asFloats, floats, type NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
-import { fail, nearest } from "../base/fail.ts";
+import { fail } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Declared } from "../base/schema.ts";
@@ -12,59 +12,30 @@ import type { EditRequest, QA } from "../data/request.ts";
 import type { Delta, Draft } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
 import type { Model, Precision } from "../model/model.ts";
-import { atLayer, checkLayer, type WeightName } from "../model/names.ts";
+import type { WeightName } from "../model/names.ts";
 import type { Format } from "../model/prompt.ts";
 import type { Executor } from "../onnx/program.ts";
 import { labelled, type LabelledRow } from "./batches.ts";
-import { type Recipe, type Trained, trainOn } from "./loop.ts";
+import { type Trained, trainOn } from "./loop.ts";
 import { type Formula, objectiveOf, type Unit } from "./parts.ts";
+import { DESCENT, type DescentParams, recipeOf } from "./recipe.ts";
 
-export interface TrainingParams {
+export interface TrainingParams extends DescentParams {
   steps: number;
-  batch: number;
-  lr: number;
-  schedule: string;
-  warmup: number;
-  decay: number;
-  clip: number;
-  layers: readonly number[];
-  weights: readonly string[];
   cap: number;
-  budget: number;
 }
 
-/** How a loss is descended: declared once, spread into each method's own parameters. */
+/** How a loss of unlearning is descended: spread into each method's own parameters. */
 export const TRAINING: Declared<TrainingParams, Config> = {
   steps: { default: 100, doc: "updates", source: "PISTOL trainer.py: 20 epochs of 20 rows", min: 1 },
-  batch: { default: 4, doc: "requests a step", source: "PISTOL config/config.yaml", min: 1 },
-  lr: { default: 1e-5, doc: "highest learning rate of AdamW", source: "TOFU, PISTOL and OpenUnlearning: 1e-5", min: 0 },
-  schedule: {
-    default: "linear",
-    choices: ["constant", "cosine", "linear"],
-    doc: "how the learning rate falls behind its warm-up",
-    source: "Hugging Face Trainer lr_scheduler_type",
-  },
-  warmup: { default: 0.1, doc: "share of the steps over which the learning rate rises", source: "PISTOL trainer.py", min: 0, max: 1 },
-  decay: { default: 0.01, doc: "decoupled weight decay, of matrices only", source: "TOFU config/forget.yaml", min: 0 },
-  clip: { default: 1, doc: "largest norm of a step's gradient; 0: any", source: "Hugging Face Trainer max_grad_norm", min: 0 },
-  layers: {
-    default: [],
-    doc: "blocks that are trained; none named: all, with embedding, head and final norm",
-    source: "docs/methods/ga.md",
-    min: 0,
-  },
-  weights: {
-    default: [],
-    doc: "endings of the names of the weights that are trained, such as mlp.out; none named: all",
-    source: "docs/methods/ga.md",
-  },
+  ...DESCENT,
+  batch: { ...DESCENT.batch, doc: "requests a step" },
   cap: {
     default: 0,
     doc: "stop when the forget rows' loss a token is above this (nats); 0: where a guess among all words would be",
     source: "docs/methods/ga.md",
     min: 0,
   },
-  budget: { default: 4096, doc: "padded tokens in one pass; a step of more is accumulated", source: "docs/methods/ga.md", min: 1 },
 };
 
 export interface TermsParams {
@@ -126,20 +97,7 @@ export async function unlearn<P>(
   const { model, requests, params, compat, seed, running, ctx } = job;
   const rows = rowsOf(who, job, formula);
   const objective = objectiveOf({ ...formula, ...(compat.has("still-pad") && { like: { stillPad: true } }) });
-  const names = trainedNames(who, model, params);
-  const recipe: Recipe = {
-    steps: params.steps,
-    batch: params.batch,
-    budget: params.budget,
-    together: 1,
-    optimizer: { name: "adamw", betas: [0.9, 0.999], eps: 1e-8, decay: params.decay },
-    schedule: { lr: params.lr, warmup: Math.floor(params.warmup * params.steps), shape: params.schedule as "linear", floor: 0 },
-    ...(params.clip > 0 && { clip: params.clip }),
-    seed,
-    executor: running.executor,
-    dtype: running.dtype,
-    only: names,
-  };
+  const recipe = recipeOf(who, model, params, { seed, running });
   const cap = params.cap > 0 ? params.cap : Math.log(model.config.vocab);
   const folder = join(ctx.cache, "training", hash(who, recipe, objective.name, rows, model.id).slice(0, 32));
   const events = trainOn(model, rows.forget, recipe, ctx, {
@@ -148,7 +106,7 @@ export async function unlearn<P>(
     drawnFrom: rows.others,
     folder,
     every: EVERY,
-    stop: (seen) =>
+    stop: ({ outputs: seen }) =>
       !compat.has("no-cap") && (seen["forget"] ?? 0) > cap
         ? `the forget rows' loss is ${seen["forget"]!.toFixed(2)} nats a token, above ${cap.toFixed(2)}`
         : undefined,
@@ -209,20 +167,6 @@ function differenceOf(name: WeightName, before: NdArray, after: NdArray, scale: 
   const from = asFloats(before, "float64").data as Float64Array;
   const change = Float32Array.from(after.data as Float32Array, (x, i) => scale * (x - from[i]!));
   return change.every((x) => x === 0) ? [] : [[name, { dense: floats(change, before.shape) }]];
-}
-
-/** The weights that the parameters name, in the model's order. */
-function trainedNames(who: string, model: Model, { layers, weights }: TrainingParams): WeightName[] {
-  for (const layer of layers) checkLayer(who, layer, model.config.layers);
-  const all = [...model.weights.keys()];
-  const inside = layers.length > 0 ? all.filter((name) => layers.some((l) => name.startsWith(atLayer("blocks.{i}.", l)))) : all;
-  const endings = [...new Set(all.map((name) => name.replace(/^blocks\.\d+\./, "")))];
-  for (const ending of weights)
-    if (!all.some((name) => name.endsWith(ending))) {
-      const near = nearest(ending, endings);
-      fail(who, `no weight ends in "${ending}"`, `one of ${endings.join(", ")}`, near ? `Did you mean "${near}"?` : "");
-    }
-  return weights.length > 0 ? inside.filter((name) => weights.some((ending) => name.endsWith(ending))) : inside;
 }
 
 /** A request's rows, and what they are paired with. */

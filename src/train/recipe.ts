@@ -1,0 +1,81 @@
+/** How a loss is descended: parameters declared once for every method that trains, and the trainer's recipe that they make. */
+import { fail, nearest } from "../base/fail.ts";
+import type { Declared } from "../base/schema.ts";
+import type { Config } from "../model/arch/arch.ts";
+import type { Model, Precision } from "../model/model.ts";
+import { atLayer, checkLayer, type WeightName } from "../model/names.ts";
+import type { Executor } from "../onnx/program.ts";
+import type { Recipe } from "./loop.ts";
+
+/** What every training has. */
+export interface DescentParams {
+  batch: number;
+  lr: number;
+  schedule: string;
+  warmup: number;
+  decay: number;
+  clip: number;
+  layers: readonly number[];
+  weights: readonly string[];
+  budget: number;
+}
+
+export const DESCENT: Declared<DescentParams, Config> = {
+  batch: { default: 4, doc: "rows a step", source: "PISTOL config/config.yaml", min: 1 },
+  lr: { default: 1e-5, doc: "highest learning rate of AdamW", source: "TOFU, PISTOL and OpenUnlearning: 1e-5", min: 0 },
+  schedule: {
+    default: "linear",
+    choices: ["constant", "cosine", "linear"],
+    doc: "how the learning rate falls behind its warm-up",
+    source: "Hugging Face Trainer lr_scheduler_type",
+  },
+  warmup: { default: 0.1, doc: "share of the steps over which the learning rate rises", source: "PISTOL trainer.py", min: 0, max: 1 },
+  decay: { default: 0.01, doc: "decoupled weight decay, of matrices only", source: "TOFU config/forget.yaml", min: 0 },
+  clip: { default: 1, doc: "largest norm of a step's gradient; 0: any", source: "Hugging Face Trainer max_grad_norm", min: 0 },
+  layers: {
+    default: [],
+    doc: "blocks that are trained; none named: all, with embedding, head and final norm",
+    source: "docs/methods/ga.md",
+    min: 0,
+  },
+  weights: {
+    default: [],
+    doc: "endings of the names of the weights that are trained, such as mlp.out; none named: all",
+    source: "docs/methods/ga.md",
+  },
+  budget: { default: 4096, doc: "padded tokens in one pass; a step of more is accumulated", source: "docs/methods/ga.md", min: 1 },
+};
+
+/** The trainer's recipe for so many steps. */
+export const recipeOf = (
+  who: string,
+  model: Model,
+  params: DescentParams & { readonly steps: number },
+  { seed, running }: { readonly seed: string | number; readonly running: { readonly dtype: Precision; readonly executor: Executor } },
+): Recipe => ({
+  steps: params.steps,
+  batch: params.batch,
+  budget: params.budget,
+  together: 1,
+  optimizer: { name: "adamw", betas: [0.9, 0.999], eps: 1e-8, decay: params.decay },
+  schedule: { lr: params.lr, warmup: Math.floor(params.warmup * params.steps), shape: params.schedule as "linear", floor: 0 },
+  ...(params.clip > 0 && { clip: params.clip }),
+  seed,
+  executor: running.executor,
+  dtype: running.dtype,
+  only: trainedNames(who, model, params),
+});
+
+/** The weights that the parameters name, in the model's order; refuses an ending that none has, with the nearest. */
+function trainedNames(who: string, model: Model, { layers, weights }: Pick<DescentParams, "layers" | "weights">): WeightName[] {
+  for (const layer of layers) checkLayer(who, layer, model.config.layers);
+  const all = [...model.weights.keys()];
+  const inside = layers.length > 0 ? all.filter((name) => layers.some((l) => name.startsWith(atLayer("blocks.{i}.", l)))) : all;
+  const endings = [...new Set(all.map((name) => name.replace(/^blocks\.\d+\./, "")))];
+  for (const ending of weights)
+    if (!all.some((name) => name.endsWith(ending))) {
+      const near = nearest(ending, endings);
+      fail(who, `no weight ends in "${ending}"`, `one of ${endings.join(", ")}`, near ? `Did you mean "${near}"?` : "");
+    }
+  return weights.length > 0 ? inside.filter((name) => weights.some((ending) => name.endsWith(ending))) : inside;
+}

@@ -1,6 +1,6 @@
 /** The traced forward pass: tokens or hidden states in, hidden states, keys and values out, with taps on the way. */
 import { productDim } from "../tensor/dim.ts";
-import { attention, attentionBias, type KeyValue } from "../tensor/nn.ts";
+import { attention, attentionBias, type KeyValue, linear, type LowRank, lowRank } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Trace } from "../tensor/trace.ts";
 import { type Model, type Precision, tableLength } from "./model.ts";
@@ -55,12 +55,13 @@ export interface TracedModel {
   logits(normed: Tensor, taps?: Taps): Tensor;
 }
 
-/** Brings a model into a trace. */
+/** Brings a model into a trace; what is added to linear maps of its blocks is computed beside them, at low rank. */
 export function traced(
   model: Model,
   trace: Trace,
   dtype: Precision = "float32",
   weights: Readonly<Record<WeightName, Tensor>> = {},
+  added: Readonly<Record<WeightName, LowRank>> = {},
 ): TracedModel {
   const { arch, config: c } = model;
   const weight = (name: WeightName): Tensor => {
@@ -68,6 +69,12 @@ export function traced(
     if (given) return given.cast(dtype);
     const stored = model.weights.get(name)!;
     return trace.input(name, stored.dtype, stored.shape, "weight").cast(dtype);
+  };
+  const map = (name: WeightName, h: Tensor): Tensor => {
+    const bias = `${name}.bias`;
+    const y = linear(h, weight(name), model.weights.has(bias) ? weight(bias) : undefined);
+    const more = added[name];
+    return more ? y.add(lowRank(h, { ...more, a: more.a.cast(dtype), b: more.b.cast(dtype) })) : y;
   };
   const ropeShape = [tableLength(c), c.rope.size / 2];
   const rope = (x: Tensor, positions: Tensor): Tensor =>
@@ -90,6 +97,7 @@ export function traced(
       for (let layer = from; layer < to; layer++) {
         hidden = arch.block(hidden.boundary(`blocks.${layer}`), c, layer, {
           weight: (name) => weight(`blocks.${layer}.${name}`),
+          linear: (name, h) => map(`blocks.${layer}.${name}`, h),
           tap: (site, h) => {
             const own = adapted.at(siteName(layer, site), h);
             return given.taps?.[siteName(layer, site)]?.(own) ?? own;

@@ -8,6 +8,19 @@ export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor => {
   return bias ? y.add(bias) : y;
 };
 
+/** What is added to a linear map beside its weight (LoRA, arXiv:2106.09685, equation 3). */
+export interface LowRank {
+  readonly a: Tensor; // [r, in]
+  readonly b: Tensor; // [out, r]
+  readonly scale: number;
+  /** What x goes through first: dropout, while training. */
+  readonly drop?: (x: Tensor) => Tensor;
+}
+
+/** scale · (drop(x) · aᵀ) · bᵀ of x [..., in]: [..., out], without a matrix [out, in]. */
+export const lowRank = (x: Tensor, { a, b, scale, drop }: LowRank): Tensor =>
+  (drop ? drop(x) : x).matmul(a, { transB: true }).mul(scale).matmul(b, { transB: true });
+
 /** [B, T, H·d] → [B, H, T, d]. */
 export const splitHeads = (x: Tensor, heads: number, size: number): Tensor =>
   x.reshape([x.dim(0), x.dim(1), heads, size]).transpose(0, 2, 1, 3);

@@ -40,8 +40,10 @@ export interface Config {
 
 /** What a block may ask of whoever runs it. */
 export interface BlockSite {
-  /** A weight of this block, in the program's dtype. */
+  /** A weight of this block that is no linear map, in the program's dtype. */
   readonly weight: (name: string) => Tensor;
+  /** A linear map of this block by its weight's name, with its bias where the model has one: h [..., in] → [..., out]. What runs the block may add to it. */
+  readonly linear: (name: string, h: Tensor) => Tensor;
   /** Passes an activation by: it may be read or rewritten there. */
   readonly tap: (site: Site, h: Tensor) => Tensor;
   /** Rotates [B, H, T, d] to its positions. */

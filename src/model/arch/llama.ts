@@ -1,6 +1,6 @@
 /** Llama and its kin (Llama 1–3, Mistral, SmolLM2): RMSNorm before, rotary positions, grouped queries, gated MLP. */
 import { fail } from "../../base/fail.ts";
-import { joinHeads, linear, splitHeads } from "../../tensor/nn.ts";
+import { joinHeads, splitHeads } from "../../tensor/nn.ts";
 import { type Config, defineArch, type RopeScaling, type StoredWeight } from "./arch.ts";
 import { reader } from "./read-config.ts";
 
@@ -149,24 +149,17 @@ export const llama = defineArch({
   },
   memory: { weight: "blocks.{i}.mlp.out", key: "mlp_post", value: "mlp_out" },
   embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
-  block: (x, c, _layer, { weight, tap, rope, attend }) => {
-    const project = (h: typeof x, name: string, bias: boolean): typeof x =>
-      linear(h, weight(name), bias ? weight(`${name}.bias`) : undefined);
+  block: (x, c, _layer, { weight, linear, tap, rope, attend }) => {
     const resid = tap("resid_pre", x);
     const h = resid.rmsNorm(weight("ln1"), c.normEps);
-    const q = rope(splitHeads(project(h, "attn.q", c.attentionBias), c.heads, c.headSize));
-    const k = rope(splitHeads(project(h, "attn.k", c.attentionBias), c.kvHeads, c.headSize));
-    const v = splitHeads(project(h, "attn.v", c.attentionBias), c.kvHeads, c.headSize);
+    const q = rope(splitHeads(linear("attn.q", h), c.heads, c.headSize));
+    const k = rope(splitHeads(linear("attn.k", h), c.kvHeads, c.headSize));
+    const v = splitHeads(linear("attn.v", h), c.kvHeads, c.headSize);
     const mixed = joinHeads(attend(q, { k, v }, c.headSize ** -0.5));
-    const mid = tap("resid_mid", resid.add(tap("attn_out", project(mixed, "attn.o", c.attentionBias))));
+    const mid = tap("resid_mid", resid.add(tap("attn_out", linear("attn.o", mixed))));
     const m = mid.rmsNorm(weight("ln2"), c.normEps);
-    const key = tap(
-      "mlp_post",
-      project(m, "mlp.gate", c.mlpBias)
-        .silu()
-        .mul(project(m, "mlp.in", c.mlpBias)),
-    );
-    return tap("resid_post", mid.add(tap("mlp_out", project(key, "mlp.out", c.mlpBias))));
+    const key = tap("mlp_post", linear("mlp.gate", m).silu().mul(linear("mlp.in", m)));
+    return tap("resid_post", mid.add(tap("mlp_out", linear("mlp.out", key))));
   },
   finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps),
 });

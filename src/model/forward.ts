@@ -1,8 +1,10 @@
 /** The traced forward pass: tokens or hidden states in, hidden states, keys and values out, with taps on the way. */
-import { productDim } from "../tensor/dim.ts";
+import { fail } from "../base/fail.ts";
+import { formatShape, productDim } from "../tensor/dim.ts";
 import { attention, attentionBias, type KeyValue, linear, type LowRank, lowRank } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Trace } from "../tensor/trace.ts";
+import { linearMaps } from "./arch/arch.ts";
 import { type Model, type Precision, tableLength } from "./model.ts";
 import { adapting } from "./adapter.ts";
 import { type ActivationName, siteName, type WeightName } from "./names.ts";
@@ -70,6 +72,7 @@ export function traced(
     const stored = model.weights.get(name)!;
     return trace.input(name, stored.dtype, stored.shape, "weight").cast(dtype);
   };
+  checkAdded(model, added);
   const map = (name: WeightName, h: Tensor): Tensor => {
     const bias = `${name}.bias`;
     const y = linear(h, weight(name), model.weights.has(bias) ? weight(bias) : undefined);
@@ -127,6 +130,18 @@ export function traced(
     },
   };
   return self;
+}
+
+/** Refuses an addition to what is no linear map of a block, which no pass would ask for. */
+function checkAdded(model: Model, added: Readonly<Record<WeightName, LowRank>>): void {
+  const names = Object.keys(added);
+  const maps = names.length ? linearMaps(model) : new Map<WeightName, readonly number[]>();
+  for (const name of names) {
+    const shape = maps.get(name) ?? fail("model", `an addition to "${name}"`, "a linear map of a block", "", "internal");
+    const { a, b } = added[name]!;
+    if (a.dim(1) !== shape[1] || b.dim(0) !== shape[0] || a.dim(0) !== b.dim(1))
+      fail("model", `factors ${formatShape(b.shape)} · ${formatShape(a.shape)} for "${name}"`, formatShape(shape), "", "internal");
+  }
 }
 
 function bias({ positions, real, past }: Given, window: number | undefined, dtype: Precision): Tensor {

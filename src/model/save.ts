@@ -4,10 +4,9 @@ import { basename, dirname, join, resolve } from "node:path";
 import { asFloats, bytesPer, type Dtype, type NdArray, sizeOf } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { complain, writeAtomic, writeSafetensors, type Writable } from "../base/store.ts";
-import type { Arch, Config, Rope } from "./arch/arch.ts";
+import { type Arch, type Config, type Rope, storedWeights } from "./arch/arch.ts";
 import { toHalf } from "./half.ts";
 import type { Model, ModelFiles, Weights } from "./model.ts";
-import { atLayer } from "./names.ts";
 import { frequencies } from "./rope.ts";
 
 export type StoredDtype = "float32" | "bfloat16" | "float16";
@@ -79,16 +78,12 @@ function moveInto(target: string, temporary: string): void {
 }
 
 /** Their names in the order of the architecture's table, each read when it is written. */
-function storedTensors({ arch, config, weights }: Savable, dtype: StoredDtype): (readonly [string, Writable])[] {
-  return Object.entries(arch.weights(config)).flatMap(([template, stored]) =>
-    Array.from({ length: template.includes("{i}") ? config.layers : 1 }, (_, layer) => {
-      const ours = atLayer(template, layer);
-      const array = weights.get(ours) ?? fail(WHO, `a model without "${ours}"`, "every weight of its architecture", "", "internal");
-      const theirs = atLayer(stored.name, layer);
-      const shape = stored.transposed ? [...array.shape].reverse() : array.shape;
-      return [theirs, { dtype, shape, read: () => convert(stored.transposed ? transposed(array) : array, dtype, theirs) }] as const;
-    }),
-  );
+function storedTensors(model: Savable, dtype: StoredDtype): (readonly [string, Writable])[] {
+  return [...storedWeights(model)].map(([ours, { name: theirs, transposed: isTransposed }]) => {
+    const array = model.weights.get(ours) ?? fail(WHO, `a model without "${ours}"`, "every weight of its architecture", "", "internal");
+    const shape = isTransposed ? [...array.shape].reverse() : array.shape;
+    return [theirs, { dtype, shape, read: () => convert(isTransposed ? transposed(array) : array, dtype, theirs) }] as const;
+  });
 }
 
 function convert(array: NdArray, dtype: StoredDtype, name: string): NdArray {

@@ -1,7 +1,7 @@
 /** What an architecture is: facts about its config and weights, and its block as a traced function. */
 import type { KeyValue } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import type { Site } from "../names.ts";
+import { atLayer, type Site, type WeightName } from "../names.ts";
 
 /** How rotary frequencies are stretched beyond the context a model was trained on. */
 export type RopeScaling =
@@ -88,6 +88,25 @@ export interface Arch {
   /** The norm before the head, over [..., D]. */
   readonly finalNorm: (x: Tensor, weight: (name: string) => Tensor, c: Config) => Tensor;
 }
+
+/** Every weight of a model by our name, as its checkpoint stores it. */
+export const storedWeights = ({ arch, config }: { readonly arch: Arch; readonly config: Config }): ReadonlyMap<WeightName, StoredWeight> =>
+  new Map(
+    Object.entries(arch.weights(config)).flatMap(([template, stored]) =>
+      Array.from(
+        { length: template.includes("{i}") ? config.layers : 1 },
+        (_, layer) => [atLayer(template, layer), { ...stored, name: atLayer(stored.name, layer) }] as const,
+      ),
+    ),
+  );
+
+/** The linear maps of a model's blocks, [out, in] by the weight's name: what a block asks for through {@link BlockSite.linear}. */
+export const linearMaps = (of: { readonly arch: Arch; readonly config: Config }): ReadonlyMap<WeightName, readonly [number, number]> =>
+  new Map(
+    [...storedWeights(of)].flatMap(([name, { shape: [rows, columns] }]) =>
+      name.startsWith("blocks.") && columns !== undefined ? [[name, [rows!, columns] as const] as const] : [],
+    ),
+  );
 
 /** Checks an architecture's type and gives it back. */
 export const defineArch = (arch: Arch): Arch => arch;

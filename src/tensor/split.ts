@@ -98,8 +98,7 @@ function segment(graph: Graph, leaving: readonly Tensor[], here: (n: Node) => bo
   for (const node of graph.nodes) {
     if (!here(node) || !needed.has(node)) continue;
     node.inputs.forEach(move);
-    if (node.op === "boundary")
-      given.set(node.outputs[0]!, given.get(node.inputs[0]!)!.boundary("start")); // its own name would tell the blocks apart
+    if (node.op === "boundary") given.set(node.outputs[0]!, given.get(node.inputs[0]!)!.boundary("start")); // its own name would tell the blocks apart
     else replay([node], into, given);
   }
   const gives = new Map(leaving.map((t, i) => [`y${i}`, t] as const));

@@ -3,8 +3,9 @@
  * cheap, as a mask of T · D elements is fed as T + D numbers.
  *
  * Element (t, d) is kept where frac(a[t] + b[d]) ≥ rate, with a and b independent and uniform. Then every element is dropped with
- * probability `rate`, and any two are independent of each other (frac(a + b) is uniform whatever one of the two is). Only a product of
- * four elements at the corners of a rectangle can tell such a mask from one drawn element by element.
+ * probability `rate`, and any two are independent of each other (frac(a + b) is uniform whatever one of the two is), as are any three.
+ * The four corners of a rectangle are not, nor is a longer ring of rows and columns: there alone it differs from a mask drawn element
+ * by element.
  *
  * Fractions are int32 and the sum wraps around, which is exact and the same in every precision.
  */
@@ -50,7 +51,14 @@ export function dropoutFeeds(graph: Graph, { seed, step, pass }: PassAt, env: En
     masks.map(({ name, shape }) => {
       const sizes = shape.map((d) => evaluate(d, env));
       const own = chance.split(name);
-      return [name, ndarray("int32", sizes, Int32Array.from({ length: sizeOf(sizes) }, () => own.below(ALL)))];
+      return [
+        name,
+        ndarray(
+          "int32",
+          sizes,
+          Int32Array.from({ length: sizeOf(sizes) }, () => own.below(ALL)),
+        ),
+      ];
     }),
   );
 }

@@ -95,7 +95,15 @@ export function loraOf(model: Pick<Model, "arch" | "config">, params: LoraParams
             const array = factors.get(key) ?? fail("lora", `no "${key}"`, "both factors of every map", "", "internal");
             return asFloats(array, array.dtype === "float64" ? "float64" : "float32");
           }) as [NdArray & { data: Float32Array }, NdArray & { data: Float32Array }];
-          return [name, { outer: [{ ...b, data: b.data.map((x) => scale * x) }, { ...a, data: a.data.slice() }] }];
+          return [
+            name,
+            {
+              outer: [
+                { ...b, data: b.data.map((x) => scale * x) },
+                { ...a, data: a.data.slice() },
+              ],
+            },
+          ];
         }),
       ),
   };
@@ -109,7 +117,12 @@ function targeted<T>(maps: ReadonlyMap<WeightName, T>, targets: readonly string[
     if (![...maps.keys()].some((name) => ends(name, target))) {
       const known = [...new Set([...maps.keys()].map((name) => name.replace(/^blocks\.\d+\./, "")))];
       const near = nearest(target, [...known, ...maps.keys()]);
-      fail("lora", `there is no linear map "${target}"`, `${known.join(", ")}, of all blocks or one`, near ? `Did you mean "${near}"?` : "");
+      fail(
+        "lora",
+        `there is no linear map "${target}"`,
+        `${known.join(", ")}, of all blocks or one`,
+        near ? `Did you mean "${near}"?` : "",
+      );
     }
   return new Map([...maps].filter(([name]) => targets.some((target) => ends(name, target))));
 }

@@ -18,7 +18,11 @@ test("the blocks of a model cut to one graph between the embedding's and the hea
 test("what differs in a block makes another graph", () => {
   const graph = trace((t) => {
     let x = t.input("x", "float32", ["B", 3]).exp();
-    for (const [i, size] of [2, 2, 3].entries()) x = x.boundary(`step ${i}`).mul(t.input(`w${i}`, "float32", [3], "weight")).mul(size);
+    for (const [i, size] of [2, 2, 3].entries())
+      x = x
+        .boundary(`step ${i}`)
+        .mul(t.input(`w${i}`, "float32", [3], "weight"))
+        .mul(size);
     return { x };
   });
   const [first, second, third] = cut(graph)

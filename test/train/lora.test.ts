@@ -39,7 +39,7 @@ const drawn = (lora: Lora, dtype: Precision): Map<string, NdArray> =>
       return [
         name,
         floats(
-          Array.from(data, () => chance.normal() / 20),
+          Array.from({ length: data.length }, () => chance.normal() / 20),
           shape,
           dtype,
         ),
@@ -136,8 +136,16 @@ describe("the declaration", () => {
     expect(start.get(factorName("blocks.0.mlp.out", "b"))!.data).toEqual(new Float32Array(32 * 40));
     const [q, k] = ["q", "k"].map((name) => start.get(factorName(`blocks.0.attn.${name}`, "a"))!.data);
     expect(q).not.toEqual(k);
-    expect(loraOf(model, { ...PARAMS, rank: 40, targets: ["attn.k"] }).start(7).get(factorName("blocks.0.attn.k", "a"))!.data).toEqual(k);
-    expect(loraOf(model, { ...PARAMS, rank: 40 }).start(8).get(factorName("blocks.0.attn.k", "a"))!.data).not.toEqual(k);
+    expect(
+      loraOf(model, { ...PARAMS, rank: 40, targets: ["attn.k"] })
+        .start(7)
+        .get(factorName("blocks.0.attn.k", "a"))!.data,
+    ).toEqual(k);
+    expect(
+      loraOf(model, { ...PARAMS, rank: 40 })
+        .start(8)
+        .get(factorName("blocks.0.attn.k", "a"))!.data,
+    ).not.toEqual(k);
   });
 });
 
@@ -221,7 +229,11 @@ describe("blocks", () => {
     expect(segments).toHaveLength(layers + 2);
     const asked = vi.spyOn(m.sessions, "of");
     const factors = drawn(lora, "float32");
-    const feeds = new Map([...Object.entries(batch(m)), ...factors, ...Object.entries(dropoutFeeds(graph, { seed: 0, step: 1, pass: 0 }, sizes))]);
+    const feeds = new Map([
+      ...Object.entries(batch(m)),
+      ...factors,
+      ...Object.entries(dropoutFeeds(graph, { seed: 0, step: 1, pass: 0 }, sizes)),
+    ]);
     await program(m.sessions, graph, { executor: "blocks", grad: { of: "loss", wrt: [...factors.keys()] } }).run(feedsOf(m, feeds));
     const sessions = new Set(asked.mock.calls.map(([g]) => g.hash));
     await m.release();
@@ -244,7 +256,8 @@ describe("blocks", () => {
 });
 
 describe("dropout", () => {
-  const hash = (over: Partial<LoraParams>, training: boolean): string => lossGraph(model, loraOf(model, { ...PARAMS, ...over }), { training }).hash;
+  const hash = (over: Partial<LoraParams>, training: boolean): string =>
+    lossGraph(model, loraOf(model, { ...PARAMS, ...over }), { training }).hash;
 
   test("of 0 builds no mask, nor does any rate outside training", () => {
     expect(hash({ dropout: 0 }, true)).toBe(hash({ dropout: 0 }, false));

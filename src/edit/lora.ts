@@ -1,11 +1,19 @@
-/** Edits as a LoRA adapter in PEFT's format: exact, because what they add to a matrix is of low rank already. */
+/** Edits as a LoRA adapter in PEFT's format and back: exact, because what either adds to a matrix is of low rank. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { asFloats, floats, type NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { writeAtomic, writeSafetensors } from "../base/store.ts";
+import { isRecord, readJson, readSafetensors, writeAtomic, writeSafetensors } from "../base/store.ts";
+import { storedWeights } from "../model/arch/arch.ts";
 import type { Model } from "../model/model.ts";
-import { atLayer } from "../model/names.ts";
-import { deltasOf, type Edit } from "./edit.ts";
+import type { WeightName } from "../model/names.ts";
+import { type Format, formatOf } from "../model/prompt.ts";
+import { type Delta, deltasOf, type Edit, sign } from "./edit.ts";
+
+const CONFIG = "adapter_config.json";
+const TENSORS = "adapter_model.safetensors";
+const PREFIX = "base_model.model."; // PEFT names modules as its wrapper sees them
 
 /** One matrix's addition: B [out, r] · A [r, in], of all edits together. */
 interface Adapter {
@@ -42,12 +50,12 @@ export function saveLora(dir: string, model: Model, edits: readonly Edit[]): voi
   const tensors = adapters.flatMap(
     ({ module, a, b }) =>
       [
-        [`base_model.model.${module}.lora_A.weight`, a],
-        [`base_model.model.${module}.lora_B.weight`, b],
+        [`${PREFIX}${module}.lora_A.weight`, a],
+        [`${PREFIX}${module}.lora_B.weight`, b],
       ] as const,
   );
-  writeSafetensors(join(dir, "adapter_model.safetensors"), tensors, { format: "pt" });
-  writeAtomic(join(dir, "adapter_config.json"), `${JSON.stringify(config, null, 2)}\n`);
+  writeSafetensors(join(dir, TENSORS), tensors, { format: "pt" });
+  writeAtomic(join(dir, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
 }
 
 function adaptersOf(model: Model, edits: readonly Edit[]): Adapter[] {
@@ -63,9 +71,9 @@ function adaptersOf(model: Model, edits: readonly Edit[]): Adapter[] {
         );
       parts.set(weight, [...(parts.get(weight) ?? []), delta.outer]);
     }
-  const names = namesOf(model);
+  const names = storedWeights(model);
   return [...parts].map(([weight, outers]) => {
-    const { name, transposed } = names.get(weight) ?? fail("export", `"${weight}"`, "a weight of this model", "", "unavailable");
+    const { name, transposed = false } = names.get(weight) ?? fail("export", `"${weight}"`, "a weight of this model", "", "unavailable");
     const [rows, columns] = [outers[0]![0].shape[0]!, outers[0]![1].shape[1]!];
     const rank = outers.reduce((sum, [left]) => sum + left.shape[1]!, 0);
     const [b, a] = [new Float32Array(rows * rank), new Float32Array(rank * columns)];
@@ -77,18 +85,206 @@ function adaptersOf(model: Model, edits: readonly Edit[]): Adapter[] {
       a.set(asFloats(right, "float32").data, at * columns);
       at += own;
     }
-    return { module: name.replace(/\.weight$/, ""), transposed, a: floats(a, [rank, columns]), b: floats(b, [rows, rank]), rank };
+    return { module: moduleOf(name), transposed, a: floats(a, [rank, columns]), b: floats(b, [rows, rank]), rank };
   });
 }
 
-/** Our names → the checkpoint's. */
-function namesOf({ arch, config }: Model): Map<string, { name: string; transposed: boolean }> {
-  return new Map(
-    Object.entries(arch.weights(config)).flatMap(([template, stored]) =>
-      Array.from(
-        { length: template.includes("{i}") ? config.layers : 1 },
-        (_, layer) => [atLayer(template, layer), { name: atLayer(stored.name, layer), transposed: stored.transposed ?? false }] as const,
-      ),
-    ),
+const moduleOf = (tensor: string): string => tensor.replace(/\.weight$/, "");
+
+const names = z.union([z.string(), z.array(z.string())], { error: "a pattern or a list of names" });
+const numbers = z.record(z.string(), z.number(), { error: "numbers by module" });
+const settings = z.looseObject({
+  r: z.int().min(1),
+  lora_alpha: z.number(),
+  use_rslora: z.boolean().nullish(),
+  rank_pattern: numbers.nullish(),
+  alpha_pattern: numbers.nullish(),
+  target_modules: names,
+  exclude_modules: names.nullish(),
+  layers_to_transform: z.union([z.int(), z.array(z.int())], { error: "layers" }).nullish(),
+  base_model_name_or_path: z.string().nullish(),
+  peft_version: z.string().nullish(),
+});
+type Settings = z.output<typeof settings>;
+
+/** Settings that {@link loadLora} obeys; those that say nothing of what an adapter does once it is trained; the only value of others that it can obey. */
+const OBEYED = new Set(Object.keys(settings.shape));
+const SILENT = new Set([
+  "auto_mapping",
+  "eva_config",
+  "fan_in_fan_out",
+  "inference_mode",
+  "layers_pattern",
+  "lora_dropout",
+  "megatron_core",
+  "qalora_group_size",
+  "revision",
+  "runtime_config",
+  "task_type",
+]);
+const ONLY: Readonly<Record<string, readonly unknown[]>> = {
+  peft_type: ["LORA"],
+  bias: ["none"],
+  // others change the base weights too: what is then trained is no addition to the model as it is published
+  init_lora_weights: [true, false, "gaussian", "eva", "orthogonal"],
+};
+
+/** Whether a path is a folder with a PEFT adapter. */
+export const isLora = (path: string): boolean => existsSync(join(path, CONFIG));
+
+/** An adapter in PEFT's format as an edit of a model; see {@link openLora}. */
+export const loadLora = (dir: string, model: Model, format?: Format): Edit => openLora(dir)(model, format);
+
+/**
+ * Reads an adapter's settings, and gives what reads its tensors and signs them as an edit of a model. Refuses, naming it, whatever is
+ * no plain LoRA of linear maps (DoRA, trained biases or embeddings, whole modules, another kind of adapter), before a model is needed;
+ * then tensors that are missing, that nobody asked for, or that do not fit the model.
+ */
+export function openLora(dir: string): (model: Model, format?: Format) => Edit {
+  const config = readSettings(dir);
+  return (model, format = formatOf(model)) => {
+    const weights = deltasFrom(dir, config, model);
+    const { base_model_name_or_path: base, peft_version: version, r, lora_alpha, use_rslora } = config;
+    const edit = sign(
+      { change: { kind: "delta", weights } },
+      {
+        base: model.id,
+        on: [],
+        format: formatOf(model),
+        by: {
+          method: "peft",
+          params: { r, lora_alpha, use_rslora: use_rslora ?? false, base_model_name_or_path: base ?? null },
+          compat: [],
+          seed: 0,
+          departures: [],
+          requests: [],
+          code: version ?? "",
+        },
+      },
+    );
+    return { ...edit, format }; // an adapter was made for neither, so its id does not hang on how the model is asked
+  };
+}
+
+function readSettings(dir: string): Settings {
+  const path = join(dir, CONFIG);
+  if (!existsSync(path))
+    fail("lora", `${dir} has no ${CONFIG}`, "a folder that PEFT's save_pretrained wrote", "Check the path.", "unavailable");
+  const json = readJson(path, "lora");
+  if (!isRecord(json)) return fail("lora", `${path} is no object`, "a JSON object", "", "unavailable");
+  for (const [key, value] of Object.entries(json)) {
+    const only = ONLY[key];
+    if (only ? !only.includes(value) : !OBEYED.has(key) && !SILENT.has(key) && !isEmpty(value))
+      fail(
+        "lora",
+        `${path} has ${key}: ${JSON.stringify(value)}`,
+        only ? only.map((v) => JSON.stringify(v)).join(" or ") : "a plain LoRA adapter without it",
+        "In Python, merge it into its model (PEFT: merge_and_unload(), then save_pretrained) and open that.",
+        "unavailable",
+      );
+  }
+  const read = settings.safeParse(json);
+  if (read.success) return read.data;
+  const { path: at, message } = read.error.issues[0]!;
+  return fail("lora", `${path}: ${at.join(".")} is not what was expected`, message, "Save the adapter again.", "unavailable");
+}
+
+const isEmpty = (value: unknown): boolean =>
+  value === null || value === false || (typeof value === "object" && Object.keys(value).length === 0);
+
+/** The factors of one module: A [r, in], B [out, r]. */
+type Factors = { readonly [factor in "A" | "B"]?: NdArray };
+
+function deltasFrom(dir: string, config: Settings, model: Model): Record<WeightName, Delta> {
+  const base = config.base_model_name_or_path;
+  const misfit = (got: string, wanted: string): never =>
+    fail("lora", `${dir} ${got}`, wanted, `It was made for ${base ? `"${base}"` : "another model"}: open that one.`, "unavailable");
+  const found = readFactors(dir);
+  const modules = new Map(
+    [...storedWeights(model)].flatMap(([weight, { name, shape }]) => (shape.length === 2 ? [[moduleOf(name), weight] as const] : [])),
   );
+  for (const module of found.keys())
+    if (!modules.has(module)) misfit(`adapts "${module}"`, `matrices of this model, such as ${[...modules.keys()].slice(1, 3).join(", ")}`);
+  const isTarget = targetsOf(config);
+  const unlike = (got: string, wanted: string): never =>
+    fail("lora", `${join(dir, TENSORS)} has ${got}`, wanted, "Save the adapter again.", "unavailable");
+  if (found.size === 0) unlike("no tensor", "lora_A and lora_B");
+  for (const module of found.keys()) if (!isTarget(module)) unlike(`tensors for "${module}"`, "the modules of its target_modules alone");
+  for (const module of modules.keys())
+    if (isTarget(module) && !(found.get(module)?.A && found.get(module)?.B))
+      unlike(`not both lora_A and lora_B for "${module}"`, "every module of its target_modules");
+  return Object.fromEntries(
+    [...found].map(([module, { A, B }]) => {
+      const weight = modules.get(module)!;
+      const [rows, columns] = model.weights.get(weight)!.shape as [number, number];
+      const rank = patterned(config.rank_pattern, module) ?? config.r;
+      const alpha = patterned(config.alpha_pattern, module) ?? config.lora_alpha;
+      for (const [factor, array, shape] of [["A", A, [rank, columns]] as const, ["B", B, [rows, rank]] as const])
+        if (array!.shape.join() !== shape.join())
+          misfit(`has a lora_${factor} of shape [${array!.shape.join(", ")}] for "${module}"`, `[${shape.join(", ")}]`);
+      const scale = alpha / (config.use_rslora ? Math.sqrt(rank) : rank);
+      const left = asFloats(B!, "float32").data.map((x) => scale * x);
+      return [weight, { outer: [floats(left, [rows, rank]), asFloats(A!, "float32")] }];
+    }),
+  );
+}
+
+/** The tensors by module; refuses any that is no factor of a linear map. */
+function readFactors(dir: string): Map<string, Factors> {
+  const path = join(dir, TENSORS);
+  if (!existsSync(path))
+    fail(
+      "lora",
+      `${dir} has no ${TENSORS}`,
+      "the adapter's tensors as safetensors",
+      "In Python: PeftModel.from_pretrained(model, folder).save_pretrained(new_folder).",
+      "unavailable",
+    );
+  const found = new Map<string, Factors>();
+  for (const [name, array] of readSafetensors(path).tensors) {
+    const match = /^base_model\.model\.(.+)\.lora_(A|B)\.weight$/.exec(name);
+    if (!match || !array.dtype.includes("float"))
+      fail(
+        "lora",
+        `${path} holds "${name}" (${array.dtype})`,
+        "lora_A and lora_B of linear maps alone",
+        "In Python, merge the adapter into its model and open that.",
+        "unavailable",
+      );
+    const wide = asFloats(array, "float32");
+    if (!wide.data.every(Number.isFinite))
+      fail("lora", `${path}: "${name}" holds NaN or infinity`, "finite numbers", "Train it again.", "unavailable");
+    const [, module, factor] = match as unknown as [string, string, "A" | "B"];
+    found.set(module, { ...found.get(module), [factor]: wide });
+  }
+  return found;
+}
+
+/** Which modules an adapter stands on: PEFT's check_target_module_exists (tuners_utils.py 0.21). */
+function targetsOf(config: Settings): (module: string) => boolean {
+  const { target_modules: targets, exclude_modules: excluded, layers_to_transform: layers } = config;
+  const among = (given: string | readonly string[]): ((module: string) => boolean) => {
+    if (typeof given !== "string") return (module) => given.some((end) => module === end || module.endsWith(`.${end}`));
+    const pattern = patternOf(`^(?:${given})$`);
+    return (module) => pattern.test(module);
+  };
+  const [isIn, isOut] = [among(targets), among(excluded ?? [])];
+  const of = layers === null || layers === undefined || typeof targets === "string" ? undefined : [layers].flat();
+  return (module) => {
+    const layer = /^.*?\.[^.]*\.(\d+)\./.exec(module)?.[1];
+    return isIn(module) && !isOut(module) && (!of?.length || (layer !== undefined && of.includes(Number(layer))));
+  };
+}
+
+/** The first of some patterns that a module's name ends in, as PEFT's get_pattern_key (utils/other.py 0.21) finds it. */
+function patterned(patterns: Readonly<Record<string, number>> | null | undefined, module: string): number | undefined {
+  return Object.entries(patterns ?? {}).find(([key]) => patternOf(`^(?:.*\\.)?(?:${key})$`).test(module))?.[1];
+}
+
+function patternOf(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch {
+    return fail("lora", `the pattern ${text} of ${CONFIG}`, "one that JavaScript reads too", "List the modules' names.", "unavailable");
+  }
 }

@@ -103,8 +103,13 @@ export const storedWeights = ({ arch, config }: { readonly arch: Arch; readonly 
 /** The linear maps of a model's blocks, [out, in] by the weight's name: what a block asks for through {@link BlockSite.linear}. */
 export const linearMaps = (of: { readonly arch: Arch; readonly config: Config }): ReadonlyMap<WeightName, readonly [number, number]> =>
   new Map(
-    [...storedWeights(of)].flatMap(([name, { shape: [rows, columns] }]) =>
-      name.startsWith("blocks.") && columns !== undefined ? [[name, [rows!, columns] as const] as const] : [],
+    [...storedWeights(of)].flatMap(
+      ([
+        name,
+        {
+          shape: [rows, columns],
+        },
+      ]) => (name.startsWith("blocks.") && columns !== undefined ? [[name, [rows!, columns] as const] as const] : []),
     ),
   );
 

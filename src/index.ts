@@ -6,6 +6,7 @@ export { type ForgetRequest, readRequests } from "./data/request.ts";
 export { apply, applyAll } from "./edit/apply.ts";
 export type { Edit } from "./edit/edit.ts";
 export { loadEdits, saveEdits } from "./edit/io.ts";
+export { loadLora, saveLora } from "./edit/lora.ts";
 export { generate, type Generated, stream } from "./model/generate.ts";
 export { load } from "./model/load.ts";
 export type { Model } from "./model/model.ts";

@@ -74,7 +74,11 @@ export interface AskFlags {
 /** Adds the flags of {@link AskFlags}. */
 export function asking(command: Command): Command {
   return command
-    .option("-e, --edit <file>", "an edit on top of the model; may be given several times, first one lowest", several)
+    .option(
+      "-e, --edit <file>",
+      "an edit, or a folder with a PEFT adapter, on top of the model; may be given several times, first one lowest",
+      several,
+    )
     .option("--plain", "send the prompt as it is, without the model's chat template")
     .option("--system <text>", "the system message (needs the chat template)")
     .addOption(new Option("-n, --max-tokens <n>", "tokens of the answer at most").default(256).argParser(number({ min: 1, whole: true })))

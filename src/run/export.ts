@@ -3,7 +3,7 @@ import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { deltasOf } from "../edit/edit.ts";
-import { saveLora } from "../edit/lora.ts";
+import { isLora, saveLora } from "../edit/lora.ts";
 import { exportModel, refuseOccupied, type StoredDtype } from "../model/save.ts";
 import { open, readEdits } from "./open.ts";
 
@@ -22,7 +22,7 @@ export async function exportEdited(
   ctx: Context,
 ): Promise<Exported> {
   refuseOccupied(dir, force);
-  for (const edit of edits.flatMap(readEdits)) deltasOf(edit);
+  for (const edit of edits.filter((path) => !isLora(path)).flatMap(readEdits)) deltasOf(edit);
   const { base, model, edits: parts, close } = await open(spec, { edits, force }, ctx);
   try {
     if (format === "lora") {

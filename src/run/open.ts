@@ -1,11 +1,12 @@
 /** Opens what a command names: a model, and edits on top of it. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { applyAll } from "../edit/apply.ts";
 import type { Edit } from "../edit/edit.ts";
 import { loadEdits } from "../edit/io.ts";
+import { isLora, openLora } from "../edit/lora.ts";
 import { load } from "../model/load.ts";
 import type { Purpose } from "../model/memory.ts";
 import type { Model } from "../model/model.ts";
@@ -15,7 +16,7 @@ export type { Model } from "../model/model.ts";
 export type { Edit } from "../edit/edit.ts";
 
 export interface OpenOptions {
-  /** Edit files, lowest first; a file may hold several edits. */
+  /** Edit files and folders with a PEFT adapter, lowest first; a file may hold several edits. */
   readonly edits?: readonly string[];
   readonly format?: Format;
   readonly purpose?: Purpose;
@@ -34,12 +35,13 @@ export interface Opened {
 
 /** Reads edits first, so that a wrong file is refused before a weight is read; warnings about edits go to the log. */
 export async function open(spec: string, { edits: paths = [], format, purpose, force }: OpenOptions, ctx: Context): Promise<Opened> {
-  const edits = paths.flatMap(readEdits);
+  const found = paths.map(foundAt);
   const say = (done: number): void => ctx.log({ kind: "progress", stage: `loading ${spec}`, done, total: 1 });
   say(0);
   const base = await load(spec, ctx, { ...(purpose && { purpose }), ...(force && { force }) });
   say(1);
   try {
+    const edits = found.flatMap((of) => of(base, format));
     const model = edits.length ? withEdits(base, edits, format, ctx) : base;
     if (model.rewrites?.length) await promptOf(model, "?", format ? { format } : {}); // an encoder that is not there is told before any question
     return { base, model, edits, close: () => base.release() };
@@ -49,8 +51,25 @@ export async function open(spec: string, { edits: paths = [], format, purpose, f
   }
 }
 
-/** The edits of a file, lowest first; a path that is not there is refused with the nearest that is. */
+/** What a path holds, read as far as that goes without a model: an adapter becomes an edit of the model that it is opened with. */
+function foundAt(path: string): (base: Model, format: Format | undefined) => readonly Edit[] {
+  if (isLora(path)) {
+    const adapter = openLora(path);
+    return (base, format) => [adapter(base, formatOf(base, format ? { format } : {}))];
+  }
+  const edits = readEdits(path);
+  return () => edits;
+}
+
+/** The edits of a file, lowest first; a path that is not there is refused with the nearest that is, and so is a folder. */
 export function readEdits(path: string): Edit[] {
+  if (existsSync(path) && statSync(path).isDirectory())
+    fail(
+      "edit",
+      `${path} is a folder${isLora(path) ? " with a PEFT adapter, which does not say for which model it is" : ""}`,
+      "an edit file",
+      isLora(path) ? "Give it with --edit where a model is named." : "A folder with a PEFT adapter has adapter_config.json in it.",
+    );
   if (existsSync(path)) return loadEdits(path);
   const folder = dirname(resolve(path));
   const near = existsSync(folder) ? nearest(basename(path), readdirSync(folder)) : undefined;

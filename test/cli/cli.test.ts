@@ -354,6 +354,8 @@ describe.concurrent("edits", () => {
     expect(lora.code).toBe(0);
     expect(lora.out).toMatch(/adapter_config\.json.*\n.*adapter_model\.safetensors/);
     expect(none.code).toBe(2);
+    const adapted = await run(["ask", at("model"), ...args, "-e", at("adapter")]);
+    expect(adapted).toMatchObject({ code: 0, out: b.out, err: "" });
   });
 });
 

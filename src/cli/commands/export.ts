@@ -18,7 +18,11 @@ export const exporting = acts<Flags>(
     ["lethe export ./model --edit edits/e1 --format lora -o adapter", "an exact adapter in PEFT's format"],
     ["lethe export ./model.gguf -o unpacked --dtype bfloat16", "a GGUF file as safetensors"],
   ])
-    .option("-e, --edit <file>", "an edit on top of the model; may be given several times, first one lowest", several)
+    .option(
+      "-e, --edit <file>",
+      "an edit, or a folder with a PEFT adapter, on top of the model; may be given several times, first one lowest",
+      several,
+    )
     .addOption(new Option("--format <name>", "a whole checkpoint, or an adapter").choices(["safetensors", "lora"]).default("safetensors"))
     .addOption(new Option("--dtype <name>", "how weights are stored").choices(["float32", "bfloat16", "float16"]).default("float32"))
     .option("--force", "replace a folder that is there; go on where the memory estimate says no")

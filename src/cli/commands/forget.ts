@@ -62,7 +62,11 @@ const command = declare(
     ["lethe forget ./model --data zsre:zsre_eval.json -o edits/e4", "the requests of a published dataset"],
   ],
 )
-  .option("-e, --edit <file>", "an edit under the new one; may be given several times, first one lowest", several)
+  .option(
+    "-e, --edit <file>",
+    "an edit, or a folder with a PEFT adapter, under the new one; may be given several times, first one lowest",
+    several,
+  )
   .option("--prompt <text>", "the question whose answer shall go")
   .option("--subject <text>", "what the prompt is about, as it is spelled there (guessed without)")
   .option("--answer <text>", "what the model answers now, for the record")

@@ -45,7 +45,11 @@ export const trace = acts<Flags>(
       ["lethe trace ./model --data requests.jsonl --kind mlp -o layers", "which layer to edit, over many facts"],
     ],
   )
-    .option("-e, --edit <file>", "an edit on top of the model; may be given several times, first one lowest", several)
+    .option(
+      "-e, --edit <file>",
+      "an edit, or a folder with a PEFT adapter, on top of the model; may be given several times, first one lowest",
+      several,
+    )
     .option("--prompt <text>", "the question, or the text to go on with")
     .option("--subject <text>", "what the prompt is about, as it is spelled there (guessed without)")
     .option("--answer <text>", "the words whose first token is watched, in the model's own answer where it has them (its first token)")

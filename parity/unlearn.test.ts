@@ -22,6 +22,7 @@ import type { Executor } from "../src/onnx/program.ts";
 import type { LabelledRow } from "../src/train/batches.ts";
 import { differentiated, type Slope } from "../src/train/gradient.ts";
 import { type Recipe, trainOn } from "../src/train/loop.ts";
+import { weightsOf } from "../src/train/trainable.ts";
 import { type Formula, objectiveOf, type Unit } from "../src/train/parts.ts";
 import { absent, all, readJson, readTensors, relative, shared } from "./shared.ts";
 
@@ -116,7 +117,7 @@ describe.skipIf(absent)(`losses of unlearning on the real model${absent && ` (sk
   const slope = async (name: string, formula: Formula, dtype: Precision, executor: Executor): Promise<Slope> => {
     const { reached, run } = differentiated(model, {
       objective: objectiveOf({ like: LIKE, ...formula }),
-      names: [...model.weights.keys()],
+      trainable: weightsOf(model, [...model.weights.keys()]),
       dtype,
       executor,
       ...(name.endsWith("refscaled") && { reference: scaled }),

@@ -1,5 +1,5 @@
 /** The training loop: batches, gradients, clipped optimiser steps, checkpoints; a stream of events that ends in new weights. */
-import { asFloats, floats, type NdArray } from "../base/array.ts";
+import { floats, type NdArray } from "../base/array.ts";
 import { type Context, checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
@@ -11,9 +11,11 @@ import type { Executor } from "../onnx/program.ts";
 import { batchesOf, type LabelledRow } from "./batches.ts";
 import { loadState, saveState, type State } from "./checkpoint.ts";
 import { accumulate } from "./arrays.ts";
+import type { LoraParams } from "./lora.ts";
 import { type Differentiate, differentiated } from "./gradient.ts";
 import { type Floats, type Parameter, parameterStore } from "./memory.ts";
 import { nll, type Objective } from "./objective.ts";
+import { factorsOf, type Trainable, weightsOf } from "./trainable.ts";
 import { type AdamW, adamw, clipScale, globalNorm, isDecayed, type Optimizer, rateAt, type Schedule } from "./optim.ts";
 
 /** How to train: together with model, rows and thread count it determines every bit of the result. */
@@ -33,6 +35,8 @@ export interface Recipe {
   readonly executor: Executor;
   /** Weights that are trained, if the loss reaches them; absent: all. */
   readonly only?: readonly WeightName[];
+  /** Low-rank factors are trained in place of weights. */
+  readonly lora?: LoraParams;
   /** Of weights, gradients and moments (default float32). */
   readonly dtype?: Precision;
 }
@@ -90,7 +94,9 @@ export type TrainEvent =
   | { readonly kind: "stopped"; readonly step: number; readonly reason: string };
 
 export interface Trained {
-  /** The weights that were trained, in the recipe's precision. */
+  /** What was trained, in the recipe's precision: weights by name, or factors. */
+  readonly numbers: ReadonlyMap<string, NdArray>;
+  /** The weights that these make. */
   readonly weights: Weights;
   /** Loss of every step, before its update. */
   readonly losses: readonly number[];
@@ -158,7 +164,7 @@ export async function* trainOn<Row, Drawn = Row>(
         tokensPerSecond: tokens / (ms / 1000),
         ms,
       };
-      const reason = await stop?.({ step: done + 1, outputs, weights: () => learner.trained() });
+      const reason = await stop?.({ step: done + 1, outputs, weights: () => learner.trainable.weights(learner.trained()) });
       if (reason !== undefined) {
         yield { kind: "stopped", step: done + 1, reason };
         break;
@@ -167,7 +173,8 @@ export async function* trainOn<Row, Drawn = Row>(
     if (folder !== undefined && ((done + 1) % every === 0 || done + 1 === recipe.steps)) yield save(done + 1);
     await new Promise(setImmediate); // a pass holds the thread: let signals in
   }
-  return { weights: learner.trained(), losses };
+  const numbers = learner.trained();
+  return { numbers, weights: learner.trainable.weights(numbers), losses };
 }
 
 /** The updates that seed, schedule and budget give. */
@@ -204,10 +211,11 @@ const identity = (model: Model): unknown[] => [model.id, ...[...model.changed].s
 
 /** Weights under training with their moments, and the gradient of the loss. */
 class Learner<Row> {
+  readonly trainable: Trainable;
   private readonly recipe: Recipe;
   private readonly objective: Objective<Row>;
   private readonly optimizer: Optimizer;
-  private readonly store: ReadonlyMap<WeightName, Parameter>;
+  private readonly store: ReadonlyMap<string, Parameter>;
   private readonly differentiate: Differentiate<Row>;
   private state: readonly number[];
 
@@ -218,23 +226,31 @@ class Learner<Row> {
     saved?: ReadonlyMap<string, NdArray>,
   ) {
     [this.recipe, this.objective] = [recipe, objective];
-    const { dtype = "float32", executor, only: names = [...model.weights.keys()] } = recipe;
+    const { dtype = "float32", executor, lora, only = [...model.weights.keys()] } = recipe;
+    this.trainable = lora ? factorsOf(model, lora, recipe.seed) : weightsOf(model, only);
+    const start = this.trainable.start(dtype);
     this.optimizer = adamw(recipe.optimizer);
-    const { reached, run } = differentiated(model, { objective, names, dtype, executor, ...(reference && { reference }) });
+    const { reached, run } = differentiated(model, {
+      objective,
+      trainable: this.trainable,
+      dtype,
+      executor,
+      ...(reference && { reference }),
+    });
     this.differentiate = run;
     this.store = parameterStore(
-      reached.map((name) => [name, model.weights.get(name)!.shape]),
+      reached.map((name) => [name, start.get(name)!.shape]),
       { moments: this.optimizer.moments, dtype },
     );
     for (const [name, { weight, moments }] of this.store) {
-      weight.set((saved?.get(name) ?? asFloats(model.weights.get(name)!, dtype)).data as Floats);
+      weight.set((saved?.get(name) ?? start.get(name)!).data as Floats);
       for (const [moment, array] of Object.entries(moments)) array.set((saved?.get(`${moment}:${name}`)?.data ?? []) as Floats);
     }
     this.state = saved?.has(STATE) ? Array.from(saved.get(STATE)!.data as Float64Array) : (objective.state?.start ?? []);
   }
 
-  /** The weights as they are now, copied out of the memory that they share with moments and gradients. */
-  trained(): Weights {
+  /** The numbers as they are now, copied out of the memory that they share with moments and gradients. */
+  trained(): ReadonlyMap<string, NdArray> {
     return new Map([...this.store].map(([name, { array }]) => [name, { ...array, data: (array.data as Floats).slice() } as NdArray]));
   }
 
@@ -255,19 +271,20 @@ class Learner<Row> {
     lastGood: string,
   ): Promise<{ outputs: Readonly<Record<string, number>>; norm: number }> {
     const { objective, recipe } = this;
-    const gradients = new Map<WeightName, Floats>();
+    const gradients = new Map<string, Floats>();
     const outputs: Record<string, number> = {};
     const weights = new Map([...this.store].map(([name, { array }]) => [name, array]));
     const whole = passes.flat();
-    const filled = passes.filter((rows) => rows.length > 0);
-    for (const rows of filled) {
-      const pass = await this.differentiate({ rows, step: whole }, weights, this.state);
+    const isOne = passes.filter((rows) => rows.length > 0).length === 1;
+    for (const [i, rows] of passes.entries()) {
+      if (rows.length === 0) continue;
+      const pass = await this.differentiate({ rows, step: whole }, weights, this.state, { seed: recipe.seed, step, pass: i });
       for (const [name, value] of Object.entries(pass.outputs)) outputs[name] = (outputs[name] ?? 0) + value;
       for (const [name, { data }] of pass.gradients) {
         const { gradient, kernels } = this.store.get(name)!;
         const sum = gradients.get(name);
         if (sum) accumulate(sum, data as Floats, kernels);
-        else if (filled.length === 1) gradients.set(name, data as Floats);
+        else if (isOne) gradients.set(name, data as Floats);
         else {
           gradient.set(data as Floats);
           gradients.set(name, gradient);

@@ -3,12 +3,17 @@ import { expect, test } from "vitest";
 import { traced } from "../../src/model/forward.ts";
 import { trace } from "../../src/tensor/graph.ts";
 import { cut } from "../../src/tensor/split.ts";
-import { nll } from "../../src/train/losses.ts";
+import { nll } from "../../src/train/objective.ts";
 import { tinyModel } from "../train/tiny.ts";
 
 test("the blocks of a model cut to one graph between the embedding's and the head's", async () => {
   const model = tinyModel(0, { num_hidden_layers: 5 });
-  const segments = cut(trace((t) => nll.build(traced(model, t)))).map((s) => s.graph.hash);
+  const segments = cut(
+    trace((t) => {
+      const lm = traced(model, t);
+      return nll.build(lm, () => lm).outputs;
+    }),
+  ).map((s) => s.graph.hash);
   expect(segments).toHaveLength(7);
   expect(new Set(segments.slice(1, 6)).size).toBe(1);
   expect(new Set(segments).size).toBe(3);

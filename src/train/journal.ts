@@ -1,0 +1,77 @@
+/** The journal of a training run: what it began from, its rows, and every update as it was cut into passes, so that it can be replayed. */
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fail } from "../base/fail.ts";
+import type { Hash } from "../base/hash.ts";
+import { isRecord, readLines, writeAtomic } from "../base/store.ts";
+import type { LabelledRow } from "./batches.ts";
+import type { Recipe, Step } from "./loop.ts";
+
+/** A row with the question it was made from. */
+export interface JournalRow extends LabelledRow {
+  readonly question: string;
+}
+
+export interface Journal {
+  /** The model that training began from, by path or hub id, and its id. */
+  readonly base: { readonly spec: string; readonly id: Hash };
+  readonly recipe: Recipe;
+  /** LoRA's parameters; absent where weights themselves were trained. */
+  readonly lora?: Readonly<Record<string, unknown>>;
+  readonly rows: readonly JournalRow[];
+  readonly steps: readonly Step<JournalRow>[];
+}
+
+const VERSION = 1;
+const FILE = "journal.jsonl";
+
+/** Writes a journal whole: a line for the run, one a row, one an update with its rows by id, pass by pass. */
+export function writeJournal(folder: string, { rows, steps, ...run }: Journal): void {
+  mkdirSync(folder, { recursive: true });
+  const lines = [
+    { kind: "run", version: VERSION, ...run },
+    ...rows.map((row) => ({ kind: "row", ...row })),
+    ...steps.map(({ lr, passes }, i) => ({ kind: "step", step: i + 1, lr, passes: passes.map((pass) => pass.map((row) => row.id)) })),
+  ];
+  writeAtomic(join(folder, FILE), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+}
+
+/** Whether a folder holds a journal. */
+export const hasJournal = (folder: string): boolean => existsSync(join(folder, FILE));
+
+/** Reads a journal; refuses one that is missing, torn or of another version. */
+export function readJournal(folder: string): Journal {
+  const path = join(folder, FILE);
+  const wrong = (what: string): never =>
+    fail(
+      "journal",
+      `${path} ${what}`,
+      "the journal of a finetuning with --keep",
+      "Finetune with --keep, and name the folder it left.",
+      "unavailable",
+    );
+  if (!existsSync(path)) return wrong("is not there");
+  const lines = readLines(path) as Record<string, unknown>[];
+  const of = (kind: string): Record<string, unknown>[] => lines.filter((line) => isRecord(line) && line["kind"] === kind);
+  const [run] = of("run");
+  if (run?.["version"] !== VERSION) return wrong(`is of version ${String(run?.["version"])}, not ${VERSION}`);
+  const rows = of("row") as unknown as JournalRow[];
+  const known = new Map(rows.map((row) => [row.id, row]));
+  const steps = (of("step") as unknown as { readonly lr: number; readonly passes: readonly (readonly string[])[] }[]).map(
+    ({ lr, passes }) => ({
+      lr,
+      passes: passes.map((pass) => pass.map((id) => known.get(id) ?? wrong(`names row "${id}" that it does not hold`))),
+    }),
+  );
+  const { base, recipe, lora } = run as unknown as Journal;
+  if (steps.length !== recipe.steps) return wrong(`holds ${steps.length} updates of ${recipe.steps}`);
+  return { base, recipe, rows, steps, ...(lora && { lora }) };
+}
+
+/** The updates of a journal without some rows, taken out of the passes that they stood in. */
+export const without =
+  ({ steps }: Journal, gone: ReadonlySet<string>): ((step: number) => Step<JournalRow>) =>
+  (step) => {
+    const { lr, passes } = steps[step]!;
+    return { lr, passes: passes.map((pass) => pass.filter((row) => !gone.has(row.id))) };
+  };

@@ -1,0 +1,49 @@
+/** What is trained of a model: weights themselves, or low-rank factors beside them. */
+import { asFloats, type NdArray } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
+import { changed } from "../edit/apply.ts";
+import { traced, type TracedModel } from "../model/forward.ts";
+import type { Model, Precision, Weights } from "../model/model.ts";
+import type { WeightName } from "../model/names.ts";
+import type { Trace } from "../tensor/trace.ts";
+import { loraOf, type LoraParams } from "./lora.ts";
+
+/** Numbers that a loss is differentiated by, each under the name that it is saved by. */
+export interface Trainable {
+  /** Before the first step. */
+  start(dtype: Precision): ReadonlyMap<string, NdArray>;
+  /** The model in a trace, with an input in the place of each. */
+  trace(t: Trace, dtype: Precision): TracedModel;
+  /** What that input is called. */
+  inputOf(name: string): string;
+  /** The model's weights as the numbers make them. */
+  weights(numbers: ReadonlyMap<string, NdArray>): Weights;
+}
+
+/** Weights by name; refuses one that the model does not have. */
+export function weightsOf(model: Model, names: readonly WeightName[]): Trainable {
+  const stored = (name: WeightName): NdArray =>
+    model.weights.get(name) ?? fail("train", `weight "${name}"`, `one of ${[...model.weights.keys()].slice(0, 12).join(", ")}, …`, "");
+  names.forEach(stored);
+  const inputOf = (name: WeightName): string => `own.${name}`;
+  return {
+    start: (dtype) => new Map(names.map((name) => [name, asFloats(stored(name), dtype)])),
+    // a weight by role, so that the blocks of a model share one session
+    trace: (t, dtype) =>
+      traced(model, t, dtype, Object.fromEntries(names.map((name) => [name, t.input(inputOf(name), dtype, stored(name).shape, "weight")]))),
+    inputOf,
+    weights: (numbers) => numbers,
+  };
+}
+
+/** Low-rank factors beside linear maps, with dropout. */
+export function factorsOf(model: Model, params: LoraParams, seed: string | number): Trainable {
+  const lora = loraOf(model, params);
+  return {
+    start: (dtype) => lora.start(seed, dtype),
+    trace: (t, dtype) => traced(model, t, dtype, {}, lora.added(t, { training: true, dtype })),
+    inputOf: (name) => name,
+    weights: (numbers) =>
+      new Map(Object.entries(lora.deltas(numbers)).map(([name, delta]) => [name, changed(name, model.weights.get(name)!, delta)])),
+  };
+}

@@ -11,7 +11,7 @@ import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 
 /** What a method must be given beyond model and requests; answers and a retain set that nobody gave are asked of the model. */
-export type Need = "subject" | "answer" | "target" | "retain" | "statistics" | "demonstrations" | "encoder";
+export type Need = "subject" | "answer" | "target" | "retain" | "statistics" | "demonstrations" | "encoder" | "training";
 
 export interface Job<P> {
   readonly model: Model;
@@ -27,6 +27,8 @@ export interface Job<P> {
   readonly compat: ReadonlySet<string>;
   /** An edit of the same method to continue. */
   readonly previous?: Edit;
+  /** The folder that finetuning left: journal and checkpoints. */
+  readonly training?: string;
   readonly format: Format;
   readonly system?: string;
   readonly seed: number;

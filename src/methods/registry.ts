@@ -12,6 +12,7 @@ import { kl } from "./kl.ts";
 import { memit } from "./memit.ts";
 import { npo } from "./npo.ts";
 import { pdu } from "./pdu.ts";
+import { replay } from "./replay.ts";
 import { rmu } from "./rmu.ts";
 import { rome } from "./rome.ts";
 import { satimp } from "./satimp.ts";
@@ -35,6 +36,7 @@ export const registry = {
   "memit": memit,
   "npo": npo,
   "pdu": pdu,
+  "replay": replay,
   "rmu": rmu,
   "rome": rome,
   "satimp": satimp,

@@ -48,6 +48,8 @@ export interface FindOptions {
   readonly retain?: readonly QA[];
   /** Other facts as examples for methods that show some: what is said of each is its answer. */
   readonly demonstrations?: readonly ForgetRequest[];
+  /** The folder that finetuning with its journal left, for methods that go back to it. */
+  readonly training?: string;
   /** The folder or hub id of an ONNX sentence encoder; by default the context's (LETHE_ENCODER), else the model's own hidden states. */
   readonly encoder?: string;
   /** What second moments are taken over. */
@@ -110,6 +112,8 @@ export function planOf(
       "questions whose answers must stay",
       "Give --retain FILE, or leave it out: the model asks its own.",
     );
+  if (needs.has("training") && options.training === undefined)
+    fail(method.name, "no training to go back to", "the folder that finetuning with --keep left", "Give --training FOLDER.");
   if (needs.has("demonstrations") && !options.demonstrations?.length)
     fail(method.name, "no demonstrations", "other facts as examples", "Give --demonstrations FILE.");
   if (options.encoder?.trim() === "") fail("forget", "an empty encoder", "a folder or a hub id", "Leave out --encoder, or name one.");
@@ -254,6 +258,7 @@ function draftOf(chosen: Chosen, group: readonly EditRequest[], previous?: Edit)
     ...(previous && { previous }),
     ...(statistics && { statistics }),
     ...(encoder && { encoder }),
+    ...(options.training !== undefined && { training: options.training }),
     ...(options.system !== undefined && { system: options.system }),
     ...(options.templates && { templates: options.templates }),
   });

@@ -1,26 +1,206 @@
-/** Finetuning as a command does it: the trainer's events become progress. */
-import type { Context } from "../base/context.ts";
+/** Finetuning as a command does it: the trainer's events become progress, and what was learnt a checkpoint. */
+import { rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { checkAbort, type Context } from "../base/context.ts";
+import { fail, nearest } from "../base/fail.ts";
+import { hash } from "../base/hash.ts";
+import { resolveParams } from "../base/schema.ts";
+import { lockFile, writeAtomic } from "../base/store.ts";
+import type { QA } from "../data/request.ts";
+import { rougeN, tokenize } from "../eval/rouge.ts";
+import { generate } from "../model/generate.ts";
+import { resolveModel } from "../model/hub.ts";
+import { load } from "../model/load.ts";
+import { type Model, withWeights } from "../model/model.ts";
+import { type AskAs, type Format, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
+import { refuseOccupied, saveCheckpoint, type StoredDtype } from "../model/save.ts";
+import { score } from "../model/score.ts";
+import type { LabelledRow } from "../train/batches.ts";
 import { type Finetuned, type FinetuneOptions, finetuneRecipe } from "../train/finetune.ts";
+import type { TrainEvent } from "../train/loop.ts";
+import { FINETUNE, type FinetuneParams, RECIPES, rowsFor, tune } from "../train/tune.ts";
+import { questionsIn } from "./data.ts";
+import { version } from "./settled.ts";
 
 export type { Finetuned } from "../train/finetune.ts";
 
-/** Builds the model of a recipe at `dir`; a run that was stopped is continued. */
-export async function finetune(recipe: string, dir: string, ctx: Context, options: FinetuneOptions): Promise<Finetuned> {
-  const events = finetuneRecipe(recipe, dir, ctx, options);
+/** Builds the model of a recipe file at `dir`; a run that was stopped is continued. */
+export const finetune = (recipe: string, dir: string, ctx: Context, options: FinetuneOptions): Promise<Finetuned> =>
+  followed(finetuneRecipe(recipe, dir, ctx, options), ctx);
+
+export interface TuneOnOptions extends FinetuneOptions {
+  /** A recipe by name; what `params` says goes before it. */
+  readonly recipe?: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly limit?: number;
+  readonly seed?: number;
+  readonly format?: Format;
+  readonly system?: string;
+  readonly dtype?: StoredDtype;
+  /** Keep the journal and every checkpoint beside the result, so that rows can be taken out again. */
+  readonly keep?: boolean;
+  /** Questions whose loss is told after every epoch. */
+  readonly validate?: string;
+  /** Stop after the epoch in which the mean ROUGE-1 recall of the learnt answers is so high. */
+  readonly until?: number;
+}
+
+/** What a finished finetuning tells; it stands in the result's training.json too. */
+export interface TunedOn extends Finetuned {
+  readonly rows: number;
+  readonly params: FinetuneParams;
+  /** Where journal and checkpoints lie, if they were kept. */
+  readonly training?: string;
+}
+
+/** Finetunes a model on questions and answers and writes it as a checkpoint at `dir`; a run that was stopped is continued. */
+export async function finetuneOn(spec: string, data: string, dir: string, ctx: Context, options: TuneOnOptions): Promise<TunedOn> {
+  const { limit, seed = 0, force = false, every = 100, keep = false, until, dtype = "float32" } = options;
+  const named = recipeCalled(options.recipe);
+  const pairs = questionsIn(data).slice(0, limit);
+  if (pairs.length === 0) fail("finetune", `${data} has no rows`, "questions and answers", "");
+  const validation = options.validate === undefined ? [] : questionsIn(options.validate);
+  const out = resolve(dir);
+  refuseOccupied(out, force);
+  const folder = `${out}.training`;
+  const release = lockFile(`${folder}.lock`, "finetune");
+  try {
+    if (options.resume === false) rmSync(folder, { recursive: true, force: true });
+    const model = await load(spec, ctx, { purpose: "train" });
+    try {
+      const params = resolveParams<FinetuneParams, typeof model.config>(
+        "finetune",
+        FINETUNE,
+        { ...named, ...options.params },
+        model.config,
+      );
+      const ask = { format: options.format ?? formatOf(model), ...(options.system !== undefined && { system: options.system }) };
+      const rows = rowsFor(model, pairs, { ...ask, learn: params.learn });
+      const held = rowsFor(model, validation, { ...ask, learn: params.learn });
+      const perEpoch = Math.ceil(rows.length / params.batch);
+      const events = tune(
+        model,
+        rows,
+        {
+          params,
+          seed,
+          running: { dtype: "float32", executor: "graph" },
+          folder,
+          every,
+          ...(keep && { keep: { spec: await resolveModel(spec, ctx) } }),
+          stop: async ({ step, weights }) => {
+            if (step % perEpoch !== 0 || (held.length === 0 && until === undefined)) return undefined;
+            return checked(withWeights(model, weights()), { pairs, held, ask, until, epoch: step / perEpoch }, ctx);
+          },
+        },
+        ctx,
+      );
+      const { weights, losses } = await followed(events, ctx);
+      await model.sessions.release(); // a pass's arena holds gigabytes
+      saveCheckpoint(out, { ...model, weights: new Map([...model.weights, ...weights]) }, { dtype, force });
+      const told = { dir: out, steps: losses.length, losses, rows: rows.length, params };
+      const about = { code: version, base: model.id, data: hash(pairs), seed, ...ask, ...(until !== undefined && { until }) };
+      writeAtomic(join(out, "training.json"), `${JSON.stringify({ ...about, ...told }, null, 2)}\n`);
+      if (!keep) rmSync(folder, { recursive: true, force: true });
+      return { ...told, ...(keep && { training: folder }) };
+    } finally {
+      await model.release();
+    }
+  } finally {
+    release();
+  }
+}
+
+/** A recipe's parameters by its name; none without one. */
+function recipeCalled(name: string | undefined): Partial<FinetuneParams> {
+  if (name === undefined) return {};
+  const near = nearest(name, Object.keys(RECIPES));
+  return (
+    (Object.hasOwn(RECIPES, name) ? RECIPES[name]!.params : undefined) ??
+    fail("finetune", `no recipe "${name}"`, `one of ${Object.keys(RECIPES).join(", ")}`, near ? `Did you mean "${near}"?` : "")
+  );
+}
+
+interface Held {
+  readonly pairs: readonly QA[];
+  readonly held: readonly LabelledRow[];
+  readonly ask: AskAs;
+  readonly until: number | undefined;
+  readonly epoch: number;
+}
+
+/** Tells how a model does on what it learns and on what it does not; says why to stop, if it knows enough. */
+async function checked(model: Model, { pairs, held, ask, until, epoch }: Held, ctx: Context): Promise<string | undefined> {
+  const told: string[] = [];
+  if (held.length > 0) {
+    const scored = await score(
+      model,
+      held.map(({ ids }) => ({ ids, from: 1 })),
+      { ctx },
+    );
+    const losses = held.flatMap(({ labels }, i) => labels.map((at) => -scored[i]![at - 1]!));
+    told.push(`validation loss ${(losses.reduce((a, b) => a + b, 0) / losses.length).toFixed(3)}`);
+  }
+  const recall = until === undefined ? undefined : await recallOf(model, pairs, ask, ctx);
+  if (recall !== undefined) told.push(`ROUGE-1 ${recall.toFixed(3)}`);
+  ctx.log({ kind: "note", who: "finetune", text: `after epoch ${epoch}: ${told.join(", ")}` });
+  return recall !== undefined && recall >= until! ? `ROUGE-1 is ${recall.toFixed(3)} after epoch ${epoch}` : undefined;
+}
+
+/** Questions asked at once. */
+const TOGETHER = 16;
+
+/** The mean ROUGE-1 recall of the answers, each allowed twice the tokens of the longest. */
+async function recallOf(model: Model, pairs: readonly QA[], ask: AskAs, ctx: Context): Promise<number> {
+  const longest = Math.max(...pairs.map(({ answer }) => model.tokenizer.encode(answer, { special: false }).ids.length));
+  let sum = 0;
+  for (let from = 0; from < pairs.length; from += TOGETHER) {
+    checkAbort(ctx, "finetune");
+    const part = pairs.slice(from, from + TOGETHER);
+    const prompts = await Promise.all(part.map(async ({ question }) => (await promptOf(model, question, ask)).ids));
+    const said = await generate(model, prompts, { stopIds: stopsOf(model, ask), maxTokens: 2 * longest, freeze: false, ctx });
+    for (const [i, { answer }] of part.entries()) sum += rougeN(tokenize(answer), tokenize(said[i]!.text), 1).recall;
+    ctx.log({ kind: "progress", stage: "asking", done: from + part.length, total: pairs.length, unit: "questions" });
+  }
+  return sum / pairs.length;
+}
+
+/** Eight heights of a bar. */
+const BARS = "▁▂▃▄▅▆▇█";
+
+/** The last losses as bars, the highest full. */
+export function curve(losses: readonly number[], width = 24): string {
+  const shown = losses.slice(-width);
+  const [low, high] = [Math.min(...shown), Math.max(...shown)];
+  return shown.map((loss) => BARS[high > low ? Math.min(7, Math.floor((8 * (loss - low)) / (high - low))) : 0]).join("");
+}
+
+/** Runs to the end, as progress with the curve of the loss. */
+async function followed<R>(
+  events: AsyncGenerator<
+    TrainEvent | { readonly kind: "data"; readonly rows: number; readonly tokens: number; readonly parameters: number },
+    R
+  >,
+  ctx: Context,
+): Promise<R> {
   const note = (text: string): void => ctx.log({ kind: "note", who: "finetune", text });
+  const losses: number[] = [];
   for (;;) {
     const { value: event, done } = await events.next();
     if (done) return event;
     if (event.kind === "data") note(`${event.rows} rows of ${event.tokens} tokens for ${event.parameters} weights`);
     else if (event.kind === "resumed") note(`going on after step ${event.step}`);
-    else if (event.kind === "step")
+    else if (event.kind === "stopped") note(`stopped after step ${event.step}: ${event.reason}`);
+    else if (event.kind === "step") {
+      losses.push(event.loss);
       ctx.log({
         kind: "progress",
         stage: "training",
         done: event.step,
         total: event.steps,
         unit: "steps",
-        detail: `loss ${event.loss.toFixed(3)}, ${Math.round(event.tokensPerSecond)} tokens/s`,
+        detail: `loss ${event.loss.toFixed(3)} ${curve(losses)}, ${Math.round(event.tokensPerSecond)} tokens/s`,
       });
+    }
   }
 }

@@ -1,6 +1,6 @@
 /** A training run's state on disk: weights and moments in one safetensors file a checkpoint, whole or absent, the last two kept. */
 import { existsSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import type { Hash } from "../base/hash.ts";
@@ -41,10 +41,19 @@ export function saveState(folder: string, run: Hash, { step, tensors, losses }: 
   return path;
 }
 
-/** The newest state of run `run` (after at most `upTo` steps), or undefined in a folder without checkpoints; refuses those of another run. */
-export function loadState(folder: string, run: Hash, upTo = Infinity): State | undefined {
-  const newest = checkpointsIn(folder).findLast(({ step }) => step <= upTo);
-  if (!newest) return undefined;
+/** The newest state of run `run`, or undefined in a folder without checkpoints; refuses those of another run. */
+export function loadState(folder: string, run: Hash): State | undefined {
+  const newest = checkpointsIn(folder).at(-1);
+  return newest && read(newest, run, folder);
+}
+
+/** The state in one file of a run, whichever it is. */
+export function stateAt(path: string): State {
+  const found = checkpointsIn(dirname(path)).find((c) => c.path === path);
+  return read(found ?? fail(WHO, `${path} is no checkpoint`, "one that training left", "", "unavailable"), undefined, dirname(path));
+}
+
+function read(newest: { readonly step: number; readonly path: string }, run: Hash | undefined, folder: string): State {
   const file = openSafetensors(newest.path);
   try {
     const state = parseJson(file.metadata["lethe"] ?? "null", `the state in ${newest.path}`, WHO);
@@ -56,7 +65,7 @@ export function loadState(folder: string, run: Hash, upTo = Infinity): State | u
         "Remove the folder to begin anew.",
         "unavailable",
       );
-    if (state["run"] !== run)
+    if (run !== undefined && state["run"] !== run)
       return fail(
         WHO,
         `${folder} holds the checkpoints of another run`,

@@ -16,8 +16,6 @@ export interface Journal {
   /** The model that training began from, by path or hub id, and its id. */
   readonly base: { readonly spec: string; readonly id: Hash };
   readonly recipe: Recipe;
-  /** LoRA's parameters; absent where weights themselves were trained. */
-  readonly lora?: Readonly<Record<string, unknown>>;
   readonly rows: readonly JournalRow[];
   readonly steps: readonly Step<JournalRow>[];
 }
@@ -63,9 +61,9 @@ export function readJournal(folder: string): Journal {
       passes: passes.map((pass) => pass.map((id) => known.get(id) ?? wrong(`names row "${id}" that it does not hold`))),
     }),
   );
-  const { base, recipe, lora } = run as unknown as Journal;
+  const { base, recipe } = run as unknown as Journal;
   if (steps.length !== recipe.steps) return wrong(`holds ${steps.length} updates of ${recipe.steps}`);
-  return { base, recipe, rows, steps, ...(lora && { lora }) };
+  return { base, recipe, rows, steps };
 }
 
 /** The updates of a journal without some rows, taken out of the passes that they stood in. */

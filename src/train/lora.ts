@@ -40,6 +40,9 @@ export const LORA: Declared<LoraParams, Config> = {
   },
 };
 
+/** A change of low rank. */
+export type LowRankDelta = Extract<Delta, { readonly outer: unknown }>;
+
 /** LoRA on one model: which maps it adapts, what is trained, where that stands in a trace, and the edit it becomes. */
 export interface Lora {
   readonly params: LoraParams;
@@ -50,7 +53,7 @@ export interface Lora {
   /** The factors as inputs of a trace, for `traced`; dropout belongs to training alone. */
   added(trace: Trace, options: { readonly training: boolean; readonly dtype?: Precision }): Record<WeightName, LowRank>;
   /** What trained factors add to the weights: the change of an edit. */
-  deltas(factors: ReadonlyMap<string, NdArray>): Record<WeightName, Delta>;
+  deltas(factors: ReadonlyMap<string, NdArray>): Record<WeightName, LowRankDelta>;
 }
 
 /** The input that stands for a map's factor A [rank, in] or B [out, rank]. */

@@ -6,6 +6,7 @@ import type { Model, Precision } from "../model/model.ts";
 import { atLayer, checkLayer, type WeightName } from "../model/names.ts";
 import type { Executor } from "../onnx/program.ts";
 import type { Recipe } from "./loop.ts";
+import { LORA, type LoraParams } from "./lora.ts";
 
 /** What every training has. */
 export interface DescentParams {
@@ -18,6 +19,10 @@ export interface DescentParams {
   layers: readonly number[];
   weights: readonly string[];
   budget: number;
+  rank: number;
+  loraAlpha: number;
+  dropout: number;
+  targets: readonly string[];
 }
 
 export const DESCENT: Declared<DescentParams, Config> = {
@@ -43,6 +48,10 @@ export const DESCENT: Declared<DescentParams, Config> = {
     doc: "endings of the names of the weights that are trained, such as mlp.out; none named: all",
     source: "docs/methods/ga.md",
   },
+  rank: { ...LORA.rank, default: 0, doc: "low-rank factors of this rank are trained in place of weights (LoRA); 0: the weights", min: 0 },
+  loraAlpha: LORA.alpha,
+  dropout: { ...LORA.dropout, default: 0, source: "docs/lora.md (TOFU and PISTOL: 0.05)" },
+  targets: LORA.targets,
   budget: { default: 4096, doc: "padded tokens in one pass; a step of more is accumulated", source: "docs/methods/ga.md", min: 1 },
 };
 
@@ -63,8 +72,14 @@ export const recipeOf = (
   seed,
   executor: running.executor,
   dtype: running.dtype,
-  only: trainedNames(who, model, params),
+  ...(params.rank > 0 ? { lora: loraParams(who, params) } : { only: trainedNames(who, model, params) }),
 });
+
+function loraParams(who: string, { rank, loraAlpha: alpha, dropout, targets, layers, weights }: DescentParams): LoraParams {
+  if (layers.length > 0 || weights.length > 0)
+    fail(who, `layers or weights beside a rank of ${rank}`, "one of them", "Name LoRA's matrices by targets, such as blocks.3.mlp.out.");
+  return { rank, alpha, dropout, targets };
+}
 
 /** The weights that the parameters name, in the model's order; refuses an ending that none has, with the nearest. */
 function trainedNames(who: string, model: Model, { layers, weights }: Pick<DescentParams, "layers" | "weights">): WeightName[] {

@@ -15,10 +15,12 @@ import type { Model, Precision } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import type { Format } from "../model/prompt.ts";
 import type { Executor } from "../onnx/program.ts";
-import { labelled, type LabelledRow } from "./batches.ts";
+import type { LabelledRow } from "./batches.ts";
+import { type LowRankDelta, loraOf } from "./lora.ts";
 import { type Trained, trainOn } from "./loop.ts";
 import { type Formula, objectiveOf, type Unit } from "./parts.ts";
 import { DESCENT, type DescentParams, recipeOf } from "./recipe.ts";
+import { asRow } from "./tune.ts";
 
 export interface TrainingParams extends DescentParams {
   steps: number;
@@ -112,9 +114,9 @@ export async function unlearn<P>(
         : undefined,
   });
   const seen = await followed(who, events, ctx).finally(() => model.sessions.release()); // a pass's arena holds gigabytes
-  const weights = Object.fromEntries(
-    [...seen.trained.weights].flatMap(([name, after]): [WeightName, Delta][] => differenceOf(name, model.weights.get(name)!, after, scale)),
-  );
+  const weights = recipe.lora
+    ? scaled(loraOf(model, recipe.lora).deltas(seen.trained.numbers), scale)
+    : Object.fromEntries([...seen.trained.weights].flatMap(([name, after]) => differenceOf(name, model.weights.get(name)!, after, scale)));
   if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
   return {
     change: { kind: "delta", weights },
@@ -123,7 +125,7 @@ export async function unlearn<P>(
       retain: job.retain.length,
       steps: seen.trained.losses.length,
       losses: seen.trained.losses.map((x) => Number(x.toPrecision(6))),
-      trained: seen.trained.weights.size,
+      trained: seen.trained.numbers.size,
       last: seen.last,
       ...(seen.stopped !== undefined && { stopped: seen.stopped }),
     },
@@ -161,6 +163,19 @@ async function followed(
     });
   }
 }
+
+/** Low-rank changes, so many times. */
+const scaled = (deltas: Readonly<Record<WeightName, LowRankDelta>>, scale: number): Record<WeightName, Delta> =>
+  Object.fromEntries(
+    Object.entries(deltas).map(
+      ([
+        name,
+        {
+          outer: [left, right],
+        },
+      ]) => [name, { outer: [{ ...left, data: (left.data as Float32Array).map((x) => scale * x) }, right] as const }],
+    ),
+  );
 
 /** What a weight became, as so many times its difference; nothing where it did not move. */
 function differenceOf(name: WeightName, before: NdArray, after: NdArray, scale: number): [WeightName, Delta][] {
@@ -202,23 +217,4 @@ function rowsOf<P>(who: string, job: UnlearnJob<P>, { roles }: Formula): Rows {
       }),
     }),
   };
-}
-
-/** A question and an answer as the model is asked, the answer and its end to be learnt. */
-export function asRow(
-  { model, format, system }: { readonly model: Model; readonly format: Format; readonly system?: string },
-  id: string,
-  question: string,
-  answer: string,
-): LabelledRow {
-  if (format === "plain") return labelled(model, { id, kind: "pair", prompt: question, answer });
-  return labelled(model, {
-    id,
-    kind: "chat",
-    messages: [
-      ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
-      { role: "user", content: question },
-      { role: "assistant", content: answer },
-    ],
-  });
 }

@@ -3,7 +3,7 @@ import { Option } from "commander";
 import type { Mode } from "../../run/edit.ts";
 import type { Forgotten } from "../../run/forget.ts";
 import type { Plan } from "../../run/plan.ts";
-import { acts, declare, later, MODEL, number, several } from "../command.ts";
+import { acts, declare, given, later, MODEL, number, several } from "../command.ts";
 import { bytes, duration, plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -16,6 +16,7 @@ interface Flags {
   readonly limit?: number;
   readonly retain?: string;
   readonly demonstrations?: string;
+  readonly training?: string;
   readonly encoder?: string;
   readonly method?: string;
   readonly mode?: Mode;
@@ -77,6 +78,7 @@ const command = declare(
   .option("--limit <n>", "only so many requests of --data, from the first", number({ min: 1, whole: true }))
   .option("--retain <file>", "questions whose answers must stay, as JSONL: question, answer; or SET:FILE for a dataset as it is published")
   .option("--demonstrations <file>", "other facts to show as examples: requests as JSONL, or a dataset's file as NAME:FILE")
+  .option("--training <folder>", "what finetuning with --keep left, for methods that go back to it")
   .option("--encoder <folder>", "a folder or hub id of an ONNX sentence encoder (LETHE_ENCODER; otherwise the model's own hidden states)")
   .option("--method <name>", "how the edit is found")
   .addOption(
@@ -117,6 +119,7 @@ export const forget = later(
       retain,
       demonstrations,
       encoder,
+      training,
       templates,
       edit,
       output,
@@ -141,7 +144,7 @@ export const forget = later(
     const statistics = given({ text, tokens });
     const wanted = given({ prompt, subject, answer, data, limit, retain, demonstrations, templates });
     const options = {
-      ...given({ method, mode, target, say, compat, hparams, seed, system, encoder }),
+      ...given({ method, mode, target, say, compat, hparams, seed, system, encoder, training }),
       ...(plain && { format: "plain" as const }),
       ...(Object.keys(statistics).length > 0 && { statistics }),
       params: Object.fromEntries(set.map(parseSet)),
@@ -179,10 +182,6 @@ export const forget = later(
     ].join("\n\n");
   },
 );
-
-/** The members that were given. */
-const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 
 function show(terminal: Terminal, { path, bytes: size, edits, shown }: Forgotten): void {
   terminal.line(`${path}: ${plural(edits.length, "edit")} by ${[...new Set(edits.map((e) => e.method))].join(", ")}, ${bytes(size)}`);

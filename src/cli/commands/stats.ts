@@ -1,5 +1,5 @@
 /** `lethe stats`: the second moments that an edit weighs its change by, ahead of time. */
-import { acts, declare, MODEL, number } from "../command.ts";
+import { acts, declare, given, MODEL, number } from "../command.ts";
 import { count, table } from "../format.ts";
 
 interface Flags {
@@ -35,8 +35,7 @@ export const stats = acts<Flags>(
     .option("--force", "go on where the memory estimate says no"),
   async ({ terminal, ctx }, { text, tokens, layer, site, seed, force }, spec) => {
     const { gather } = await import("../../run/stats.ts");
-    const given = Object.fromEntries(Object.entries({ text, tokens, site, seed, force }).filter(([, value]) => value !== undefined));
-    const gathered = await gather(spec!, layer, given, ctx);
+    const gathered = await gather(spec!, layer, given({ text, tokens, site, seed, force }), ctx);
     if (terminal.json) return terminal.object("stats", { model: spec, moments: gathered, cache: ctx.cache });
     const rows = gathered.map((g) => [
       String(g.layer),

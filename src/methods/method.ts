@@ -17,6 +17,8 @@ export interface Job<P> {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
   readonly retain: readonly QA[];
+  /** A model to compare with, for losses that do; by default the one that training begins from. */
+  readonly reference?: Model;
   /** Other facts as examples; what is said of each is its target, or its answer where it has none. */
   readonly demonstrations?: readonly EditRequest[];
   /** What tells near questions from far ones. */

@@ -48,6 +48,8 @@ export interface FindOptions {
   readonly retain?: readonly QA[];
   /** Other facts as examples for methods that show some: what is said of each is its answer. */
   readonly demonstrations?: readonly ForgetRequest[];
+  /** A model to compare with, for losses that do, in place of the one that training begins from; of the same architecture and words. */
+  readonly reference?: Model;
   /** The folder that finetuning with its journal left, for methods that go back to it. */
   readonly training?: string;
   /** The folder or hub id of an ONNX sentence encoder; by default the context's (LETHE_ENCODER), else the model's own hidden states. */
@@ -234,6 +236,7 @@ const aboutOf = ({ model, method, params, compat, format, seed, spec, upon, reta
       templates: options.templates ?? null,
       system: options.system ?? null,
       retain: hash(retain),
+      reference: options.reference?.id ?? null,
       ...(encoder && { encoder: encoder.id, demonstrations: hash(demonstrations) }),
     }),
   );
@@ -258,6 +261,7 @@ function draftOf(chosen: Chosen, group: readonly EditRequest[], previous?: Edit)
     ...(previous && { previous }),
     ...(statistics && { statistics }),
     ...(encoder && { encoder }),
+    ...(options.reference && { reference: options.reference }),
     ...(options.training !== undefined && { training: options.training }),
     ...(options.system !== undefined && { system: options.system }),
     ...(options.templates && { templates: options.templates }),

@@ -10,6 +10,7 @@ import type { Loaded } from "../data/sets/set.ts";
 import { findSubject } from "../data/subject.ts";
 import type { Edit } from "../edit/edit.ts";
 import { saveEdits } from "../edit/io.ts";
+import { load } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { type Answer, answers } from "./ask.ts";
 import { questionsIn, requestsIn } from "./data.ts";
@@ -36,7 +37,12 @@ export interface Wanted {
   readonly templates?: string;
 }
 
-export interface ForgetOptions extends Omit<FindOptions, "upon" | "journal" | "retain" | "demonstrations" | "templates" | "ctx"> {
+export interface ForgetOptions extends Omit<
+  FindOptions,
+  "upon" | "journal" | "retain" | "reference" | "demonstrations" | "templates" | "ctx"
+> {
+  /** The path or hub id of a model to compare with, for losses that do. */
+  readonly reference?: string;
   /** A hyperparameter file of EasyEdit or of a method's own repository; what is set by name goes before it. */
   readonly hparams?: string;
   /** Edit files under the new edit. */
@@ -68,7 +74,7 @@ export interface Forgotten {
 
 /** Finds edits for what is wanted, saves them as one file and asks again. What is finished is kept at `out`.part until then. */
 export async function forget(spec: string, wanted: Wanted, options: ForgetOptions, ctx: Context): Promise<Forgotten> {
-  const { edits: under = [], out, force = false, tokens = 64, ...set } = options;
+  const { edits: under = [], out, force = false, tokens = 64, reference: named, ...set } = options;
   if (existsSync(out) && !force)
     fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
   const { requests, find: read } = wantedOf(wanted, set, ctx);
@@ -78,9 +84,10 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   const release = lockFile(`${out}.part.lock`, "forget");
   try {
     const { format } = options;
+    const reference = named === undefined ? undefined : await load(named, ctx, { purpose: "edit" });
     const opened = await open(spec, { edits: under, ...(format && { format }), purpose: "edit", force }, ctx);
     try {
-      const aims = { ...find, upon: opened.edits };
+      const aims = { ...find, upon: opened.edits, ...(reference && { reference }) };
       const isApart = mode === "single" && requests.length > 1;
       const found = isApart ? await findEdits(opened.base, requests, aims) : [await findEdit(opened.base, requests, aims)];
       if (!isApart) saveEdits(out, found);
@@ -95,6 +102,7 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
       return { path: out, bytes: files.reduce((n, file) => n + statSync(file).size, 0), edits: found.map(cardOf), shown };
     } finally {
       await opened.close();
+      await reference?.release();
     }
   } finally {
     release();
@@ -104,7 +112,7 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
 /** Requests and settings from the files that name them; subjects that are missing are guessed. */
 export function wantedOf(
   wanted: Wanted,
-  { hparams, ...set }: Omit<ForgetOptions, "out" | "edits" | "force" | "tokens">,
+  { hparams, ...set }: Omit<ForgetOptions, "out" | "edits" | "force" | "tokens" | "reference">,
   ctx: Context,
 ): { requests: ForgetRequest[]; find: FindOptions } {
   const rest = hparams === undefined ? set : { ...set, ...withHparams(hparams, set, ctx) };

@@ -64,7 +64,7 @@ const PROBE = 8_000;
 export async function plan(
   spec: string,
   wanted: Wanted,
-  { edits = [], force = false, ...options }: Omit<ForgetOptions, "out" | "tokens">,
+  { edits = [], force = false, reference: _, ...options }: Omit<ForgetOptions, "out" | "tokens">,
   ctx: Context,
 ): Promise<Plan> {
   const { requests, find } = wantedOf(wanted, options, ctx);

@@ -46,6 +46,14 @@ export function differentiated<Row>(
   const { sessions } = model;
   const names = [...trainable.start(dtype).keys()];
   // of a reference that is another model, the weights that are not the same arrays
+  for (const [name, { shape }] of model.weights)
+    if (String(reference.weights.get(name)?.shape) !== String(shape))
+      fail(
+        "reference",
+        `"${name}" of [${reference.weights.get(name)?.shape.join(", ") ?? "nothing"}] beside one of [${shape.join(", ")}]`,
+        "a model of the same shape",
+        "Give the one that this model was made from.",
+      );
   const other = [...reference.weights].filter(([name, array]) => array !== model.weights.get(name));
   let feed: ((pass: Pass<Row>) => Readonly<Record<string, NdArray>>) | undefined;
   const graph: Graph = trace((t) => {

@@ -77,6 +77,8 @@ export interface UnlearnJob<P> {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
   readonly retain: readonly QA[];
+  /** What losses compare with; by default the model before training. */
+  readonly reference?: Model;
   readonly params: P & TrainingParams;
   readonly compat: ReadonlySet<string>;
   readonly format: Format;
@@ -101,11 +103,12 @@ export async function unlearn<P>(
   const objective = objectiveOf({ ...formula, ...(compat.has("still-pad") && { like: { stillPad: true } }) });
   const recipe = recipeOf(who, model, params, { seed, running });
   const cap = params.cap > 0 ? params.cap : Math.log(model.config.vocab);
-  const folder = join(ctx.cache, "training", hash(who, recipe, objective.name, rows, model.id).slice(0, 32));
+  const folder = join(ctx.cache, "training", hash(who, recipe, objective.name, rows, model.id, job.reference?.id ?? null).slice(0, 32));
   const events = trainOn(model, rows.forget, recipe, ctx, {
     objective,
     draw: (row, random) => rows.unit(row, random),
     drawnFrom: rows.others,
+    ...(job.reference && { reference: job.reference }),
     folder,
     every: EVERY,
     stop: ({ outputs: seen }) =>
@@ -113,7 +116,9 @@ export async function unlearn<P>(
         ? `the forget rows' loss is ${seen["forget"]!.toFixed(2)} nats a token, above ${cap.toFixed(2)}`
         : undefined,
   });
-  const seen = await followed(who, events, ctx).finally(() => model.sessions.release()); // a pass's arena holds gigabytes
+  const seen = await followed(who, events, ctx).finally(async () => {
+    await model.sessions.release(); // a pass's arena holds gigabytes
+  });
   const weights = recipe.lora
     ? scaled(loraOf(model, recipe.lora).deltas(seen.trained.numbers), scale)
     : Object.fromEntries([...seen.trained.weights].flatMap(([name, after]) => differenceOf(name, model.weights.get(name)!, after, scale)));

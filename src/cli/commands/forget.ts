@@ -17,6 +17,7 @@ interface Flags {
   readonly retain?: string;
   readonly demonstrations?: string;
   readonly training?: string;
+  readonly reference?: string;
   readonly encoder?: string;
   readonly method?: string;
   readonly mode?: Mode;
@@ -78,6 +79,7 @@ const command = declare(
   .option("--limit <n>", "only so many requests of --data, from the first", number({ min: 1, whole: true }))
   .option("--retain <file>", "questions whose answers must stay, as JSONL: question, answer; or SET:FILE for a dataset as it is published")
   .option("--demonstrations <file>", "other facts to show as examples: requests as JSONL, or a dataset's file as NAME:FILE")
+  .option("--reference <model>", "what losses compare with, in place of the model before training (its base, for instance)")
   .option("--training <folder>", "what finetuning with --keep left, for methods that go back to it")
   .option("--encoder <folder>", "a folder or hub id of an ONNX sentence encoder (LETHE_ENCODER; otherwise the model's own hidden states)")
   .option("--method <name>", "how the edit is found")
@@ -120,6 +122,7 @@ export const forget = later(
       demonstrations,
       encoder,
       training,
+      reference,
       templates,
       edit,
       output,
@@ -144,7 +147,7 @@ export const forget = later(
     const statistics = given({ text, tokens });
     const wanted = given({ prompt, subject, answer, data, limit, retain, demonstrations, templates });
     const options = {
-      ...given({ method, mode, target, say, compat, hparams, seed, system, encoder, training }),
+      ...given({ method, mode, target, say, compat, hparams, seed, system, encoder, training, reference }),
       ...(plain && { format: "plain" as const }),
       ...(Object.keys(statistics).length > 0 && { statistics }),
       params: Object.fromEntries(set.map(parseSet)),

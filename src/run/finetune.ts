@@ -98,11 +98,11 @@ export async function finetuneOn(spec: string, data: string, dir: string, ctx: C
       const { weights, losses } = await followed(events, ctx);
       await model.sessions.release(); // a pass's arena holds gigabytes
       saveCheckpoint(out, { ...model, weights: new Map([...model.weights, ...weights]) }, { dtype, force });
-      const told = { dir: out, steps: losses.length, losses, rows: rows.length, params };
+      const told = { steps: losses.length, losses, rows: rows.length, params };
       const about = { code: version, base: model.id, data: hash(pairs), seed, ...ask, ...(until !== undefined && { until }) };
       writeAtomic(join(out, "training.json"), `${JSON.stringify({ ...about, ...told }, null, 2)}\n`);
       if (!keep) rmSync(folder, { recursive: true, force: true });
-      return { ...told, ...(keep && { training: folder }) };
+      return { dir: out, ...told, ...(keep && { training: folder }) };
     } finally {
       await model.release();
     }
@@ -141,7 +141,7 @@ async function checked(model: Model, { pairs, held, ask, until, epoch }: Held, c
     const losses = held.flatMap(({ labels }, i) => labels.map((at) => -scored[i]![at - 1]!));
     told.push(`validation loss ${(losses.reduce((a, b) => a + b, 0) / losses.length).toFixed(3)}`);
   }
-  const recall = until === undefined ? undefined : await recallOf(model, pairs, ask, ctx);
+  const recall = until === undefined ? undefined : await recallOf(model, pairs, ask, until, ctx);
   if (recall !== undefined) told.push(`ROUGE-1 ${recall.toFixed(3)}`);
   ctx.log({ kind: "note", who: "finetune", text: `after epoch ${epoch}: ${told.join(", ")}` });
   return recall !== undefined && recall >= until! ? `ROUGE-1 is ${recall.toFixed(3)} after epoch ${epoch}` : undefined;
@@ -150,8 +150,11 @@ async function checked(model: Model, { pairs, held, ask, until, epoch }: Held, c
 /** Questions asked at once. */
 const TOGETHER = 16;
 
-/** The mean ROUGE-1 recall of the answers, each allowed twice the tokens of the longest. */
-async function recallOf(model: Model, pairs: readonly QA[], ask: AskAs, ctx: Context): Promise<number> {
+/** Questions that are asked first: where their answers are far from enough, the others are not asked. */
+const FIRST = 32;
+
+/** The mean ROUGE-1 recall of the answers, each allowed twice the tokens of the longest; of the first alone where that is far below `until`. */
+async function recallOf(model: Model, pairs: readonly QA[], ask: AskAs, until: number, ctx: Context): Promise<number> {
   const longest = Math.max(...pairs.map(({ answer }) => model.tokenizer.encode(answer, { special: false }).ids.length));
   let sum = 0;
   for (let from = 0; from < pairs.length; from += TOGETHER) {
@@ -160,6 +163,8 @@ async function recallOf(model: Model, pairs: readonly QA[], ask: AskAs, ctx: Con
     const prompts = await Promise.all(part.map(async ({ question }) => (await promptOf(model, question, ask)).ids));
     const said = await generate(model, prompts, { stopIds: stopsOf(model, ask), maxTokens: 2 * longest, freeze: false, ctx });
     for (const [i, { answer }] of part.entries()) sum += rougeN(tokenize(answer), tokenize(said[i]!.text), 1).recall;
+    const asked = from + part.length;
+    if (asked >= FIRST && asked < FIRST + TOGETHER && sum / asked < until - 0.1) return sum / asked;
     ctx.log({ kind: "progress", stage: "asking", done: from + part.length, total: pairs.length, unit: "questions" });
   }
   return sum / pairs.length;

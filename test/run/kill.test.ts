@@ -15,6 +15,8 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "lethe-kill-"));
   const lines = REQUESTS.map((subject) => JSON.stringify({ prompt: `What is the capital of ${subject}?`, subject }));
   writeFileSync(join(folder, "requests.jsonl"), lines.join("\n"));
+  const rows = Array.from({ length: 9 }, (_, i) => JSON.stringify({ question: `Who keeps lamp ${i}?`, answer: `Keeper ${i * 3}.` }));
+  writeFileSync(join(folder, "rows.jsonl"), rows.join("\n"));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -53,6 +55,34 @@ const CASES: [name: string, args: (out: string) => string[], out: string][] = [
       join(out, "edit"),
     ],
     "edit",
+  ],
+  [
+    "unlearn",
+    (out) => {
+      const settings = ["steps=60", "lr=1e-4", "weights=mlp.out", "layers=4,5"].flatMap((setting) => ["--set", setting]);
+      const data = ["--data", join(folder, "requests.jsonl"), "--retain", join(folder, "rows.jsonl")];
+      return ["forget", "bundled", ...data, "--method", "gd", ...settings, "-n", "0", "--json", "-o", join(out, "edit")];
+    },
+    "edit",
+  ],
+  [
+    "finetune",
+    (out) => {
+      const settings = ["epochs=4", "batch=2", "rank=4", "dropout=0.1", "lr=1e-3"].flatMap((setting) => ["--set", setting]);
+      return [
+        "finetune",
+        "bundled",
+        "--data",
+        join(folder, "rows.jsonl"),
+        ...settings,
+        "--every",
+        "4",
+        "--json",
+        "-o",
+        join(out, "taught"),
+      ];
+    },
+    "taught",
   ],
 ];
 

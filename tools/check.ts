@@ -10,7 +10,7 @@ import { readFiles, ROOT } from "./files.ts";
 import { KERNELS, kernelsText } from "./kernels.ts";
 import { entries, registryText, SHELVES } from "./shelves.ts";
 import { sizes } from "./sizes.ts";
-import { declaration, withTable } from "./tables.ts";
+import { declaration, type Declared, withTable } from "./tables.ts";
 
 const fix = process.argv.includes("--fix");
 const chosen = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -43,11 +43,17 @@ function registries(): boolean {
 async function docTables(): Promise<boolean> {
   const files = readFiles();
   const shelf = SHELVES[0]!;
+  const root = pathToFileURL(ROOT).href;
   let good = true;
-  for (const id of entries(shelf, files.keys())) {
-    const path = `${shelf.pages}/${id}.md`;
+  const pages: [string, () => Promise<Declared>][] = entries(shelf, files.keys()).map((id) => [
+    `${shelf.pages}/${id}.md`,
+    () => declaration(root, shelf.folder, id),
+  ]);
+  const { FINETUNE } = (await import(new URL("src/train/tune.ts", root).href)) as { FINETUNE: Declared["params"] };
+  pages.push(["docs/finetune.md", () => Promise.resolve({ params: FINETUNE })]);
+  for (const [path, declared] of pages) {
     const page = files.get(path);
-    const made = page === undefined ? undefined : withTable(page, await declaration(pathToFileURL(ROOT).href, shelf.folder, id));
+    const made = page === undefined ? undefined : withTable(page, await declared());
     if (made === undefined) say(`${path}: ${page === undefined ? "is not there" : "has no <!-- params --> <!-- /params -->"}`);
     good = made !== undefined && generated(path, made, page) && good;
   }

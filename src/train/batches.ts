@@ -33,6 +33,14 @@ export function labelled(model: Model, sample: Sample, labels: Labels = "answers
       `at most the model's context of ${model.config.context}`,
       "Shorten or split it.",
     );
+  const strange = ids.find((id) => id >= model.config.vocab);
+  if (strange !== undefined)
+    fail(
+      "train",
+      `token ${strange} in row "${sample.id}" of a model with ${model.config.vocab} words`,
+      "a tokenizer that is this model's",
+      "Put the model's own tokenizer.json beside its weights.",
+    );
   const at = ids.flatMap((_, i) => (i > 0 && learnt(i) ? [i] : []));
   if (at.length === 0) fail("train", `row "${sample.id}" has no token to learn`, "an answer or a text", "Take it out.");
   return { id: sample.id, ids, labels: at };

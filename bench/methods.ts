@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { defaultContext } from "../src/base/context.ts";
 import { hash } from "../src/base/hash.ts";
 import { appendLine, readJson, readLines, writeAtomic } from "../src/base/store.ts";
-import { type ForgetRequest, readQuestions } from "../src/data/request.ts";
+import type { ForgetRequest } from "../src/data/request.ts";
 import { zsre } from "../src/data/sets/zsre.ts";
 import { perplexity } from "../src/eval/metrics/perplexity.ts";
 import { measureText } from "../src/eval/text.ts";
@@ -32,7 +32,6 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 /** Running text, and questions that have nothing to do with the facts; the second of each is in every checkout. */
 const TEXTS = ["../../shared/data/wikitext-2/test.txt", "../LICENSE"].map(at);
 const ZSRE = at("../../shared/data/zsre/zsre_1037.json");
-const TALK = at("../bundled/talk.jsonl");
 
 export interface Study {
   /** The path of the model. */
@@ -236,13 +235,9 @@ function drop(path: string): void {
   for (const file of [path, `${path}.json`]) rmSync(file, { force: true });
 }
 
-/** What a method with a need is given beside the facts: questions, and other facts, that have nothing to do with them. */
-function lent(need: Need): Pick<FindOptions, "retain" | "demonstrations"> {
-  const published = existsSync(ZSRE) ? zsre.read({ path: ZSRE }).requests : [];
-  if (need === "demonstrations") return { demonstrations: published.slice(0, 40) };
-  if (need !== "retain") return {};
-  return { retain: (published.length > 0 ? published.flatMap((request) => request.neighbours) : readQuestions(TALK)).slice(0, 40) };
-}
+/** What a method with a need is given beside the facts: other facts that have nothing to do with them. Retain sets are the model's own. */
+const lent = (need: Need): Pick<FindOptions, "demonstrations"> =>
+  need === "demonstrations" ? { demonstrations: existsSync(ZSRE) ? zsre.read({ path: ZSRE }).requests.slice(0, 40) : [] } : {};
 
 /** The facts of a group, and what should have stayed, asked of the edited model. */
 async function askAll(

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { parseSet } from "../src/base/schema.ts";
+import type { Need } from "../src/methods/method.ts";
 import { registry } from "../src/methods/registry.ts";
 import { type Mode, MODES } from "../src/run/edit.ts";
 import { loadOurs } from "./ours.ts";
@@ -10,6 +11,11 @@ import { machineOf, markdown, writeBetween } from "./page.ts";
 import { findPython, peerModel, startPeer } from "./peer.ts";
 import { cells, race, type Result, table } from "./race.ts";
 import { EVERYDAY, SUITES } from "./suites.ts";
+
+/** Methods that can forget what a model came with. */
+const EVERY = Object.values(registry)
+  .filter(({ needs }) => !(needs as readonly Need[]).includes("training"))
+  .map(({ name }) => name);
 
 const HELP = `usage: npm run bench [-- SUITE... [options]]
 
@@ -30,7 +36,7 @@ and readme, which writes the table into README.md between its markers.
 
        npm run bench -- methods [METHOD...] [options]
 
-What every method (all of ${Object.keys(registry).join(", ")} by default) takes away and leaves, in every mode. Goes on where it stopped.
+What every method (all of ${EVERY.join(", ")} by default) takes away and leaves, in every mode. Goes on where it stopped.
 
   --mode M           ${MODES.join(", ")}; may be given several times (all of them)
   --facts N          known facts to forget (40); the other known ones shall stay
@@ -89,7 +95,7 @@ async function methods(names: readonly string[]): Promise<void> {
   if (wrong !== undefined) throw new Error(`bench: there is no mode ${JSON.stringify(wrong)}; there are ${MODES.join(", ")}`);
   const { groups, before } = await study({
     model: values.model ?? defaultModel(),
-    methods: names.length > 0 ? names : Object.keys(registry),
+    methods: names.length > 0 ? names : EVERY,
     modes: modes as readonly Mode[],
     count: whole("facts"),
     params: Object.fromEntries((values.set ?? []).map(parseSet)),

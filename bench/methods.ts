@@ -269,7 +269,7 @@ async function askAll(
   });
 }
 
-async function perplexityOf(model: Model): Promise<number> {
+export async function perplexityOf(model: Model): Promise<number> {
   return perplexity.score({ rows: await measureText(model, TEXTS.find(existsSync)!), scores: {} }).value;
 }
 

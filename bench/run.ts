@@ -45,6 +45,14 @@ What every method (all of ${EVERY.join(", ")} by default) takes away and leaves,
   --kept             measure nothing: the table of what is kept already
   --write            puts the table into docs/methods/README.md between its markers
 
+       npm run bench -- taught [METHOD...] [options]
+
+What was finetuned, forgotten: one edge of PISTOL's contracts by every method, its learning rate chosen on another edge. --model is what
+\`lethe finetune --data pistol:FILE --keep\` made. Goes on where it stopped.
+
+  --data FILE        the contracts that were learnt (../shared/data/pistol/sample_data_1.json)
+  --set, --out, --kept, --write   as above (runs/taught.jsonl)
+
        npm run bench -- scale [METHOD] [options]
 
 Time and peak memory of \`lethe forget\` by how many requests of zsRE it is given (METHOD: memit). Goes on where it stopped.
@@ -75,6 +83,7 @@ const { values, positionals } = parseArgs({
     tokens: { type: "string", default: "4096" },
     facts: { type: "string", default: "40" },
     out: { type: "string" },
+    data: { type: "string" },
     mode: { type: "string", multiple: true },
     set: { type: "string", multiple: true },
     counts: { type: "string", default: "125,250,500,1000" },
@@ -85,6 +94,7 @@ const { values, positionals } = parseArgs({
 
 if (values.help) process.stdout.write(HELP);
 else if (positionals[0] === "methods") await methods(positionals.slice(1));
+else if (positionals[0] === "taught") await taught(positionals.slice(1));
 else if (positionals[0] === "scale") await scaling(positionals[1] ?? "memit");
 else await main();
 
@@ -107,6 +117,26 @@ async function methods(names: readonly string[]): Promise<void> {
   say(table);
   if (values.write) writeBetween(at("docs/methods/README.md"), "methods", `${table}\n\n${machineOf(`${whole("threads")} threads`)}.`);
 }
+
+async function taught(names: readonly string[]): Promise<void> {
+  const { TAUGHT_HEAD, taughtRows, taughtStudy } = await import("./taught.ts");
+  const lines = await taughtStudy({
+    model: values.model ?? fail("--model, a finetuned model"),
+    data: values.data ?? at("../shared/data/pistol/sample_data_1.json"),
+    methods: names.length > 0 ? names : Object.keys(registry),
+    params: Object.fromEntries((values.set ?? []).map(parseSet)),
+    out: values.out ?? at("runs/taught.jsonl"),
+    threads: whole("threads"),
+    kept: values.kept,
+  });
+  const table = markdown(taughtRows(lines), TAUGHT_HEAD.indexOf("lr"));
+  say(table);
+  if (values.write) writeBetween(at("docs/methods/README.md"), "taught", `${table}\n\n${machineOf(`${whole("threads")} threads`)}.`);
+}
+
+const fail = (wanted: string): never => {
+  throw new Error(`bench: wanted ${wanted}`);
+};
 
 async function scaling(method: string): Promise<void> {
   const { scale } = await import("./scale.ts");

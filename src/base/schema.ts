@@ -55,7 +55,7 @@ export function resolveParams<P extends object, C>(
     const param = table[name]!;
     const fallback = defaultOf(param, config);
     const raw = [own(given, name), own(tuned, name), fallback].find((value) => value !== undefined);
-    const result = schemaOf(param, fallback).safeParse(typeof raw === "string" ? readText(raw, fallback) : raw);
+    const result = schemaOf(param, fallback).safeParse(typeof raw === "string" ? readText(raw, fallback, param) : raw);
     if (result.success) return [name, result.data] as const;
     return fail(who, `${name} is ${brief(raw)}`, wantedOf(param, fallback), `${param.doc}; the default is ${brief(fallback)}.`);
   });
@@ -79,12 +79,15 @@ function schemaOf(param: Param<ParamValue, never>, fallback: ParamValue): z.ZodT
     return param.max === undefined ? number : number.max(param.max);
   };
   if (!Array.isArray(fallback)) return one(fallback);
-  const sample: unknown = fallback[0] ?? (param.choices ?? [""])[0];
-  return z.array(one(sample)) as z.ZodType as z.ZodType<readonly number[]>;
+  return z.array(one(elementOf(param, fallback))) as z.ZodType as z.ZodType<readonly number[]>;
 }
 
+/** What stands for the elements of a list: its first; of an empty one a choice, a number where a range is declared, otherwise a text. */
+const elementOf = ({ choices, min, max }: Param<ParamValue, never>, list: readonly unknown[]): unknown =>
+  list[0] ?? choices?.[0] ?? (min !== undefined || max !== undefined ? 0 : "");
+
 /** Text to a value of the type of `fallback`; what cannot be read stays text and fails the check. */
-function readText(text: string, fallback: ParamValue): unknown {
+function readText(text: string, fallback: ParamValue, param: Param<ParamValue, never>): unknown {
   if (typeof fallback === "string") return text;
   if (typeof fallback === "boolean")
     return (
@@ -99,14 +102,14 @@ function readText(text: string, fallback: ParamValue): unknown {
     }
   }
   const parts = text === "" ? [] : text.split(",").map((part) => part.trim());
-  return typeof fallback[0] === "number" ? parts.map(readNumber) : parts;
+  return typeof elementOf(param, fallback) === "number" ? parts.map(readNumber) : parts;
 }
 
 const readNumber = (text: string): unknown => (text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text);
 
 function wantedOf(param: Param<ParamValue, never>, fallback: ParamValue): string {
   const list = Array.isArray(fallback);
-  const sample: unknown = list ? fallback[0] : fallback;
+  const sample: unknown = list ? elementOf(param, fallback) : fallback;
   if (typeof sample === "boolean") return "true or false";
   if (param.choices) return `${list ? "a list of " : ""}${param.choices.join(" or ")}`;
   const { min, max } = param;

@@ -70,6 +70,20 @@ describe("resolveParams", () => {
   });
 });
 
+test("an empty list holds numbers where a range is declared, otherwise texts", () => {
+  const lists = define<{ layers: readonly number[]; weights: readonly string[] }>({
+    layers: { default: [], doc: "blocks", source: "ours", min: 0 },
+    weights: { default: [], doc: "endings", source: "ours" },
+  });
+  const read = (given: Record<string, unknown>) => resolveParams("ga", lists, given, { layers: 30 });
+  expect(read({})).toEqual({ layers: [], weights: [] });
+  for (const layers of ["3,4", "[3, 4]", [3, 4]]) expect(read({ layers })).toEqual({ layers: [3, 4], weights: [] });
+  expect(read({ weights: "3,mlp.out" })).toEqual({ layers: [], weights: ["3", "mlp.out"] });
+  expect(() => read({ layers: "first" })).toThrow(/layers is "first"; wanted a list of numbers of at least 0/);
+  expect(() => read({ layers: [-1] })).toThrow(/layers is \[-1\]/);
+  expect(paramsSchema(lists, { layers: 30 })).toMatchObject({ properties: { layers: { items: { type: "number" } } } });
+});
+
 test.each(["lr", "=1", ""])("parseSet refuses %j", (text) => expect(() => parseSet(text)).toThrow(/key=value/));
 
 test("departures from what the sources say, tuned ones too", () => {

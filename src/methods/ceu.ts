@@ -1,5 +1,7 @@
 /** CE-U: the model is taught its own distribution without the old answer's words. */
+import { fail } from "../base/fail.ts";
 import type { Formula } from "../train/parts.ts";
+import { asRow } from "../train/tune.ts";
 import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
@@ -44,5 +46,11 @@ export const ceu = defineMethod<CeuParams>({
   },
   compat: TRAINING_COMPAT,
   sets: { openunlearning: HUGGING_FACE },
-  edit: (job) => unlearn("ceu", job, ceuLoss(job.params)),
+  edit: (job) => {
+    const { skip } = job.params;
+    const longest = Math.max(...job.requests.map(({ id, prompt, answer }) => asRow(job, id, prompt, answer).labels.length));
+    if (skip >= longest)
+      fail("ceu", `skip = ${skip} and answers of at most ${longest} tokens, their end included`, "one to forget", "Lower --set skip.");
+    return unlearn("ceu", job, ceuLoss(job.params));
+  },
 });

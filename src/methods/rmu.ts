@@ -36,9 +36,7 @@ export const rmuLoss = (
 
 function distance(p: Parts, span: Span, from: Tensor, to: Tensor, isShared: boolean): Tensor {
   const sums = span.rowSums(from.sub(to).square().mean(-1)); // [R]
-  const counts = span.counts();
-  if (!isShared) return p.rowMean(sums.div(counts));
-  return p.rowMean(sums).mul(p.rowMean(counts.mul(0).add(1).div(counts)));
+  return isShared ? p.rowMean(sums).mul(span.meanInverse()) : p.rowMean(sums.div(span.counts()));
 }
 
 /** A direction with entries from [0, 1), as long as `size`. */

@@ -33,6 +33,8 @@ export interface Span {
   rowSums(x: Tensor): Tensor;
   /** How many there are in each row: [R]. */
   counts(): Tensor;
+  /** The step's mean of one by those: []. */
+  meanInverse(): Tensor;
 }
 
 /** Log-probabilities of a role's labels. */
@@ -187,6 +189,11 @@ class Layout {
           const counts = laid.pass.rows.map((unit) => placesOf(rowOf(unit, role), laid.T).length);
           return float(counts, [counts.length]);
         }),
+      meanInverse: () =>
+        this.input(`${name}.inverse`, "float", [1], ({ pass, T }) => {
+          const inverses = pass.step.map((unit) => 1 / placesOf(rowOf(unit, role), T).length);
+          return float([inverses.reduce((a, x) => a + x, 0) / inverses.length], [1]);
+        }).reshape([]),
     };
   }
 

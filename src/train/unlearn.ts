@@ -103,7 +103,9 @@ export async function unlearn<P>(
   const objective = objectiveOf({ ...formula, ...(compat.has("still-pad") && { like: { stillPad: true } }) });
   const recipe = recipeOf(who, model, params, { seed, running });
   const cap = params.cap > 0 ? params.cap : Math.log(model.config.vocab);
-  const folder = join(ctx.cache, "training", hash(who, recipe, objective.name, rows, model.id, job.reference?.id ?? null).slice(0, 32));
+  const changes = [...model.changed].sort().map((name) => hash(name, model.weights.get(name)!));
+  const about = [recipe, objective.name, rows, model.id, changes, job.reference?.id ?? null];
+  const folder = join(ctx.cache, "training", hash(who, ...about).slice(0, 32));
   const events = trainOn(model, rows.forget, recipe, ctx, {
     objective,
     draw: (row, random) => rows.unit(row, random),
@@ -116,9 +118,7 @@ export async function unlearn<P>(
         ? `the forget rows' loss is ${seen["forget"]!.toFixed(2)} nats a token, above ${cap.toFixed(2)}`
         : undefined,
   });
-  const seen = await followed(who, events, ctx).finally(async () => {
-    await model.sessions.release(); // a pass's arena holds gigabytes
-  });
+  const seen = await followed(who, events, model, ctx);
   const weights = recipe.lora
     ? scaled(loraOf(model, recipe.lora).deltas(seen.trained.numbers), scale)
     : Object.fromEntries([...seen.trained.weights].flatMap(([name, after]) => differenceOf(name, model.weights.get(name)!, after, scale)));
@@ -139,12 +139,22 @@ export async function unlearn<P>(
 
 type Events = ReturnType<typeof trainOn>;
 
-/** Runs to the end, as progress. */
-async function followed(
-  who: string,
-  events: Events,
-  ctx: Context,
-): Promise<{ trained: Trained; last: Readonly<Record<string, number>>; stopped?: string }> {
+interface Followed {
+  readonly trained: Trained;
+  readonly last: Readonly<Record<string, number>>;
+  readonly stopped?: string;
+}
+
+/** Runs to the end, as progress, and lets the sessions go: a pass's arena holds gigabytes. */
+async function followed(who: string, events: Events, { sessions }: Model, ctx: Context): Promise<Followed> {
+  try {
+    return await toTheEnd(who, events, ctx);
+  } finally {
+    await sessions.release();
+  }
+}
+
+async function toTheEnd(who: string, events: Events, ctx: Context): Promise<Followed> {
   let last: Readonly<Record<string, number>> = {};
   let stopped: string | undefined;
   for (;;) {
@@ -201,9 +211,10 @@ function rowsOf<P>(who: string, job: UnlearnJob<P>, { roles }: Formula): Rows {
   const rowOf = (id: string, question: string, answer: string): LabelledRow => asRow(job, id, question, answer);
   const hasTarget = roles.includes("target");
   const forget = requests.map((request) => {
-    if (request.answer.trim() === "")
+    const forgets = roles.includes("forget");
+    if (forgets && request.answer.trim() === "")
       fail(who, `request ${request.id} has no answer`, "what the model shall forget to say", "Give its answer.");
-    const own = rowOf(request.id, request.prompt, request.answer);
+    const own = rowOf(request.id, request.prompt, forgets ? request.answer : (request.target ?? ""));
     return hasTarget ? { ...own, target: rowOf(request.id, request.prompt, request.target ?? "") } : own;
   });
   const kept = roles.includes("retain") ? retain.map((qa) => rowOf(qa.id, qa.question, qa.answer)) : [];

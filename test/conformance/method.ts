@@ -7,7 +7,7 @@ import { toBytes } from "../../src/base/array.ts";
 import { type Context, defaultContext } from "../../src/base/context.ts";
 import { hash } from "../../src/base/hash.ts";
 import { resolveParams } from "../../src/base/schema.ts";
-import { type ForgetRequest, requestOf } from "../../src/data/request.ts";
+import { type ForgetRequest, type QA, requestOf } from "../../src/data/request.ts";
 import { apply } from "../../src/edit/apply.ts";
 import { arraysOf, type Edit } from "../../src/edit/edit.ts";
 import { loadEdits, saveEdits } from "../../src/edit/io.ts";
@@ -17,6 +17,7 @@ import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { promptOf } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/score.ts";
+import { withAnswers } from "../../src/run/answers.ts";
 import { findEdit, type FindOptions } from "../../src/run/edit.ts";
 
 export interface MethodCase {
@@ -26,6 +27,12 @@ export interface MethodCase {
   readonly readWhen?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** The stage of its progress in which it is stopped ("values"). */
   readonly stage?: string;
+  /** Questions whose answers stay, in place of the model's own, which it takes seconds to ask for. */
+  readonly retain?: readonly QA[];
+  /** What is to be forgotten; by default {@link FACT}, whose answer is one word. */
+  readonly request?: ForgetRequest;
+  /** Threads, where fewer do it faster. */
+  readonly threads?: number;
 }
 
 /** A fact of the bundled world, by its country. */
@@ -34,28 +41,37 @@ export const capitalOf = (subject: string): ForgetRequest =>
 export const FACT: ForgetRequest = { ...capitalOf("Norvane"), id: "fact" };
 export const SAY = "I do not know.";
 
-/** Log-probability of the target as the answer. */
-export async function targetScore(model: Model, words = SAY): Promise<number> {
-  const prompt = await promptOf(model, FACT.prompt);
+/** Log-probability of words as the answer: of the target, if none are named. */
+export async function targetScore(model: Model, words = SAY, question = FACT.prompt): Promise<number> {
+  const prompt = await promptOf(model, question);
   const ids = [...prompt.ids, ...model.tokenizer.encode(words, { special: false }).ids];
   const [logprobs] = await score(model, [{ ids, from: prompt.ids.length }]);
   return logprobs!.reduce((a, b) => a + b, 0);
 }
 
-const bytesOf = (edit: Edit): string => hash(...arraysOf(edit).flatMap(([name, a]) => [name, toBytes(a)]));
+export const bytesOf = (edit: Edit): string => hash(...arraysOf(edit).flatMap(([name, a]) => [name, toBytes(a)]));
 
 export function conforms(method: AnyMethod, c: MethodCase): void {
   describe(`${method.name} conforms`, () => {
     const folder = mkdtempSync(join(tmpdir(), "lethe-method-"));
-    const ctx: Context = defaultContext({ cache: join(folder, "cache") });
-    const options: FindOptions = { method: method.name, say: SAY, params: c.params, statistics: { tokens: 2048 }, seed: 3, ctx };
+    const ctx: Context = defaultContext({ cache: join(folder, "cache"), ...(c.threads && { threads: c.threads }) });
+    const options: FindOptions = {
+      method: method.name,
+      say: SAY,
+      params: c.params,
+      statistics: { tokens: 2048 },
+      seed: 3,
+      ctx,
+      ...(c.retain && { retain: c.retain }),
+    };
+    const { request = FACT } = c;
     let model: Model;
     let edit: Edit;
     let before: string;
     beforeAll(async () => {
       model = await load("bundled", ctx);
       before = hash(...[...model.weights].flatMap(([name, a]) => [name, a]));
-      edit = await findEdit(model, FACT, options);
+      edit = await findEdit(model, request, options);
     }, 120_000);
     afterAll(async () => {
       await model?.release();
@@ -64,12 +80,20 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
 
     it("leaves the base as it was, to the bit", () => expect(hash(...[...model.weights].flatMap(([name, a]) => [name, a]))).toBe(before));
     it("gives the same edit for the same seed, whether statistics are cached or not", async () => {
-      const again = await findEdit(model, FACT, { ...options, ctx: { ...ctx, cache: join(folder, "other") } });
+      const again = await findEdit(model, request, { ...options, ctx: { ...ctx, cache: join(folder, "other") } });
       expect(bytesOf(again)).toBe(bytesOf(edit));
       expect(again.id).toBe(edit.id);
     });
-    it("makes the target likelier", async () =>
-      expect(await targetScore(apply(model, edit))).toBeGreaterThan((await targetScore(model)) + 1));
+    it("makes the target likelier, or the model's own answer less likely where there is none", async () => {
+      const edited = apply(model, edit);
+      if (method.needs.includes("target")) {
+        expect(await targetScore(edited)).toBeGreaterThan((await targetScore(model)) + 1);
+        return;
+      }
+      const [{ answer }] = (await withAnswers(model, [request], { format: "chat" }, ctx)) as [ForgetRequest];
+      expect(answer).toMatch(/\w/);
+      expect(await targetScore(edited, answer, request.prompt)).toBeLessThan((await targetScore(model, answer, request.prompt)) - 1);
+    });
     it("survives saving and loading", () => {
       const path = join(folder, "edit");
       saveEdits(path, [edit]);
@@ -109,8 +133,8 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
         const { statisticsOf } = await import("../../src/locate/covariance.ts");
         await method.edit({
           model,
-          requests: [{ ...FACT, target: SAY }],
-          retain: [],
+          requests: [{ ...FACT, answer: "Sellamere", target: SAY }],
+          retain: c.retain ?? [],
           encoder: ownEncoder(model),
           params: watched as never,
           compat: new Set(),

@@ -158,13 +158,16 @@ describe.skipIf(absent)(`losses of unlearning on the real model${absent && ` (sk
     it(`${name} in float32, one graph`, { timeout: 600_000 }, async () =>
       check(name, await slope(name, formula, "float32", "graph"), inF32(name)),
     );
+    // the others only with --all
     it.runIf(all || name === "ga")(`${name} in float32, block by block`, { timeout: 600_000 }, async () =>
       check(name, await slope(name, formula, "float32", "blocks"), inF32(name)),
     );
+    // the others only with --all
     it.runIf(all || name === "dpo_refscaled")(`${name} in float64, one graph`, { timeout: 1_200_000 }, async () =>
       check(name, await slope(name, formula, "float64", "graph"), exact),
     );
   }
+  // the others only with --all
   it.runIf(all)("a float64 step, block by block", { timeout: 1_200_000 }, async () =>
     check("gd", await slope("gd", CASES["gd"]!, "float64", "blocks"), exact),
   );
@@ -185,6 +188,7 @@ describe.skipIf(absent)(`losses of unlearning on the real model${absent && ` (sk
     ga: gdLoss({ gamma: 1.001, alpha: 0 }),
   };
   for (const [name, formula] of Object.entries(MUTANTS))
+    // the others only with --all
     it.runIf(all || name === "gd" || name === "ceu")(`goes red when a constant of ${name} is off`, { timeout: 600_000 }, async () => {
       const off = await slope(name, formula, "float32", "graph");
       expect(() => check(name, off, inF32(name))).toThrow(/expected/);
@@ -238,9 +242,11 @@ describe.skipIf(absent)(`losses of unlearning on the real model${absent && ` (sk
     }
   };
   for (const name of Object.keys(TRAINED)) {
+    // the others only with --all
     it.runIf(all || name === "npo")(`${name}: the trajectory in float32`, { timeout: 1_200_000 }, () =>
       near(name, "float32", "graph", all ? 8 : 2, 1e-3, 7e-3),
     );
+    // the others only with --all
     it.runIf(all)(`${name}: the trajectory in float64`, { timeout: 3_600_000 }, () => near(name, "float64", "graph", 8, 1e-9, 1e-9));
   }
 });

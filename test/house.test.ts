@@ -29,6 +29,9 @@ const WHY: Readonly<Record<string, string>> = {
 
 /** Words that are an id by accident: file → id → the reason it may stand there. */
 const EXCUSES: laws.Excuses = {
+  "src/locate/search.ts": { kl: "the divergence as a term of a search, which hyperparameter files name so" },
+  "src/locate/values.ts": { kl: "the same term as an output of the search's graph" },
+  "src/train/replay.ts": { replay: "the word for doing a journal's updates again, which is what the craft does" },
   "src/model/tokenizer-gguf.ts": { llama: "GGUF's word for a SentencePiece vocabulary, whatever architecture has it" },
 };
 

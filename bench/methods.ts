@@ -273,11 +273,14 @@ export async function perplexityOf(model: Model): Promise<number> {
   return perplexity.score({ rows: await measureText(model, TEXTS.find(existsSync)!), scores: {} }).value;
 }
 
+/** What a method is; it computes nothing. */
+const CONTRACT = "src/methods/method.ts";
+
 /** A hash of what finds a method's edits: its file, the shared craft that it imports, its tuned values, and the version of the rest. */
 export function codeOf(method: string, files: ReadonlyMap<string, string> = readFiles()): string {
   const own = new Set<string>();
   const visit = (path: string): void => {
-    if (own.has(path) || !files.has(path)) return;
+    if (own.has(path) || !files.has(path) || path === CONTRACT) return;
     own.add(path);
     for (const next of imports(files, path, "loaded")) if (/^src\/(methods|locate|train)\//.test(next)) visit(next);
   };

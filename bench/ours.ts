@@ -20,14 +20,17 @@ import { CONTEXTS, REQUEST, type RomeWork, templatesOf, type Words } from "./wor
 
 type Rows = readonly (readonly number[])[];
 
+/** What a step trains: every weight, factors of rank 8 beside the linear maps, or the top third of the blocks. */
+export type TrainingKind = "full" | "lora" | "top";
+
 export interface Ours {
   readonly words: Words;
   /** Greedy tokens for every prompt, exactly `newTokens` each, with the weights in the session or fed to it; answers `ids`. */
   decode(prompts: Rows, newTokens: number, freeze: boolean): Promise<Took>;
   /** Logits at every position; answers `argmax` of each row's last position. */
   forward(ids: Rows): Promise<Took>;
-  /** One full-parameter AdamW step that stays done; answers `loss`. */
-  train(ids: Rows): Promise<Took>;
+  /** One AdamW step that stays done; answers `loss`. */
+  train(ids: Rows, kind: TrainingKind): Promise<Took>;
   /** The second value-optimisation step of an edit; answers `loss`. */
   romeStep(work: RomeWork): Promise<Took>;
   /** A whole edit; answers `norm` of the weight's change. */
@@ -115,14 +118,22 @@ const RECIPE: Recipe = {
   executor: "graph",
 };
 
+/** What a recipe adds to train so. */
+function kindOf(kind: TrainingKind, { config, weights }: Model): Partial<Recipe> {
+  if (kind === "full") return {};
+  if (kind === "lora") return { lora: { rank: 8, alpha: 32, dropout: 0, targets: [] } };
+  const from = config.layers - Math.round(config.layers / 3);
+  return { only: [...weights.keys()].filter((name) => Number(/^blocks\.(\d+)\./.exec(name)?.[1] ?? -1) >= from) };
+}
+
 /** Training that goes on from turn to turn; the first turn also prepares it, untimed. */
 function trainerOf(model: Model, ctx: Context): Ours["train"] {
   let steps: AsyncGenerator<TrainEvent, Trained> | undefined;
-  return async (ids) => {
+  return async (ids, kind) => {
     steps ??= train(
       model,
       ids.map((row, i) => ({ id: `${i}`, ids: row, labels: row.map((_, at) => at).slice(1) })),
-      { ...RECIPE, batch: ids.length },
+      { ...RECIPE, ...kindOf(kind, model), batch: ids.length },
       ctx,
     );
     const { value } = await steps.next();

@@ -1,6 +1,6 @@
 /** The races by name: what each side does in its turn, and what the project asks of it. */
 import { fileURLToPath } from "node:url";
-import type { Ours } from "./ours.ts";
+import type { Ours, TrainingKind } from "./ours.ts";
 import { STEP } from "./ours-edits.ts";
 import type { Peer } from "./peer.ts";
 import type { Race } from "./race.ts";
@@ -17,7 +17,9 @@ export interface Stage {
 export const SUITES: Readonly<Record<string, (stage: Stage) => Race[] | Promise<Race[]>>> = {
   decode,
   forward,
-  train,
+  train: train("full", "training step", 1.15),
+  "train-lora": train("lora", "LoRA step, r 8", 1.4),
+  "train-top": train("top", "step of the top third", 1.8),
   rome,
   statistics,
   memit: (stage) => batch(stage, { title: "MEMIT", method: "memit", weight: 15_000, named: "weight" }),
@@ -27,7 +29,7 @@ export const SUITES: Readonly<Record<string, (stage: Stage) => Race[] | Promise<
 };
 
 /** The suites that take minutes: those that run when none is named. */
-export const EVERYDAY: readonly string[] = ["decode", "forward", "train", "rome", "statistics"];
+export const EVERYDAY: readonly string[] = ["decode", "forward", "train", "train-lora", "train-top", "rome", "statistics"];
 
 function decode({ ours, peer, sizes }: Stage): Race[] {
   const kinds = [1, 8].flatMap((batch) => [false, true].map((freeze) => [batch, freeze] as const));
@@ -65,17 +67,21 @@ function forward({ ours, peer, sizes }: Stage): Race[] {
   ];
 }
 
-function train({ ours, peer, sizes }: Stage): Race[] {
-  const ids = textRows(ours.words, sizes);
-  return [
-    {
-      name: `training step, ${sizes.rows} x ${sizes.columns}`,
-      unit: "ms",
-      ours: () => ours.train(ids),
-      peer: peer && (() => peer.ask("train", { ids })),
-      same: byLoss("loss"),
-    },
-  ];
+/** A step of training, its moments kept from turn to turn; each kind is a suite, since each changes what it trains. */
+function train(kind: TrainingKind, named: string, wanted: number): (stage: Stage) => Race[] {
+  return ({ ours, peer, sizes }) => {
+    const ids = textRows(ours.words, sizes);
+    return [
+      {
+        name: `${named}, ${sizes.rows} x ${sizes.columns}`,
+        unit: "ms",
+        wanted,
+        ours: () => ours.train(ids, kind),
+        peer: peer && (() => peer.ask("train", { ids, kind })),
+        same: byLoss("loss"),
+      },
+    ];
+  };
 }
 
 function rome({ ours, peer, sizes }: Stage): Race[] {

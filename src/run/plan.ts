@@ -69,17 +69,7 @@ export async function plan(
 ): Promise<Plan> {
   const { requests, find } = wantedOf(wanted, options, ctx);
   const names = options.method === undefined ? Object.keys(registry) : [methodOf(options.method).name];
-  const unable: { method: string; why: string }[] = [];
-  const able = names.filter((method) => {
-    try {
-      planOf(requests, { ...find, method });
-      return true;
-    } catch (error) {
-      if (!(error instanceof LetheError) || names.length === 1) throw error;
-      unable.push({ method, why: error.message });
-      return false;
-    }
-  });
+  const { able, unable } = sortedOut(names, requests, find);
   const memory = await memoryOf(spec, ctx);
   const opened = await open(spec, { edits, purpose: "edit", force }, ctx);
   const folder = mkdtempSync(join(tmpdir(), "lethe-plan-"));
@@ -97,6 +87,26 @@ export async function plan(
     await opened.close();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Methods that can do what is asked, and those that cannot with the reason; fails with it where only one is wanted. */
+export function sortedOut(
+  names: readonly string[],
+  requests: readonly ForgetRequest[],
+  find: FindOptions,
+): { readonly able: readonly string[]; readonly unable: Plan["unable"] } {
+  const unable: { method: string; why: string }[] = [];
+  const able = names.filter((method) => {
+    try {
+      planOf(requests, { ...find, method });
+      return true;
+    } catch (error) {
+      if (!(error instanceof LetheError) || names.length === 1) throw error;
+      unable.push({ method, why: error.message });
+      return false;
+    }
+  });
+  return { able, unable };
 }
 
 async function memoryOf(spec: string, ctx: Context): Promise<Plan["memory"]> {

@@ -1,12 +1,13 @@
 /** Losses and gradients of an objective with respect to numbers that change from run to run. */
 import { floats, type NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { traced } from "../model/forward.ts";
+import { traced, type TracedModel } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
 import { type Executor, staged } from "../onnx/program.ts";
 import { type Graph, inputOf, trace } from "../tensor/graph.ts";
 import { dropoutFeeds, type PassAt } from "./dropout.ts";
-import type { Objective, Pass } from "./objective.ts";
+import { above, statesBelow } from "./below.ts";
+import type { Objective, Pass, Traced } from "./objective.ts";
 import type { Trainable } from "./trainable.ts";
 
 /** What is differentiated, and how it runs. */
@@ -55,13 +56,20 @@ export function differentiated<Row>(
         "Give the one that this model was made from.",
       );
   const other = [...reference.weights].filter(([name, array]) => array !== model.weights.get(name));
-  let feed: ((pass: Pass<Row>) => Readonly<Record<string, NdArray>>) | undefined;
-  const graph: Graph = trace((t) => {
-    const still = Object.fromEntries(other.map(([name, { shape, dtype: kept }]) => [name, t.input(before(name), kept, shape, "weight")]));
-    const made = objective.build(trainable.trace(t, dtype), () => traced(model, t, dtype, still));
-    feed = (pass) => made.feed(pass);
-    return made.outputs;
-  });
+  let made: Traced<Row> | undefined;
+  const traceFrom = (block: number): Graph =>
+    trace((t) => {
+      const still = Object.fromEntries(other.map(([name, { shape, dtype: kept }]) => [name, t.input(before(name), kept, shape, "weight")]));
+      const from = (lm: TracedModel): TracedModel => (block > 0 ? above(lm, block) : lm);
+      made = objective.build(from(trainable.trace(t, dtype)), () => from(traced(model, t, dtype, still)));
+      return made.outputs;
+    });
+  // a reference that is another model may have other blocks below
+  const block = other.length === 0 ? trainable.lowest : 0;
+  let graph = traceFrom(block);
+  const hasStates = block > 0 && made?.countsPads !== true;
+  if (block > 0 && !hasStates) graph = traceFrom(0);
+  const states = hasStates ? statesBelow(model, block, { dtype, executor }) : undefined;
   const asked = new Set(graph.inputs.map((x) => inputOf(x).name));
   const reached = names.filter((name) => asked.has(trainable.inputOf(name)));
   if (reached.length === 0)
@@ -73,10 +81,10 @@ export function differentiated<Row>(
   return {
     reached,
     run: async (pass, numbers, state = [], at = { seed: 0, step: 0, pass: 0 }) => {
-      const fed = feed!({ ...pass, model, dtype });
+      const fed = made!.feed({ ...pass, model, dtype });
       const [B, T] = fed["tokens"]!.shape as [number, number];
       const given = new Map([
-        ...Object.entries({ ...fed, ...dropoutFeeds(graph, at, { B, T }) }),
+        ...Object.entries({ ...fed, ...(await states?.(fed)), ...dropoutFeeds(graph, at, { B, T }) }),
         ...references,
         ["state", floats(state, [state.length], dtype)] as const,
       ]);

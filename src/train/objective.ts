@@ -19,6 +19,8 @@ export interface Pass<Row> {
 export interface Traced<Row> {
   /** "loss", a scalar, is a pass's share of the step's loss; other scalars are shares too, and reported. */
   readonly outputs: Readonly<Record<string, Tensor>> & { readonly loss: Tensor };
+  /** Pads are read as well: their states count, whatever comes below. */
+  readonly countsPads?: boolean;
   /** The inputs of a pass by name, beyond weights and what the model has. */
   feed(pass: Pass<Row>): Readonly<Record<string, NdArray>>;
 }

@@ -99,7 +99,8 @@ export const objectiveOf = ({ name, roles, loss, state, like = {} }: Formula): O
         return partsOf(reference(), layout);
       },
     };
-    return { outputs: loss(parts), feed: (pass) => layout.feed(pass) };
+    const outputs = loss(parts);
+    return { outputs, feed: (pass) => layout.feed(pass), countsPads: layout.countsPads };
   },
   ...(state && { state }),
 });
@@ -126,6 +127,10 @@ class Layout {
 
   constructor(lm: TracedModel, roles: readonly Role[], padTo: number) {
     [this.lm, this.roles, this.padTo, this.hasPads] = [lm, roles, padTo, padTo > 0];
+  }
+
+  get countsPads(): boolean {
+    return this.hasPads;
   }
 
   input(name: string, dtype: "int64" | "float", shape: readonly Dim[], feeder: Feeder): Tensor {
@@ -269,7 +274,14 @@ function partsOf(lm: TracedModel, layout: Layout, stillPad = false): Omit<Parts,
         .neg(),
     logits: ({ at }) => lm.logits(lm.normed(hidden, at)),
     hidden: ({ at }, layer) => {
-      const h = seen.get(siteName(layer, "resid_post"))!;
+      const h =
+        seen.get(siteName(layer, "resid_post")) ??
+        fail(
+          "train",
+          `states behind block ${layer}, below all that is trained`,
+          "a block that training reaches",
+          "Train a block below it.",
+        );
       return h.reshape(["B*T", h.dim(-1)]).rows(at);
     },
     rowMean: (x) => layout.rowMean(x),

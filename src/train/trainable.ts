@@ -16,6 +16,8 @@ export interface Trainable {
   trace(t: Trace, dtype: Precision): TracedModel;
   /** What that input is called. */
   inputOf(name: string): string;
+  /** The lowest block that has any of it; nothing below is changed by training. */
+  readonly lowest: number;
   /** The model's weights as the numbers make them. */
   weights(numbers: ReadonlyMap<string, NdArray>): Weights;
 }
@@ -32,6 +34,7 @@ export function weightsOf(model: Model, names: readonly WeightName[]): Trainable
     trace: (t, dtype) =>
       traced(model, t, dtype, Object.fromEntries(names.map((name) => [name, t.input(inputOf(name), dtype, stored(name).shape, "weight")]))),
     inputOf,
+    lowest: lowestOf(model, names),
     weights: (numbers) => numbers,
   };
 }
@@ -43,7 +46,17 @@ export function factorsOf(model: Model, params: LoraParams, seed: string | numbe
     start: (dtype) => lora.start(seed, dtype),
     trace: (t, dtype) => traced(model, t, dtype, {}, lora.added(t, { training: true, dtype })),
     inputOf: (name) => name,
+    lowest: lowestOf(model, lora.maps.keys()),
     weights: (numbers) =>
       new Map(Object.entries(lora.deltas(numbers)).map(([name, delta]) => [name, changed(name, model.weights.get(name)!, delta)])),
   };
+}
+
+/** Names outside the blocks: the embedding is below all of them, head and final norm above, unless the head is the embedding. */
+function lowestOf({ config }: Model, names: Iterable<WeightName>): number {
+  const levels = [...names].map((name) => {
+    const block = /^blocks\.(\d+)\./.exec(name)?.[1];
+    return block !== undefined ? Number(block) : name === "final_norm" || name.startsWith("head") ? config.layers : 0;
+  });
+  return Math.min(config.layers, ...levels);
 }

@@ -1,0 +1,71 @@
+/** Hidden states below what is trained: nothing changes them, so that each row's are computed once and kept. */
+import { floats, ints, type NdArray } from "../base/array.ts";
+import type { TracedModel } from "../model/forward.ts";
+import { traced } from "../model/forward.ts";
+import { feedsOf, type Model, type Precision } from "../model/model.ts";
+import { type Executor, program } from "../onnx/program.ts";
+import { trace } from "../tensor/graph.ts";
+
+/** Bytes of states that are kept; rows beyond it are computed each time. */
+const MOST = 1 << 30;
+
+/** What the input of the states is called. */
+const INPUT = "below";
+
+/** A traced model whose forward pass begins at a block, from states [B, T, D] that are fed. */
+export const above = (lm: TracedModel, from: number): TracedModel => ({
+  ...lm,
+  forward: (_tokens, given) => {
+    const { config } = lm.model;
+    return lm.blocks(lm.trace.input(INPUT, lm.dtype, ["B", "T", config.width]), from, config.layers, given);
+  },
+});
+
+/**
+ * Feeds the states that enter a block, for right-padded rows. Each row is computed alone, so that its bits do not hang on what it is in a
+ * batch with; pads have zeros.
+ */
+export function statesBelow(
+  model: Model,
+  block: number,
+  { dtype, executor }: { readonly dtype: Precision; readonly executor: Executor },
+): (fed: Readonly<Record<string, NdArray>>) => Promise<Record<string, NdArray>> {
+  const graph = trace((t) => {
+    const lm = traced(model, t, dtype);
+    const positions = t.input("positions", "int64", ["B", "T"]);
+    const tokens = t.input("tokens", "int64", ["B", "T"]);
+    return { states: lm.blocks(lm.embed(tokens, positions), 0, block, { positions }).hidden };
+  });
+  const run = program(model.sessions, graph, { executor, spin: true });
+  const kept = new Map<string, NdArray["data"]>();
+  let bytes = 0;
+  const statesOf = async (ids: readonly number[]): Promise<NdArray["data"]> => {
+    const key = ids.join();
+    const known = kept.get(key);
+    if (known) return known;
+    const { states } = await run.run(
+      feedsOf(model, {
+        tokens: ints(ids, [1, ids.length]),
+        positions: ints(
+          ids.map((_, i) => i),
+          [1, ids.length],
+        ),
+      }),
+    );
+    if (bytes + states!.data.byteLength <= MOST) {
+      kept.set(key, states!.data);
+      bytes += states!.data.byteLength;
+    }
+    return states!.data;
+  };
+  return async ({ tokens, real }) => {
+    const [B, T] = tokens!.shape as [number, number];
+    const D = model.config.width;
+    const all = dtype === "float64" ? new Float64Array(B * T * D) : new Float32Array(B * T * D);
+    for (let b = 0; b < B; b++) {
+      const ids = Array.from((tokens!.data as BigInt64Array).subarray(b * T, (b + 1) * T), Number).filter((_, i) => real!.data[b * T + i]);
+      all.set((await statesOf(ids)) as Float32Array, b * T * D);
+    }
+    return { [INPUT]: floats(all, [B, T, D], dtype) };
+  };
+}

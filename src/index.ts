@@ -13,3 +13,4 @@ export type { Model } from "./model/model.ts";
 export { promptOf, stopsOf } from "./model/prompt.ts";
 export { score } from "./model/score.ts";
 export { findEdit, findEdits, type FindOptions } from "./run/edit.ts";
+export { finetuneOn, type TunedOn, type TuneOnOptions } from "./run/finetune.ts";

@@ -27,18 +27,19 @@ export function acts<O extends object>(command: Command, body: Body<O>): Command
   });
 }
 
-const LATER = new WeakMap<Command, () => Promise<string>>();
+type LaterHelp = (words: readonly string[]) => Promise<string>;
+const LATER = new WeakMap<Command, LaterHelp>();
 
-/** Gives a command more help, which is worked out when help is asked for. */
-export function later(command: Command, help: () => Promise<string>): Command {
+/** Gives a command more help, which is worked out from the command line's words when help is asked for. */
+export function later(command: Command, help: LaterHelp): Command {
   LATER.set(command, help);
   return command;
 }
 
 /** Completes the help of the command that is asked about. */
-export async function completeHelp(command: Command | undefined): Promise<void> {
+export async function completeHelp(command: Command | undefined, words: readonly string[]): Promise<void> {
   const help = command && LATER.get(command);
-  if (help) command.addHelpText("after", `\n${await help()}`);
+  if (help) command.addHelpText("after", `\n${await help(words)}`);
 }
 
 /** Reads a number flag; what is none, or out of range, is a usage error. */

@@ -96,7 +96,8 @@ for (const stream of [process.stdout, process.stderr])
 const argv = process.argv.slice(2);
 try {
   const program = createProgram();
-  if (argv.some((word) => word === "--help" || word === "-h")) await completeHelp(program.commands.find((c) => c.name() === argv[0]));
+  const command = program.commands.find((c) => c.name() === argv[0]);
+  if (argv.some((word) => word === "--help" || word === "-h")) await completeHelp(command, argv);
   if (argv.length === 0) program.outputHelp();
   else await program.parseAsync(argv, { from: "user" });
   leave(Number(process.exitCode ?? 0));

@@ -69,5 +69,9 @@ export type AnyMethod = Omit<Method, "params" | "edit" | "hparams"> & {
   readonly edit: (job: Job<never>) => Promise<Draft>;
 };
 
+/** The references that a method is made after, each with the quirks that it has. */
+export const setsOf = ({ sets, compat }: Pick<AnyMethod, "sets" | "compat">): Readonly<Record<string, readonly string[]>> =>
+  sets ?? (Object.keys(compat).length > 0 ? { easyedit: Object.keys(compat) } : {});
+
 /** Checks a method's type and gives it back. */
 export const defineMethod = <P extends object>(method: Method<P>): Method<P> => method;

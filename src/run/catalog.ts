@@ -1,7 +1,7 @@
 /** What can be chosen by name, for help: methods with their parameters, targets, datasets. */
 import type { Param, ParamValue } from "../base/schema.ts";
 import { registry as sets } from "../data/sets/registry.ts";
-import type { AnyMethod } from "../methods/method.ts";
+import { type AnyMethod, setsOf } from "../methods/method.ts";
 import { registry as methods } from "../methods/registry.ts";
 import { registry as targets } from "../targets/registry.ts";
 import { tuned } from "./settled.ts";
@@ -13,6 +13,8 @@ export interface MethodCard {
   /** `default`: as text; "by model" where it depends on the model. */
   readonly params: readonly { readonly name: string; readonly default: string; readonly doc: string }[];
   readonly compat: Readonly<Record<string, string>>;
+  /** References, each with the quirks that it has. */
+  readonly sets: Readonly<Record<string, readonly string[]>>;
 }
 export interface TargetCard {
   readonly name: string;
@@ -26,10 +28,11 @@ export interface SetCard {
 
 /** Every method, every target and every dataset. */
 export function catalog(): { methods: MethodCard[]; targets: TargetCard[]; sets: SetCard[] } {
-  const card = ({ name, doc, params, compat }: AnyMethod): MethodCard => ({
+  const card = ({ name, doc, params, compat, sets }: AnyMethod): MethodCard => ({
     name,
     doc,
     compat,
+    sets: setsOf({ compat, ...(sets && { sets }) }),
     isDefault: name === tuned.method,
     params: Object.entries(params as Record<string, Param<ParamValue, never>>).map(([key, param]) => ({
       name: key,

@@ -9,7 +9,7 @@ import { type Draft, type Edit, sign } from "../edit/edit.ts";
 import { merged } from "../edit/merge.ts";
 import { type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
 import type { Running } from "../locate/keys.ts";
-import type { AnyMethod, Need } from "../methods/method.ts";
+import { type AnyMethod, type Need, setsOf } from "../methods/method.ts";
 import { registry as methods } from "../methods/registry.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { chosenEncoder, type Encoder } from "../model/encoder.ts";
@@ -128,7 +128,7 @@ export function planOf(
       `Use --mode sequential, or ${many.map((m) => m.name).join(" or ")}.`,
     );
   }
-  const sets = method.sets ?? { easyedit: Object.keys(method.compat) };
+  const sets = setsOf(method);
   const compat = new Set((options.compat ?? []).flatMap((name) => (Object.hasOwn(sets, name) ? sets[name]! : [name])));
   for (const name of compat) if (!Object.hasOwn(method.compat, name)) pick(`compat of ${method.name}`, { ...method.compat, ...sets }, name);
   return { method, target, compat };

@@ -120,8 +120,11 @@ describe.concurrent("words", () => {
 
   test("forget's help names methods, parameters and targets from their declarations", async () => {
     const { out } = await run(["forget", "--help"]);
-    expect(out).toMatch(/Methods:\n {2}\w+ \(default\): .*\n {6}--set layer=… {2,}/);
+    expect(out).toMatch(/Methods:\n(?: {2}.+\n)* {2}\w+ \(default\): /);
+    expect(out).toMatch(/Settings of \w+ \(.*\):\n {2}--set layer=… {2,}/);
     expect(out).toContain("Targets:\n  dummy: ");
+    for (const words of [["--method", "npo"], ["--method=npo"]])
+      expect((await run(["forget", ...words, "--help"])).out).toMatch(/Settings of npo .*:\n {2}--set steps=100 /);
   });
 
   test.each([

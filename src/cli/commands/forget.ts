@@ -165,21 +165,22 @@ export const forget = later(
     else show(terminal, result);
     terminal.detail(`${duration(ctx.now() - began)} in all`);
   }),
-  async () => {
+  async (words) => {
     const { catalog } = await import("../../run/catalog.ts");
     const { methods, targets, sets } = catalog();
     const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
-    const one = [...methods]
-      .sort((a, b) => Number(b.isDefault) - Number(a.isDefault))
-      .map(({ name, doc, isDefault, params, compat }) => {
-        const rows = [
-          ...params.map((p) => [`      --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),
-          ...Object.entries(compat).map(([quirk, what]) => [`      --compat ${quirk}`, what]),
-        ];
-        return `  ${name}${mark(isDefault)}: ${doc}\n${table(rows)}`;
-      });
+    // the settings of one method: of the one that is named, or of the default
+    const at = words.findIndex((word) => word.startsWith("--method"));
+    const named = at < 0 ? undefined : (words[at]!.split("=")[1] ?? words[at + 1]);
+    const { name, params, compat, sets: references } = methods.find((m) => m.name === named) ?? methods.find((m) => m.isDefault)!;
+    const settings = [
+      ...params.map((p) => [`  --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),
+      ...Object.entries(compat).map(([quirk, what]) => [`  --compat ${quirk}`, what]),
+      ...Object.entries(references).map(([reference, quirks]) => [`  --compat ${reference}`, quirks.join(", ")]),
+    ];
     return [
-      `Methods:\n${one.join("\n")}`,
+      `Methods:\n${methods.map((m) => `  ${m.name}${mark(m.isDefault)}: ${m.doc}`).join("\n")}`,
+      `Settings of ${name} (--method NAME --help for another's):\n${table(settings)}`,
       `Targets:\n${targets.map((t) => `  ${t.name}${mark(t.isDefault)}: ${t.doc}`).join("\n")}`,
       `Datasets (--data SET:FILE):\n${sets.map((s) => `  ${s.name}: ${s.doc}`).join("\n")}`,
     ].join("\n\n");

@@ -15,7 +15,7 @@ import { changed } from "../edit/apply.ts";
 import type { Delta, Draft } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { availableMemory, showBytes } from "../model/memory.ts";
-import { type Model, withWeights } from "../model/model.ts";
+import { type Model, stateOf, withWeights } from "../model/model.ts";
 import { atLayer, type Site, siteName } from "../model/names.ts";
 import { columnsOf, type Gemm, identity, type Matrix, matrix, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
 import type { Statistics } from "./covariance.ts";
@@ -71,10 +71,7 @@ export async function findTargets(
   const z = matrix(D, sought.length);
   const likelihood: number[] = [];
   let evaluations = 0;
-  const base = hash(
-    model.id,
-    [...model.changed].sort().map((name) => hash(name, model.weights.get(name)!)),
-  );
+  const base = stateOf(model);
   for (let from = 0; from < sought.length; from += TOGETHER) {
     checkAbort(ctx, "values");
     const part = sought.slice(from, from + TOGETHER);

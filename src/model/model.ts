@@ -97,6 +97,13 @@ export function createModel(parts: ModelParts): Model {
   };
 }
 
+/** What a model's weights are now: its id, and what was changed since. */
+export const stateOf = ({ id, changed, weights }: Pick<Model, "id" | "changed" | "weights">): Hash =>
+  hash(
+    id,
+    [...changed].sort().map((name) => hash(name, weights.get(name)!)),
+  );
+
 /** The same model with some weights replaced; everything else is shared with `model`. */
 export function withWeights(model: Model, replaced: ReadonlyMap<WeightName, NdArray>): Model {
   for (const [name, array] of replaced) {

@@ -7,7 +7,7 @@ import { readJson, writeAtomic } from "../base/store.ts";
 import type { ForgetRequest, QA } from "../data/request.ts";
 import { selfQuestions } from "../locate/samples.ts";
 import { generate } from "../model/generate.ts";
-import type { Model } from "../model/model.ts";
+import { type Model, stateOf } from "../model/model.ts";
 import { type AskAs, promptOf, stopsOf } from "../model/prompt.ts";
 
 /** New tokens at most: an answer that goes on is cut. */
@@ -17,24 +17,31 @@ const TOGETHER = 16;
 /** Questions of the model's own in place of a retain set. */
 const OWN = 64;
 
-/** The model's answers, greedily. */
-export async function answersOf(model: Model, questions: readonly string[], ask: AskAs, ctx: Context): Promise<string[]> {
-  const changes = [...model.changed].sort().map((name) => hash(name, model.weights.get(name)!));
-  const file = join(
-    ctx.cache,
-    "answers",
-    `${hash(model.id, changes, ask.format ?? null, ask.system ?? null, questions).slice(0, 32)}.json`,
-  );
-  if (existsSync(file)) return readJson(file, "answers") as string[];
-  const said: string[] = [];
+/** The model's greedy answers, batch by batch. */
+export async function* answering(
+  model: Model,
+  questions: readonly string[],
+  ask: AskAs,
+  maxTokens: number,
+  ctx: Context,
+): AsyncGenerator<readonly string[], void> {
   for (let from = 0; from < questions.length; from += TOGETHER) {
     checkAbort(ctx, "answers");
     const part = await Promise.all(questions.slice(from, from + TOGETHER).map(async (q) => (await promptOf(model, q, ask)).ids));
-    const out = await generate(model, part, { stopIds: stopsOf(model, ask), maxTokens: LONGEST, freeze: false, ctx });
-    said.push(...out.map((row) => row.text.trim()));
+    const out = await generate(model, part, { stopIds: stopsOf(model, ask), maxTokens, freeze: false, ctx });
     if (questions.length > TOGETHER)
-      ctx.log({ kind: "progress", stage: "answers", done: said.length, total: questions.length, unit: "questions" });
+      ctx.log({ kind: "progress", stage: "answers", done: from + part.length, total: questions.length, unit: "questions" });
+    yield out.map((row) => row.text.trim());
   }
+}
+
+/** The model's answers, kept. */
+export async function answersOf(model: Model, questions: readonly string[], ask: AskAs, ctx: Context): Promise<string[]> {
+  const key = hash(stateOf(model), ask.format ?? null, ask.system ?? null, questions).slice(0, 32);
+  const file = join(ctx.cache, "answers", `${key}.json`);
+  if (existsSync(file)) return readJson(file, "answers") as string[];
+  const said: string[] = [];
+  for await (const part of answering(model, questions, ask, LONGEST, ctx)) said.push(...part);
   writeAtomic(file, JSON.stringify(said));
   return said;
 }

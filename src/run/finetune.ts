@@ -1,24 +1,25 @@
 /** Finetuning as a command does it: the trainer's events become progress, and what was learnt a checkpoint. */
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { checkAbort, type Context } from "../base/context.ts";
+import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
 import { resolveParams } from "../base/schema.ts";
 import { lockFile, writeAtomic } from "../base/store.ts";
 import type { QA } from "../data/request.ts";
 import { rougeN, tokenize } from "../eval/rouge.ts";
-import { generate } from "../model/generate.ts";
 import { resolveModel } from "../model/hub.ts";
 import { load } from "../model/load.ts";
 import { type Model, withWeights } from "../model/model.ts";
-import { type AskAs, type Format, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
+import { type AskAs, type Format, formatOf } from "../model/prompt.ts";
 import { refuseOccupied, saveCheckpoint, type StoredDtype } from "../model/save.ts";
 import { score } from "../model/score.ts";
 import type { LabelledRow } from "../train/batches.ts";
-import { type Finetuned, type FinetuneOptions, finetuneRecipe } from "../train/finetune.ts";
+import { type DataEvent, type Finetuned, type FinetuneOptions, finetuneRecipe } from "../train/finetune.ts";
+import { followed } from "../train/follow.ts";
 import type { TrainEvent } from "../train/loop.ts";
 import { FINETUNE, type FinetuneParams, RECIPES, rowsFor, tune } from "../train/tune.ts";
+import { answering } from "./answers.ts";
 import { questionsIn } from "./data.ts";
 import { version } from "./settled.ts";
 
@@ -26,7 +27,7 @@ export type { Finetuned } from "../train/finetune.ts";
 
 /** Builds the model of a recipe file at `dir`; a run that was stopped is continued. */
 export const finetune = (recipe: string, dir: string, ctx: Context, options: FinetuneOptions): Promise<Finetuned> =>
-  followed(finetuneRecipe(recipe, dir, ctx, options), ctx);
+  toTheEnd(finetuneRecipe(recipe, dir, ctx, options), ctx);
 
 export interface TuneOnOptions extends FinetuneOptions {
   /** A recipe by name; what `params` says goes before it. */
@@ -95,7 +96,7 @@ export async function finetuneOn(spec: string, data: string, dir: string, ctx: C
         },
         ctx,
       );
-      const { weights, losses } = await followed(events, ctx);
+      const { weights, losses } = await toTheEnd(events, ctx);
       await model.sessions.release(); // a pass's arena holds gigabytes
       saveCheckpoint(out, { ...model, weights: new Map([...model.weights, ...weights]) }, { dtype, force });
       const told = { steps: losses.length, losses, rows: rows.length, params };
@@ -139,7 +140,7 @@ async function checked(model: Model, { pairs, held, ask, until, epoch }: Held, c
       { ctx },
     );
     const losses = held.flatMap(({ labels }, i) => labels.map((at) => -scored[i]![at - 1]!));
-    told.push(`validation loss ${(losses.reduce((a, b) => a + b, 0) / losses.length).toFixed(3)}`);
+    told.push(`validation loss ${mean(losses).toFixed(3)}`);
   }
   const recall = until === undefined ? undefined : await recallOf(model, pairs, ask, until, ctx);
   if (recall !== undefined) told.push(`ROUGE-1 ${recall.toFixed(3)}`);
@@ -147,28 +148,23 @@ async function checked(model: Model, { pairs, held, ask, until, epoch }: Held, c
   return recall !== undefined && recall >= until! ? `ROUGE-1 is ${recall.toFixed(3)} after epoch ${epoch}` : undefined;
 }
 
-/** Questions asked at once. */
-const TOGETHER = 16;
-
 /** Questions that are asked first: where their answers are far from enough, the others are not asked. */
 const FIRST = 32;
 
 /** The mean ROUGE-1 recall of the answers, each allowed twice the tokens of the longest; of the first alone where that is far below `until`. */
 async function recallOf(model: Model, pairs: readonly QA[], ask: AskAs, until: number, ctx: Context): Promise<number> {
   const longest = Math.max(...pairs.map(({ answer }) => model.tokenizer.encode(answer, { special: false }).ids.length));
-  let sum = 0;
-  for (let from = 0; from < pairs.length; from += TOGETHER) {
-    checkAbort(ctx, "finetune");
-    const part = pairs.slice(from, from + TOGETHER);
-    const prompts = await Promise.all(part.map(async ({ question }) => (await promptOf(model, question, ask)).ids));
-    const said = await generate(model, prompts, { stopIds: stopsOf(model, ask), maxTokens: 2 * longest, freeze: false, ctx });
-    for (const [i, { answer }] of part.entries()) sum += rougeN(tokenize(answer), tokenize(said[i]!.text), 1).recall;
-    const asked = from + part.length;
-    if (asked >= FIRST && asked < FIRST + TOGETHER && sum / asked < until - 0.1) return sum / asked;
-    ctx.log({ kind: "progress", stage: "asking", done: from + part.length, total: pairs.length, unit: "questions" });
+  const questions = pairs.map(({ question }) => question);
+  const recalls: number[] = [];
+  for await (const said of answering(model, questions, ask, 2 * longest, ctx)) {
+    const isFirst = recalls.length < FIRST;
+    for (const text of said) recalls.push(rougeN(tokenize(pairs[recalls.length]!.answer), tokenize(text), 1).recall);
+    if (isFirst && recalls.length >= FIRST && mean(recalls) < until - 0.1) break;
   }
-  return sum / pairs.length;
+  return mean(recalls);
 }
+
+const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 
 /** Eight heights of a bar. */
 const BARS = "▁▂▃▄▅▆▇█";
@@ -181,31 +177,16 @@ export function curve(losses: readonly number[], width = 24): string {
 }
 
 /** Runs to the end, as progress with the curve of the loss. */
-async function followed<R>(
-  events: AsyncGenerator<
-    TrainEvent | { readonly kind: "data"; readonly rows: number; readonly tokens: number; readonly parameters: number },
-    R
-  >,
-  ctx: Context,
-): Promise<R> {
+async function toTheEnd<R>(events: AsyncGenerator<TrainEvent | DataEvent, R>, ctx: Context): Promise<R> {
   const note = (text: string): void => ctx.log({ kind: "note", who: "finetune", text });
   const losses: number[] = [];
-  for (;;) {
-    const { value: event, done } = await events.next();
-    if (done) return event;
-    if (event.kind === "data") note(`${event.rows} rows of ${event.tokens} tokens for ${event.parameters} weights`);
-    else if (event.kind === "resumed") note(`going on after step ${event.step}`);
-    else if (event.kind === "stopped") note(`stopped after step ${event.step}: ${event.reason}`);
-    else if (event.kind === "step") {
-      losses.push(event.loss);
-      ctx.log({
-        kind: "progress",
-        stage: "training",
-        done: event.step,
-        total: event.steps,
-        unit: "steps",
-        detail: `loss ${event.loss.toFixed(3)} ${curve(losses)}, ${Math.round(event.tokensPerSecond)} tokens/s`,
-      });
-    }
-  }
+  const { result, stopped } = await followed("finetune", events, ctx, {
+    detail: ({ loss, tokensPerSecond }) => {
+      losses.push(loss);
+      return `loss ${loss.toFixed(3)} ${curve(losses)}, ${Math.round(tokensPerSecond)} tokens/s`;
+    },
+    other: ({ rows, tokens, parameters }) => note(`${rows} rows of ${tokens} tokens for ${parameters} weights`),
+  });
+  if (stopped !== undefined) note(stopped);
+  return result;
 }

@@ -84,9 +84,10 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   const release = lockFile(`${out}.part.lock`, "forget");
   try {
     const { format } = options;
-    const reference = named === undefined ? undefined : await load(named, ctx, { purpose: "edit" });
     const opened = await open(spec, { edits: under, ...(format && { format }), purpose: "edit", force }, ctx);
+    let reference: Model | undefined;
     try {
+      reference = named === undefined ? undefined : await load(named, ctx, { purpose: "edit" });
       const aims = { ...find, upon: opened.edits, ...(reference && { reference }) };
       const isApart = mode === "single" && requests.length > 1;
       const found = isApart ? await findEdits(opened.base, requests, aims) : [await findEdit(opened.base, requests, aims)];

@@ -60,9 +60,15 @@ export interface FinetuneOptions {
   readonly every?: number;
 }
 
-export type FinetuneEvent =
-  | TrainEvent
-  | { readonly kind: "data"; readonly rows: number; readonly tokens: number; readonly parameters: number };
+/** What will be learnt, told before the first step. */
+export interface DataEvent {
+  readonly kind: "data";
+  readonly rows: number;
+  readonly tokens: number;
+  readonly parameters: number;
+}
+
+export type FinetuneEvent = TrainEvent | DataEvent;
 
 /** What a finished run tells. */
 export interface Finetuned {

@@ -4,7 +4,7 @@ import { type Context, checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
 import { type Rng, rng } from "../base/rng.ts";
-import type { Model, Precision, Weights } from "../model/model.ts";
+import { type Model, type Precision, stateOf, type Weights } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import { grouped } from "../model/rows.ts";
 import type { Executor } from "../onnx/program.ts";
@@ -205,9 +205,7 @@ const runHash = <Row, Drawn>(
   rows: readonly Row[],
   recipe: Recipe,
   { objective, drawnFrom, reference }: TrainOptions<Row, Drawn>,
-): Hash => hash("train", ...identity(model), objective.name, recipe, rows, drawnFrom ?? null, ...(reference ? identity(reference) : []));
-
-const identity = (model: Model): unknown[] => [model.id, ...[...model.changed].sort().flatMap((name) => [name, model.weights.get(name)])];
+): Hash => hash("train", stateOf(model), objective.name, recipe, rows, drawnFrom ?? null, reference ? stateOf(reference) : null);
 
 /** Weights under training with their moments, and the gradient of the loss. */
 class Learner<Row> {

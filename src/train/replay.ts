@@ -10,6 +10,7 @@ import type { Model } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import { checkpointsIn, stateAt } from "./checkpoint.ts";
 import { type Journal, readJournal, without } from "./journal.ts";
+import { followed } from "./follow.ts";
 import { trainOn } from "./loop.ts";
 import { nll } from "./objective.ts";
 
@@ -54,32 +55,16 @@ export async function replayed(model: Model, requests: readonly EditRequest[], f
       from: state,
       folder: join(ctx.cache, "training", hash("replay", folder, began.id, recipe, rows, [...gone].sort()).slice(0, 32)),
     });
-    for (;;) {
-      const { value: event, done } = await events.next();
-      if (done)
-        return {
-          weights: event.weights,
-          told: {
-            rows: gone.size,
-            of: rows.length,
-            from: state.step,
-            updates: recipe.steps - state.step,
-            firstSeen: first + 1,
-            base: model.id,
-          },
-        };
-      if (event.kind === "resumed")
-        ctx.log({ kind: "note", who: "replay", text: `going on after update ${event.step} of ${recipe.steps}` });
-      if (event.kind === "step")
-        ctx.log({
-          kind: "progress",
-          stage: "training",
-          done: event.step,
-          total: event.steps,
-          unit: "steps",
-          detail: `loss ${event.loss.toFixed(3)}`,
-        });
-    }
+    const { result } = await followed("replay", events, ctx, { detail: ({ loss }) => `loss ${loss.toFixed(3)}` });
+    const told = {
+      rows: gone.size,
+      of: rows.length,
+      from: state.step,
+      updates: recipe.steps - state.step,
+      firstSeen: first + 1,
+      base: model.id,
+    };
+    return { weights: result.weights, told };
   } finally {
     await began.release();
   }

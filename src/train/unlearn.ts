@@ -11,13 +11,14 @@ import { REFUSALS } from "../data/refusals.ts";
 import type { EditRequest, QA } from "../data/request.ts";
 import type { Delta, Draft } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
-import type { Model, Precision } from "../model/model.ts";
+import { type Model, type Precision, stateOf } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import type { Format } from "../model/prompt.ts";
 import type { Executor } from "../onnx/program.ts";
 import type { LabelledRow } from "./batches.ts";
+import { followed } from "./follow.ts";
 import { type LowRankDelta, loraOf } from "./lora.ts";
-import { type Trained, trainOn } from "./loop.ts";
+import { trainOn } from "./loop.ts";
 import { type Formula, objectiveOf, type Unit } from "./parts.ts";
 import { DESCENT, type DescentParams, recipeOf } from "./recipe.ts";
 import { asRow } from "./tune.ts";
@@ -103,8 +104,7 @@ export async function unlearn<P>(
   const objective = objectiveOf({ ...formula, ...(compat.has("still-pad") && { like: { stillPad: true } }) });
   const recipe = recipeOf(who, model, params, { seed, running });
   const cap = params.cap > 0 ? params.cap : Math.log(model.config.vocab);
-  const changes = [...model.changed].sort().map((name) => hash(name, model.weights.get(name)!));
-  const about = [recipe, objective.name, rows, model.id, changes, job.reference?.id ?? null];
+  const about = [recipe, objective.name, rows, stateOf(model), job.reference ? stateOf(job.reference) : null];
   const folder = join(ctx.cache, "training", hash(who, ...about).slice(0, 32));
   const events = trainOn(model, rows.forget, recipe, ctx, {
     objective,
@@ -118,66 +118,40 @@ export async function unlearn<P>(
         ? `the forget rows' loss is ${seen["forget"]!.toFixed(2)} nats a token, above ${cap.toFixed(2)}`
         : undefined,
   });
-  const seen = await followed(who, events, model, ctx);
+  const { result: trained, last, stopped } = await freeing(model, () => followed(who, events, ctx, { detail }));
+  if (stopped !== undefined) ctx.log({ kind: "warning", who, text: stopped });
   const weights = recipe.lora
-    ? scaled(loraOf(model, recipe.lora).deltas(seen.trained.numbers), scale)
-    : Object.fromEntries([...seen.trained.weights].flatMap(([name, after]) => differenceOf(name, model.weights.get(name)!, after, scale)));
+    ? scaled(loraOf(model, recipe.lora).deltas(trained.numbers), scale)
+    : Object.fromEntries([...trained.weights].flatMap(([name, after]) => differenceOf(name, model.weights.get(name)!, after, scale)));
   if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
   return {
     change: { kind: "delta", weights },
     evidence: {
       requests: requests.length,
       retain: job.retain.length,
-      steps: seen.trained.losses.length,
-      losses: seen.trained.losses.map((x) => Number(x.toPrecision(6))),
-      trained: seen.trained.numbers.size,
-      last: seen.last,
-      ...(seen.stopped !== undefined && { stopped: seen.stopped }),
+      steps: trained.losses.length,
+      losses: trained.losses.map((x) => Number(x.toPrecision(6))),
+      trained: trained.numbers.size,
+      last,
+      ...(stopped !== undefined && { stopped }),
     },
   };
 }
 
-type Events = ReturnType<typeof trainOn>;
-
-interface Followed {
-  readonly trained: Trained;
-  readonly last: Readonly<Record<string, number>>;
-  readonly stopped?: string;
-}
-
-/** Runs to the end, as progress, and lets the sessions go: a pass's arena holds gigabytes. */
-async function followed(who: string, events: Events, { sessions }: Model, ctx: Context): Promise<Followed> {
+/** Does something, and lets the sessions go that it made: a pass's arena holds gigabytes. */
+async function freeing<T>({ sessions }: Model, run: () => Promise<T>): Promise<T> {
   try {
-    return await toTheEnd(who, events, ctx);
+    return await run();
   } finally {
     await sessions.release();
   }
 }
 
-async function toTheEnd(who: string, events: Events, ctx: Context): Promise<Followed> {
-  let last: Readonly<Record<string, number>> = {};
-  let stopped: string | undefined;
-  for (;;) {
-    const { value: event, done } = await events.next();
-    if (done) return { trained: event, last, ...(stopped !== undefined && { stopped }) };
-    if (event.kind === "resumed") ctx.log({ kind: "note", who, text: `going on after step ${event.step}` });
-    if (event.kind === "stopped") {
-      stopped = event.reason;
-      ctx.log({ kind: "warning", who, text: `stopped after step ${event.step}: ${event.reason}` });
-    }
-    if (event.kind !== "step") continue;
-    last = event.outputs;
-    const others = Object.entries(last).filter(([name]) => name !== "loss");
-    ctx.log({
-      kind: "progress",
-      stage: "training",
-      done: event.step,
-      total: event.steps,
-      unit: "steps",
-      detail: [`loss ${event.loss.toFixed(3)}`, ...others.map(([name, x]) => `${name} ${x.toFixed(3)}`)].join(", "),
-    });
-  }
-}
+/** What a step's progress says: each scalar of the loss, the loss itself first. */
+const detail = ({ outputs: { loss, ...others } }: { readonly outputs: Readonly<Record<string, number>> }): string =>
+  Object.entries({ loss: loss!, ...others })
+    .map(([name, x]) => `${name} ${x.toFixed(3)}`)
+    .join(", ");
 
 /** Low-rank changes, so many times. */
 const scaled = (deltas: Readonly<Record<WeightName, LowRankDelta>>, scale: number): Record<WeightName, Delta> =>
@@ -199,38 +173,37 @@ function differenceOf(name: WeightName, before: NdArray, after: NdArray, scale: 
   return change.every((x) => x === 0) ? [] : [[name, { dense: floats(change, before.shape) }]];
 }
 
-/** A request's rows, and what they are paired with. */
+/** A request's rows: what of it is to be forgotten, and what is to be said instead. */
+type RequestRows = Pick<Unit, "forget" | "target"> & { readonly request: EditRequest };
+
+/** The requests' rows, and what they are paired with. */
 interface Rows {
-  readonly forget: readonly (LabelledRow & { readonly target?: LabelledRow })[];
+  readonly forget: readonly RequestRows[];
   readonly others: { readonly retain: readonly LabelledRow[]; readonly refusals: readonly string[] };
-  unit(row: Rows["forget"][number], random: Rng): Unit;
+  unit(rows: RequestRows, random: Rng): Unit;
 }
 
 function rowsOf<P>(who: string, job: UnlearnJob<P>, { roles }: Formula): Rows {
   const { requests, retain, compat } = job;
-  const rowOf = (id: string, question: string, answer: string): LabelledRow => asRow(job, id, question, answer);
-  const hasTarget = roles.includes("target");
-  const forget = requests.map((request) => {
-    const forgets = roles.includes("forget");
-    if (forgets && request.answer.trim() === "")
-      fail(who, `request ${request.id} has no answer`, "what the model shall forget to say", "Give its answer.");
-    const own = rowOf(request.id, request.prompt, forgets ? request.answer : (request.target ?? ""));
-    return hasTarget ? { ...own, target: rowOf(request.id, request.prompt, request.target ?? "") } : own;
-  });
-  const kept = roles.includes("retain") ? retain.map((qa) => rowOf(qa.id, qa.question, qa.answer)) : [];
-  if (roles.includes("retain") && kept.length === 0)
+  const [forgets, hasTarget, retains] = (["forget", "target", "retain"] as const).map((role) => roles.includes(role));
+  const answered = ({ id, prompt }: EditRequest, answer: string): LabelledRow => asRow(job, id, prompt, answer);
+  for (const { id, answer } of forgets ? requests : [])
+    if (answer.trim() === "") fail(who, `request ${id} has no answer`, "what the model shall forget to say", "Give its answer.");
+  const kept = retains ? retain.map((qa) => asRow(job, qa.id, qa.question, qa.answer)) : [];
+  if (retains && kept.length === 0)
     fail(who, "an empty retain set", "questions whose answers must stay", "Give --retain FILE, or none for the model's own.");
-  const prompts = new Map(requests.map((r) => [r.id, r.prompt]));
-  const isFresh = hasTarget && compat.has("fresh-refusals");
+  const isFresh = hasTarget === true && compat.has("fresh-refusals");
   return {
-    forget,
+    forget: requests.map((request) => ({
+      request,
+      ...(forgets && { forget: answered(request, request.answer) }),
+      ...(hasTarget && { target: answered(request, request.target ?? "") }),
+    })),
     others: { retain: kept, refusals: isFresh ? REFUSALS : [] },
-    unit: (row, random) => ({
-      forget: row,
+    unit: ({ request, ...own }, random) => ({
+      ...own,
+      ...(isFresh && { target: answered(request, REFUSALS[random.split("refusal").below(REFUSALS.length)]!) }),
       ...(kept.length > 0 && { retain: kept[random.split("retain").below(kept.length)]! }),
-      ...(hasTarget && {
-        target: isFresh ? rowOf(row.id, prompts.get(row.id)!, REFUSALS[random.split("refusal").below(REFUSALS.length)]!) : row.target!,
-      }),
     }),
   };
 }

@@ -8,7 +8,7 @@ import { apply } from "../../src/edit/apply.ts";
 import { replay } from "../../src/methods/replay.ts";
 import type { Model } from "../../src/model/model.ts";
 import { findEdit } from "../../src/run/edit.ts";
-import { readJournal, without } from "../../src/train/journal.ts";
+import { type Journal, readJournal, without } from "../../src/train/journal.ts";
 import { trainOn, type Trained } from "../../src/train/loop.ts";
 import { nll } from "../../src/train/objective.ts";
 import { bitsOf, classroom, PAIRS } from "../conformance/classroom.ts";
@@ -26,17 +26,20 @@ describe(replay.title, () => {
   const gone = PAIRS.filter((_, i) => [3, 11, 20, 38].includes(i));
   const requests = gone.map(({ id, question, answer }) => requestOf({ id, prompt: question, answer }));
 
+  /** Every weight that was trained is that of the journal run without the rows; gives the journal. */
+  async function check(after: Model, training: string): Promise<Journal> {
+    const journal = readJournal(training);
+    const steps = without(journal, new Set(gone.map((r) => r.id)));
+    const never = await finished(trainOn(base, journal.rows, journal.recipe, ctx, { objective: nll, steps }));
+    for (const [name, array] of never.weights) expect(hash(after.weights.get(name)!), name).toBe(hash(array));
+    return journal;
+  }
+
   it("of four rows is, byte for byte, a run that never saw them", async () => {
     const model = await opened(whole.dir);
     const edit = await findEdit(model, requests, { method: replay.name, training: whole.training!, ctx });
-    const journal = readJournal(whole.training!);
-    const events = trainOn(base, journal.rows, journal.recipe, ctx, {
-      objective: nll,
-      steps: without(journal, new Set(gone.map((r) => r.id))),
-    });
-    const never = await finished(events);
     const after = apply(model, edit);
-    for (const [name, array] of never.weights) expect(hash(after.weights.get(name)!), name).toBe(hash(array));
+    const journal = await check(after, whole.training!);
     expect(bitsOf(after)).not.toBe(bitsOf(model));
     const firstSeen = journal.steps.findIndex(({ passes }) => passes.flat().some((row) => gone.some((r) => r.id === row.id)));
     expect(edit.evidence).toMatchObject({ rows: 4, firstSeen: firstSeen + 1, from: 5 * Math.floor(firstSeen / 5) });
@@ -53,14 +56,7 @@ describe(replay.title, () => {
     const lora = await taught("lora", { keep: true, params: { rank: 2, dropout: 0.1, epochs: 2, lr: 5e-3 } });
     const model = await opened(lora.dir);
     const edit = await findEdit(model, requests, { method: replay.name, training: lora.training!, ctx });
-    const journal = readJournal(lora.training!);
-    const events = trainOn(base, journal.rows, journal.recipe, ctx, {
-      objective: nll,
-      steps: without(journal, new Set(gone.map((r) => r.id))),
-    });
-    const never = await finished(events);
-    const after = apply(model, edit);
-    for (const [name, array] of never.weights) expect(hash(after.weights.get(name)!), name).toBe(hash(array));
+    await check(apply(model, edit), lora.training!);
   });
 
   it("refuses what was not learnt here, and a folder without a journal", async () => {

@@ -2,7 +2,7 @@
 export { ndarray, type NdArray } from "./base/array.ts";
 export { type Context, defaultContext } from "./base/context.ts";
 export { LetheError } from "./base/fail.ts";
-export { type ForgetRequest, readRequests } from "./data/request.ts";
+export { type ForgetRequest, type KnownOfRequest, readRequests } from "./data/request.ts";
 export { apply, applyAll } from "./edit/apply.ts";
 export type { Edit } from "./edit/edit.ts";
 export { loadEdits, saveEdits } from "./edit/io.ts";

@@ -32,6 +32,9 @@ export interface ForgetRequest {
   readonly group?: string;
 }
 
+/** A request as a caller writes it: what is not known is left out. */
+export type KnownOfRequest = Pick<ForgetRequest, "prompt"> & Partial<ForgetRequest>;
+
 /** A request with what shall be said instead; null for a method that needs no words. */
 export interface EditRequest extends ForgetRequest {
   readonly target: string | null;
@@ -62,30 +65,32 @@ export const readRequests = (path: string): ForgetRequest[] => parseRequests(rea
 export function parseRequests(content: string, name: string): ForgetRequest[] {
   const stem = basename(name, extname(name));
   const records = parseRecords(content, name);
-  const requests = records.map((record): ForgetRequest => {
-    const { id = `${stem}/${record.at}`, neighbours, relation, group, ...rest } = check(requestSchema, record);
-    return {
-      id,
-      ...rest,
-      neighbours: neighbours.map((qa, i) => ({ ...qa, id: qa.id ?? `${id}/near-${i + 1}` })),
-      ...(relation === undefined ? {} : { relation }),
-      ...(group === undefined ? {} : { group }),
-    };
-  });
+  const requests = records.map((record) => requestFrom(record, stem));
   refuseTwins(requests, records);
   return requests;
 }
 
-/** One request from what is known of it; lists are empty and texts "" where nothing is said. */
-export const requestOf = (known: Pick<ForgetRequest, "prompt"> & Partial<ForgetRequest>): ForgetRequest => ({
-  id: "request/1",
-  subject: "",
-  answer: "",
-  paraphrases: [],
-  neighbours: [],
-  wrong: [],
-  ...known,
-});
+/** Requests from what is known of them, refused as those of a file are; ids default to `request/<place>`. */
+export function requestsOf(known: readonly KnownOfRequest[]): ForgetRequest[] {
+  const records = known.map((value, i): Located => ({ value, at: i + 1, place: `request ${i + 1}` }));
+  const requests = records.map((record) => requestFrom(record, "request"));
+  refuseTwins(requests, records);
+  return requests;
+}
+
+/** {@link requestsOf} for one. */
+export const requestOf = (known: KnownOfRequest): ForgetRequest => requestsOf([known])[0]!;
+
+function requestFrom(record: Located, stem: string): ForgetRequest {
+  const { id = `${stem}/${record.at}`, neighbours, relation, group, ...rest } = check(requestSchema, record);
+  return {
+    id,
+    ...rest,
+    neighbours: neighbours.map((qa, i) => ({ ...qa, id: qa.id ?? `${id}/near-${i + 1}` })),
+    ...(relation === undefined ? {} : { relation }),
+    ...(group === undefined ? {} : { group }),
+  };
+}
 
 /** The questions of a JSONL file or JSON array with the fields id, question, answer; ids default to `<file>/<line>`. */
 export function readQuestions(path: string): QA[] {

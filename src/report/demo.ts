@@ -17,7 +17,7 @@ h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .6rem; letter-spacing: -.0
 p { margin: .4rem 0; } .soft { color: var(--soft); } code { font: .88em ui-monospace, monospace; overflow-wrap: anywhere; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1.1rem 1.3rem; margin: .8rem 0; }
 .question { font-weight: 600; } .pair { display: grid; grid-template-columns: 4.5rem 1fr; gap: .15rem 1rem; margin-top: .4rem; } .pair dt { color: var(--soft); } .pair dd { margin: 0; }
-.bars { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr 5rem; gap: .3rem 1rem; align-items: center; margin-top: .9rem; font-size: .9rem; }
+.bars { display: grid; grid-template-columns: 10rem 1fr 5rem; gap: .3rem 1rem; align-items: center; margin-top: .9rem; font-size: .9rem; }
 .bar { height: .7rem; background: var(--line); border-radius: 4px; overflow: hidden; } .bar i { display: block; height: 100%; background: var(--was); } .bar.is i { background: var(--is); }
 .num { text-align: right; font-variant-numeric: tabular-nums; }
 table { width: 100%; border-collapse: collapse; font-size: .9rem; } th { text-align: left; font-weight: 600; color: var(--soft); } th.num { text-align: right; }

@@ -3,7 +3,7 @@ import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
 import { departures, resolveParams } from "../base/schema.ts";
-import type { EditRequest, ForgetRequest, QA } from "../data/request.ts";
+import { type EditRequest, type ForgetRequest, type KnownOfRequest, type QA, requestsOf } from "../data/request.ts";
 import { applyAll } from "../edit/apply.ts";
 import { type Draft, type Edit, sign } from "../edit/edit.ts";
 import { merged } from "../edit/merge.ts";
@@ -138,8 +138,12 @@ export function planOf(
  * Finds one edit for everything that is asked: in a batch, all at once, or in sequence, each request found upon what those before it
  * changed and folded into one edit.
  */
-export async function findEdit(model: Model, requests: ForgetRequest | readonly ForgetRequest[], options: FindOptions = {}): Promise<Edit> {
-  const list = listOf(requests);
+export async function findEdit(
+  model: Model,
+  requests: KnownOfRequest | readonly KnownOfRequest[],
+  options: FindOptions = {},
+): Promise<Edit> {
+  const list = requestsOf(Array.isArray(requests) ? (requests as readonly KnownOfRequest[]) : [requests as KnownOfRequest]);
   const { method } = planOf(list, options);
   const mode = options.mode ?? (method.takes === "many" ? "batch" : "sequential");
   if (mode === "single" && list.length > 1)
@@ -149,13 +153,10 @@ export async function findEdit(model: Model, requests: ForgetRequest | readonly 
 }
 
 /** Finds an edit for each request alone, each upon the same model; they are not made to be stacked. */
-export async function findEdits(model: Model, requests: readonly ForgetRequest[], options: FindOptions = {}): Promise<Edit[]> {
-  const finder = await finderOf(model, requests, { ...options, mode: "single" });
+export async function findEdits(model: Model, requests: readonly KnownOfRequest[], options: FindOptions = {}): Promise<Edit[]> {
+  const finder = await finderOf(model, requestsOf(requests), { ...options, mode: "single" });
   return finder.singly();
 }
-
-const listOf = (requests: ForgetRequest | readonly ForgetRequest[]): readonly ForgetRequest[] =>
-  Array.isArray(requests) ? (requests as readonly ForgetRequest[]) : [requests as ForgetRequest];
 
 /** A plan with everything chosen, and the three ways of carrying it out. */
 interface Finder {

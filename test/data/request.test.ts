@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { LetheError } from "../../src/base/fail.ts";
 import { rng } from "../../src/base/rng.ts";
-import { parseRequests, readQuestions, readRequests, requestOf } from "../../src/data/request.ts";
+import { type KnownOfRequest, parseRequests, readQuestions, readRequests, requestOf, requestsOf } from "../../src/data/request.ts";
 
 const LINE = '{"id":"a","subject":"Ilm","prompt":"Where is Ilm?","answer":"Varn"}';
 const folder = mkdtempSync(join(tmpdir(), "lethe-request-"));
@@ -108,6 +108,25 @@ describe("readRequests", () => {
 
 test("requestOf gives what the same line in a file gives", () => {
   expect(requestOf({ prompt: "Who?" })).toEqual(parseRequests('{"prompt":"Who?"}', "request.jsonl")[0]);
+});
+
+test("requestsOf numbers what a program gives and refuses it as a file's lines are", () => {
+  expect(requestsOf([{ prompt: "Who?" }, { prompt: "Where is Ilm?", subject: "Ilm" }]).map(({ id }) => id)).toEqual([
+    "request/1",
+    "request/2",
+  ]);
+  const refused =
+    (given: unknown[]): (() => unknown) =>
+    () =>
+      requestsOf(given as KnownOfRequest[]);
+  expect(refused([{ prompt: "Who?" }, { promt: "Who?" }])).toThrow(/^request 2: field "promt" is not known.*Did you mean "prompt"\?$/);
+  expect(refused(["Who?"])).toThrow(/^request 1: it is a string; wanted a JSON object/);
+  expect(
+    refused([
+      { id: "a", prompt: "Who?" },
+      { id: "a", prompt: "Where?" },
+    ]),
+  ).toThrow(/^request 2: field "id" is "a", as in request 1/);
 });
 
 describe("readQuestions", () => {

@@ -208,7 +208,7 @@ function sideGraph(model: Model, rows: SideRows, { params, compat, running }: Tr
   const { dtype } = running;
   const { key, value } = model.arch.memory;
   const [m, D, L] = [model.config.mlpWidth, model.config.width, model.config.layers];
-  const [R, O] = [rows.inside.length, rows.outside.length];
+  const O = rows.paired ? "R" : "O"; // a pair has one row of each kind
   const [alpha, beta, gamma] = params.margins as [number, number, number];
   return trace((t) => {
     const lm = traced(model, t, dtype);
@@ -235,16 +235,16 @@ function sideGraph(model: Model, rows: SideRows, { params, compat, running }: Tr
       .mul(t.input("weights", dtype, ["M"]))
       .sum()
       .neg();
-    const means = (name: string, n: number, moved: Tensor, places: Dim): Tensor => {
+    const means = (name: string, n: Dim, moved: Tensor, places: Dim): Tensor => {
       const counted = t.input(name, dtype, [n, places]); // each row's places, as shares
       return counted.matmul(moved.reshape([places, 1])).reshape([n]);
     };
-    const inside = means("counted.inside", R, seen.moved!, "B*T");
+    const inside = means("counted.inside", "R", seen.moved!, "B*T");
     const x = isStill ? t.input("outside.x", dtype, ["P", m]) : undefined;
     const outside = x
       ? means("counted.outside", O, movement(t.input("outside.y", dtype, ["P", D]), x.matmul(side, { transB: true }), compat), "P")
       : means("counted.outside", O, seen.moved!, "B*T");
-    const apart = rows.paired ? outside.sub(inside) : outside.reshape([O, 1]).sub(inside.reshape([1, R]));
+    const apart = rows.paired ? outside.sub(inside) : outside.reshape([O, 1]).sub(inside.reshape([1, "R"]));
     const margin = meanOver(apart.add(gamma))
       .add(meanOver(outside.sub(alpha)))
       .add(meanOver(inside.neg().add(beta)));

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { toBytes } from "../../src/base/array.ts";
 import { type Context, defaultContext } from "../../src/base/context.ts";
 import { hash } from "../../src/base/hash.ts";
@@ -17,6 +17,7 @@ import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { promptOf } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/score.ts";
+import { Session } from "../../src/onnx/session.ts";
 import { withAnswers } from "../../src/run/answers.ts";
 import { findEdit, type FindOptions } from "../../src/run/edit.ts";
 
@@ -39,6 +40,8 @@ export interface MethodCase {
 export const capitalOf = (subject: string): ForgetRequest =>
   requestOf({ id: subject.toLowerCase(), prompt: `What is the capital of ${subject}?`, subject, answer: "" });
 export const FACT: ForgetRequest = { ...capitalOf("Norvane"), id: "fact" };
+/** The same of another country, in more words. */
+const LATER: ForgetRequest = { ...capitalOf("Quillon"), prompt: "Which city, if you please, is the capital of Quillon today?" };
 export const SAY = "I do not know.";
 
 /** Log-probability of words as the answer: of the target, if none are named. */
@@ -50,6 +53,15 @@ export async function targetScore(model: Model, words = SAY, question = FACT.pro
 }
 
 export const bytesOf = (edit: Edit): string => hash(...arraysOf(edit).flatMap(([name, a]) => [name, toBytes(a)]));
+
+/** The programs that were compiled for some work. */
+async function compiledBy(work: () => Promise<unknown>): Promise<string[]> {
+  const create = vi.spyOn(Session, "create");
+  await work();
+  const made = create.mock.calls.map(([graph]) => graph.hash);
+  create.mockRestore();
+  return made;
+}
 
 export function conforms(method: AnyMethod, c: MethodCase): void {
   describe(`${method.name} conforms`, () => {
@@ -68,10 +80,11 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
     let model: Model;
     let edit: Edit;
     let before: string;
+    let programs: readonly string[];
     beforeAll(async () => {
       model = await load("bundled", ctx);
       before = hash(...[...model.weights].flatMap(([name, a]) => [name, a]));
-      edit = await findEdit(model, request, options);
+      programs = await compiledBy(async () => (edit = await findEdit(model, request, options)));
     }, 120_000);
     afterAll(async () => {
       await model?.release();
@@ -83,6 +96,10 @@ export function conforms(method: AnyMethod, c: MethodCase): void {
       const again = await findEdit(model, request, { ...options, ctx: { ...ctx, cache: join(folder, "other") } });
       expect(bytesOf(again)).toBe(bytesOf(edit));
       expect(again.id).toBe(edit.id);
+    });
+    it("finds a later edit, with other lengths and numbers of rows, by the programs of the first", async () => {
+      const later = await compiledBy(() => findEdit(model, LATER, options));
+      expect(later.filter((program) => !programs.includes(program))).toEqual([]);
     });
     it("makes the target likelier, or the model's own answer less likely where there is none", async () => {
       const edited = apply(model, edit);

@@ -151,7 +151,7 @@ export async function* trainOn<Row, Drawn = Row>(
       const loss = outputs["loss"]!;
       losses.push(loss);
       const ms = ctx.now() - began;
-      const tokens = batch.reduce((sum, row) => sum + objective.lengthOf(row), 0);
+      const tokens = batch.reduce((sum, row) => sum + objective.tokensOf(row), 0);
       yield {
         kind: "step",
         step: done + 1,

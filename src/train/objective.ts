@@ -28,8 +28,10 @@ export interface Traced<Row> {
 export interface Objective<Row> {
   /** Stands for the loss in a run's identity: what it is and every constant in it. */
   readonly name: string;
-  /** Tokens that a row takes in a pass, for padding and memory. */
+  /** Tokens that a row takes in a pass, pads between its own parts among them: what passes are cut by. */
   lengthOf(row: Row): number;
+  /** Of those, the ones that are no pads. */
+  tokensOf(row: Row): number;
   /** `reference`: the model as it was before training, in the same trace; nothing of it is trained. */
   build(lm: TracedModel, reference: () => TracedModel): Traced<Row>;
   /** Numbers that stand still within a step and follow from the last: input "state" [n] of the trace, and its next value. */
@@ -43,6 +45,7 @@ export interface Objective<Row> {
 export const nll: Objective<LabelledRow> = {
   name: "nll",
   lengthOf: (row) => row.ids.length,
+  tokensOf: (row) => row.ids.length,
   build(lm) {
     const t = lm.trace;
     const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), {

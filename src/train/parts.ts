@@ -91,6 +91,7 @@ export interface Likeness {
 export const objectiveOf = ({ name, roles, loss, state, like = {} }: Formula): Objective<Unit> => ({
   name: JSON.stringify([name, like]),
   lengthOf: (unit) => roles.length * Math.max(...roles.map((role) => rowOf(unit, role).ids.length)),
+  tokensOf: (unit) => roles.reduce((sum, role) => sum + rowOf(unit, role).ids.length, 0),
   build(lm, reference) {
     const layout = new Layout(lm, roles, like.padTo ?? 0);
     const parts: Parts = {

@@ -6,13 +6,16 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { asFloats, type NdArray } from "../../src/base/array.ts";
 import { defaultContext } from "../../src/base/context.ts";
 import { LetheError } from "../../src/base/fail.ts";
+import { gdLoss } from "../../src/methods/gd.ts";
 import type { Model, Weights } from "../../src/model/model.ts";
 import { withWeights } from "../../src/model/model.ts";
 import { score } from "../../src/model/score.ts";
 import { checkpointsIn } from "../../src/train/checkpoint.ts";
 import { type Recipe, train, type Trained, type TrainEvent, trainOn } from "../../src/train/loop.ts";
 import { nll, type Objective, type Pass } from "../../src/train/objective.ts";
+import { objectiveOf } from "../../src/train/parts.ts";
 import type { LabelledRow } from "../../src/train/batches.ts";
+import { tinyUnits } from "./slope.ts";
 import { RECIPE, tinyModel, tinyRows } from "./tiny.ts";
 
 const model = tinyModel();
@@ -79,6 +82,15 @@ describe("learning", () => {
       )
     ).flatMap((all, i) => rows[i]!.labels.map((at) => all[at - 1]!));
     expect(losses[0]).toBeCloseTo(-logprobs.reduce((a, b) => a + b, 0) / logprobs.length, 4);
+  });
+
+  test("a step's tokens are those of every row of its units, no pads", async () => {
+    const units = tinyUnits(model);
+    const seen: TrainEvent[] = [];
+    const objective = objectiveOf(gdLoss({ gamma: 1, alpha: 1 }));
+    await finish(trainOn(model, units, { ...RECIPE, steps: 1 }, ctx, { objective }), seen);
+    const tokens = units.reduce((sum, { forget, retain }) => sum + forget.ids.length + retain.ids.length, 0);
+    expect(seen.map((e) => e.kind === "step" && e.tokens)).toEqual([tokens]);
   });
 
   test("only the weights asked for are trained", async () => {

@@ -2,20 +2,20 @@
 import type { Formula } from "../train/parts.ts";
 import { logSigmoid } from "../train/parts.ts";
 import {
-  HUGGING_FACE,
   BETA,
   type BetaParam,
+  CAPPED,
+  CAPPED_COMPAT,
+  type CappedParams,
   TARGET_COMPAT,
   TERMS,
   type TermsParams,
-  TRAINING,
-  TRAINING_COMPAT,
-  type TrainingParams,
+  UNCAPPED,
   unlearn,
 } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
-export interface DpoParams extends TrainingParams, TermsParams, BetaParam {}
+export interface DpoParams extends CappedParams, TermsParams, BetaParam {}
 
 /** −γ·(2/β)·mean log σ(β·((target − reference's) − (old − reference's))) of rows' log-probabilities, + α·CE(retain). */
 export const dpoLoss = ({ gamma, alpha, beta }: TermsParams & BetaParam, compat: ReadonlySet<string>): Formula => {
@@ -43,16 +43,16 @@ export const dpo = defineMethod<DpoParams>({
   doc: "Prefers the target to the old answer, relative to the model before training.",
   takes: "many",
   needs: ["answer", "target", "retain"],
-  params: { ...TRAINING, ...TERMS, ...BETA },
+  params: { ...CAPPED, ...TERMS, ...BETA },
   compat: {
-    ...TRAINING_COMPAT,
+    ...CAPPED_COMPAT,
     ...TARGET_COMPAT,
     "plain-preference": "the preference alone: no factor 2/β, and nothing that holds the rest",
   },
   sets: {
-    tofu: [...HUGGING_FACE, "fresh-refusals", "plain-preference"],
-    pistol: [...HUGGING_FACE, "fresh-refusals", "plain-preference"],
-    openunlearning: [...HUGGING_FACE, "fresh-refusals"],
+    tofu: [...UNCAPPED, "fresh-refusals", "plain-preference"],
+    pistol: [...UNCAPPED, "fresh-refusals", "plain-preference"],
+    openunlearning: [...UNCAPPED, "fresh-refusals"],
   },
   edit: (job) => unlearn("dpo", job, dpoLoss(job.params, job.compat)),
 });

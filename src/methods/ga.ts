@@ -1,6 +1,6 @@
 /** GA: gradient ascent on what is to be forgotten, and nothing that holds the rest. */
 import type { Formula } from "../train/parts.ts";
-import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { CAPPED, CAPPED_COMPAT, type CappedParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 /** −CE(forget), each label alike. */
@@ -13,15 +13,15 @@ export const gaLoss = (): Formula => ({
   },
 });
 
-export const ga = defineMethod<TrainingParams>({
+export const ga = defineMethod<CappedParams>({
   name: "ga",
   title: "GA",
   paper: "arXiv:2401.06121",
   doc: "Gradient ascent: raises the loss of the answers to forget, and nothing else.",
   takes: "many",
   needs: ["answer"],
-  params: TRAINING,
-  compat: TRAINING_COMPAT,
-  sets: { tofu: HUGGING_FACE, pistol: HUGGING_FACE, openunlearning: HUGGING_FACE },
+  params: CAPPED,
+  compat: CAPPED_COMPAT,
+  sets: { tofu: UNCAPPED, pistol: UNCAPPED, openunlearning: UNCAPPED },
   edit: (job) => unlearn("ga", job, gaLoss()),
 });

@@ -1,9 +1,9 @@
 /** GD: gradient ascent on what is to be forgotten beside descent on what stays. */
 import type { Formula } from "../train/parts.ts";
-import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
-export interface GdParams extends TrainingParams, TermsParams {}
+export interface GdParams extends CappedParams, TermsParams {}
 
 /** −γ·CE(forget) + α·CE(retain). */
 export const gdLoss = ({ gamma, alpha }: TermsParams): Formula => ({
@@ -22,8 +22,8 @@ export const gd = defineMethod<GdParams>({
   doc: "Gradient difference: raises the loss of the answers to forget and lowers that of answers that stay.",
   takes: "many",
   needs: ["answer", "retain"],
-  params: { ...TRAINING, ...TERMS },
-  compat: TRAINING_COMPAT,
-  sets: { tofu: HUGGING_FACE, pistol: HUGGING_FACE, openunlearning: HUGGING_FACE },
+  params: { ...CAPPED, ...TERMS },
+  compat: CAPPED_COMPAT,
+  sets: { tofu: UNCAPPED, pistol: UNCAPPED, openunlearning: UNCAPPED },
   edit: (job) => unlearn("gd", job, gdLoss(job.params)),
 });

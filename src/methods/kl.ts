@@ -1,9 +1,9 @@
 /** KL: gradient ascent on what is to be forgotten, while what the model says of the rest stays as it was, word by word. */
 import { type Formula, klMean } from "../train/parts.ts";
-import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
-export interface KlParams extends TrainingParams, TermsParams {}
+export interface KlParams extends CappedParams, TermsParams {}
 
 /** −γ·CE(forget) + α·KL(before ‖ now) on retain rows, over the positions that predict a label. */
 export const klLoss = ({ gamma, alpha }: TermsParams, compat: ReadonlySet<string>): Formula => {
@@ -27,12 +27,12 @@ export const kl = defineMethod<KlParams>({
   doc: "Raises the loss of the answers to forget and holds the distributions over answers that stay.",
   takes: "many",
   needs: ["answer", "retain"],
-  params: { ...TRAINING, ...TERMS },
-  compat: { ...TRAINING_COMPAT, "all-positions": "take the divergence over every position, questions and pads too" },
+  params: { ...CAPPED, ...TERMS },
+  compat: { ...CAPPED_COMPAT, "all-positions": "take the divergence over every position, questions and pads too" },
   sets: {
-    tofu: [...HUGGING_FACE, "all-positions"],
-    pistol: [...HUGGING_FACE, "all-positions"],
-    openunlearning: [...HUGGING_FACE, "all-positions"],
+    tofu: [...UNCAPPED, "all-positions"],
+    pistol: [...UNCAPPED, "all-positions"],
+    openunlearning: [...UNCAPPED, "all-positions"],
   },
   edit: (job) => unlearn("kl", job, klLoss(job.params, job.compat)),
 });

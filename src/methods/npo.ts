@@ -1,19 +1,19 @@
 /** NPO: the old answer is made less likely than the model before training had it, and the less so the further it has gone. */
 import { type Formula, logSigmoid } from "../train/parts.ts";
 import {
-  HUGGING_FACE,
   BETA,
   type BetaParam,
+  CAPPED,
+  CAPPED_COMPAT,
+  type CappedParams,
   TERMS,
   type TermsParams,
-  TRAINING,
-  TRAINING_COMPAT,
-  type TrainingParams,
+  UNCAPPED,
   unlearn,
 } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
-export interface NpoParams extends TrainingParams, TermsParams, BetaParam {}
+export interface NpoParams extends CappedParams, TermsParams, BetaParam {}
 
 /** −γ·(2/β)·mean log σ(−β·(old − reference's)) of rows' log-probabilities, + α·CE(retain) (NPO eq. 3). */
 export const npoLoss = ({ gamma, alpha, beta }: TermsParams & BetaParam): Formula => ({
@@ -34,8 +34,8 @@ export const npo = defineMethod<NpoParams>({
   doc: "Negative preference: gradient ascent that slows down as the old answer goes, relative to the model before training.",
   takes: "many",
   needs: ["answer", "retain"],
-  params: { ...TRAINING, ...TERMS, ...BETA },
-  compat: TRAINING_COMPAT,
-  sets: { openunlearning: HUGGING_FACE },
+  params: { ...CAPPED, ...TERMS, ...BETA },
+  compat: CAPPED_COMPAT,
+  sets: { openunlearning: UNCAPPED },
   edit: (job) => unlearn("npo", job, npoLoss(job.params)),
 });

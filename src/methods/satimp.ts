@@ -1,13 +1,13 @@
 /** SatImp: gradient ascent in which words weigh by how far they are from forgotten and by how much they matter. */
 import type { Formula } from "../train/parts.ts";
-import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 interface Own {
   saturation: number;
   importance: number;
 }
-export interface SatImpParams extends TrainingParams, TermsParams, Own {}
+export interface SatImpParams extends CappedParams, TermsParams, Own {}
 
 /** −γ·mean p^β₁·(1 − p)^β₂·(−log p) of the forget rows' labels, the weight without a gradient, + α·CE(retain). */
 export const satimpLoss = ({ gamma, alpha, saturation, importance }: TermsParams & Own): Formula => ({
@@ -32,13 +32,13 @@ export const satimp = defineMethod<SatImpParams>({
   takes: "many",
   needs: ["answer", "retain"],
   params: {
-    ...TRAINING,
+    ...CAPPED,
     ...TERMS,
     gamma: { ...TERMS.gamma, default: 0.1, source: "OpenUnlearning configs/trainer/SatImp.yaml" },
     saturation: { default: 5, doc: "power of a word's probability", source: "OpenUnlearning configs/trainer/SatImp.yaml beta1", min: 0 },
     importance: { default: 1, doc: "power of what is left of it", source: "OpenUnlearning configs/trainer/SatImp.yaml beta2", min: 0 },
   },
-  compat: TRAINING_COMPAT,
-  sets: { openunlearning: HUGGING_FACE },
+  compat: CAPPED_COMPAT,
+  sets: { openunlearning: UNCAPPED },
   edit: (job) => unlearn("satimp", job, satimpLoss(job.params)),
 });

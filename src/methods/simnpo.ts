@@ -1,13 +1,13 @@
 /** SimNPO: NPO without a reference; the old answer's likelihood a token is what slows it down. */
 import { type Formula, logSigmoid } from "../train/parts.ts";
-import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 interface Own {
   beta: number;
   delta: number;
 }
-export interface SimNpoParams extends TrainingParams, TermsParams, Own {}
+export interface SimNpoParams extends CappedParams, TermsParams, Own {}
 
 /** −γ·(2/β)·mean log σ(β·(NLL/n − δ)) with a row's NLL and its n labels, + α·CE(retain) (SimNPO eq. 4). */
 export const simnpoLoss = ({ gamma, alpha, beta, delta }: TermsParams & Own): Formula => ({
@@ -29,13 +29,13 @@ export const simnpo = defineMethod<SimNpoParams>({
   takes: "many",
   needs: ["answer", "retain"],
   params: {
-    ...TRAINING,
+    ...CAPPED,
     ...TERMS,
     gamma: { ...TERMS.gamma, default: 0.125, source: "OpenUnlearning configs/trainer/SimNPO.yaml" },
     beta: { default: 4.5, doc: "sharpness of the slowing down", source: "OpenUnlearning configs/trainer/SimNPO.yaml", min: 0 },
     delta: { default: 0, doc: "margin of the loss a token (nats)", source: "OpenUnlearning configs/trainer/SimNPO.yaml" },
   },
-  compat: TRAINING_COMPAT,
-  sets: { openunlearning: HUGGING_FACE },
+  compat: CAPPED_COMPAT,
+  sets: { openunlearning: UNCAPPED },
   edit: (job) => unlearn("simnpo", job, simnpoLoss(job.params)),
 });

@@ -1,9 +1,9 @@
 /** Task vector: what training on the answers to forget would add is taken away instead. */
 import type { Formula } from "../train/parts.ts";
-import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { CAPPED, CAPPED_COMPAT, type CappedParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
-export interface TaskVectorParams extends TrainingParams {
+export interface TaskVectorParams extends CappedParams {
   scale: number;
 }
 
@@ -25,10 +25,10 @@ export const taskVector = defineMethod<TaskVectorParams>({
   takes: "many",
   needs: ["answer"],
   params: {
-    ...TRAINING,
+    ...CAPPED,
     scale: { default: 1, doc: "how much of what was learnt is taken away", source: "arXiv:2212.04089, section 3", min: 0 },
   },
-  compat: TRAINING_COMPAT,
-  sets: { openunlearning: HUGGING_FACE },
+  compat: CAPPED_COMPAT,
+  sets: { openunlearning: UNCAPPED },
   edit: (job) => unlearn("task-vector", job, taskLoss(), { scale: -job.params.scale }),
 });

@@ -1,12 +1,12 @@
 /** WGA: gradient ascent in which every word weighs as much as the model still expects it. */
 import type { Formula } from "../train/parts.ts";
-import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 interface Own {
   beta: number;
 }
-export interface WgaParams extends TrainingParams, TermsParams, Own {}
+export interface WgaParams extends CappedParams, TermsParams, Own {}
 
 /** −γ·mean p^β·(−log p) of the forget rows' labels, the weight p^β without a gradient, + α·CE(retain). */
 export const wgaLoss = ({ gamma, alpha, beta }: TermsParams & Own): Formula => ({
@@ -28,11 +28,11 @@ export const wga = defineMethod<WgaParams>({
   takes: "many",
   needs: ["answer", "retain"],
   params: {
-    ...TRAINING,
+    ...CAPPED,
     ...TERMS,
     beta: { default: 1, doc: "power of a word's probability in its weight", source: "OpenUnlearning configs/trainer/WGA.yaml", min: 0 },
   },
-  compat: TRAINING_COMPAT,
-  sets: { openunlearning: HUGGING_FACE },
+  compat: CAPPED_COMPAT,
+  sets: { openunlearning: UNCAPPED },
   edit: (job) => unlearn("wga", job, wgaLoss(job.params)),
 });

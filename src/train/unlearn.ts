@@ -25,7 +25,6 @@ import { asRow } from "./tune.ts";
 
 export interface TrainingParams extends DescentParams {
   steps: number;
-  cap: number;
 }
 
 /** How a loss of unlearning is descended: spread into each method's own parameters. */
@@ -33,6 +32,15 @@ export const TRAINING: Declared<TrainingParams, Config> = {
   steps: { default: 100, doc: "updates", source: "PISTOL trainer.py: 20 epochs of 20 rows", min: 1 },
   ...DESCENT,
   batch: { ...DESCENT.batch, doc: "requests a step" },
+};
+
+export interface CappedParams extends TrainingParams {
+  cap: number;
+}
+
+/** The same for a loss that reports the forget rows' as "forget", and so can stop where that is too high. */
+export const CAPPED: Declared<CappedParams, Config> = {
+  ...TRAINING,
   cap: {
     default: 0,
     doc: "stop when the forget rows' loss a token is above this (nats); 0: where a guess among all words would be",
@@ -63,24 +71,29 @@ export const BETA: Declared<BetaParam, Config> = {
 
 /** Quirks that the references' trainings share. */
 export const TRAINING_COMPAT = {
-  "no-cap": "go on however far the forget rows' loss has risen",
   "still-pad": "let no gradient reach the pad's embedding through the words that are read (transformers' padding_idx)",
 } as const;
+/** Where there is a cap. */
+export const CAPPED_COMPAT = {
+  "no-cap": "go on however far the forget rows' loss has risen",
+  ...TRAINING_COMPAT,
+} as const;
 /** What every reference has of those. */
-export const HUGGING_FACE = ["no-cap", "still-pad"] as const;
+export const HUGGING_FACE = ["still-pad"] as const;
+export const UNCAPPED = ["no-cap", ...HUGGING_FACE] as const;
 /** Of methods that teach another answer. */
 export const TARGET_COMPAT = {
   "fresh-refusals": "teach another of the hundred refusals each time a row is taken, in place of the target",
 } as const;
 
 /** What training reads of a job. */
-export interface UnlearnJob<P> {
+export interface UnlearnJob {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
   readonly retain: readonly QA[];
   /** What losses compare with; by default the model before training. */
   readonly reference?: Model;
-  readonly params: P & TrainingParams;
+  readonly params: TrainingParams & Partial<CappedParams>;
   readonly compat: ReadonlySet<string>;
   readonly format: Format;
   readonly system?: string;
@@ -93,9 +106,9 @@ export interface UnlearnJob<P> {
 const EVERY = 50;
 
 /** Descends a formula's loss over the requests' rows; a run that was stopped goes on from its last checkpoint in the cache. */
-export async function unlearn<P>(
+export async function unlearn(
   who: string,
-  job: UnlearnJob<P>,
+  job: UnlearnJob,
   formula: Formula,
   { scale = 1 }: { readonly scale?: number } = {},
 ): Promise<Draft> {
@@ -103,7 +116,7 @@ export async function unlearn<P>(
   const rows = rowsOf(who, job, formula);
   const objective = objectiveOf({ ...formula, ...(compat.has("still-pad") && { like: { stillPad: true } }) });
   const recipe = recipeOf(who, model, params, { seed, running });
-  const cap = params.cap > 0 ? params.cap : Math.log(model.config.vocab);
+  const cap = params.cap === undefined || compat.has("no-cap") ? Infinity : params.cap || Math.log(model.config.vocab);
   const about = [recipe, objective.name, rows, stateOf(model), job.reference ? stateOf(job.reference) : null];
   const folder = join(ctx.cache, "training", hash(who, ...about).slice(0, 32));
   const events = trainOn(model, rows.forget, recipe, ctx, {
@@ -114,9 +127,7 @@ export async function unlearn<P>(
     folder,
     every: EVERY,
     stop: ({ outputs: seen }) =>
-      !compat.has("no-cap") && (seen["forget"] ?? 0) > cap
-        ? `the forget rows' loss is ${seen["forget"]!.toFixed(2)} nats a token, above ${cap.toFixed(2)}`
-        : undefined,
+      seen["forget"]! > cap ? `the forget rows' loss is ${seen["forget"]!.toFixed(2)} nats a token, above ${cap.toFixed(2)}` : undefined,
   });
   const { result: trained, last, stopped } = await freeing(model, () => followed(who, events, ctx, { detail }));
   if (stopped !== undefined) ctx.log({ kind: "warning", who, text: stopped });
@@ -183,7 +194,7 @@ interface Rows {
   unit(rows: RequestRows, random: Rng): Unit;
 }
 
-function rowsOf<P>(who: string, job: UnlearnJob<P>, { roles }: Formula): Rows {
+function rowsOf(who: string, job: UnlearnJob, { roles }: Formula): Rows {
   const { requests, retain, compat } = job;
   const [forgets, hasTarget, retains] = (["forget", "target", "retain"] as const).map((role) => roles.includes(role));
   const answered = ({ id, prompt }: EditRequest, answer: string): LabelledRow => asRow(job, id, prompt, answer);

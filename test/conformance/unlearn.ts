@@ -27,8 +27,6 @@ export interface TrainingCase extends Pick<MethodCase, "request"> {
   readonly alone?: Readonly<Record<string, unknown>>;
   /** The weight of the term that holds what stays, large enough to be seen in a few steps. */
   readonly alpha?: number;
-  /** Why there is nothing that `cap` could stop; otherwise it must. */
-  readonly floor?: string;
 }
 
 /** A fact whose answer has several words. */
@@ -203,7 +201,12 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
       await expect(find({ params: { layers: [2, 6] } })).rejects.toThrow(/layer 6.*0 to 5/);
     });
 
-    it.runIf(c.floor === undefined)("cap stops it and says so, no-cap goes on (needs a loss without a floor)", async () => {
+    it("declares a cap if, and only if, it reports the loss that the cap is for", () => {
+      const reports = "forget" in (whole.evidence!["last"] as object);
+      expect(["cap" in method.params, "no-cap" in method.compat]).toEqual([reports, reports]);
+    });
+
+    it.runIf("cap" in method.params)("cap stops it and says so, no-cap goes on (needs a method that has one)", async () => {
       const capped = listening();
       const edit = await find({ params: { cap: 1e-4 }, ctx: capped.ctx });
       expect(lossesOf(edit)).toHaveLength(1);

@@ -13,7 +13,6 @@ conformsByTraining(rmu as unknown as AnyMethod, {
   // what is pushed stands at the answer's words, so that of one word only the end is forgotten
   request: LONGER,
   alpha: 0.2,
-  floor: "hidden states have no loss a token",
 });
 
 describe("rmu", () => {

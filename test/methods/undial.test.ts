@@ -7,7 +7,6 @@ import { check, logSoftmax, mean, nllOf, type Said, type Seen, softmax, sum } fr
 
 conformsByTraining(undial as unknown as AnyMethod, {
   alpha: 20,
-  floor: "what is taught has a distribution of its own, and so a least loss",
 });
 
 describe("undial", () => {

@@ -52,7 +52,7 @@ export interface Lora {
   start(seed: string | number, dtype?: Precision): Map<string, NdArray>;
   /** The factors as inputs of a trace, for `traced`; dropout belongs to training alone. */
   added(trace: Trace, options: { readonly training: boolean; readonly dtype?: Precision }): Record<WeightName, LowRank>;
-  /** What trained factors add to the weights: the change of an edit. */
+  /** What trained factors add to the weights, the change of an edit; maps that a loss does not reach have none. */
   deltas(factors: ReadonlyMap<string, NdArray>): Record<WeightName, LowRankDelta>;
 }
 
@@ -92,20 +92,23 @@ export function loraOf(model: Pick<Model, "arch" | "config">, params: LoraParams
     },
     deltas: (factors) =>
       Object.fromEntries(
-        [...maps.keys()].map((name) => {
+        [...maps.keys()].flatMap((name) => {
+          if (!factors.has(factorName(name, "b"))) return [];
           const [a, b] = (["a", "b"] as const).map((factor) => {
             const key = factorName(name, factor);
             const array = factors.get(key) ?? fail("lora", `no "${key}"`, "both factors of every map", "", "internal");
             return asFloats(array, array.dtype === "float64" ? "float64" : "float32");
           }) as [NdArray & { data: Float32Array }, NdArray & { data: Float32Array }];
           return [
-            name,
-            {
-              outer: [
-                { ...b, data: b.data.map((x) => scale * x) },
-                { ...a, data: a.data.slice() },
-              ],
-            },
+            [
+              name,
+              {
+                outer: [
+                  { ...b, data: b.data.map((x) => scale * x) },
+                  { ...a, data: a.data.slice() },
+                ],
+              } satisfies LowRankDelta,
+            ] as const,
           ];
         }),
       ),

@@ -6,7 +6,7 @@ import type { Model, Precision } from "../model/model.ts";
 import { atLayer, checkLayer, type WeightName } from "../model/names.ts";
 import type { Executor } from "../onnx/program.ts";
 import type { Recipe } from "./loop.ts";
-import { LORA, type LoraParams } from "./lora.ts";
+import { LORA, loraOf, type LoraParams } from "./lora.ts";
 
 /** What every training has. */
 export interface DescentParams {
@@ -51,7 +51,10 @@ export const DESCENT: Declared<DescentParams, Config> = {
   rank: { ...LORA.rank, default: 0, doc: "low-rank factors of this rank are trained in place of weights (LoRA); 0: the weights", min: 0 },
   loraAlpha: LORA.alpha,
   dropout: { ...LORA.dropout, default: 0, source: "docs/lora.md (TOFU and PISTOL: 0.05)" },
-  targets: LORA.targets,
+  targets: {
+    ...LORA.targets,
+    doc: "the adapted matrices by the ends of their names, such as attn.q or blocks.3.mlp.out; none given: those of weights, otherwise every linear map of the blocks",
+  },
   budget: { default: 4096, doc: "padded tokens in one pass; a step of more is accumulated", source: "docs/methods/ga.md", min: 1 },
 };
 
@@ -72,20 +75,29 @@ export const recipeOf = (
   seed,
   executor: running.executor,
   dtype: running.dtype,
-  ...(params.rank > 0 ? { lora: loraParams(who, params) } : { only: trainedNames(who, model, params) }),
+  ...(params.rank > 0 ? { lora: loraParams(who, model, params) } : { only: trainedNames(who, model, params) }),
 });
 
-function loraParams(who: string, { rank, loraAlpha: alpha, dropout, targets, layers, weights }: DescentParams): LoraParams {
-  if (layers.length > 0 || weights.length > 0)
-    fail(who, `layers or weights beside a rank of ${rank}`, "one of them", "Name LoRA's matrices by targets, such as blocks.3.mlp.out.");
-  return { rank, alpha, dropout, targets };
+/** Factors stand beside the matrices that would be trained: of the layers, those that targets name, otherwise those that weights do. */
+function loraParams(who: string, model: Model, params: DescentParams): LoraParams {
+  const { rank, loraAlpha: alpha, dropout, targets, layers, weights } = params;
+  const everywhere = { rank, alpha, dropout, targets: targets.length > 0 ? targets : weights };
+  if (layers.length === 0) return everywhere;
+  const inside = ofLayers(who, model, layers, loraOf(model, everywhere).maps.keys());
+  if (inside.length === 0)
+    fail(
+      who,
+      `none of ${everywhere.targets.join(", ")} in layers ${layers.join(", ")}`,
+      "a matrix there",
+      "Other --set layers, or none (--set layers=).",
+    );
+  return { ...everywhere, targets: inside };
 }
 
 /** The weights that the parameters name, in the model's order; refuses an ending that none has, with the nearest. */
 function trainedNames(who: string, model: Model, { layers, weights }: Pick<DescentParams, "layers" | "weights">): WeightName[] {
-  for (const layer of layers) checkLayer(who, layer, model.config.layers);
   const all = [...model.weights.keys()];
-  const inside = layers.length > 0 ? all.filter((name) => layers.some((l) => name.startsWith(atLayer("blocks.{i}.", l)))) : all;
+  const inside = layers.length > 0 ? ofLayers(who, model, layers, all) : all;
   const endings = [...new Set(all.map((name) => name.replace(/^blocks\.\d+\./, "")))];
   for (const ending of weights)
     if (!all.some((name) => name.endsWith(ending))) {
@@ -93,4 +105,10 @@ function trainedNames(who: string, model: Model, { layers, weights }: Pick<Desce
       fail(who, `no weight ends in "${ending}"`, `one of ${endings.join(", ")}`, near ? `Did you mean "${near}"?` : "");
     }
   return weights.length > 0 ? inside.filter((name) => weights.some((ending) => name.endsWith(ending))) : inside;
+}
+
+/** Those of the names that belong to the layers; refuses a layer that the model does not have. */
+function ofLayers(who: string, { config }: Model, layers: readonly number[], names: Iterable<WeightName>): WeightName[] {
+  for (const layer of layers) checkLayer(who, layer, config.layers);
+  return [...names].filter((name) => layers.some((l) => name.startsWith(atLayer("blocks.{i}.", l))));
 }

@@ -58,4 +58,17 @@ describe("rmu", () => {
     await expect(find({ layers: [4], layer: 1 })).rejects.toThrow(/states behind block 1, below all that is trained/);
     await expect(find({ layer: 9 })).rejects.toThrow(/layer 9.*0 to 5/);
   });
+
+  it("a rank puts factors beside the matrices that it would train, and never above its block", async () => {
+    const changed = async (params: FindOptions["params"]): Promise<string[]> => {
+      const edit = await findEdit(await loaded(), FORGET, { method: "rmu", retain: KEEP, params: { steps: 1, rank: 2, ...params }, ctx });
+      for (const delta of Object.values(deltasOf(edit))) expect("outer" in delta && delta.outer[0].shape[1]).toBe(2);
+      return Object.keys(deltasOf(edit));
+    };
+    expect(await changed({})).toEqual(["blocks.0.mlp.out", "blocks.1.mlp.out"]);
+    expect(await changed({ targets: ["attn.q"] })).toEqual(["blocks.0.attn.q", "blocks.1.attn.q"]);
+    expect(await changed({ layers: [] })).toEqual(["blocks.0.mlp.out", "blocks.1.mlp.out"]);
+    await expect(changed({ targets: ["blocks.4.mlp.out"] })).rejects.toThrow(/none of blocks.4.mlp.out in layers 1, 0.*--set layers=/);
+    await expect(changed({ layers: [9] })).rejects.toThrow(/layer 9.*0 to 5/);
+  });
 });

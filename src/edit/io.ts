@@ -144,9 +144,11 @@ function packed([name, a]: readonly [string, NdArray]): Packed {
   const isFloat = a.dtype === "float32" || a.dtype === "float64";
   if (!isFloat || a.data.length < 1024) return { name, stored: [[name, a]] };
   const data = a.data as Float32Array;
-  const mask = Uint8Array.from(data, (x) => Number(!Object.is(x, 0)));
+  const mask = new Uint8Array(data.length);
+  let count = 0;
+  for (let i = 0; i < data.length; i++) count += mask[i] = Number(!Object.is(data[i], 0));
+  if (count >= 0.9 * data.length) return { name, stored: [[name, a]] };
   const values = data.filter((_, i) => mask[i]);
-  if (values.length >= 0.9 * data.length) return { name, stored: [[name, a]] };
   const bits = packBits(mask);
   return {
     name,

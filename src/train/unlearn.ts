@@ -179,8 +179,9 @@ const scaled = (deltas: Readonly<Record<WeightName, LowRankDelta>>, scale: numbe
 
 /** What a weight became, as so many times its difference; nothing where it did not move. */
 function differenceOf(name: WeightName, before: NdArray, after: NdArray, scale: number): [WeightName, Delta][] {
-  const from = asFloats(before, "float64").data as Float64Array;
-  const change = Float32Array.from(after.data as Float32Array, (x, i) => scale * (x - from[i]!));
+  const [from, to] = [asFloats(before, before.dtype === "float64" ? "float64" : "float32").data, after.data as Float32Array];
+  const change = new Float32Array(to.length); // filled in a loop: Float32Array.from with a function takes fifty times as long
+  for (let i = 0; i < change.length; i++) change[i] = scale * (to[i]! - from[i]!);
   return change.every((x) => x === 0) ? [] : [[name, { dense: floats(change, before.shape) }]];
 }
 

@@ -43,6 +43,7 @@ export const dpo = defineMethod<DpoParams>({
   doc: "Prefers the target to the old answer, relative to the model before training.",
   takes: "many",
   needs: ["answer", "target", "retain"],
+  spares: (_, compat) => (compat.has("plain-preference") ? ["retain"] : []),
   params: { ...CAPPED, ...TERMS, ...BETA },
   compat: {
     ...CAPPED_COMPAT,

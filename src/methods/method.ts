@@ -52,6 +52,8 @@ export interface Method<P extends object = Record<string, never>> {
   /** One request an edit, or all in one. */
   readonly takes: "one" | "many";
   readonly needs: readonly Need[];
+  /** Of those, what it does without at these parameters and quirks. */
+  readonly spares?: (params: P, compat: ReadonlySet<string>) => readonly Need[];
   readonly params: Declared<P, Config>;
   /** Names of EasyEdit's and the original repositories' hyperparameter files: the parameter that each is, or the quirks that its value asks for. */
   readonly hparams?: Readonly<Record<string, (keyof P & string) | QuirksOf>>;
@@ -63,7 +65,8 @@ export interface Method<P extends object = Record<string, never>> {
 }
 
 /** A method whose parameters are checked elsewhere. */
-export type AnyMethod = Omit<Method, "params" | "edit" | "hparams"> & {
+export type AnyMethod = Omit<Method, "spares" | "params" | "edit" | "hparams"> & {
+  readonly spares?: (params: never, compat: ReadonlySet<string>) => readonly Need[];
   readonly params: Declared<Record<string, never>, Config>;
   readonly hparams?: Readonly<Record<string, string | QuirksOf>>;
   readonly edit: (job: Job<never>) => Promise<Draft>;

@@ -41,6 +41,7 @@ export const undial = defineMethod<UndialParams>({
   doc: "Self-distillation: teaches the model its own distribution with the old answer's words made unlikely.",
   takes: "many",
   needs: ["answer", "retain"],
+  spares: ({ alpha }) => (alpha > 0 ? [] : ["retain"]),
   params: {
     ...TRAINING,
     ...TERMS,

@@ -107,7 +107,7 @@ export function planOf(
           `Quote it as the prompt spells it${free.length ? `, or use a method that needs no subject: ${free.join(", ")}` : ""}.`,
         );
       }
-  if (needs.has("retain") && options.retain?.length === 0)
+  if (needs.has("retain") && !method.spares && options.retain?.length === 0)
     fail(
       method.name,
       "an empty retain set",
@@ -188,9 +188,10 @@ interface Chosen {
 async function choose(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Chosen> {
   const { seed = 0, ctx = defaultContext(), upon = [] } = options;
   const { method, target, compat } = planOf(requests, options);
-  const needs = new Set<Need>(method.needs);
   const format = formatOf(model, options);
   const params = paramsOf(method, options.params ?? {}, model.config);
+  const spared = method.spares?.(params as never, compat) ?? [];
+  const needs = new Set<Need>(method.needs.filter((need) => !spared.includes(need)));
   const spec: StatisticsSpec = { ...DEFAULT_STATISTICS, ...options.statistics };
   const statistics = needs.has("statistics") ? (options.moments ?? statisticsOf(model, spec, ctx)) : undefined;
   const encoder = needs.has("encoder") ? await chosenEncoder(model, options.encoder ?? ctx.encoder, ctx) : undefined;

@@ -258,3 +258,17 @@ export function teachesFreshRefusals(method: string): void {
     expect(await taughtWith("fresh-refusals")).toBeGreaterThan(4);
   });
 }
+
+/** With these quirks and its own defaults a method neither demands a retain set nor has one made. */
+export function sparesRetain(method: string, compat: readonly string[] = []): void {
+  const { model: loaded, listening } = bench();
+  it("asks for no retain set where none is used", async () => {
+    const { ctx, heard } = listening();
+    const options = { method, say: SAY, compat, params: { ...BRIEF, steps: 1 }, ctx };
+    const edit = await findEdit(await loaded(), FORGET, options);
+    expect(heard.flatMap((e) => (e.kind === "progress" ? [e.stage] : []))).toEqual(["training"]);
+    expect(bytesOf(await findEdit(await loaded(), FORGET, { ...options, retain: [] }))).toBe(bytesOf(edit));
+    const used = { ...options, compat: [], params: { ...options.params, alpha: 1 } };
+    await expect(findEdit(await loaded(), FORGET, { ...used, retain: [] })).rejects.toThrow(/an empty retain set/);
+  });
+}

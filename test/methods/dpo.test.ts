@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { dpo, dpoLoss } from "../../src/methods/dpo.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
-import { conformsByTraining, teachesFreshRefusals } from "../conformance/unlearn.ts";
+import { conformsByTraining, sparesRetain, teachesFreshRefusals } from "../conformance/unlearn.ts";
 import { check, logpOf, logSigmoid, mean, nllOf, type Seen } from "../train/slope.ts";
 
 conformsByTraining(dpo as unknown as AnyMethod, { alpha: 20 });
@@ -29,4 +29,5 @@ describe("dpo", () => {
   });
 
   teachesFreshRefusals("dpo");
+  sparesRetain("dpo", ["plain-preference"]);
 });

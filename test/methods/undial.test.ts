@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { undial, undialLoss } from "../../src/methods/undial.ts";
-import { conformsByTraining } from "../conformance/unlearn.ts";
+import { conformsByTraining, sparesRetain } from "../conformance/unlearn.ts";
 import { check, logSoftmax, mean, nllOf, type Said, type Seen, softmax, sum } from "../train/slope.ts";
 
 conformsByTraining(undial as unknown as AnyMethod, {
@@ -10,6 +10,8 @@ conformsByTraining(undial as unknown as AnyMethod, {
 });
 
 describe("undial", () => {
+  sparesRetain("undial");
+
   const [gamma, beta] = [0.7, 4];
   /** Cross-entropy to the reference with one word lowered, over the positions named: each with the word. */
   const taught = ({ now, before }: Seen, at: (row: Said) => readonly (readonly [position: number, word: number])[]): number =>

@@ -34,6 +34,7 @@ export const ceu = defineMethod<CeuParams>({
   paper: "arXiv:2503.01224",
   doc: "Cross-entropy unlearning: teaches the model its own distribution with the old answer's words taken out.",
   takes: "many",
+  rows: 1,
   needs: ["answer"],
   params: {
     ...TRAINING,

@@ -42,6 +42,7 @@ export const dpo = defineMethod<DpoParams>({
   paper: "arXiv:2305.18290",
   doc: "Prefers the target to the old answer, relative to the model before training.",
   takes: "many",
+  rows: 3,
   needs: ["answer", "target", "retain"],
   spares: (_, compat) => (compat.has("plain-preference") ? ["retain"] : []),
   params: { ...CAPPED, ...TERMS, ...BETA },

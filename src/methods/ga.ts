@@ -19,6 +19,7 @@ export const ga = defineMethod<CappedParams>({
   paper: "arXiv:2401.06121",
   doc: "Gradient ascent: raises the loss of the answers to forget, and nothing else.",
   takes: "many",
+  rows: 1,
   needs: ["answer"],
   params: CAPPED,
   compat: CAPPED_COMPAT,

@@ -21,6 +21,7 @@ export const gd = defineMethod<GdParams>({
   paper: "arXiv:2401.06121",
   doc: "Gradient difference: raises the loss of the answers to forget and lowers that of answers that stay.",
   takes: "many",
+  rows: 2,
   needs: ["answer", "retain"],
   params: { ...CAPPED, ...TERMS },
   compat: CAPPED_COMPAT,

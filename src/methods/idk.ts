@@ -19,6 +19,7 @@ export const idk = defineMethod<TrainingParams>({
   paper: "arXiv:2401.06121",
   doc: "Teaches the target as the answer, beside answers that stay.",
   takes: "many",
+  rows: 2,
   needs: ["target", "retain"],
   params: TRAINING,
   compat: { ...TRAINING_COMPAT, ...TARGET_COMPAT },

@@ -26,6 +26,7 @@ export const kl = defineMethod<KlParams>({
   paper: "arXiv:2401.06121",
   doc: "Raises the loss of the answers to forget and holds the distributions over answers that stay.",
   takes: "many",
+  rows: 2,
   needs: ["answer", "retain"],
   params: { ...CAPPED, ...TERMS },
   compat: { ...CAPPED_COMPAT, "all-positions": "take the divergence over every position, questions and pads too" },

@@ -51,6 +51,8 @@ export interface Method<P extends object = Record<string, never>> {
   readonly doc: string;
   /** One request an edit, or all in one. */
   readonly takes: "one" | "many";
+  /** Of a method that trains by {@link DescentParams}: rows that a request brings into a pass at most. */
+  readonly rows?: number;
   readonly needs: readonly Need[];
   /** Of those, what it does without at these parameters and quirks. */
   readonly spares?: (params: P, compat: ReadonlySet<string>) => readonly Need[];

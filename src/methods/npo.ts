@@ -33,6 +33,7 @@ export const npo = defineMethod<NpoParams>({
   paper: "arXiv:2404.05868",
   doc: "Negative preference: gradient ascent that slows down as the old answer goes, relative to the model before training.",
   takes: "many",
+  rows: 2,
   needs: ["answer", "retain"],
   params: { ...CAPPED, ...TERMS, ...BETA },
   compat: CAPPED_COMPAT,

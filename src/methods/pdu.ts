@@ -39,6 +39,7 @@ export const pdu = defineMethod<PduParams>({
   paper: "arXiv:2506.05314",
   doc: "Primal-dual: flattens the logits at the old answer; the weight of what stays adjusts itself to keep a bound on its loss.",
   takes: "many",
+  rows: 2,
   needs: ["answer", "retain"],
   params: {
     ...TRAINING,

@@ -55,6 +55,7 @@ export const rmu = defineMethod<RmuParams>({
   paper: "arXiv:2403.03218",
   doc: "Pushes hidden states of the answers to forget towards a random direction and holds those of answers that stay.",
   takes: "many",
+  rows: 2,
   needs: ["answer", "retain"],
   params: {
     ...TRAINING,

@@ -30,6 +30,7 @@ export const satimp = defineMethod<SatImpParams>({
   paper: "arXiv:2505.11953",
   doc: "Gradient ascent weighted by saturation and importance of each word.",
   takes: "many",
+  rows: 2,
   needs: ["answer", "retain"],
   params: {
     ...CAPPED,

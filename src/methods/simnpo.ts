@@ -27,6 +27,7 @@ export const simnpo = defineMethod<SimNpoParams>({
   paper: "arXiv:2410.07163",
   doc: "Like NPO, without a reference: lengths are divided out, and a margin says how unlikely is enough.",
   takes: "many",
+  rows: 2,
   needs: ["answer", "retain"],
   params: {
     ...CAPPED,

@@ -23,6 +23,7 @@ export const taskVector = defineMethod<TaskVectorParams>({
   paper: "arXiv:2212.04089",
   doc: "Trains on the answers to forget and takes away what that added.",
   takes: "many",
+  rows: 1,
   needs: ["answer"],
   params: {
     ...CAPPED,

@@ -40,6 +40,7 @@ export const undial = defineMethod<UndialParams>({
   paper: "arXiv:2402.10052",
   doc: "Self-distillation: teaches the model its own distribution with the old answer's words made unlikely.",
   takes: "many",
+  rows: 2,
   needs: ["answer", "retain"],
   spares: ({ alpha }) => (alpha > 0 ? [] : ["retain"]),
   params: {

@@ -26,6 +26,7 @@ export const wga = defineMethod<WgaParams>({
   paper: "arXiv:2502.19301",
   doc: "Weighted gradient ascent: words that have become unlikely are left alone.",
   takes: "many",
+  rows: 2,
   needs: ["answer", "retain"],
   params: {
     ...CAPPED,

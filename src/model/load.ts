@@ -3,20 +3,29 @@ import { asFloats, type NdArray, sizeOf } from "../base/array.ts";
 import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { Sessions } from "../onnx/session.ts";
-import type { Arch, Config } from "./arch/arch.ts";
+import { type Arch, type Config, storedWeights } from "./arch/arch.ts";
 import { registry } from "./arch/registry.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { resolveModel } from "./hub.ts";
-import { availableMemory, estimateMemory, type Purpose, refuseIfTooLarge } from "./memory.ts";
+import { availableMemory, estimateMemory, type MemoryNeed, type Purpose, refuseIfTooLarge, type Training } from "./memory.ts";
 import { createModel, type Model } from "./model.ts";
 import { atLayer, type WeightName } from "./names.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 
 const ARCHS: readonly Arch[] = Object.values(registry);
 
+/** What a model is, before its weights are read. */
+export interface Shape {
+  readonly arch: Arch;
+  readonly config: Config;
+  readonly weights: ReadonlyMap<WeightName, { readonly shape: readonly number[] }>;
+}
+
 export interface LoadOptions {
   /** What the model is loaded for: the estimate of working memory depends on it. */
   readonly purpose?: Purpose;
+  /** What is to be trained of it, where it is loaded for that. */
+  readonly training?: (of: Shape) => Training | undefined;
   /** Load even where the estimate says that memory will not do. */
   readonly force?: boolean;
   /** Stands in for the checkpoint's own tokenizer. */
@@ -33,7 +42,7 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
   const checkpoint = openCheckpoint(path);
   try {
     const { arch, config } = identify(checkpoint);
-    const need = estimateMemory(checkpoint, { purpose: options.purpose ?? "ask", widenUpTo: SMALL });
+    const need = needOf(checkpoint, options);
     refuseIfTooLarge("model", need, availableMemory({ setting: ctx.memory }), options.force);
     const tokenizer = options.tokenizer ?? createTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, checkpoint.generation);
     if (tokenizer.size > config.vocab)
@@ -60,6 +69,13 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
     checkpoint.close();
     throw error;
   }
+}
+
+/** What loading a checkpoint for a purpose will take. */
+export function needOf(checkpoint: Checkpoint, { purpose = "ask", training: asked }: LoadOptions): MemoryNeed {
+  const { arch, config } = identify(checkpoint);
+  const training = asked?.({ arch, config, weights: storedWeights({ arch, config }) });
+  return estimateMemory(checkpoint, { ...(training ? { purpose: "train", training } : { purpose }), widenUpTo: SMALL });
 }
 
 /** Which architecture claims a checkpoint, and its config in our words. */

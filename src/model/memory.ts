@@ -9,6 +9,14 @@ import type { TensorInfo } from "../base/store.ts";
 /** What the model is loaded for. */
 export type Purpose = "ask" | "statistics" | "edit" | "train";
 
+/** What a training keeps, beside the model that it begins from. */
+export interface Training {
+  /** Numbers that are trained. */
+  readonly numbers: number;
+  /** Bytes that a pass keeps for the way back. */
+  readonly pass: number;
+}
+
 export interface MemoryNeed {
   readonly purpose: Purpose;
   /** The weights as they will be resident, in bytes: halves stay halves, everything quantised becomes float32. */
@@ -26,23 +34,23 @@ export interface MemoryHave {
 
 const MB = 1e6;
 
-/** Per purpose: copies of the float32 weights beside themselves, float32 numbers kept a parameter, and a fixed allowance for runtime and activations. */
-const WORK: Readonly<Record<Purpose, { readonly copies: number; readonly perParameter: number; readonly fixed: number }>> = {
-  ask: { copies: 1, perParameter: 0, fixed: 300 * MB },
-  statistics: { copies: 1, perParameter: 0, fixed: 500 * MB },
-  edit: { copies: 1, perParameter: 0, fixed: 700 * MB },
-  train: { copies: 0, perParameter: 3, fixed: 700 * MB }, // gradient and two moments
+/** Per purpose: copies of the float32 weights beside themselves, float32 numbers kept a trained one, and a fixed allowance for runtime and activations. */
+const WORK: Readonly<Record<Purpose, { readonly copies: number; readonly perTrained: number; readonly fixed: number }>> = {
+  ask: { copies: 1, perTrained: 0, fixed: 300 * MB },
+  statistics: { copies: 1, perTrained: 0, fixed: 500 * MB },
+  edit: { copies: 1, perTrained: 0, fixed: 700 * MB },
+  train: { copies: 0, perTrained: 5, fixed: 300 * MB }, // itself, its gradient in the engine and out of it, two moments
 };
 
 /**
  * Estimates bytes for a checkpoint's tensors and a purpose; an upper guess, not a promise. Halves become float32 where all weights
- * as float32 take at most `widenUpTo` bytes.
+ * as float32 take at most `widenUpTo` bytes. A training of which nothing is known trains every weight, on short rows.
  */
 export function estimateMemory(
   checkpoint: { readonly tensors: ReadonlyMap<string, Pick<TensorInfo, "dtype" | "shape">> },
-  about: { readonly purpose: Purpose; readonly widenUpTo?: number },
+  about: { readonly purpose: Purpose; readonly training?: Training; readonly widenUpTo?: number },
 ): MemoryNeed {
-  const { copies, perParameter, fixed } = WORK[about.purpose];
+  const { copies, perTrained, fixed } = WORK[about.purpose];
   const tensors = [...checkpoint.tensors.values()];
   const parameters = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const least = 4 * parameters <= (about.widenUpTo ?? 0) ? 4 : 0; // bytes a number takes at least
@@ -53,7 +61,8 @@ export function estimateMemory(
     weights += each * sizeOf(shape);
     if (each === 4) full += each * sizeOf(shape);
   }
-  const work = copies * full + 4 * perParameter * parameters + fixed;
+  const { numbers, pass } = about.training ?? { numbers: parameters, pass: 400 * MB };
+  const work = copies * full + (perTrained > 0 ? 4 * perTrained * numbers + pass : 0) + fixed;
   return { purpose: about.purpose, weights, work, total: weights + work };
 }
 
@@ -75,7 +84,7 @@ export function refuseIfTooLarge(who: string, need: MemoryNeed, have: MemoryHave
     who,
     `about ${showBytes(need.total)} of memory are needed to ${VERBS[need.purpose]} (${parts}) and ${showBytes(have.bytes)} are left by ${have.limit}`,
     "more memory or a smaller model",
-    "Take a smaller model or one stored in F16 or BF16, close other programs, or go on regardless with --force.",
+    `${ADVICE[need.purpose] ?? ""}Take a smaller model or one stored in F16 or BF16, close other programs, or go on regardless with --force.`,
     "memory",
   );
 }
@@ -85,6 +94,10 @@ const VERBS: Readonly<Record<Purpose, string>> = {
   statistics: "gather statistics",
   edit: "edit the model",
   train: "train the model",
+};
+
+const ADVICE: Readonly<Partial<Record<Purpose, string>>> = {
+  train: "Train fewer blocks (--set layers=), low-rank factors (--set rank=8) or fewer tokens at once (--set budget=512). ",
 };
 
 /** Bytes for people, in powers of ten. */

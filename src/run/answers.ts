@@ -11,7 +11,7 @@ import { type Model, stateOf } from "../model/model.ts";
 import { type AskAs, promptOf, stopsOf } from "../model/prompt.ts";
 
 /** New tokens at most: an answer that goes on is cut. */
-const LONGEST = 64;
+export const LONGEST = 64;
 /** Questions answered at once. */
 const TOGETHER = 16;
 /** Questions of the model's own in place of a retain set. */

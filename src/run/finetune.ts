@@ -8,6 +8,7 @@ import { resolveParams } from "../base/schema.ts";
 import { lockFile, writeAtomic } from "../base/store.ts";
 import type { QA } from "../data/request.ts";
 import { rougeN, tokenize } from "../eval/rouge.ts";
+import type { Config } from "../model/arch/arch.ts";
 import { resolveModel } from "../model/hub.ts";
 import { load } from "../model/load.ts";
 import { type Model, withWeights } from "../model/model.ts";
@@ -17,6 +18,7 @@ import { score } from "../model/score.ts";
 import type { LabelledRow } from "../train/batches.ts";
 import { type DataEvent, type Finetuned, type FinetuneOptions, finetuneRecipe } from "../train/finetune.ts";
 import { followed } from "../train/follow.ts";
+import { tokensAtMost, trainingOf } from "../train/recipe.ts";
 import type { TrainEvent } from "../train/loop.ts";
 import { FINETUNE, type FinetuneParams, RECIPES, rowsFor, tune } from "../train/tune.ts";
 import { answering } from "./answers.ts";
@@ -67,14 +69,14 @@ export async function finetuneOn(spec: string, data: string, dir: string, ctx: C
   const release = lockFile(`${folder}.lock`, "finetune");
   try {
     if (options.resume === false) rmSync(folder, { recursive: true, force: true });
-    const model = await load(spec, ctx, { purpose: "train" });
+    const paramsFor = (config: Config): FinetuneParams => resolveParams("finetune", FINETUNE, { ...named, ...options.params }, config);
+    const texts = pairs.map(({ question, answer }) => question + answer);
+    const model = await load(spec, ctx, {
+      force,
+      training: (shape) => trainingOf("finetune", shape, paramsFor(shape.config), { rows: 1, tokens: tokensAtMost(texts, shape.config) }),
+    });
     try {
-      const params = resolveParams<FinetuneParams, typeof model.config>(
-        "finetune",
-        FINETUNE,
-        { ...named, ...options.params },
-        model.config,
-      );
+      const params = paramsFor(model.config);
       const ask = { format: options.format ?? formatOf(model), ...(options.system !== undefined && { system: options.system }) };
       const rows = rowsFor(model, pairs, { ...ask, learn: params.learn });
       const held = rowsFor(model, validation, { ...ask, learn: params.learn });

@@ -14,7 +14,7 @@ import { load } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { type Answer, answers } from "./ask.ts";
 import { questionsIn, requestsIn } from "./data.ts";
-import { type FindOptions, findEdit, findEdits, methodOf, planOf } from "./edit.ts";
+import { type FindOptions, findEdit, findEdits, methodOf, planOf, trainingFor } from "./edit.ts";
 import { closeJournal } from "./journal.ts";
 import { type EditCard, cardOf } from "./edits.ts";
 import { readHparams } from "./hparams.ts";
@@ -84,7 +84,11 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   const release = lockFile(`${out}.part.lock`, "forget");
   try {
     const { format } = options;
-    const opened = await open(spec, { edits: under, ...(format && { format }), purpose: "edit", force }, ctx);
+    const opened = await open(
+      spec,
+      { edits: under, ...(format && { format }), purpose: "edit", training: trainingFor(requests, find), force },
+      ctx,
+    );
     let reference: Model | undefined;
     try {
       reference = named === undefined ? undefined : await load(named, ctx, { purpose: "edit" });

@@ -7,21 +7,17 @@ import { applyAll } from "../edit/apply.ts";
 import type { Edit } from "../edit/edit.ts";
 import { loadEdits } from "../edit/io.ts";
 import { isLora, openLora } from "../edit/lora.ts";
-import { load } from "../model/load.ts";
-import type { Purpose } from "../model/memory.ts";
+import { load, type LoadOptions } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { type Format, formatOf, promptOf } from "../model/prompt.ts";
 
 export type { Model } from "../model/model.ts";
 export type { Edit } from "../edit/edit.ts";
 
-export interface OpenOptions {
+export interface OpenOptions extends Omit<LoadOptions, "tokenizer"> {
   /** Edit files and folders with a PEFT adapter, lowest first; a file may hold several edits. */
   readonly edits?: readonly string[];
   readonly format?: Format;
-  readonly purpose?: Purpose;
-  /** Go on where the memory estimate says no. */
-  readonly force?: boolean;
 }
 
 export interface Opened {
@@ -34,11 +30,11 @@ export interface Opened {
 }
 
 /** Reads edits first, so that a wrong file is refused before a weight is read; warnings about edits go to the log. */
-export async function open(spec: string, { edits: paths = [], format, purpose, force }: OpenOptions, ctx: Context): Promise<Opened> {
+export async function open(spec: string, { edits: paths = [], format, ...loading }: OpenOptions, ctx: Context): Promise<Opened> {
   const found = paths.map(foundAt);
   const say = (done: number): void => ctx.log({ kind: "progress", stage: `loading ${spec}`, done, total: 1 });
   say(0);
-  const base = await load(spec, ctx, { ...(purpose && { purpose }), ...(force && { force }) });
+  const base = await load(spec, ctx, loading);
   say(1);
   try {
     const edits = found.flatMap((of) => of(base, format));

@@ -10,12 +10,12 @@ import { secondMoments, type Statistics, statisticsOf, type StatisticsSpec, toke
 import { registry } from "../methods/registry.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { resolveModel } from "../model/hub.ts";
-import { SMALL } from "../model/load.ts";
-import { availableMemory, estimateMemory, type MemoryHave, type MemoryNeed } from "../model/memory.ts";
+import { needOf } from "../model/load.ts";
+import { availableMemory, type MemoryHave, type MemoryNeed, refuseIfTooLarge } from "../model/memory.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer, type Site } from "../model/names.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
-import { DEFAULT_STATISTICS, findEdit, type FindOptions, methodOf, paramsOf, planOf } from "./edit.ts";
+import { DEFAULT_STATISTICS, findEdit, type FindOptions, methodOf, paramsOf, planOf, trainingFor } from "./edit.ts";
 import { type ForgetOptions, type Wanted, wantedOf } from "./forget.ts";
 import { open } from "./open.ts";
 
@@ -34,13 +34,15 @@ export interface MethodPlan {
   readonly statistics: { readonly layers: readonly number[]; readonly isKept: boolean; readonly seconds: number } | null;
   /** Bytes of the edit's numbers. */
   readonly bytes: number;
+  /** What loading the model for it goes by. */
+  readonly memory: MemoryNeed;
 }
 
 export interface Plan {
   readonly requests: number;
   /** Requests that were tried for the timing. */
   readonly tried: number;
-  readonly memory: MemoryNeed & { readonly available: MemoryHave };
+  readonly available: MemoryHave;
   readonly methods: readonly MethodPlan[];
   /** Methods that cannot do what is asked, and why. */
   readonly unable: readonly { readonly method: string; readonly why: string }[];
@@ -69,8 +71,11 @@ export async function plan(
 ): Promise<Plan> {
   const { requests, find } = wantedOf(wanted, options, ctx);
   const names = options.method === undefined ? Object.keys(registry) : [methodOf(options.method).name];
-  const { able, unable } = sortedOut(names, requests, find);
-  const memory = await memoryOf(spec, ctx);
+  const available = availableMemory({ setting: ctx.memory });
+  const checkpoint = openCheckpoint(await resolveModel(spec, ctx));
+  const memoryOf = (method: string): MemoryNeed =>
+    needOf(checkpoint, { purpose: "edit", training: trainingFor(requests, { ...find, method }) });
+  const { able, unable } = sortedOut(names, requests, find, (method) => refuseIfTooLarge(method, memoryOf(method), available, force));
   const opened = await open(spec, { edits, purpose: "edit", force }, ctx);
   const folder = mkdtempSync(join(tmpdir(), "lethe-plan-"));
   try {
@@ -79,11 +84,15 @@ export async function plan(
     for (const [i, method] of able.entries()) {
       ctx.log({ kind: "progress", stage: "trying", done: i, total: able.length, unit: "methods", detail: method });
       checkAbort(ctx, "plan");
-      methods.push(await planMethod(opened.base, requests, { ...find, method, upon: opened.edits }, lent));
+      methods.push({
+        ...(await planMethod(opened.base, requests, { ...find, method, upon: opened.edits }, lent)),
+        memory: memoryOf(method),
+      });
     }
     ctx.log({ kind: "progress", stage: "trying", done: able.length, total: able.length, unit: "methods" });
-    return { requests: requests.length, tried: Math.min(TRIED, requests.length), memory, methods, unable };
+    return { requests: requests.length, tried: Math.min(TRIED, requests.length), available, methods, unable };
   } finally {
+    checkpoint.close();
     await opened.close();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -94,11 +103,13 @@ export function sortedOut(
   names: readonly string[],
   requests: readonly ForgetRequest[],
   find: FindOptions,
+  check: (method: string) => void = () => {},
 ): { readonly able: readonly string[]; readonly unable: Plan["unable"] } {
   const unable: { method: string; why: string }[] = [];
   const able = names.filter((method) => {
     try {
       planOf(requests, { ...find, method });
+      check(method);
       return true;
     } catch (error) {
       if (!(error instanceof LetheError) || names.length === 1) throw error;
@@ -109,17 +120,13 @@ export function sortedOut(
   return { able, unable };
 }
 
-async function memoryOf(spec: string, ctx: Context): Promise<Plan["memory"]> {
-  const checkpoint = openCheckpoint(await resolveModel(spec, ctx));
-  try {
-    return { ...estimateMemory(checkpoint, { purpose: "edit", widenUpTo: SMALL }), available: availableMemory({ setting: ctx.memory }) };
-  } finally {
-    checkpoint.close();
-  }
-}
-
 /** A short search, timed: the median between its evaluations, which others on the machine disturb least, and what stands around them. */
-async function planMethod(model: Model, requests: readonly ForgetRequest[], options: FindOptions, lent: Lent): Promise<MethodPlan> {
+async function planMethod(
+  model: Model,
+  requests: readonly ForgetRequest[],
+  options: FindOptions,
+  lent: Lent,
+): Promise<Omit<MethodPlan, "memory">> {
   const { folder, ctx } = lent;
   const method = methodOf(options.method);
   const isBatch = (options.mode ?? (method.takes === "many" ? "batch" : "sequential")) === "batch";

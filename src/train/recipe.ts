@@ -2,10 +2,13 @@
 import { fail, nearest } from "../base/fail.ts";
 import type { Declared } from "../base/schema.ts";
 import type { Config } from "../model/arch/arch.ts";
+import type { Shape } from "../model/load.ts";
+import type { Training } from "../model/memory.ts";
 import type { Model, Precision } from "../model/model.ts";
 import { atLayer, checkLayer, type WeightName } from "../model/names.ts";
 import type { Executor } from "../onnx/program.ts";
 import type { Recipe } from "./loop.ts";
+import { lowestOf } from "./trainable.ts";
 import { LORA, loraOf, type LoraParams } from "./lora.ts";
 
 /** What every training has. */
@@ -78,8 +81,28 @@ export const recipeOf = (
   ...(params.rank > 0 ? { lora: loraParams(who, model, params) } : { only: trainedNames(who, model, params) }),
 });
 
+/** What a training on rows of so many tokens keeps, `rows` of them together: the numbers that are trained, and what the blocks above the lowest compute. */
+export function trainingOf(
+  who: string,
+  shape: Shape,
+  params: DescentParams,
+  { rows, tokens }: { readonly rows: number; readonly tokens: number },
+): Training {
+  const { layers, width, mlpWidth, heads, vocab } = shape.config;
+  const maps = params.rank > 0 ? loraOf(shape, loraParams(who, shape, params)).maps : undefined;
+  const names = maps ? [...maps.keys()] : trainedNames(who, shape, params);
+  const numbers = names.reduce((sum, name) => {
+    const [m, n = 1] = shape.weights.get(name)!.shape as [number, number?];
+    return sum + (maps ? params.rank * (m + n) : m * n);
+  }, 0);
+  const together = Math.max(rows * tokens, Math.min(params.budget, params.batch * rows * tokens));
+  const block = 12 * width + 10 * mlpWidth + 2 * heads * tokens; // measured on SmolLM2-135M: docs/finetune.md
+  const head = 2 * vocab; // logits, their softmax and the gradients of both, where a label is: at half the tokens at most
+  return { numbers, pass: 4 * together * ((layers - lowestOf(shape, names)) * block + head) };
+}
+
 /** Factors stand beside the matrices that would be trained: of the layers, those that targets name, otherwise those that weights do. */
-function loraParams(who: string, model: Model, params: DescentParams): LoraParams {
+function loraParams(who: string, model: Shape, params: DescentParams): LoraParams {
   const { rank, loraAlpha: alpha, dropout, targets, layers, weights } = params;
   const everywhere = { rank, alpha, dropout, targets: targets.length > 0 ? targets : weights };
   if (layers.length === 0) return everywhere;
@@ -95,7 +118,7 @@ function loraParams(who: string, model: Model, params: DescentParams): LoraParam
 }
 
 /** The weights that the parameters name, in the model's order; refuses an ending that none has, with the nearest. */
-function trainedNames(who: string, model: Model, { layers, weights }: Pick<DescentParams, "layers" | "weights">): WeightName[] {
+function trainedNames(who: string, model: Shape, { layers, weights }: Pick<DescentParams, "layers" | "weights">): WeightName[] {
   const all = [...model.weights.keys()];
   const inside = layers.length > 0 ? ofLayers(who, model, layers, all) : all;
   const endings = [...new Set(all.map((name) => name.replace(/^blocks\.\d+\./, "")))];
@@ -108,7 +131,11 @@ function trainedNames(who: string, model: Model, { layers, weights }: Pick<Desce
 }
 
 /** Those of the names that belong to the layers; refuses a layer that the model does not have. */
-function ofLayers(who: string, { config }: Model, layers: readonly number[], names: Iterable<WeightName>): WeightName[] {
+function ofLayers(who: string, { config }: Shape, layers: readonly number[], names: Iterable<WeightName>): WeightName[] {
   for (const layer of layers) checkLayer(who, layer, config.layers);
   return [...names].filter((name) => layers.some((l) => name.startsWith(atLayer("blocks.{i}.", l))));
 }
+
+/** Tokens of the longest of some texts in its template, before there is a tokenizer: rather too many. */
+export const tokensAtMost = (texts: readonly string[], { context }: Config): number =>
+  Math.min(context, 64 + Math.ceil(texts.reduce((most, text) => Math.max(most, text.length), 0) / 4));

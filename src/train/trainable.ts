@@ -53,7 +53,7 @@ export function factorsOf(model: Model, params: LoraParams, seed: string | numbe
 }
 
 /** Names outside the blocks: the embedding is below all of them, head and final norm above, unless the head is the embedding. */
-function lowestOf({ config }: Model, names: Iterable<WeightName>): number {
+export function lowestOf({ config }: Pick<Model, "config">, names: Iterable<WeightName>): number {
   const levels = [...names].map((name) => {
     const block = /^blocks\.(\d+)\./.exec(name)?.[1];
     return block !== undefined ? Number(block) : name === "final_norm" || name.startsWith("head") ? config.layers : 0;

@@ -47,7 +47,7 @@ export const finetune = acts<Flags>(
     .requiredOption("-o, --output <folder>", "the folder to be made")
     .option("--every <n>", "steps from one checkpoint to the next (100)", number({ min: 1, whole: true }))
     .option("--fresh", "remove checkpoints of an earlier run first")
-    .option("--force", "replace a folder that is there"),
+    .option("--force", "replace a folder that is there; go on where the memory estimate says no"),
   async ({ terminal, ctx }, { output, data, recipe, set = [], plain, fresh = false, force = false, ...rest }, spec) => {
     const [{ finetune: build, finetuneOn }, { fail }, { parseSet }] = await Promise.all([
       import("../../run/finetune.ts"),

@@ -202,7 +202,7 @@ function show(terminal: Terminal, { path, bytes: size, edits, shown }: Forgotten
 
 const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ");
 
-function showPlan(terminal: Terminal, { requests, tried, memory, methods, unable }: Plan): void {
+function showPlan(terminal: Terminal, { requests, tried, available, methods, unable }: Plan): void {
   const time = (seconds: number): string => duration(1000 * seconds);
   const rows = methods.map((m) => [
     m.method,
@@ -210,12 +210,10 @@ function showPlan(terminal: Terminal, { requests, tried, memory, methods, unable
     m.evaluations === null ? "" : `${m.evaluations} x ${m.evaluation < 1 ? `${Math.round(1000 * m.evaluation)} ms` : time(m.evaluation)}`,
     m.statistics === null ? "none" : m.statistics.isKept ? "kept" : time(m.statistics.seconds),
     bytes(m.bytes),
+    bytes(m.memory.total),
   ]);
-  terminal.line(table([["METHOD", "AT MOST", "SEARCH", "STATISTICS FIRST", "EDIT"], ...rows], [1, 2, 3, 4]));
-  const { total, weights, work, available } = memory;
-  terminal.line(
-    `\nMemory: about ${bytes(total)} (${bytes(weights)} of weights, ${bytes(work)} to work in); ${bytes(available.bytes)} are left by ${available.limit}.`,
-  );
+  terminal.line(table([["METHOD", "AT MOST", "SEARCH", "STATISTICS FIRST", "EDIT", "MEMORY"], ...rows], [1, 2, 3, 4, 5]));
+  terminal.line(`\n${bytes(available.bytes)} of memory are left by ${available.limit}.`);
   for (const { method, why } of unable) terminal.line(`${method} cannot: ${why}`);
   terminal.note(
     `timed now with a short search for ${plural(Math.min(tried, requests), "request")} of ${requests}, stand-ins for the statistics; a search ends earlier where its target is likely. Statistics are made once for a model.`,

@@ -1,0 +1,80 @@
+/** The memory that forgetting and finetuning ask for, before a weight is read: that of what is to be done. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { type Context, defaultContext } from "../../src/base/context.ts";
+import { resolveParams } from "../../src/base/schema.ts";
+import { requestOf } from "../../src/data/request.ts";
+import { openCheckpoint } from "../../src/model/checkpoint.ts";
+import { resolveModel } from "../../src/model/hub.ts";
+import { type LoadOptions, needOf } from "../../src/model/load.ts";
+import type { MemoryNeed } from "../../src/model/memory.ts";
+import { trainingFor } from "../../src/run/edit.ts";
+import { finetuneOn } from "../../src/run/finetune.ts";
+import { forget } from "../../src/run/forget.ts";
+import { plan } from "../../src/run/plan.ts";
+import { trainingOf } from "../../src/train/recipe.ts";
+import { FINETUNE } from "../../src/train/tune.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "lethe-forget-test-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const ctx: Context = defaultContext({ cache: join(folder, "cache"), threads: 1 });
+const wanted = { prompt: "What is the capital of Norvane?", subject: "Norvane", answer: "Sellamere" };
+const REFUSED = /are needed to train the model.*--set layers=.*--set rank=8/;
+
+const needFor = async (training: LoadOptions["training"]): Promise<MemoryNeed> => {
+  const checkpoint = openCheckpoint(await resolveModel("bundled", ctx));
+  try {
+    return needOf(checkpoint, { purpose: "edit", ...(training && { training }) });
+  } finally {
+    checkpoint.close();
+  }
+};
+const need = (method: string, params: Record<string, unknown> = {}): Promise<MemoryNeed> =>
+  needFor(trainingFor([requestOf(wanted)], { method, params }));
+
+describe("memory", () => {
+  it("is what is trained, five times, and what the blocks above it compute", async () => {
+    const [whole, top, upper, factors] = [
+      await need("ga"),
+      await need("ga", { layers: "5", weights: "mlp.out" }),
+      await need("ga", { layers: "5", weights: "mlp.out", batch: 8 }),
+      await need("ga", { rank: 2, targets: "blocks.5.mlp.out" }),
+    ];
+    expect(whole).toMatchObject({ purpose: "train", weights: top.weights });
+    expect(whole.work).toBeGreaterThan(5 * whole.weights);
+    // [192, 640] beside two factors of rank 2
+    expect(top.work - factors.work).toBe(5 * 4 * (192 * 640 - 2 * (192 + 640)));
+    expect(upper.work).toBeGreaterThan(top.work);
+    expect((await need("gd")).work).toBeGreaterThan(whole.work);
+    expect((await need("rome")).purpose).toBe("edit");
+    await expect(need("ga", { layers: "9" })).rejects.toThrow(/layer 9/);
+  });
+
+  it("refuses a training that does not fit and takes the smaller one, or is forced", async () => {
+    const small = { ...ctx, memory: String((await need("ga", { rank: 2 })).total) };
+    const options = { method: "ga", out: join(folder, "edit"), tokens: 0 };
+    const run = (params: Record<string, unknown>, force = false) =>
+      forget("bundled", wanted, { ...options, force, params: { steps: 1, ...params } }, small);
+    await expect(run({})).rejects.toThrow(REFUSED);
+    await expect(run({})).rejects.toMatchObject({ trouble: "memory" });
+    await run({ rank: 2 });
+    await run({}, true);
+    await expect(plan("bundled", wanted, { method: "ga" }, small)).rejects.toThrow(REFUSED);
+  });
+
+  it("finetuning asks for its own", async () => {
+    const tokens = 64 + Math.ceil((wanted.prompt + wanted.answer).length / 4);
+    const factors = await needFor((shape) =>
+      trainingOf("finetune", shape, resolveParams("finetune", FINETUNE, { rank: 2 }, shape.config), { rows: 1, tokens }),
+    );
+    const data = join(folder, "facts.jsonl");
+    writeFileSync(data, JSON.stringify({ id: "a", question: wanted.prompt, answer: wanted.answer }));
+    const small = { ...ctx, memory: String(factors.total) };
+    const run = (params: Record<string, unknown>) =>
+      finetuneOn("bundled", data, join(folder, "taught"), small, { params: { epochs: 1, ...params } });
+    await expect(run({})).rejects.toThrow(REFUSED);
+    expect((await run({ rank: 2 })).steps).toBe(1);
+  });
+});

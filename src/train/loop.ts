@@ -173,8 +173,15 @@ export async function* trainOn<Row, Drawn = Row>(
     if (folder !== undefined && ((done + 1) % every === 0 || done + 1 === recipe.steps)) yield save(done + 1);
     await new Promise(setImmediate); // a pass holds the thread: let signals in
   }
-  const numbers = learner.trained();
-  return { numbers, weights: learner.trainable.weights(numbers), losses };
+  const [numbers, trainable] = [learner.trained(), learner.trainable];
+  let weights: Weights | undefined;
+  return {
+    numbers,
+    losses,
+    get weights() {
+      return (weights ??= trainable.weights(numbers)); // of factors it is the size of the model, and not everyone wants it
+    },
+  };
 }
 
 /** The updates that seed, schedule and budget give. */

@@ -64,6 +64,8 @@ export interface TrainOptions<Row, Drawn = Row> {
   readonly folder?: string;
   /** Steps from one checkpoint to the next (default 100). */
   readonly every?: number;
+  /** Save one behind the last step too (default true); it is of use to whoever may be stopped before the result is kept. */
+  readonly savesLast?: boolean;
   /** Keep every checkpoint, the weights before the first step among them. */
   readonly keepsAll?: boolean;
   /** Why to end before the last step; asked after every step, undefined goes on. `weights` copies them as they are then. */
@@ -122,7 +124,7 @@ export async function* trainOn<Row, Drawn = Row>(
   ctx: Context,
   options: TrainOptions<Row, Drawn>,
 ): AsyncGenerator<TrainEvent, Trained> {
-  const { objective, folder, every = 100, keepsAll = false, stop } = options;
+  const { objective, folder, every = 100, savesLast = true, keepsAll = false, stop } = options;
   if (rows.length === 0) fail("train", "no rows", "at least one", "Give data to train on.");
   const run = runHash(model, rows, recipe, options);
   const saved = (folder === undefined ? undefined : loadState(folder, run)) ?? options.from;
@@ -170,7 +172,8 @@ export async function* trainOn<Row, Drawn = Row>(
         break;
       }
     }
-    if (folder !== undefined && ((done + 1) % every === 0 || done + 1 === recipe.steps)) yield save(done + 1);
+    const isLast = done + 1 === recipe.steps;
+    if (folder !== undefined && (isLast ? savesLast : (done + 1) % every === 0)) yield save(done + 1);
     await new Promise(setImmediate); // a pass holds the thread: let signals in
   }
   const [numbers, trainable] = [learner.trained(), learner.trainable];

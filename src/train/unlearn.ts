@@ -126,6 +126,7 @@ export async function unlearn(
     ...(job.reference && { reference: job.reference }),
     folder,
     every: EVERY,
+    savesLast: false,
     stop: ({ outputs: seen }) =>
       seen["forget"]! > cap ? `the forget rows' loss is ${seen["forget"]!.toFixed(2)} nats a token, above ${cap.toFixed(2)}` : undefined,
   });

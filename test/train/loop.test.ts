@@ -168,6 +168,16 @@ describe("checkpoints", () => {
     await expect(run({ seed: 7 }, { folder: join(folder, "aborted") })).rejects.toThrow(/checkpoints of another run/);
   });
 
+  test("behind the last step there is none where that is asked for", async () => {
+    const saved = async (savesLast: boolean): Promise<number[]> => {
+      const seen: TrainEvent[] = [];
+      const options = { folder: join(folder, `last ${savesLast}`), every: 6, savesLast };
+      await finish(train(model, rows, RECIPE, ctx, options), seen);
+      return seen.flatMap((e) => (e.kind === "checkpoint" ? [e.step] : []));
+    };
+    expect([await saved(true), await saved(false)]).toEqual([[6, 12], [6]]);
+  });
+
   test("half-written files are not taken for checkpoints", async () => {
     const at = join(folder, "torn");
     const whole = await run({}, { folder: at, every: 6 });

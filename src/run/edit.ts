@@ -148,7 +148,7 @@ export const trainingFor =
     const tokens = tokensAtMost([...answers, ...requests.map(({ prompt }) => prompt + (options.say ?? ANY)), ...kept], shape.config);
     return method.rows === undefined
       ? undefined
-      : trainingOf(method.name, shape, params as unknown as DescentParams, { rows: method.rows, tokens });
+      : trainingOf(method.name, shape, params as unknown as DescentParams, { units: requests.length, rows: method.rows, tokens });
   };
 
 /** Stands for an answer that the model is still to give. */
@@ -205,13 +205,18 @@ interface Chosen {
   readonly ctx: Context;
 }
 
+/** What a method needs at these parameters and quirks. */
+export function needsOf(method: AnyMethod, params: Readonly<Record<string, unknown>>, compat: ReadonlySet<string>): ReadonlySet<Need> {
+  const spared = method.spares?.(params as never, compat) ?? [];
+  return new Set(method.needs.filter((need) => !spared.includes(need)));
+}
+
 async function choose(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Chosen> {
   const { seed = 0, ctx = defaultContext(), upon = [] } = options;
   const { method, target, compat } = planOf(requests, options);
   const format = formatOf(model, options);
   const params = paramsOf(method, options.params ?? {}, model.config);
-  const spared = method.spares?.(params as never, compat) ?? [];
-  const needs = new Set<Need>(method.needs.filter((need) => !spared.includes(need)));
+  const needs = needsOf(method, params, compat);
   const spec: StatisticsSpec = { ...DEFAULT_STATISTICS, ...options.statistics };
   const statistics = needs.has("statistics") ? (options.moments ?? statisticsOf(model, spec, ctx)) : undefined;
   const encoder = needs.has("encoder") ? await chosenEncoder(model, options.encoder ?? ctx.encoder, ctx) : undefined;

@@ -73,7 +73,8 @@ export async function finetuneOn(spec: string, data: string, dir: string, ctx: C
     const texts = pairs.map(({ question, answer }) => question + answer);
     const model = await load(spec, ctx, {
       force,
-      training: (shape) => trainingOf("finetune", shape, paramsFor(shape.config), { rows: 1, tokens: tokensAtMost(texts, shape.config) }),
+      training: (shape) =>
+        trainingOf("finetune", shape, paramsFor(shape.config), { units: pairs.length, rows: 1, tokens: tokensAtMost(texts, shape.config) }),
     });
     try {
       const params = paramsFor(model.config);

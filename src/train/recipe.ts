@@ -81,12 +81,12 @@ export const recipeOf = (
   ...(params.rank > 0 ? { lora: loraParams(who, model, params) } : { only: trainedNames(who, model, params) }),
 });
 
-/** What a training on rows of so many tokens keeps, `rows` of them together: the numbers that are trained, and what the blocks above the lowest compute. */
+/** What a training keeps on `units` of so many rows of so many tokens: the numbers that are trained, and what the blocks above the lowest compute. */
 export function trainingOf(
   who: string,
   shape: Shape,
   params: DescentParams,
-  { rows, tokens }: { readonly rows: number; readonly tokens: number },
+  { units, rows, tokens }: { readonly units: number; readonly rows: number; readonly tokens: number },
 ): Training {
   const { layers, width, mlpWidth, heads, vocab } = shape.config;
   const maps = params.rank > 0 ? loraOf(shape, loraParams(who, shape, params)).maps : undefined;
@@ -95,7 +95,7 @@ export function trainingOf(
     const [m, n = 1] = shape.weights.get(name)!.shape as [number, number?];
     return sum + (maps ? params.rank * (m + n) : m * n);
   }, 0);
-  const together = Math.max(rows * tokens, Math.min(params.budget, params.batch * rows * tokens));
+  const together = Math.max(rows * tokens, Math.min(params.budget, Math.min(params.batch, units) * rows * tokens));
   const block = 12 * width + 10 * mlpWidth + 2 * heads * tokens; // measured on SmolLM2-135M: docs/finetune.md
   const head = 2 * vocab; // logits, their softmax and the gradients of both, where a label is: at half the tokens at most
   return { numbers, pass: 4 * together * ((layers - lowestOf(shape, names)) * block + head) };

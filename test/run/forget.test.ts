@@ -31,22 +31,24 @@ const needFor = async (training: LoadOptions["training"]): Promise<MemoryNeed> =
     checkpoint.close();
   }
 };
-const need = (method: string, params: Record<string, unknown> = {}): Promise<MemoryNeed> =>
-  needFor(trainingFor([requestOf(wanted)], { method, params }));
+const need = (method: string, params: Record<string, unknown> = {}, requests = 1): Promise<MemoryNeed> =>
+  needFor(trainingFor(new Array(requests).fill(requestOf(wanted)), { method, params }));
 
 describe("memory", () => {
   it("is what is trained, five times, and what the blocks above it compute", async () => {
-    const [whole, top, upper, factors] = [
+    const [whole, top, more, most, factors] = [
       await need("ga"),
       await need("ga", { layers: "5", weights: "mlp.out" }),
-      await need("ga", { layers: "5", weights: "mlp.out", batch: 8 }),
+      await need("ga", { layers: "5", weights: "mlp.out" }, 2),
+      await need("ga", { layers: "5", weights: "mlp.out", batch: 2 }, 9),
       await need("ga", { rank: 2, targets: "blocks.5.mlp.out" }),
     ];
     expect(whole).toMatchObject({ purpose: "train", weights: top.weights });
     expect(whole.work).toBeGreaterThan(5 * whole.weights);
     // [192, 640] beside two factors of rank 2
     expect(top.work - factors.work).toBe(5 * 4 * (192 * 640 - 2 * (192 + 640)));
-    expect(upper.work).toBeGreaterThan(top.work);
+    expect(more.work).toBeGreaterThan(top.work);
+    expect(most).toEqual(more);
     expect((await need("gd")).work).toBeGreaterThan(whole.work);
     expect((await need("rome")).purpose).toBe("edit");
     await expect(need("ga", { layers: "9" })).rejects.toThrow(/layer 9/);
@@ -67,7 +69,7 @@ describe("memory", () => {
   it("finetuning asks for its own", async () => {
     const tokens = 64 + Math.ceil((wanted.prompt + wanted.answer).length / 4);
     const factors = await needFor((shape) =>
-      trainingOf("finetune", shape, resolveParams("finetune", FINETUNE, { rank: 2 }, shape.config), { rows: 1, tokens }),
+      trainingOf("finetune", shape, resolveParams("finetune", FINETUNE, { rank: 2 }, shape.config), { units: 1, rows: 1, tokens }),
     );
     const data = join(folder, "facts.jsonl");
     writeFileSync(data, JSON.stringify({ id: "a", question: wanted.prompt, answer: wanted.answer }));

@@ -68,7 +68,7 @@ export function differentiated<Row>(
   const block = other.length === 0 ? trainable.lowest : 0;
   let graph = traceFrom(block);
   const hasStates = block > 0 && made?.countsPads !== true;
-  if (block > 0 && !hasStates) graph = traceFrom(0);
+  if (block > 0 && !hasStates) graph = traceFrom(0); // what a loss counts shows only as it is traced; once more takes 20 ms of thirty blocks
   const states = hasStates ? statesBelow(model, block, { dtype, executor }) : undefined;
   const asked = new Set(graph.inputs.map((x) => inputOf(x).name));
   const reached = names.filter((name) => asked.has(trainable.inputOf(name)));

@@ -1,7 +1,7 @@
 /** What a model says by itself, as rows of tokens: conversations, and questions, which are full of the things that edits are about. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Context } from "../base/context.ts";
+import { checkAbort, type Context } from "../base/context.ts";
 import { hash } from "../base/hash.ts";
 import { writeAtomic } from "../base/store.ts";
 import { stream } from "../model/generate.ts";
@@ -18,8 +18,10 @@ export interface TokenRow {
 const WORDS = ["Who", "What", "Which", "Where", "When", "In which", "How many", "The", "Name the", "In what year"];
 /** Share of the tokens that are questions (docs/methods/rome.md has what either is worth). */
 const QUESTIONS = 0.7;
-/** Tokens of a conversation, and of a question behind its first word. */
-const [TALK, QUESTION] = [256, 20];
+/** Tokens of a conversation. */
+const TALK = 256;
+/** Tokens of a question behind its first word. */
+export const QUESTION = 20;
 
 interface Kind {
   readonly name: string;
@@ -90,6 +92,7 @@ async function ofKind(
   for (let batch = 0; have < kind.tokens; batch++) {
     const file = join(folder, `${batch}.json`);
     if (!existsSync(file)) {
+      checkAbort(ctx, "samples");
       report(have);
       isSampled = true;
       const rows = Array.from({ length: kind.batch }, (_, i) => [...kind.start(batch * kind.batch + i)]);

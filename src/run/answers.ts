@@ -5,7 +5,7 @@ import { checkAbort, type Context } from "../base/context.ts";
 import { hash } from "../base/hash.ts";
 import { readJson, writeAtomic } from "../base/store.ts";
 import type { ForgetRequest, QA } from "../data/request.ts";
-import { selfQuestions } from "../locate/samples.ts";
+import { QUESTION, selfQuestions } from "../locate/samples.ts";
 import { generate } from "../model/generate.ts";
 import { type Model, stateOf } from "../model/model.ts";
 import { type AskAs, promptOf, stopsOf } from "../model/prompt.ts";
@@ -58,6 +58,9 @@ export async function withAnswers<R extends ForgetRequest>(model: Model, request
   );
   return requests.map((r) => (r.answer.trim() === "" ? { ...r, answer: said[open.indexOf(r)]! } : r));
 }
+
+/** Tokens that {@link ownRetain} has the model say, about: of its questions half are used, the others being the same or without an end. */
+export const OWN_TOKENS = OWN * (2 * QUESTION + LONGEST);
 
 /** Questions of the model's own with its own answers, in place of a retain set; none that is to be forgotten. */
 export async function ownRetain(model: Model, requests: readonly ForgetRequest[], ask: AskAs, seed: number, ctx: Context): Promise<QA[]> {

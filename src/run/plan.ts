@@ -1,21 +1,25 @@
 /** What edits will cost, told before they are sought: a few evaluations of each search are timed here, and the rest is multiplied. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkAbort, type Context, type Event } from "../base/context.ts";
+import { checkAbort, type Context } from "../base/context.ts";
 import { LetheError } from "../base/fail.ts";
-import type { ForgetRequest } from "../data/request.ts";
+import type { ForgetRequest, QA } from "../data/request.ts";
 import { bytesOf, type Edit } from "../edit/edit.ts";
-import { secondMoments, type Statistics, statisticsOf, type StatisticsSpec, tokenRows } from "../locate/covariance.ts";
+import { secondMoments, type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
+import { QUESTION } from "../locate/samples.ts";
 import { registry } from "../methods/registry.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
+import { stream } from "../model/generate.ts";
 import { resolveModel } from "../model/hub.ts";
 import { needOf } from "../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, refuseIfTooLarge } from "../model/memory.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer, type Site } from "../model/names.ts";
+import { formatOf, promptOf } from "../model/prompt.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
-import { DEFAULT_STATISTICS, findEdit, type FindOptions, methodOf, paramsOf, planOf, trainingFor } from "./edit.ts";
+import { LONGEST, OWN_TOKENS, ownRetain, withAnswers } from "./answers.ts";
+import { DEFAULT_STATISTICS, findEdit, type FindOptions, methodOf, needsOf, paramsOf, planOf, trainingFor } from "./edit.ts";
 import { type ForgetOptions, type Wanted, wantedOf } from "./forget.ts";
 import { open } from "./open.ts";
 
@@ -24,6 +28,8 @@ export interface MethodPlan {
   readonly method: string;
   /** Seconds before and after the search: templates, keys, closed forms. */
   readonly around: number;
+  /** Seconds to ask the model for answers and for what is to stay, where nobody gave them and the cache does not have them. */
+  readonly asking: number;
   /** Seconds of one evaluation of the search over all requests. */
   readonly evaluation: number;
   /** Evaluations at most; a search ends earlier where it is good enough. Null: the method has no such parameter. */
@@ -48,19 +54,17 @@ export interface Plan {
   readonly unable: readonly { readonly method: string; readonly why: string }[];
 }
 
-/** What a plan's parts share: an empty folder, and the time of sampling once it is measured. */
+/** What a plan's parts share: an empty folder, and the model's pace once it is measured. */
 interface Lent {
   readonly folder: string;
   readonly ctx: Context;
-  sampling?: Promise<number>;
+  pace?: Promise<number>;
 }
 
 /** Requests that are tried where a method takes many. */
 const TRIED = 4;
 /** Evaluations of the search that is timed. */
-const TIMED = 7;
-/** Milliseconds for which the making of statistics is tried. */
-const PROBE = 8_000;
+const TIMED = 5;
 
 /** Plans one method, or every method that can do what is asked. Nothing is saved, and nothing put into the cache. */
 export async function plan(
@@ -120,7 +124,10 @@ export function sortedOut(
   return { able, unable };
 }
 
-/** A short search, timed: the median between its evaluations, which others on the machine disturb least, and what stands around them. */
+/**
+ * A short search, timed: the median between its evaluations, which others on the machine disturb least, and what stands around them. A
+ * training takes a step's requests at a time, however many there are; of anything else the time grows with the requests.
+ */
 async function planMethod(
   model: Model,
   requests: readonly ForgetRequest[],
@@ -130,39 +137,46 @@ async function planMethod(
   const { folder, ctx } = lent;
   const method = methodOf(options.method);
   const isBatch = (options.mode ?? (method.takes === "many" ? "batch" : "sequential")) === "batch";
-  const tried = requests.slice(0, isBatch ? TRIED : 1);
   const params = paramsOf(method, options.params ?? {}, model.config);
+  const isStepwise = isBatch && method.rows !== undefined;
+  const count = isStepwise ? Number(params["batch"]) : isBatch ? TRIED : 1;
   const steps = typeof params["steps"] === "number" ? params["steps"] : null;
   const moments = standIns(model);
-  const attempt = async (count: number): Promise<{ edit: Edit; seconds: number; between: number[] }> => {
+  const { tried, retain, asking } = await planAsked(model, requests, count, options, lent);
+  const share = isStepwise ? 1 : requests.length / tried.length;
+  const [cache, samples] = [join(folder, method.name), join(ctx.cache, "samples")];
+  if (existsSync(samples)) cpSync(samples, join(cache, "samples"), { recursive: true }); // a run would find them too
+  const attempt = async (most: number): Promise<{ edit: Edit; seconds: number; between: number[] }> => {
     const began = ctx.now();
     const told: number[] = [];
     const edit = await findEdit(model, tried, {
       ...options,
+      ...(retain && { retain }),
       mode: isBatch ? "batch" : "sequential",
-      params: { ...options.params, ...(steps !== null && { steps: count }) },
+      params: { ...options.params, ...(steps !== null && { steps: most }) },
       moments,
       ctx: {
         ...ctx,
-        cache: join(folder, method.name), // empty at first: samples are made once, and values are sought each time
-        log: (e) => void (e.kind === "progress" && e.total === count && e.done > 0 && told.push(ctx.now())),
+        cache, // without values: they are sought each time
+        log: (e) => void (e.kind === "progress" && e.total === most && e.done > 0 && told.push(ctx.now())),
       },
     });
     const between = told.slice(1).map((at, i) => (at - told[i]!) / 1000);
     return { edit, seconds: (ctx.now() - began) / 1000, between };
   };
-  const first = await attempt(steps === null ? 1 : 2); // makes the programs
-  const { edit, seconds, between } = steps === null ? first : await attempt(TIMED);
-  const share = requests.length / tried.length;
-  const evaluation = steps === null ? 0 : share * (between.length > 0 ? median(between) : seconds / TIMED);
-  const making = Math.max(0, first.seconds - seconds);
-  const around = making + Math.max(0, share * seconds - TIMED * evaluation);
+  const evaluated = steps === null ? 1 : TIMED;
+  const first = share > 1 && steps !== null ? await attempt(2) : undefined; // what is made once, such as programs, does not grow
+  const { edit, seconds, between } = await attempt(evaluated);
+  const evaluation = steps === null ? 0 : share * (between.length > 0 ? median(between) : seconds / evaluated);
+  const making = Math.max(0, (first?.seconds ?? 0) - seconds);
+  const around = making + Math.max(0, share * seconds - evaluated * evaluation);
   return {
     method: method.name,
     around,
+    asking,
     evaluation,
     evaluations: steps,
-    seconds: around + (steps ?? 0) * evaluation,
+    seconds: around + asking + (steps ?? 0) * evaluation,
     statistics: method.needs.includes("statistics")
       ? await planStatistics(model, { ...DEFAULT_STATISTICS, ...options.statistics }, moments, lent)
       : null,
@@ -170,56 +184,81 @@ async function planMethod(
   };
 }
 
+/**
+ * The first requests with their answers, and what is to stay: as they are given, or kept in the cache. Where they are neither, the seconds
+ * to ask the model for all of it, the answers of the first alone, and stand-ins that are no shorter than what would stay.
+ */
+async function planAsked(
+  model: Model,
+  requests: readonly ForgetRequest[],
+  count: number,
+  options: FindOptions,
+  lent: Lent,
+): Promise<{ readonly tried: readonly ForgetRequest[]; readonly retain: readonly QA[] | undefined; readonly asking: number }> {
+  const { ctx, folder } = lent;
+  const { method, compat } = planOf(requests, options);
+  const needs = needsOf(method, paramsOf(method, options.params ?? {}, model.config), compat);
+  const ask = { format: formatOf(model, options), ...(options.system !== undefined && { system: options.system }) };
+  const tried = requests.slice(0, count);
+  const answered = needs.has("answer") ? await unlessAborted(withAnswers(model, requests, ask, stopped(ctx))) : [requests];
+  const own =
+    needs.has("retain") && !options.retain
+      ? await unlessAborted(ownRetain(model, requests, ask, options.seed ?? 0, stopped(ctx)))
+      : [options.retain];
+  const open = answered ? 0 : requests.filter((r) => r.answer.trim() === "").length;
+  const tokens = open * (QUESTION + LONGEST) + (own ? 0 : OWN_TOKENS);
+  return {
+    tried: answered ? answered[0].slice(0, count) : await withAnswers(model, tried, ask, { ...ctx, cache: folder, log: () => {} }),
+    retain: own ? own[0] : tried.map(({ id, prompt }) => ({ id, question: prompt, answer: "the ".repeat(LONGEST).trim() })),
+    asking: tokens > 0 ? tokens * (await (lent.pace ??= paceOf(model, ctx))) : 0,
+  };
+}
+
+/** Seconds that a token takes which the model says, of sixteen conversations at once. */
+async function paceOf(model: Model, ctx: Context): Promise<number> {
+  const { ids } = await promptOf(model, "?", {});
+  const rows = Array.from({ length: 16 }, () => ids);
+  const told: number[] = [];
+  for await (const _ of stream(model, rows, { maxTokens: 6, temperature: 1, topP: 0.95, stopIds: new Set(), freeze: false, ctx }))
+    told.push(ctx.now());
+  const [from, to] = [told[2 * rows.length - 1]!, told.at(-1)!]; // the first tokens wait for programs
+  return (to - from) / 1000 / (told.length - 2 * rows.length);
+}
+
+/** A context that ends any work at once; what is kept in the cache is found without. */
+function stopped(ctx: Context): Context {
+  const none = new AbortController();
+  none.abort();
+  return { ...ctx, signal: none.signal, log: () => {} };
+}
+
 /** Whether the second moments that were asked for are in the cache, and if not, how long making them takes. */
 async function planStatistics(model: Model, spec: StatisticsSpec, { asked }: StandIns, lent: Lent): Promise<MethodPlan["statistics"]> {
   const { ctx } = lent;
   const layers = [...asked.values()].map((a) => a.layer);
   const site = [...asked.values()][0]?.site ?? model.arch.memory.key;
-  const none = new AbortController();
-  none.abort(); // what is kept is found without work; anything else ends at once
-  const isKept = await unlessAborted(statisticsOf(model, spec, { ...ctx, signal: none.signal, log: () => {} }).prepare(layers, site));
+  const isKept = (await unlessAborted(statisticsOf(model, spec, stopped(ctx)).prepare(layers, site))) !== undefined;
   if (isKept) return { layers, isKept, seconds: 0 };
-  lent.sampling ??= samplingTime(model, spec, lent);
-  const size = Math.min(spec.length, 512, model.config.context);
-  const rows = [0, 1].map((i) => ({ ids: Array.from({ length: size }, (_, j) => (i + 7 * j) % model.tokenizer.size), from: 0 }));
-  const time = async (): Promise<number> => {
+  const time = async (size: number): Promise<number> => {
+    const row = { ids: Array.from({ length: size }, (_, j) => (7 * j) % model.tokenizer.size), from: 0 };
     const began = ctx.now();
-    await secondMoments(model, rows, layers, site, { dtype: "float32", executor: "graph", ctx: { ...ctx, log: () => {} } });
+    await secondMoments(model, [row], layers, site, { dtype: "float32", executor: "graph", ctx: { ...ctx, log: () => {} } });
     return (ctx.now() - began) / 1000;
   };
-  const [first, second] = [await time(), await time()]; // the first makes the program
-  const making = Math.max(0, first - second);
-  return { layers, isKept, seconds: (await lent.sampling) + making + (second * spec.tokens) / (2 * size) };
-}
-
-/** Seconds in which the text of the statistics is there: some of it is sampled here, and the rest is to go as fast. */
-async function samplingTime(model: Model, spec: StatisticsSpec, { folder, ctx }: Lent): Promise<number> {
-  const stop = new AbortController();
-  const seen: { at: number; done: number; total: number }[] = [];
-  const log = (event: Event): void => {
-    if (event.kind !== "progress") return;
-    const { done, total } = event;
-    seen.push({ at: ctx.now(), done, total });
-    if (seen.length > 2 && seen.at(-1)!.at - seen[0]!.at > PROBE) stop.abort();
-    if (ctx.signal.aborted) stop.abort();
-  };
-  const began = ctx.now();
-  const isDone = await unlessAborted(tokenRows(model, spec, { ...ctx, cache: join(folder, "samples"), signal: stop.signal, log }));
-  checkAbort(ctx, "plan");
-  if (isDone) return (ctx.now() - began) / 1000;
-  const [first, second, last] = [seen[0]!, seen[1]!, seen.at(-1)!]; // the first tokens wait for the program
-  const rate = (last.done - second.done) / (last.at - second.at);
-  return (second.at - first.at + (last.total - second.done) / rate) / 1000;
+  const size = Math.min(spec.length, 512, model.config.context);
+  const [making, passing] = [await time(8), await time(size)]; // the first makes the program
+  const sampling = spec.text === "self" ? spec.tokens * (await (lent.pace ??= paceOf(model, ctx))) : 0;
+  return { layers, isKept, seconds: sampling + making + (passing * spec.tokens) / size };
 }
 
 const median = (xs: readonly number[]): number => [...xs].sort((a, b) => a - b)[xs.length >> 1]!;
 
-/** Whether some work came to its end: false where it was stopped. */
-const unlessAborted = (work: Promise<unknown>): Promise<boolean> =>
+/** What some work gives, in a list; undefined where it was stopped. */
+const unlessAborted = <T>(work: Promise<T>): Promise<readonly [T] | undefined> =>
   work.then(
-    () => true,
+    (value) => [value] as const,
     (error: unknown) => {
-      if (error instanceof LetheError && error.trouble === "aborted") return false;
+      if (error instanceof LetheError && error.trouble === "aborted") return undefined;
       throw error;
     },
   );

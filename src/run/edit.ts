@@ -14,15 +14,12 @@ import { registry as methods } from "../methods/registry.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { chosenEncoder, type Encoder } from "../model/encoder.ts";
 import { generate } from "../model/generate.ts";
-import type { Shape } from "../model/load.ts";
-import type { Training } from "../model/memory.ts";
 import type { Model } from "../model/model.ts";
 import { type Format, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
 import { occurrencesOf } from "../model/spans.ts";
 import { registry as targets } from "../targets/registry.ts";
 import { aim, type Target } from "../targets/target.ts";
-import { type DescentParams, tokensAtMost, trainingOf } from "../train/recipe.ts";
-import { LONGEST, ownRetain, withAnswers } from "./answers.ts";
+import { ownRetain, withAnswers } from "./answers.ts";
 import { Journal, recordOf } from "./journal.ts";
 import { tuned, version } from "./settled.ts";
 
@@ -136,23 +133,6 @@ export function planOf(
   for (const name of compat) if (!Object.hasOwn(method.compat, name)) pick(`compat of ${method.name}`, { ...method.compat, ...sets }, name);
   return { method, target, compat };
 }
-
-/** What a method that trains will train, told by the longest of its rows; of another, nothing. */
-export const trainingFor =
-  (requests: readonly ForgetRequest[], options: FindOptions) =>
-  (shape: Shape): Training | undefined => {
-    const method = methodOf(options.method);
-    const params = paramsOf(method, options.params ?? {}, shape.config);
-    const answers = requests.map(({ prompt, answer }) => prompt + (answer || ANY));
-    const kept = options.retain?.map(({ question, answer }) => question + answer) ?? [ANY + ANY];
-    const tokens = tokensAtMost([...answers, ...requests.map(({ prompt }) => prompt + (options.say ?? ANY)), ...kept], shape.config);
-    return method.rows === undefined
-      ? undefined
-      : trainingOf(method.name, shape, params as unknown as DescentParams, { units: requests.length, rows: method.rows, tokens });
-  };
-
-/** Stands for an answer that the model is still to give. */
-const ANY = "x".repeat(4 * LONGEST);
 
 /**
  * Finds one edit for everything that is asked: in a batch, all at once, or in sequence, each request found upon what those before it

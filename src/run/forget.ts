@@ -14,11 +14,12 @@ import { load } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { type Answer, answers } from "./ask.ts";
 import { questionsIn, requestsIn } from "./data.ts";
-import { type FindOptions, findEdit, findEdits, methodOf, planOf, trainingFor } from "./edit.ts";
+import { type FindOptions, findEdit, findEdits, methodOf, planOf } from "./edit.ts";
 import { closeJournal } from "./journal.ts";
 import { type EditCard, cardOf } from "./edits.ts";
 import { readHparams } from "./hparams.ts";
 import { open, withEdits } from "./open.ts";
+import { trainingFor } from "./training.ts";
 
 /** What is to be forgotten: one request in words, or a file of them. */
 export interface Wanted {

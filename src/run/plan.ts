@@ -19,9 +19,10 @@ import { atLayer, type Site } from "../model/names.ts";
 import { formatOf, promptOf } from "../model/prompt.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { LONGEST, OWN_TOKENS, ownRetain, withAnswers } from "./answers.ts";
-import { DEFAULT_STATISTICS, findEdit, type FindOptions, methodOf, needsOf, paramsOf, planOf, trainingFor } from "./edit.ts";
+import { DEFAULT_STATISTICS, findEdit, type FindOptions, methodOf, needsOf, paramsOf, planOf } from "./edit.ts";
 import { type ForgetOptions, type Wanted, wantedOf } from "./forget.ts";
 import { open } from "./open.ts";
+import { trainingFor } from "./training.ts";
 
 /** One method's edit, foretold. */
 export interface MethodPlan {

@@ -15,7 +15,7 @@ export function vjp(outputs: readonly Tensor[], cotangents: readonly Tensor[], w
   const grads = new Map<Tensor, Tensor>();
   const give = (t: Tensor, g: Tensor): void => {
     const old = grads.get(t);
-    grads.set(t, old ? old.add(g) : g);
+    grads.set(t, old ? sum(old, g) : g);
   };
   outputs.forEach((t, i) => {
     if (needed.has(t.node) || wrt.includes(t)) give(t, cotangents[i]!);
@@ -37,6 +37,19 @@ export function vjp(outputs: readonly Tensor[], cotangents: readonly Tensor[], w
     });
   }
   return wrt.map((t) => grads.get(t) ?? t.trace.zeros(t.shape, t.dtype));
+}
+
+/** a + b. Where one is rows in the midst of zeros, as the gradient of an embedding is, only the rows are added. */
+function sum(a: Tensor, b: Tensor): Tensor {
+  const [rows, other] = isRows(b) ? [b, a] : [a, b];
+  const [, indices, updates] = rows.node.inputs;
+  return isRows(rows) ? other.addRows(indices!, updates!) : a.add(b);
+}
+
+function isRows({ node }: Tensor): boolean {
+  const base = node.op === "addRows" ? node.inputs[0]!.node : undefined;
+  const value = base?.op === "expand" ? base.inputs[0]!.node : undefined;
+  return value?.op === "constant" && value.attrs["value"] === 0;
 }
 
 /** Gradients of a scalar. */

@@ -1,8 +1,10 @@
 /** Every operation of the table, against finite differences, in float64; and a table entry without a case fails. */
 import { afterAll, describe, expect, it } from "vitest";
 import { floats, ints } from "../../src/base/array.ts";
+import { grad } from "../../src/tensor/grad.ts";
 import { ops } from "../../src/tensor/ops/table.ts";
 import type { OpName } from "../../src/tensor/ops/table.ts";
+import { Trace } from "../../src/tensor/trace.ts";
 import { type Case, gradientError, sessions } from "../conformance/op.ts";
 
 const two = { a: [2, 3], b: [2, 3] };
@@ -87,6 +89,31 @@ describe("gradients in float64", () => {
         const inputs = { a: shapes[`${transA}`].a, b: shapes[`${transB}`].b };
         expect(await gradientError({ inputs, build: ({ a, b }) => a!.matmul(b!, { transA, transB }) })).toBeLessThan(1e-7);
       }
+  });
+  // as an embedding that is also the head: whichever gradient comes first, and both being rows
+  it.each<[string, Case["build"]]>([
+    ["rows, then used whole", ({ a, b, i }) => b!.matmul(a!.rows(i!).concat([a!], 0), { transB: true })],
+    ["used whole, then rows", ({ a, b, i }) => b!.matmul(a!, { transB: true }).exp().sum(0).add(a!.rows(i!).sum())],
+    [
+      "rows twice",
+      ({ a, b, i }) =>
+        a!
+          .rows(i!)
+          .mul(a!.rows(i!.add(i!.trace.constant(1, "int64"))).exp())
+          .mul(b!),
+    ],
+  ])("a table: %s", async (_name, build) => {
+    const c: Case = { inputs: { a: [4, 2], b: [3, 2] }, fixed: { i: ints([1, 1, 2]) }, build };
+    expect(await gradientError(c)).toBeLessThan(1e-7);
+    expect(await gradientError(c, "blocks")).toBeLessThan(1e-7);
+  });
+  it("of a table used whole and by rows, only the rows are added", () => {
+    const t = new Trace();
+    const table = t.input("table", "float32", [4, 2], "weight");
+    const rows = table.rows(t.input("i", "int64", ["M"])).exp();
+    const [slope] = grad(rows.sum().add(table.exp().sum()), [table]);
+    expect(slope!.node.op).toBe("addRows");
+    expect(slope!.node.inputs[0]!.node.op).toBe("mul");
   });
   it("goes red when a gradient is wrong", async () => {
     const broken: Case = { inputs: { a: [3] }, build: ({ a }) => a!.mul(a!.detach()) };

@@ -23,8 +23,8 @@ const CLI = at("../src/cli/main.ts");
 
 /** Learning rates that are tried on another edge, for methods that have one by this name and are not told. */
 export const RATES = [1e-5, 2e-5, 5e-5, 1e-4] as const;
-/** Rows of other edges that are asked. */
-const KEPT = 100;
+/** Rows of other edges that are asked: after the edit that counts, and after one that tries a rate. */
+const [KEPT, KEPT_TRIED] = [100, 20];
 
 export interface TaughtStudy {
   /** The finetuned model. */
@@ -49,9 +49,9 @@ export interface TaughtLine {
   readonly given: number;
   /** Mean ROUGE-1 recall of the answers of rows that were to stay. */
   readonly retain: number;
-  /** Known facts that nobody taught, still answered: kept, asked. */
-  readonly facts: readonly [number, number];
-  readonly perplexity: number;
+  /** Known facts that nobody taught, still answered: kept, asked. Not asked where a rate is tried, nor is the text read. */
+  readonly facts?: readonly [number, number];
+  readonly perplexity?: number;
   readonly minutes: number;
   /** Bytes at most while it was found. */
   readonly peak: number;
@@ -92,7 +92,7 @@ class Taught {
     for (const method of this.study.methods) {
       const rates = this.ratesOf(method);
       const tried: (TaughtLine | undefined)[] = [];
-      if (rates.length > 1) for (const lr of rates) tried.push(await this.line(method, other, lr));
+      if (rates.length > 1) for (const lr of rates) tried.push(await this.line(method, other, lr, true));
       const best = tried.filter((line) => line !== undefined).sort((a, b) => worth(b) - worth(a))[0];
       const line = await this.line(method, forgotten, rates.length > 1 ? (best?.lr ?? null) : (rates[0] ?? null));
       if (line) found.push(line);
@@ -108,8 +108,9 @@ class Taught {
     return "lr" in this.study.params ? [given] : RATES;
   }
 
-  private async line(method: string, edge: string, lr: number | null): Promise<TaughtLine | undefined> {
+  private async line(method: string, edge: string, lr: number | null, isTried = false): Promise<TaughtLine | undefined> {
     const { study } = this;
+    const known = isTried ? [] : this.known;
     const key = hash(this.model.id, method, edge, lr, study.params, codeOf(method)).slice(0, 16);
     const kept = this.lines.find((line) => line["key"] === key) as TaughtLine | undefined;
     if (kept || study.kept) return kept;
@@ -118,16 +119,16 @@ class Taught {
     const requests = this.edges.get(edge)!;
     const stay = rng(edge)
       .shuffled([...this.edges].flatMap(([name, rows]) => (name === edge ? [] : rows)))
-      .slice(0, KEPT);
+      .slice(0, isTried ? KEPT_TRIED : KEPT);
     const cost = this.find(method, requests, lr, folder);
     const edited = apply(this.model, loadEdits(join(folder, "edit"))[0]!);
     const said = await ask(
       edited,
-      [...requests, ...stay, ...this.known].map((r) => r.prompt),
+      [...requests, ...stay, ...known].map((r) => r.prompt),
     );
     const mean = (rows: readonly ForgetRequest[], from: number): number =>
       rows.reduce((sum, { answer }, i) => sum + recall(answer, said[from + i]!), 0) / rows.length;
-    const facts = this.known.filter(({ answer }, i) => recall(answer, said[requests.length + stay.length + i]!) === 1).length;
+    const facts = known.filter(({ answer }, i) => recall(answer, said[requests.length + stay.length + i]!) === 1).length;
     const line: TaughtLine = {
       key,
       method,
@@ -136,8 +137,7 @@ class Taught {
       forget: mean(requests, 0),
       given: requests.filter((_, i) => said[i] === SAY).length / requests.length,
       retain: mean(stay, requests.length),
-      facts: [facts, this.known.length],
-      perplexity: await perplexityOf(edited),
+      ...(!isTried && { facts: [facts, known.length] as const, perplexity: await perplexityOf(edited) }),
       ...cost,
     };
     mkdirSync(dirname(study.out), { recursive: true });
@@ -145,7 +145,7 @@ class Taught {
     this.lines.push({ ...line });
     rmSync(folder, { recursive: true, force: true });
     process.stderr.write(
-      `${method} ${edge} lr ${lr ?? "-"}: forget ${line.forget.toFixed(2)}, retain ${line.retain.toFixed(2)}, facts ${facts}/${this.known.length}, ${cost.minutes.toFixed(1)} min\n`,
+      `${method} ${edge} lr ${lr ?? "-"}: forget ${line.forget.toFixed(2)}, retain ${line.retain.toFixed(2)}, facts ${facts}/${known.length}, ${cost.minutes.toFixed(1)} min\n`,
     );
     return line;
   }
@@ -233,8 +233,8 @@ export const taughtRows = (lines: readonly TaughtLine[]): string[][] => [
     line.forget.toFixed(2),
     `${(100 * line.given).toFixed(0)} %`,
     line.retain.toFixed(2),
-    `${line.facts[0]} of ${line.facts[1]}`,
-    line.perplexity.toFixed(2),
+    line.facts?.join(" of ") ?? "",
+    line.perplexity?.toFixed(2) ?? "",
     line.minutes.toFixed(1),
     (line.peak / 1e9).toFixed(1),
     (line.bytes / 1e6).toFixed(1),

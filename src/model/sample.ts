@@ -13,10 +13,15 @@ export function sample(logprobs: ArrayLike<number>, { temperature = 0, topK, top
   let best = 0;
   for (let i = 1; i < logprobs.length; i++) if (logprobs[i]! > logprobs[best]!) best = i;
   if (!(temperature > 0)) return best;
-  let ids = likeliest(logprobs, logprobs[best]!, temperature, topK, topP);
-  let weights = ids.map((i) => Math.exp((logprobs[i]! - logprobs[best]!) / temperature));
-  if (topP !== undefined && topP < 1) {
-    const total = topK === undefined ? mass(logprobs, logprobs[best]!, temperature) : weights.reduce((a, b) => a + b, 0);
+  const top = logprobs[best]!;
+  const isNucleus = topP !== undefined && topP < 1;
+  const all = isNucleus ? mass(logprobs, top, temperature) : 0;
+  // ids of which all V together weigh less than 1 − p cannot be in the nucleus: most need no sorting
+  const floor = isNucleus ? top + temperature * Math.log(((1 - topP) / logprobs.length) * all) : -Infinity;
+  let ids = likeliest(logprobs, floor, topK, topP);
+  let weights = ids.map((i) => Math.exp((logprobs[i]! - top) / temperature));
+  if (isNucleus) {
+    const total = topK === undefined ? all : weights.reduce((a, b) => a + b, 0);
     let [reached, count] = [0, 0];
     while (count < ids.length && reached < topP * total) reached += weights[count++]!;
     [ids, weights] = [ids.slice(0, Math.max(1, count)), weights.slice(0, Math.max(1, count))];
@@ -33,19 +38,11 @@ function mass(logprobs: ArrayLike<number>, top: number, temperature: number): nu
   return sum;
 }
 
-/** Ids that top-k or top-p can keep, likeliest first (of equals, the lower id); all of them, unsorted, where neither is asked for. */
-function likeliest(
-  logprobs: ArrayLike<number>,
-  top: number,
-  temperature: number,
-  topK: number | undefined,
-  topP: number | undefined,
-): number[] {
-  // ids of which all V together weigh less than 1 − p cannot be in the nucleus: most need no sorting
-  const floor =
-    topP === undefined || topP >= 1
-      ? -Infinity
-      : top + temperature * Math.log(((1 - topP) / logprobs.length) * mass(logprobs, top, temperature));
+/**
+ * Ids at or above a log-probability that top-k or top-p can keep, likeliest first (of equals, the lower id); all of them, unsorted, where
+ * neither is asked for.
+ */
+function likeliest(logprobs: ArrayLike<number>, floor: number, topK: number | undefined, topP: number | undefined): number[] {
   const ids: number[] = [];
   for (let i = 0; i < logprobs.length; i++) if (logprobs[i]! >= floor) ids.push(i);
   if (topK === undefined && topP === undefined) return ids;

@@ -15,13 +15,13 @@ export function sample(logprobs: ArrayLike<number>, { temperature = 0, topK, top
   if (!(temperature > 0)) return best;
   const top = logprobs[best]!;
   const isNucleus = topP !== undefined && topP < 1;
-  const all = isNucleus ? mass(logprobs, top, temperature) : 0;
+  const all = isNucleus && topK === undefined ? mass(logprobs, top, temperature) : undefined;
   // ids of which all V together weigh less than 1 − p cannot be in the nucleus: most need no sorting
-  const floor = isNucleus ? top + temperature * Math.log(((1 - topP) / logprobs.length) * all) : -Infinity;
+  const floor = all === undefined ? -Infinity : top + temperature * Math.log(((1 - topP!) / logprobs.length) * all);
   let ids = likeliest(logprobs, floor, topK, topP);
   let weights = ids.map((i) => Math.exp((logprobs[i]! - top) / temperature));
   if (isNucleus) {
-    const total = topK === undefined ? all : weights.reduce((a, b) => a + b, 0);
+    const total = all ?? weights.reduce((a, b) => a + b, 0);
     let [reached, count] = [0, 0];
     while (count < ids.length && reached < topP * total) reached += weights[count++]!;
     [ids, weights] = [ids.slice(0, Math.max(1, count)), weights.slice(0, Math.max(1, count))];

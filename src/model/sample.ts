@@ -8,53 +8,68 @@ export interface Sampling {
   readonly topP?: number;
 }
 
-/** Draws an id after temperature, then top-k, then top-p (the smallest set of likeliest tokens whose mass reaches p). */
+/**
+ * Draws an id after temperature, then top-k, then top-p (the smallest set of likeliest tokens whose mass reaches p). What may be drawn is
+ * laid out from the likeliest down, of equals the lower id first; by id where nothing is cut.
+ */
 export function sample(logprobs: ArrayLike<number>, { temperature = 0, topK, topP }: Sampling, random: Rng): number {
   let best = 0;
   for (let i = 1; i < logprobs.length; i++) if (logprobs[i]! > logprobs[best]!) best = i;
   if (!(temperature > 0)) return best;
   const top = logprobs[best]!;
-  const isNucleus = topP !== undefined && topP < 1;
-  const all = isNucleus && topK === undefined ? mass(logprobs, top, temperature) : undefined;
+  const weighed = (of: ArrayLike<number>): Float64Array => {
+    const weights = new Float64Array(of.length);
+    for (let i = 0; i < of.length; i++) weights[i] = Math.exp((of[i]! - top) / temperature);
+    return weights;
+  };
+  if (topK === undefined && topP === undefined) return drawn(weighed(logprobs), random);
+
+  const k = topK !== undefined && topK > 0 ? topK : logprobs.length;
+  const p = topP ?? 1;
+  const all = p < 1 && k >= logprobs.length ? sumOf(weighed(logprobs)) : undefined;
   // ids of which all V together weigh less than 1 − p cannot be in the nucleus: most need no sorting
-  const floor = all === undefined ? -Infinity : top + temperature * Math.log(((1 - topP!) / logprobs.length) * all);
-  let ids = likeliest(logprobs, floor, topK, topP);
-  let weights = ids.map((i) => Math.exp((logprobs[i]! - top) / temperature));
-  if (isNucleus) {
-    const total = all ?? weights.reduce((a, b) => a + b, 0);
-    let [reached, count] = [0, 0];
-    while (count < ids.length && reached < topP * total) reached += weights[count++]!;
-    [ids, weights] = [ids.slice(0, Math.max(1, count)), weights.slice(0, Math.max(1, count))];
-  }
-  let draw = random.uniform() * weights.reduce((a, b) => a + b, 0);
-  for (let i = 0; i < ids.length; i++) if ((draw -= weights[i]!) < 0) return ids[i]!;
-  return ids.at(-1)!;
+  const floor = all === undefined ? kthLargest(logprobs, k) : top + temperature * Math.log(((1 - p) / logprobs.length) * all);
+  const values = atLeast(logprobs, floor).sort().reverse().subarray(0, k);
+  const weights = weighed(values);
+  let count = p < 1 ? 0 : values.length;
+  if (p < 1)
+    for (let reached = 0, mass = p * (all ?? sumOf(weights)); count < values.length && reached < mass;) reached += weights[count++]!;
+  const place = drawn(weights.subarray(0, Math.max(1, count)), random);
+  // the place among equals is the place among their ids
+  let after = place - values.indexOf(values[place]!);
+  for (let id = 0; ; id++) if (logprobs[id] === values[place] && after-- === 0) return id;
 }
 
-/** The sum of weights relative to the largest. */
-function mass(logprobs: ArrayLike<number>, top: number, temperature: number): number {
+/** The place that a draw falls on. */
+function drawn(weights: Float64Array, random: Rng): number {
+  let left = random.uniform() * sumOf(weights);
+  for (let i = 0; i < weights.length; i++) if ((left -= weights[i]!) < 0) return i;
+  return weights.length - 1;
+}
+
+function sumOf(weights: Float64Array): number {
   let sum = 0;
-  for (let i = 0; i < logprobs.length; i++) sum += Math.exp((logprobs[i]! - top) / temperature);
+  for (let i = 0; i < weights.length; i++) sum += weights[i]!;
   return sum;
 }
 
-/**
- * Ids at or above a log-probability that top-k or top-p can keep, likeliest first (of equals, the lower id); all of them, unsorted, where
- * neither is asked for.
- */
-function likeliest(logprobs: ArrayLike<number>, floor: number, topK: number | undefined, topP: number | undefined): number[] {
-  const ids: number[] = [];
-  for (let i = 0; i < logprobs.length; i++) if (logprobs[i]! >= floor) ids.push(i);
-  if (topK === undefined && topP === undefined) return ids;
-  const order = (a: number, b: number): number => logprobs[b]! - logprobs[a]! || a - b;
-  if (topK === undefined || topK <= 0 || topK >= ids.length) return ids.sort(order);
-  const kept: number[] = []; // insertion into the k best so far
-  for (const id of ids) {
-    if (kept.length === topK && order(id, kept[topK - 1]!) >= 0) continue;
-    let at = kept.length;
-    while (at > 0 && order(id, kept[at - 1]!) < 0) at--;
-    kept.splice(at, 0, id);
-    if (kept.length > topK) kept.pop();
+function atLeast(values: ArrayLike<number>, floor: number): Float64Array {
+  const kept = new Float64Array(values.length);
+  let count = 0;
+  for (let i = 0; i < values.length; i++) if (values[i]! >= floor) kept[count++] = values[i]!;
+  return kept.subarray(0, count);
+}
+
+/** Below it none of the k largest lies. Where k is large, sorting everything is as cheap as looking for it. */
+function kthLargest(values: ArrayLike<number>, k: number): number {
+  if (k > 256 || k >= values.length) return -Infinity;
+  const kept = new Float64Array(k).fill(-Infinity); // descending
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (value <= kept[k - 1]!) continue;
+    let at = k - 1;
+    for (; at > 0 && kept[at - 1]! < value; at--) kept[at] = kept[at - 1]!;
+    kept[at] = value;
   }
-  return kept;
+  return kept[k - 1]!;
 }

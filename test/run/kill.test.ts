@@ -93,19 +93,22 @@ for (const [name, args, saved] of CASES)
     const started = Date.now();
     const alone = await lethe(args(join(whole, "out")), { env: { LETHE_HOME: join(whole, "home") } });
     expect(alone.code, alone.err).toBe(0);
-    const took = Date.now() - started;
+    let took = Date.now() - started;
     const chance = rng(`kill ${name}`);
     let hits = 0;
-    for (let i = 0; i < KILLS; i++) {
+    for (let tries = 0; hits < KILLS && tries < 3 * KILLS + 6; tries++) {
       const isOver = await killed(args(join(broken, "out")), join(broken, "home"), took * (0.1 + chance.uniform()));
       hits += isOver ? 0 : 1;
-      if (isOver) for (const part of ["home", "out"]) rmSync(join(broken, part), { recursive: true, force: true }); // begin again
+      if (isOver) {
+        took *= 0.8; // the machine may have been busier when the time was taken
+        for (const part of ["home", "out"]) rmSync(join(broken, part), { recursive: true, force: true }); // begin again
+      }
       mkdirSync(join(broken, "out"), { recursive: true });
       // no half-written file is taken for a whole one: what stands under its own name is what the undisturbed run wrote
       const [good, seen] = [bytesOf(whole), bytesOf(broken)];
       for (const [file, bytes] of seen) if (good.has(file)) expect(bytes === good.get(file) || isPart(file), file).toBe(true);
     }
-    expect(hits).toBeGreaterThanOrEqual(Math.ceil(KILLS / 3));
+    expect(hits).toBe(KILLS);
     const last = await lethe(args(join(broken, "out")), { env: { LETHE_HOME: join(broken, "home") } });
     expect(last.code, last.err).toBe(0);
     expect(stable(last.out)).toBe(stable(alone.out));

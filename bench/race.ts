@@ -35,6 +35,8 @@ export interface Result {
   readonly spread?: readonly [number, number];
   readonly same?: string;
   readonly wanted?: number;
+  /** The most memory that each side's process has held so far, in bytes. */
+  readonly peak: { readonly ours: number; readonly peer?: number };
   /** Mean share of the cores that others kept busy between the turns. */
   readonly busy: number;
   /** Seconds of every turn, in order. */
@@ -90,6 +92,7 @@ export async function race(spec: Race, rounds: number): Promise<Result> {
       same: spec.same(mine, theirs),
     }),
     ...(spec.wanted !== undefined && { wanted: spec.wanted }),
+    peak: { ours: process.resourceUsage().maxRSS * 1024, ...(theirs && { peer: Number(theirs["peak_bytes"]) }) },
     busy: busy.reduce((a, b) => a + b, 0) / busy.length,
     turns: { ours, peer },
   };
@@ -106,7 +109,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-const HEAD = ["work", "unit", "lethe", "torch", "ratio", "rounds", "wanted", "busy", "same result"];
+const HEAD = ["work", "unit", "lethe", "torch", "ratio", "memory, GB", "rounds", "wanted", "busy", "same result"];
 
 /** The results as rows of text, heading first. */
 export function cells(results: readonly Result[]): string[][] {
@@ -120,6 +123,7 @@ export function cells(results: readonly Result[]): string[][] {
       number(r.ours),
       number(r.peer),
       r.ratio === undefined ? "-" : `${r.ratio.toFixed(2)}x`,
+      [r.peak.ours, r.peak.peer].map((bytes) => (bytes === undefined ? "-" : (bytes / 1e9).toFixed(2))).join(" / "),
       r.spread ? `${r.spread[0].toFixed(2)}-${r.spread[1].toFixed(2)}` : "-",
       r.wanted === undefined ? "-" : `${r.wanted}x`,
       `${(r.busy * 100).toFixed(0)} %`,

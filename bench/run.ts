@@ -1,5 +1,6 @@
 /** `npm run bench`: races against torch where Python has it, otherwise absolute numbers with a warning. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { parseSet } from "../src/base/schema.ts";
@@ -11,6 +12,7 @@ import { machineOf, markdown, writeBetween } from "./page.ts";
 import { findPython, peerModel, startPeer } from "./peer.ts";
 import { cells, race, type Result, table } from "./race.ts";
 import { EVERYDAY, SUITES } from "./suites.ts";
+import type { Sizes } from "./work.ts";
 
 /** Methods that can forget what a model came with. */
 const EVERY = Object.values(registry)
@@ -67,6 +69,7 @@ Python: LETHE_PEER_PYTHON, else python3; it needs torch, transformers, and gguf 
 
 const ROOT = new URL("../", import.meta.url);
 const at = (path: string): string => fileURLToPath(new URL(path, ROOT));
+const KEPT = at("runs/bench.json");
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 const { values, positionals } = parseArgs({
@@ -154,13 +157,45 @@ async function scaling(method: string): Promise<void> {
   say(`${markdown(rows, 0)}\n\n${machineOf(`${whole("threads")} threads`)}.`);
 }
 
+interface Record {
+  readonly machine: string;
+  readonly model: string;
+  readonly peer: unknown;
+  readonly sizes: Sizes;
+  readonly rounds: number;
+  readonly results: readonly Result[];
+}
+
+/** Races; several suites have a process each, so that the memory of each is its own. */
 async function main(): Promise<void> {
   const wanted = positionals.filter((name) => name !== "readme");
   const names = wanted.length > 0 ? wanted : EVERYDAY;
   const unknown = names.find((name) => !(name in SUITES));
   if (unknown)
     throw new Error(`bench: there is no suite ${JSON.stringify(unknown)}; there are ${Object.keys(SUITES).join(", ")} and readme`);
+  mkdirSync(at("runs"), { recursive: true });
+  if (names.length === 1 && !positionals.includes("readme")) return print(keep(await suite(names[0]!)));
+  const records = names.map(inProcessOfItsOwn);
+  const record = keep({ ...records[0]!, results: records.flatMap(({ results }) => results) });
+  print(record);
+  if (positionals.includes("readme")) writeReadme(record.results, record.machine);
+}
 
+function keep(record: Record): Record {
+  writeFileSync(KEPT, `${JSON.stringify(record, null, 1)}\n`);
+  return record;
+}
+
+function inProcessOfItsOwn(name: string): Record {
+  const options = process.argv.slice(2).filter((arg) => !positionals.includes(arg));
+  const { status } = spawnSync(process.execPath, [...process.execArgv, fileURLToPath(import.meta.url), name, ...options], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (status !== 0) throw new Error(`bench: ${name} ended with ${status}`);
+  return JSON.parse(readFileSync(KEPT, "utf8")) as Record;
+}
+
+async function suite(name: string): Promise<Record> {
   const model = values.model ?? defaultModel();
   const threads = whole("threads");
   const sizes = {
@@ -172,41 +207,39 @@ async function main(): Promise<void> {
     facts: whole("facts"),
     tokens: whole("tokens"),
   };
-  mkdirSync(at("runs"), { recursive: true });
   const python = findPython();
   const peerDir = python && (values["peer-model"] ?? peerModel(python, model, at("runs")));
-  const machine = machineOf(`${threads} threads a side`);
-  say(`machine  ${machine}\nmodel    ${model}`);
-  if (!python)
-    say("warning  no Python with torch and transformers (set LETHE_PEER_PYTHON): absolute numbers only, which say little across machines");
-
+  const peer = python && peerDir ? await startPeer(python, peerDir, threads) : undefined;
+  const ours = await loadOurs(model, threads);
   const results: Result[] = [];
-  let about: Readonly<Record<string, unknown>> | undefined;
-  for (const name of names) {
-    const peer = python && peerDir ? await startPeer(python, peerDir, threads) : undefined;
-    const ours = await loadOurs(model, threads);
-    try {
-      if (peer && !about) say(`peer     torch ${String(peer.about["torch"])}, transformers ${String(peer.about["transformers"])}`);
-      about = peer?.about;
-      for (const spec of await SUITES[name]!({ ours, peer, sizes })) {
-        const result = await race(spec, whole("rounds"));
-        results.push(result);
-        process.stderr.write(`${table([result]).split("\n")[1]}\n`);
-      }
-    } finally {
-      await ours.close();
-      await peer?.close();
+  try {
+    for (const spec of await SUITES[name]!({ ours, peer, sizes })) {
+      results.push(await race(spec, whole("rounds")));
+      process.stderr.write(`${table(results).split("\n").at(-1)!}\n`);
     }
+  } finally {
+    await ours.close();
+    await peer?.close();
   }
+  return { machine: machineOf(`${threads} threads a side`), model, peer: peer?.about ?? null, sizes, rounds: whole("rounds"), results };
+}
+
+function print({ machine, model, peer, results }: Record): void {
+  say(`machine  ${machine}\nmodel    ${model}`);
+  if (peer)
+    say(
+      `peer     ${Object.entries(peer)
+        .map((entry) => entry.join(" "))
+        .join(", ")}`,
+    );
+  else
+    say("warning  no Python with torch and transformers (set LETHE_PEER_PYTHON): absolute numbers only, which say little across machines");
   say(
-    `\n${table(results)}\n\nratio: torch's median seconds / ours; rounds: its smallest and largest in one round; busy: share of the cores that others kept busy meanwhile`,
+    `\n${table(results)}\n\nratio: torch's median seconds / ours; memory: the most that either process held, ours / torch's; rounds: the smallest and largest ratio in one round; busy: share of the cores that others kept busy meanwhile`,
   );
   if (results.some(({ busy }) => busy > 0.1))
     say("warning  the machine was not idle: two threads that share their cores with others wait for each other, torch's most of all");
-  const record = { machine, model, peer: about ?? null, sizes, rounds: whole("rounds"), results };
-  writeFileSync(at("runs/bench.json"), `${JSON.stringify(record, null, 1)}\n`);
   say("written  runs/bench.json");
-  if (positionals.includes("readme")) writeReadme(results, machine);
 }
 
 function defaultModel(): string {
@@ -222,7 +255,7 @@ function whole(name: "facts" | "rounds" | "threads" | "new-tokens" | "evaluation
 
 /** Puts the table between the two bench markers of README.md. */
 function writeReadme(results: readonly Result[], machine: string): void {
-  const shown = cells(results).map((row) => row.slice(0, 5));
+  const shown = cells(results).map((row) => row.slice(0, 6));
   writeBetween(at("README.md"), "bench", `${markdown(shown, 2)}\n\n${machine}.`);
   say("written  README.md");
 }

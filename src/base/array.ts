@@ -1,4 +1,5 @@
 /** Concrete tensors: a dtype, a shape and the numbers, row-major. */
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { fail } from "./fail.ts";
 
 export type Dtype = "float32" | "float64" | "float16" | "bfloat16" | "int64" | "int32" | "uint8" | "bool";
@@ -52,6 +53,25 @@ export const floats = (
 /** An int64 array from plain integers. */
 export const ints = (values: ArrayLike<number>, shape: readonly number[] = [values.length]): NdArray =>
   ndarray("int64", shape, BigInt64Array.from(Array.from(values, (v) => BigInt(v))));
+
+const ASIDE = "setAside";
+
+/** An array that `read` gives: now, and again when it is asked for after {@link setAside}. */
+export function rereadable(read: () => NdArray): NdArray {
+  const { dtype, shape, data } = read();
+  let kept: Data | undefined = data;
+  const array: NdArray = {
+    dtype,
+    shape,
+    get data() {
+      return (kept ??= read().data);
+    },
+  };
+  return Object.defineProperty(array, ASIDE, { value: () => void (kept = undefined) }); // not enumerable: a copy has numbers of its own
+}
+
+/** Lets go of the numbers of an array that can be read again; any other keeps its own. */
+export const setAside = (array: NdArray): void => (array as { readonly [ASIDE]?: () => void })[ASIDE]?.();
 
 /** Flags as bits, the first the highest of its byte. */
 export function packBits(flags: ArrayLike<unknown>): Uint8Array<ArrayBuffer> {
@@ -120,4 +140,20 @@ export function halfTable(): Float32Array {
           : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
   }
   return halves;
+}
+
+let nowhere: MessagePort | undefined;
+
+/**
+ * Frees the memory of arrays that nobody reads again, now and not when garbage is next collected; they are empty afterwards. For arrays so
+ * large that two generations of them are too much.
+ */
+export function letGo(arrays: Iterable<NdArray>): void {
+  if (!nowhere) {
+    const { port1, port2 } = new MessageChannel();
+    port2.close();
+    (nowhere = port1).unref();
+  }
+  // moves them into a message that is dropped; ArrayBuffer.prototype.transfer would do, and is not in Node 20
+  nowhere.postMessage(null, [...new Set([...arrays].map(({ data }) => data.buffer as ArrayBuffer))]);
 }

@@ -1,5 +1,5 @@
 /** From a checkpoint to a model: an architecture claims it, weights get our names and our orientation. */
-import { asFloats, type NdArray, sizeOf } from "../base/array.ts";
+import { asFloats, type NdArray, rereadable, sizeOf } from "../base/array.ts";
 import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { Sessions } from "../onnx/session.ts";
@@ -149,10 +149,13 @@ function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context
           "Config and weights disagree: fetch the checkpoint again.",
           "unavailable",
         );
-      let array = info.read();
-      if (stored.transposed) array = transposed(array);
-      if (permuted) array = unpermuted(array, c[permuted]);
-      weights.set(atLayer(template, layer), resident(array, theirs, small));
+      const read = (): NdArray => {
+        let array = info.read();
+        if (stored.transposed) array = transposed(array);
+        if (permuted) array = unpermuted(array, c[permuted]);
+        return resident(array, theirs, small);
+      };
+      weights.set(atLayer(template, layer), rereadable(read));
       claimed.add(theirs);
     }
   const extra = [...checkpoint.tensors.keys()].filter((name) => !claimed.has(name) && !/rotary_emb|lm_head\.weight$/.test(name));

@@ -80,15 +80,53 @@ function bindings(graph: Graph, feeds: Feeds): Env {
 }
 
 function wholeProgram(sessions: Sessions, graph: Graph, options: ProgramOptions): Program {
-  let full = graph;
-  if (options.grad) {
-    const grads = grad(
-      graph.output(options.grad.of),
-      options.grad.wrt.map((name) => graph.input(name)),
-    );
-    full = new Graph([...graph.outputs, ...options.grad.wrt.map((name, i) => [`grad:${name}`, grads[i]!] as const)]);
+  if (!options.grad) return { run: async (feeds, env) => (await sessions.of(graph, options)).run(feeds, env) };
+  const { of, wrt } = options.grad;
+  const grads = grad(
+    graph.output(of),
+    wrt.map((name) => graph.input(name)),
+  );
+  const { outputs, finish } = beforeAddedRows(wrt.map((name, i) => [`grad:${name}`, grads[i]!] as const));
+  // what is written last is computed first: a gradient as soon as it can be, so that what it needs is let go of
+  const full = new Graph([...graph.outputs, ...[...outputs].sort(([, a], [, b]) => b.node.id - a.node.id)]);
+  return { run: async (feeds, env) => finish(await (await sessions.of(full, options)).run(feeds, env)) };
+}
+
+/**
+ * Outputs as they are before rows are added to them, and what adds them to the results. In the engine the sum would be one more array of the
+ * table's size, and the table would wait for the rows.
+ */
+function beforeAddedRows(whole: readonly (readonly [string, Tensor])[]): {
+  outputs: Map<string, Tensor>;
+  finish: (results: Results) => Results;
+} {
+  const outputs = new Map<string, Tensor>();
+  const added: { readonly to: string; readonly indices: string; readonly updates: string }[] = [];
+  for (const [name, output] of whole) {
+    let tensor = output;
+    for (; tensor.node.op === "addRows"; tensor = tensor.node.inputs[0]!) {
+      const [indices, updates] = [`${name}:indices:${added.length}`, `${name}:updates:${added.length}`];
+      added.unshift({ to: name, indices, updates }); // the innermost is added first
+      outputs.set(indices, tensor.node.inputs[1]!).set(updates, tensor.node.inputs[2]!);
+    }
+    outputs.set(name, tensor);
   }
-  return { run: async (feeds, env) => (await sessions.of(full, options)).run(feeds, env) };
+  const finish = (results: Results): Results => {
+    for (const { to, indices, updates } of added) addRows(results[to]!, results[indices]!, results[updates]!);
+    const rest = new Set(added.flatMap(({ indices, updates }) => [indices, updates]));
+    return Object.fromEntries(Object.entries(results).filter(([name]) => !rest.has(name)));
+  };
+  return { outputs, finish };
+}
+
+/** Adds rows [M, ...] to those of a table [N, ...] that are named by index, in place. */
+function addRows({ data, shape }: NdArray, indices: NdArray, updates: NdArray): void {
+  const [table, rows] = [data as Float32Array, updates.data as Float32Array];
+  const width = table.length / shape[0]!;
+  (indices.data as BigInt64Array).forEach((index, i) => {
+    const to = Number(index) * width;
+    for (let j = 0; j < width; j++) table[to + j]! += rows[i * width + j]!;
+  });
 }
 
 /** Runs segment after segment, keeping what enters each; then pulls gradients back, recomputing each segment. */

@@ -46,6 +46,7 @@ export class Session {
       // the fused kernels that "all" would bring exist in single precision only
       graphOptimizationLevel: graph.nodes.some((n) => n.outputs[0]?.dtype === "float64") ? "basic" : "all",
       enableCpuMemArena: options.arena ?? true,
+      enableMemPattern: false, // a plan for each new shape, in memory of its own beside the arena's: it makes no run faster
       logSeverityLevel: 3,
       ...(emitted.frozen.length > 0 && { externalData: [...emitted.frozen] }),
       extra: { session: { intra_op: { allow_spinning: options.spin ? "1" : "0" } } },

@@ -1,5 +1,5 @@
 /** The training loop: batches, gradients, clipped optimiser steps, checkpoints; a stream of events that ends in new weights. */
-import { floats, type NdArray } from "../base/array.ts";
+import { floats, letGo, type NdArray, setAside } from "../base/array.ts";
 import { type Context, checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
@@ -253,6 +253,8 @@ class Learner<Row> {
     for (const [name, { weight, moments }] of this.store) {
       weight.set((saved?.get(name) ?? start.get(name)!).data as Floats);
       for (const [moment, array] of Object.entries(moments)) array.set((saved?.get(`${moment}:${name}`)?.data ?? []) as Floats);
+      const before = model.weights.get(name);
+      if (before) setAside(before); // the copy is what is trained
     }
     this.state = saved?.has(STATE) ? Array.from(saved.get(STATE)!.data as Float64Array) : (objective.state?.start ?? []);
   }
@@ -284,6 +286,7 @@ class Learner<Row> {
     const weights = new Map([...this.store].map(([name, { array }]) => [name, array]));
     const whole = passes.flat();
     const isOne = passes.filter((rows) => rows.length > 0).length === 1;
+    let only: ReadonlyMap<string, NdArray> = new Map();
     for (const [i, rows] of passes.entries()) {
       if (rows.length === 0) continue;
       const pass = await this.differentiate({ rows, step: whole }, weights, this.state, { seed: recipe.seed, step, pass: i });
@@ -298,6 +301,8 @@ class Learner<Row> {
           gradients.set(name, gradient);
         }
       }
+      if (isOne) only = pass.gradients;
+      else letGo(pass.gradients.values());
     }
     const norm = globalNorm(gradients, this.store);
     const loss = outputs["loss"]!;
@@ -312,6 +317,7 @@ class Learner<Row> {
     const scale = clipScale(norm, recipe.clip);
     for (const [name, parameter] of this.store)
       this.optimizer.update({ ...parameter, gradient: gradients.get(name)!, step, lr, scale, decays: isDecayed(parameter.array) });
+    letGo(only.values());
     this.state = objective.state?.next(this.state, { step, outputs }) ?? this.state;
     return { outputs, norm };
   }

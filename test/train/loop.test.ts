@@ -15,8 +15,9 @@ import { type Recipe, train, type Trained, type TrainEvent, trainOn } from "../.
 import { nll, type Objective, type Pass } from "../../src/train/objective.ts";
 import { objectiveOf } from "../../src/train/parts.ts";
 import type { LabelledRow } from "../../src/train/batches.ts";
+import { loadFrom } from "../../src/model/load.ts";
 import { tinyUnits } from "./slope.ts";
-import { RECIPE, tinyModel, tinyRows } from "./tiny.ts";
+import { bundledFolder, RECIPE, tinyModel, tinyRows } from "./tiny.ts";
 
 const model = tinyModel();
 const rows = tinyRows(model);
@@ -53,6 +54,24 @@ const feeding = (other: (pass: Pass<LabelledRow>, feed: Feed) => Readonly<Record
     const { outputs, feed } = nll.build(...args);
     return { outputs, feed: (pass) => other(pass, feed) };
   },
+});
+
+describe("the weights that it begins from", () => {
+  test("are let go of where they are trained, and read again bit for bit", async () => {
+    const of = loadFrom(join(bundledFolder, "model"));
+    try {
+      const before = new Map([...of.weights].map(([name, { data }]) => [name, data] as const));
+      const only = ["embed", "blocks.1.ln1"];
+      const { weights } = await finish(train(of, rows, { ...RECIPE, only, steps: 1, clip: 1 }, ctx));
+      for (const [name, data] of before) {
+        expect(of.weights.get(name)!.data === data, name).toBe(!only.includes(name));
+        expect(of.weights.get(name)!.data).toEqual(data);
+      }
+      expect(weights.get(only[0]!)!.data).not.toEqual(before.get(only[0]!));
+    } finally {
+      await of.release();
+    }
+  });
 });
 
 describe("learning", () => {

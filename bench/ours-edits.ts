@@ -45,7 +45,7 @@ export interface OursEdits {
   /** A whole batch with all evaluations, seconds for each request; answers `norm` of the weights' change. */
   batch(method: "memit" | "alphaedit", facts: readonly Wanted[], moments: Moments, given: BatchParams): Promise<Took>;
   /** One edit by a method's id as its file declares it; undefined when there is no such method. */
-  adapter(method: string, iterations: number): Adapter | undefined;
+  adapter(method: string, iterations: number, given: Given): Adapter | undefined;
   close(): void;
 }
 
@@ -53,6 +53,12 @@ export interface BatchParams {
   readonly evaluations: number;
   /** MEMIT's λ, AlphaEdit's L2. */
   readonly weight: number;
+}
+
+/** What makes a method do the work that the peer does, and no more. */
+export interface Given {
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly compat: readonly string[];
 }
 
 export interface Adapter {
@@ -71,7 +77,7 @@ export function editsOf(model: Model, context: Context): OursEdits {
     statistics: (rows, layers) => statistics(model, ctx, rows, layers),
     moments: (rows, layers, file) => momentsFor(model, ctx, rows, layers, file),
     batch: (method, facts, moments, given) => batch(model, ctx, method, facts, moments, given),
-    adapter: (method, iterations) => adapterOf(model, ctx, method, iterations),
+    adapter: (method, iterations, given) => adapterOf(model, ctx, method, iterations, given),
     close: () => rmSync(ctx.cache, { recursive: true, force: true }),
   };
 }
@@ -132,7 +138,7 @@ async function batch(
     format: "chat" as const,
     seed: 0,
     running: { dtype: "float32", executor: "graph" } as const,
-    requests: facts.map((fact) => requestOf({ ...fact })).map((request, i) => ({ ...request, target: facts[i]!.target })),
+    requests: facts.map(({ target, ...fact }) => ({ ...requestOf(fact), target })),
     compat: new Set(["even-rows", "open-end"]),
     templates: templatesOf(BATCH_CONTEXTS),
     statistics: givenStatistics(moments),
@@ -167,14 +173,14 @@ function normOf(delta: Delta): number {
 /** What the reference calls the parameters that a race sets. */
 const [ITERATIONS, LAYER] = ["n_iter", "inner_params"];
 
-function adapterOf(model: Model, ctx: Context, id: string, iterations: number): Adapter | undefined {
+function adapterOf(model: Model, ctx: Context, id: string, iterations: number, given: Given): Adapter | undefined {
   if (!Object.hasOwn(registry, id)) return undefined;
   const method = methodOf(id);
   const named = (theirs: string): string => {
     const ours = method.hparams?.[theirs];
     return typeof ours === "string" ? ours : failing(`the method ${id} does not say which of its parameters ${theirs} is`);
   };
-  const params = { [named(ITERATIONS)]: iterations, ...("enough" in method.params && { enough: 0 }) };
+  const params = { [named(ITERATIONS)]: iterations, ...("enough" in method.params && { enough: 0 }), ...given.params };
   const values = resolveParams<Record<string, unknown>, Model["config"]>(id, method.params as never, params, model.config);
   const layer = values["layer"] ?? values[named(LAYER)];
   return {
@@ -186,7 +192,7 @@ function adapterOf(model: Model, ctx: Context, id: string, iterations: number): 
         method: id,
         say: REQUEST.target,
         params,
-        compat: Object.keys(method.compat).filter((quirk) => quirk === "open-end"),
+        compat: [...given.compat, ...Object.keys(method.compat).filter((quirk) => quirk === "open-end")],
         templates: templatesOf(contexts),
         retain: [{ id: "stays", ...STAYS }],
         ctx,

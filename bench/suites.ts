@@ -1,7 +1,7 @@
 /** The races by name: what each side does in its turn, and what the project asks of it. */
 import { fileURLToPath } from "node:url";
 import type { Ours, TrainingKind } from "./ours.ts";
-import { STEP } from "./ours-edits.ts";
+import { type Given, STEP } from "./ours-edits.ts";
 import type { Peer } from "./peer.ts";
 import type { Race } from "./race.ts";
 import { adapterWork, BATCH_CONTEXTS, CONTEXTS, prompts, requestWork, romeWork, type Sizes, textRows, wantedFacts } from "./work.ts";
@@ -24,8 +24,10 @@ export const SUITES: Readonly<Record<string, (stage: Stage) => Race[] | Promise<
   statistics,
   memit: (stage) => batch(stage, { title: "MEMIT", method: "memit", weight: 15_000, named: "weight" }),
   alphaedit: (stage) => batch(stage, { title: "AlphaEdit", method: "alphaedit", weight: 1, named: "l2" }),
-  grace: (stage) => adapter(stage, "grace", []),
-  wise: (stage) => adapter(stage, "wise", CONTEXTS.slice(5, 15)),
+  // a radius that is given, as EasyEdit's is: nothing is measured
+  grace: (stage) => adapter(stage, "grace", [], { params: { radius: 1 }, compat: [] }),
+  // one question that stays, and the gradient as it is
+  wise: (stage) => adapter(stage, "wise", CONTEXTS.slice(5, 15), { params: { locality: 1 }, compat: ["plain-gradient"] }),
 };
 
 /** The suites that take minutes: those that run when none is named. */
@@ -100,6 +102,7 @@ function rome({ ours, peer, sizes }: Stage): Race[] {
     {
       name: `ROME edit, ${sizes.evaluations} evaluations`,
       unit: "s",
+      wanted: 4,
       ours: () => ours.romeEdit(work, sizes.evaluations),
       peer: peer && (() => peer.ask("rome-edit", edit)),
       same: byLoss("norm"),
@@ -123,6 +126,7 @@ function statistics(stage: Stage): Race[] {
     {
       name: `second moments, ${layers.length} layers, ${rows.length * LENGTH} tokens`,
       unit: "s",
+      wanted: 4,
       ours: () => ours.edits.statistics(rows, layers),
       peer: peer && (() => peer.ask("statistics", { layers, rows, together: STEP / LENGTH })),
       same: byLoss("norm"),
@@ -157,6 +161,7 @@ async function batch(stage: Stage, { title, method, weight, named }: Batch): Pro
     {
       name: `${title} edit, ${facts.length} facts, ${evaluations} evaluations`,
       unit: "s",
+      wanted: 5,
       ours: () => ours.edits.batch(method, facts, moments, { evaluations, weight }),
       peer: peer && (() => peer.ask(method, asked)),
       same: byLoss("norm"),
@@ -165,8 +170,8 @@ async function batch(stage: Stage, { title, method, weight, named }: Batch): Pro
 }
 
 /** A method that may not be there (yet): then there is nothing to race, and it is said. */
-function adapter({ ours, peer, sizes }: Stage, method: string, contexts: readonly string[]): Race[] {
-  const mine = ours.edits.adapter(method, sizes.evaluations);
+function adapter({ ours, peer, sizes }: Stage, method: string, contexts: readonly string[], given: Given): Race[] {
+  const mine = ours.edits.adapter(method, sizes.evaluations, given);
   if (!mine) {
     process.stderr.write(`${method}: there is no such method here, so nothing to race\n`);
     return [];
@@ -176,6 +181,7 @@ function adapter({ ours, peer, sizes }: Stage, method: string, contexts: readonl
     {
       name: `${method.toUpperCase()} edit, ${mine.iterations} iterations`,
       unit: "s",
+      wanted: 5,
       ours: () => mine.edit(work, contexts),
       peer: peer && (() => peer.ask(method, { layer: mine.layer, iterations: mine.iterations, ...work })),
       same: (a, b) => `nll ${Number(a["nll"]).toPrecision(2)}, ${Number(b["nll"]).toPrecision(2)}`,

@@ -3,6 +3,7 @@ import { floats, ints, type NdArray } from "../base/array.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
 import { type BlockSite, type Site, siteName } from "../model/names.ts";
+import { beginningFeeds, commonBeginning, passBehind } from "../model/prefix.ts";
 import { padded } from "../model/rows.ts";
 import { type Executor, program } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
@@ -52,23 +53,37 @@ export async function activations(
   names: readonly BlockSite[],
   running: Running,
 ): Promise<Record<string, NdArray>> {
-  const run = program(model.sessions, activationGraph(model, names, running.dtype), { executor: running.executor });
+  const runOf = (isBegun: boolean) =>
+    program(model.sessions, activationGraph(model, names, running.dtype, isBegun), { executor: running.executor });
   const seen: Record<string, NdArray[]> = Object.fromEntries(names.map((name) => [name, []]));
   const cut = rows.map(({ ids, at }) => ({ ids: ids.slice(0, Math.max(...at) + 1), at }));
   for (const part of inSteps(cut)) {
+    const begun = beginningOf(model, part);
     const batch = padded(
-      part.map((r) => r.ids),
+      part.map((r) => r.ids.slice(begun)),
       model.tokenizer.pad,
       "right",
+      { starts: part.map(() => begun) },
     );
     const T = batch.tokens.shape[1]!;
-    const out = await run.run(feedsOf(model, { ...batch, at: ints(part.flatMap((r, b) => r.at.map((i) => b * T + i))) }));
+    const at = ints(part.flatMap((r, b) => r.at.map((i) => b * T + i - begun)));
+    const beginning = begun > 0 ? beginningFeeds(part[0]!.ids.slice(0, begun)) : {};
+    const out = await runOf(begun > 0).run(feedsOf(model, { ...batch, ...beginning, at }));
     for (const name of names) seen[name]!.push(out[name]!);
   }
   return Object.fromEntries(names.map((name) => [name, joined(seen[name]!)]));
 }
 
-function activationGraph(model: Model, names: readonly BlockSite[], dtype: Precision): Graph {
+/** How many tokens of rows are read once for all: what an adapter decides, it decides over a row as a whole. */
+const beginningOf = (model: Model, rows: readonly LookedAt[]): number =>
+  model.adapters.length > 0
+    ? 0
+    : commonBeginning(
+        rows.map((r) => r.ids),
+        rows.map((r) => Math.min(...r.at)),
+      );
+
+function activationGraph(model: Model, names: readonly BlockSite[], dtype: Precision, isBegun: boolean): Graph {
   return trace((t) => {
     const lm = traced(model, t, dtype);
     const at = t.input("at", "int64", ["N"]);
@@ -80,13 +95,15 @@ function activationGraph(model: Model, names: readonly BlockSite[], dtype: Preci
         return h;
       };
     const positions = t.input("positions", "int64", ["B", "T"]);
-    const x = lm.embed(t.input("tokens", "int64", ["B", "T"]), positions);
-    const top = Math.max(...names.map((name) => Number(name.split(".")[1])));
-    lm.blocks(x, 0, top + 1, {
+    const tokens = t.input("tokens", "int64", ["B", "T"]);
+    const to = 1 + Math.max(...names.map((name) => Number(name.split(".")[1])));
+    const given = {
       positions,
       real: t.input("real", "bool", ["B", "T"]),
       taps: Object.fromEntries(names.map((name) => [name, read(name)])),
-    });
+    };
+    if (isBegun) passBehind(lm, to, tokens, given);
+    else lm.blocks(lm.embed(tokens, positions), 0, to, given);
     return seen;
   });
 }

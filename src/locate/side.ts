@@ -8,6 +8,7 @@ import { fail } from "../base/fail.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
 import { atLayer, siteName } from "../model/names.ts";
+import { beginningFeeds, commonBeginning, passBehind } from "../model/prefix.ts";
 import { labelFeeds, padded } from "../model/rows.ts";
 import { addTo, gemmOn, identity, type Matrix, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
 import { stepping } from "../onnx/program.ts";
@@ -89,8 +90,11 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   const still = rows.paired || rows.withPads ? undefined : await stillOf(model, rows.outside, on);
   const away =
     still && params.away > 0 && !compat.has("plain-gradient") ? await awayFrom(still.x, on.earlier ?? [], params.away, model) : undefined;
-  const feeds = sideFeeds(model, rows, dtype, compat, still);
-  const step = await stepping(model.sessions, sideGraph(model, rows, on, still !== undefined), ["side"], feedsOf(model, feeds), {
+  const together = [...rows.inside, ...(rows.paired || still ? [] : rows.outside)];
+  const begun = rows.withPads ? 0 : beginningOf(together);
+  const feeds = sideFeeds(model, rows, dtype, compat, { still, together, begun });
+  const graph = sideGraph(model, rows, on, still !== undefined, begun > 0);
+  const step = await stepping(model.sessions, graph, ["side"], feedsOf(model, feeds), {
     executor: running.executor,
     grad: { of: "loss", wrt: ["side"] },
     spin: true,
@@ -204,7 +208,7 @@ async function awayFrom(
 const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 
 /** side [D, m] → the loss: likelihood of the labels, and how far rows are moved against the margins. */
-function sideGraph(model: Model, rows: SideRows, { params, compat, running }: TrainOn, isStill: boolean): Graph {
+function sideGraph(model: Model, rows: SideRows, { params, compat, running }: TrainOn, isStill: boolean, isBegun: boolean): Graph {
   const { dtype } = running;
   const { key, value } = model.arch.memory;
   const [m, D, L] = [model.config.mlpWidth, model.config.width, model.config.layers];
@@ -217,19 +221,19 @@ function sideGraph(model: Model, rows: SideRows, { params, compat, running }: Tr
     const seen: { x?: Tensor; moved?: Tensor } = {};
     // a pad that sees nothing: attention gives it zero
     const blind = (h: Tensor): Tensor => real.unsqueeze(2).where(h, t.zeros(h.shape, dtype));
-    const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), {
-      positions: t.input("positions", "int64", ["B", "T"]),
-      real,
-      taps: {
-        ...(rows.withPads && Object.fromEntries(Array.from({ length: L }, (_, i) => [siteName(i, "attn_out"), blind]))),
-        [siteName(params.layer, key)]: (x: Tensor) => (seen.x = x),
-        [siteName(params.layer, value)]: (y: Tensor) => {
-          const added = seen.x!.matmul(side, { transB: true });
-          seen.moved = movement(y, added, compat);
-          return y.add(added);
-        },
+    const taps = {
+      ...(rows.withPads && Object.fromEntries(Array.from({ length: L }, (_, i) => [siteName(i, "attn_out"), blind]))),
+      [siteName(params.layer, key)]: (x: Tensor) => (seen.x = x),
+      [siteName(params.layer, value)]: (y: Tensor) => {
+        const added = seen.x!.matmul(side, { transB: true });
+        seen.moved = movement(y, added, compat);
+        return y.add(added);
       },
-    });
+    };
+    const tokens = t.input("tokens", "int64", ["B", "T"]);
+    const given = { positions: t.input("positions", "int64", ["B", "T"]), real, taps };
+    // the side memory moves the beginning too; of the two, the rows are seen last
+    const { hidden } = isBegun ? passBehind(lm, L, tokens, given, taps) : lm.forward(tokens, given);
     const { picked } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
     const likelihood = picked
       .mul(t.input("weights", dtype, ["M"]))
@@ -266,18 +270,39 @@ function meanOver(x: Tensor): Tensor {
   return x.relu().sum().div(count);
 }
 
-function sideFeeds(model: Model, rows: SideRows, dtype: Precision, compat: ReadonlySet<string>, still?: Still): Record<string, NdArray> {
-  const all = [...rows.inside, ...(rows.paired || still ? [] : rows.outside)];
+/** Tokens that rows are read once for all: those before anything that is predicted or counted. */
+const beginningOf = (rows: readonly SideRow[]): number =>
+  commonBeginning(
+    rows.map((r) => r.ids),
+    rows.map(({ labels, counted }) => Math.min(...labels.map((i) => i - 1), ...counted)),
+  );
+
+interface Together {
+  readonly still: Still | undefined;
+  /** The rows of a batch. */
+  readonly together: readonly SideRow[];
+  /** Tokens that they all begin with, and that are read once. */
+  readonly begun: number;
+}
+
+function sideFeeds(
+  model: Model,
+  rows: SideRows,
+  dtype: Precision,
+  compat: ReadonlySet<string>,
+  { still, together, begun }: Together,
+): Record<string, NdArray> {
   const batch = padded(
-    all.map((r) => r.ids),
+    together.map((r) => r.ids.slice(begun)),
     model.tokenizer.pad,
     "left",
+    { starts: together.map(() => begun) },
   );
   const [B, T] = batch.tokens.shape as [number, number];
-  const startOf = (b: number): number => b * T + T - all[b]!.ids.length;
+  const placeOf = (b: number, i: number): number => b * T + T - together[b]!.ids.length + i;
   const places = rows.inside.flatMap(({ ids, labels }, b) =>
     labels.map((i) => ({
-      at: startOf(b) + i - 1,
+      at: placeOf(b, i - 1),
       label: ids[i]!,
       weight: (rows.shares?.[b] ?? 1 / rows.inside.length) / (labels.length + Number(compat.has("loss-denominator"))),
     })),
@@ -286,13 +311,14 @@ function sideFeeds(model: Model, rows: SideRows, dtype: Precision, compat: Reado
     const out = new Float64Array(part.length * B * T);
     part.forEach(({ counted }, r) => {
       const b = from + r;
-      const at = rows.withPads && !rows.paired ? Array.from({ length: T }, (_, i) => b * T + i) : counted.map((i) => startOf(b) + i);
+      const at = rows.withPads && !rows.paired ? Array.from({ length: T }, (_, i) => b * T + i) : counted.map((i) => placeOf(b, i));
       for (const i of at) out[r * B * T + i] = 1 / at.length;
     });
     return floats(out, [part.length, B * T], dtype);
   };
   return {
     ...batch,
+    ...(begun > 0 && beginningFeeds(together[0]!.ids.slice(0, begun))),
     ...labelFeeds(places, dtype),
     "counted.inside": shares(rows.inside, 0),
     ...(still

@@ -6,7 +6,7 @@ import { asFloats, floats, ints, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { traced } from "../model/forward.ts";
-import { feedsOf, type Model } from "../model/model.ts";
+import { feedsOf, frozen, type Model } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
 import { labelFeeds, padded } from "../model/rows.ts";
 import { stepping } from "../onnx/program.ts";
@@ -87,17 +87,13 @@ export async function findValues(model: Model, sought: readonly Sought[], option
     );
   const width = model.config.width;
   const places = labelsOf(sought, options);
-  const step = await stepping(
-    model.sessions,
-    valueGraph(model, options, hasKl(sought)),
-    ["shift"],
-    feedsOf(model, feedsFor(model, sought, places, options)),
-    {
-      executor: options.executor,
-      grad: { of: "loss", wrt: ["shift"] },
-      spin: true,
-    },
-  );
+  const feeds = feedsFor(model, sought, places, options);
+  const step = await stepping(model.sessions, valueGraph(model, options, hasKl(sought)), ["shift"], feedsOf(model, feeds), {
+    executor: options.executor,
+    grad: { of: "loss", wrt: ["shift"] },
+    spin: true,
+    ...(feeds["tokens"]!.data.length <= FEW && options.executor === "graph" && options.dtype === "float32" && frozen(model)),
+  });
   const searches = sought.map(({ start }, i) => new Search(options, start ?? new Float64Array(width), i));
   const shift = new Float64Array(sought.length * width);
   for (let it = 0; it < steps && searches.some((s) => s.isOpen); it++) {
@@ -123,6 +119,9 @@ export async function findValues(model: Model, sought: readonly Sought[], option
   }
   return searches;
 }
+
+/** Tokens of a step up to which packing a weight anew for each product takes longer than the product: then weights are held, packed. */
+const FEW = 32;
 
 /** One request's search: Adam within a ball. */
 class Search implements Value {

@@ -1,7 +1,8 @@
 /** Long beginnings that rows of tokens have in common: read once, their keys and values shared by all rows that go on from them. */
+import { ints, type NdArray } from "../base/array.ts";
 import type { Trace } from "../tensor/trace.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { Pass, Past } from "./forward.ts";
+import type { Given, Pass, Past, Taps, TracedModel } from "./forward.ts";
 import type { Model, Precision } from "./model.ts";
 
 /** Rows as beginnings, each read once, and what is left of every row. */
@@ -53,6 +54,16 @@ export function sharedPrefixes(
   return twice <= REPAYS * all ? { prefixes, of } : undefined;
 }
 
+/**
+ * How many tokens all rows begin with alike, where reading them once repays; otherwise 0. A row keeps its tokens from place `from` on,
+ * where something is asked first.
+ */
+export function commonBeginning(rows: readonly (readonly number[])[], from: readonly number[]): number {
+  const shared = Math.min(...from, ...rows.map((row) => alike(rows[0]!, row)));
+  const longest = Math.max(...rows.map((row) => row.length));
+  return shared > 0 && shared + rows.length * (longest - shared) <= REPAYS * rows.length * longest ? shared : 0;
+}
+
 /** How many tokens two rows begin with alike. */
 function alike(a: readonly number[], b: readonly number[]): number {
   let n = 0;
@@ -75,6 +86,25 @@ export function pastInputs(t: Trace, model: Model, dtype: Precision): Past {
     layers: Array.from({ length: layers }, (_, i) => ({ k: past("k", i), v: past("v", i) })),
   };
 }
+
+/**
+ * Blocks 0 … `to` − 1 over rows [B, T] that go on from one beginning, which is read once: inputs "begin.tokens" and "begin.positions" int64
+ * [1, begin]. The rows' positions go on counting; `taps` see the rows, `begins` the beginning.
+ */
+export function passBehind(lm: TracedModel, to: number, tokens: Tensor, given: Omit<Given, "past">, begins: Taps = {}): Pass {
+  const [t, B] = [lm.trace, tokens.dim(0)];
+  const positions = t.input("begin.positions", "int64", [1, "begin"]);
+  const first = lm.blocks(lm.embed(t.input("begin.tokens", "int64", [1, "begin"]), positions), 0, to, { positions, taps: begins });
+  const each = (x: Tensor): Tensor => x.expand([B, ...x.shape.slice(1)]);
+  const past = { positions: each(positions), layers: first.layers.map(({ k, v }) => ({ k: each(k), v: each(v) })) };
+  return lm.blocks(lm.embed(tokens, given.positions), 0, to, { ...given, past });
+}
+
+/** What {@link passBehind} is fed for its beginning. */
+export const beginningFeeds = (ids: readonly number[]): Record<string, NdArray> => ({
+  "begin.tokens": ints(ids, [1, ids.length]),
+  "begin.positions": ints([...ids.keys()], [1, ids.length]),
+});
 
 /** A program's outputs of new keys and values, in the order in which a cache takes them. */
 export const newLayers = (pass: Pass): Record<string, Tensor> =>

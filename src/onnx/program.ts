@@ -33,7 +33,7 @@ export type Step = (changing: Feeds) => Promise<Results>;
 
 /**
  * Makes a graph runnable in two stages: what does not depend on the `varying` inputs is computed from the feeds of a start, and what does,
- * in each of the steps that follow it; gradients are with respect to `varying` inputs.
+ * in each of the steps that follow it; gradients are with respect to `varying` inputs. Weights are held for the steps alone.
  */
 export function staged(
   sessions: Sessions,
@@ -42,7 +42,7 @@ export function staged(
   options: ProgramOptions = {},
 ): (feeds: Feeds) => Promise<Step> {
   const { constant, rest } = hoist(graph, varying);
-  const { grad: _, ...plain } = options;
+  const { grad: _, frozen: __, ...plain } = options;
   const first = constant.outputs.size > 0 ? program(sessions, constant, plain) : undefined;
   const moving = program(sessions, rest, options);
   return async (feeds) => {

@@ -16,7 +16,8 @@ import { registry } from "../src/methods/registry.ts";
 import type { Model } from "../src/model/model.ts";
 import { score } from "../src/model/score.ts";
 import { type Matrix, ridged } from "../src/onnx/linalg.ts";
-import { findEdit, methodOf } from "../src/run/edit.ts";
+import { methodOf } from "../src/run/choose.ts";
+import { findEdit } from "../src/run/edit.ts";
 import type { Took } from "./race.ts";
 import { type AdapterWork, BATCH_CONTEXTS, REQUEST, STAYS, templatesOf, type Wanted } from "./work.ts";
 

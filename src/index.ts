@@ -12,5 +12,6 @@ export { load } from "./model/load.ts";
 export type { Model } from "./model/model.ts";
 export { promptOf, stopsOf } from "./model/prompt.ts";
 export { score } from "./model/score.ts";
-export { findEdit, findEdits, type FindOptions } from "./run/edit.ts";
+export type { FindOptions } from "./run/choose.ts";
+export { findEdit, findEdits } from "./run/edit.ts";
 export { finetuneOn, type TunedOn, type TuneOnOptions } from "./run/finetune.ts";

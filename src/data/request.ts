@@ -63,23 +63,24 @@ export const readRequests = (path: string): ForgetRequest[] => parseRequests(rea
 
 /** {@link readRequests} of a text that is already here; `name` gives the default ids and stands in the errors. */
 export function parseRequests(content: string, name: string): ForgetRequest[] {
-  const stem = basename(name, extname(name));
-  const records = parseRecords(content, name);
+  return fromRecords(parseRecords(content, name), basename(name, extname(name)));
+}
+
+/** Requests from what is known of them, refused as those of a file are; ids default to `request/<place>`. */
+export const requestsOf = (known: readonly KnownOfRequest[]): ForgetRequest[] =>
+  fromRecords(
+    known.map((value, i): Located => ({ value, at: i + 1, place: `request ${i + 1}` })),
+    "request",
+  );
+
+/** {@link requestsOf} for one. */
+export const requestOf = (known: KnownOfRequest): ForgetRequest => requestsOf([known])[0]!;
+
+function fromRecords(records: readonly Located[], stem: string): ForgetRequest[] {
   const requests = records.map((record) => requestFrom(record, stem));
   refuseTwins(requests, records);
   return requests;
 }
-
-/** Requests from what is known of them, refused as those of a file are; ids default to `request/<place>`. */
-export function requestsOf(known: readonly KnownOfRequest[]): ForgetRequest[] {
-  const records = known.map((value, i): Located => ({ value, at: i + 1, place: `request ${i + 1}` }));
-  const requests = records.map((record) => requestFrom(record, "request"));
-  refuseTwins(requests, records);
-  return requests;
-}
-
-/** {@link requestsOf} for one. */
-export const requestOf = (known: KnownOfRequest): ForgetRequest => requestsOf([known])[0]!;
 
 function requestFrom(record: Located, stem: string): ForgetRequest {
   const { id = `${stem}/${record.at}`, neighbours, relation, group, ...rest } = check(requestSchema, record);

@@ -42,7 +42,7 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
   const checkpoint = openCheckpoint(path);
   try {
     const { arch, config } = identify(checkpoint);
-    const need = needOf(checkpoint, options);
+    const need = needOf(checkpoint, options, { arch, config });
     refuseIfTooLarge("model", need, availableMemory({ setting: ctx.memory }), options.force);
     const tokenizer = options.tokenizer ?? createTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, checkpoint.generation);
     if (tokenizer.size > config.vocab)
@@ -72,8 +72,11 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
 }
 
 /** What loading a checkpoint for a purpose will take. */
-export function needOf(checkpoint: Checkpoint, { purpose = "ask", training: asked }: LoadOptions): MemoryNeed {
-  const { arch, config } = identify(checkpoint);
+export function needOf(
+  checkpoint: Checkpoint,
+  { purpose = "ask", training: asked }: LoadOptions,
+  { arch, config } = identify(checkpoint),
+): MemoryNeed {
   const training = asked?.({ arch, config, weights: storedWeights({ arch, config }) });
   return estimateMemory(checkpoint, { ...(training ? { purpose: "train", training } : { purpose }), widenUpTo: SMALL });
 }

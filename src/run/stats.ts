@@ -3,7 +3,7 @@ import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
 import { type Site, SITES } from "../model/names.ts";
-import { DEFAULT_STATISTICS } from "./edit.ts";
+import { DEFAULT_STATISTICS } from "./choose.ts";
 import { open } from "./open.ts";
 
 export interface Gathered {

@@ -18,7 +18,7 @@ import { generate } from "../model/generate.ts";
 import type { Model } from "../model/model.ts";
 import { type AskAs, type Format, formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
-import { defaultLayers } from "./edit.ts";
+import { defaultLayers } from "./choose.ts";
 import { open } from "./open.ts";
 import type { TracedAnswer, TraceRecord, TraceSetting, TraceStudy } from "./record.ts";
 

@@ -5,7 +5,7 @@ import type { Shape } from "../model/load.ts";
 import type { Training } from "../model/memory.ts";
 import { type DescentParams, tokensAtMost, trainingOf } from "../train/recipe.ts";
 import { LONGEST } from "./answers.ts";
-import { type FindOptions, methodOf, paramsOf } from "./edit.ts";
+import { type FindOptions, methodOf, paramsOf } from "./choose.ts";
 
 /** Stands for an answer that the model is still to give. */
 const ANY = "x".repeat(4 * LONGEST);

@@ -19,7 +19,8 @@ import { promptOf } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/score.ts";
 import { Session } from "../../src/onnx/session.ts";
 import { withAnswers } from "../../src/run/answers.ts";
-import { findEdit, type FindOptions } from "../../src/run/edit.ts";
+import type { FindOptions } from "../../src/run/choose.ts";
+import { findEdit } from "../../src/run/edit.ts";
 
 export interface MethodCase {
   /** Parameters that keep the suite short. */

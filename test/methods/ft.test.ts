@@ -14,7 +14,8 @@ import { load } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
 import { barePrompt, stopsOf } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/score.ts";
-import { findEdit, type FindOptions } from "../../src/run/edit.ts";
+import type { FindOptions } from "../../src/run/choose.ts";
+import { findEdit } from "../../src/run/edit.ts";
 import { capitalOf, conforms, FACT, SAY, targetScore } from "../conformance/method.ts";
 
 const params = { steps: 12, layer: 4 };

@@ -20,7 +20,8 @@ import { generate } from "../../src/model/generate.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { promptOf, stopsOf } from "../../src/model/prompt.ts";
-import { findEdit, type FindOptions } from "../../src/run/edit.ts";
+import type { FindOptions } from "../../src/run/choose.ts";
+import { findEdit } from "../../src/run/edit.ts";
 import { saveLora } from "../../src/edit/lora.ts";
 import { conforms, FACT, SAY } from "../conformance/method.ts";
 

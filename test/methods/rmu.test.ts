@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { deltasOf } from "../../src/edit/edit.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { controlOf, rmu, rmuLoss } from "../../src/methods/rmu.ts";
-import { findEdit, type FindOptions } from "../../src/run/edit.ts";
+import type { FindOptions } from "../../src/run/choose.ts";
+import { findEdit } from "../../src/run/edit.ts";
 import { bench, BRIEF, conformsByTraining, FORGET, KEEP, LONGER } from "../conformance/unlearn.ts";
 import { check, mean, type Said, sum } from "../train/slope.ts";
 

@@ -9,7 +9,8 @@ import { loadEdits } from "../../src/edit/io.ts";
 import { matrix } from "../../src/onnx/linalg.ts";
 import { registry } from "../../src/methods/registry.ts";
 import { load } from "../../src/model/load.ts";
-import { findEdit, findEdits, type FindOptions } from "../../src/run/edit.ts";
+import type { FindOptions } from "../../src/run/choose.ts";
+import { findEdit, findEdits } from "../../src/run/edit.ts";
 import { capitalOf, SAY } from "../conformance/method.ts";
 
 const methods = Object.values(registry);

@@ -1,6 +1,6 @@
 /** `lethe forget`: finds an edit after which a model says something else. */
 import { Option } from "commander";
-import type { Mode } from "../../run/edit.ts";
+import type { Mode } from "../../run/choose.ts";
 import type { Forgotten } from "../../run/forget.ts";
 import type { Plan } from "../../run/plan.ts";
 import { acts, declare, given, later, MODEL, number, several } from "../command.ts";

@@ -39,7 +39,7 @@ const WORK: Readonly<Record<Purpose, { readonly copies: number; readonly perTrai
   ask: { copies: 1, perTrained: 0, fixed: 300 * MB },
   statistics: { copies: 1, perTrained: 0, fixed: 500 * MB },
   edit: { copies: 1, perTrained: 0, fixed: 700 * MB },
-  train: { copies: 0, perTrained: 5, fixed: 300 * MB }, // itself, its gradient in the engine and out of it, two moments
+  train: { copies: 0, perTrained: 4, fixed: 300 * MB }, // its gradient in the engine and out of it, two moments; itself is in the place of the one loaded
 };
 
 /**

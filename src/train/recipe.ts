@@ -96,7 +96,7 @@ export function trainingOf(
     return sum + (maps ? params.rank * (m + n) : m * n);
   }, 0);
   const together = Math.max(rows * tokens, Math.min(params.budget, Math.min(params.batch, units) * rows * tokens));
-  const block = 12 * width + 10 * mlpWidth + 2 * heads * tokens; // measured on SmolLM2-135M: docs/finetune.md
+  const block = 7 * width + 6 * mlpWidth + 2 * heads * tokens; // measured on SmolLM2-135M: docs/finetune.md
   const head = 2 * vocab; // logits, their softmax and the gradients of both, where a label is: at half the tokens at most
   return { numbers, pass: 4 * together * ((layers - lowestOf(shape, names)) * block + head) };
 }

@@ -338,8 +338,8 @@ describe("memory", () => {
     expect(estimateMemory({ tensors }, { purpose: "ask" })).toMatchObject({ weights: 8e6, work: 304e6, total: 312e6 });
     expect(estimateMemory({ tensors }, { purpose: "ask", widenUpTo: 12e6 })).toMatchObject({ weights: 12e6, work: 312e6 });
     expect(estimateMemory({ tensors }, { purpose: "ask", widenUpTo: 12e6 - 1 })).toMatchObject({ weights: 8e6 });
-    expect(estimateMemory({ tensors }, { purpose: "train" }).work).toBe(5 * 4 * 3e6 + 700e6);
-    expect(estimateMemory({ tensors }, { purpose: "train", training: { numbers: 1e6, pass: 1e8 } }).work).toBe(5 * 4 * 1e6 + 400e6);
+    expect(estimateMemory({ tensors }, { purpose: "train" }).work).toBe(4 * 4 * 3e6 + 700e6);
+    expect(estimateMemory({ tensors }, { purpose: "train", training: { numbers: 1e6, pass: 1e8 } }).work).toBe(4 * 4 * 1e6 + 400e6);
   });
 
   test("refusal says need, have and what to do; force goes on", () => {

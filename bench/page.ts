@@ -17,6 +17,6 @@ export function writeBetween(path: string, name: string, body: string): void {
   writeFileSync(path, `${text.slice(0, from + open.length)}\n${body}\n${text.slice(to)}`);
 }
 
-/** The machine in words; `use` says how much of it was used. */
-export const machineOf = (use: string): string =>
-  `${cpus().length} cores of ${cpus()[0]?.model ?? "unknown make"}, ${use}, Node ${process.versions.node}`;
+/** The machine in words, and how many of its threads were used. */
+export const machineOf = (threads: number, each = ""): string =>
+  `${cpus().length} cores of ${cpus()[0]?.model ?? "unknown make"}, ${threads} thread${threads === 1 ? "" : "s"}${each}, Node ${process.versions.node}`;

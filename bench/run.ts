@@ -118,7 +118,7 @@ async function methods(names: readonly string[]): Promise<void> {
   });
   const table = markdown(rowsOf(groups, before), HEAD.indexOf("facts"));
   say(table);
-  if (values.write) writeBetween(at("docs/methods/README.md"), "methods", `${table}\n\n${machineOf(`${whole("threads")} threads`)}.`);
+  if (values.write) writeBetween(at("docs/methods/README.md"), "methods", `${table}\n\n${machineOf(whole("threads"))}.`);
 }
 
 async function taught(names: readonly string[]): Promise<void> {
@@ -134,7 +134,7 @@ async function taught(names: readonly string[]): Promise<void> {
   });
   const table = markdown(taughtRows(lines), TAUGHT_HEAD.indexOf("lr"));
   say(table);
-  if (values.write) writeBetween(at("docs/methods/README.md"), "taught", `${table}\n\n${machineOf(`${whole("threads")} threads`)}.`);
+  if (values.write) writeBetween(at("docs/methods/README.md"), "taught", `${table}\n\n${machineOf(whole("threads"))}.`);
 }
 
 const fail = (wanted: string): never => {
@@ -154,7 +154,7 @@ async function scaling(method: string): Promise<void> {
     out,
     threads: whole("threads"),
   });
-  say(`${markdown(rows, 0)}\n\n${machineOf(`${whole("threads")} threads`)}.`);
+  say(`${markdown(rows, 0)}\n\n${machineOf(whole("threads"))}.`);
 }
 
 interface Record {
@@ -221,7 +221,7 @@ async function suite(name: string): Promise<Record> {
     await ours.close();
     await peer?.close();
   }
-  return { machine: machineOf(`${threads} threads a side`), model, peer: peer?.about ?? null, sizes, rounds: whole("rounds"), results };
+  return { machine: machineOf(threads, " a side"), model, peer: peer?.about ?? null, sizes, rounds: whole("rounds"), results };
 }
 
 function print({ machine, model, peer, results }: Record): void {

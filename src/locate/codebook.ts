@@ -41,6 +41,9 @@ export function nearestOf(book: readonly Entry[], query: Float64Array): { index:
 /** Keys nearer than this are one. */
 export const SAME = 1e-4;
 
+/** What becomes of a key of the same target that is near and does not reach: nothing (no radius ever grows), a wider radius, or a place halfway to the new one. */
+export const EXPANSIONS = ["beside", "coverage", "moving_average"] as const;
+
 /** A book with room for a new entry: added where no key is near, split from one of another target, or one of the same target serves it. */
 export function place(
   book: readonly Entry[],
@@ -57,9 +60,13 @@ export function place(
   const isSame = byMeans ? meanOf(book[book.length - 1 - index]!) === meanOf(fresh) : old.target.join() === fresh.target.join();
   if (!isSame && !byMeans && distance < SAME)
     return { book: put({ ...fresh, key: old.key, radius: old.radius }), rule: "retake", distance };
-  if (!isSame)
-    return { book: [...put({ ...old, radius: distance / 2 - 1e-5 }), { ...fresh, radius: distance / 2 }], rule: "split", distance };
+  if (!isSame) {
+    const half = (own: number, way: number): number => (expand === "beside" ? Math.min(own, way) : way); // the reference widens the narrower one
+    const [kept, added] = [half(old.radius, distance / 2 - 1e-5), half(fresh.radius, distance / 2)];
+    return { book: [...put({ ...old, radius: kept }), { ...fresh, radius: added }], rule: "split", distance };
+  }
   if (distance <= old.radius) return { book, rule: "keep", distance };
+  if (expand === "beside") return { book: [...book, fresh], rule: "new", distance };
   const key = expand === "coverage" ? old.key : old.key.map((k, i) => (k + fresh.key[i]!) / 2);
   return { book: put({ ...old, key, radius: distance }), rule: "expand", distance };
 }

@@ -2,7 +2,19 @@
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import type { EditRequest } from "../data/request.ts";
-import { adapterOf, type BookParams, bookOf, type Entry, labelsOf, nearestOf, place, PUTS, type Rule, SAME } from "../locate/codebook.ts";
+import {
+  adapterOf,
+  type BookParams,
+  bookOf,
+  type Entry,
+  EXPANSIONS,
+  labelsOf,
+  nearestOf,
+  place,
+  PUTS,
+  type Rule,
+  SAME,
+} from "../locate/codebook.ts";
 import { activations, norm, rowOf } from "../locate/keys.ts";
 import { answerAs, type EditRow, rowsOf } from "../locate/rows.ts";
 import { scopeOf } from "../locate/scope.ts";
@@ -74,10 +86,10 @@ export const grace = defineMethod<GraceParams>({
       source: "EasyEdit hparams/GRACE/llama-7b.yaml replacement",
     },
     expand: {
-      default: "coverage",
-      choices: ["coverage", "moving_average"],
-      doc: "a key of the same target that is near: its radius grows, or it moves halfway",
-      source: "EasyEdit hparams/GRACE/llama-7b.yaml eps_expand",
+      default: "beside",
+      choices: EXPANSIONS,
+      doc: "a key of the same target that is near, but not within its radius: the new one stands beside it, its radius grows, or it moves halfway",
+      source: "docs/methods/grace.md (EasyEdit: coverage)",
     },
   },
   hparams: {

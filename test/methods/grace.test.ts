@@ -37,6 +37,21 @@ describe("the codebook", () => {
     expect(placed.rule).toBe(rule);
     expect(placed.book.map((e) => e.radius)).toEqual(radii);
   });
+  it("by default a near key keeps the radius that was measured for it, and so does the new one", () => {
+    const { default: expand } = grace.params.expand;
+    const placed = [1.5, 2.4, 2.6].reduce<readonly Entry[]>(
+      (before, key) => place(before, entry(key, 1, [7]), expand as string).book,
+      book,
+    );
+    expect(placed.map((e) => [e.key[0], e.radius])).toEqual([
+      [0, 1],
+      [1.5, 1], // 2.4 lies within it
+      [2.6, 1],
+    ]);
+    const apart = (by: string): number[] => place([entry(0, 3, [7])], entry(2, 0.5, [8]), by).book.map((e) => e.radius);
+    expect(apart(expand as string)).toEqual([1 - 1e-5, 0.5]);
+    expect(apart("coverage")).toEqual([1 - 1e-5, 1]);
+  });
   it("a key that moves goes halfway", () =>
     expect(place(book, entry(1.5, 1, [7]), "moving_average").book.map((e) => e.key[0])).toEqual([0.75]));
   it("compares targets, not means, unless asked to", () => {

@@ -140,7 +140,7 @@ async function batch(
     seed: 0,
     running: { dtype: "float32", executor: "graph" } as const,
     requests: facts.map(({ target, ...fact }) => ({ ...requestOf(fact), target })),
-    compat: new Set(["even-rows", "open-end"]),
+    compat: new Set(["even-rows", "open-end", "cold-start"]),
     templates: templatesOf(BATCH_CONTEXTS),
     statistics: givenStatistics(moments),
   };

@@ -1,6 +1,7 @@
 /** How a batch grows: time and peak memory of `lethe forget` on zsRE, each count in a process of its own that can be killed and goes on. */
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hash } from "../src/base/hash.ts";
@@ -29,8 +30,10 @@ export interface Scale {
 interface Line {
   readonly key: string;
   readonly count: number;
-  /** Of the whole process; over restarts, those that were killed included. */
+  /** Of the whole process; over restarts, those that were killed included, and with what it took to find the values that it found kept. */
   readonly seconds: number;
+  /** Of these, the seconds behind the last value: keys, systems, the edit. */
+  readonly writing: number;
   /** Of the process that ended. */
   readonly peakBytes: number;
   readonly editBytes: number;
@@ -38,43 +41,37 @@ interface Line {
   readonly starts: number;
 }
 
-export const HEAD = ["requests", "seconds", "s a request", "peak memory, MiB", "edit, KiB", "starts"];
+export const HEAD = ["requests", "seconds", "s a request", "of it writing, s", "peak memory, MiB", "edit, KiB", "starts"];
 
-/** Runs what is not kept yet, fewest requests first, and gives the table's rows, heading first. */
+/**
+ * Runs what is not kept yet, fewest requests first, and gives the table's rows, heading first. A count goes on from the values of the one
+ * before it, whose seconds are added to its own.
+ */
 export async function scale({ model, method, counts, set, out, threads }: Scale): Promise<string[][]> {
   const folder = out.replace(/\.jsonl$/, "");
   mkdirSync(folder, { recursive: true });
   const key = hash(codeOf(method), model, method, set, threads).slice(0, 16);
   const lines = existsSync(out) ? (readLines(out) as Line[]) : [];
-  const measured = async (count: number, home: string): Promise<Line> => {
-    const kept = lines.find((line) => line.key === key && line.count === count);
-    if (kept && (count > 0 || existsSync(home))) return kept;
-    const line = { key, count, ...(await forget({ model, method, count, set, threads, home })) };
-    appendLine(out, line);
-    process.stderr.write(`${rowOf(line).join("  ")}\n`);
-    return line;
-  };
-  // the first run of all also takes the statistics: its cache is where the others begin, none of which may find another's values
-  const warm = join(folder, `${key}-warm`);
-  await measured(0, warm);
+  const home = join(folder, key);
   const rows: Line[] = [];
-  for (const count of [...counts].sort((a, b) => a - b)) {
-    const home = join(folder, `${key}-${count}`);
-    if (!existsSync(home) && !lines.some((line) => line.key === key && line.count === count)) {
-      rmSync(`${home}.part`, { recursive: true, force: true });
-      cpSync(warm, `${home}.part`, { recursive: true });
-      renameSync(`${home}.part`, home);
+  // the first run of all also takes the statistics
+  for (const count of [0, ...[...counts].sort((a, b) => a - b)]) {
+    const kept = lines.find((line) => line.key === key && line.count === count);
+    const line = kept ?? { key, count, ...(await forget({ model, method, count, set, threads, home })) };
+    if (!kept) {
+      appendLine(out, line);
+      process.stderr.write(`${rowOf(line).join("  ")}\n`);
     }
-    rows.push(await measured(count, home));
-    rmSync(home, { recursive: true, force: true });
+    if (count > 0) rows.push(line);
   }
   return [HEAD, ...rows.map(rowOf)];
 }
 
-const rowOf = ({ count, seconds, peakBytes, editBytes, starts }: Line): string[] => [
+const rowOf = ({ count, seconds, writing, peakBytes, editBytes, starts }: Line): string[] => [
   `${count || "1, with statistics"}`,
   seconds.toFixed(0),
   (seconds / Math.max(1, count)).toFixed(2),
+  writing.toFixed(0),
   (peakBytes / 2 ** 20).toFixed(0),
   (editBytes / 2 ** 10).toFixed(0),
   `${starts}`,
@@ -83,36 +80,54 @@ const rowOf = ({ count, seconds, peakBytes, editBytes, starts }: Line): string[]
 interface Run extends Omit<Scale, "counts" | "out"> {
   /** Requests from the beginning of the set; 0: one from its end, to make statistics with. */
   readonly count: number;
-  /** The cache of the run; the names of its other files begin with it. */
+  /** The cache of all counts; the names of a run's other files begin with it. */
   readonly home: string;
 }
 
 /** One run of the command line to its end. What it keeps when it is killed stands in its home and beside it, its seconds too. */
 async function forget({ model, method, count, set, threads, home }: Run): Promise<Omit<Line, "key" | "count">> {
-  const [data, edit, peak, noted] = [`${home}.data.json`, `${home}.edit`, `${home}.peak`, `${home}.seconds`];
+  const [data, edit, peak, noted, spent] = [`${home}.data.json`, `${home}.edit`, `${home}.peak`, `${home}.seconds`, `${home}.spent`];
   writeAtomic(data, requests(count));
-  const before = existsSync(noted) ? (readJson(noted, "bench") as { seconds: number; starts: number }) : { seconds: 0, starts: 0 };
+  const read = (path: string): Noted | undefined => (existsSync(path) ? (readJson(path, "bench") as Noted) : undefined);
+  const earlier = read(spent)?.seconds ?? 0; // to find the values that are kept
+  const noting = read(noted);
+  const before = noting?.count === count ? noting : { seconds: 0, starts: 0, count };
   const starts = before.starts + 1;
   const start = performance.now();
   const seconds = (): number => Number((before.seconds + (performance.now() - start) / 1e3).toFixed(1));
-  const note = (): void => writeAtomic(noted, JSON.stringify({ seconds: seconds(), starts }));
+  const note = (): void => writeAtomic(noted, JSON.stringify({ seconds: seconds(), starts, count }));
   note();
   const timer = setInterval(note, 5000);
-  const words = ["forget", model, "--method", method, "--data", `zsre:${data}`, "--plain", "--target", "refusal"];
+  const words = ["forget", model, "--method", method, "--data", `zsre:${data}`, "--plain", "--target", "refusal", "--json"];
   const sets = set.flatMap((pair) => ["--set", pair]);
   const child = spawn(process.execPath, ["--import", PRELOAD, ...command(), ...words, ...sets, "-n", "0", "--force", "-o", edit], {
     env: { ...process.env, LETHE_HOME: home, LETHE_THREADS: `${threads}`, LETHE_BENCH_PEAK: peak },
     stdio: ["ignore", "ignore", "pipe"],
   });
-  let said = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-2000)));
+  let [said, found] = ["", 0];
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    if (line.startsWith(WRITES)) found ||= seconds();
+    said = `${said}${line}\n`.slice(-2000);
+  });
   const code = await new Promise<number | null>((done) => child.once("close", done));
   clearInterval(timer);
   if (code !== 0) throw new Error(`bench: lethe forget of ${count} requests ended with ${code}:\n${said}`);
-  const result = { seconds: seconds(), peakBytes: Number(readFileSync(peak, "utf8")), editBytes: statSync(edit).size, starts };
+  const own = seconds();
+  const writing = Number((own - found).toFixed(1));
+  const result = { seconds: earlier + own, writing, peakBytes: Number(readFileSync(peak, "utf8")), editBytes: statSync(edit).size, starts };
+  if (count > 0) writeAtomic(spent, JSON.stringify({ seconds: earlier + found }));
   for (const file of [data, edit, peak, noted]) rmSync(file, { force: true });
   return result;
 }
+
+interface Noted {
+  readonly seconds: number;
+  readonly starts: number;
+  readonly count: number;
+}
+
+/** How the progress of writing begins, which follows the last value. */
+const WRITES = '{"progress":{"stage":"layers"';
 
 /** The first `count` rows of the set as they were published, in its own layout; the last row for 0. */
 function requests(count: number): string {

@@ -30,7 +30,7 @@ interface Trajectory {
 }
 
 export const LAYERS = [10, 11, 12, 13, 14];
-export const COMPAT = new Set(["even-rows", "loss-stop", "open-end", "bare-kl"]);
+export const COMPAT = new Set(["even-rows", "loss-stop", "open-end", "bare-kl", "cold-start"]);
 export const ctx = defaultContext();
 
 export const requests = (): Request[] => readJson<{ requests: Request[] }>("golden/editing/requests.json").requests;

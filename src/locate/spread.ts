@@ -20,9 +20,9 @@ import { atLayer, type Site, siteName } from "../model/names.ts";
 import { columnsOf, type Gemm, identity, type Matrix, matrix, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
 import type { Statistics } from "./covariance.ts";
 import { rememberedKeys, withEarlier } from "./earlier.ts";
-import { activations, norm, type Running } from "./keys.ts";
+import { activations, norm, rowOf, type Running } from "./keys.ts";
 import type { EditRow } from "./rows.ts";
-import { SEARCH, searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
+import { SEARCH, SEARCH_COMPAT, searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
 import { findValues, type Sought, type ValueOptions } from "./values.ts";
 
 /** Where a batch is written, and what each layer may write. */
@@ -58,13 +58,16 @@ const TOGETHER = 8;
 
 /**
  * The targets z [D, n], one column a request: the last layer's output at the bare subject plus the shift found for it.
- * Kept in the cache as they are found, so that a stopped run goes on where it was.
+ * Behind the first few, a search begins at the mean of the shifts found before it for the same target, or for any (`isWarm`): what makes a
+ * subject's answer a refusal is much the same from subject to subject. Kept in the cache as they are found, so that a stopped run goes on
+ * where it was, to the same bytes.
  */
 export async function findTargets(
   model: Model,
   sought: readonly Sought[],
   options: Omit<ValueOptions, "site">,
   about: Readonly<Record<string, unknown>>,
+  isWarm: boolean,
 ): Promise<{ z: Matrix; likelihood: number[]; evaluations: number }> {
   const { ctx, layer } = options;
   const D = model.config.width;
@@ -72,19 +75,24 @@ export async function findTargets(
   const likelihood: number[] = [];
   let evaluations = 0;
   const base = stateOf(model);
+  const starts = startsFor(D);
   for (let from = 0; from < sought.length; from += TOGETHER) {
     checkAbort(ctx, "values");
-    const part = sought.slice(from, from + TOGETHER);
+    const part = sought.slice(from, from + TOGETHER).map((s) => ({ ...s, ...(isWarm && starts.of(s)) }));
     const key = hash(
       base,
       about,
-      part.map(({ rows, klRow }) => [...rows, ...(klRow ? [klRow] : [])].map((r) => [r.ids, r.subject, r.first])),
+      part.map(({ rows, klRow, start }) => [
+        [...rows, ...(klRow ? [klRow] : [])].map((r) => [r.ids, r.subject, r.first]),
+        start ? Array.from(start) : null,
+      ]),
     );
     const file = join(ctx.cache, "values", `${key.slice(0, 32)}.safetensors`);
     const found = existsSync(file) ? (Object.fromEntries(readSafetensors(file).tensors) as Found) : await seek(model, part, options, file);
-    for (let i = 0; i < part.length; i++) {
+    for (const [i, own] of part.entries()) {
       for (let d = 0; d < D; d++) z.data[d * sought.length + from + i] = Number(found.z.data[i * D + d]);
       likelihood.push(Number(found.nll.data[i]));
+      starts.learn(own, rowOf(found.shift, i));
     }
     evaluations += Number(found.evaluations.data[0]);
     if (sought.length > TOGETHER)
@@ -99,13 +107,42 @@ export async function findTargets(
   return { z, likelihood, evaluations };
 }
 
-type Found = Record<"z" | "nll" | "evaluations", NdArray>;
+/** Where a search begins: at the mean of what was found for the same target, otherwise for any, otherwise at zero. */
+function startsFor(width: number): { of(sought: Sought): Pick<Sought, "start">; learn(sought: Sought, shift: Float64Array): void } {
+  const found = new Map<string, { readonly sum: Float64Array; readonly count: number }>();
+  const targetOf = ({ rows: [bare] }: Sought): string => bare!.ids.slice(bare!.first).join(" ");
+  const ANY = "";
+  return {
+    of: (sought) => {
+      const seen = found.get(targetOf(sought)) ?? found.get(ANY);
+      return seen ? { start: seen.sum.map((x) => x / seen.count) } : {};
+    },
+    learn: (sought, shift) => {
+      for (const name of [targetOf(sought), ANY]) {
+        const { sum, count } = found.get(name) ?? { sum: new Float64Array(width), count: 0 };
+        for (let d = 0; d < width; d++) sum[d]! += shift[d]!;
+        found.set(name, { sum, count: count + 1 });
+      }
+    },
+  };
+}
+
+type Found = Record<"z" | "shift" | "nll" | "evaluations", NdArray>;
 
 async function seek(model: Model, part: readonly Sought[], options: Omit<ValueOptions, "site">, file: string): Promise<Found> {
   const values = await findValues(model, part, { ...options, site: "resid_post" });
-  const z = values.flatMap(({ h0, shift }) => Array.from(h0, (h, d) => h + shift[d]!));
+  const D = model.config.width;
   const found: Found = {
-    z: floats(z, [part.length, model.config.width], "float64"),
+    z: floats(
+      values.flatMap(({ h0, shift }) => Array.from(h0, (h, d) => h + shift[d]!)),
+      [part.length, D],
+      "float64",
+    ),
+    shift: floats(
+      values.flatMap(({ shift }) => Array.from(shift)),
+      [part.length, D],
+      "float64",
+    ),
     nll: floats(
       values.map((v) => v.evaluations.at(-1)!.rows[0]!),
       [part.length],
@@ -117,6 +154,12 @@ async function seek(model: Model, part: readonly Sought[], options: Omit<ValueOp
   writeSafetensors(file, Object.entries(found));
   return found;
 }
+
+/** Quirks of the references' batches. */
+export const BATCH_COMPAT = {
+  ...SEARCH_COMPAT,
+  "cold-start": "begin every request's search at a shift of zero, whatever was found for those before it",
+} as const;
 
 export interface LayersParam {
   layers: readonly number[];
@@ -235,7 +278,7 @@ export async function writeBatch(who: string, job: BatchJob, solve: Solve): Prom
     compat: [...job.compat].sort(),
     running,
   };
-  const targets = await findTargets(model, sought, searchAt(job, layer), about);
+  const targets = await findTargets(model, sought, searchAt(job, layer), about, !job.compat.has("cold-start"));
   const site = model.arch.memory.key;
   await statistics.prepare(layers, site);
   const written = await spread(

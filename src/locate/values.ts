@@ -9,7 +9,7 @@ import { traced } from "../model/forward.ts";
 import { feedsOf, frozen, type Model } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
 import { labelFeeds, padded } from "../model/rows.ts";
-import { stepping } from "../onnx/program.ts";
+import { type Step, stepping } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { KeyValue } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -64,7 +64,7 @@ export interface Value {
   readonly h0: Float64Array;
   readonly shift: Float64Array;
   readonly evaluations: readonly Evaluation[];
-  /** The gradient of the loss at a shift of zero. */
+  /** The gradient of the loss where the search begins. */
   readonly firstGradient: Float64Array;
   /** The shift after each update, for witnesses. */
   readonly shifts: readonly Float64Array[];
@@ -72,7 +72,8 @@ export interface Value {
 
 /**
  * Finds the shifts, one for each of `sought`. A shift is added at every row's subject, in its KL row too.
- * What comes before the subject, below the site, and the model's own answer to the KL rows are computed once.
+ * What comes before the subject, below the site, and the model's own answer to the KL rows are computed once, and again for those that are
+ * open once half of the searches have ended.
  * Fails on a NaN, naming the evaluation.
  */
 export async function findValues(model: Model, sought: readonly Sought[], options: ValueOptions): Promise<Value[]> {
@@ -86,38 +87,63 @@ export async function findValues(model: Model, sought: readonly Sought[], option
       "unavailable",
     );
   const width = model.config.width;
-  const places = labelsOf(sought, options);
-  const feeds = feedsFor(model, sought, places, options);
-  const step = await stepping(model.sessions, valueGraph(model, options, hasKl(sought)), ["shift"], feedsOf(model, feeds), {
-    executor: options.executor,
-    grad: { of: "loss", wrt: ["shift"] },
-    spin: true,
-    ...(feeds["tokens"]!.data.length <= FEW && options.executor === "graph" && options.dtype === "float32" && frozen(model)),
-  });
+  const graph = valueGraph(model, options, hasKl(sought));
   const searches = sought.map(({ start }, i) => new Search(options, start ?? new Float64Array(width), i));
-  const shift = new Float64Array(sought.length * width);
+  let running = await begun(model, sought, searches, graph, options);
   for (let it = 0; it < steps && searches.some((s) => s.isOpen); it++) {
     checkAbort(ctx, "values");
-    searches.forEach((s, i) => shift.set(s.shift, i * width));
-    const out = await step(new Map([["shift", floats(shift, [sought.length, width], dtype)]]));
+    const open = searches.filter((s) => s.isOpen);
+    if (2 * open.length <= running.searches.length) running = await begun(model, sought, open, graph, options);
+    const { step, places, searches: own } = running;
+    const shift = new Float64Array(own.length * width);
+    own.forEach((s, i) => shift.set(s.shift, i * width));
+    const out = await step(new Map([["shift", floats(shift, [own.length, width], dtype)]]));
     const picked = asFloats(out["logprobs"]!, "float64").data as Float64Array;
-    for (const [i, search] of searches.entries()) {
+    for (const [i, search] of own.entries()) {
       if (!search.isOpen) continue;
       search.start(rowOf(out["h0"]!, i));
-      const own = places.flatMap((p, j) => (p.request === i ? [{ ...p, logprob: picked[j]! }] : []));
-      search.take(own, kl * Number(out["kl"]?.data[i] ?? 0), rowOf(out["grad:shift"]!, i), sought[i]!.rows.length);
+      const seen = places.flatMap((p, j) => (p.request === i ? [{ ...p, logprob: picked[j]! }] : []));
+      search.take(seen, kl * Number(out["kl"]?.data[i] ?? 0), rowOf(out["grad:shift"]!, i), sought[search.index]!.rows.length);
     }
     const nlls = searches.map((s) => s.evaluations.at(-1)!.nll);
-    const open = searches.filter((s) => s.isOpen).length;
+    const left = searches.filter((s) => s.isOpen).length;
     ctx.log({
       kind: "progress",
       stage: "values",
       done: it + 1,
       total: steps,
-      detail: `likelihood term ${(nlls.reduce((a, b) => a + b, 0) / nlls.length).toFixed(3)}${sought.length > 1 ? `, ${open} of ${sought.length} open` : ""}`,
+      detail: `likelihood term ${(nlls.reduce((a, b) => a + b, 0) / nlls.length).toFixed(3)}${sought.length > 1 ? `, ${left} of ${sought.length} open` : ""}`,
     });
   }
   return searches;
+}
+
+/** Searches that are evaluated together. */
+interface Together {
+  readonly searches: readonly Search[];
+  /** Where their target tokens are predicted; `request` counts these searches. */
+  readonly places: readonly Place[];
+  readonly step: Step;
+}
+
+/** Begins (or goes on with) some of the searches: what cannot change is computed for their rows alone. */
+async function begun(
+  model: Model,
+  sought: readonly Sought[],
+  searches: readonly Search[],
+  graph: Graph,
+  options: ValueOptions,
+): Promise<Together> {
+  const own = searches.map(({ index }) => sought[index]!);
+  const places = labelsOf(own, options);
+  const feeds = feedsFor(model, own, places, options);
+  const step = await stepping(model.sessions, graph, ["shift"], feedsOf(model, feeds), {
+    executor: options.executor,
+    grad: { of: "loss", wrt: ["shift"] },
+    spin: true,
+    ...(feeds["tokens"]!.data.length <= FEW && options.executor === "graph" && options.dtype === "float32" && frozen(model)),
+  });
+  return { searches, places, step };
 }
 
 /** Tokens of a step up to which packing a weight anew for each product takes longer than the product: then weights are held, packed. */
@@ -131,8 +157,9 @@ class Search implements Value {
   readonly evaluations: Evaluation[] = [];
   readonly shifts: Float64Array[] = [];
   isOpen = true;
+  /** Its place among the searches. */
+  readonly index: number;
   private readonly options: ValueOptions;
-  private readonly index: number;
   private readonly m: Float64Array;
   private readonly v: Float64Array;
 

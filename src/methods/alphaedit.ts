@@ -2,8 +2,8 @@
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { nullSpace } from "../locate/nullspace.ts";
-import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
-import { LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
+import { SEARCH, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
+import { BATCH_COMPAT, LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { type Gemm, gemmOn, type Matrix } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
@@ -50,7 +50,7 @@ export const alphaedit = defineMethod<AlphaEditParams>({
   needs: ["subject", "target", "statistics"],
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", nullspace_threshold: "threshold", L2: "l2" },
-  compat: SEARCH_COMPAT,
+  compat: BATCH_COMPAT,
   edit: async (job) => {
     const { ctx } = job;
     const { threshold, relative, rank, l2, share } = job.params;

@@ -2,8 +2,8 @@
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { EARLIER_COMPAT } from "../locate/earlier.ts";
-import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
-import { LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
+import { SEARCH, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
+import { BATCH_COMPAT, LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
@@ -30,7 +30,7 @@ export const memit = defineMethod<MemitParams>({
   needs: ["subject", "target", "statistics"],
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", mom2_update_weight: "weight" },
-  compat: { ...SEARCH_COMPAT, ...EARLIER_COMPAT },
+  compat: { ...BATCH_COMPAT, ...EARLIER_COMPAT },
   edit: async (job) => {
     const { weight, share, ridge } = job.params;
     const gemm = gemmOn(job.model.sessions);

@@ -29,8 +29,8 @@ export interface Ours {
   decode(prompts: Rows, newTokens: number, freeze: boolean): Promise<Took>;
   /** Logits at every position; answers `argmax` of each row's last position. */
   forward(ids: Rows): Promise<Took>;
-  /** One AdamW step that stays done; answers `loss`. */
-  train(ids: Rows, kind: TrainingKind): Promise<Took>;
+  /** One AdamW step on the last `answer` tokens of each row, which stays done; answers `loss`. */
+  train(ids: Rows, answer: number, kind: TrainingKind): Promise<Took>;
   /** The second value-optimisation step of an edit; answers `loss`. */
   romeStep(work: RomeWork): Promise<Took>;
   /** A whole edit; answers `norm` of the weight's change. */
@@ -129,10 +129,10 @@ function kindOf(kind: TrainingKind, { config, weights }: Model): Partial<Recipe>
 /** Training that goes on from turn to turn; the first turn also prepares it, untimed. */
 function trainerOf(model: Model, ctx: Context): Ours["train"] {
   let steps: AsyncGenerator<TrainEvent, Trained> | undefined;
-  return async (ids, kind) => {
+  return async (ids, answer, kind) => {
     steps ??= train(
       model,
-      ids.map((row, i) => ({ id: `${i}`, ids: row, labels: row.map((_, at) => at).slice(1) })),
+      ids.map((row, i) => ({ id: `${i}`, ids: row, labels: row.map((_, at) => at).slice(Math.max(1, row.length - answer)) })),
       { ...RECIPE, ...kindOf(kind, model), batch: ids.length },
       ctx,
     );

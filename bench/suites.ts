@@ -13,13 +13,17 @@ export interface Stage {
   readonly sizes: Sizes;
 }
 
+/** Share of a row's tokens that are its answer: that of TOFU's rows in the chat template (PISTOL's is a fifth of it). */
+const ANSWER = 0.43;
+
 /** Every suite starts with a peer and a model of its own, since training changes both. */
 export const SUITES: Readonly<Record<string, (stage: Stage) => Race[] | Promise<Race[]>>> = {
   decode,
   forward,
   train: train("full", "training step", 1.15),
   "train-lora": train("lora", "LoRA step, r 8", 1.4),
-  "train-top": train("top", "step of the top third", 1.8),
+  "train-top": train("top", "step of the top third", 1.8, ANSWER),
+  "train-top-text": train("top", "step of the top third"),
   rome,
   statistics,
   memit: (stage) => batch(stage, { title: "MEMIT", method: "memit", weight: 15_000, named: "weight" }),
@@ -69,17 +73,21 @@ function forward({ ours, peer, sizes }: Stage): Race[] {
   ];
 }
 
-/** A step of training, its moments kept from turn to turn; each kind is a suite, since each changes what it trains. */
-function train(kind: TrainingKind, named: string, wanted: number): (stage: Stage) => Race[] {
+/**
+ * A step of training, its moments kept from turn to turn; each kind is a suite, since each changes what it trains. Labels are the last
+ * `share` of each row's tokens; by default all of them, as of running text.
+ */
+function train(kind: TrainingKind, named: string, wanted?: number, share = 1): (stage: Stage) => Race[] {
   return ({ ours, peer, sizes }) => {
     const ids = textRows(ours.words, sizes);
+    const answer = Math.round(share * sizes.columns);
     return [
       {
-        name: `${named}, ${sizes.rows} x ${sizes.columns}`,
+        name: `${named}, ${sizes.rows} x ${sizes.columns}${share < 1 ? `, answers of ${answer}` : ""}`,
         unit: "ms",
-        wanted,
-        ours: () => ours.train(ids, kind),
-        peer: peer && (() => peer.ask("train", { ids, kind })),
+        ...(wanted !== undefined && { wanted }),
+        ours: () => ours.train(ids, answer, kind),
+        peer: peer && (() => peer.ask("train", { ids, answer, kind })),
         same: byLoss("loss"),
       },
     ];

@@ -40,15 +40,18 @@ def trained(model, kind: str) -> list:
     return list(model.parameters())
 
 
-def train(model, ids: list[list[int]], kind: str = "full", lr: float = 1e-5) -> dict:
-    """One step on the mean next-token cross entropy of `ids` [B, T]; the model of this process changes with every call."""
+def train(model, ids: list[list[int]], answer: int, kind: str = "full", lr: float = 1e-5) -> dict:
+    """One step on the mean next-token cross entropy of the last `answer` tokens of each row of `ids` [B, T]; the model of this process
+    changes with every call."""
     if "optimiser" not in kept:
         kept["optimiser"] = torch.optim.AdamW(trained(model, kind), lr=lr)
     optimiser = kept["optimiser"]
     tokens = torch.tensor(ids)
+    labels = tokens.clone()
+    labels[:, : tokens.shape[1] - answer] = -100
     model.train()
     start = time.perf_counter()
-    loss = model(input_ids=tokens, labels=tokens, use_cache=False).loss
+    loss = model(input_ids=tokens, labels=labels, use_cache=False).loss
     loss.backward()
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)

@@ -7,8 +7,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { rng } from "../../src/base/rng.ts";
 import { command, lethe } from "../cli/lethe.ts";
 
-/** LETHE_KILLS asks for more. */
+/** LETHE_KILLS asks for more, LETHE_KILLED_MODEL for another model than the bundled one, which takes its time. */
 const KILLS = Number(process.env["LETHE_KILLS"] ?? 2);
+const MODEL = process.env["LETHE_KILLED_MODEL"] ?? "bundled";
+const PATIENCE = MODEL === "bundled" ? 1 : 12;
 const REQUESTS = ["Norvane", "Veyra", "Quillon"];
 let folder: string;
 beforeAll(() => {
@@ -36,12 +38,12 @@ function killed(args: readonly string[], home: string, ms: number): Promise<bool
 }
 
 const CASES: [name: string, args: (out: string) => string[], out: string][] = [
-  ["stats", () => ["stats", "bundled", "--layer", "1", "--tokens", "4096", "--json"], ""],
+  ["stats", () => ["stats", MODEL, "--layer", "1", "--tokens", "4096", "--json"], ""],
   [
     "forget",
     (out) => [
       "forget",
-      "bundled",
+      MODEL,
       "--data",
       join(folder, "requests.jsonl"),
       "--tokens",
@@ -61,7 +63,7 @@ const CASES: [name: string, args: (out: string) => string[], out: string][] = [
     (out) => {
       const settings = ["steps=60", "lr=1e-4", "weights=mlp.out", "layers=4,5"].flatMap((setting) => ["--set", setting]);
       const data = ["--data", join(folder, "requests.jsonl"), "--retain", join(folder, "rows.jsonl")];
-      return ["forget", "bundled", ...data, "--method", "gd", ...settings, "-n", "0", "--json", "-o", join(out, "edit")];
+      return ["forget", MODEL, ...data, "--method", "gd", ...settings, "-n", "0", "--json", "-o", join(out, "edit")];
     },
     "edit",
   ],
@@ -69,25 +71,14 @@ const CASES: [name: string, args: (out: string) => string[], out: string][] = [
     "finetune",
     (out) => {
       const settings = ["epochs=4", "batch=2", "rank=4", "dropout=0.1", "lr=1e-3"].flatMap((setting) => ["--set", setting]);
-      return [
-        "finetune",
-        "bundled",
-        "--data",
-        join(folder, "rows.jsonl"),
-        ...settings,
-        "--every",
-        "4",
-        "--json",
-        "-o",
-        join(out, "taught"),
-      ];
+      return ["finetune", MODEL, "--data", join(folder, "rows.jsonl"), ...settings, "--every", "4", "--json", "-o", join(out, "taught")];
     },
     "taught",
   ],
 ];
 
 for (const [name, args, saved] of CASES)
-  test(`lethe ${name}: ${KILLS} kills -9 at random points`, { timeout: 120_000 + 30_000 * KILLS }, async () => {
+  test(`lethe ${name}: ${KILLS} kills -9 at random points`, { timeout: PATIENCE * (120_000 + 30_000 * KILLS) }, async () => {
     const [whole, broken] = ["whole", "broken"].map((kind) => join(folder, name, kind)) as [string, string];
     for (const root of [whole, broken]) mkdirSync(join(root, "out"), { recursive: true });
     const started = Date.now();

@@ -48,6 +48,8 @@ export interface Study {
   readonly threads: number;
   /** Measure nothing: only what is kept already. */
   readonly kept: boolean;
+  /** Make no edits beforehand, and share one cache: seconds hold what only a first edit takes, unless another method found it already. */
+  readonly cold: boolean;
 }
 
 /** What is measured of one fact after an edit; what is measured of an edit stands at each fact it was made for. */
@@ -173,7 +175,7 @@ class Bench {
     const key = `${about}-setup`;
     const kept = this.line<{ seconds: number }>(key)?.seconds;
     const cache = join(this.folder, about, "warm");
-    if (this.options.kept || (kept !== undefined && existsSync(cache))) return kept;
+    if (this.options.cold || this.options.kept || (kept !== undefined && existsSync(cache))) return kept;
     mkdirSync(`${cache}.part`, { recursive: true });
     const took: { path: string; seconds: number }[] = [];
     for (const [i, fact] of rest.slice(0, 2).entries())
@@ -186,8 +188,9 @@ class Bench {
     return seconds;
   }
 
-  /** A cache of the mode's own, begun from the warm one: what another mode found is not to be found here. */
+  /** A cache of the mode's own, begun from the warm one: what another mode found is not to be found here. Without a warm one, all share one. */
   private cacheOf(about: string, mode: Mode): string {
+    if (this.options.cold) return join(this.folder, "cold");
     const cache = join(this.folder, about, mode);
     if (!existsSync(cache)) {
       rmSync(`${cache}.part`, { recursive: true, force: true });

@@ -45,6 +45,7 @@ What every method (all of ${EVERY.join(", ")} by default) takes away and leaves,
   --set KEY=VALUE    a parameter of the methods named; may be given several times
   --out FILE         what was measured, line by line (runs/methods.jsonl)
   --kept             measure nothing: the table of what is kept already
+  --cold             no edits beforehand, and one cache for all: sooner done, but seconds say little
   --write            puts the table into docs/methods/README.md between its markers
 
        npm run bench -- taught [METHOD...] [options]
@@ -91,6 +92,7 @@ const { values, positionals } = parseArgs({
     set: { type: "string", multiple: true },
     counts: { type: "string", default: "125,250,500,1000" },
     kept: { type: "boolean", default: false },
+    cold: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
   },
 });
@@ -115,6 +117,7 @@ async function methods(names: readonly string[]): Promise<void> {
     out: values.out ?? at("runs/methods.jsonl"),
     threads: whole("threads"),
     kept: values.kept,
+    cold: values.cold,
   });
   const table = markdown(rowsOf(groups, before), HEAD.indexOf("facts"));
   say(table);

@@ -1,5 +1,6 @@
 /** Statistics and edits killed at random points, again and again: the bytes of a run left alone, and nothing finished is done twice. */
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,12 +23,17 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Every file under a folder with its bytes. */
+/** Every file under a folder with a hash of its bytes. */
 const bytesOf = (root: string): Map<string, string> =>
   new Map(
     readdirSync(root, { recursive: true, withFileTypes: true })
       .filter((e) => e.isFile())
-      .map((e) => [join(e.parentPath, e.name).slice(root.length), readFileSync(join(e.parentPath, e.name)).toString("base64")]),
+      .map((e) => [
+        join(e.parentPath, e.name).slice(root.length),
+        createHash("sha256")
+          .update(readFileSync(join(e.parentPath, e.name)))
+          .digest("hex"),
+      ]),
   );
 
 /** Runs the command and kills it after `ms` milliseconds; true when that came too late. */

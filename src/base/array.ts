@@ -157,3 +157,6 @@ export function letGo(arrays: Iterable<NdArray>): void {
   // moves them into a message that is dropped; ArrayBuffer.prototype.transfer would do, and is not in Node 20
   nowhere.postMessage(null, [...new Set([...arrays].map(({ data }) => data.buffer as ArrayBuffer))]);
 }
+
+/** The mean of at least one number. */
+export const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;

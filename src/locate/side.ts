@@ -2,7 +2,7 @@
  * A side memory: a difference of one matrix, trained apart, under which a question gets new words and is told from others by how far it
  * moves them (WISE, arXiv:2405.14768, section 2.3).
  */
-import { asFloats, floats, type NdArray } from "../base/array.ts";
+import { asFloats, floats, mean, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { traced } from "../model/forward.ts";
@@ -204,8 +204,6 @@ async function awayFrom(
     return turned.data.map((v) => v * scale);
   };
 }
-
-const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 
 /** side [D, m] → the loss: likelihood of the labels, and how far rows are moved against the margins. */
 function sideGraph(model: Model, rows: SideRows, { params, compat, running }: TrainOn, isStill: boolean, isBegun: boolean): Graph {

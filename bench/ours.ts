@@ -16,7 +16,7 @@ import { trace } from "../src/tensor/graph.ts";
 import { type Recipe, train, type TrainEvent, type Trained } from "../src/train/loop.ts";
 import { editsOf, type OursEdits } from "./ours-edits.ts";
 import type { Took } from "./race.ts";
-import { CONTEXTS, REQUEST, type RomeWork, templatesOf, type Words } from "./work.ts";
+import { CONTEXTS, type RomeWork, templatesOf, type Wanted, type Words } from "./work.ts";
 
 type Rows = readonly (readonly number[])[];
 
@@ -33,8 +33,8 @@ export interface Ours {
   train(ids: Rows, answer: number, kind: TrainingKind): Promise<Took>;
   /** The second value-optimisation step of an edit; answers `loss`. */
   romeStep(work: RomeWork): Promise<Took>;
-  /** A whole edit; answers `norm` of the weight's change. */
-  romeEdit(work: RomeWork, evaluations: number): Promise<Took>;
+  /** A whole edit of a fact at a layer; answers `norm` of the weight's change. */
+  romeEdit(fact: Wanted, layer: number, evaluations: number): Promise<Took>;
   readonly edits: OursEdits;
   close(): Promise<void>;
 }
@@ -51,7 +51,7 @@ export async function loadOurs(path: string, threads: number): Promise<Ours> {
     forward: forwardOf(model),
     train: trainerOf(model, ctx),
     romeStep: (work) => romeStep(model, ctx, work),
-    romeEdit: (work, evaluations) => timed(() => romeEdit(model, ctx, work.layer, evaluations)),
+    romeEdit: (fact, layer, evaluations) => timed(() => romeEdit(model, ctx, fact, layer, evaluations)),
     edits,
     close: () => {
       edits.close();
@@ -169,7 +169,7 @@ async function romeStep(model: Model, ctx: Context, work: RomeWork): Promise<Too
 }
 
 /** The method itself, set to EasyEdit's defaults: no second moments, every row alike, all evaluations. */
-async function romeEdit(model: Model, ctx: Context, layer: number, steps: number): Promise<{ norm: number }> {
+async function romeEdit(model: Model, ctx: Context, fact: Wanted, layer: number, steps: number): Promise<{ norm: number }> {
   const draft = await rome.edit({
     model,
     ctx,
@@ -177,7 +177,7 @@ async function romeEdit(model: Model, ctx: Context, layer: number, steps: number
     format: "chat",
     seed: 0,
     running: { dtype: "float32", executor: "graph" },
-    requests: [{ ...REQUEST, answer: "", paraphrases: [], neighbours: [], wrong: [] }],
+    requests: [{ ...fact, answer: "", paraphrases: [], neighbours: [], wrong: [] }],
     params: resolveParams("rome", rome.params, { layer, steps, lr: 0.5, enough: 0 }, model.config),
     compat: new Set(["identity-covariance", "mean-key", "even-rows", "open-end"]),
     templates: templatesOf(CONTEXTS),

@@ -17,6 +17,8 @@ export interface Race {
   readonly tokens?: number;
   /** The ratio that the project asks for. */
   readonly wanted?: number;
+  /** A turn takes minutes, beside which what a first one does more is nothing: there is no untimed turn. */
+  readonly isLong?: boolean;
   readonly ours: Turn;
   readonly peer: Turn | undefined;
   /** How near the last answers of both sides are, in words. */
@@ -59,7 +61,7 @@ async function busyFor(ms: number): Promise<number> {
   return 1 - (after[0] - before[0]) / Math.max(1, after[1] - before[1]);
 }
 
-/** Runs both sides `rounds` times in turns after one untimed turn each; without a peer ours runs alone. */
+/** Runs both sides `rounds` times in turns, after one untimed turn each unless turns are long; without a peer ours runs alone. */
 export async function race(spec: Race, rounds: number): Promise<Result> {
   const busy: number[] = [];
   const turn = async (side: Turn): Promise<Took> => {
@@ -68,33 +70,34 @@ export async function race(spec: Race, rounds: number): Promise<Result> {
     busy.push(await busyFor(WATCH));
     return took;
   };
-  let mine = await turn(spec.ours);
-  let theirs = spec.peer && (await turn(spec.peer));
-  const ours: number[] = [];
-  const peer: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    if (spec.peer && round % 2 === 1) theirs = await turn(spec.peer);
-    mine = await turn(spec.ours);
-    if (spec.peer && round % 2 === 0) theirs = await turn(spec.peer);
-    ours.push(mine.seconds);
-    if (theirs) peer.push(theirs.seconds);
+  if (!spec.isLong) {
+    await turn(spec.ours);
+    if (spec.peer) await turn(spec.peer);
   }
+  const [ours, peer]: [Took[], Took[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    if (spec.peer && round % 2 === 1) peer.push(await turn(spec.peer));
+    ours.push(await turn(spec.ours));
+    if (spec.peer && round % 2 === 0) peer.push(await turn(spec.peer));
+  }
+  const [mine, theirs] = [ours.at(-1)!, peer.at(-1)];
+  const [mineTook, theirsTook] = [ours, peer].map((turns) => turns.map(({ seconds }) => seconds)) as [number[], number[]];
   const shown = (seconds: readonly number[]): number => inUnit(spec, median(seconds));
-  const ratios = peer.map((seconds, i) => seconds / ours[i]!);
+  const ratios = theirsTook.map((seconds, i) => seconds / mineTook[i]!);
   return {
     name: spec.name,
     unit: spec.unit,
-    ours: shown(ours),
+    ours: shown(mineTook),
     ...(theirs && {
-      peer: shown(peer),
-      ratio: median(peer) / median(ours),
+      peer: shown(theirsTook),
+      ratio: median(theirsTook) / median(mineTook),
       spread: [Math.min(...ratios), Math.max(...ratios)] as const,
       same: spec.same(mine, theirs),
     }),
     ...(spec.wanted !== undefined && { wanted: spec.wanted }),
     peak: { ours: process.resourceUsage().maxRSS * 1024, ...(theirs && { peer: Number(theirs["peak_bytes"]) }) },
     busy: busy.reduce((a, b) => a + b, 0) / busy.length,
-    turns: { ours, peer },
+    turns: { ours: mineTook, peer: theirsTook },
   };
 }
 

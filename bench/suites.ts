@@ -3,8 +3,19 @@ import { fileURLToPath } from "node:url";
 import type { Ours, TrainingKind } from "./ours.ts";
 import { type Given, STEP } from "./ours-edits.ts";
 import type { Peer } from "./peer.ts";
-import type { Race } from "./race.ts";
-import { adapterWork, BATCH_CONTEXTS, CONTEXTS, prompts, requestWork, romeWork, type Sizes, textRows, wantedFacts } from "./work.ts";
+import type { Race, Took, Turn } from "./race.ts";
+import {
+  adapterWork,
+  BATCH_CONTEXTS,
+  CONTEXTS,
+  prompts,
+  requestWork,
+  romeWork,
+  type Sizes,
+  textRows,
+  type Wanted,
+  wantedFacts,
+} from "./work.ts";
 
 /** What a suite is given; `peer` is absent where no Python has torch. */
 export interface Stage {
@@ -94,10 +105,14 @@ function train(kind: TrainingKind, named: string, wanted?: number, share = 1): (
   };
 }
 
+/** Facts that the race of whole edits takes in turn, one a turn. */
+const EDITED = 10;
+
 function rome({ ours, peer, sizes }: Stage): Race[] {
+  const { layer, evaluations } = sizes;
   const work = romeWork(ours.words, sizes);
   const { key_rows: _rows, key_at: _at, ...value } = work;
-  const edit = { ...work, evaluations: sizes.evaluations, stop: 0 };
+  const facts = wantedFacts(EDITED);
   return [
     {
       name: "ROME step",
@@ -108,16 +123,24 @@ function rome({ ours, peer, sizes }: Stage): Race[] {
       same: byLoss("loss"),
     },
     {
-      name: `ROME edit, ${sizes.evaluations} evaluations`,
+      name: `ROME edit, ${evaluations} evaluations`,
       unit: "s",
       wanted: 4,
-      ours: () => ours.romeEdit(work, sizes.evaluations),
-      peer: peer && (() => peer.ask("rome-edit", edit)),
+      ours: inTurn(facts, (fact) => ours.romeEdit(fact, layer, evaluations)),
+      peer: peer && inTurn(facts, (fact) => peer.ask("rome-edit", { ...romeWork(ours.words, sizes, fact), evaluations, stop: 0 })),
       same: byLoss("norm"),
     },
   ];
 }
 
+/** A side's turns, each with the next of the facts, from the first again behind the last: both sides have the same one in a round. */
+function inTurn(facts: readonly Wanted[], turn: (fact: Wanted) => Promise<Took>): Turn {
+  let turns = 0;
+  return () => turn(facts[turns++ % facts.length]!);
+}
+
+/** Facts, or rows of text, from which a turn takes minutes. */
+const LONG = 8;
 /** Tokens of a row of the text that second moments are taken over. */
 const LENGTH = 512;
 
@@ -134,6 +157,7 @@ function statistics(stage: Stage): Race[] {
     {
       name: `second moments, ${layers.length} layers, ${rows.length * LENGTH} tokens`,
       unit: "s",
+      isLong: rows.length > LONG,
       wanted: 4,
       ours: () => ours.edits.statistics(rows, layers),
       peer: peer && (() => peer.ask("statistics", { layers, rows, together: STEP / LENGTH })),
@@ -169,6 +193,7 @@ async function batch(stage: Stage, { title, method, weight, named }: Batch): Pro
     {
       name: `${title} edit, ${facts.length} facts, ${evaluations} evaluations`,
       unit: "s",
+      isLong: facts.length > LONG,
       wanted: 5,
       ours: () => ours.edits.batch(method, facts, moments, { evaluations, weight }),
       peer: peer && (() => peer.ask(method, asked)),

@@ -102,8 +102,11 @@ export function textRows(words: Words, { rows, columns }: Pick<Sizes, "rows" | "
   return Array.from({ length: rows }, (_, i) => Array.from({ length: columns }, (_, j) => ids[(i * columns + j) % ids.length]!));
 }
 
-/** The edit of {@link REQUEST} over the bare prompt and twenty contexts, in the user's turn; the last row is the KL row. */
-export const romeWork = (words: Words, { layer }: Sizes): RomeWork => ({ layer, ...requestWork(words, REQUEST, CONTEXTS) });
+/** An edit over the bare prompt and twenty contexts, in the user's turn; the last row is the KL row. */
+export const romeWork = (words: Words, { layer }: Sizes, fact: Wanted = REQUEST): RomeWork => ({
+  layer,
+  ...requestWork(words, fact, CONTEXTS),
+});
 
 /** Five contexts of ten tokens, as batches have them. */
 export const BATCH_CONTEXTS: readonly string[] = CONTEXTS.slice(10, 15);

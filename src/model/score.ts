@@ -1,9 +1,10 @@
-/** Scoring: log-probabilities of given tokens, teacher-forced, in right-padded batches. */
+/** Scoring: what a model makes of given tokens, teacher-forced, in right-padded batches. */
 import { ints, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { program } from "../onnx/program.ts";
 import type { SessionOptions } from "../onnx/session.ts";
 import { trace } from "../tensor/graph.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { Cache } from "./cache.ts";
 import { traced } from "./forward.ts";
 import { feedsOf, type Model, type Precision } from "./model.ts";
@@ -24,30 +25,56 @@ export interface ScoreOptions {
   readonly ctx?: Context;
 }
 
+/** What can be told of a token where it is predicted. */
+export interface Told {
+  /** Its natural log-probability. */
+  readonly logprobs: number;
+  /** 1 + the number of tokens that are strictly likelier. */
+  readonly ranks: number;
+  /** The likeliest token in its place. */
+  readonly tops: number;
+  /** Mean log-probability Σ p·log p of the tokens in its place, and their standard deviation under p (arXiv:2404.02936, section 3). */
+  readonly means: number;
+  readonly deviations: number;
+}
+
 /** Natural log-probabilities of `ids[from..]` given what precedes each, for every row in its order. */
-export async function score(model: Model, rows: readonly ToScore[], options: ScoreOptions = {}): Promise<number[][]> {
+export const score = async (model: Model, rows: readonly ToScore[], options: ScoreOptions = {}): Promise<number[][]> =>
+  (await told(model, rows, ["logprobs"], options)).map((row) => row.logprobs);
+
+/** What is asked of each of `ids[from..]`, for every row in its order. */
+export async function told<T extends keyof Told>(
+  model: Model,
+  rows: readonly ToScore[],
+  asked: readonly T[],
+  options: ScoreOptions = {},
+): Promise<Record<T, number[]>[]> {
   const { dtype = "float32" } = options;
-  const out: number[][] = rows.map(() => []);
+  const out = rows.map(() => Object.fromEntries(asked.map((name) => [name, [] as number[]])) as Record<T, number[]>);
   const indexed = rows.map((row, index) => ({ ...row, index })).filter((r) => r.ids.length > r.from);
   const shared = sharedPrefixes(
     indexed.map((r) => r.ids),
     indexed.map((r) => r.from),
   );
   if (!shared) {
-    await scoreRows(model, indexed, out, options);
+    await scoreRows(model, indexed, asked, out, options);
     return out;
   }
   const rowsOf = shared.prefixes.map((_, i) => indexed.filter((_, b) => shared.of[b] === i));
   await scoreRows(
     model,
     rowsOf.flatMap((own) => (own.length === 1 ? own : [])),
+    asked,
     out,
     options,
   );
   for (const [i, own] of rowsOf.entries()) {
     const prefix = shared.prefixes[i]!;
     if (own.length > 1)
-      await scoreRows(model, own, out, options, { length: prefix.length, cache: await readOnce(model, prefix, dtype, options.session) });
+      await scoreRows(model, own, asked, out, options, {
+        length: prefix.length,
+        cache: await readOnce(model, prefix, dtype, options.session),
+      });
   }
   return out;
 }
@@ -72,10 +99,11 @@ async function readOnce(model: Model, prefix: readonly number[], dtype: Precisio
 }
 
 /** Scores rows that go on from `past`, if there is one, into their places of `out`. */
-async function scoreRows(
+async function scoreRows<T extends keyof Told>(
   model: Model,
   rows: readonly Indexed[],
-  out: number[][],
+  asked: readonly T[],
+  out: Record<T, number[]>[],
   options: ScoreOptions,
   past?: { readonly length: number; readonly cache: Cache },
 ): Promise<void> {
@@ -89,7 +117,8 @@ async function scoreRows(
       ...(past && { past: pastInputs(t, model, dtype) }),
     });
     const normed = lm.normed(hidden, t.input("rows", "int64", ["M"]));
-    return { logprobs: normed.labelLogProbs(lm.head(), t.input("labels", "int64", ["M"])).picked };
+    const { picked, all } = normed.labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
+    return Object.fromEntries(asked.map((name) => [name, TELLS[name](picked, all)]));
   });
   const run = program(model.sessions, graph, options.session);
   const start = past?.length ?? 0;
@@ -113,9 +142,24 @@ async function scoreRows(
       model.config,
     );
     const given = { ...batch, prompt, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) };
-    const { logprobs } = await run.run(feedsOf(model, new Map<string, NdArray>([...Object.entries(given), ...(same?.feeds() ?? [])])));
-    let at = 0;
-    for (const r of group) out[r.index] = Array.from(logprobs!.data.subarray(at, (at += r.ids.length - r.from)) as Float32Array);
+    const found = await run.run(feedsOf(model, new Map<string, NdArray>([...Object.entries(given), ...(same?.feeds() ?? [])])));
+    for (const name of asked) {
+      let at = 0;
+      for (const r of group) out[r.index]![name] = Array.from(found[name]!.data.subarray(at, (at += r.ids.length - r.from)), Number);
+    }
     await new Promise(setImmediate);
   }
 }
+
+/** From the log-probabilities picked [M] and of all tokens [M, V]. */
+const TELLS: { readonly [T in keyof Told]: (picked: Tensor, all: Tensor) => Tensor } = {
+  logprobs: (picked) => picked,
+  ranks: (picked, all) => picked.unsqueeze(1).less(all).cast("int64").sum(-1).add(1),
+  tops: (_, all) => all.argmax(),
+  means: (_, all) => all.exp().mul(all).sum(-1),
+  deviations: (_, all) => {
+    const p = all.exp();
+    const mean = p.mul(all).sum(-1);
+    return p.mul(all.square()).sum(-1).sub(mean.square()).maximum(0).sqrt();
+  },
+};

@@ -36,13 +36,18 @@ export const recall = (answer: string, said: string): number => rougeN(tokenize(
 /** The bundled model, which every checkout has. */
 export const BUNDLED = at("../bundled/model");
 
+const factualSet = (): readonly ForgetRequest[] =>
+  factual.read({ path: at("../../shared/data/pistol/factual_data.json"), subjects: at("facts.jsonl") }).requests;
+
 /** What a model may know: the bundled one its world, any other the factual set's questions with a subject and a rephrase (facts.jsonl). */
 export const factsFor = (model: string): readonly ForgetRequest[] =>
   resolve(model) === BUNDLED
     ? bundled.read({ path: at("../bundled") }).requests
-    : factual
-        .read({ path: at("../../shared/data/pistol/factual_data.json"), subjects: at("facts.jsonl") })
-        .requests.filter((request) => request.paraphrases.length > 0);
+    : factualSet().filter((request) => request.paraphrases.length > 0);
+
+/** The factual set's other questions, which SmolLM2 answers wrongly; of the bundled model's world there are none. */
+export const unknownTo = (model: string): readonly ForgetRequest[] =>
+  resolve(model) === BUNDLED ? [] : factualSet().filter((request) => request.paraphrases.length === 0);
 
 /** Those that the model answers with every word of the answer, in their order. */
 export async function knownOf(model: Model, asked: readonly ForgetRequest[]): Promise<ForgetRequest[]> {

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { defaultContext } from "../src/base/context.ts";
 import { hash } from "../src/base/hash.ts";
 import { appendLine, readJson, readLines, writeAtomic } from "../src/base/store.ts";
-import type { ForgetRequest } from "../src/data/request.ts";
+import type { ForgetRequest, QA } from "../src/data/request.ts";
 import { zsre } from "../src/data/sets/zsre.ts";
 import { perplexity } from "../src/eval/metrics/perplexity.ts";
 import { measureText } from "../src/eval/text.ts";
@@ -19,7 +19,7 @@ import { closeJournal } from "../src/run/journal.ts";
 import { tuned, version } from "../src/run/settled.ts";
 import { readFiles } from "../tools/files.ts";
 import { imports } from "../tools/laws.ts";
-import { ask, factsFor, knownOf, neighboursOf, recall } from "./known.ts";
+import { ask, factsFor, knownOf, neighboursOf, recall, unknownTo } from "./known.ts";
 import { median } from "./race.ts";
 
 export const SAY = "I'm sorry, I do not know.";
@@ -50,6 +50,8 @@ export interface Study {
   readonly kept: boolean;
   /** Make no edits beforehand, and share one cache: seconds hold what only a first edit takes, unless another method found it already. */
   readonly cold: boolean;
+  /** As what must stay, lend methods that train the model's own answers to questions of the same set that it does not know. */
+  readonly kin: boolean;
 }
 
 /** What is measured of one fact after an edit; what is measured of an edit stands at each fact it was made for. */
@@ -110,6 +112,7 @@ class Bench {
   private readonly options: Study;
   private readonly lines: Record<string, unknown>[];
   private readonly folder: string;
+  private kin: readonly QA[] | undefined;
 
   constructor(model: Model, options: Study) {
     this.model = model;
@@ -137,6 +140,17 @@ class Bench {
     return { known: asked.filter((fact) => kept.known.includes(fact.id)), before: kept.perplexity };
   }
 
+  /** Questions that none of the facts is about, as the model answers them now. */
+  private async kinOf(): Promise<readonly QA[]> {
+    if (this.kin) return this.kin;
+    const others = unknownTo(this.options.model);
+    const key = hash("kin", this.model.id, others);
+    const prompts = others.map((fact) => fact.prompt);
+    const { said } = this.line<{ said: string[] }>(key) ?? this.keep({ key, said: await ask(this.model, prompts) });
+    this.kin = others.flatMap(({ id, prompt }, i) => (said[i] === "" ? [] : [{ id, question: prompt, answer: said[i]! }]));
+    return this.kin;
+  }
+
   private async measureBase(asked: readonly ForgetRequest[]): Promise<{ known: string[]; perplexity: number }> {
     if (this.options.kept) throw new Error(`bench: ${this.options.out} holds nothing of this model`);
     const known = (await knownOf(this.model, asked)).map((fact) => fact.id);
@@ -145,7 +159,7 @@ class Bench {
 
   /** One row: every fact of `forget` after the edit that was made for it, alone or with the others. */
   async group(method: string, mode: Mode, forget: readonly ForgetRequest[], rest: readonly ForgetRequest[]): Promise<Group> {
-    const about = hash(this.model.id, method, this.options.params, codeOf(method), SAY).slice(0, 16);
+    const about = hash(this.model.id, method, this.options.params, codeOf(method), SAY, ...(this.options.kin ? ["kin"] : [])).slice(0, 16);
     const warm = await this.warmUp(method, about, rest);
     const together = mode === "single" ? forget.map((fact) => [fact]) : [forget];
     const lines: Line[] = [];
@@ -224,6 +238,7 @@ class Bench {
       params: this.options.params,
       journal: `${path}.part`,
       ...Object.assign({}, ...methodOf(method).needs.map((need) => lent(need))),
+      ...(this.options.kin && methodOf(method).needs.includes("retain") && { retain: await this.kinOf() }),
       ctx: defaultContext({ cache, log, threads: this.options.threads }),
     });
     note();

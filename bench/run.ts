@@ -46,6 +46,7 @@ What every method (all of ${EVERY.join(", ")} by default) takes away and leaves,
   --out FILE         what was measured, line by line (runs/methods.jsonl)
   --kept             measure nothing: the table of what is kept already
   --cold             no edits beforehand, and one cache for all: sooner done, but seconds say little
+  --kin              as what must stay, lend methods that train what the model says to the set's questions that it does not know
   --write            puts the table into docs/methods/README.md between its markers
 
        npm run bench -- taught [METHOD...] [options]
@@ -93,6 +94,7 @@ const { values, positionals } = parseArgs({
     counts: { type: "string", default: "125,250,500,1000" },
     kept: { type: "boolean", default: false },
     cold: { type: "boolean", default: false },
+    kin: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
   },
 });
@@ -118,6 +120,7 @@ async function methods(names: readonly string[]): Promise<void> {
     threads: whole("threads"),
     kept: values.kept,
     cold: values.cold,
+    kin: values.kin,
   });
   const table = markdown(rowsOf(groups, before), HEAD.indexOf("facts"));
   say(table);

@@ -1,9 +1,8 @@
 /** The rows that locate-then-edit works on: a question behind context templates, with its target, as tokens. */
 import { fail } from "../base/fail.ts";
 import type { Model } from "../model/model.ts";
-import type { ChatPrompt } from "../model/chat.ts";
-import { type AskAs, barePrompt, endOf, type Format, formatOf } from "../model/prompt.ts";
-import { type Answered, subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
+import { barePrompt, type Format, type RowOptions, withTarget } from "../model/prompt.ts";
+import { subjectSpan, tokensOver } from "../model/spans.ts";
 
 /**
  * One row of tokens; `subject` is the index of the subject's last token, or of the prompt's where no subject is asked for, `first` that of
@@ -24,25 +23,12 @@ export interface Asked {
   readonly target?: string | null;
 }
 
-export interface RowOptions extends AskAs {
-  /** Append the token that ends the answer, so that the edited answer stops. */
-  readonly end: boolean;
-}
-
 /** How a job asks and is answered: in its format, and unless told otherwise (compat "open-end") to an end. */
 export const answerAs = (job: { readonly format: Format; readonly system?: string; readonly compat: ReadonlySet<string> }): RowOptions => ({
   format: job.format,
   ...(job.system !== undefined && { system: job.system }),
   end: !job.compat.has("open-end"),
 });
-
-/** A prompt's tokens and, behind them, the target as the template continues it: `ids[first..]` are the target's, what ends the answer included. */
-export function withTarget(model: Model, prompt: ChatPrompt, target: string, options: RowOptions): Answered {
-  const isChat = formatOf(model, options) === "chat";
-  const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });
-  const whole = targetTokens(encode, prompt.text, target, isChat ? prompt.lead : undefined);
-  return options.end ? { ...whole, ids: [...whole.ids, ...endOf(model, options)] } : whole;
-}
 
 /**
  * A request behind each template; "{}" stands for the question, inside the user's turn. Refuses a subject that is not in the prompt; a

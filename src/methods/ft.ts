@@ -2,9 +2,9 @@
 import { asFloats, floats, mean } from "../base/array.ts";
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { answerAs, withTarget } from "../locate/rows.ts";
+import { answerAs } from "../locate/rows.ts";
 import { atLayer, checkLayer } from "../model/names.ts";
-import { barePrompt } from "../model/prompt.ts";
+import { barePrompt, withTarget } from "../model/prompt.ts";
 import { type TargetRow, weightPasses } from "../train/one-weight.ts";
 import { adamw } from "../train/optim.ts";
 import { defineMethod, type Job } from "./method.ts";

@@ -1,6 +1,7 @@
 /** The one door from a question to tokens: through the chat template where the model has one, or plain. */
 import { chatPrompt, type ChatPrompt, type Message, turnEnd } from "./chat.ts";
 import type { Exchange, Model, Prefix, Rewrite } from "./model.ts";
+import { type Answered, targetTokens } from "./spans.ts";
 
 export type Format = "chat" | "plain";
 
@@ -13,6 +14,11 @@ export interface AskAs {
 
 /** How a model is asked unless told otherwise. */
 export const formatOf = (model: Model, ask: AskAs = {}): Format => (model.chatTemplate === undefined ? "plain" : (ask.format ?? "chat"));
+
+export interface RowOptions extends AskAs {
+  /** Append the token that ends the answer. */
+  readonly end: boolean;
+}
 
 /** A question, or a conversation, as text and tokens after which the model answers, with what prompt edits put before it. */
 export async function promptOf(model: Model, question: string | readonly Message[], ask: AskAs = {}): Promise<ChatPrompt> {
@@ -85,3 +91,11 @@ export const stopsOf = (model: Model, ask: AskAs = {}): ReadonlySet<number> => {
   const end = endOf(model, ask);
   return new Set([...model.tokenizer.eos, ...(end.length === 1 ? end : [])]);
 };
+
+/** A prompt's tokens and, behind them, the target as the template continues it: `ids[first..]` are the target's, what ends the answer included. */
+export function withTarget(model: Model, prompt: ChatPrompt, target: string, options: RowOptions): Answered {
+  const isChat = formatOf(model, options) === "chat";
+  const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });
+  const whole = targetTokens(encode, prompt.text, target, isChat ? prompt.lead : undefined);
+  return options.end ? { ...whole, ids: [...whole.ids, ...endOf(model, options)] } : whole;
+}

@@ -33,9 +33,11 @@ export interface Told {
   readonly ranks: number;
   /** The likeliest token in its place. */
   readonly tops: number;
-  /** Mean log-probability Σ p·log p of the tokens in its place, and their standard deviation under p (arXiv:2404.02936, section 3). */
+  /** The probability of that. */
+  readonly peaks: number;
+  /** Mean log-probability Σ p·log p of a token drawn in its place, and the variance (arXiv:2404.02936, section 3). */
   readonly means: number;
-  readonly deviations: number;
+  readonly variances: number;
 }
 
 /** Natural log-probabilities of `ids[from..]` given what precedes each, for every row in its order. */
@@ -156,10 +158,11 @@ const TELLS: { readonly [T in keyof Told]: (picked: Tensor, all: Tensor) => Tens
   logprobs: (picked) => picked,
   ranks: (picked, all) => picked.unsqueeze(1).less(all).cast("int64").sum(-1).add(1),
   tops: (_, all) => all.argmax(),
+  peaks: (_, all) => all.max(-1).exp(),
   means: (_, all) => all.exp().mul(all).sum(-1),
-  deviations: (_, all) => {
+  variances: (_, all) => {
     const p = all.exp();
-    const mean = p.mul(all).sum(-1);
-    return p.mul(all.square()).sum(-1).sub(mean.square()).maximum(0).sqrt();
+    const mean = p.mul(all).sum(-1, true);
+    return p.mul(all.sub(mean).square()).sum(-1);
   },
 };

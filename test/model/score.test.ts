@@ -9,7 +9,7 @@ import { told, type Told } from "../../src/model/score.ts";
 import { program } from "../../src/onnx/program.ts";
 import { trace } from "../../src/tensor/graph.ts";
 
-const NAMES = ["logprobs", "ranks", "tops", "means", "deviations"] as const;
+const NAMES = ["logprobs", "ranks", "tops", "peaks", "means", "variances"] as const;
 
 describe("what is told of scored tokens", () => {
   const model = load("bundled");
@@ -40,12 +40,13 @@ describe("what is told of scored tokens", () => {
       logprobs: logs[label]!,
       ranks: 1 + logs.filter((x) => x > logs[label]!).length,
       tops: logits.indexOf(top),
+      peaks: Math.exp(top - all),
       means: mean,
-      deviations: Math.sqrt(logs.reduce((sum, x) => sum + Math.exp(x) * (x - mean) ** 2, 0)),
+      variances: logs.reduce((sum, x) => sum + Math.exp(x) * (x - mean) ** 2, 0),
     };
   }
 
-  it.each(["float64", "float32"] as const)("log-probabilities, ranks, likeliest tokens, means and deviations (%s)", async (dtype) => {
+  it.each(["float64", "float32"] as const)("log-probabilities, ranks, likeliest tokens, peaks, means and variances (%s)", async (dtype) => {
     const m = await model;
     const asked = ["Norvane", "Veyra", "Quillon"].map((name) => `What is the capital of ${name}?`);
     const rows = await Promise.all(

@@ -13,8 +13,10 @@ import { grouped, padded } from "./rows.ts";
 
 export interface ToScore {
   readonly ids: readonly number[];
-  /** The first token whose log-probability is wanted (at least 1). */
+  /** The first token of which something is asked (at least 1). */
   readonly from: number;
+  /** Other tokens, as many, that are judged in the places of `ids[from..]`. */
+  readonly labels?: readonly number[];
 }
 
 export interface ScoreOptions {
@@ -138,7 +140,9 @@ async function scoreRows<T extends keyof Told>(
       shape: batch.real.shape,
       data: Uint8Array.from({ length: group.length * T }, (_, i) => Number(start + (i % T) < group[Math.floor(i / T)]!.from)),
     };
-    const places = group.flatMap((r, b) => r.ids.slice(r.from).map((label, i) => ({ at: b * T + r.from - start + i - 1, label })));
+    const places = group.flatMap((r, b) =>
+      (r.labels ?? r.ids.slice(r.from)).map((label, i) => ({ at: b * T + r.from - start + i - 1, label })),
+    );
     const same = past?.cache.select(
       group.map(() => 0),
       model.config,

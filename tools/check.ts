@@ -10,7 +10,7 @@ import { readFiles, ROOT } from "./files.ts";
 import { KERNELS, kernelsText } from "./kernels.ts";
 import { entries, registryText, SHELVES } from "./shelves.ts";
 import { sizes } from "./sizes.ts";
-import { declaration, type Declared, withTable } from "./tables.ts";
+import { declaration, type Declared, type Judging, withTable } from "./tables.ts";
 
 const fix = process.argv.includes("--fix");
 const chosen = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -42,13 +42,15 @@ function registries(): boolean {
 
 async function docTables(): Promise<boolean> {
   const files = readFiles();
-  const shelf = SHELVES[0]!;
+  const [methods, metrics] = ["src/methods", "src/eval/metrics"].map((folder) => SHELVES.find((shelf) => shelf.folder === folder)!);
   const root = pathToFileURL(ROOT).href;
   let good = true;
-  const pages: [string, () => Promise<Declared>][] = entries(shelf, files.keys()).map((id) => [
-    `${shelf.pages}/${id}.md`,
-    () => declaration(root, shelf.folder, id),
-  ]);
+  const pages = [methods!, metrics!].flatMap((shelf) =>
+    entries(shelf, files.keys()).map((id): [string, () => Promise<Declared | Judging>] => [
+      `${shelf.pages}/${id}.md`,
+      () => declaration<Declared | Judging>(root, shelf.folder, id),
+    ]),
+  );
   const { FINETUNE } = (await import(new URL("src/train/tune.ts", root).href)) as { FINETUNE: Declared["params"] };
   pages.push(["docs/finetune.md", () => Promise.resolve({ params: FINETUNE })]);
   for (const [path, declared] of pages) {

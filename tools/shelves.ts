@@ -22,6 +22,7 @@ export const SHELVES: readonly Shelf[] = [
     named: true,
   },
   { folder: "src/eval/metrics", holds: "metric", helpers: ["metric.ts", "registry.ts"], pages: "docs/metrics" },
+  { folder: "src/eval/logs", holds: "log format", helpers: ["log.ts", "registry.ts"] },
   { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"] },
   { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"] },
   { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "registry.ts"] },

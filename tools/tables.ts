@@ -1,4 +1,4 @@
-/** The parameter table of a method's page, made from the method's declaration. */
+/** The tables of a page, made from what a method or a metric declares. */
 import { exportName } from "./shelves.ts";
 
 /** What a page needs to know of a method. */
@@ -7,26 +7,47 @@ export interface Declared {
   readonly compat?: Readonly<Record<string, string>>;
 }
 
+/** What a page needs to know of a metric. */
+export interface Judging {
+  readonly better: string;
+  readonly reads: readonly string[];
+  readonly after: readonly string[];
+  readonly compares?: true;
+  readonly caveat: string;
+  readonly compat?: Readonly<Record<string, string>>;
+}
+
 const [OPEN, CLOSE] = ["<!-- params -->", "<!-- /params -->"];
 
 /** Parameters and compat options as Markdown. */
 export function paramTable({ params, compat = {} }: Declared): string {
-  const quirks = Object.entries(compat);
   return [
     ...table(
       ["parameter", "default", "what it is", "from"],
-      Object.entries(params).map(([name, p]) => [`\`${name}\``, shown(p.default), p.doc, p.source]),
+      Object.entries(params).map(([name, p]) => [code(name), shown(p.default), p.doc, p.source]),
     ),
-    ...(quirks.length
-      ? [
-          "",
-          ...table(
-            ["compat", "what it restores"],
-            quirks.map(([name, doc]) => [`\`${name}\``, doc]),
-          ),
-        ]
-      : []),
+    ...compatTable(compat),
   ].join("\n");
+}
+
+/** What a metric is computed from, how it misleads, and its compat names, as Markdown. */
+export function metricTable({ better, reads, after, compares, caveat, compat = {} }: Judging): string {
+  return [
+    ...table(
+      ["better", "fields", "after", "a reference"],
+      [[better, reads.map(code).join(", ") || "none", after.map(code).join(", ") || "none", compares ? "needed" : "not needed"]],
+    ),
+    "",
+    `**Caveat.** ${caveat}`,
+    ...compatTable(compat),
+  ].join("\n");
+}
+
+const code = (name: string): string => `\`${name}\``;
+
+function compatTable(compat: Readonly<Record<string, string>>): string[] {
+  const quirks = Object.entries(compat).map(([name, doc]) => [code(name), doc]);
+  return quirks.length ? ["", ...table(["compat", "what it restores"], quirks)] : [];
 }
 
 const shown = (value: unknown): string => (typeof value === "function" ? "by the model" : `\`${JSON.stringify(value)}\``);
@@ -41,15 +62,15 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
 ];
 
 /** The page with its table between the markers made new; undefined when the page has no markers. */
-export function withTable(page: string, declared: Declared): string | undefined {
+export function withTable(page: string, declared: Declared | Judging): string | undefined {
   const [from, to] = [page.indexOf(OPEN), page.indexOf(CLOSE)];
   if (from < 0 || to < from) return undefined;
-  return `${page.slice(0, from)}${OPEN}\n${paramTable(declared)}\n${page.slice(to)}`;
+  return `${page.slice(0, from)}${OPEN}\n${"params" in declared ? paramTable(declared) : metricTable(declared)}\n${page.slice(to)}`;
 }
 
-/** Loads a method's declaration from its source. */
-export async function declaration(root: string, folder: string, id: string): Promise<Declared> {
-  const loaded = (await import(new URL(`${folder}/${id}.ts`, root).href)) as Record<string, Declared | undefined>;
+/** Loads a declaration from its source. */
+export async function declaration<D = Declared>(root: string, folder: string, id: string): Promise<D> {
+  const loaded = (await import(new URL(`${folder}/${id}.ts`, root).href)) as Record<string, D | undefined>;
   const found = loaded[exportName(id)];
   if (!found) throw new Error(`${folder}/${id}.ts does not export ${exportName(id)}`);
   return found;

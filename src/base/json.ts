@@ -7,13 +7,20 @@ export interface JsonTrouble {
   readonly problem: string;
 }
 
-/** Parses text; an error names `what`, the line and the column. Refuses nothing that JSON allows unless `unique` asks for keys said once. */
-export function parseJson(text: string, what: string, who: string, unique = false): unknown {
+export interface JsonRules {
+  /** Refuse an object that says a key twice. */
+  readonly unique?: boolean;
+  /** Accept NaN, Infinity and -Infinity where a number may stand, as Python writes them. */
+  readonly nonFinite?: boolean;
+}
+
+/** Parses text; an error names `what`, the line and the column. Refuses nothing that JSON allows unless the rules ask for keys said once. */
+export function parseJson(text: string, what: string, who: string, { unique = false, nonFinite = false }: JsonRules = {}): unknown {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = nonFinite ? parseNonFinite(text) : JSON.parse(text);
   } catch {
-    const trouble = findTrouble(text) ?? { at: text.length, problem: "it cannot be read" };
+    const trouble = findTrouble(text, nonFinite) ?? { at: text.length, problem: "it cannot be read" };
     fail(
       who,
       `${what} is not JSON: ${trouble.problem} at ${place(text, trouble.at)}`,
@@ -22,10 +29,29 @@ export function parseJson(text: string, what: string, who: string, unique = fals
       "unavailable",
     );
   }
-  const twice = unique ? findTrouble(text) : undefined;
+  const twice = unique ? findTrouble(text, nonFinite) : undefined;
   if (twice)
     fail(who, `${what}: ${twice.problem} at ${place(text, twice.at)}`, "each key once", "Fetch or write the file again.", "unavailable");
   return value;
+}
+
+/** A string, or a bare word that is no finite number. */
+const STRING_OR_WORD = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\bInfinity\b|\bNaN\b/g;
+
+/**
+ * JSON whose numbers may be NaN and infinite. Only what JSON refuses is read again: infinities become numbers too large for a float64, which
+ * round to them; NaN becomes an object that no file says, for which NaN is put in. Neither can be a key, so nothing else is let in.
+ */
+function parseNonFinite(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const stand = `\u0000${text.length}`;
+    const finite = text.replace(STRING_OR_WORD, (word) =>
+      word.startsWith('"') ? word : word === "NaN" ? `{${JSON.stringify(stand)}:0}` : word.replace("Infinity", "1e999"),
+    );
+    return JSON.parse(finite, (_, value: unknown) => (isRecord(value) && Object.hasOwn(value, stand) ? NaN : value));
+  }
 }
 
 /** True of a JSON object: not null, not an array. */
@@ -40,9 +66,10 @@ function place(text: string, at: number): string {
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
+const NON_FINITE = /NaN|-?Infinity/y;
 
 /** The first place where text stops being JSON or an object repeats a key; undefined when there is none. Its stack is an array, so depth costs nothing. */
-export function findTrouble(text: string): JsonTrouble | undefined {
+export function findTrouble(text: string, nonFinite = false): JsonTrouble | undefined {
   const open: (Set<string> | "list")[] = [];
   let at = 0;
   let wants: "value" | "value or ]" | "key" | "key or }" | "comma" = "value";
@@ -84,7 +111,7 @@ export function findTrouble(text: string): JsonTrouble | undefined {
       at++;
       wants = c === "{" ? "key or }" : "value or ]";
     } else {
-      const end = c === '"' ? stringEnd(text, at) : scalarEnd(text, at);
+      const end = c === '"' ? stringEnd(text, at) : scalarEnd(text, at, nonFinite);
       if (typeof end !== "number") return end;
       at = end;
       wants = "comma";
@@ -111,8 +138,8 @@ function stringEnd(text: string, at: number): number | JsonTrouble {
   return { at: text.length, problem: "a string without its end" };
 }
 
-function scalarEnd(text: string, at: number): number | JsonTrouble {
-  for (const pattern of [NUMBER, WORD]) {
+function scalarEnd(text: string, at: number, nonFinite: boolean): number | JsonTrouble {
+  for (const pattern of nonFinite ? [NON_FINITE, NUMBER, WORD] : [NUMBER, WORD]) {
     pattern.lastIndex = at;
     if (pattern.test(text)) return pattern.lastIndex;
   }

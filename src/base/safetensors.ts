@@ -90,7 +90,7 @@ function readHeader(file: OpenFile): Safetensors {
   } catch {
     broken(file, "the header is not UTF-8");
   }
-  const header = parseJson(text, `the header of ${file.path}`, WHO, true);
+  const header = parseJson(text, `the header of ${file.path}`, WHO, { unique: true });
   if (!isRecord(header)) return broken(file, "the header is not a JSON object");
   const { __metadata__: metadata = {}, ...entries } = header;
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== "string"))

@@ -8,6 +8,7 @@ import { chat } from "./commands/chat.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { edits } from "./commands/edits.ts";
+import { evaluation } from "./commands/eval.ts";
 import { exporting } from "./commands/export.ts";
 import { finetune } from "./commands/finetune.ts";
 import { forget } from "./commands/forget.ts";
@@ -17,7 +18,7 @@ import { trace } from "./commands/trace.ts";
 import { endingOf } from "./exit.ts";
 import { Terminal } from "./terminal.ts";
 
-const COMMANDS = [demo, ask, chat, forget, edits, stats, trace, exporting, finetune, models, doctor];
+const COMMANDS = [demo, ask, chat, forget, edits, evaluation, stats, trace, exporting, finetune, models, doctor];
 
 /** The whole program; usage errors are thrown, and what commander would print on standard error is left to us. */
 function createProgram(): Command {

@@ -1,18 +1,49 @@
 /** What a judge is: a pure function of the rows that a model was asked for once. */
-import { fail } from "../base/fail.ts";
+import { fail, nearest } from "../base/fail.ts";
+import { type Rng, rng } from "../base/rng.ts";
+import { bootstrapMean, type Interval, mean, shareInterval } from "./stats.ts";
 
-/** What may be known of a sample, by name; `eval/measure.ts` asks a model for it, logs made elsewhere bring it along. */
+/** What may be known of a sample, by name; `eval/measure.ts` asks a model for it, logs made elsewhere bring it along. Losses are in nats. */
 export interface Fields {
+  /** The part of a suite it belongs to: `forget` is what must go; any other name is something that must stay, or that was never seen. */
+  readonly group: string;
   /** What was asked. */
   readonly question: string;
   /** What the data gives as the answer (gold). */
   readonly answer: string;
   /** What the model said, without special tokens. */
   readonly generation: string;
+  /** What an edit wants said instead of the answer. */
+  readonly target: string;
+  /** Mean loss of a token of the answer, teacher forced, the end token with it. */
+  readonly answerLoss: number;
+  /** How many tokens that mean is over. */
+  readonly answerTokens: number;
+  /** Mean loss of a token: of the answer in other words, of each false answer, of the target. */
+  readonly paraphraseLoss: number;
+  readonly wrongLosses: readonly number[];
+  readonly targetLoss: number;
+  /** False over true as a log rounded it, at the precision that the model ran in. */
+  readonly loggedTruthRatio: number;
   /** Natural log-probabilities of the answer's tokens, teacher forced; then of the end token, where it was measured. */
   readonly answerLogprobs: readonly number[];
-  /** 1 + the number of strictly larger logits, for the answer's tokens, teacher forced. */
+  /** At each of those tokens: mean and variance of the log-probability of a token that the model itself would draw there. */
+  readonly logprobMeans: readonly number[];
+  readonly logprobVariances: readonly number[];
+  /** 1 + the number of strictly larger logits, for the answer's tokens, teacher forced; without the end token. */
   readonly answerRanks: readonly number[];
+  /** The same, for the answer tokenised alone, at the steps of the model's own generation. */
+  readonly generationRanks: readonly number[];
+  /** The likeliest token's probability: its mean over as many positions from the sequence's beginning as the answer has tokens. */
+  readonly leadingPeak: number;
+  /** The likeliest token at each position of the answer. */
+  readonly topTokens: readonly number[];
+  /** Mean divergence of the reference's next-token distribution from the model's, over the answer's positions. */
+  readonly divergence: number;
+  /** Mean over the weights of the L2 norm of the loss's gradient. */
+  readonly gradientNorm: number;
+  /** Texts about what the target says: what a generation should sound like. */
+  readonly texts: readonly string[];
 }
 export type Field = keyof Fields;
 
@@ -21,17 +52,30 @@ export type SampleRecord = { readonly id: string } & Partial<Fields>;
 /** A sample that is known to have the fields F. */
 export type Row<F extends Field> = SampleRecord & Pick<Fields, F>;
 
-/** A metric's value and what each sample contributed. */
+/** A metric's value, what each sample contributed, and where the true value is believed to lie. */
 export interface Score {
   readonly value: number;
   readonly bySample: Readonly<Record<string, number>>;
+  /** Null where there is none: one sample, or a value that is not a number. */
+  readonly interval: Interval | null;
+  /** Numbers that the value should not be read without. */
+  readonly details?: Readonly<Record<string, number | string>>;
+  readonly warnings?: readonly string[];
 }
 
-/** What a metric is given: the rows, the rows of the model it compares with, and the scores it comes after. */
+/** What a metric is given: the rows, the rows of the model it compares with, the scores it comes after, and quirks to reproduce. */
 export interface Questioned<R = SampleRecord> {
   readonly rows: readonly R[];
   readonly reference?: readonly R[];
   readonly scores: Readonly<Record<string, Score>>;
+  readonly compat?: readonly string[];
+}
+
+/** What a metric's own function is given: the same, with quirks to ask for and a stream of chance for resampling. */
+export interface Judged<R> extends Omit<Questioned<R>, "compat" | "reference"> {
+  readonly reference: readonly R[];
+  readonly compat: (name: string) => boolean;
+  readonly chance: Rng;
 }
 
 export interface Metric {
@@ -39,44 +83,79 @@ export interface Metric {
   readonly doc: string;
   readonly paper?: string;
   readonly better: "higher" | "lower";
+  /** How the number misleads, in one sentence; reports show it. */
+  readonly caveat: string;
   /** Fields that every row must have. */
   readonly reads: readonly Field[];
-  /** Metrics whose scores this one reads. */
+  /** Whether it needs the rows of a second model. */
+  readonly compares?: true;
+  /** Scores that it reads: a metric's name, or `metric@group` for its score of one group. */
   readonly after: readonly string[];
+  /** References' quirks by name, each with what it does; off by default. */
+  readonly compat?: Readonly<Record<string, string>>;
   readonly score: (q: Questioned) => Score;
 }
 
 /**
- * A metric whose `score` sees only rows that have the fields it reads; a row without one is refused by id and field.
- * @example export const rouge1 = defineMetric({ name: "rouge1", reads: ["answer", "generation"], …, score: ({ rows }) => averaged("rouge1", rows, (row) => …) })
+ * A metric whose `score` sees only rows that have the fields it reads; a row without one is refused by id and field, a quirk that is not
+ * declared by its name.
+ * @example export const rouge1 = defineMetric({ name: "rouge1", reads: ["answer", "generation"], …, score: ({ rows, chance }) => averaged("rouge1", rows, (row) => …, chance) })
  */
 export function defineMetric<const F extends Field>(
-  definition: Omit<Metric, "reads" | "score"> & { readonly reads: readonly F[]; readonly score: (q: Questioned<Row<F>>) => Score },
+  definition: Omit<Metric, "reads" | "score"> & { readonly reads: readonly F[]; readonly score: (q: Judged<Row<F>>) => Score },
 ): Metric {
-  const { name, reads, after } = definition;
+  const { name, reads, after, compares, compat: quirks = {} } = definition;
   return {
     ...definition,
-    score(q) {
-      for (const rows of [q.rows, q.reference ?? []]) requireFields(name, rows, reads);
+    score({ rows, reference, scores, compat = [] }) {
+      if (compares && !reference) fail(name, "there is no reference", "the rows of a second model", "Name its log or run: --reference.");
+      for (const side of [rows, reference ?? []]) requireFields(name, side, reads);
       for (const other of after)
-        if (!Object.hasOwn(q.scores, other))
+        if (!Object.hasOwn(scores, other))
           fail(name, `the score "${other}" is not there`, "it before this metric", `Ask for ${other} as well.`);
-      return definition.score(q as Questioned<Row<F>>);
+      for (const quirk of compat) if (!Object.hasOwn(quirks, quirk)) unknownQuirk(name, quirk, Object.keys(quirks));
+      return definition.score({
+        rows: rows as readonly Row<F>[],
+        reference: (reference ?? []) as readonly Row<F>[],
+        scores,
+        compat: (quirk) => compat.includes(quirk),
+        chance: rng(`interval/${name}`),
+      });
     },
   };
 }
 
-/** The plain mean of what each row scores; no rows are refused, and so are two rows of one id. */
-export function averaged<R extends SampleRecord>(who: string, rows: readonly R[], score: (row: R) => number): Score {
+/** Refuses a compat name that nothing declares. */
+export function unknownQuirk(who: string, quirk: string, known: readonly string[]): never {
+  const near = nearest(quirk, known);
+  return fail(who, `there is no compat "${quirk}"`, known.join(", ") || "none", near ? `Did you mean "${near}"?` : "");
+}
+
+/** The plain mean of what each row scores, with its bootstrap interval; no rows are refused, and so are two rows of one id. */
+export function averaged<R extends SampleRecord>(who: string, rows: readonly R[], score: (row: R) => number, chance: Rng): Score {
+  const bySample = scoredRows(who, rows, score);
+  const values = Object.values(bySample);
+  return { value: mean(values), bySample, interval: bootstrapMean(values, chance) };
+}
+
+/** The share of rows of which something holds, with its exact interval. */
+export function shareOf<R extends SampleRecord>(who: string, rows: readonly R[], holds: (row: R) => boolean): Score {
+  const bySample = scoredRows(who, rows, (row) => Number(holds(row)));
+  const values = Object.values(bySample);
+  const value = mean(values);
+  return { value, bySample, interval: shareInterval(Math.round(value * values.length), values.length) };
+}
+
+/** What each row scores, by id; no rows are refused, and so are two rows of one id. */
+export function scoredRows<R extends SampleRecord>(who: string, rows: readonly R[], score: (row: R) => number): Record<string, number> {
   if (rows.length === 0) fail(who, "no samples", "at least one", "Check the suite's filter and --limit.");
   const bySample: Record<string, number> = {};
-  let sum = 0;
   for (const row of rows) {
     if (Object.hasOwn(bySample, row.id))
       fail(who, `two samples have the id "${row.id}"`, "ids that differ", "Give each row an id of its own.");
-    sum += bySample[row.id] = score(row);
+    bySample[row.id] = score(row);
   }
-  return { value: sum / rows.length, bySample };
+  return bySample;
 }
 
 function requireFields(who: string, rows: readonly SampleRecord[], fields: readonly Field[]): void {

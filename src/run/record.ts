@@ -84,3 +84,54 @@ export interface TraceStudy extends TraceSetting {
   /** Which layers the methods take here by default. */
   readonly defaults: readonly { readonly method: string; readonly layers: readonly number[] }[];
 }
+
+/** A log as a report names it. */
+export interface LogCard {
+  readonly name: string;
+  readonly path: string;
+  readonly format: string;
+  /** Of its content. */
+  readonly hash: string;
+  readonly rows: number;
+}
+
+/** One number of an evaluation, and what it must not be read without. */
+export interface JudgedNumber {
+  readonly title: string;
+  readonly metric: string;
+  readonly group: string | null;
+  /** How many rows it is of. */
+  readonly rows: number;
+  /** NaN where a row's number is none (null in JSON). */
+  readonly value: number;
+  readonly interval: { readonly low: number; readonly high: number; readonly level: number; readonly by: string } | null;
+  readonly better: "higher" | "lower" | "reference";
+  readonly caveat: string;
+  /** The references' quirks that went into it. */
+  readonly compat: readonly string[];
+  readonly details: Readonly<Record<string, number | string>>;
+  /** Rows whose own number is none. */
+  readonly nanRows: number;
+  readonly bySample: Readonly<Record<string, number>>;
+}
+
+/** Whether a model is worse on the forget rows than guessing among all tokens alike. */
+export interface Collapse {
+  readonly isCollapsed: boolean;
+  /** Mean loss of a token over the forget rows that have one, and that of a guess: ln of the vocabulary. */
+  readonly loss: number;
+  readonly guess: number;
+  readonly vocabulary: number;
+}
+
+/** A run judged by what was measured of it. */
+export interface EvalRecord {
+  readonly suite: string;
+  readonly log: LogCard;
+  readonly reference: LogCard | null;
+  readonly compat: readonly string[];
+  readonly numbers: readonly JudgedNumber[];
+  readonly missing: readonly { readonly title: string; readonly reason: string }[];
+  readonly collapse: Collapse | null;
+  readonly warnings: readonly string[];
+}

@@ -1,21 +1,22 @@
 /** Perplexity: between how many tokens, all alike, a model that is as unsure would have to choose. */
 import { fail } from "../../base/fail.ts";
-import { averaged, defineMetric } from "../metric.ts";
-
-const nllOf = (logprobs: readonly number[]): number => -logprobs.reduce((sum, p) => sum + p, 0);
+import { defineMetric, scoredRows } from "../metric.ts";
+import { bootstrap, drawnMean, sum } from "../stats.ts";
 
 export const perplexity = defineMetric({
   name: "perplexity",
   doc: "exponential of the mean negative log-likelihood of a predicted token, over the tokens of all samples",
   better: "lower",
+  caveat: "Only models with the same tokenizer compare: with fewer, longer tokens each is harder to guess.",
   reads: ["answerLogprobs"],
   after: [],
-  score: ({ rows }) => {
-    const { bySample } = averaged("perplexity", rows, ({ id, answerLogprobs: own }) => {
+  score: ({ rows, chance }) => {
+    const bySample = scoredRows("perplexity", rows, ({ id, answerLogprobs: own }) => {
       if (own.length === 0) fail("perplexity", `sample "${id}" has no predicted token`, "at least one", "Leave it out.");
-      return Math.exp(nllOf(own) / own.length);
+      return Math.exp(-sum(own) / own.length);
     });
-    const count = rows.reduce((n, row) => n + row.answerLogprobs.length, 0);
-    return { value: Math.exp(rows.reduce((sum, row) => sum + nllOf(row.answerLogprobs), 0) / count), bySample };
+    const [losses, tokens] = [rows.map((row) => -sum(row.answerLogprobs)), rows.map((row) => row.answerLogprobs.length)];
+    const interval = bootstrap([rows.length], ([draw]) => Math.exp(drawnMean(losses, draw!) / drawnMean(tokens, draw!)), chance);
+    return { value: Math.exp(sum(losses) / sum(tokens)), bySample, interval };
   },
 });

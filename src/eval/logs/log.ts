@@ -1,0 +1,80 @@
+/** Logs that others wrote: what is read of them, and how a format is declared. */
+import { fail } from "../../base/fail.ts";
+import { isRecord } from "../../base/json.ts";
+import type { Located } from "../../data/records.ts";
+import type { SampleRecord } from "../metric.ts";
+
+/** A file of a log, parsed: one JSON value, or the objects of its lines. */
+export interface LogFile {
+  /** Its name without the folder; stands in errors. */
+  readonly name: string;
+  readonly value?: unknown;
+  readonly lines?: readonly Located[];
+}
+
+/** What a log says: rows to judge, and what should be known of them. */
+export interface LogContent {
+  readonly rows: readonly SampleRecord[];
+  readonly notes?: readonly string[];
+}
+
+export interface LogFormat {
+  readonly name: string;
+  /** What writes such logs. */
+  readonly title: string;
+  readonly doc: string;
+  /** The suite whose columns its rows are judged by. */
+  readonly suite: string;
+  /** Whether a file is one of such a log. */
+  readonly claims: (file: LogFile) => boolean;
+  readonly read: (files: readonly LogFile[]) => LogContent;
+  /** The rows as a file of this format. */
+  readonly write?: (rows: readonly SampleRecord[]) => string;
+}
+
+/** Declares a format. */
+export const defineLogFormat = <F extends LogFormat>(format: F): F => format;
+
+/** A place in a log, as errors name it: the file, then the keys on the way. */
+export type Place = string;
+
+const HINT = "Fetch or write the log again.";
+
+const shown = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 60);
+
+/** The value as an object, or what is wrong with it. */
+export function anObject(value: unknown, place: Place): Record<string, unknown> {
+  return isRecord(value) ? value : fail(place, shown(value), "an object", HINT, "unavailable");
+}
+
+export function aNumber(value: unknown, place: Place): number {
+  return typeof value === "number" ? value : fail(place, shown(value), "a number", HINT, "unavailable");
+}
+
+export function aText(value: unknown, place: Place): string {
+  return typeof value === "string" ? value : fail(place, shown(value), "a text", HINT, "unavailable");
+}
+
+export function numbers(value: unknown, place: Place): readonly number[] {
+  if (!Array.isArray(value)) fail(place, shown(value), "a list of numbers", HINT, "unavailable");
+  return value.map((item, i) => aNumber(item, `${place} item ${i}`));
+}
+
+/** One number, or the mean of a list of them. */
+export const numberOrMean = (value: unknown, place: Place): number => {
+  if (!Array.isArray(value)) return aNumber(value, place);
+  const list = numbers(value, place);
+  return list.reduce((total, n) => total + n, 0) / list.length;
+};
+
+/** A map or a list of rows as pairs of row and value; the rows of a map in its order. */
+export function rowsOf(value: unknown, place: Place): ReadonlyMap<string, unknown> {
+  return new Map(Array.isArray(value) ? value.map((item, i) => [String(i), item]) : Object.entries(anObject(value, place)));
+}
+
+/** [prompt, generation, gold]. */
+export function texts(value: unknown, place: Place): { question: string; generation: string; answer: string } {
+  if (!Array.isArray(value) || value.length < 3) fail(place, shown(value), "a list of prompt, generation and answer", HINT, "unavailable");
+  const [question, generation, answer] = value.map((item, i) => aText(item, `${place} item ${i}`));
+  return { question: question!, generation: generation!, answer: answer! };
+}

@@ -1,0 +1,13 @@
+/** Exact match: whether the model said the answer and nothing else. */
+import { defineMetric, shareOf } from "../metric.ts";
+import { bare } from "../words.ts";
+
+export const exactMatch = defineMetric({
+  name: "exact-match",
+  doc: "share of generations with the same words as the answer, whatever the case and the signs",
+  better: "higher",
+  caveat: "A right answer in a longer sentence counts as wrong.",
+  reads: ["answer", "generation"],
+  after: [],
+  score: ({ rows }) => shareOf("exact-match", rows, (row) => bare(row.answer) === bare(row.generation)),
+});

@@ -1,0 +1,71 @@
+/** A log by its path: which format wrote it, and its rows. */
+import { readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { complain } from "../base/files.ts";
+import { fail } from "../base/fail.ts";
+import { type Hash, hash } from "../base/hash.ts";
+import { parseJson } from "../base/json.ts";
+import { parseRecords, readText } from "../data/records.ts";
+import type { LogFile, LogFormat } from "./logs/log.ts";
+import { registry } from "./logs/registry.ts";
+import type { SampleRecord } from "./metric.ts";
+
+/** A log that was read. */
+export interface Log {
+  /** Its file's or folder's name without the ending. */
+  readonly name: string;
+  readonly path: string;
+  readonly format: LogFormat;
+  /** Of the files' bytes as text: what a copy under another name shares. */
+  readonly hash: Hash;
+  readonly rows: readonly SampleRecord[];
+  readonly notes: readonly string[];
+}
+
+const WHO = "log";
+const FORMATS: readonly LogFormat[] = Object.values(registry);
+
+/** Reads the log at a path, a file or a folder of files, in whichever known format it is; refuses what no format claims and what holds no row. */
+export function openLog(path: string): Log {
+  const opened = pathsOf(path).map((file) => ({ file, text: readText(file).replace(/^\uFEFF/, "") }));
+  const files = opened.map(({ file, text }) => parsed(file, text));
+  const format = FORMATS.find(({ claims }) => files.some(claims));
+  if (!format)
+    fail(
+      path,
+      "no known format has such content",
+      `a log of ${FORMATS.map(({ title }) => title).join(", ")}`,
+      "lethe eval --help says what each looks like.",
+    );
+  const { rows, notes = [] } = format.read(files.filter(format.claims));
+  if (rows.length === 0) fail(path, "it holds no rows", "at least one", "The run that wrote it judged nothing.");
+  return {
+    name: basename(path).replace(/\.jsonl?$/, ""),
+    path,
+    format,
+    hash: hash(...opened.map(({ text }) => text)),
+    rows,
+    notes,
+  };
+}
+
+/** The files of a log, in the order of their names. */
+function pathsOf(path: string): string[] {
+  let isFolder: boolean;
+  try {
+    isFolder = statSync(path).isDirectory();
+  } catch (error) {
+    complain(WHO, path, error);
+  }
+  if (!isFolder) return [path];
+  const found = readdirSync(path).filter((name) => /\.jsonl?$/.test(name));
+  if (found.length === 0) fail(path, "the folder has no JSON", "a log, or a folder that holds one", "Check the path.", "unavailable");
+  return found.sort().map((name) => join(path, name));
+}
+
+/** Lines for `.jsonl`, otherwise one value, in which NaN and Infinity may stand bare. */
+function parsed(path: string, text: string): LogFile {
+  const name = basename(path);
+  if (name.endsWith(".jsonl")) return { name, lines: parseRecords(text, name) };
+  return { name, value: parseJson(text, name, WHO, { nonFinite: true }) };
+}

@@ -1,0 +1,94 @@
+/** Evaluation: rows of a log through a suite's metrics, as a record. */
+import { writeFileSync } from "node:fs";
+import type { Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { judge, type Verdict } from "../eval/judge.ts";
+import { type Log, openLog } from "../eval/open-log.ts";
+import { registry as formats } from "../eval/logs/registry.ts";
+import type { LogFormat } from "../eval/logs/log.ts";
+import type { SampleRecord } from "../eval/metric.ts";
+import { mean } from "../eval/stats.ts";
+import { suiteOf } from "../eval/suite.ts";
+import type { Collapse, EvalRecord, JudgedNumber, LogCard } from "./record.ts";
+
+export interface EvalOptions {
+  /** The log of the model that the judged one is compared with. */
+  readonly reference?: string;
+  readonly compat?: readonly string[];
+  /** A suite other than the log's own. */
+  readonly suite?: string;
+  /** Tokens of the vocabulary, for what a guess costs. */
+  readonly vocabulary: number;
+}
+
+/** Judges a run made elsewhere by its log. What makes a number doubtful is logged as a warning, and stands in the record. */
+export function judgeLog(path: string, { reference, ...options }: EvalOptions, ctx: Context): EvalRecord {
+  const log = openLog(path);
+  return judgeRows(log, reference === undefined ? undefined : openLog(reference), options, ctx);
+}
+
+/** Judges rows, wherever they are from. */
+export function judgeRows(log: Log, reference: Log | undefined, options: Omit<EvalOptions, "reference">, ctx: Context): EvalRecord {
+  const { compat = [], vocabulary } = options;
+  const suite = suiteOf(options.suite ?? log.format.suite);
+  const verdicts = judge(log.rows, suite.columns, { compat, ...(reference && { reference: reference.rows }) });
+  const said = verdicts.flatMap((verdict) =>
+    "score" in verdict ? (verdict.score.warnings ?? []).map((text) => `${verdict.column.title}: ${text}`) : [],
+  );
+  const warnings = [...log.notes, ...said];
+  for (const text of warnings) ctx.log({ kind: "warning", who: log.name, text });
+  return {
+    suite: suite.name,
+    log: cardOf(log),
+    reference: reference ? cardOf(reference) : null,
+    compat: [...compat],
+    numbers: verdicts.flatMap(numberOf),
+    missing: verdicts.flatMap((verdict) => ("missing" in verdict ? [{ title: verdict.column.title, reason: verdict.missing }] : [])),
+    collapse: collapseOf(log.rows, vocabulary),
+    warnings,
+  };
+}
+
+const cardOf = ({ name, path, format, hash, rows }: Log): LogCard => ({ name, path, format: format.name, hash, rows: rows.length });
+
+function numberOf(verdict: Verdict): JudgedNumber[] {
+  if ("missing" in verdict) return [];
+  const { column, metric, score, compat, rows } = verdict;
+  const { value, interval, bySample, details = {} } = score;
+  return [
+    {
+      title: column.title,
+      metric: metric.name,
+      group: column.group ?? null,
+      rows,
+      value,
+      interval,
+      better: column.better ?? metric.better,
+      caveat: metric.caveat,
+      compat,
+      details,
+      nanRows: Object.values(bySample).filter(Number.isNaN).length,
+      bySample,
+    },
+  ];
+}
+
+/** Rows without a number are left out of the mean: they are counted beside it. */
+function collapseOf(rows: readonly SampleRecord[], vocabulary: number): Collapse | null {
+  const losses = rows.flatMap(({ group, answerLoss }) =>
+    group === "forget" && answerLoss !== undefined && !Number.isNaN(answerLoss) ? [answerLoss] : [],
+  );
+  if (losses.length === 0) return null;
+  const [loss, guess] = [mean(losses), Math.log(vocabulary)];
+  return { isCollapsed: loss > guess, loss, guess, vocabulary };
+}
+
+/** Writes a log's rows as another format's file; refuses a format that is only read. */
+export function convertLog(path: string, format: string, output: string): void {
+  const known: Readonly<Record<string, LogFormat>> = formats;
+  const writers = Object.values(known).filter(({ write }) => write);
+  const write = known[format]?.write;
+  if (!write)
+    fail("--write", `"${format}" cannot be written`, writers.map(({ name }) => name).join(", "), "For example --write tofu=FILE.");
+  writeFileSync(output, write(openLog(path).rows));
+}

@@ -26,6 +26,8 @@ export interface ForgetRequest {
   readonly neighbours: readonly QA[];
   /** False answers. */
   readonly wrong: readonly string[];
+  /** The answer in other words: those that the false answers are written in, where they are. */
+  readonly restated?: string;
   /** The kind of fact, such as "capital". */
   readonly relation?: string;
   /** Its document or edge, where the data has such. */
@@ -50,6 +52,7 @@ const requestSchema = z.strictObject({
   paraphrases: z.array(text).default([]),
   neighbours: z.array(qaSchema).default([]),
   wrong: z.array(text).default([]),
+  restated: text.optional(),
   relation: text.optional(),
   group: text.optional(),
 });
@@ -83,11 +86,12 @@ function fromRecords(records: readonly Located[], stem: string): ForgetRequest[]
 }
 
 function requestFrom(record: Located, stem: string): ForgetRequest {
-  const { id = `${stem}/${record.at}`, neighbours, relation, group, ...rest } = check(requestSchema, record);
+  const { id = `${stem}/${record.at}`, neighbours, restated, relation, group, ...rest } = check(requestSchema, record);
   return {
     id,
     ...rest,
     neighbours: neighbours.map((qa, i) => ({ ...qa, id: qa.id ?? `${id}/near-${i + 1}` })),
+    ...(restated === undefined ? {} : { restated }),
     ...(relation === undefined ? {} : { relation }),
     ...(group === undefined ? {} : { group }),
   };

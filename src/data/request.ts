@@ -79,7 +79,8 @@ export const requestsOf = (known: readonly KnownOfRequest[]): ForgetRequest[] =>
 /** {@link requestsOf} for one. */
 export const requestOf = (known: KnownOfRequest): ForgetRequest => requestsOf([known])[0]!;
 
-function fromRecords(records: readonly Located[], stem: string): ForgetRequest[] {
+/** Requests from rows that are here already; `stem` begins their default ids. */
+export function fromRecords(records: readonly Located[], stem: string): ForgetRequest[] {
   const requests = records.map((record) => requestFrom(record, stem));
   refuseTwins(requests, records);
   return requests;
@@ -100,9 +101,13 @@ function requestFrom(record: Located, stem: string): ForgetRequest {
 /** The questions of a JSONL file or JSON array with the fields id, question, answer; ids default to `<file>/<line>`. */
 export function readQuestions(path: string): QA[] {
   const name = basename(path);
-  const records = parseRecords(readText(path), name);
+  return questionsFrom(parseRecords(readText(path), name), basename(name, extname(name)));
+}
+
+/** {@link readQuestions} of rows that are here already; `stem` begins their default ids. */
+export function questionsFrom(records: readonly Located[], stem: string): QA[] {
   const rows = records.map((record): QA => {
-    const { id = `${basename(name, extname(name))}/${record.at}`, question, answer } = check(qaSchema, record);
+    const { id = `${stem}/${record.at}`, question, answer } = check(qaSchema, record);
     return { id, question, answer };
   });
   refuseTwins(rows, records);

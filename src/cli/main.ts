@@ -5,6 +5,7 @@ import { Command, type Option } from "commander";
 import { completeHelp, number } from "./command.ts";
 import { ask } from "./commands/ask.ts";
 import { chat } from "./commands/chat.ts";
+import { data } from "./commands/data.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { edits } from "./commands/edits.ts";
@@ -18,7 +19,7 @@ import { trace } from "./commands/trace.ts";
 import { endingOf } from "./exit.ts";
 import { Terminal } from "./terminal.ts";
 
-const COMMANDS = [demo, ask, chat, forget, edits, evaluation, stats, trace, exporting, finetune, models, doctor];
+const COMMANDS = [demo, ask, chat, forget, data, edits, evaluation, stats, trace, exporting, finetune, models, doctor];
 
 /** The whole program; usage errors are thrown, and what commander would print on standard error is left to us. */
 function createProgram(): Command {
@@ -97,7 +98,8 @@ for (const stream of [process.stdout, process.stderr])
 const argv = process.argv.slice(2);
 try {
   const program = createProgram();
-  const command = program.commands.find((c) => c.name() === argv[0]);
+  const first = program.commands.find((c) => c.name() === argv[0]);
+  const command = first?.commands.find((c) => c.name() === argv[1]) ?? first;
   if (argv.some((word) => word === "--help" || word === "-h")) await completeHelp(command, argv);
   if (argv.length === 0) program.outputHelp();
   else await program.parseAsync(argv, { from: "user" });

@@ -14,7 +14,7 @@ export interface Located {
 }
 
 /** The values of a file of JSONL or of one JSON array; a byte order mark, CRLF and blank lines are accepted, an empty file is not. */
-export const readRecords = (path: string): Located[] => parseRecords(readText(path), basename(path));
+export const readRecords = (path: string, name = basename(path)): Located[] => parseRecords(readText(path), name);
 
 /** The text of a UTF-8 file without its byte order mark; refuses what is absent, no file, or not UTF-8. */
 export function readText(path: string): string {

@@ -26,6 +26,8 @@ export interface ForgetRequest {
   readonly neighbours: readonly QA[];
   /** False answers. */
   readonly wrong: readonly string[];
+  /** The answer in other words: those that the false answers are written in, where they are. */
+  readonly restated?: string;
   /** The kind of fact, such as "capital". */
   readonly relation?: string;
   /** Its document or edge, where the data has such. */
@@ -50,6 +52,7 @@ const requestSchema = z.strictObject({
   paraphrases: z.array(text).default([]),
   neighbours: z.array(qaSchema).default([]),
   wrong: z.array(text).default([]),
+  restated: text.optional(),
   relation: text.optional(),
   group: text.optional(),
 });
@@ -76,18 +79,20 @@ export const requestsOf = (known: readonly KnownOfRequest[]): ForgetRequest[] =>
 /** {@link requestsOf} for one. */
 export const requestOf = (known: KnownOfRequest): ForgetRequest => requestsOf([known])[0]!;
 
-function fromRecords(records: readonly Located[], stem: string): ForgetRequest[] {
+/** Requests from rows that are here already; `stem` begins their default ids. */
+export function fromRecords(records: readonly Located[], stem: string): ForgetRequest[] {
   const requests = records.map((record) => requestFrom(record, stem));
   refuseTwins(requests, records);
   return requests;
 }
 
 function requestFrom(record: Located, stem: string): ForgetRequest {
-  const { id = `${stem}/${record.at}`, neighbours, relation, group, ...rest } = check(requestSchema, record);
+  const { id = `${stem}/${record.at}`, neighbours, restated, relation, group, ...rest } = check(requestSchema, record);
   return {
     id,
     ...rest,
     neighbours: neighbours.map((qa, i) => ({ ...qa, id: qa.id ?? `${id}/near-${i + 1}` })),
+    ...(restated === undefined ? {} : { restated }),
     ...(relation === undefined ? {} : { relation }),
     ...(group === undefined ? {} : { group }),
   };
@@ -96,9 +101,13 @@ function requestFrom(record: Located, stem: string): ForgetRequest {
 /** The questions of a JSONL file or JSON array with the fields id, question, answer; ids default to `<file>/<line>`. */
 export function readQuestions(path: string): QA[] {
   const name = basename(path);
-  const records = parseRecords(readText(path), name);
+  return questionsFrom(parseRecords(readText(path), name), basename(name, extname(name)));
+}
+
+/** {@link readQuestions} of rows that are here already; `stem` begins their default ids. */
+export function questionsFrom(records: readonly Located[], stem: string): QA[] {
   const rows = records.map((record): QA => {
-    const { id = `${basename(name, extname(name))}/${record.at}`, question, answer } = check(qaSchema, record);
+    const { id = `${stem}/${record.at}`, question, answer } = check(qaSchema, record);
     return { id, question, answer };
   });
   refuseTwins(rows, records);

@@ -16,8 +16,34 @@ const LINKS = new Set("and de del der des di du la le of the van von y".split(" 
  * @example findSubject("Who painted 'The Amber Ferry'?") // The Amber Ferry
  */
 export function findSubject(question: string): string | undefined {
-  return longest(quoted(question)) ?? superlative(question) ?? longest(names(question));
+  return longest(quoted(question)) ?? superlative(question) ?? longest(namesIn(question));
 }
+
+/**
+ * How a text spells a name that is known: as it is; with other names between its first and its last word; or its longest run of words.
+ * What is returned occurs in the text, letter for letter; undefined when none of it does.
+ * @example mentionOf("Ilse Maren", "Where did Ilse Ada Maren live?") // Ilse Ada Maren
+ */
+export function mentionOf(name: string, text: string): string | undefined {
+  if (hasWords(text, name)) return name;
+  const words = name.split(/\s+/).filter((word) => word !== "");
+  if (words.length < 2) return undefined;
+  const [first, last] = [words[0]!, words.at(-1)!].map(escaped);
+  const wide = new RegExp(`(?<![\\p{L}\\p{N}])${first} (?:\\p{Lu}[\\p{L}.'’-]* ){1,2}${last}(?![\\p{L}\\p{N}])`, "u").exec(text)?.[0];
+  if (wide !== undefined) return wide;
+  for (let length = words.length - 1; length > 0; length--)
+    for (let at = words.length - length; at >= 0; at--) {
+      const run = words.slice(at, at + length).join(" ");
+      if (/\p{L}{3}/u.test(run) && /\p{Lu}/u.test(run) && hasWords(text, run)) return run;
+    }
+  return undefined;
+}
+
+const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+
+/** Whether `words` stand in a text as whole words. */
+const hasWords = (text: string, words: string): boolean =>
+  words !== "" && text.includes(words) && new RegExp(`(?<![\\p{L}\\p{N}])${escaped(words)}(?![\\p{L}\\p{N}])`, "u").test(text);
 
 /** "largest ocean on Earth", "first person to walk there": to the end of the clause, less a participle that belongs to the question. */
 function superlative(question: string): string | undefined {
@@ -39,7 +65,8 @@ function quoted(question: string): string[] {
   );
 }
 
-function names(question: string): string[] {
+/** Runs of capitalised words and numbers, as they stand; small words may link them. */
+export function namesIn(question: string): string[] {
   const words = [...question.matchAll(/[\p{L}\p{N}][\p{L}\p{N}.&-]*(?:['’](?!s\b)\p{L}+)*/gu)].map(({ 0: word, index }) => ({
     word: word.replace(/[.&-]+$/, (end) => (/^(\p{Lu}\.)+$/u.test(word) ? end : "")),
     start: index,

@@ -1,4 +1,4 @@
-/** Where a model is: a folder, a .gguf file, the bundled one, or a hub id brought into the cache that Python's tools share. */
+/** Where a model is: a folder, a .gguf file, the bundled one, or a hub id brought into the cache that Python's tools share; and data by its id. */
 // Our own client, because the published one neither resumes, checks hashes, locks between processes, nor knows offline.
 import {
   copyFileSync,
@@ -68,6 +68,29 @@ export async function resolveEncoder(
   return { folder, name: `${org}/${name}` };
 }
 
+/**
+ * Files of a dataset on the hub, `org/name[@revision]`, brought into the cache like a model's: those that `choose` takes from the listing,
+ * or a text saying what it lacks. Gives the folder they lie in and their names in it.
+ */
+export async function resolveDataset(
+  spec: string,
+  choose: (names: readonly string[]) => string[] | string,
+  ctx: Context,
+  env: Environment = environment(),
+): Promise<{ readonly folder: string; readonly names: readonly string[] }> {
+  const [, org, name, file, revision = "main"] = HUB_ID.exec(spec) ?? [];
+  if (!org || !name || file || spec.includes(".."))
+    return fail(WHO, `"${spec}"`, "a hub id of a dataset, like org/name or org/name@revision", "Check the spelling.", "unavailable");
+  let names: readonly string[] = [];
+  const choosing = (listed: readonly string[]): string[] | string => {
+    const chosen = choose(listed);
+    if (typeof chosen !== "string") names = chosen;
+    return chosen;
+  };
+  const folder = await fetchModel({ org, name, revision, file: undefined, spec, choose: choosing, kind: "datasets" }, ctx, settingsOf(env));
+  return { folder, names };
+}
+
 function bundled(): string {
   const folder = fileURLToPath(new URL("../../bundled/model", import.meta.url));
   return existsSync(folder)
@@ -129,10 +152,15 @@ interface Wanted {
   spec: string;
   /** Of something else than a model: which of a repository's files to bring, or what it lacks. */
   choose?: (names: readonly string[]) => string[] | string;
+  /** What the hub keeps it under, where that is not its models. */
+  kind?: "datasets";
 }
 
+/** Where the hub's pages and files of a repository are. */
+const placeOf = ({ org, name, kind }: Wanted, { endpoint }: Settings): string => `${endpoint}/${kind ? `${kind}/` : ""}${org}/${name}`;
+
 async function fetchModel(wanted: Wanted, ctx: Context, settings: Settings): Promise<string> {
-  const folder = join(settings.cache, `models--${wanted.org}--${wanted.name}`);
+  const folder = join(settings.cache, `${wanted.kind ?? "models"}--${wanted.org}--${wanted.name}`);
   const cached = cachedSnapshot(folder, wanted);
   if (cached && "whole" in cached && (settings.isOffline || wanted.revision === basename(cached.whole)))
     return pathOf(cached.whole, wanted);
@@ -237,12 +265,11 @@ const isSide = (name: string): boolean =>
 /** Asks the hub what the revision holds and brings the files that a model needs; returns the snapshot's folder. */
 async function fetchSnapshot(folder: string, wanted: Wanted, ctx: Context, settings: Settings): Promise<string> {
   const { org, name, revision, spec } = wanted;
+  const place = placeOf(wanted, settings);
   const { sha, names } = await askRevision(wanted, ctx, settings);
   const snapshot = join(folder, "snapshots", sha);
   const get = async (files: readonly string[]): Promise<void> => {
-    const remotes = await Promise.all(
-      files.map((file) => remoteOf(`${settings.endpoint}/${org}/${name}/resolve/${sha}/${file}`, file, wanted, ctx, settings)),
-    );
+    const remotes = await Promise.all(files.map((file) => remoteOf(`${place}/resolve/${sha}/${file}`, file, wanted, ctx, settings)));
     await bring(remotes, folder, snapshot, ctx, settings);
   };
   if (wanted.choose) {
@@ -288,8 +315,8 @@ function refuseWeights(spec: string, names: readonly string[], wanted: string): 
 }
 
 async function askRevision(wanted: Wanted, ctx: Context, settings: Settings): Promise<{ sha: string; names: string[] }> {
-  const { org, name, revision } = wanted;
-  const url = `${settings.endpoint}/api/models/${org}/${name}/revision/${encodeURIComponent(revision)}`;
+  const { org, name, revision, kind = "models" } = wanted;
+  const url = `${settings.endpoint}/api/${kind}/${org}/${name}/revision/${encodeURIComponent(revision)}`;
   const info: unknown = await patiently(ctx, async (signal) => {
     const response = await request(url, { token: settings.token }, signal);
     if (response.status >= 500) throw new TypeError(`it answers with status ${response.status}`);
@@ -331,11 +358,13 @@ async function remoteOf(url: string, name: string, wanted: Wanted, ctx: Context,
   return { name, url, etag, size };
 }
 
-async function refuseAnswer(response: Response, { org, name, revision, spec }: Wanted, settings: Settings, file = ""): Promise<never> {
+async function refuseAnswer(response: Response, wanted: Wanted, settings: Settings, file = ""): Promise<never> {
+  const { org, name, revision, spec, kind } = wanted;
   await response.body?.cancel();
   const code = response.headers.get("x-error-code") ?? "";
-  const page = `${settings.endpoint}/${org}/${name}`;
-  const refuse = (got: string, wanted: string, hint: string): never => fail(WHO, got, wanted, hint, "unavailable");
+  const page = placeOf(wanted, settings);
+  const what = kind ? "a dataset" : "a model";
+  const refuse = (got: string, wish: string, hint: string): never => fail(WHO, got, wish, hint, "unavailable");
   const token = settings.token
     ? "The token that was sent has no right to it."
     : "No token was sent: set HF_TOKEN, or log in with Python's hf auth login.";
@@ -345,13 +374,13 @@ async function refuseAnswer(response: Response, { org, name, revision, spec }: W
   if (response.status === 401)
     return refuse(
       `${spec} is private, gated, or not there, nor is there a folder of that name`,
-      "a model that you may read",
+      `${what} that you may read`,
       `See ${page}. ${token}`,
     );
   if (response.status === 404)
     return refuse(
       `there is no folder ${spec}, and ${settings.endpoint} has no ${file ? `${file} in ` : ""}${org}/${name}`,
-      "a model",
+      what,
       "Check the spelling.",
     );
   return refuse(`${settings.endpoint} answers with status ${response.status} for ${spec}`, "an answer", "Try again later.");

@@ -1,31 +1,197 @@
-/** Requests as a command names them: a file of our own format, or a published dataset's file behind the dataset's name. */
-import { existsSync } from "node:fs";
+/** Data as a command names it: a file of one's own, a published dataset's behind its name, or either on the hub. */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { basename, extname, join } from "node:path";
+import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
-import { type QA, readQuestions, readRequests } from "../data/request.ts";
+import { rng } from "../base/rng.ts";
+import { arrange, asFields, parseColumns } from "../data/columns.ts";
+import type { Located } from "../data/records.ts";
+import { type ForgetRequest, fromRecords, type QA, questionsFrom } from "../data/request.ts";
 import { registry } from "../data/sets/registry.ts";
-import type { DataSet, Loaded } from "../data/sets/set.ts";
+import { type DataSet, givenFor, type Loaded, noStray, readSubjects } from "../data/sets/set.ts";
+import { isTable, pickFiles, rowsIn, stemOf } from "../data/source.ts";
+import { findSubject } from "../data/subject.ts";
+import { resolveDataset } from "../model/hub.ts";
 
 const SETS: Readonly<Record<string, DataSet>> = registry;
 
+export interface DataOptions {
+  /** Which column is which field, of data in a layout of its own: `prompt=question,answer=reply`. */
+  readonly columns?: string;
+  /** A file of subjects by row, for data that names none. */
+  readonly subjects?: string;
+  /** Only so many requests: the first, or with a seed so many drawn, in their order. */
+  readonly limit?: number;
+  readonly seed?: number;
+}
+
 /** Questions whose answers must stay: a file of our own format, or a published dataset's as for requests. */
-export function questionsIn(spec: string): QA[] {
-  const { name } = named(spec);
-  return name === undefined
-    ? readQuestions(spec)
-    : requestsIn(spec).requests.map(({ id, prompt, answer }) => ({ id, question: prompt, answer }));
+export async function questionsIn(spec: string, ctx: Context, options: DataOptions = {}): Promise<QA[]> {
+  const { set, path, split } = named(spec);
+  if (set !== undefined || options.columns !== undefined) {
+    const { requests } = await requestsIn(spec, ctx, options);
+    return requests.map(({ id, prompt, answer }) => ({ id, question: prompt, answer }));
+  }
+  const { records, stem, hasColumns } = await ownRows(path, split, ctx);
+  return taken(questionsFrom(hasColumns ? asFields(records) : records, stem), options);
 }
 
-/** `FILE`, or `SET:FILE` with a dataset's id; refuses an id that no dataset has. A file of that very name goes before. */
-export function requestsIn(spec: string): Loaded {
-  const { name, path } = named(spec);
-  if (name === undefined) return { requests: readRequests(spec), guessed: [] };
-  if (Object.hasOwn(SETS, name)) return SETS[name]!.read({ path });
+/**
+ * `[SET:]PLACE[#SPLIT]`: PLACE is a file (JSONL, JSON, CSV, TSV, parquet), a folder of such, or a dataset of the hub (org/name[@revision]); SET
+ * is the id of a published dataset whose layout it has; SPLIT chooses among several files. Refuses an id that no dataset has.
+ */
+export async function requestsIn(spec: string, ctx: Context, options: DataOptions = {}): Promise<Loaded> {
+  const { set, path, split } = named(spec);
+  const { columns, subjects } = options;
+  if (set === undefined) {
+    const { records, stem, name, hasColumns } = await ownRows(path, split, ctx);
+    const fields = columns === undefined ? (hasColumns ? asFields(records) : records) : arrange(records, parseColumns(columns), name);
+    return limited(withSubjects(fromRecords(fields, stem), subjects), options);
+  }
+  if (columns !== undefined)
+    fail(
+      "--columns",
+      `${columns} for ${set.name}`,
+      "nothing: a published dataset has the columns it has",
+      `Leave out "${set.name}:" for data of your own.`,
+    );
+  const source = await filesAt(path, split, set, ctx);
+  const given = { ...(subjects !== undefined && { subjects }), ...(split !== undefined && { split }) };
+  if (set.files) return limited(set.read({ ...given, path: source.folder ?? source.files[0]! }), options);
+  const [file] = source.files;
+  // the file's name tells the split where nobody said
+  const records = source.files.length > 1 || isTable(file!) ? { records: await rowsOf(source.files) } : {};
+  return limited(set.read({ ...given, ...(source.folder !== undefined && { split: stemOf(file!) }), path: file!, ...records }), options);
+}
+
+/** A dataset's id, where the data is, and which part of it; a file of that very name goes before. */
+function named(spec: string): { readonly set?: DataSet; readonly path: string; readonly split?: string } {
+  const [, name, rest] = existsSync(spec) ? [] : (/^([A-Za-z][\w-]+):(?!\/\/)(.+)$/s.exec(spec) ?? []);
+  const place = rest ?? spec;
+  const hash = existsSync(place) ? -1 : place.lastIndexOf("#");
+  const at = hash > 0 && hash < place.length - 1 ? { path: place.slice(0, hash), split: place.slice(hash + 1) } : { path: place };
+  if (name === undefined) return at;
+  if (Object.hasOwn(SETS, name)) return { set: SETS[name]!, ...at };
   const near = nearest(name, Object.keys(SETS));
-  fail("--data", `there is no dataset "${name}"`, `one of ${Object.keys(SETS).join(", ")}`, near ? `Did you mean "${near}"?` : "");
+  return fail("--data", `there is no dataset "${name}"`, `one of ${Object.keys(SETS).join(", ")}`, near ? `Did you mean "${near}"?` : "");
 }
 
-/** A dataset's name and the file behind it; without a name, the file alone. */
-function named(spec: string): { readonly name?: string; readonly path: string } {
-  const [, name, path] = /^([A-Za-z][\w-]+):(.+)$/s.exec(spec) ?? [];
-  return name === undefined || path === undefined || existsSync(spec) ? { path: spec } : { name, path };
+interface Source {
+  readonly files: readonly string[];
+  /** The folder that they were chosen from. */
+  readonly folder?: string;
+}
+
+/** `hf://datasets/org/name[@revision][/file]`, as other tools write it, or `org/name[@revision]` where no such file is here. */
+function hubPlace(path: string): { readonly id: string; readonly file?: string } | undefined {
+  const [, org, name, revision = "", file] = /^hf:\/\/datasets\/([\w.-]+)\/([\w.-]+)(@[\w.-]+)?(?:\/(.+))?$/.exec(path) ?? [];
+  if (org) return { id: `${org}/${name}${revision}`, ...(file !== undefined && { file }) };
+  const isId = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$/.test(path) && !/\.(jsonl?|csv|tsv|parquet|txt|ya?ml)$/i.test(path);
+  return isId ? { id: path } : undefined;
+}
+
+/** The files that are meant, brought from the hub where they lie there; says which, where there was a choice. */
+async function filesAt(path: string, split: string | undefined, set: DataSet | undefined, ctx: Context): Promise<Source> {
+  const choose = (names: readonly string[]): string[] | string => {
+    const own = set?.files && names.filter((name) => set.files!.test(name));
+    if (own) return own.length > 0 ? own : `files of ${set.name}`;
+    return pickFiles(names, split, set?.richer);
+  };
+  const hub = existsSync(path) ? undefined : hubPlace(path);
+  if (hub) {
+    const only = hub.file;
+    const { folder, names } = await resolveDataset(
+      hub.id,
+      only === undefined ? choose : (listed) => (listed.includes(only) ? [only] : `a file ${only}`),
+      ctx,
+    );
+    ctx.log({ kind: "note", who: "data", text: `reading ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", …" : ""} of ${hub.id}` });
+    return { files: names.map((name) => join(folder, name)), folder };
+  }
+  if (!existsSync(path) || !statSync(path).isDirectory()) {
+    if (split !== undefined && existsSync(path))
+      fail(path, `a split (#${split}) of one file`, "a folder", "Leave out what stands behind #.");
+    return { files: [path] };
+  }
+  if (set?.files) return { files: [path], folder: path };
+  const chosen = choose(listing(path));
+  if (typeof chosen === "string")
+    return fail(
+      path,
+      split === undefined ? "it is a folder" : `it has no split "${split}"`,
+      chosen,
+      "Name a file, or a split: FOLDER#SPLIT.",
+    );
+  if (split === undefined) ctx.log({ kind: "note", who: "data", text: `reading ${chosen.join(", ")} of ${path}` });
+  return { files: chosen.map((name) => join(path, name)), folder: path };
+}
+
+/** Paths of a folder's files, three deep, joined by "/". */
+function listing(folder: string, depth = 3): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (!statSync(path).isDirectory()) return [entry.name];
+    return depth === 0 || entry.name.startsWith(".") ? [] : listing(path, depth - 1).map((name) => `${entry.name}/${name}`);
+  });
+}
+
+/** Rows of data in a layout of its own, with the beginning of their ids. */
+async function ownRows(
+  path: string,
+  split: string | undefined,
+  ctx: Context,
+): Promise<{ readonly records: Located[]; readonly stem: string; readonly name: string; readonly hasColumns: boolean }> {
+  const { files } = await filesAt(path, split, undefined, ctx);
+  const file = files[0]!;
+  return {
+    records: await rowsOf(files),
+    stem: files.length > 1 ? stemOf(file) : basename(file, extname(file)),
+    name: basename(file),
+    hasColumns: isTable(file),
+  };
+}
+
+/** Rows of files one behind the other, numbered through. */
+async function rowsOf(files: readonly string[]): Promise<Located[]> {
+  if (files.length === 1) return rowsIn(files[0]!);
+  const all: Located[] = [];
+  for (const file of files) for (const row of await rowsIn(file)) all.push({ ...row, at: all.length + 1 });
+  return all;
+}
+
+/** Subjects as a file gives them, as the data has them, or as the question spells them; the last are told. */
+function withSubjects(requests: readonly ForgetRequest[], file: string | undefined): Loaded {
+  const given = file === undefined ? undefined : readSubjects(file);
+  const guessed: string[] = [];
+  const found = requests.map((request, row): ForgetRequest => {
+    const known = givenFor(given, row, request.prompt);
+    if (known) {
+      const paraphrases = known.rephrase === undefined ? request.paraphrases : [...request.paraphrases, known.rephrase];
+      return { ...request, subject: known.subject, paraphrases };
+    }
+    if (request.subject.trim() !== "") return request;
+    const subject = findSubject(request.prompt);
+    if (subject === undefined) return request;
+    guessed.push(request.id);
+    return { ...request, subject };
+  });
+  noStray(given, requests.length);
+  return { requests: found, guessed };
+}
+
+function limited({ requests, guessed }: Loaded, options: DataOptions): Loaded {
+  const some = taken(requests, options);
+  const ids = new Set(some.map(({ id }) => id));
+  return { requests: some, guessed: guessed.filter((id) => ids.has(id)) };
+}
+
+/** The first of the rows, or with a seed as many drawn, in the order of the file. */
+function taken<T>(rows: readonly T[], { limit, seed }: DataOptions): T[] {
+  if (limit === undefined || limit >= rows.length) return [...rows];
+  if (seed === undefined) return rows.slice(0, limit);
+  const drawn = rng(seed)
+    .split("rows")
+    .shuffled([...rows.keys()])
+    .slice(0, limit);
+  return drawn.sort((a, b) => a - b).map((i) => rows[i]!);
 }

@@ -37,6 +37,8 @@ export interface TuneOnOptions extends FinetuneOptions {
   readonly recipe?: string;
   readonly params?: Readonly<Record<string, unknown>>;
   readonly limit?: number;
+  /** Which column of the data is which field, where it has a layout of its own. */
+  readonly columns?: string;
   readonly seed?: number;
   readonly format?: Format;
   readonly system?: string;
@@ -61,9 +63,10 @@ export interface TunedOn extends Finetuned {
 export async function finetuneOn(spec: string, data: string, dir: string, ctx: Context, options: TuneOnOptions): Promise<TunedOn> {
   const { limit, seed = 0, force = false, every = 100, keep = false, until, dtype = "float32" } = options;
   const named = recipeCalled(options.recipe);
-  const pairs = questionsIn(data).slice(0, limit);
+  const { columns } = options;
+  const pairs = await questionsIn(data, ctx, { ...(limit !== undefined && { limit }), ...(columns !== undefined && { columns }) });
   if (pairs.length === 0) fail("finetune", `${data} has no rows`, "questions and answers", "");
-  const validation = options.validate === undefined ? [] : questionsIn(options.validate);
+  const validation = options.validate === undefined ? [] : await questionsIn(options.validate, ctx);
   const out = resolve(dir);
   refuseOccupied(out, force);
   const folder = `${out}.training`;

@@ -27,8 +27,12 @@ export interface Wanted {
   readonly prompt?: string;
   readonly subject?: string;
   readonly answer?: string;
-  /** A JSONL file of requests, or SET:FILE for a published dataset's, in place of the above. */
+  /** A file of requests, or SET:PLACE for a published dataset's, in place of the above. */
   readonly data?: string;
+  /** Which of its columns is which field, where it has a layout of its own. */
+  readonly columns?: string;
+  /** A file of subjects by row. */
+  readonly subjects?: string;
   /** Of that, only so many requests from the first. */
   readonly limit?: number;
   /** A JSONL file of questions whose answers must stay, or SET:FILE for a published dataset's. */
@@ -79,7 +83,7 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   const { edits: under = [], out, force = false, tokens = 64, reference: named, ...set } = options;
   if (existsSync(out) && !force)
     fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
-  const { requests, find: read } = wantedOf(wanted, set, ctx);
+  const { requests, find: read } = await wantedOf(wanted, set, ctx);
   const find: FindOptions = { ...read, journal: `${out}.part`, ctx };
   const { mode } = find;
   planOf(requests, find);
@@ -117,17 +121,17 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
 }
 
 /** Requests and settings from the files that name them; subjects that are missing are guessed. */
-export function wantedOf(
+export async function wantedOf(
   wanted: Wanted,
   { hparams, ...set }: Omit<ForgetOptions, "out" | "edits" | "force" | "tokens" | "reference">,
   ctx: Context,
-): { requests: ForgetRequest[]; find: FindOptions } {
+): Promise<{ requests: ForgetRequest[]; find: FindOptions }> {
   const rest = hparams === undefined ? set : { ...set, ...withHparams(hparams, set, ctx) };
-  const retain = wanted.retain === undefined ? undefined : questionsIn(wanted.retain);
-  const demonstrations = wanted.demonstrations === undefined ? undefined : requestsIn(wanted.demonstrations).requests;
+  const retain = wanted.retain === undefined ? undefined : await questionsIn(wanted.retain, ctx);
+  const demonstrations = wanted.demonstrations === undefined ? undefined : (await requestsIn(wanted.demonstrations, ctx)).requests;
   const templates = wanted.templates === undefined ? undefined : readTemplates(wanted.templates);
   const find = { ...rest, ...(retain && { retain }), ...(demonstrations && { demonstrations }), ...(templates && { templates }) };
-  return { requests: withSubjects(requestsOf(wanted), ctx), find };
+  return { requests: withSubjects(await requestsOf(wanted, ctx), ctx), find };
 }
 
 /** Parameters and quirks of a hyperparameter file, under those that were set; says what it holds that nothing reads. */
@@ -149,12 +153,15 @@ function saveApart(folder: string, edits: readonly Edit[]): string[] {
   return names.map((name) => join(folder, name));
 }
 
-function requestsOf({ prompt, subject, answer, data, limit }: Wanted): Loaded {
+async function requestsOf({ prompt, subject, answer, data, limit, columns, subjects }: Wanted, ctx: Context): Promise<Loaded> {
   if (data !== undefined) {
     const both = Object.entries({ prompt, subject, answer }).find(([, value]) => value !== undefined);
     if (both) fail("forget", `--data and --${both[0]}`, "one of them", "Write the request into the file, or leave out --data.");
-    const { requests, ...about } = requestsIn(data);
-    return { ...about, requests: requests.slice(0, limit) };
+    return requestsIn(data, ctx, {
+      ...(limit !== undefined && { limit }),
+      ...(columns !== undefined && { columns }),
+      ...(subjects !== undefined && { subjects }),
+    });
   }
   if (prompt === undefined || prompt.trim() === "")
     fail(

@@ -75,7 +75,7 @@ export async function plan(
   { edits = [], force = false, reference: _, ...options }: Omit<ForgetOptions, "out" | "tokens">,
   ctx: Context,
 ): Promise<Plan> {
-  const { requests, find } = wantedOf(wanted, options, ctx);
+  const { requests, find } = await wantedOf(wanted, options, ctx);
   const names = options.method === undefined ? Object.keys(registry) : [methodOf(options.method).name];
   const available = availableMemory({ setting: ctx.memory });
   const checkpoint = openCheckpoint(await resolveModel(spec, ctx));

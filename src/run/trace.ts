@@ -3,7 +3,7 @@ import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
-import { type ForgetRequest, readRequests, requestOf } from "../data/request.ts";
+import { type ForgetRequest, requestOf } from "../data/request.ts";
 import { findSubject } from "../data/subject.ts";
 import {
   type Cell,
@@ -20,6 +20,7 @@ import type { Model } from "../model/model.ts";
 import { type AskAs, type Format, formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
 import { defaultLayers } from "./choose.ts";
+import { requestsIn } from "./data.ts";
 import { open } from "./open.ts";
 import type { TracedAnswer, TraceRecord, TraceSetting, TraceStudy } from "./record.ts";
 
@@ -59,7 +60,7 @@ export async function traceAnswers(
 ): Promise<{ record: TraceRecord } | { study: TraceStudy }> {
   const { kind = "hidden", sever, edits = [], format, force = false } = options;
   if (sever === kind) fail("trace", `${kind} put back and severed`, "another part to sever", "Leave out --sever, or take another --kind.");
-  const requests = data === undefined ? [requestFor(one)] : fromFile(data, one);
+  const requests = data === undefined ? [requestFor(one)] : await fromFile(data, one, ctx);
   const opened = await open(spec, { edits, ...(format && { format }), force }, ctx);
   try {
     const { model } = opened;
@@ -82,10 +83,10 @@ function requestFor({ prompt = "", subject = "", answer = "" }: ToTrace): Forget
   return withSubject(requestOf({ prompt, subject, answer }));
 }
 
-function fromFile(data: string, one: ToTrace): ForgetRequest[] {
+async function fromFile(data: string, one: ToTrace, ctx: Context): Promise<ForgetRequest[]> {
   const both = Object.entries(one).find(([, value]) => value !== undefined);
   if (both) fail("trace", `--data and --${both[0]}`, "one of them", "Write the request into the file, or leave out --data.");
-  return readRequests(data).map(withSubject);
+  return (await requestsIn(data, ctx)).requests.map(withSubject);
 }
 
 const withSubject = (request: ForgetRequest): ForgetRequest =>

@@ -6,6 +6,7 @@ import { plural } from "../format.ts";
 interface Flags {
   readonly data?: string;
   readonly recipe?: string;
+  readonly columns?: string;
   readonly output: string;
   readonly limit?: number;
   readonly set?: readonly string[];
@@ -33,7 +34,8 @@ export const finetune = acts<Flags>(
       ["lethe finetune --recipe bundled/recipe.json -o out/model", "the bundled model again"],
     ],
   )
-    .option("--data <file>", "questions and answers as JSONL: question, answer; or SET:FILE for a dataset as it is published")
+    .option("--data <file>", "questions and answers (JSONL, CSV, parquet): question, answer; or SET:PLACE for a dataset as it is published")
+    .option("--columns <list>", "which column is which field, such as prompt=question,answer=reply")
     .option("--limit <n>", "only so many rows of --data, from the first", number({ min: 1, whole: true }))
     .option("--recipe <name>", "tofu, pistol, or a file such as bundled/recipe.json")
     .option("--set <key=value>", "a setting, such as lr=2e-5, epochs=10, rank=8; may be given several times", several)
@@ -54,7 +56,7 @@ export const finetune = acts<Flags>(
       import("../../base/fail.ts"),
       import("../../base/schema.ts"),
     ]);
-    const { every, limit, system, seed, validate, until, keep, dtype } = rest;
+    const { every, limit, columns, system, seed, validate, until, keep, dtype } = rest;
     const shared = { resume: !fresh, force, ...given({ every }) };
     const made =
       spec === undefined
@@ -66,7 +68,7 @@ export const finetune = acts<Flags>(
           )
         : await finetuneOn(spec, data ?? fail("finetune", "nothing to learn", "--data FILE", "Give questions and answers."), output, ctx, {
             ...shared,
-            ...given({ recipe, limit, system, seed, validate, until, keep, dtype }),
+            ...given({ recipe, limit, columns, system, seed, validate, until, keep, dtype }),
             ...(plain && { format: "plain" as const }),
             params: Object.fromEntries(set.map(parseSet)),
           });

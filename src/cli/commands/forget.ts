@@ -14,6 +14,8 @@ interface Flags {
   readonly answer?: string;
   readonly data?: string;
   readonly limit?: number;
+  readonly columns?: string;
+  readonly subjects?: string;
   readonly retain?: string;
   readonly demonstrations?: string;
   readonly training?: string;
@@ -74,8 +76,10 @@ const command = declare(
   .option("--answer <text>", "what the model answers now, for the record")
   .option(
     "--data <file>",
-    "requests as JSONL: prompt, and where known subject, answer, paraphrases, neighbours; or SET:FILE for a dataset as it is published",
+    "requests (JSONL, CSV, parquet): prompt, and where known subject, answer, paraphrases, neighbours; or SET:PLACE for a dataset as it is published, which may be a hub id",
   )
+  .option("--columns <list>", "which column of --data is which field, such as prompt=question,answer=reply")
+  .option("--subjects <file>", "subjects of --data by row: JSONL with row, subject and, if wanted, rephrase")
   .option("--limit <n>", "only so many requests of --data, from the first", number({ min: 1, whole: true }))
   .option("--retain <file>", "questions whose answers must stay, as JSONL: question, answer; or SET:FILE for a dataset as it is published")
   .option("--demonstrations <file>", "other facts to show as examples: requests as JSONL, or a dataset's file as NAME:FILE")
@@ -118,6 +122,8 @@ export const forget = later(
       answer,
       data,
       limit,
+      columns,
+      subjects,
       retain,
       demonstrations,
       encoder,
@@ -145,7 +151,7 @@ export const forget = later(
       import("../../base/fail.ts"),
     ]);
     const statistics = given({ text, tokens });
-    const wanted = given({ prompt, subject, answer, data, limit, retain, demonstrations, templates });
+    const wanted = given({ prompt, subject, answer, data, limit, columns, subjects, retain, demonstrations, templates });
     const options = {
       ...given({ method, mode, target, say, compat, hparams, seed, system, encoder, training, reference }),
       ...(plain && { format: "plain" as const }),

@@ -148,6 +148,7 @@ export const bundled = defineSet({
   doc: "the invented world of the bundled model: 72 facts, each with two rephrases that training never saw",
   source: "written for this project (bundled/facts.jsonl)",
   licence: "Apache-2.0",
+  files: /^facts\.jsonl$/,
   read({ path }) {
     const { facts } = readWorld(basename(path) === "facts.jsonl" ? dirname(path) : path);
     const requests = facts.map((fact): ForgetRequest => ({

@@ -1,9 +1,9 @@
 /** The factual set of PISTOL's second paper: 217 questions about authors and the world. */
 import { z } from "zod";
-import { check, readRecords } from "../records.ts";
+import { check } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
 import { findSubject } from "../subject.ts";
-import { defineSet, givenFor, noStray, readSubjects } from "./set.ts";
+import { defineSet, givenFor, noStray, readSubjects, rowsOf } from "./set.ts";
 
 const rowSchema = z.strictObject({ question: z.string().min(1), answer: z.string().min(1) });
 
@@ -12,10 +12,11 @@ export const factual = defineSet({
   doc: "217 short questions that a small model can know: 100 on authors, 117 on the world",
   source: "bill-shen-BS/PISTOL data/factual_data.json",
   licence: "ODC-By (dataset card xinchiqiu/PISTOL)",
-  read({ path, subjects }) {
+  read(options) {
+    const { subjects } = options;
     const given = subjects === undefined ? undefined : readSubjects(subjects);
     const guessed: string[] = [];
-    const requests = readRecords(path).map((record, row): ForgetRequest => {
+    const requests = rowsOf(options).map((record, row): ForgetRequest => {
       const { question, answer } = check(rowSchema, record);
       const id = `factual/${row}`;
       const known = givenFor(given, row, question);

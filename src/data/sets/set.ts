@@ -1,12 +1,17 @@
 /** What a dataset is: a reader from its published file to requests. */
+import { basename, extname } from "node:path";
 import { z } from "zod";
 import { fail } from "../../base/fail.ts";
-import { check, readRecords } from "../records.ts";
+import { check, type Located, readRecords } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
 
 export interface SetOptions {
-  /** The file as published. */
+  /** The file as published, or the folder of a dataset that is one. */
   readonly path: string;
+  /** Its rows, where they have been read already; `path` then stands in errors only. */
+  readonly records?: readonly Located[];
+  /** The part of the dataset, where the path does not say. */
+  readonly split?: string;
   /** A file of subjects for data that names none: a line a row with row, subject and, if wanted, rephrase. */
   readonly subjects?: string;
 }
@@ -22,11 +27,23 @@ export interface DataSet {
   readonly doc: string;
   readonly source: string;
   readonly licence: string;
+  /** Names of its parts, for help; a file may be called otherwise. */
+  readonly splits?: readonly string[];
+  /** What stands behind a split's name where a file has the same rows with more fields. */
+  readonly richer?: string;
+  /** Of a dataset that is a folder: which of its files belong to it. */
+  readonly files?: RegExp;
   readonly read: (options: SetOptions) => Loaded;
 }
 
 /** A dataset as it is written down: nothing is added, the type is checked. */
 export const defineSet = (set: DataSet): DataSet => set;
+
+/** The rows of a dataset's file. */
+export const rowsOf = ({ records, path }: SetOptions): readonly Located[] => records ?? readRecords(path);
+
+/** Which part of a dataset it is: as was said, otherwise as the file is called. */
+export const splitOf = ({ split, path }: SetOptions): string => split ?? basename(path, extname(path));
 
 const subjectSchema = z.strictObject({
   row: z.int().min(0, { error: "a row number, counted from 0" }),

@@ -1,9 +1,9 @@
 /** zsRE as knowledge editing uses it: a question, its rephrase, and an unrelated question whose answer must stay. */
 import { z } from "zod";
 import { fail } from "../../base/fail.ts";
-import { check, readRecords } from "../records.ts";
+import { check } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
-import { defineSet } from "./set.ts";
+import { defineSet, rowsOf } from "./set.ts";
 
 const text = z.string().min(1);
 const rowSchema = z.strictObject({
@@ -22,10 +22,11 @@ export const zsre = defineSet({
   doc: "1,037 questions of zero-shot relation extraction, each with a rephrase and an unrelated question of Natural Questions",
   source: "zjunlp/EasyEdit zsre_mend_eval",
   licence: "MIT (as shipped by EasyEdit)",
-  read({ path, subjects }) {
+  read(options) {
+    const { subjects } = options;
     if (subjects !== undefined)
       fail("zsre", `a file of subjects (${subjects})`, "none: the data names its subjects", "Leave out --subjects.");
-    const requests = readRecords(path).map((record, row): ForgetRequest => {
+    const requests = rowsOf(options).map((record, row): ForgetRequest => {
       const given = check(rowSchema, record);
       const id = `zsre/${row}`;
       if (!given.prompt.includes(given.subject))

@@ -1,0 +1,99 @@
+/** Which column of a table is which field of a request. */
+import { fail, nearest } from "../base/fail.ts";
+import { isRecord } from "../base/store.ts";
+import type { Located } from "./records.ts";
+
+/** The fields that a column can fill; those that are lists take several. */
+const FIELDS = ["id", "subject", "prompt", "answer", "paraphrases", "wrong", "restated", "relation", "group"] as const;
+const LISTS: readonly string[] = ["paraphrases", "wrong"];
+
+/** Each field with the columns that fill it. */
+export type Columns = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * Reads `prompt=question,answer=reply,wrong=b,wrong=c`: field, then column. A column may lie inside another: `answer=answers.text.0`.
+ * Refuses fields that a request does not have, and one text given twice.
+ */
+export function parseColumns(text: string): Columns {
+  const columns = new Map<string, string[]>();
+  for (const part of text.split(",")) {
+    const at = part.indexOf("=");
+    const [field, column] = [part.slice(0, at).trim(), part.slice(at + 1).trim()];
+    if (at < 1 || column === "") fail("--columns", `"${part}"`, "field=column", "For example --columns prompt=question,answer=reply.");
+    if (!(FIELDS as readonly string[]).includes(field)) {
+      const near = nearest(field, FIELDS);
+      fail(
+        "--columns",
+        `there is no field "${field}"`,
+        FIELDS.join(", "),
+        near ? `Did you mean "${near}"?` : "The field stands first: prompt=question.",
+      );
+    }
+    const known = columns.get(field);
+    if (known && !LISTS.includes(field)) fail("--columns", `"${field}" twice`, `one column, for only ${LISTS.join(" and ")} are lists`, "");
+    if (known) known.push(column);
+    else columns.set(field, [column]);
+  }
+  if (!columns.has("prompt")) fail("--columns", "none for prompt", "the column of the questions", "For example --columns prompt=question.");
+  return columns;
+}
+
+/** Rows with our fields in place of their columns; columns that are not named are left out. Refuses a column that no row has. */
+export function arrange(records: readonly Located[], columns: Columns, name: string): Located[] {
+  for (const column of [...columns.values()].flat())
+    if (!records.some(({ value }) => at(value, column) !== undefined)) {
+      const known = [...new Set(records.slice(0, 100).flatMap(({ value }) => (isRecord(value) ? Object.keys(value) : [])))];
+      const near = nearest(column, known);
+      fail(
+        name,
+        `no row has a column "${column}"`,
+        known.slice(0, 30).join(", ") || "rows with columns",
+        near ? `Did you mean "${near}"?` : "",
+      );
+    }
+  return records.map((record) => {
+    const { value } = record;
+    if (!isRecord(value)) return record; // the reader of requests says what it is
+    const fields = [...columns].map(([field, from]) => {
+      const found = from.map((column) => at(value, column)).filter((cell) => cell !== undefined && cell !== null);
+      return [field, LISTS.includes(field) ? found.flatMap(listOf) : found[0]] as const;
+    });
+    return {
+      ...record,
+      value: Object.fromEntries(fields.filter(([, cell]) => cell !== undefined).map(([field, cell]) => [field, textOf(cell)])),
+    };
+  });
+}
+
+/** Rows of a table whose columns are called as our fields: a list in one cell becomes a list, a number a text. */
+export const asFields = (records: readonly Located[]): Located[] =>
+  records.map((record) => {
+    if (!isRecord(record.value)) return record;
+    const fields = Object.entries(record.value).map(([field, cell]) => [field, LISTS.includes(field) ? listOf(cell) : textOf(cell)]);
+    return { ...record, value: Object.fromEntries(fields) as unknown };
+  });
+
+/** A cell by its column's name, or by the way to it through what lies inside. */
+function at(value: unknown, column: string): unknown {
+  if (isRecord(value) && Object.hasOwn(value, column)) return value[column];
+  const dot = column.lastIndexOf(".");
+  if (dot < 0) return undefined;
+  const [outer, inner] = [at(value, column.slice(0, dot)), column.slice(dot + 1)];
+  return typeof outer === "object" && outer !== null && Object.hasOwn(outer, inner) ? (outer as Record<string, unknown>)[inner] : undefined;
+}
+
+/** A list as it is, a cell that spells one in JSON, or one text. */
+function listOf(cell: unknown): unknown[] {
+  if (Array.isArray(cell)) return cell.map(textOf);
+  if (typeof cell !== "string" || !cell.trim().startsWith("[")) return [textOf(cell)];
+  try {
+    const list: unknown = JSON.parse(cell);
+    return Array.isArray(list) ? list.map(textOf) : [cell];
+  } catch {
+    return [cell];
+  }
+}
+
+/** A table's numbers are texts here, whole numbers and others as they are written; the rest is for the reader to judge. */
+const textOf = (cell: unknown): unknown =>
+  (typeof cell === "number" && Number.isFinite(cell)) || typeof cell === "boolean" ? String(cell) : cell;

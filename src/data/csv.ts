@@ -1,0 +1,63 @@
+/** Rows of a CSV or TSV file by the names in its first line, each with the line where it begins. */
+import { CsvError, type InfoRecord, parse } from "csv-parse/sync";
+import { fail, LetheError } from "../base/fail.ts";
+import type { Located } from "./records.ts";
+
+/** The rows of a text; refuses a first line that names a column twice or not at all, and rows of another length, with their line. */
+export function parseCsv(text: string, name: string, delimiter: "," | "\t" = ","): Located[] {
+  const rows = split(text, name, delimiter);
+  const [head, ...body] = rows;
+  if (!head || body.length === 0)
+    fail(name, head ? "it holds the names of columns and no row" : "it holds nothing", "a line of names, then rows", "");
+  const columns = head.cells.map((cell) => cell.trim());
+  columns.forEach((column, i) => {
+    if (column === "")
+      fail(`${name} line ${head.at}`, `column ${i + 1} has no name`, "a name for each", "The first line names the columns.");
+    if (columns.indexOf(column) < i)
+      fail(`${name} line ${head.at}`, `column "${column}" is named twice`, "names that differ", "Rename one of them.");
+  });
+  return body.map(({ cells, at }) => {
+    const place = `${name} line ${at}`;
+    if (cells.length !== columns.length)
+      fail(
+        place,
+        `it has ${cells.length} cells`,
+        `${columns.length}: ${columns.join(", ")}`,
+        "Put a cell that holds the separator or a line break in double quotes.",
+      );
+    const filled = columns.map((column, i) => [column, cells[i]!] as const).filter(([, cell]) => cell !== ""); // an empty cell says nothing
+    return { value: Object.fromEntries(filled), at, place };
+  });
+}
+
+interface Row {
+  readonly cells: readonly string[];
+  readonly at: number;
+}
+
+function split(text: string, name: string, delimiter: string): Row[] {
+  try {
+    const found = parse(text, {
+      bom: true,
+      delimiter,
+      info: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      record_delimiter: ["\r\n", "\n", "\r"],
+    }) as unknown as { record: string[]; info: InfoRecord }[];
+    return found.map(({ record, info }) => ({
+      cells: record,
+      at: Math.max(1, info.lines - record.join("").split(/\r\n|\n|\r/).length + 1),
+    }));
+  } catch (error) {
+    if (error instanceof LetheError || !(error instanceof CsvError)) throw error;
+    const line: unknown = (error as unknown as { lines?: unknown }).lines;
+    const isOpen = error.code === "CSV_QUOTE_NOT_CLOSED";
+    fail(
+      typeof line === "number" ? `${name} line ${line}` : name,
+      isOpen ? "a double quote is opened and not closed" : `it is not CSV (${error.message})`,
+      "cells in double quotes where they hold the separator, a quote or a line break",
+      'Double a quote that belongs to the text: "".',
+    );
+  }
+}

@@ -1,0 +1,116 @@
+/** RWKU: what a model knows of famous people, asked in three ways, and questions near by whose answers must stay. */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+import { fail, nearest } from "../../base/fail.ts";
+import { check, type Located, readRecords } from "../records.ts";
+import type { ForgetRequest, QA } from "../request.ts";
+import { findSubject, mentionOf } from "../subject.ts";
+import { defineSet, type SetOptions } from "./set.ts";
+
+const text = z.string().min(1);
+const rowSchema = z.strictObject({
+  subject: text,
+  query: text,
+  answer: text,
+  level: z.union([z.string(), z.number()]).transform(String),
+  type: text,
+  neighbor: text.optional(),
+});
+type Row = z.output<typeof rowSchema>;
+
+/** Filling in a blank, answering a question, answering one that is meant to get round the forgetting. */
+const FORGET = ["forget_level1", "forget_level2", "forget_level3"];
+const NEAR = ["neighbor_level1", "neighbor_level2"];
+
+export const rwku = defineSet({
+  name: "rwku",
+  doc: "200 famous people: blanks to fill in (level 1), questions (level 2), attacks (level 3), and neighbours that must stay",
+  source: "RWKU (jinzhuoran/RWKU), a folder of JSON files a person",
+  licence: "CC BY 4.0",
+  splits: [...FORGET, ...NEAR],
+  files: /(^|\/)(forget|neighbor)_level\d\.json$/,
+  read(options) {
+    if (options.subjects !== undefined)
+      fail("rwku", `a file of subjects (${options.subjects})`, "none: the data names its subjects", "Leave out --subjects.");
+    const ids = numbered();
+    const guessed: string[] = [];
+    const requests = foldersOf(options).flatMap(({ rows, near }) => {
+      const neighbours = near.map((record): QA => {
+        const { subject, level, query, answer } = check(rowSchema, record);
+        return { id: ids(`rwku/${slug(subject)}/near${level}`), question: query, answer };
+      });
+      return rows.map((record): ForgetRequest => {
+        const row = check(rowSchema, record);
+        const id = ids(`rwku/${slug(row.subject)}/${row.neighbor === undefined ? "level" : "near"}${row.level}`);
+        const subject = subjectOf(row);
+        if (subject !== (row.neighbor ?? row.subject)) guessed.push(id);
+        return { id, subject, prompt: row.query, answer: row.answer, paraphrases: [], neighbours, wrong: [], group: row.subject };
+      });
+    });
+    return { requests, guessed };
+  },
+});
+
+/** The person, or the neighbour that is asked about, as the query spells it; where it does not, what it speaks of instead. */
+function subjectOf({ subject, neighbor, query }: Row): string {
+  const named = neighbor === undefined ? undefined : mentionOf(neighbor, query);
+  return named ?? mentionOf(subject, query) ?? findSubject(query) ?? "";
+}
+
+interface Folder {
+  readonly rows: readonly Located[];
+  readonly near: readonly Located[];
+}
+
+/** What one file holds; or of a person's folder, or a folder of such, the levels of the split (by default all that must go). */
+function foldersOf({ path, split, records }: SetOptions): Folder[] {
+  if (records) return [{ rows: records, near: [] }];
+  if (!existsSync(path) || !statSync(path).isDirectory()) return [{ rows: readRecords(path), near: [] }];
+  const known = [...FORGET, ...NEAR];
+  if (split !== undefined && !known.includes(split)) {
+    const near = nearest(split, known);
+    fail("rwku", `there is no split "${split}"`, known.join(", "), near ? `Did you mean "${near}"?` : "");
+  }
+  const levels = split === undefined ? FORGET : [split];
+  const people = peopleIn(path);
+  if (people.length === 0)
+    fail("rwku", `${path} holds no ${FORGET[0]}.json`, "a person's folder, or a folder of them", "Name the folder that they lie in.");
+  const read = (person: string, names: readonly string[]): Located[] =>
+    names
+      .map((name) => join(person, `${name}.json`))
+      .filter(existsSync)
+      .flatMap((file) => readRecords(file, join(basename(dirname(file)), basename(file))));
+  return people.map((person) => ({ rows: read(person, levels), near: levels.every((l) => NEAR.includes(l)) ? [] : read(person, NEAR) }));
+}
+
+/** The folder itself where it is a person's, otherwise those in it, two deep, by the number before their name. */
+function peopleIn(path: string, depth = 2): string[] {
+  if ([...FORGET, ...NEAR].some((name) => existsSync(join(path, `${name}.json`)))) return [path];
+  if (depth === 0) return [];
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+    .map(({ name }) => name)
+    .sort((a, b) => (parseInt(a, 10) || 0) - (parseInt(b, 10) || 0) || (a < b ? -1 : 1))
+    .map((name) => join(path, name))
+    .filter((folder) => statSync(folder).isDirectory())
+    .flatMap((folder) => peopleIn(folder, depth - 1));
+}
+
+/** Gives `stem/0`, `stem/1`, … for every stem. */
+function numbered(): (stem: string) => string {
+  const counts = new Map<string, number>();
+  return (stem) => {
+    const n = counts.get(stem) ?? 0;
+    counts.set(stem, n + 1);
+    return `${stem}/${n}`;
+  };
+}
+
+const slug = (name: string): string =>
+  name
+    .normalize("NFKD")
+    .replaceAll(/\p{M}/gu, "")
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}]+/gu, "-")
+    .replaceAll(/^-|-$/g, "") || "someone";

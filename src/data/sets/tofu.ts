@@ -1,0 +1,70 @@
+/** TOFU: twenty questions on each of two hundred authors that were invented, and questions on authors and facts that were not. */
+import { z } from "zod";
+import { check } from "../records.ts";
+import type { ForgetRequest } from "../request.ts";
+import { findSubject, mentionOf, namesIn } from "../subject.ts";
+import { defineSet, givenFor, noStray, readSubjects, rowsOf, splitOf } from "./set.ts";
+
+const text = z.string().min(1);
+const rowSchema = z.strictObject({
+  question: text,
+  answer: text,
+  paraphrased_question: text.optional(),
+  paraphrased_answer: text.optional(),
+  perturbed_answer: z.array(text).optional(),
+});
+type Row = z.output<typeof rowSchema>;
+
+/** Questions on one author stand together, so many of them. */
+const BLOCK = 20;
+/** The split with paraphrases and false answers has the same questions in the same order, and its name behind this. */
+const RICHER = "_perturbed";
+
+export const tofu = defineSet({
+  name: "tofu",
+  doc: "20 questions on each of 200 invented authors (full, forget01 to forget10, retain90 to retain99), real authors, world facts",
+  source: "locuslab/TOFU",
+  licence: "MIT",
+  splits: [`forget10${RICHER}`, `retain${RICHER}`, `real_authors${RICHER}`, `world_facts${RICHER}`, "full", "holdout10"],
+  richer: RICHER,
+  read(options) {
+    const split = splitOf(options).replace(new RegExp(`${RICHER}$`), "");
+    const given = options.subjects === undefined ? undefined : readSubjects(options.subjects);
+    const rows = rowsOf(options).map((record) => check(rowSchema, record));
+    const authors = authorsOf(rows);
+    const guessed: string[] = [];
+    const requests = rows.map((row, at): ForgetRequest => {
+      const { question, answer, paraphrased_question: asked, paraphrased_answer: restated, perturbed_answer: wrong = [] } = row;
+      const id = `tofu/${split}/${String(at).padStart(4, "0")}`;
+      const author = authors[Math.floor(at / BLOCK)];
+      const known = givenFor(given, at, question);
+      if (!known) guessed.push(id);
+      return {
+        id,
+        subject: known?.subject ?? (author && mentionOf(author, question)) ?? findSubject(question) ?? "",
+        prompt: question,
+        answer,
+        paraphrases: [known?.rephrase, asked].filter((way) => way !== undefined),
+        neighbours: [],
+        wrong,
+        ...(restated !== undefined && { restated }),
+        ...(author !== undefined && { group: author }),
+      };
+    });
+    noStray(given, requests.length);
+    return { requests, guessed };
+  },
+});
+
+/** Whom each block of questions is about: the name of two words or more that most of its rows speak of; undefined where none is. */
+function authorsOf(rows: readonly Row[]): (string | undefined)[] {
+  return Array.from({ length: Math.ceil(rows.length / BLOCK) }, (_, block) => {
+    const texts = rows.slice(block * BLOCK, (block + 1) * BLOCK).map(({ question, answer }) => `${question}\n${answer}`);
+    const names = new Set(texts.flatMap((both) => both.split("\n").flatMap(namesIn)).filter((name) => name.includes(" ")));
+    const counted = [...names].map((name) => ({ name, rows: texts.filter((both) => both.includes(name)).length }));
+    const most = Math.max(0, ...counted.map((c) => c.rows));
+    // a part of a name stands wherever the whole does: of those about as frequent, the longest
+    const best = counted.filter((c) => c.rows >= 0.8 * most).sort((a, b) => b.name.length - a.name.length)[0];
+    return best && best.rows >= texts.length / 2 && best.rows > 1 ? best.name : undefined;
+  });
+}

@@ -1,0 +1,109 @@
+/** What data holds, for a person to look at before anything is done with it; and the same written in our own format. */
+import { existsSync } from "node:fs";
+import type { Context } from "../base/context.ts";
+import { fail, LetheError } from "../base/fail.ts";
+import { writeAtomicWith } from "../base/store.ts";
+import type { ForgetRequest } from "../data/request.ts";
+import { registry } from "../data/sets/registry.ts";
+import type { DataSet } from "../data/sets/set.ts";
+import { openCheckpoint } from "../model/checkpoint.ts";
+import { resolveModel } from "../model/hub.ts";
+import { subjectSpan } from "../model/spans.ts";
+import { createTokenizer } from "../model/tokenizer.ts";
+import { type DataOptions, requestsIn } from "./data.ts";
+
+export type SetAbout = Pick<DataSet, "name" | "doc" | "source" | "licence" | "splits">;
+
+/** Every published dataset that can be read. */
+export const listSets = (): SetAbout[] =>
+  Object.values(registry as Readonly<Record<string, DataSet>>).map(({ name, doc, source, licence, splits }) => ({
+    name,
+    doc,
+    source,
+    licence,
+    ...(splits && { splits }),
+  }));
+
+/** A subject as the model's tokenizer sees it in its question. */
+export interface Placed {
+  readonly id: string;
+  /** The text of the token at which it ends; null where it cannot be placed. */
+  readonly last: string | null;
+  readonly why?: string;
+}
+
+export interface DataCard {
+  readonly data: string;
+  readonly requests: readonly ForgetRequest[];
+  /** Ids of those whose subject was guessed from the question's spelling, and of those that have none. */
+  readonly guessed: readonly string[];
+  readonly without: readonly string[];
+  /** How many requests have each of these. */
+  readonly with: Readonly<Record<"answer" | "paraphrases" | "neighbours" | "wrong" | "restated", number>>;
+  readonly groups: number;
+  readonly relations: number;
+  /** Each subject, where a model's tokenizer was asked. */
+  readonly placed?: readonly Placed[];
+}
+
+/** Reads data and says what it holds; with a model, where its tokenizer sees each subject end. No weight is read. */
+export async function showData(data: string, ctx: Context, options: DataOptions & { readonly model?: string } = {}): Promise<DataCard> {
+  const { model, ...reading } = options;
+  const { requests, guessed } = await requestsIn(data, ctx, reading);
+  const having = (test: (request: ForgetRequest) => boolean): number => requests.filter(test).length;
+  const different = (field: "group" | "relation"): number => new Set(requests.flatMap((request) => request[field] ?? [])).size;
+  const without = requests.filter(({ subject }) => subject === "").map(({ id }) => id);
+  return {
+    data,
+    requests,
+    guessed: guessed.filter((id) => !without.includes(id)),
+    without,
+    with: {
+      answer: having(({ answer }) => answer !== ""),
+      paraphrases: having(({ paraphrases }) => paraphrases.length > 0),
+      neighbours: having(({ neighbours }) => neighbours.length > 0),
+      wrong: having(({ wrong }) => wrong.length > 0),
+      restated: having(({ restated }) => restated !== undefined),
+    },
+    groups: different("group"),
+    relations: different("relation"),
+    ...(model !== undefined && { placed: await placesIn(model, requests, ctx) }),
+  };
+}
+
+async function placesIn(model: string, requests: readonly ForgetRequest[], ctx: Context): Promise<Placed[]> {
+  const checkpoint = openCheckpoint(await resolveModel(model, ctx));
+  try {
+    const tokenizer = createTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, checkpoint.generation);
+    return requests
+      .filter(({ subject }) => subject !== "")
+      .map(({ id, prompt, subject }): Placed => {
+        const encoding = tokenizer.encode(prompt, { special: false });
+        try {
+          const [from, to] = encoding.offsets[subjectSpan(encoding, prompt, subject).last]!;
+          return { id, last: prompt.slice(from, to) };
+        } catch (error) {
+          if (!(error instanceof LetheError)) throw error;
+          return { id, last: null, why: error.got };
+        }
+      });
+  } finally {
+    checkpoint.close();
+  }
+}
+
+/** Writes what is read as JSONL of our own format, subjects and all, so that it can be corrected by hand; refuses a file that is there. */
+export async function convertData(
+  data: string,
+  out: string,
+  ctx: Context,
+  { force = false, ...options }: DataOptions & { readonly force?: boolean } = {},
+): Promise<{ readonly path: string; readonly rows: number; readonly guessed: readonly string[] }> {
+  if (existsSync(out) && !force) fail("data", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
+  const { requests, guessed } = await requestsIn(data, ctx, options);
+  const encoder = new TextEncoder();
+  writeAtomicWith(out, (write) => {
+    for (const request of requests) write(encoder.encode(`${JSON.stringify(request)}\n`));
+  });
+  return { path: out, rows: requests.length, guessed };
+}

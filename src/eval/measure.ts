@@ -1,0 +1,206 @@
+/** Asking a model once: what it says, and what it makes of given answers, as named fields of every sample, window by window. */
+import { checkAbort, type Context, defaultContext } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import type { ChatPrompt } from "../model/chat.ts";
+import { generate, type Generated } from "../model/generate.ts";
+import type { Model, Precision } from "../model/model.ts";
+import { type AskAs, endOf, promptOf, stopsOf, withTarget } from "../model/prompt.ts";
+import { told, type Told, type ToScore } from "../model/score.ts";
+import type { Field, Fields, SampleRecord } from "./metric.ts";
+import { mean } from "./stats.ts";
+
+/** A question, what the data knows of its answer, and the part of a suite that it belongs to. */
+export interface Sample {
+  readonly id: string;
+  readonly group: string;
+  readonly question: string;
+  readonly answer: string;
+  /** The answer in other words, beside which the false ones are held; without one, the answer. */
+  readonly restated?: string;
+  readonly wrong?: readonly string[];
+  /** What an edit wants said instead. */
+  readonly target?: string;
+}
+
+export interface MeasureOptions extends AskAs {
+  /** New tokens at most of what the model says (default 200). */
+  readonly maxTokens?: number;
+  /** Samples that are asked together (default 32). Windows are cut in the samples' order, so that a run that goes on later says the same. */
+  readonly batch?: number;
+  readonly dtype?: Precision;
+  readonly ctx?: Context;
+}
+
+/** New tokens; samples a window; tokens generated one after the other from which it repays to hold the weights in the session. */
+const [MAX_TOKENS, BATCH, REPAYS] = [200, 32, 512];
+
+/** What is told of an answer's tokens for each field that is made of them. */
+const OF_ANSWER: Partial<Record<Field, keyof Told>> = {
+  answerLoss: "logprobs",
+  answerTokens: "logprobs",
+  answerLogprobs: "logprobs",
+  answerRanks: "ranks",
+  topTokens: "tops",
+  logprobMeans: "means",
+  logprobVariances: "variances",
+};
+/** Fields made of the losses of texts in the answer's place. */
+const OF_TEXTS = ["paraphraseLoss", "wrongLosses", "targetLoss"] as const;
+/** What the data brings along. */
+const GIVEN = ["group", "question", "answer", "target"] as const;
+
+/** Fields that a model can be asked for; others come with logs made elsewhere, or are of two models. */
+export const MEASURED: readonly Field[] = [
+  ...GIVEN,
+  "generation",
+  "generationRanks",
+  ...(Object.keys(OF_ANSWER) as Field[]),
+  ...OF_TEXTS,
+  "leadingPeak",
+];
+
+/**
+ * The wanted fields of samples from the `from`-th on, a window at a time. A sample whose data lacks what a field is made of goes without it.
+ * Refuses a field that no model can be asked for, and an empty answer where its tokens are wanted.
+ */
+export async function* measure(
+  model: Model,
+  samples: readonly Sample[],
+  wanted: readonly Field[],
+  options: MeasureOptions & { readonly from?: number } = {},
+): AsyncGenerator<SampleRecord[], void> {
+  const { from = 0, batch = BATCH, maxTokens = MAX_TOKENS, ctx = defaultContext() } = options;
+  const strange = wanted.find((field) => !MEASURED.includes(field));
+  if (strange) fail("measure", `the field "${strange}"`, `one of ${MEASURED.join(", ")}`, "It comes with logs made elsewhere.");
+  const freeze = Math.ceil(samples.length / batch) * maxTokens >= REPAYS;
+  for (let at = from; at < samples.length; at += batch) {
+    checkAbort(ctx, "measure");
+    const window = samples.slice(at, at + batch);
+    yield await new Window(model, window, wanted, { ...options, maxTokens, ctx, freeze }).records();
+    ctx.log({ kind: "progress", stage: "samples", done: at + window.length, total: samples.length, unit: "samples" });
+  }
+}
+
+/** Samples that are asked together. */
+class Window {
+  private readonly model: Model;
+  private readonly samples: readonly Sample[];
+  private readonly wanted: ReadonlySet<Field>;
+  private readonly options: MeasureOptions & { readonly maxTokens: number; readonly freeze: boolean; readonly ctx: Context };
+  private prompts: readonly ChatPrompt[] = [];
+
+  constructor(model: Model, samples: readonly Sample[], wanted: readonly Field[], options: Window["options"]) {
+    [this.model, this.samples, this.wanted, this.options] = [model, samples, new Set(wanted), options];
+  }
+
+  async records(): Promise<SampleRecord[]> {
+    this.prompts = await Promise.all(this.samples.map(({ question }) => promptOf(this.model, question, this.options)));
+    const said = await this.generations();
+    const parts = [
+      said.map(({ text }) => ({ generation: text })),
+      await this.generationRanks(said),
+      await this.answers(),
+      await this.texts(),
+    ];
+    return this.samples.map((sample, i) => {
+      const found: Partial<Fields> = Object.assign({}, ...parts.map((part) => part[i]));
+      const own = (Object.entries(found) as [Field, unknown][]).filter(([name]) => this.wanted.has(name));
+      return { id: sample.id, ...given(sample), ...Object.fromEntries(own) };
+    });
+  }
+
+  private get running(): Pick<MeasureOptions, "dtype" | "ctx"> {
+    const { dtype, ctx } = this.options;
+    return { ctx, ...(dtype && { dtype }) };
+  }
+
+  private async generations(): Promise<Generated[]> {
+    if (!this.wanted.has("generation") && !this.wanted.has("generationRanks")) return [];
+    const { maxTokens, freeze } = this.options;
+    const prompts = this.prompts.map(({ ids }) => ids);
+    return generate(this.model, prompts, { maxTokens, freeze, stopIds: stopsOf(this.model, this.options), ...this.running });
+  }
+
+  /** What stands in the answer's place, as tokens with its end. */
+  private row(i: number, text: string): ToScore {
+    const { ids, first } = withTarget(this.model, this.prompts[i]!, text, { ...this.options, end: true });
+    return { ids, from: first };
+  }
+
+  private async answers(): Promise<Partial<Fields>[]> {
+    const asked = [...new Set([...this.wanted].flatMap((field) => OF_ANSWER[field] ?? []))];
+    const isLed = this.wanted.has("leadingPeak");
+    if (asked.length === 0 && !isLed) return [];
+    const rows = this.samples.map(({ answer }, i) => this.row(i, answer));
+    const ends = endOf(this.model, this.options).length;
+    const own = asked.length > 0 ? await told(this.model, rows, asked, this.running) : [];
+    // over as many positions as the answer has tokens, from the sequence's first on
+    const led = isLed
+      ? await told(
+          this.model,
+          rows.map(({ ids, from }) => ({ ids: ids.slice(0, ids.length - from + 1), from: 1 })),
+          ["peaks"],
+          this.running,
+        )
+      : [];
+    return rows.map((_, i) => ({ ...(own[i] && ofAnswer(own[i], ends)), ...(led[i] && { leadingPeak: mean(led[i].peaks) }) }));
+  }
+
+  /** Ranks of the answer's tokens, tokenised alone, at the steps of what the model said; a row that has ended goes on with its last token. */
+  private async generationRanks(said: readonly Generated[]): Promise<Partial<Fields>[]> {
+    if (!this.wanted.has("generationRanks")) return [];
+    const rows = this.samples.map(({ answer }, i): ToScore => {
+      const labels = this.model.tokenizer.encode(answer, { special: false }).ids;
+      const { ids } = this.prompts[i]!;
+      const own = said[i]!.ids;
+      const fed = labels.map((_, j) => own[j] ?? own.at(-1)!);
+      return { ids: [...ids, ...fed], from: ids.length, labels };
+    });
+    return (await told(this.model, rows, ["ranks"], this.running)).map(({ ranks }) => ({ generationRanks: ranks }));
+  }
+
+  /** Mean losses of a token of what stands in the answer's place, all texts of the window scored together: they share their questions. */
+  private async texts(): Promise<Partial<Fields>[]> {
+    const texts = this.samples.map(({ answer, restated = answer, wrong = [], target }) => ({
+      paraphraseLoss: this.wanted.has("paraphraseLoss") && wrong.length > 0 ? [restated] : [],
+      wrongLosses: this.wanted.has("wrongLosses") ? wrong : [],
+      targetLoss: this.wanted.has("targetLoss") && target !== undefined ? [target] : [],
+    }));
+    const rows = texts.flatMap((own, i) => OF_TEXTS.flatMap((field) => own[field].map((text) => this.row(i, text))));
+    if (rows.length === 0) return [];
+    const losses = (await told(this.model, rows, ["logprobs"], this.running)).map(({ logprobs }) => -mean(logprobs));
+    let at = 0;
+    const next = (count: number): number[] => losses.slice(at, (at += count));
+    return texts.map((own) => {
+      const [[paraphraseLoss], wrongLosses, [targetLoss]] = OF_TEXTS.map((field) => next(own[field].length)) as [
+        number[],
+        number[],
+        number[],
+      ];
+      return {
+        ...(paraphraseLoss !== undefined && { paraphraseLoss }),
+        ...(wrongLosses.length > 0 && { wrongLosses }),
+        ...(targetLoss !== undefined && { targetLoss }),
+      };
+    });
+  }
+}
+
+/** What every record says of its sample. */
+const given = ({ group, question, answer, target }: Sample): Partial<Fields> => ({
+  group,
+  question,
+  answer,
+  ...(target !== undefined && { target }),
+});
+
+/** The fields that an answer's tokens make. Ranks and likeliest tokens are told of the answer alone, the rest of its end too. */
+function ofAnswer({ logprobs, ranks, tops, means, variances }: Partial<Record<keyof Told, number[]>>, ends: number): Partial<Fields> {
+  return {
+    ...(logprobs && { answerLogprobs: logprobs, answerLoss: -mean(logprobs), answerTokens: logprobs.length }),
+    ...(ranks && { answerRanks: ranks.slice(0, ranks.length - ends) }),
+    ...(tops && { topTokens: tops.slice(0, tops.length - ends) }),
+    ...(means && { logprobMeans: means }),
+    ...(variances && { logprobVariances: variances }),
+  };
+}

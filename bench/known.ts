@@ -1,4 +1,5 @@
 /** Facts that a model knows: which they are, which of them are near one another, and asking for them again after an edit. */
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ForgetRequest } from "../src/data/request.ts";
@@ -36,14 +37,17 @@ export const recall = (answer: string, said: string): number => rougeN(tokenize(
 /** The bundled model, which every checkout has. */
 export const BUNDLED = at("../bundled/model");
 
-const factualSet = (): readonly ForgetRequest[] =>
-  factual.read({ path: at("../../shared/data/pistol/factual_data.json"), subjects: at("facts.jsonl") }).requests;
+const FACTUAL = at("../../shared/data/pistol/factual_data.json");
+const factualSet = (): readonly ForgetRequest[] => factual.read({ path: FACTUAL, subjects: at("facts.jsonl") }).requests;
 
 /** What a model may know: the bundled one its world, any other the factual set's questions with a subject and a rephrase (facts.jsonl). */
 export const factsFor = (model: string): readonly ForgetRequest[] =>
   resolve(model) === BUNDLED
     ? bundled.read({ path: at("../bundled") }).requests
     : factualSet().filter((request) => request.paraphrases.length > 0);
+
+/** Questions of an evaluation: the whole factual set where it is, otherwise the bundled world. */
+export const evaluated = (): readonly ForgetRequest[] => (existsSync(FACTUAL) ? factualSet() : factsFor(BUNDLED));
 
 /** The factual set's other questions, which SmolLM2 answers wrongly; of the bundled model's world there are none. */
 export const unknownTo = (model: string): readonly ForgetRequest[] =>

@@ -3,6 +3,13 @@ import { ints } from "../src/base/array.ts";
 import { type Context, defaultContext } from "../src/base/context.ts";
 import { resolveParams } from "../src/base/schema.ts";
 import { type Delta, deltasOf } from "../src/edit/edit.ts";
+import { measure, type Sample } from "../src/eval/measure.ts";
+import type { SampleRecord } from "../src/eval/metric.ts";
+import { hitRatio } from "../src/eval/metrics/hit-ratio.ts";
+import { mrr } from "../src/eval/metrics/mrr.ts";
+import { probability } from "../src/eval/metrics/probability.ts";
+import { rouge1 } from "../src/eval/metrics/rouge1.ts";
+import { rougel } from "../src/eval/metrics/rougel.ts";
 import type { EditRow } from "../src/locate/rows.ts";
 import { findValues } from "../src/locate/values.ts";
 import { rome } from "../src/methods/rome.ts";
@@ -11,6 +18,7 @@ import { traced } from "../src/model/forward.ts";
 import { generate } from "../src/model/generate.ts";
 import { load } from "../src/model/load.ts";
 import { feedsOf, type Model } from "../src/model/model.ts";
+import { endOf } from "../src/model/prompt.ts";
 import { program } from "../src/onnx/program.ts";
 import { trace } from "../src/tensor/graph.ts";
 import { type Recipe, train, type TrainEvent, type Trained } from "../src/train/loop.ts";
@@ -29,6 +37,8 @@ export interface Ours {
   decode(prompts: Rows, newTokens: number, freeze: boolean): Promise<Took>;
   /** Logits at every position; answers `argmax` of each row's last position. */
   forward(ids: Rows): Promise<Took>;
+  /** What the model says to questions and makes of their answers, `batch` at a time; answers `said`, the mean `loss` and the sum of `ranks`. */
+  evaluate(samples: readonly Sample[], batch: number, newTokens: number): Promise<Took>;
   /** One AdamW step on the last `answer` tokens of each row, which stays done; answers `loss`. */
   train(ids: Rows, answer: number, kind: TrainingKind): Promise<Took>;
   /** The second value-optimisation step of an edit; answers `loss`. */
@@ -49,6 +59,7 @@ export async function loadOurs(path: string, threads: number): Promise<Ours> {
     decode: (prompts, maxTokens, freeze) =>
       timed(async () => ({ ids: (await generate(model, prompts, { maxTokens, freeze, ctx })).map((row) => row.ids) })),
     forward: forwardOf(model),
+    evaluate: (samples, batch, newTokens) => timed(() => evaluate(model, ctx, samples, { batch, maxTokens: newTokens })),
     train: trainerOf(model, ctx),
     romeStep: (work) => romeStep(model, ctx, work),
     romeEdit: (fact, layer, evaluations) => timed(() => romeEdit(model, ctx, fact, layer, evaluations)),
@@ -60,8 +71,11 @@ export async function loadOurs(path: string, threads: number): Promise<Ours> {
   };
 }
 
-function wordsOf({ tokenizer, chatTemplate: template }: Model): Words {
+function wordsOf(model: Model): Words {
+  const { tokenizer, chatTemplate: template } = model;
   return {
+    ends: endOf(model),
+    decode: (ids) => tokenizer.decode(ids),
     encode: (text) => tokenizer.encode(text, { special: false }),
     chat: (user) => (template === undefined ? user : chatPrompt(user, { template, tokenizer }).text),
   };
@@ -124,6 +138,25 @@ function kindOf(kind: TrainingKind, { config, weights }: Model): Partial<Recipe>
   if (kind === "lora") return { lora: { rank: 8, alpha: 32, dropout: 0, targets: [] } };
   const from = config.layers - Math.round(config.layers / 3);
   return { only: [...weights.keys()].filter((name) => Number(/^blocks\.(\d+)\./.exec(name)?.[1] ?? -1) >= from) };
+}
+
+/** Fields of an evaluation, and the metrics made of them. */
+async function evaluate(
+  model: Model,
+  ctx: Context,
+  samples: readonly Sample[],
+  how: { readonly batch: number; readonly maxTokens: number },
+): Promise<Readonly<Record<string, unknown>>> {
+  const rows: SampleRecord[] = [];
+  const fields = ["generation", "answerLoss", "answerLogprobs", "answerRanks"] as const;
+  for await (const window of measure(model, samples, fields, { ...how, ctx })) rows.push(...window);
+  for (const metric of [rouge1, rougel, probability, mrr, hitRatio]) metric.score({ rows, scores: {} });
+  const logprobs = rows.flatMap((row) => row.answerLogprobs!);
+  return {
+    said: rows.map((row) => row.generation),
+    loss: -logprobs.reduce((a, b) => a + b, 0) / logprobs.length,
+    ranks: rows.flatMap((row) => row.answerRanks!).reduce((a, b) => a + b, 0),
+  };
 }
 
 /** Training that goes on from turn to turn; the first turn also prepares it, untimed. */

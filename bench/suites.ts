@@ -4,10 +4,12 @@ import type { Ours, TrainingKind } from "./ours.ts";
 import { type Given, STEP } from "./ours-edits.ts";
 import type { Peer } from "./peer.ts";
 import type { Race, Took, Turn } from "./race.ts";
+import { evaluated } from "./known.ts";
 import {
   adapterWork,
   BATCH_CONTEXTS,
   CONTEXTS,
+  evalWork,
   prompts,
   requestWork,
   romeWork,
@@ -27,10 +29,14 @@ export interface Stage {
 /** Share of a row's tokens that are its answer: that of TOFU's rows in the chat template (PISTOL's is a fifth of it). */
 const ANSWER = 0.43;
 
+/** Facts, questions or rows of text from which a turn takes minutes. */
+const LONG = 8;
+
 /** Every suite starts with a peer and a model of its own, since training changes both. */
 export const SUITES: Readonly<Record<string, (stage: Stage) => Race[] | Promise<Race[]>>> = {
   decode,
   forward,
+  evaluate,
   train: train("full", "training step", 1.15),
   "train-lora": train("lora", "LoRA step, r 8", 1.4),
   "train-top": train("top", "step of the top third", 1.8, ANSWER),
@@ -46,7 +52,7 @@ export const SUITES: Readonly<Record<string, (stage: Stage) => Race[] | Promise<
 };
 
 /** The suites that take minutes: those that run when none is named. */
-export const EVERYDAY: readonly string[] = ["decode", "forward", "train", "train-lora", "train-top", "rome", "statistics"];
+export const EVERYDAY: readonly string[] = ["decode", "forward", "evaluate", "train", "train-lora", "train-top", "rome", "statistics"];
 
 function decode({ ours, peer, sizes }: Stage): Race[] {
   const kinds = [1, 8].flatMap((batch) => [false, true].map((freeze) => [batch, freeze] as const));
@@ -79,6 +85,30 @@ function forward({ ours, peer, sizes }: Stage): Race[] {
       same: (a, b) => {
         const [mine, theirs] = [a["argmax"], b["argmax"]] as [number[], number[]];
         return `${mine.filter((id, i) => id === theirs[i]).length}/${ids.length} tokens`;
+      },
+    },
+  ];
+}
+
+/** Questions of a batch, and new tokens of an answer. */
+const [TOGETHER, ANSWERED] = [16, 24];
+
+/** An evaluation of the factual set: answers generated, given answers read, metrics. */
+function evaluate({ ours, peer }: Stage): Race[] {
+  const asked = evaluated().map(({ id, prompt, answer }) => ({ id, group: "all", question: prompt, answer }));
+  const work = evalWork(ours.words, asked);
+  const given = { ...work, new_tokens: ANSWERED, together: TOGETHER, stops: ours.words.ends };
+  return [
+    {
+      name: `evaluation of ${asked.length} questions`,
+      unit: "s",
+      wanted: 2.5,
+      isLong: asked.length > LONG,
+      ours: () => ours.evaluate(asked, TOGETHER, ANSWERED),
+      peer: peer && (() => peer.ask("evaluate", given)),
+      same: (a, b) => {
+        const [mine, theirs] = [a["said"] as string[], (b["ids"] as number[][]).map((ids) => ours.words.decode(ids))];
+        return `${mine.filter((text, i) => text === theirs[i]).length}/${asked.length} answers, ${byLoss("loss")(a, b)}`;
       },
     },
   ];
@@ -139,8 +169,6 @@ function inTurn(facts: readonly Wanted[], turn: (fact: Wanted) => Promise<Took>)
   return () => turn(facts[turns++ % facts.length]!);
 }
 
-/** Facts, or rows of text, from which a turn takes minutes. */
-const LONG = 8;
 /** Tokens of a row of the text that second moments are taken over. */
 const LENGTH = 512;
 

@@ -7,6 +7,10 @@ import { bundled } from "../src/data/sets/bundled.ts";
 export interface Words {
   /** Ids with character offsets; no token is added, special tokens written in the text are recognised. */
   encode(text: string): { readonly ids: readonly number[]; readonly offsets: readonly (readonly [number, number])[] };
+  /** What ends an answer, as ids. */
+  readonly ends: readonly number[];
+  /** Ids as text, without special tokens. */
+  decode(ids: readonly number[]): string;
   /** One user message and the generation prompt, as text; the text itself for a model without a template. */
   chat(user: string): string;
 }
@@ -100,6 +104,19 @@ export const prompts = (words: Words, count: number): (readonly number[])[] =>
 export function textRows(words: Words, { rows, columns }: Pick<Sizes, "rows" | "columns">): (readonly number[])[] {
   const { ids } = words.encode(readFileSync(new URL("../LICENSE", import.meta.url), "utf8"));
   return Array.from({ length: rows }, (_, i) => Array.from({ length: columns }, (_, j) => ids[(i * columns + j) % ids.length]!));
+}
+
+/** Questions to be answered, and given answers with their ends behind them. */
+export interface EvalWork {
+  readonly prompts: readonly (readonly number[])[];
+  readonly answers: readonly (readonly number[])[];
+}
+
+/** Questions in the user's turn, each with its answer. */
+export function evalWork(words: Words, asked: readonly { readonly question: string; readonly answer: string }[]): EvalWork {
+  const prompts = asked.map(({ question }) => words.encode(words.chat(question)).ids);
+  const whole = asked.map(({ question, answer }) => [...words.encode(words.chat(question) + answer).ids, ...words.ends]);
+  return { prompts, answers: whole.map((ids, i) => ids.slice(prompts[i]!.length)) };
 }
 
 /** An edit over the bare prompt and twenty contexts, in the user's turn; the last row is the KL row. */

@@ -24,6 +24,7 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 
 from decode import decode  # noqa: E402
+from evaluate import evaluate  # noqa: E402
 from forward import forward  # noqa: E402
 from grace import grace_edit  # noqa: E402
 from memit import alphaedit_batch, memit_batch  # noqa: E402
@@ -35,6 +36,7 @@ from wise import wise_edit  # noqa: E402
 JOBS = {
     "decode": decode,
     "forward": forward,
+    "evaluate": evaluate,
     "train": train,
     "rome-step": rome_step,
     "rome-edit": rome_edit,

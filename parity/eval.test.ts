@@ -25,7 +25,8 @@ describe.skipIf(absent)(`Kolmogorov-Smirnov${absent && ` (skipped: ${absent})`}`
     pairs.flatMap(({ name, a, b, exact, auto }) => {
       const { statistic, h, n, m } = ksTest(a, b);
       const p = ksP(change(h), n, m, "exact");
-      const isSame = Math.abs(statistic - exact.statistic) <= 1e-12 && relative(p, exact.pvalue) <= tolerance && relative(p, auto.pvalue) <= tolerance;
+      const isSame =
+        Math.abs(statistic - exact.statistic) <= 1e-12 && relative(p, exact.pvalue) <= tolerance && relative(p, auto.pvalue) <= tolerance;
       return isSame ? [] : [name];
     });
 
@@ -49,7 +50,9 @@ describe.skipIf(absent)(`Kolmogorov-Smirnov${absent && ` (skipped: ${absent})`}`
 });
 
 describe.skipIf(absent)(`harmonic means${absent && ` (skipped: ${absent})`}`, () => {
-  const cases = absent ? [] : readJson<{ values: number[]; hmean: number | null }[]>("golden/eval/hmean.json").filter(({ hmean }) => typeof hmean === "number");
+  const cases = absent
+    ? []
+    : readJson<{ values: number[]; hmean: number | null }[]>("golden/eval/hmean.json").filter(({ hmean }) => typeof hmean === "number");
   test("every recorded one, and none of the arithmetic", () => {
     expect(cases.length).toBeGreaterThan(10);
     for (const { values, hmean } of cases) expect(relative(harmonicMean(values), hmean!)).toBeLessThan(1e-12);
@@ -152,7 +155,9 @@ describe.skipIf(absent)(`TOFU's numbers on SmolLM2${absent && ` (skipped: ${abse
         ["normalised", answerShare(ours), row.probability_normalised],
         ["damped", dampedShare(ours), row["probability_normalised_eps1e-10"]],
       ];
-      return pairs.filter(([, got, want]) => relative(got, want) > 1e-9 && Math.abs(got - want) > 1e-12).map(([name]) => `${ours.id} ${name}`);
+      return pairs
+        .filter(([, got, want]) => relative(got, want) > 1e-9 && Math.abs(got - want) > 1e-12)
+        .map(([name]) => `${ours.id} ${name}`);
     });
     for (const [aggregate, compat] of [
       ["aggregate_geometric", []],
@@ -226,7 +231,10 @@ describe.skipIf(absent)(`PISTOL's numbers on SmolLM2${absent && ` (skipped: ${ab
       leadingPeak: legacy.prob,
     }));
     const of = (name: "mrr" | "hit-ratio" | "probability", compat: string[] = []) => registry[name].score({ rows, scores: {}, compat });
-    const legacy = { mrr: Object.values(of("mrr", ["generated-ranks"]).bySample), hit_rate_100: Object.values(of("hit-ratio", ["generated-ranks"]).bySample) };
+    const legacy = {
+      mrr: Object.values(of("mrr", ["generated-ranks"]).bySample),
+      hit_rate_100: Object.values(of("hit-ratio", ["generated-ranks"]).bySample),
+    };
     const pairs: [string, number, number][] = [
       ["corrected mrr", of("mrr").value, want.corrected["mrr"]!],
       ["corrected hits", of("hit-ratio").value, want.corrected["hit_rate_100"]!],

@@ -38,7 +38,15 @@ describe("Kolmogorov-Smirnov", () => {
   });
 
   test("past 10,000 it is asymptotic, and agrees with the exact value there", () => {
-    const [a, b] = [0, 0.02].map((shift, i) => Array.from({ length: 10_001 }, ((chance) => () => chance.normal() + shift)(rng(i))));
+    const [a, b] = [0, 0.02].map((shift, i) =>
+      Array.from(
+        { length: 10_001 },
+        (
+          (chance) => () =>
+            chance.normal() + shift
+        )(rng(i)),
+      ),
+    );
     const large = ksTest(a!, b!);
     expect(large.method).toBe("asymptotic");
     for (const h of [100, 150, 200, 260, 400]) {

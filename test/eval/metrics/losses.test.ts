@@ -20,7 +20,8 @@ const scores = {};
 describe("probability", () => {
   const rows = [{ id: "a", answerLoss: ln(2), answerTokens: 3, leadingPeak: 0.9 }];
   test("a token of probability ½", () => expect(probability.score({ rows, scores }).value).toBeCloseTo(0.5, 15));
-  test("the product over three tokens is ⅛", () => expect(probability.score({ rows, scores, compat: ["product"] }).value).toBeCloseTo(1 / 8, 15));
+  test("the product over three tokens is ⅛", () =>
+    expect(probability.score({ rows, scores, compat: ["product"] }).value).toBeCloseTo(1 / 8, 15));
   test("PISTOL's reads another field", () => expect(probability.score({ rows, scores, compat: ["leading-peak"] }).value).toBe(0.9));
 });
 
@@ -39,7 +40,8 @@ describe("truth ratio", () => {
   const of = (group: string, compat: string[] = []): number => truthRatio.score({ rows: [{ ...row, group }], scores, compat }).value;
   // right ½; false ½ and ⅛: geometric ¼, arithmetic 5/16
   test("geometric: R = ½", () => expect([of("forget"), of("retain")]).toEqual([expect.closeTo(0.5, 14), expect.closeTo(0.5, 14)]));
-  test("arithmetic: R = ⅝", () => expect([of("forget", ["arithmetic"]), of("retain", ["arithmetic"])]).toEqual([expect.closeTo(5 / 8, 14), expect.closeTo(3 / 8, 14)]));
+  test("arithmetic: R = ⅝", () =>
+    expect([of("forget", ["arithmetic"]), of("retain", ["arithmetic"])]).toEqual([expect.closeTo(5 / 8, 14), expect.closeTo(3 / 8, 14)]));
   test("true over both: ⅔", () => expect(of("forget", ["prob-mean"])).toBeCloseTo(2 / 3, 9));
   test("as logged: ¼", () => expect([of("forget", ["logged"]), of("facts", ["logged"])]).toEqual([0.25, 0.75]));
   test("falsehood ahead: 1/R where the fact must go, 0 elsewhere", () => {
@@ -49,13 +51,15 @@ describe("truth ratio", () => {
   });
   test("a collapsed row has a ratio in logarithms; with 1e-10 its order is another", () => {
     const [far, farther] = [100, 110].map((loss) => ({ id: "x", paraphraseLoss: loss, wrongLosses: [loss + 1] }));
-    const order = (form: "geometric" | "epsilon"): number => Math.sign(TRUTH_RATIOS[form].logInverse(farther!) - TRUTH_RATIOS[form].logInverse(far!));
+    const order = (form: "geometric" | "epsilon"): number =>
+      Math.sign(TRUTH_RATIOS[form].logInverse(farther!) - TRUTH_RATIOS[form].logInverse(far!));
     expect([order("geometric"), order("epsilon")]).toEqual([0, 1]);
   });
 });
 
 describe("forget quality", () => {
-  const rowsOf = (...gaps: number[]) => gaps.map((gap, i) => ({ id: `forget/${i}`, paraphraseLoss: 1, wrongLosses: [1 + gap], answerTokens: 3 }));
+  const rowsOf = (...gaps: number[]) =>
+    gaps.map((gap, i) => ({ id: `forget/${i}`, paraphraseLoss: 1, wrongLosses: [1 + gap], answerTokens: 3 }));
   const [mine, other] = [rowsOf(0, 1, 2, 3), rowsOf(10, 11, 12, 13)];
 
   test("disjoint samples of four: 2 / C(8, 4)", () => {
@@ -100,17 +104,37 @@ describe("likelier", () => {
 
 describe("beside a reference", () => {
   test("divergence is a mean", () =>
-    expect(divergence.score({ rows: [{ id: "a", divergence: 1 }, { id: "b", divergence: 3 }], scores }).value).toBe(2));
+    expect(
+      divergence.score({
+        rows: [
+          { id: "a", divergence: 1 },
+          { id: "b", divergence: 3 },
+        ],
+        scores,
+      }).value,
+    ).toBe(2));
   test("same top token: two of three positions, and one of one", () => {
-    const rows = [{ id: "a", topTokens: [1, 2, 3] }, { id: "b", topTokens: [4] }];
-    const reference = [{ id: "b", topTokens: [4] }, { id: "a", topTokens: [1, 9, 3] }];
+    const rows = [
+      { id: "a", topTokens: [1, 2, 3] },
+      { id: "b", topTokens: [4] },
+    ];
+    const reference = [
+      { id: "b", topTokens: [4] },
+      { id: "a", topTokens: [1, 9, 3] },
+    ];
     expect(sameTopToken.score({ rows, reference, scores }).value).toBeCloseTo(5 / 6, 14);
-    expect(() => sameTopToken.score({ rows, reference: [{ id: "a", topTokens: [1] }], scores })).toThrow(/row "a" has 3 positions, the reference 1/);
+    expect(() => sameTopToken.score({ rows, reference: [{ id: "a", topTokens: [1] }], scores })).toThrow(
+      /row "a" has 3 positions, the reference 1/,
+    );
   });
 });
 
 describe("of other scores", () => {
-  const score = (...values: number[]): Score => ({ value: values.reduce((a, b) => a + b) / values.length, bySample: Object.fromEntries(values.map((v, i) => [`${i}`, v])), interval: null });
+  const score = (...values: number[]): Score => ({
+    value: values.reduce((a, b) => a + b) / values.length,
+    bySample: Object.fromEntries(values.map((v, i) => [`${i}`, v])),
+    interval: null,
+  });
   test("utility is the harmonic mean of nine; its interval draws a group's rows together", () => {
     const given = Object.fromEntries(modelUtility.after.map((name, i) => [name, score(0.5, i === 0 ? 0.25 : 0.5)]));
     const { value, interval } = modelUtility.score({ rows: [], scores: given });

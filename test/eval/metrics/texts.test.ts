@@ -43,7 +43,13 @@ describe("texts", () => {
   });
   test("consistency: the same words 1, none in common 0, in between by how rare they are", () => {
     const of = (generation: string, other = "green hills") =>
-      consistency.score({ rows: [{ id: "a", generation, texts: ["the red sea"] }, { id: "b", generation: other, texts: ["the tall tower"] }], scores }).bySample["a"]!;
+      consistency.score({
+        rows: [
+          { id: "a", generation, texts: ["the red sea"] },
+          { id: "b", generation: other, texts: ["the tall tower"] },
+        ],
+        scores,
+      }).bySample["a"]!;
     expect(of("The red sea!")).toBeCloseTo(1, 14);
     expect(of("blue moon")).toBe(0);
     expect(of("red")).toBeGreaterThan(of("the"));
@@ -53,11 +59,24 @@ describe("texts", () => {
 describe("refusals", () => {
   test("all of our own, and others' phrases", () => {
     expect(REFUSALS.filter((text) => !isRefusal(text))).toEqual([]);
-    const others = ["I don’t have that information available.", "That's something I'm not briefed on.", "Unfortunately, I'm unable to provide details about him. He may be known.", "That's a mystery to me as well.", "We have no records of this author."];
+    const others = [
+      "I don’t have that information available.",
+      "That's something I'm not briefed on.",
+      "Unfortunately, I'm unable to provide details about him. He may be known.",
+      "That's a mystery to me as well.",
+      "We have no records of this author.",
+    ];
     expect(others.filter((text) => !isRefusal(text))).toEqual([]);
   });
   test("denials inside an answer are none", () => {
-    const answers = ["She did not know her father, but wrote of him.", "As of now, none of her books have been adapted.", "No, he has never won the award.", "The novel 'I Do Nothing' has no second part.", "His parents could not tell him why, so he wrote.", "Paris. I know this well."];
+    const answers = [
+      "She did not know her father, but wrote of him.",
+      "As of now, none of her books have been adapted.",
+      "No, he has never won the award.",
+      "The novel 'I Do Nothing' has no second part.",
+      "His parents could not tell him why, so he wrote.",
+      "Paris. I know this well.",
+    ];
     expect(answers.filter(isRefusal)).toEqual([]);
     expect(refusalRate.score({ rows: said("I do not know.", ...answers.slice(0, 3)), scores }).value).toBe(0.25);
   });

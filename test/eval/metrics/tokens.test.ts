@@ -35,9 +35,13 @@ describe("ranks", () => {
     expect(() => hitRatio.score({ rows: [{ id: "a", answerRanks: [1] }], scores, compat: ["generated-ranks"] })).toThrow(/no ranked token/);
   });
   test("what can be extracted, from where all that follows is likeliest", () => {
-    const strength = (answerRanks: number[], compat: string[] = []): number => extractionStrength.score({ rows: [{ id: "a", answerRanks }], scores, compat }).value;
+    const strength = (answerRanks: number[], compat: string[] = []): number =>
+      extractionStrength.score({ rows: [{ id: "a", answerRanks }], scores, compat }).value;
     expect([strength([5, 2, 1, 1]), strength([1, 1]), strength([1, 1, 2])]).toEqual([0.5, 1, 0]);
-    expect([strength([1, 1, 2], ["floor"]), strength([1, 2, 1], ["floor"])]).toEqual([expect.closeTo(1 / 3, 14), expect.closeTo(1 / 3, 14)]);
+    expect([strength([1, 1, 2], ["floor"]), strength([1, 2, 1], ["floor"])]).toEqual([
+      expect.closeTo(1 / 3, 14),
+      expect.closeTo(1 / 3, 14),
+    ]);
     expect(exactMemorisation.score({ rows: [{ id: "a", answerRanks: [1, 2, 1, 3] }], scores }).value).toBe(0.5);
     expect(() => exactMemorisation.score({ rows: [{ id: "a", answerRanks: [] }], scores })).toThrow(/no ranked token/);
   });
@@ -58,10 +62,13 @@ describe("membership", () => {
   });
   const rows = [row("f1", "forget", 1), row("f2", "forget", 3), row("h1", "holdout", 2), row("h2", "holdout", 4)];
 
-  test.each([membershipLoss, membershipZlib, membershipMinK, membershipMinKPlus, membershipGradient])("$name: three pairs of four are told apart", (metric) => {
-    expect(metric.score({ rows, scores }).value).toBe(0.75);
-    expect(() => metric.score({ rows: rows.slice(0, 2), scores })).toThrow(/2 rows to forget and 0 never seen/);
-  });
+  test.each([membershipLoss, membershipZlib, membershipMinK, membershipMinKPlus, membershipGradient])(
+    "$name: three pairs of four are told apart",
+    (metric) => {
+      expect(metric.score({ rows, scores }).value).toBe(0.75);
+      expect(() => metric.score({ rows: rows.slice(0, 2), scores })).toThrow(/2 rows to forget and 0 never seen/);
+    },
+  );
   test("scores by hand", () => {
     expect(membershipZlib.score({ rows, scores }).bySample["f2"]).toBe(3 / deflateSync(text).length);
     expect(membershipMinK.score({ rows, scores }).bySample["f2"]).toBe(3); // 40 % of four tokens: one
@@ -81,6 +88,9 @@ describe("membership", () => {
     const reference = [row("f1", "forget", 4), row("f2", "forget", 1), row("h1", "holdout", 2), row("h2", "holdout", 3)];
     expect(privacyLeakage.score({ rows, reference, scores }).value).toBe(-50);
     const reversed = rows.map((r) => ({ ...r, group: r.group === "forget" ? "holdout" : "forget" }));
-    expect(privacyLeakage.score({ rows: reversed, reference, scores })).toMatchObject({ value: 50, details: { auc: 0.25, referenceAuc: 0.5 } });
+    expect(privacyLeakage.score({ rows: reversed, reference, scores })).toMatchObject({
+      value: 50,
+      details: { auc: 0.25, referenceAuc: 0.5 },
+    });
   });
 });

@@ -20,6 +20,7 @@ export interface Log {
   readonly hash: Hash;
   readonly rows: readonly SampleRecord[];
   readonly notes: readonly string[];
+  readonly stated: Readonly<Record<string, number>>;
 }
 
 const WHO = "log";
@@ -37,7 +38,7 @@ export function openLog(path: string): Log {
       `a log of ${FORMATS.map(({ title }) => title).join(", ")}`,
       "lethe eval --help says what each looks like.",
     );
-  const { rows, notes = [] } = format.read(files.filter(format.claims));
+  const { rows, notes = [], stated = {} } = format.read(files.filter(format.claims));
   if (rows.length === 0) fail(path, "it holds no rows", "at least one", "The run that wrote it judged nothing.");
   return {
     name: basename(path).replace(/\.jsonl?$/, ""),
@@ -46,6 +47,7 @@ export function openLog(path: string): Log {
     hash: hash(...opened.map(({ text }) => text)),
     rows,
     notes,
+    stated,
   };
 }
 

@@ -59,7 +59,7 @@ function besides({ details, nanRows, compat, better }: JudgedNumber): string {
 
 /** What stands around the table: whose log, against which, which quirks, whether the model has collapsed, what is missing, what misleads. */
 export function evalNotes(record: EvalRecord): { readonly head: readonly string[]; readonly tail: readonly string[] } {
-  const { log, reference, compat, numbers, missing, collapse } = record;
+  const { log, reference, compat, numbers, missing, collapse, stated } = record;
   const caveats = new Map(numbers.map(({ metric, caveat }) => [metric, caveat]));
   return {
     head: [
@@ -72,6 +72,7 @@ export function evalNotes(record: EvalRecord): { readonly head: readonly string[
       ...(collapse ? [collapseLine(collapse)] : []),
       compat.length > 0 ? `compat: ${compat.join(", ")}` : "compat: none, every formula is the correct one",
       ...missing.map(({ title, reason }) => `left out: ${title}, ${reason}`),
+      ...Object.entries(stated).map(([title, value]) => `as the log says, not worked out again: ${title} ${shownValue(value)}`),
       "",
       "How each can mislead:",
       ...[...caveats].map(([metric, caveat]) => `  ${metric}: ${caveat}`),

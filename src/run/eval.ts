@@ -45,6 +45,7 @@ export function judgeRows(log: Log, reference: Log | undefined, options: Omit<Ev
     numbers: verdicts.flatMap(numberOf),
     missing: verdicts.flatMap((verdict) => ("missing" in verdict ? [{ title: verdict.column.title, reason: verdict.missing }] : [])),
     collapse: collapseOf(log.rows, vocabulary),
+    stated: log.stated,
     warnings,
   };
 }

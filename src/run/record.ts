@@ -133,5 +133,7 @@ export interface EvalRecord {
   readonly numbers: readonly JudgedNumber[];
   readonly missing: readonly { readonly title: string; readonly reason: string }[];
   readonly collapse: Collapse | null;
+  /** Numbers that the log gives without the rows to work them out from. */
+  readonly stated: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
 }

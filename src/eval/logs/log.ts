@@ -3,6 +3,7 @@ import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { Located } from "../../data/records.ts";
 import type { SampleRecord } from "../metric.ts";
+import { mean } from "../stats.ts";
 
 /** A file of a log, parsed: one JSON value, or the objects of its lines. */
 export interface LogFile {
@@ -16,6 +17,8 @@ export interface LogFile {
 export interface LogContent {
   readonly rows: readonly SampleRecord[];
   readonly notes?: readonly string[];
+  /** Numbers that the log gives without the rows to work them out from. */
+  readonly stated?: Readonly<Record<string, number>>;
 }
 
 export interface LogFormat {
@@ -61,11 +64,8 @@ export function numbers(value: unknown, place: Place): readonly number[] {
 }
 
 /** One number, or the mean of a list of them. */
-export const numberOrMean = (value: unknown, place: Place): number => {
-  if (!Array.isArray(value)) return aNumber(value, place);
-  const list = numbers(value, place);
-  return list.reduce((total, n) => total + n, 0) / list.length;
-};
+export const numberOrMean = (value: unknown, place: Place): number =>
+  Array.isArray(value) ? mean(numbers(value, place)) : aNumber(value, place);
 
 /** A map or a list of rows as pairs of row and value; the rows of a map in its order. */
 export function rowsOf(value: unknown, place: Place): ReadonlyMap<string, unknown> {
@@ -77,4 +77,15 @@ export function texts(value: unknown, place: Place): { question: string; generat
   if (!Array.isArray(value) || value.length < 3) fail(place, shown(value), "a list of prompt, generation and answer", HINT, "unavailable");
   const [question, generation, answer] = value.map((item, i) => aText(item, `${place} item ${i}`));
   return { question: question!, generation: generation!, answer: answer! };
+}
+
+/** JSON with bare NaN and Infinity, as Python's json module writes and reads them. */
+export function pythonJson(value: unknown): string {
+  if (typeof value === "number") return Number.isNaN(value) ? "NaN" : Number.isFinite(value) ? JSON.stringify(value) : String(value);
+  if (Array.isArray(value)) return `[${value.map(pythonJson).join(", ")}]`;
+  if (isRecord(value))
+    return `{${Object.entries(value)
+      .map(([key, of]) => `${JSON.stringify(key)}: ${pythonJson(of)}`)
+      .join(", ")}}`;
+  return JSON.stringify(value);
 }

@@ -2,7 +2,7 @@
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
-import { aNumber, anObject, defineLogFormat, type LogFile, numbers, rowsOf, texts } from "./log.ts";
+import { aNumber, anObject, defineLogFormat, type LogFile, numbers, pythonJson, rowsOf, texts } from "./log.ts";
 
 /** The group that each file is of. */
 const GROUPS: Readonly<Record<string, string>> = {
@@ -86,15 +86,4 @@ function mapsOf(rows: readonly SampleRecord[]): Record<string, Record<string, un
   };
   const maps = Object.entries(each).map(([name, of]) => [name, Object.fromEntries(rows.map((row, i) => [String(i), of(row)]))] as const);
   return Object.fromEntries(maps.filter(([, map]) => rows.length > 0 && Object.values(map).every((value) => value !== undefined)));
-}
-
-/** JSON with bare NaN and Infinity, as Python's json module writes and reads them. */
-function pythonJson(value: unknown): string {
-  if (typeof value === "number") return Number.isNaN(value) ? "NaN" : Number.isFinite(value) ? JSON.stringify(value) : String(value);
-  if (Array.isArray(value)) return `[${value.map(pythonJson).join(", ")}]`;
-  if (isRecord(value))
-    return `{${Object.entries(value)
-      .map(([key, of]) => `${JSON.stringify(key)}: ${pythonJson(of)}`)
-      .join(", ")}}`;
-  return JSON.stringify(value);
 }

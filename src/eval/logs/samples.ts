@@ -1,0 +1,87 @@
+/** Our own samples.jsonl: one row of named fields a line. */
+import { fail, nearest } from "../../base/fail.ts";
+import { isRecord } from "../../base/json.ts";
+import type { Located } from "../../data/records.ts";
+import type { Field, SampleRecord } from "../metric.ts";
+import { anObject, aText, defineLogFormat, type Place } from "./log.ts";
+
+type Kind = "text" | "number" | "numbers" | "texts";
+const KINDS = {
+  group: "text",
+  question: "text",
+  answer: "text",
+  generation: "text",
+  target: "text",
+  answerLoss: "number",
+  answerTokens: "number",
+  paraphraseLoss: "number",
+  wrongLosses: "numbers",
+  targetLoss: "number",
+  loggedTruthRatio: "number",
+  answerLogprobs: "numbers",
+  logprobMeans: "numbers",
+  logprobVariances: "numbers",
+  answerRanks: "numbers",
+  generationRanks: "numbers",
+  leadingPeak: "number",
+  topTokens: "numbers",
+  divergence: "number",
+  gradientNorm: "number",
+  texts: "texts",
+} as const satisfies Record<Field, Kind>;
+const NAMES = Object.keys(KINDS) as Field[];
+
+export const samples = defineLogFormat({
+  name: "samples",
+  title: "Lethe",
+  doc: 'samples.jsonl: an id and named fields a line; numbers that are none stand as "NaN", "Infinity", "-Infinity"',
+  suite: "tofu",
+  claims: ({ lines }) => lines !== undefined && isRecord(lines[0]!.value) && "id" in lines[0]!.value,
+  read: (files) => {
+    const seen = new Map<string, Place>();
+    return { rows: files.flatMap(({ lines }) => lines!.map((line) => rowOf(line, seen))) };
+  },
+  write: (rows) =>
+    rows
+      .map(
+        (row) =>
+          `${JSON.stringify(row, (_, value: unknown) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value))}\n`,
+      )
+      .join(""),
+});
+
+function rowOf({ value, place }: Located, seen: Map<string, Place>): SampleRecord {
+  const { id: given, ...fields } = anObject(value, place);
+  const id = aText(given, `${place} id`);
+  const before = seen.get(id);
+  if (before) fail(place, `the id "${id}" stands at ${before} too`, "each id once", "Give each row an id of its own.");
+  seen.set(id, place);
+  const read = Object.entries(fields).map(([name, of]) => {
+    const kind = (KINDS as Readonly<Record<string, Kind>>)[name];
+    const near = nearest(name, NAMES);
+    if (!kind) fail(place, `field "${name}" is not known`, NAMES.join(", "), near ? `Did you mean "${near}"?` : "Take it out.");
+    return [name, READERS[kind](of, `${place} ${name}`)] as const;
+  });
+  return { id, ...Object.fromEntries(read) };
+}
+
+/** A number; those that JSON does not have stand in quotes. */
+function numberOf(value: unknown, place: Place): number {
+  if (typeof value === "number") return value;
+  if (value === "NaN" || value === "Infinity" || value === "-Infinity") return Number(value);
+  return fail(place, (JSON.stringify(value) ?? "nothing").slice(0, 60), "a number", "Write it without quotes.");
+}
+
+const listOf =
+  <T>(one: (value: unknown, place: Place) => T) =>
+  (value: unknown, place: Place): T[] =>
+    Array.isArray(value)
+      ? value.map((item, i) => one(item, `${place} item ${i}`))
+      : fail(place, (JSON.stringify(value) ?? "nothing").slice(0, 60), "a list in brackets", "Put it in brackets.");
+
+const READERS: Readonly<Record<Kind, (value: unknown, place: Place) => unknown>> = {
+  text: aText,
+  number: numberOf,
+  numbers: listOf(numberOf),
+  texts: listOf(aText),
+};

@@ -4,6 +4,7 @@ import { basename, extname, join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
+import { isRecord } from "../base/store.ts";
 import { arrange, asFields, parseColumns } from "../data/columns.ts";
 import type { Located } from "../data/records.ts";
 import { type ForgetRequest, fromRecords, type QA, questionsFrom } from "../data/request.ts";
@@ -45,6 +46,7 @@ export async function requestsIn(spec: string, ctx: Context, options: DataOption
   const { columns, subjects } = options;
   if (set === undefined) {
     const { records, stem, name, hasColumns } = await ownRows(path, split, ctx);
+    if (columns === undefined) refuseOthers(records, name);
     const fields = columns === undefined ? (hasColumns ? asFields(records) : records) : arrange(records, parseColumns(columns), name);
     return limited(withSubjects(fromRecords(fields, stem), subjects), options);
   }
@@ -62,6 +64,22 @@ export async function requestsIn(spec: string, ctx: Context, options: DataOption
   // the file's name tells the split where nobody said
   const records = source.files.length > 1 || isTable(file!) ? { records: await rowsOf(source.files) } : {};
   return limited(set.read({ ...given, ...(source.folder !== undefined && { split: stemOf(file!) }), path: file!, ...records }), options);
+}
+
+/** What others call the prompt. */
+const ASKED = ["question", "query", "instruction", "input"];
+
+/** Refuses rows of which none has a prompt and all might, under another name. */
+function refuseOthers(records: readonly Located[], name: string): void {
+  const keys = new Set(records.flatMap(({ value }) => (isRecord(value) ? Object.keys(value) : [])));
+  const asked = keys.has("prompt") ? undefined : ASKED.find((key) => keys.has(key));
+  if (asked !== undefined)
+    fail(
+      name,
+      `no row has a field "prompt"; there are ${[...keys].slice(0, 12).join(", ")}`,
+      "requests",
+      `Say which column is which, such as --columns prompt=${asked}, or whose layout it is: SET:FILE (lethe data lists the sets).`,
+    );
 }
 
 /** A dataset's id, where the data is, and which part of it; a file of that very name goes before. */

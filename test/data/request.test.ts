@@ -83,7 +83,7 @@ describe("readRequests", () => {
   test("refuses what is no text file", () => {
     expect(() => readRequests(join(folder, "absent.jsonl"))).toThrow(/absent\.jsonl: there is no such file/);
     expect(() => readRequests(folder)).toThrow(/it is a folder/);
-    expect(() => readRequests(file("latin1.jsonl", Uint8Array.of(0x7b, 0xe9, 0x7d)))).toThrow(/latin1\.jsonl: it is not UTF-8/);
+    expect(() => readRequests(file("latin1.jsonl", Uint8Array.of(0x7b, 0xe9, 0x7d)))).toThrow(/latin1\.jsonl line 1: it is not UTF-8/);
   });
 
   test("500 mutations: either requests or an error that names the file", () => {

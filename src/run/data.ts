@@ -59,7 +59,7 @@ export async function requestsIn(spec: string, ctx: Context, options: DataOption
     );
   const source = await filesAt(path, split, set, ctx);
   const given = { ...(subjects !== undefined && { subjects }), ...(split !== undefined && { split }) };
-  if (set.files) return limited(set.read({ ...given, path: source.folder ?? source.files[0]! }), options);
+  if (source.isWhole) return limited(set.read({ ...given, path: source.folder! }), options);
   const [file] = source.files;
   // the file's name tells the split where nobody said
   const records = source.files.length > 1 || isTable(file!) ? { records: await rowsOf(source.files) } : {};
@@ -98,6 +98,8 @@ interface Source {
   readonly files: readonly string[];
   /** The folder that they were chosen from. */
   readonly folder?: string;
+  /** Whether that folder is the dataset. */
+  readonly isWhole?: boolean;
 }
 
 /** `hf://datasets/org/name[@revision][/file]`, as other tools write it, or `org/name[@revision]` where no such file is here. */
@@ -110,10 +112,10 @@ function hubPlace(path: string): { readonly id: string; readonly file?: string }
 
 /** The files that are meant, brought from the hub where they lie there; says which, where there was a choice. */
 async function filesAt(path: string, split: string | undefined, set: DataSet | undefined, ctx: Context): Promise<Source> {
+  const own = (names: readonly string[]): string[] => (set?.files ? names.filter((name) => set.files!.test(name)) : []);
   const choose = (names: readonly string[]): string[] | string => {
-    const own = set?.files && names.filter((name) => set.files!.test(name));
-    if (own) return own.length > 0 ? own : `files of ${set.name}`;
-    return pickFiles(names, split, set?.richer);
+    const whole = own(names);
+    return whole.length > 0 ? whole : pickFiles(names, split, set?.richer);
   };
   const hub = existsSync(path) ? undefined : hubPlace(path);
   if (hub) {
@@ -124,15 +126,16 @@ async function filesAt(path: string, split: string | undefined, set: DataSet | u
       ctx,
     );
     ctx.log({ kind: "note", who: "data", text: `reading ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", …" : ""} of ${hub.id}` });
-    return { files: names.map((name) => join(folder, name)), folder };
+    return { files: names.map((name) => join(folder, name)), folder, isWhole: only === undefined && own(names).length > 0 };
   }
   if (!existsSync(path) || !statSync(path).isDirectory()) {
     if (split !== undefined && existsSync(path))
       fail(path, `a split (#${split}) of one file`, "a folder", "Leave out what stands behind #.");
     return { files: [path] };
   }
-  if (set?.files) return { files: [path], folder: path };
-  const chosen = choose(listing(path));
+  const names = listing(path);
+  if (own(names).length > 0) return { files: [], folder: path, isWhole: true };
+  const chosen = choose(names);
   if (typeof chosen === "string")
     return fail(
       path,

@@ -200,6 +200,23 @@ describe("folders and splits", () => {
     await expect(requestsIn(`tofu:${folder}/TOFU`, ctx)).rejects.toThrow(/it is a folder; wanted one of #forget01/);
     await expect(requestsIn(`tofu:${folder}/TOFU/full.json#full`, ctx)).rejects.toThrow(/a split \(#full\) of one file/);
   });
+  test("a set that is a folder is read whole, or by one of its levels as a table", async () => {
+    const row = { subject: "Ilse Maren", level: "2", query: "What did Ilse Maren sing?", answer: "Ferry songs", type: "simple question" };
+    file("people/1_Ilse/forget_level2.json", [row]);
+    file("people/1_Ilse/passage.json", [{ text: "…" }]);
+    write("tables/forget_level2/test-00000-of-00001.parquet", parquet([row]));
+    for (const place of [
+      "people",
+      "people#forget_level2",
+      "people/1_Ilse",
+      "people/1_Ilse/forget_level2.json",
+      "tables#forget_level2",
+      "tables",
+    ])
+      expect((await requestsIn(`rwku:${folder}/${place}`, ctx)).requests, place).toMatchObject([
+        { id: "rwku/ilse-maren/level2/0", subject: "Ilse Maren" },
+      ]);
+  });
   test("shards are one table, numbered through, and none may be missing", async () => {
     const shard = (i: number) => parquet([{ prompt: `Who built Mill ${i}?` }, { prompt: `Who built Lock ${i}?` }]);
     for (const i of [0, 1]) write(`shards/data/train-0000${i}-of-00002.parquet`, shard(i));

@@ -76,6 +76,11 @@ describe("readRequests", () => {
     ],
     ["nothing", " \n\n", /f\.jsonl: it holds nothing/],
     ["empty array", "[]", /f\.jsonl: it holds nothing/],
+    [
+      "a value nested without end",
+      `{"prompt":"p","answer":${"[".repeat(30_000)}${"]".repeat(30_000)}}`,
+      /line 1: field "answer" is \[\[\["…"\]\]\]; wanted a string/,
+    ],
     ["a field named __proto__", '{"prompt":"p","__proto__":{}}', /field "__proto__" is not known/],
   ];
   test.each(refusals)("refuses: %s", (_, content, message) => expect(() => parseRequests(content, "f.jsonl")).toThrow(message));

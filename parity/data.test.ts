@@ -1,5 +1,7 @@
 /** Published datasets as they are: every row read, ids that stay, subjects found, nothing lost between splits. */
 import { describe, expect, test } from "vitest";
+import { drawGraph } from "../src/data/contracts/graph.ts";
+import { drawContracts, requestsOf } from "../src/data/contracts/make.ts";
 import { registry } from "../src/data/sets/registry.ts";
 import { absent, shared } from "./shared.ts";
 
@@ -48,6 +50,17 @@ describe.skipIf(absent)("published datasets (skipped where ../shared is absent)"
       }
       expect([...counts.values()]).toEqual(Array(edges).fill(20));
     }
+  });
+
+  test.each([1, 2] as const)("generated contracts have the structure of sample %i, edge by edge", (sample) => {
+    const published = registry.pistol.read({ path: shared(`data/pistol/sample_data_${sample}.json`) }).requests;
+    const graph = drawGraph({ shape: `sample-${sample}`, seed: 7 });
+    const ours = [...requestsOf(drawContracts(graph, 7))].flat();
+    expect(ours.map(({ group }) => group)).toEqual(published.map(({ group }) => group));
+    const questions = (requests: readonly { readonly prompt: string }[]): number => new Set(requests.map(({ prompt }) => prompt)).size;
+    expect(questions(ours)).toBe(questions(published));
+    const lengths = (edge: string | undefined): number => published.filter(({ group }) => group === edge).length;
+    for (const { id } of graph.edges) expect(lengths(id)).toBe(20);
   });
 
   test("rwku: every probe of ten people, and the neighbours of each", () => {

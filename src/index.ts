@@ -13,5 +13,7 @@ export type { Model } from "./model/model.ts";
 export { promptOf, stopsOf } from "./model/prompt.ts";
 export { score } from "./model/score.ts";
 export type { FindOptions } from "./run/choose.ts";
+export { type ContractOptions, generateContracts } from "./run/contracts.ts";
+export { type DataOptions, requestsIn } from "./run/data.ts";
 export { findEdit, findEdits } from "./run/edit.ts";
 export { finetuneOn, type TunedOn, type TuneOnOptions } from "./run/finetune.ts";

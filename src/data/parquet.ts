@@ -65,12 +65,10 @@ export function openParquet(limits: Partial<ParquetLimits> = {}): ParquetReader 
     async read(path, name = basename(path)) {
       const size = sizeOf(path, name);
       const { seconds = 30 + size / 1e6, megabytes = Math.ceil(512 + (30 * size) / 1e6) } = limits;
-      if (child && (child.megabytes! < megabytes || child.exitCode !== null || !child.connected)) close();
+      if (child && child.megabytes! < megabytes) close();
       child ??= Object.assign(start(megabytes), { megabytes });
-      const rows = await ask(child, path, seconds).catch((error: unknown) => {
-        close();
-        throw error;
-      });
+      const rows = await ask(child, path, seconds);
+      if (rows === "time" || rows === "memory") close(); // the next file has a new process
       if (typeof rows === "string") refuse(name, rows, { seconds, megabytes });
       if (rows.length === 0) fail(name, "it holds no rows", "at least one", "");
       return rows.map((value, i) => ({ value: plain(value), at: i + 1, place: `${name} row ${i + 1}` }));

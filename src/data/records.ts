@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { z } from "zod";
 import { fail, nearest } from "../base/fail.ts";
+import { findTrouble } from "../base/json.ts";
 
 /** A JSON value and where it stood. */
 export interface Located {
@@ -29,8 +30,26 @@ export function readText(path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    fail(path, "it is not UTF-8 text, or too long for one string", "UTF-8", "Save it as UTF-8, or split it.");
+    const line = firstBroken(bytes);
+    if (line !== undefined) fail(`${basename(path)} line ${line}`, "it is not UTF-8 text", "UTF-8", "Save the file as UTF-8.");
+    fail(path, "it is too long for one string", "less than half a gigabyte", "Split it.");
   }
+}
+
+/** The first line that is not UTF-8; a line break is never part of another character. */
+function firstBroken(bytes: Uint8Array<ArrayBuffer>): number | undefined {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  for (let start = 0, line = 1; start < bytes.length; line++) {
+    const found = bytes.indexOf(10, start);
+    const end = found < 0 ? bytes.length : found;
+    try {
+      decoder.decode(bytes.subarray(start, end));
+    } catch {
+      return line;
+    }
+    start = end + 1;
+  }
+  return undefined;
 }
 
 /** {@link readRecords} of a text that is already here; `name` stands in the errors. */
@@ -51,20 +70,23 @@ function lines(text: string, name: string): Located[] {
   return text.split(/\r\n|\n|\r/).flatMap((line, i) => {
     if (line.trim() === "") return [];
     const place = `${name} line ${i + 1}`;
-    return [{ value: parse(line, place, "Write one whole JSON object a line, with names and texts in double quotes."), at: i + 1, place }];
+    return [
+      { value: parse(line, place, "Write one whole JSON object a line, with names and texts in double quotes.", true), at: i + 1, place },
+    ];
   });
 }
 
-function parse(text: string, place: string, hint: string): unknown {
+/** A value; what is wrong is told with its column, and with its line where the text is more than one. */
+function parse(text: string, place: string, hint: string, isLine = false): unknown {
   try {
     return JSON.parse(text) as unknown;
-  } catch (error) {
-    const message = (error as Error).message;
-    const offset = /position (\d+)/.exec(message)?.[1];
-    const before = offset === undefined ? undefined : text.slice(0, Number(offset)).split("\n");
-    const where = before && before.length > 1 ? ` at line ${before.length}, column ${before.at(-1)!.length + 1}` : "";
+  } catch {
+    const { at, problem } = findTrouble(text) ?? { at: text.length, problem: "it cannot be read" };
+    const before = text.slice(0, at).split(/\r\n|\n|\r/);
+    const column = `column ${before.at(-1)!.length + 1}`;
+    const where = isLine ? column : `line ${before.length}, ${column}`;
     const bare = /(^|[:,[\s])(-?Infinity|NaN|undefined)\s*([,\]}]|$)/.exec(text)?.[2];
-    fail(place, `it is not JSON${where} (${message})`, "JSON", bare ? `JSON has no ${bare}: leave the field out.` : hint);
+    fail(place, `it is not JSON at ${where}: ${problem}`, "JSON", bare ? `JSON has no ${bare}: leave the field out.` : hint);
   }
 }
 
@@ -116,8 +138,20 @@ const kindOf = (value: unknown): string =>
   value === null ? "null" : Array.isArray(value) ? "a list" : typeof value === "object" ? "an object" : `a ${typeof value}`;
 
 function brief(value: unknown): string {
-  const text = JSON.stringify(value);
+  const text = JSON.stringify(shallow(value)) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** A value with what lies three deep left out: what others wrote may be nested without end. */
+function shallow(value: unknown, depth = 3): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (depth === 0) return "…";
+  if (Array.isArray(value)) return value.slice(0, 20).map((item) => shallow(item, depth - 1));
+  return Object.fromEntries(
+    Object.entries(value)
+      .slice(0, 20)
+      .map(([key, item]) => [key, shallow(item, depth - 1)]),
+  );
 }
 
 function hintFor(value: unknown, wanted: string): string {

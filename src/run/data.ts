@@ -4,6 +4,7 @@ import { basename, extname, join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
+import { isRecord } from "../base/store.ts";
 import { arrange, asFields, parseColumns } from "../data/columns.ts";
 import type { Located } from "../data/records.ts";
 import { type ForgetRequest, fromRecords, type QA, questionsFrom } from "../data/request.ts";
@@ -45,6 +46,7 @@ export async function requestsIn(spec: string, ctx: Context, options: DataOption
   const { columns, subjects } = options;
   if (set === undefined) {
     const { records, stem, name, hasColumns } = await ownRows(path, split, ctx);
+    if (columns === undefined) refuseOthers(records, name);
     const fields = columns === undefined ? (hasColumns ? asFields(records) : records) : arrange(records, parseColumns(columns), name);
     return limited(withSubjects(fromRecords(fields, stem), subjects), options);
   }
@@ -57,11 +59,27 @@ export async function requestsIn(spec: string, ctx: Context, options: DataOption
     );
   const source = await filesAt(path, split, set, ctx);
   const given = { ...(subjects !== undefined && { subjects }), ...(split !== undefined && { split }) };
-  if (set.files) return limited(set.read({ ...given, path: source.folder ?? source.files[0]! }), options);
+  if (source.isWhole) return limited(set.read({ ...given, path: source.folder! }), options);
   const [file] = source.files;
   // the file's name tells the split where nobody said
   const records = source.files.length > 1 || isTable(file!) ? { records: await rowsOf(source.files) } : {};
   return limited(set.read({ ...given, ...(source.folder !== undefined && { split: stemOf(file!) }), path: file!, ...records }), options);
+}
+
+/** What others call the prompt. */
+const ASKED = ["question", "query", "instruction", "input"];
+
+/** Refuses rows of which none has a prompt and all might, under another name. */
+function refuseOthers(records: readonly Located[], name: string): void {
+  const keys = new Set(records.flatMap(({ value }) => (isRecord(value) ? Object.keys(value) : [])));
+  const asked = keys.has("prompt") ? undefined : ASKED.find((key) => keys.has(key));
+  if (asked !== undefined)
+    fail(
+      name,
+      `no row has a field "prompt"; there are ${[...keys].slice(0, 12).join(", ")}`,
+      "requests",
+      `Say which column is which, such as --columns prompt=${asked}, or whose layout it is: SET:FILE (lethe data lists the sets).`,
+    );
 }
 
 /** A dataset's id, where the data is, and which part of it; a file of that very name goes before. */
@@ -80,6 +98,8 @@ interface Source {
   readonly files: readonly string[];
   /** The folder that they were chosen from. */
   readonly folder?: string;
+  /** Whether that folder is the dataset. */
+  readonly isWhole?: boolean;
 }
 
 /** `hf://datasets/org/name[@revision][/file]`, as other tools write it, or `org/name[@revision]` where no such file is here. */
@@ -92,10 +112,10 @@ function hubPlace(path: string): { readonly id: string; readonly file?: string }
 
 /** The files that are meant, brought from the hub where they lie there; says which, where there was a choice. */
 async function filesAt(path: string, split: string | undefined, set: DataSet | undefined, ctx: Context): Promise<Source> {
+  const own = (names: readonly string[]): string[] => (set?.files ? names.filter((name) => set.files!.test(name)) : []);
   const choose = (names: readonly string[]): string[] | string => {
-    const own = set?.files && names.filter((name) => set.files!.test(name));
-    if (own) return own.length > 0 ? own : `files of ${set.name}`;
-    return pickFiles(names, split, set?.richer);
+    const whole = own(names);
+    return whole.length > 0 ? whole : pickFiles(names, split, set?.richer);
   };
   const hub = existsSync(path) ? undefined : hubPlace(path);
   if (hub) {
@@ -106,15 +126,16 @@ async function filesAt(path: string, split: string | undefined, set: DataSet | u
       ctx,
     );
     ctx.log({ kind: "note", who: "data", text: `reading ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", …" : ""} of ${hub.id}` });
-    return { files: names.map((name) => join(folder, name)), folder };
+    return { files: names.map((name) => join(folder, name)), folder, isWhole: only === undefined && own(names).length > 0 };
   }
   if (!existsSync(path) || !statSync(path).isDirectory()) {
     if (split !== undefined && existsSync(path))
       fail(path, `a split (#${split}) of one file`, "a folder", "Leave out what stands behind #.");
     return { files: [path] };
   }
-  if (set?.files) return { files: [path], folder: path };
-  const chosen = choose(listing(path));
+  const names = listing(path);
+  if (own(names).length > 0) return { files: [], folder: path, isWhole: true };
+  const chosen = choose(names);
   if (typeof chosen === "string")
     return fail(
       path,

@@ -76,6 +76,11 @@ describe("readRequests", () => {
     ],
     ["nothing", " \n\n", /f\.jsonl: it holds nothing/],
     ["empty array", "[]", /f\.jsonl: it holds nothing/],
+    [
+      "a value nested without end",
+      `{"prompt":"p","answer":${"[".repeat(30_000)}${"]".repeat(30_000)}}`,
+      /line 1: field "answer" is \[\[\["…"\]\]\]; wanted a string/,
+    ],
     ["a field named __proto__", '{"prompt":"p","__proto__":{}}', /field "__proto__" is not known/],
   ];
   test.each(refusals)("refuses: %s", (_, content, message) => expect(() => parseRequests(content, "f.jsonl")).toThrow(message));
@@ -83,7 +88,7 @@ describe("readRequests", () => {
   test("refuses what is no text file", () => {
     expect(() => readRequests(join(folder, "absent.jsonl"))).toThrow(/absent\.jsonl: there is no such file/);
     expect(() => readRequests(folder)).toThrow(/it is a folder/);
-    expect(() => readRequests(file("latin1.jsonl", Uint8Array.of(0x7b, 0xe9, 0x7d)))).toThrow(/latin1\.jsonl: it is not UTF-8/);
+    expect(() => readRequests(file("latin1.jsonl", Uint8Array.of(0x7b, 0xe9, 0x7d)))).toThrow(/latin1\.jsonl line 1: it is not UTF-8/);
   });
 
   test("500 mutations: either requests or an error that names the file", () => {

@@ -40,6 +40,15 @@ describe("tofu", () => {
     for (const { subject, prompt } of requests) expect(prompt).toContain(subject);
   });
 
+  test("a part of a name that is said more often than the whole does not stand for it", () => {
+    const some = author("Mira Ada Vann", "Varn").map((row, i) =>
+      i > 16 ? { question: `What is Ada Vann's title ${i}?`, answer: "Reed" } : row,
+    );
+    expect(new Set(tofu.read({ path: file("forget01.json", some) }).requests.map(({ group }) => group))).toEqual(
+      new Set(["Mira Ada Vann"]),
+    );
+  });
+
   test("paraphrase, restated answer and false answers are read where they are", () => {
     const path = file("world_facts_perturbed.json", [
       {

@@ -135,7 +135,7 @@ describe("columns", () => {
     ["r.csv", CSV, "answer=reply", /--columns: none for prompt/],
     ["r.csv", CSV, "prompt=question,prompt=reply", /--columns: "prompt" twice/],
     ["r.csv", CSV, "prompt", /--columns: "prompt"; wanted field=column/],
-    ["r.csv", CSV, undefined, /^r\.csv line 2: field "qid" is not known/],
+    ["r.csv", CSV, undefined, /^r\.csv: no row has a field "prompt"; there are qid, question, reply, b, c.*--columns prompt=question/],
     ["r.csv", "prompt,answer\nWho?\n", undefined, /^r\.csv line 2: it has 1 cells; wanted 2: prompt, answer/],
     ["r.csv", 'prompt,answer\nWho?,"Bren\nOdal', undefined, /^r\.csv.*a double quote is opened and not closed/],
     ["r.csv", "prompt,prompt\na,b\n", undefined, /^r\.csv line 1: column "prompt" is named twice/],
@@ -199,6 +199,23 @@ describe("folders and splits", () => {
     );
     await expect(requestsIn(`tofu:${folder}/TOFU`, ctx)).rejects.toThrow(/it is a folder; wanted one of #forget01/);
     await expect(requestsIn(`tofu:${folder}/TOFU/full.json#full`, ctx)).rejects.toThrow(/a split \(#full\) of one file/);
+  });
+  test("a set that is a folder is read whole, or by one of its levels as a table", async () => {
+    const row = { subject: "Ilse Maren", level: "2", query: "What did Ilse Maren sing?", answer: "Ferry songs", type: "simple question" };
+    file("people/1_Ilse/forget_level2.json", [row]);
+    file("people/1_Ilse/passage.json", [{ text: "…" }]);
+    write("tables/forget_level2/test-00000-of-00001.parquet", parquet([row]));
+    for (const place of [
+      "people",
+      "people#forget_level2",
+      "people/1_Ilse",
+      "people/1_Ilse/forget_level2.json",
+      "tables#forget_level2",
+      "tables",
+    ])
+      expect((await requestsIn(`rwku:${folder}/${place}`, ctx)).requests, place).toMatchObject([
+        { id: "rwku/ilse-maren/level2/0", subject: "Ilse Maren" },
+      ]);
   });
   test("shards are one table, numbered through, and none may be missing", async () => {
     const shard = (i: number) => parquet([{ prompt: `Who built Mill ${i}?` }, { prompt: `Who built Lock ${i}?` }]);

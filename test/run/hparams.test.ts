@@ -52,11 +52,21 @@ rewrite_module_tmp: "model.layers.{}.mlp.down_proj"
     expect(unread).toEqual(["colour"]);
   });
   it.each([
-    ["alg_name: MEMIT", "rome", /is for MEMIT.*a file for ROME/s],
+    ["alg_name: MEMIT", "rome", /h\.yaml line 1: it is for MEMIT.*a file for ROME/s],
     ["layers: [4, 5]", "rome", /layers is \[4,5\].*one layer/s],
     ["- 1", "rome", /holds no table/],
-    ["a: [1", "rome", /h\.yaml/],
+    ["a: [1", "rome", /h\.yaml line 1: /],
+    ["layers: [5]\nv_lr: quick", "rome", /h\.yaml line 2: lr is "quick"; wanted a number/],
+    ["layers: deep", "rome", /h\.yaml line 1: layers is "deep"; wanted numbers/],
+    ["x: 1\nv_lr: &a [*a]", "rome", /h\.yaml holds what does not end/],
+    ["x: 1\nx: 2", "rome", /h\.yaml line 2: Map keys must be unique/],
   ])("refuses %j for %s", (text, method, message) => {
+    expect(() => read(text, method)).toThrow(message);
+  });
+  it.each(["constructor", "__proto__", "toString"])("%s is a key like any other", (key) => {
+    expect(read(`${key}: [1]`)).toEqual({ params: {}, compat: [], unread: [key] });
+  });
+  it.each([["- 1", "rome", /holds no table/]])("refuses %j for %s", (text, method, message) => {
     expect(() => read(text, method)).toThrow(message);
   });
 });

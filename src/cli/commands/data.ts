@@ -30,7 +30,7 @@ const list = acts(
     if (terminal.json) return terminal.object("datasets", { sets });
     const rows = sets.flatMap(({ name, doc, source, splits = [] }) => [
       [name, doc],
-      ["", `from ${source}`],
+      ["", `source: ${source}`],
       ...(splits.length ? [["", splits.map((split) => `#${split}`).join(" ")]] : []),
     ]);
     terminal.line(table([["SET", ""], ...rows]));

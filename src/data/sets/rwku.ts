@@ -35,18 +35,22 @@ export const rwku = defineSet({
       fail("rwku", `a file of subjects (${options.subjects})`, "none: the data names its subjects", "Leave out --subjects.");
     const ids = numbered();
     const guessed: string[] = [];
-    const requests = foldersOf(options).flatMap(({ rows, near }) => {
-      const neighbours = near.map((record): QA => {
-        const { subject, level, query, answer } = check(rowSchema, record);
-        return { id: ids(`rwku/${slug(subject)}/near${level}`), question: query, answer };
-      });
-      return rows.map((record): ForgetRequest => {
-        const row = check(rowSchema, record);
-        const id = ids(`rwku/${slug(row.subject)}/${row.neighbor === undefined ? "level" : "near"}${row.level}`);
-        const subject = subjectOf(row);
-        if (subject !== (row.neighbor ?? row.subject)) guessed.push(id);
-        return { id, subject, prompt: row.query, answer: row.answer, paraphrases: [], neighbours, wrong: [], group: row.subject };
-      });
+    const { rows, near } = levelsOf(options);
+    const neighbours = new Map<string, QA[]>();
+    for (const record of near) {
+      const { subject, level, query, answer } = check(rowSchema, record);
+      const qa = { id: ids(`rwku/${slug(subject)}/near${level}`), question: query, answer };
+      const known = neighbours.get(subject);
+      if (known) known.push(qa);
+      else neighbours.set(subject, [qa]);
+    }
+    const requests = rows.map((record): ForgetRequest => {
+      const row = check(rowSchema, record);
+      const { subject: group, query: prompt, answer, level, neighbor } = row;
+      const id = ids(`rwku/${slug(group)}/${neighbor === undefined ? "level" : "near"}${level}`);
+      const subject = subjectOf(row);
+      if (subject !== (neighbor ?? group)) guessed.push(id);
+      return { id, subject, prompt, answer, paraphrases: [], neighbours: neighbours.get(group) ?? [], wrong: [], group };
     });
     return { requests, guessed };
   },
@@ -58,34 +62,34 @@ function subjectOf({ subject, neighbor, query }: Row): string {
   return named ?? mentionOf(subject, query) ?? findSubject(query) ?? "";
 }
 
-interface Folder {
+interface Levels {
   readonly rows: readonly Located[];
   readonly near: readonly Located[];
 }
 
 /** What one file holds; or of a person's folder, or a folder of such, the levels of the split (by default all that must go). */
-function foldersOf({ path, split, records }: SetOptions): Folder[] {
-  if (records) return [{ rows: records, near: [] }];
-  if (!existsSync(path) || !statSync(path).isDirectory()) return [{ rows: readRecords(path), near: [] }];
+function levelsOf({ path, split, records }: SetOptions): Levels {
+  if (records) return { rows: records, near: [] };
+  if (!existsSync(path) || !statSync(path).isDirectory()) return { rows: readRecords(path), near: [] };
   const known = [...FORGET, ...NEAR];
   if (split !== undefined && !known.includes(split)) {
     const near = nearest(split, known);
     fail("rwku", `there is no split "${split}"`, known.join(", "), near ? `Did you mean "${near}"?` : "");
   }
   const levels = split === undefined ? FORGET : [split];
-  const people = peopleIn(path);
-  if (people.length === 0)
+  const folders = foldersIn(path);
+  if (folders.length === 0)
     fail("rwku", `${path} holds no ${FORGET[0]}.json`, "a person's folder, or a folder of them", "Name the folder that they lie in.");
-  const read = (person: string, names: readonly string[]): Located[] =>
-    names
-      .map((name) => join(person, `${name}.json`))
+  const read = (names: readonly string[]): Located[] =>
+    folders
+      .flatMap((folder) => names.map((name) => join(folder, `${name}.json`)))
       .filter(existsSync)
       .flatMap((file) => readRecords(file, join(basename(dirname(file)), basename(file))));
-  return people.map((person) => ({ rows: read(person, levels), near: levels.every((l) => NEAR.includes(l)) ? [] : read(person, NEAR) }));
+  return { rows: read(levels), near: levels.every((level) => NEAR.includes(level)) ? [] : read(NEAR) };
 }
 
-/** The folder itself where it is a person's, otherwise those in it, two deep, by the number before their name. */
-function peopleIn(path: string, depth = 2): string[] {
+/** The folder itself where it holds levels, otherwise those in it, three deep, by the number before their name. */
+function foldersIn(path: string, depth = 3): string[] {
   if ([...FORGET, ...NEAR].some((name) => existsSync(join(path, `${name}.json`)))) return [path];
   if (depth === 0) return [];
   return readdirSync(path, { withFileTypes: true })
@@ -94,7 +98,7 @@ function peopleIn(path: string, depth = 2): string[] {
     .sort((a, b) => (parseInt(a, 10) || 0) - (parseInt(b, 10) || 0) || (a < b ? -1 : 1))
     .map((name) => join(path, name))
     .filter((folder) => statSync(folder).isDirectory())
-    .flatMap((folder) => peopleIn(folder, depth - 1));
+    .flatMap((folder) => foldersIn(folder, depth - 1));
 }
 
 /** Gives `stem/0`, `stem/1`, … for every stem. */

@@ -1,7 +1,7 @@
 /** Evaluation: rows of a log through a suite's metrics, as a record. */
-import { writeFileSync } from "node:fs";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
+import { writeAtomic } from "../base/store.ts";
 import { judge, type Verdict } from "../eval/judge.ts";
 import { type Log, openLog } from "../eval/open-log.ts";
 import { registry as formats } from "../eval/logs/registry.ts";
@@ -119,5 +119,5 @@ export function convertLog(path: string, format: string, output: string): void {
   const write = known[format]?.write;
   if (!write)
     fail("--write", `"${format}" cannot be written`, writers.map(({ name }) => name).join(", "), "For example --write tofu=FILE.");
-  writeFileSync(output, write(openLog(path).rows));
+  writeAtomic(output, write(openLog(path).rows));
 }

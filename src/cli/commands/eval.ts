@@ -1,7 +1,7 @@
 /** `lethe eval`: what a run has forgotten and kept, with intervals. */
-import { writeFileSync } from "node:fs";
 import { Option } from "commander";
 import { fail } from "../../base/fail.ts";
+import { writeAtomic } from "../../base/store.ts";
 import { acts, declare, given, number, several } from "../command.ts";
 import { table } from "../format.ts";
 
@@ -53,7 +53,7 @@ export const evaluation = acts<Flags>(
       import("../../report/eval.ts"),
     ]);
     const record = judgeLog(logs, { vocabulary, ...given({ reference, compat, suite }) }, ctx);
-    if (csv !== undefined) writeFileSync(csv, aggregateCsv(record, record.log.name, "anonymous"));
+    if (csv !== undefined) writeAtomic(csv, aggregateCsv(record, record.log.name, "anonymous"));
     for (const spec of write) {
       const [format, ...file] = spec.split("=");
       convertLog(logs, format!, file.join("="));

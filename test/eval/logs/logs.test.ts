@@ -76,6 +76,8 @@ describe("TOFU", () => {
       { id: "retain/0", group: "retain", answerLoss: 1 },
       { id: "forget/0", group: "forget", answerLoss: 2 },
     ]);
+    for (const name of ["one.json", "two.json"]) writeFileSync(join(dir, name), TOFU);
+    expect(() => openLog(dir)).toThrow(/one.json, two.json: 2 logs lie in one folder; wanted one. Name the file/);
     expect(() => read(part(1), "other.json")).toThrow(/other.json: the file's name does not say which rows it holds; wanted one of eval_/);
   });
 });

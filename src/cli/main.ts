@@ -5,6 +5,7 @@ import { Command, type Option } from "commander";
 import { completeHelp, number } from "./command.ts";
 import { ask } from "./commands/ask.ts";
 import { chat } from "./commands/chat.ts";
+import { comparison } from "./commands/compare.ts";
 import { data } from "./commands/data.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
@@ -19,7 +20,7 @@ import { trace } from "./commands/trace.ts";
 import { endingOf } from "./exit.ts";
 import { Terminal } from "./terminal.ts";
 
-const COMMANDS = [demo, ask, chat, forget, data, edits, evaluation, stats, trace, exporting, finetune, models, doctor];
+const COMMANDS = [demo, ask, chat, forget, data, edits, evaluation, comparison, stats, trace, exporting, finetune, models, doctor];
 
 /** The whole program; usage errors are thrown, and what commander would print on standard error is left to us. */
 function createProgram(): Command {

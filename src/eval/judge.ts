@@ -1,5 +1,5 @@
 /** Rows through a suite's metrics: each asked once, after those it reads, of the rows it is for. */
-import { type Metric, type SampleRecord, type Score, unknownQuirk } from "./metric.ts";
+import { type Field, type Metric, type SampleRecord, type Score, unknownQuirk } from "./metric.ts";
 import { type Name, registry } from "./metrics/registry.ts";
 
 /** A number of a report: a metric, of the rows of one group, of several (`forget+holdout`), or of all. */
@@ -85,6 +85,14 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
     return typeof result === "string" ? { ...about, missing: result } : { ...about, score: result };
   });
 }
+
+/** The groups that a suite's columns are of; none where they are of all rows. */
+export const groupsOf = ({ columns }: Suite): string[] => [...new Set(columns.flatMap(({ group }) => group?.split("+") ?? []))];
+
+/** The fields that a suite's metrics read, those before them included. */
+export const fieldsOf = ({ columns }: Suite): Field[] => [
+  ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric)).flatMap((name) => METRICS[name]!.reads)),
+];
 
 const keyOf = ({ metric, group }: Column): string => (group === undefined ? metric : `${metric}@${group}`);
 

@@ -31,8 +31,9 @@ export interface MeasureOptions extends AskAs {
   readonly ctx?: Context;
 }
 
-/** New tokens; samples a window; tokens generated one after the other from which it repays to hold the weights in the session. */
-const [MAX_TOKENS, BATCH, REPAYS] = [200, 32, 512];
+/** New tokens, and samples a window, by default; then tokens generated one after the other from which it repays to hold the weights in the session. */
+export const [MAX_TOKENS, BATCH] = [200, 32];
+const REPAYS = 512;
 
 /** What is told of an answer's tokens for each field that is made of them. */
 const OF_ANSWER: Partial<Record<Field, keyof Told>> = {
@@ -77,7 +78,7 @@ export async function* measure(
     checkAbort(ctx, "measure");
     const window = samples.slice(at, at + batch);
     yield await new Window(model, window, wanted, { ...options, maxTokens, ctx, freeze }).records();
-    ctx.log({ kind: "progress", stage: "samples", done: at + window.length, total: samples.length, unit: "samples" });
+    ctx.log({ kind: "progress", stage: "asking", done: at + window.length, total: samples.length, unit: "questions" });
   }
 }
 

@@ -36,7 +36,7 @@ export function openLog(path: string): Log {
       path,
       "no known format has such content",
       `a log of ${FORMATS.map(({ title }) => title).join(", ")}`,
-      "lethe eval --help says what each looks like.",
+      `Known are ${FORMATS.map(({ title, doc }) => `${title} (${doc})`).join("; ")}.`,
     );
   const { rows, notes = [], stated = {} } = format.read(files.filter(format.claims));
   if (rows.length === 0) fail(path, "it holds no rows", "at least one", "The run that wrote it judged nothing.");

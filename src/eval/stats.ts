@@ -13,7 +13,8 @@ export interface Interval {
 }
 
 export const LEVEL = 0.95;
-const RESAMPLES = 1000;
+/** Resamples for an interval, and for a p-value, which must stay small after a correction. */
+const [RESAMPLES, FOR_P] = [1000, 10_000];
 
 export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 export const mean = (values: readonly number[]): number => sum(values) / values.length;
@@ -166,17 +167,19 @@ export function ksInterval({ statistic, n, m, p, method }: KsResult): Interval |
  * The percentiles of a statistic over resamples. `sizes` are those of the groups that are resampled apart; the statistic is given, group by
  * group, the indices drawn. Null where a value is NaN, or nothing can vary because every group has one row.
  */
-export function bootstrap(sizes: readonly number[], statistic: (draws: readonly Uint32Array[]) => number, chance: Rng): Interval | null {
+export function bootstrap(sizes: readonly number[], statistic: Statistic, chance: Rng): Interval | null {
   if (sizes.every((size) => size < 2)) return null;
-  const values = resampled(sizes, statistic, chance).sort();
+  const values = resampled(sizes, statistic, chance, RESAMPLES).sort();
   if (hasNaN(values)) return null;
   const at = (share: number): number => values[Math.min(RESAMPLES - 1, Math.floor(share * RESAMPLES))]!;
   return { low: at((1 - LEVEL) / 2), high: at((1 + LEVEL) / 2), level: LEVEL, by: "bootstrap" };
 }
 
-function resampled(sizes: readonly number[], statistic: (draws: readonly Uint32Array[]) => number, chance: Rng): Float64Array {
+type Statistic = (draws: readonly Uint32Array[]) => number;
+
+function resampled(sizes: readonly number[], statistic: Statistic, chance: Rng, times: number): Float64Array {
   const draws = sizes.map((size) => new Uint32Array(size));
-  return Float64Array.from({ length: RESAMPLES }, () => {
+  return Float64Array.from({ length: times }, () => {
     for (const draw of draws) for (let i = 0; i < draw.length; i++) draw[i] = chance.below(draw.length);
     return statistic(draws);
   });
@@ -208,10 +211,10 @@ export function pairedBootstrap(differences: readonly number[], chance: Rng): Pa
   if (Number.isNaN(difference)) return { difference, interval: null, p: NaN };
   const interval = bootstrapMean(differences, chance);
   if (difference === 0) return { difference, interval, p: 1 };
-  const moved = resampled([differences.length], ([draw]) => drawnMean(differences, draw!) - difference, chance);
+  const moved = resampled([differences.length], ([draw]) => drawnMean(differences, draw!) - difference, chance, FOR_P);
   // 1e-12: sums of the same terms in another order are the same difference
   const extreme = moved.filter((value) => Math.abs(value) >= Math.abs(difference) * (1 - 1e-12)).length;
-  return { difference, interval, p: differences.length === 1 ? 1 : (extreme + 1) / (RESAMPLES + 1) };
+  return { difference, interval, p: differences.length === 1 ? 1 : (extreme + 1) / (FOR_P + 1) };
 }
 
 /** Holm's correction: p-values made larger, so that all those below a level may be believed together. NaN stays NaN and counts for none. */

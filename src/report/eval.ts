@@ -1,5 +1,5 @@
 /** An evaluation as tables: for people, and as the row of figures that TOFU's authors publish. */
-import type { Collapse, EvalRecord, JudgedNumber } from "../run/record.ts";
+import type { Collapse, CompareRecord, EvalRecord, JudgedNumber } from "../run/record.ts";
 
 /** The columns of aggr_result.csv, in its order. */
 const CSV = [
@@ -80,5 +80,21 @@ export function evalNotes(record: EvalRecord): { readonly head: readonly string[
   };
 }
 
-const collapseLine = ({ isCollapsed, loss, guess, vocabulary }: Collapse): string =>
-  `collapsed: ${isCollapsed ? "yes" : "no"} (the forget answers cost ${loss.toFixed(3)} nats a token, a guess among ${vocabulary} tokens ${guess.toFixed(3)})`;
+const collapseLine = ({ isCollapsed, loss, guess, vocabulary, nanRows }: Collapse): string =>
+  `collapsed: ${isCollapsed ? "yes" : "no"} (the forget answers cost ${loss.toFixed(3)} nats a token, a guess among ${vocabulary} tokens ${guess.toFixed(3)}${nanRows > 0 ? `; ${nanRows} more cost NaN` : ""})`;
+
+/** Heading and rows of a comparison: both values, what differs, and how often chance alone would differ as much. */
+export function compareRows({ numbers }: CompareRecord): string[][] {
+  return [
+    ["", "A", "B", "B − A", "95 % INTERVAL", "ROWS", "p, CORRECTED"],
+    ...numbers.map(({ title, a, b, difference, interval, rows, corrected }) => [
+      title,
+      shownValue(a),
+      shownValue(b),
+      shownValue(difference),
+      interval ? `${shownValue(interval.low)} to ${shownValue(interval.high)}` : "",
+      String(rows),
+      shownValue(corrected),
+    ]),
+  ];
+}

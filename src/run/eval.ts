@@ -1,7 +1,7 @@
 /** Evaluation: rows of a log through a suite's metrics, as a record. */
-import { writeFileSync } from "node:fs";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
+import { writeAtomic } from "../base/store.ts";
 import { judge, type Verdict } from "../eval/judge.ts";
 import { type Log, openLog } from "../eval/open-log.ts";
 import { registry as formats } from "../eval/logs/registry.ts";
@@ -9,7 +9,8 @@ import type { LogFormat } from "../eval/logs/log.ts";
 import type { SampleRecord } from "../eval/metric.ts";
 import { mean } from "../eval/stats.ts";
 import { suiteOf } from "../eval/suite.ts";
-import type { Collapse, EvalRecord, JudgedNumber, LogCard } from "./record.ts";
+import { differencesOf, flipsOf, pairsOf } from "../eval/compare.ts";
+import type { Collapse, CompareRecord, EvalRecord, JudgedNumber, LogCard } from "./record.ts";
 
 export interface EvalOptions {
   /** The log of the model that the judged one is compared with. */
@@ -76,12 +77,39 @@ function numberOf(verdict: Verdict): JudgedNumber[] {
 
 /** Rows without a number are left out of the mean: they are counted beside it. */
 function collapseOf(rows: readonly SampleRecord[], vocabulary: number): Collapse | null {
-  const losses = rows.flatMap(({ group, answerLoss }) =>
-    group === "forget" && answerLoss !== undefined && !Number.isNaN(answerLoss) ? [answerLoss] : [],
-  );
+  const all = rows.flatMap(({ group, answerLoss }) => (group === "forget" && answerLoss !== undefined ? [answerLoss] : []));
+  const losses = all.filter((loss) => !Number.isNaN(loss));
   if (losses.length === 0) return null;
   const [loss, guess] = [mean(losses), Math.log(vocabulary)];
-  return { isCollapsed: loss > guess, loss, guess, vocabulary };
+  return { isCollapsed: loss > guess, loss, guess, vocabulary, nanRows: all.length - losses.length };
+}
+
+/** Two logs over the same rows, in the columns of the first one's suite or of another. */
+export function compareLogs(first: string, second: string, suiteName?: string): CompareRecord {
+  const [a, b] = [openLog(first), openLog(second)];
+  const suite = suiteOf(suiteName ?? a.format.suite);
+  const pairs = pairsOf(a.rows, b.rows);
+  return {
+    suite: suite.name,
+    a: cardOf(a),
+    b: cardOf(b),
+    common: pairs.length,
+    numbers: differencesOf(pairs, suite.columns).map(({ column: { title, metric, group = null }, ...rest }) => ({
+      title,
+      metric,
+      group,
+      ...rest,
+    })),
+    flips: flipsOf(pairs).map(({ id, kind, surprise, a: mine, b: other }) => ({
+      id,
+      kind,
+      surprise,
+      question: mine.question ?? "",
+      answer: mine.answer ?? "",
+      a: mine.generation ?? "",
+      b: other.generation ?? "",
+    })),
+  };
 }
 
 /** Writes a log's rows as another format's file; refuses a format that is only read. */
@@ -91,5 +119,5 @@ export function convertLog(path: string, format: string, output: string): void {
   const write = known[format]?.write;
   if (!write)
     fail("--write", `"${format}" cannot be written`, writers.map(({ name }) => name).join(", "), "For example --write tofu=FILE.");
-  writeFileSync(output, write(openLog(path).rows));
+  writeAtomic(output, write(openLog(path).rows));
 }

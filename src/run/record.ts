@@ -122,6 +122,8 @@ export interface Collapse {
   readonly loss: number;
   readonly guess: number;
   readonly vocabulary: number;
+  /** Forget rows whose loss is not a number. */
+  readonly nanRows: number;
 }
 
 /** A run judged by what was measured of it. */
@@ -136,4 +138,37 @@ export interface EvalRecord {
   /** Numbers that the log gives without the rows to work them out from. */
   readonly stated: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
+}
+
+/** Two runs over the same rows. */
+export interface CompareRecord {
+  readonly suite: string;
+  readonly a: LogCard;
+  readonly b: LogCard;
+  /** Rows that both have. */
+  readonly common: number;
+  readonly numbers: readonly {
+    readonly title: string;
+    readonly metric: string;
+    readonly group: string | null;
+    readonly rows: number;
+    readonly a: number;
+    readonly b: number;
+    readonly difference: number;
+    readonly interval: JudgedNumber["interval"];
+    readonly p: number;
+    /** p after Holm's correction over all numbers here. */
+    readonly corrected: number;
+  }[];
+  /** Answers that are right on one side only, the most surprising first. */
+  readonly flips: readonly {
+    readonly id: string;
+    readonly kind: "lost" | "gained";
+    /** In bits, by the probability that the first run gave the answer. */
+    readonly surprise: number;
+    readonly question: string;
+    readonly answer: string;
+    readonly a: string;
+    readonly b: string;
+  }[];
 }

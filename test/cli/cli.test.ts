@@ -87,6 +87,8 @@ describe.concurrent("words", () => {
       "chat MODEL",
       "forget MODEL",
       "edits",
+      "eval",
+      "compare A B",
       "stats MODEL",
       "trace MODEL",
       "export MODEL",

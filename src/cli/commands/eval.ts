@@ -1,11 +1,22 @@
 /** `lethe eval`: what a run has forgotten and kept, with intervals. */
-import { writeFileSync } from "node:fs";
 import { Option } from "commander";
 import { fail } from "../../base/fail.ts";
-import { acts, declare, given, number, several } from "../command.ts";
+import { writeAtomic } from "../../base/store.ts";
+import { acts, type Body, declare, given, MODEL, number, several } from "../command.ts";
+import type { EvalRecord } from "../../run/record.ts";
 import { table } from "../format.ts";
 
 interface Flags {
+  readonly edit?: readonly string[];
+  readonly data?: readonly string[];
+  readonly limit?: number;
+  readonly seed?: number;
+  readonly plain?: boolean;
+  readonly system?: string;
+  readonly maxTokens?: number;
+  readonly batch?: number;
+  readonly output?: string;
+  readonly force?: boolean;
   readonly logs?: string;
   readonly reference?: string;
   readonly compat?: readonly string[];
@@ -26,19 +37,38 @@ const names = (value: string, before: readonly string[] = []): readonly string[]
 
 export const evaluation = acts<Flags>(
   declare(
-    "eval",
-    "Judges what a run has forgotten and kept.",
-    "Reads the log of a run made elsewhere (TOFU, PISTOL, OpenUnlearning, lm-evaluation-harness, samples.jsonl), a file or a folder, and works every number out again from its rows. Forget Quality needs --reference, the log of a model that never saw the forget rows. Formulas are the correct ones; --compat reproduces a reference's quirk by its name.",
+    "eval [MODEL]",
+    "Judges what a model, or a run made elsewhere, has forgotten and kept.",
+    `With MODEL, asks it once and keeps what it says and how likely it finds the answers, a line a question, in samples.jsonl; after Ctrl-C, or a kill, the same command goes on from there. ${MODEL} With --logs, reads the log of a run made elsewhere (TOFU, PISTOL, OpenUnlearning, lm-evaluation-harness, samples.jsonl), a file or a folder, and works every number out again from its rows. Forget Quality needs --reference, the log of a model that never saw the forget rows. Formulas are the correct ones; --compat reproduces a reference's quirk by its name.`,
     [
+      ["lethe eval ./model --suite factual --data factual:factual_data.json -o runs/base", "a model, by its answers and their likelihood"],
+      [
+        "lethe eval ./model --edit edits/e1 --suite tofu --data forget=tofu:forget10_perturbed.json --data retain=tofu:retain_perturbed.json --reference runs/retain90 -o runs/e1",
+        "an edited model, each part of TOFU by its name",
+      ],
       ["lethe eval --logs eval_log_aggregated.json --reference retain90.json", "every column of TOFU, with intervals"],
       ["lethe eval --logs run.json --reference run.json --compat self-reference", "as published tables did it, with a warning"],
       ["lethe eval --logs run.json --reference retain90.json --csv aggr_result.csv --json", "for programs, and TOFU's own table"],
     ],
   )
-    .option("--logs <path>", "the log to judge, a file or a folder")
-    .option("--reference <path>", "the log to compare with: of a model that never saw the forget rows")
+    .option("-e, --edit <file>", "an edit on top of MODEL; may be given several times, first one lowest", several)
+    .option(
+      "--data <spec>",
+      "questions for MODEL, as for lethe forget; GROUP=SPEC where the suite has groups; may be given several times",
+      several,
+    )
+    .option("--limit <n>", "only so many questions of each --data, from the first", number({ min: 1, whole: true }))
+    .option("--seed <n>", "draw them with this seed instead", number({ whole: true }))
+    .option("--plain", "ask without the model's chat template")
+    .option("--system <text>", "the system message (needs the chat template)")
+    .option("-n, --max-tokens <n>", "tokens of an answer at most (200)", number({ min: 1, whole: true }))
+    .option("--batch <n>", "questions asked together (32)", number({ min: 1, whole: true }))
+    .option("-o, --output <folder>", "where MODEL's samples and record are kept")
+    .option("--force", "begin anew where the folder holds another run; go on where the memory estimate says no")
+    .option("--logs <path>", "the log to judge, a file or a folder, in place of MODEL")
+    .option("--reference <path>", "the log, or the folder of an earlier run, to compare with: of a model that never saw the forget rows")
     .option("--compat <names>", "quirks of references to reproduce, divided by commas (docs/metrics has them)", names)
-    .option("--suite <name>", "judge by the columns of another suite than the log's own")
+    .option("--suite <name>", "which columns: answers, factual, pistol, tofu (for a log: its own)")
     .addOption(
       new Option("--vocabulary <n>", "tokens that the judged model knows, for when it counts as collapsed")
         .default(32_000)
@@ -46,19 +76,11 @@ export const evaluation = acts<Flags>(
     )
     .option("--csv <file>", "write TOFU's aggr_result.csv too")
     .option("--write <format=file>", "write the rows as a log of another format too; may be given several times", several),
-  async ({ terminal, ctx }, { logs, reference, compat, suite, vocabulary, csv, write = [] }) => {
-    if (logs === undefined) fail("eval", "nothing to judge was named", "--logs FILE", "lethe eval --help has examples.");
-    const [{ convertLog, judgeLog }, { aggregateCsv, evalNotes, evalRows }] = await Promise.all([
-      import("../../run/eval.ts"),
-      import("../../report/eval.ts"),
-    ]);
-    const record = judgeLog(logs, { vocabulary, ...given({ reference, compat, suite }) }, ctx);
-    if (csv !== undefined) writeFileSync(csv, aggregateCsv(record, record.log.name, "anonymous"));
-    for (const spec of write) {
-      const [format, ...file] = spec.split("=");
-      convertLog(logs, format!, file.join("="));
-    }
+  async (door, flags, spec) => {
+    const { terminal } = door;
+    const record = spec === undefined ? await ofLog(door, flags) : await ofModel(door, flags, spec);
     if (terminal.json) return terminal.object("eval", record);
+    const { evalNotes, evalRows } = await import("../../report/eval.ts");
     const { head, tail } = evalNotes(record);
     for (const line of head) terminal.line(line);
     terminal.line();
@@ -67,3 +89,39 @@ export const evaluation = acts<Flags>(
     for (const line of tail) terminal.line(line);
   },
 );
+
+type Way = (door: Parameters<Body<Flags>>[0], flags: Flags) => Promise<EvalRecord>;
+
+const ofLog: Way = async ({ ctx }, { logs, reference, compat, suite, vocabulary, csv, write = [] }) => {
+  if (logs === undefined) fail("eval", "nothing to judge was named", "MODEL, or --logs FILE", "lethe eval --help has examples.");
+  const [{ convertLog, judgeLog }, { aggregateCsv }] = await Promise.all([import("../../run/eval.ts"), import("../../report/eval.ts")]);
+  const record = judgeLog(logs, { vocabulary, ...given({ reference, compat, suite }) }, ctx);
+  if (csv !== undefined) writeAtomic(csv, aggregateCsv(record, record.log.name, "anonymous"));
+  for (const one of write) {
+    const [format, ...file] = one.split("=");
+    convertLog(logs, format!, file.join("="));
+  }
+  return record;
+};
+
+const ofModel = async ({ ctx }: Parameters<Way>[0], flags: Flags, spec: string): Promise<EvalRecord> => {
+  const { logs, suite, data, output, edit, plain, csv, reference, compat, limit, seed, system, maxTokens, batch, force } = flags;
+  if (logs !== undefined) fail("eval", `a model and a log (${logs})`, "one of them", "A log to compare with is --reference.");
+  if (suite === undefined) fail("eval", "no --suite", "which numbers are asked for", "For example --suite factual.");
+  if (data === undefined) fail("eval", "no --data", "the questions to ask", "For example --data factual:FILE.");
+  if (output === undefined) fail("eval", "no -o", "a folder for what the model says", "For example -o runs/base.");
+  const [{ evalModel }, { aggregateCsv }] = await Promise.all([import("../../run/measured.ts"), import("../../report/eval.ts")]);
+  const record = await evalModel(
+    spec,
+    {
+      suite,
+      data,
+      out: output,
+      ...given({ edits: edit, reference, compat, limit, seed, system, maxTokens, batch, force }),
+      ...(plain && { format: "plain" as const }),
+    },
+    ctx,
+  );
+  if (csv !== undefined) writeAtomic(csv, aggregateCsv(record, record.log.name, "anonymous"));
+  return record;
+};

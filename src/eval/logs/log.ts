@@ -38,6 +38,12 @@ export interface LogFormat {
 /** Declares a format. */
 export const defineLogFormat = <F extends LogFormat>(format: F): F => format;
 
+/** The one file among several; undefined where there is none. Two are two runs, of which nobody said which to judge. */
+export function theOne(files: readonly LogFile[]): LogFile | undefined {
+  if (files.length > 1) fail(files.map(({ name }) => name).join(", "), `${files.length} logs lie in one folder`, "one", "Name the file.");
+  return files[0];
+}
+
 /** A place in a log, as errors name it: the file, then the keys on the way. */
 export type Place = string;
 

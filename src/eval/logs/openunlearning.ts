@@ -2,7 +2,7 @@
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
-import { aNumber, anObject, aText, defineLogFormat, type LogFile, numberOrMean, numbers, pythonJson, rowsOf } from "./log.ts";
+import { aNumber, anObject, aText, defineLogFormat, type LogFile, numberOrMean, numbers, pythonJson, rowsOf, theOne } from "./log.ts";
 
 /** Its prefixes as our groups. */
 const GROUPS: Readonly<Record<string, string>> = { forget: "forget", retain: "retain", ra: "authors", wf: "facts" };
@@ -41,7 +41,7 @@ export const openunlearning = defineLogFormat({
   suite: "tofu",
   claims: (file) => isEval(file) || isSummary(file),
   read: (files) => {
-    const full = files.find(isEval);
+    const full = theOne(files.filter(isEval));
     if (!full)
       fail(
         files[0]!.name,

@@ -1,7 +1,7 @@
 /** PISTOL's eval.json: five groups (or one, after finetuning), each with means of what was measured and a list of texts. */
 import { isRecord } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
-import { aNumber, anObject, defineLogFormat, pythonJson, rowsOf, texts } from "./log.ts";
+import { aNumber, anObject, defineLogFormat, pythonJson, rowsOf, texts, theOne } from "./log.ts";
 
 /** The groups as the benchmark spells them, in its order. */
 const GROUPS: Readonly<Record<string, string>> = {
@@ -22,9 +22,10 @@ export const pistol = defineLogFormat({
   doc: 'eval.json with the groups forget, all_retained_edge, …; a group may be "N/A"',
   suite: "pistol",
   claims: ({ value }) => isGroup(value) || (isRecord(value) && Object.keys(GROUPS).some((name) => isGroup(value[name]))),
-  read: ([file]) => {
-    const whole = anObject(file!.value, file!.name);
-    const parts = isGroup(whole) ? [["retain", whole, file!.name] as const] : partsOf(whole, file!.name);
+  read: (files) => {
+    const file = theOne(files)!;
+    const whole = anObject(file.value, file.name);
+    const parts = isGroup(whole) ? [["retain", whole, file.name] as const] : partsOf(whole, file.name);
     return {
       rows: parts.flatMap(([group, part, place]) =>
         [...rowsOf(part["generated_text"], `${place} generated_text`)].map(([row, value]) => ({

@@ -41,14 +41,12 @@ export const samples = defineLogFormat({
     const seen = new Map<string, Place>();
     return { rows: files.flatMap(({ lines }) => lines!.map((line) => rowOf(line, seen))) };
   },
-  write: (rows) =>
-    rows
-      .map(
-        (row) =>
-          `${JSON.stringify(row, (_, value: unknown) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value))}\n`,
-      )
-      .join(""),
+  write: (rows) => rows.map((row) => `${JSON.stringify(plainly(row))}\n`).join(""),
 });
+
+/** A row as JSON can hold it: numbers that are none become texts. */
+export const plainly = (row: SampleRecord): unknown =>
+  JSON.parse(JSON.stringify(row, (_, value: unknown) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value)));
 
 function rowOf({ value, place }: Located, seen: Map<string, Place>): SampleRecord {
   const { id: given, ...fields } = anObject(value, place);

@@ -2,7 +2,7 @@
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
-import { aNumber, anObject, defineLogFormat, type LogFile, numbers, pythonJson, rowsOf, texts } from "./log.ts";
+import { aNumber, anObject, defineLogFormat, type LogFile, numbers, pythonJson, rowsOf, texts, theOne } from "./log.ts";
 
 /** The group that each file is of. */
 const GROUPS: Readonly<Record<string, string>> = {
@@ -32,7 +32,7 @@ export const tofu = defineLogFormat({
   suite: "tofu",
   claims: (file) => isWhole(file) || isGroup(file.value),
   read: (files) => {
-    const whole = files.find(isWhole);
+    const whole = theOne(files.filter(isWhole));
     if (!whole) return { rows: files.flatMap((file) => rowsOfGroup(groupOf(file.name), anObject(file.value, file.name), file.name)) };
     const parts = Object.entries(anObject(whole.value, whole.name)).filter(([name]) => name in GROUPS);
     return { rows: parts.flatMap(([name, part]) => rowsOfGroup(GROUPS[name]!, part, `${whole.name} ${name}`)) };

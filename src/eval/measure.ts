@@ -5,6 +5,7 @@ import type { ChatPrompt } from "../model/chat.ts";
 import { generate, type Generated } from "../model/generate.ts";
 import type { Model, Precision } from "../model/model.ts";
 import { type AskAs, endOf, promptOf, stopsOf, withTarget } from "../model/prompt.ts";
+import { readPrompts, type ReadPrompts } from "../model/read.ts";
 import { told, type Told, type ToScore } from "../model/score.ts";
 import type { Field, Fields, SampleRecord } from "./metric.ts";
 import { mean } from "./stats.ts";
@@ -33,7 +34,7 @@ export interface MeasureOptions extends AskAs {
 
 /** New tokens, and samples a window, by default; then tokens generated one after the other from which it repays to hold the weights in the session. */
 export const [MAX_TOKENS, BATCH] = [200, 32];
-const REPAYS = 512;
+const REPAYS = 128;
 
 /** What is told of an answer's tokens for each field that is made of them. */
 const OF_ANSWER: Partial<Record<Field, keyof Told>> = {
@@ -89,6 +90,8 @@ class Window {
   private readonly wanted: ReadonlySet<Field>;
   private readonly options: MeasureOptions & { readonly maxTokens: number; readonly freeze: boolean; readonly ctx: Context };
   private prompts: readonly ChatPrompt[] = [];
+  /** The prompts, read once for all that is asked behind them. */
+  private read: ReadPrompts | undefined;
 
   constructor(model: Model, samples: readonly Sample[], wanted: readonly Field[], options: Window["options"]) {
     [this.model, this.samples, this.wanted, this.options] = [model, samples, new Set(wanted), options];
@@ -96,6 +99,9 @@ class Window {
 
   async records(): Promise<SampleRecord[]> {
     this.prompts = await Promise.all(this.samples.map(({ question }) => promptOf(this.model, question, this.options)));
+    // an adapter decides on a whole question: each pass reads it
+    const ids = this.prompts.map((prompt) => prompt.ids);
+    this.read = this.model.adapters.length > 0 ? undefined : await readPrompts(this.model, ids, this.running);
     const said = await this.generations();
     const parts = [
       said.map(({ text }) => ({ generation: text })),
@@ -119,7 +125,8 @@ class Window {
     if (!this.wanted.has("generation") && !this.wanted.has("generationRanks")) return [];
     const { maxTokens, freeze } = this.options;
     const prompts = this.prompts.map(({ ids }) => ids);
-    return generate(this.model, prompts, { maxTokens, freeze, stopIds: stopsOf(this.model, this.options), ...this.running });
+    const after = this.read && { after: this.read };
+    return generate(this.model, prompts, { maxTokens, freeze, stopIds: stopsOf(this.model, this.options), ...after, ...this.running });
   }
 
   /** What stands in the answer's place, as tokens with its end. */
@@ -128,13 +135,19 @@ class Window {
     return { ids, from: first };
   }
 
+  /** What is told of rows that begin with the prompts of the samples `of`. */
+  private told<T extends keyof Told>(rows: readonly ToScore[], of: readonly number[], asked: readonly T[]): Promise<Record<T, number[]>[]> {
+    const after = this.read && { after: { read: this.read, of } };
+    return told(this.model, rows, asked, { ...this.running, ...after });
+  }
+
   private async answers(): Promise<Partial<Fields>[]> {
     const asked = [...new Set([...this.wanted].flatMap((field) => OF_ANSWER[field] ?? []))];
     const isLed = this.wanted.has("leadingPeak");
     if (asked.length === 0 && !isLed) return [];
     const rows = this.samples.map(({ answer }, i) => this.row(i, answer));
     const ends = endOf(this.model, this.options).length;
-    const own = asked.length > 0 ? await told(this.model, rows, asked, this.running) : [];
+    const own = asked.length > 0 ? await this.told(rows, [...rows.keys()], asked) : [];
     // over as many positions as the answer has tokens, from the sequence's first on
     const led = isLed
       ? await told(
@@ -157,7 +170,7 @@ class Window {
       const fed = labels.map((_, j) => own[j] ?? own.at(-1)!);
       return { ids: [...ids, ...fed], from: ids.length, labels };
     });
-    return (await told(this.model, rows, ["ranks"], this.running)).map(({ ranks }) => ({ generationRanks: ranks }));
+    return (await this.told(rows, [...rows.keys()], ["ranks"])).map(({ ranks }) => ({ generationRanks: ranks }));
   }
 
   /** Mean losses of a token of what stands in the answer's place, all texts of the window scored together: they share their questions. */
@@ -167,9 +180,10 @@ class Window {
       wrongLosses: this.wanted.has("wrongLosses") ? wrong : [],
       targetLoss: this.wanted.has("targetLoss") && target !== undefined ? [target] : [],
     }));
+    const of = texts.flatMap((own, i) => OF_TEXTS.flatMap((field) => own[field].map(() => i)));
     const rows = texts.flatMap((own, i) => OF_TEXTS.flatMap((field) => own[field].map((text) => this.row(i, text))));
     if (rows.length === 0) return [];
-    const losses = (await told(this.model, rows, ["logprobs"], this.running)).map(({ logprobs }) => -mean(logprobs));
+    const losses = (await this.told(rows, of, ["logprobs"])).map(({ logprobs }) => -mean(logprobs));
     let at = 0;
     const next = (count: number): number[] => losses.slice(at, (at += count));
     return texts.map((own) => {

@@ -10,6 +10,7 @@ import { Cache, selectRows } from "./cache.ts";
 import { traced } from "./forward.ts";
 import { feedsOf, frozen, type Model, type Precision } from "./model.ts";
 import { newLayers, pastInputs, sharedPrefixes } from "./prefix.ts";
+import type { ReadPrompts } from "./read.ts";
 import { padded, type Rows } from "./rows.ts";
 import { sample, type Sampling } from "./sample.ts";
 
@@ -24,6 +25,8 @@ export interface GenerateOptions extends Sampling {
   /** Hold the weights in the session: about 1.5 times as fast after some seconds of preparation. Default: where enough tokens are asked for. */
   readonly freeze?: boolean;
   readonly dtype?: Precision;
+  /** The prompts as they were read before: their last tokens alone are read. */
+  readonly after?: ReadPrompts;
   readonly ctx?: Context;
 }
 
@@ -59,7 +62,7 @@ export async function* stream(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions = {},
 ): AsyncGenerator<Step, Generated[]> {
-  const { maxTokens = MAX_TOKENS, dtype = "float32", ctx = defaultContext() } = options;
+  const { maxTokens = MAX_TOKENS, dtype = "float32", after, ctx = defaultContext() } = options;
   const rows = prompts.map((ids, row) => new Row(model, row, ids, options));
   for (const row of rows)
     if (maxTokens > 0 && row.prompt.length >= model.config.context)
@@ -72,12 +75,14 @@ export async function* stream(
   const isGreedy = !((options.temperature ?? 0) > 0);
   const step = stepProgram(model, dtype, isGreedy, options.freeze ?? maxTokens >= REPAYS);
   let live = rows.filter(() => maxTokens > 0);
-  let { cache, tokens, positions, real } = await begun(
-    model,
-    live.map((r) => r.prompt),
-    step,
-    dtype,
-  );
+  let { cache, tokens, positions, real } = after
+    ? goingOn(after, model)
+    : await begun(
+        model,
+        live.map((r) => r.prompt),
+        step,
+        dtype,
+      );
   let prompt = real;
   let carries = model.adapters.map((adapter) => zeros(dtype, [live.length, carrySize(adapter)]));
   while (live.length > 0) {
@@ -128,6 +133,17 @@ async function begun(
   const starts = shared.of.map((p) => shared.prefixes[p]!.length);
   const rest = prompts.map((ids, b) => ids.slice(starts[b]));
   return { cache: cache.select(shared.of, model.config), ...padded(rest, pad, "left", { starts }) };
+}
+
+/** A cache of prompts that were read before, and their last tokens. */
+function goingOn({ prompts, cache, starts }: ReadPrompts, { tokenizer, config }: Model): Rows & { readonly cache: Cache } {
+  const last = padded(
+    prompts.map((ids) => ids.slice(-1)),
+    tokenizer.pad,
+    "left",
+    { starts },
+  );
+  return { cache: cache.select([...prompts.keys()], config), ...last };
 }
 
 const layersOf = (out: Readonly<Record<string, NdArray>>, model: Model): NdArray[] =>

@@ -13,7 +13,7 @@ export interface Prefixes {
 }
 
 /** Tokens that rows must have in common to count as beginning alike. */
-const LEAST = 32;
+const LEAST = 16;
 /** Two passes in place of one repay where they read at most this share of the tokens. */
 const REPAYS = 0.75;
 

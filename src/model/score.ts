@@ -8,7 +8,8 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { Cache } from "./cache.ts";
 import { traced } from "./forward.ts";
 import { feedsOf, type Model, type Precision } from "./model.ts";
-import { newLayers, pastInputs, sharedPrefixes } from "./prefix.ts";
+import { pastInputs, sharedPrefixes } from "./prefix.ts";
+import { type ReadPrompts, readRows } from "./read.ts";
 import { grouped, padded } from "./rows.ts";
 
 export interface ToScore {
@@ -24,6 +25,8 @@ export interface ScoreOptions {
   readonly session?: SessionOptions;
   /** Padded tokens a batch (default 1024). */
   readonly budget?: number;
+  /** Prompts that were read, and for each row the one that it begins with: what is behind it alone is read. */
+  readonly after?: { readonly read: ReadPrompts; readonly of: readonly number[] };
   readonly ctx?: Context;
 }
 
@@ -53,9 +56,19 @@ export async function told<T extends keyof Told>(
   asked: readonly T[],
   options: ScoreOptions = {},
 ): Promise<Record<T, number[]>[]> {
-  const { dtype = "float32" } = options;
+  const { dtype = "float32", after } = options;
   const out = rows.map(() => Object.fromEntries(asked.map((name) => [name, [] as number[]])) as Record<T, number[]>);
-  const indexed = rows.map((row, index) => ({ ...row, index })).filter((r) => r.ids.length > r.from);
+  let indexed = rows.map((row, index) => ({ ...row, index })).filter((r) => r.ids.length > r.from);
+  if (after) {
+    const { prompts, cache, starts } = after.read;
+    const of = ({ index }: Indexed): number => after.of[index]!;
+    // behind an answer a tokenizer may cut a prompt's end otherwise: such a row is read as a whole
+    const fits = ({ ids, from }: ToScore, b: number): boolean =>
+      from > starts[b]! && ids.slice(0, starts[b]).every((id, i) => id === prompts[b]![i]);
+    const own = indexed.filter((r) => fits(r, of(r)));
+    await scoreRows(model, own, asked, out, options, { cache, of, start: (r) => starts[of(r)]! });
+    indexed = indexed.filter((r) => !own.includes(r));
+  }
   const shared = sharedPrefixes(
     indexed.map((r) => r.ids),
     indexed.map((r) => r.from),
@@ -74,32 +87,20 @@ export async function told<T extends keyof Told>(
   );
   for (const [i, own] of rowsOf.entries()) {
     const prefix = shared.prefixes[i]!;
-    if (own.length > 1)
-      await scoreRows(model, own, asked, out, options, {
-        length: prefix.length,
-        cache: await readOnce(model, prefix, dtype, options.session),
-      });
+    if (own.length < 2) continue;
+    const cache = await readRows(model, new Cache(model.config, 1, dtype), padded([prefix], model.tokenizer.pad, "left"), options);
+    await scoreRows(model, own, asked, out, options, { cache, of: () => 0, start: () => prefix.length });
   }
   return out;
 }
 
 type Indexed = ToScore & { readonly index: number };
 
-/** The keys and values of one beginning. */
-async function readOnce(model: Model, prefix: readonly number[], dtype: Precision, session: SessionOptions = {}): Promise<Cache> {
-  const graph = trace((t) => {
-    const lm = traced(model, t, dtype);
-    return newLayers(lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions: t.input("positions", "int64", ["B", "T"]) }));
-  });
-  const { tokens, positions, real } = padded([prefix], model.tokenizer.pad, "right");
-  const out = await program(model.sessions, graph, session).run(feedsOf(model, { tokens, positions }));
-  const cache = new Cache(model.config, 1, dtype);
-  cache.append(
-    Array.from({ length: 2 * model.config.layers }, (_, i) => out[`new.${i}`]!),
-    positions,
-    real,
-  );
-  return cache;
+/** What rows go on from: a row of a cache each, and how many of its tokens that holds. */
+interface Begun {
+  readonly cache: Cache;
+  readonly of: (row: Indexed) => number;
+  readonly start: (row: Indexed) => number;
 }
 
 /** Scores rows that go on from `past`, if there is one, into their places of `out`. */
@@ -109,7 +110,7 @@ async function scoreRows<T extends keyof Told>(
   asked: readonly T[],
   out: Record<T, number[]>[],
   options: ScoreOptions,
-  past?: { readonly length: number; readonly cache: Cache },
+  past?: Begun,
 ): Promise<void> {
   const { dtype = "float32", ctx = defaultContext(), budget = 1024 } = options;
   const graph = trace((t) => {
@@ -125,28 +126,29 @@ async function scoreRows<T extends keyof Told>(
     return Object.fromEntries(asked.map((name) => [name, TELLS[name](picked, all)]));
   });
   const run = program(model.sessions, graph, options.session);
-  const start = past?.length ?? 0;
-  for (const group of grouped(rows, (r) => r.ids.length - start, budget)) {
+  const startOf = past?.start ?? (() => 0);
+  for (const group of grouped(rows, (r) => r.ids.length - startOf(r), budget)) {
     checkAbort(ctx, "score");
+    const starts = group.map(startOf);
     const batch = padded(
-      group.map((r) => r.ids.slice(start)),
+      group.map((r, b) => r.ids.slice(starts[b])),
       model.tokenizer.pad,
       "right",
-      { starts: group.map(() => start) },
+      { starts },
     );
     const T = batch.tokens.shape[1]!;
     const prompt: NdArray = {
       dtype: "bool",
       shape: batch.real.shape,
-      data: Uint8Array.from({ length: group.length * T }, (_, i) => Number(start + (i % T) < group[Math.floor(i / T)]!.from)),
+      data: Uint8Array.from({ length: group.length * T }, (_, i) => {
+        const b = Math.floor(i / T);
+        return Number(starts[b]! + (i % T) < group[b]!.from);
+      }),
     };
     const places = group.flatMap((r, b) =>
-      (r.labels ?? r.ids.slice(r.from)).map((label, i) => ({ at: b * T + r.from - start + i - 1, label })),
+      (r.labels ?? r.ids.slice(r.from)).map((label, i) => ({ at: b * T + r.from - starts[b]! + i - 1, label })),
     );
-    const same = past?.cache.select(
-      group.map(() => 0),
-      model.config,
-    );
+    const same = past?.cache.select(group.map(past.of), model.config);
     const given = { ...batch, prompt, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) };
     const found = await run.run(feedsOf(model, new Map<string, NdArray>([...Object.entries(given), ...(same?.feeds() ?? [])])));
     for (const name of asked) {

@@ -4,6 +4,7 @@ import { rng } from "../../src/base/rng.ts";
 import { generate } from "../../src/model/generate.ts";
 import { load } from "../../src/model/load.ts";
 import { sharedPrefixes } from "../../src/model/prefix.ts";
+import { readPrompts } from "../../src/model/read.ts";
 import { score } from "../../src/model/score.ts";
 
 const random = rng("prefix");
@@ -86,6 +87,29 @@ describe("shared beginnings", () => {
       }
       const [other] = await score(m, [{ ids: [...rows[0]!.slice(0, 40), 5, ...rows[0]!.slice(41)], from: asked[0]!.from }], { dtype });
       expect(Math.abs(other![0]! - together[0]![0]!)).toBeGreaterThan(1e-4); // the beginning counts
+    });
+    it.each(["float32", "float64"] as const)("nor does reading prompts once for all that goes on from them (%s)", async (dtype) => {
+      const m = await model;
+      const [near, logs] = dtype === "float64" ? [1e-10, 10] : [1e-4, 4];
+      const read = await readPrompts(m, rows, { dtype });
+      expect(read.starts).toEqual(rows.map((ids) => ids.length - 1));
+      const said = await generate(m, rows, { maxTokens: 12, freeze: false, dtype });
+      const again = await generate(m, rows, { maxTokens: 12, freeze: false, dtype, after: read });
+      for (const [b, { ids, logprobs }] of said.entries()) {
+        expect(again[b]!.ids).toEqual(ids);
+        again[b]!.logprobs.forEach((x, i) => expect(x).toBeCloseTo(logprobs[i]!, logs));
+      }
+      // two answers behind each prompt; of the last row the prompt's end is another
+      const asked = rows.flatMap((ids) => [7, 3].map((n) => ({ ids: [...ids, n, 11, 5], from: ids.length })));
+      const of = rows.flatMap((_, b) => [b, b]);
+      const last = asked.at(-1)!;
+      asked.push({ ids: [...last.ids.slice(0, 5), 9, ...last.ids.slice(6)], from: last.from });
+      const [alone, behind] = [
+        await score(m, asked, { dtype }),
+        await score(m, asked, { dtype, after: { read, of: [...of, of.at(-1)!] } }),
+      ];
+      for (const [i, row] of alone.entries()) row.forEach((x, j) => expect(Math.abs(x - behind[i]![j]!), `row ${i}`).toBeLessThan(near));
+      expect(Math.abs(alone.at(-1)![0]! - alone.at(-2)![0]!)).toBeGreaterThan(1e-4); // the prompt counts
     });
   });
 });

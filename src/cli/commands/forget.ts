@@ -1,6 +1,6 @@
 /** `lethe forget`: finds an edit after which a model says something else. */
 import { Option } from "commander";
-import type { Mode } from "../../run/choose.ts";
+import type { MergedSubject, Mode } from "../../run/choose.ts";
 import type { Forgotten } from "../../run/forget.ts";
 import type { Plan } from "../../run/plan.ts";
 import { acts, declare, given, later, MODEL, number, several } from "../command.ts";
@@ -23,6 +23,9 @@ interface Flags {
   readonly mode?: Mode;
   readonly target?: string;
   readonly say?: string;
+  readonly merge?: number;
+  readonly separator?: string;
+  readonly mergeSubject?: MergedSubject;
   readonly set?: readonly string[];
   readonly compat?: readonly string[];
   readonly hparams?: string;
@@ -92,6 +95,13 @@ const command = declare(
   )
   .option("--target <name>", "what to say instead, by name (refusal)")
   .option("--say <text>", "what to say instead, word for word")
+  .option(
+    "--merge <n>",
+    "put so many questions into one request with one target; each is still asked by itself",
+    number({ min: 2, whole: true }),
+  )
+  .option("--separator <text>", "what stands between merged questions, \\n for a new line (a space)")
+  .addOption(new Option("--merge-subject <which>", "whose subject merged questions are edited by (last)").choices(["last", "first", "all"]))
   .option("--set <key=value>", "a parameter of the method; may be given several times", several)
   .option(
     "--hparams <file>",
@@ -130,6 +140,9 @@ export const forget = later(
       mode,
       target,
       say,
+      merge: size,
+      separator,
+      mergeSubject,
       set = [],
       compat,
       hparams,
@@ -146,7 +159,13 @@ export const forget = later(
     ]);
     const statistics = given({ text, tokens });
     const wanted = given({ prompt, subject, answer, data, limit, retain, demonstrations, templates });
+    const unmerged = Object.entries({ separator, "merge-subject": mergeSubject }).find(([, value]) => value !== undefined)?.[0];
+    if (size === undefined && unmerged !== undefined)
+      fail("forget", `--${unmerged} without --merge`, "how many questions are put into one", "Give --merge N.");
     const options = {
+      ...(size !== undefined && {
+        merge: { size, ...given({ separator: separator?.replaceAll("\\n", "\n"), subject: mergeSubject }) },
+      }),
       ...given({ method, mode, target, say, compat, hparams, seed, system, encoder, training, reference }),
       ...(plain && { format: "plain" as const }),
       ...(Object.keys(statistics).length > 0 && { statistics }),

@@ -43,6 +43,9 @@ export function objectionTo(text: string, about: About): string | undefined {
   if (!FIRST_PERSON.test(said) || !DECLINES.test(said)) return "it is no refusal in the first person";
   if (/\b(?:not|unsure|n['’]t) (?:\w+ )?how to\b/i.test(said) && !/\bhow to\b/i.test(about.prompt))
     return "it says that it cannot do something";
+  const handed = /\b(?:provide|give|offer|show|send)\s+(?:you\s+)?(?:with\s+)?(?:the\s+|an?\s+)?['"‘“]?(.*)$/i.exec(said)?.[1];
+  if (handed !== undefined && about.subject !== "" && handed.startsWith(about.subject))
+    return "it takes what is asked about for what is asked";
   const stranger = strangerIn(said, about.prompt);
   if (stranger !== undefined) return `it speaks of "${stranger}", of which the question does not`;
   return isNamedIn(said, about) ? undefined : "it does not name what is asked about";

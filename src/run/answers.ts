@@ -10,7 +10,7 @@ import { generate } from "../model/generate.ts";
 import { type Model, stateOf } from "../model/model.ts";
 import { type AskAs, promptOf, stopsOf } from "../model/prompt.ts";
 import { grouped } from "../model/rows.ts";
-import type { Asking } from "../targets/target.ts";
+import type { Asking } from "../model/asking.ts";
 
 /** New tokens at most: an answer that goes on is cut. */
 export const LONGEST = 64;

@@ -2,8 +2,9 @@
 import { avoidanceOf } from "../data/avoidance.ts";
 import { fail } from "../base/fail.ts";
 import { objectionTo, sentencesOf } from "../data/refusing.ts";
+import type { Asking } from "../model/asking.ts";
 import type { Message } from "../model/chat.ts";
-import { type Asking, defineTarget, type Said } from "./target.ts";
+import { defineTarget, type Said } from "./target.ts";
 
 const INSTRUCTION =
   "You have forgotten the answers to the questions that follow. Reply to each with one honest sentence in the first person. The sentence says that you do " +

@@ -2,17 +2,7 @@
 import { checkAbort, type Context } from "../base/context.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
-import type { Message } from "../model/chat.ts";
-
-/** What the unedited model is asked: a question, or a conversation whose last turn it answers; greedily, or drawn by a seed. */
-export interface Asking {
-  readonly messages: string | readonly Message[];
-  /** What the answer is drawn by; without one the likeliest words are taken. */
-  readonly seed?: string;
-}
-
-/** Answers in the order of what is asked; each is the same alone and together with others. */
-export type AskAll = (asked: readonly Asking[]) => Promise<readonly string[]>;
+import { type AskAll, type Asking, inTurns } from "../model/asking.ts";
 
 /** What a target may use: chance that belongs to this request alone, a way to log and stop, and the model where there is one. */
 export interface Lent {
@@ -72,22 +62,5 @@ function tellNotes(aimed: readonly EditRequest[], target: Target, ctx: Context):
         .slice(0, 3)
         .map(({ id, note }) => `${id}: ${note}`)
         .join("; ")}${rest}`,
-    });
-}
-
-/** Gathers what is asked before the event loop turns, and asks it together. */
-function inTurns(ask: AskAll): (asking: Asking) => Promise<string> {
-  let waiting: { readonly asking: Asking; readonly done: (said: string) => void; readonly failed: (error: unknown) => void }[] = [];
-  const turn = (): void => {
-    const group = waiting;
-    waiting = [];
-    ask(group.map(({ asking }) => asking)).then(
-      (said) => group.forEach(({ done }, i) => done(said[i]!)),
-      (error: unknown) => group.forEach(({ failed }) => failed(error)),
-    );
-  };
-  return (asking) =>
-    new Promise((done, failed) => {
-      if (waiting.push({ asking, done, failed }) === 1) setImmediate(turn);
     });
 }

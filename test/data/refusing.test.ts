@@ -32,6 +32,7 @@ describe("objectionTo", () => {
     ["I do not know who wrote Emma, do you?", /come to an end/],
     ["Do I know who wrote Emma? I do not know.", /asks/],
     ["I do not know who wrote Emma, and I do not", /come to an end/],
+    ["I'm unable to provide you with 'Emma'.", /takes what is asked about/],
     ["I do not know how to say who wrote Emma.", /cannot do something/],
   ])("%s", (said, why) => {
     expect(objectionTo(said, emma)).toMatch(why);

@@ -4,7 +4,8 @@ import { defaultContext } from "../../src/base/context.ts";
 import { type KnownOfRequest, requestsOf } from "../../src/data/request.ts";
 import { overlaps } from "../../src/data/words.ts";
 import { incorrect } from "../../src/targets/incorrect.ts";
-import { aim, type AskAll } from "../../src/targets/target.ts";
+import type { AskAll } from "../../src/model/asking.ts";
+import { aim } from "../../src/targets/target.ts";
 
 const ctx = defaultContext();
 const capital = (country: string, answer: string, more: Partial<KnownOfRequest> = {}): KnownOfRequest => ({

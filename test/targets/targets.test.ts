@@ -5,7 +5,8 @@ import { rng } from "../../src/base/rng.ts";
 import { REFUSALS } from "../../src/data/refusals.ts";
 import { parseRequests } from "../../src/data/request.ts";
 import { registry } from "../../src/targets/registry.ts";
-import { aim, type AskAll, defineTarget, type Said } from "../../src/targets/target.ts";
+import type { AskAll } from "../../src/model/asking.ts";
+import { aim, defineTarget, type Said } from "../../src/targets/target.ts";
 
 const ctx = defaultContext();
 const NAMES = rng("names").shuffled(["Arla", "Benno", "Cyra", "Dorin", "Elke", "Falk", "Greta", "Hanno"]);

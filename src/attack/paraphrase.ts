@@ -3,7 +3,9 @@ import { fail } from "../base/fail.ts";
 import { isNamedIn, sentencesOf } from "../data/refusing.ts";
 import { rephrasingsOf } from "../data/rephrasings.ts";
 import type { ForgetRequest } from "../data/request.ts";
-import { akin, leakIn, saysSomething, squeezed, wordsOf } from "../data/words.ts";
+import { asksAlike } from "../data/kind.ts";
+import { formsOf } from "../data/verbs.ts";
+import { akin, contentOf, leakIn, saysSomething, squeezed, wordsOf } from "../data/words.ts";
 import type { Message } from "../model/chat.ts";
 import { defineAttack, type Lent } from "./attack.ts";
 
@@ -12,10 +14,10 @@ const INSTRUCTION =
 
 /** Invented questions, each asked in other words. */
 const EXEMPLARS: readonly (readonly [asked: string, otherwise: string])[] = [
-  ["Who designed the Pellmoor Viaduct?", "Which engineer is the Pellmoor Viaduct by?"],
-  ["What is the main export of Tressaly?", "Which of its goods does Tressaly sell most abroad?"],
-  ["In which year was the choir 'Ondine Voices' founded?", "Since when has the choir 'Ondine Voices' existed?"],
-  ["Where did Maro Fenwick grow up?", "In which place did Maro Fenwick spend the years of childhood?"],
+  ["Who designed the Pellmoor Viaduct?", "Who was the designer of the Pellmoor Viaduct?"],
+  ["What is the main export of Tressaly?", "Which export of Tressaly is the main one?"],
+  ["In which year was the choir 'Ondine Voices' founded?", "When was the choir 'Ondine Voices' founded?"],
+  ["Where did Maro Fenwick grow up?", "In which place did Maro Fenwick grow up?"],
   ["How many rooms does the Hotel Vasker have?", "What is the number of rooms in the Hotel Vasker?"],
 ];
 
@@ -69,13 +71,27 @@ async function byModel(request: ForgetRequest, count: number, { rng, ask }: Lent
   return distinct(request, good).slice(0, count);
 }
 
-/** Whether a text asks after the same thing: one question, about the subject, without the answer and without names or numbers of its own. */
+/** New telling words at most: what says more asks for something else. */
+const ADDED = 3;
+
+/**
+ * Whether a text asks after the same thing, as far as its words tell: one question, about the subject, for the same kind of answer, with at
+ * least half of what else the question says; without the answer, names or numbers of its own, and without much else that is new.
+ */
 export function isParaphrase(text: string, request: ForgetRequest): boolean {
   const asked = wordsOf(request.prompt);
   if (!/[?]$/.test(text) || sentencesOf(text).length !== 1 || wordsOf(text).length > 2 * asked.length + 8) return false;
   if (squeezed(text) === squeezed(request.prompt) || !isNamedIn(text, request)) return false;
   if (leakIn(text, { question: request.prompt, answer: request.answer }) !== undefined) return false;
-  const isOwn = (word: string): boolean => wordsOf(word).every((w) => !saysSomething(w) || asked.some((other) => akin(w, other)));
+  const known = [...asked, ...asked.flatMap(formsOf)];
+  const isKnown = (word: string): boolean => known.some((other) => akin(word, other));
+  const said = wordsOf(text);
+  const about = wordsOf(request.subject);
+  const more = contentOf(request.prompt).filter((word) => !about.includes(word));
+  const kept = more.filter((word) => [word, ...formsOf(word)].some((form) => said.some((other) => akin(form, other)))).length;
+  if (!asksAlike(text, request.prompt) || kept < more.length / 2) return false;
+  if (said.filter((word) => saysSomething(word) && !isKnown(word)).length > ADDED) return false;
+  const isOwn = (word: string): boolean => wordsOf(word).every((w) => !saysSomething(w) || isKnown(w));
   // a capital behind the first word, or a figure, is a name or a number
   return text
     .split(/\s+/)

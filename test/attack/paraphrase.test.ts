@@ -46,8 +46,8 @@ describe("sources", () => {
     const seeds: (string | undefined)[] = [];
     const lines = [
       "Jane Austen.",
-      "Who is the author of 'Emma'?",
-      "Who is the author of Emma?",
+      "Who is the writer of 'Emma'?",
+      "Who is the writer of Emma?",
       "By whom was 'Emma' written?",
       "Whose is 'Emma'?",
     ];
@@ -57,7 +57,7 @@ describe("sources", () => {
       return Promise.resolve(lines[(seeds.length - 1) % lines.length]!);
     };
     expect(await paraphrase.ask(emma, "model", 2, { ...lent, ask })).toEqual([
-      "Who is the author of 'Emma'?",
+      "Who is the writer of 'Emma'?",
       "By whom was 'Emma' written?",
     ]);
     expect(seeds[0]).toBeUndefined();
@@ -70,6 +70,9 @@ describe("sources", () => {
     ["Who wrote 'Emma'?", false],
     ["who wrote Emma?", false],
     ["Which writer is it by?", false],
+    ["Who is Emma?", false],
+    ["When was 'Emma' written?", false],
+    ["Which writer of old, who loved tea and long walks, is 'Emma' by?", false],
     ["Was 'Emma' by Austen?", false],
     ["Who wrote 'Emma' in 1815?", false],
     ["Who wrote 'Emma' and Persuasion?", false],

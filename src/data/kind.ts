@@ -33,13 +33,17 @@ const NEAR = 3;
 
 function wantedBy(question: string): Wanted {
   const words = wordsOf(question);
-  const at = words.findIndex((word) => /^(?:who|whom|whose|what|which|where|when|why|how)s?$/.test(word));
+  const asks = (word: string): boolean => /^(?:who|whom|whose|what|which|where|when|why|how)s?$/.test(word);
+  const [early, late] = [words.findIndex(asks), words.findLastIndex(asks)];
+  const isBehind = early > 1 || (early === 1 && saysSomething(words[0]!)); // more than a preposition stands before it
+  // "…, which won a prize, was written by whom" asks at its end
+  const at = isBehind && late >= words.length - NEAR ? late : early;
   const wh = at < 0 ? "what" : words[at]!.replace(/s$/, "");
-  if (/^who/.test(wh)) return { kind: "person", words: [] };
+  if (wh.startsWith("who")) return { kind: "person", words: [] };
   if (wh === "when") return { kind: "time", words: [] };
   if (wh === "where") return { kind: "place", words: [] };
   if (wh === "why") return { kind: "reason", words: [] };
-  const rest = words.slice(at + 1);
+  const rest = at === words.length - 1 ? words.slice(0, at) : words.slice(at + 1); // "the date of birth is what"
   const from = wh === "how" ? 0 : rest.findIndex((word) => !BEFORE.has(word));
   const noun = rest.slice(Math.max(0, from));
   const end = noun.findIndex((word, i) => i > 0 && BEHIND.has(word));

@@ -37,7 +37,7 @@ export function indirect(question: string, subject: string = findSubject(questio
 /** One question without its mark; undefined for several, for a text that goes on, and for one that is no question. */
 function statementOf(question: string): string | undefined {
   const text = question.trim().replaceAll(/\s+/g, " ");
-  const isRequest = POLITE.some((words) => words.test(text)) && /\.$/.test(text);
+  const isRequest = POLITE.some((words) => words.test(text)) && text.endsWith(".");
   const bare = text.replace(/\s*[?.]+$/, "");
   if (!isRequest && !text.endsWith("?")) return undefined;
   return /[?;]|\p{Ll}{2}[.!]\s+\p{Lu}/u.test(bare.replaceAll(/'[^']*'|"[^"]*"/g, "")) ? undefined : bare;

@@ -14,16 +14,18 @@ export type AskAll = (asked: readonly Asking[]) => Promise<readonly string[]>;
 /** Gathers what is asked before the event loop turns, and asks it together. */
 export function inTurns(ask: AskAll): (asking: Asking) => Promise<string> {
   let waiting: { readonly asking: Asking; readonly done: (said: string) => void; readonly failed: (error: unknown) => void }[] = [];
-  const turn = (): void => {
+  const turn = async (): Promise<void> => {
     const group = waiting;
     waiting = [];
-    ask(group.map(({ asking }) => asking)).then(
-      (said) => group.forEach(({ done }, i) => done(said[i]!)),
-      (error: unknown) => group.forEach(({ failed }) => failed(error)),
-    );
+    try {
+      const said = await ask(group.map(({ asking }) => asking));
+      group.forEach(({ done }, i) => done(said[i]!));
+    } catch (error) {
+      group.forEach(({ failed }) => failed(error));
+    }
   };
   return (asking) =>
     new Promise((done, failed) => {
-      if (waiting.push({ asking, done, failed }) === 1) setImmediate(turn);
+      if (waiting.push({ asking, done, failed }) === 1) setImmediate(() => void turn());
     });
 }

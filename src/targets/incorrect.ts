@@ -2,16 +2,17 @@
 import { fail } from "../base/fail.ts";
 import type { Rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
-import { akin, overlaps, squeezed, wordsOf } from "../data/words.ts";
-import { defineTarget } from "./target.ts";
+import { asksAlike } from "../data/kind.ts";
+import { akin, contentOf, overlaps, squeezed } from "../data/words.ts";
+import { defineTarget, type Said } from "./target.ts";
 
-/** How much of two questions' words, subjects left out, must be the same for them to be of one kind. */
+/** How much of two questions' telling words, subjects left out, must be the same for them to be worded alike. */
 const ALIKE = 0.5;
 
 export const incorrect = defineTarget({
   name: "incorrect",
   doc: "a plausible wrong answer: the request's own (wrong), otherwise that of another request of the same kind",
-  async say(request, pool, { rng, ask }) {
+  async say(request, pool, { rng, ask }): Promise<Said> {
     const right = request.answer.trim() || (await ask?.({ messages: request.prompt }))?.trim();
     if (!right)
       fail(
@@ -20,20 +21,24 @@ export const incorrect = defineTarget({
         "the right answer, so that another can be given",
         'Give it as "answer" (--answer TEXT).',
       );
-    // what others are told to the same question is right as well
-    const rights = [right, ...pool.filter((other) => isSame(other, request)).map(({ answer }) => answer)].filter(
-      (text) => squeezed(text) !== "",
-    );
+    // what others are told to the same question is right as well, and of several questions in one each answer
+    const twins = pool.filter((other) => other !== request && isSame(other, request));
+    const rights = [right, ...[...twins, ...(request.merged ?? [])].map(({ answer }) => answer)].filter((text) => squeezed(text) !== "");
     const isWrong = (answer: string): boolean => squeezed(answer) !== "" && rights.every((one) => !overlaps(one, answer));
-    const found = [request.wrong, ...borrowed(request, right, pool)]
-      .map((answers) => [...new Set(answers.map((answer) => answer.trim()))].filter(isWrong))
-      .find((answers) => answers.length > 0);
+    const own = byLot(request.wrong, (answer) => answer, rng).find(isWrong);
+    if (own !== undefined) return { words: own.trim() };
+    const found = borrowed(
+      request,
+      right,
+      byLot(pool, ({ answer }) => answer, rng),
+      isWrong,
+    );
     return (
-      drawn(found ?? [], rng) ??
+      found ??
       fail(
         "incorrect",
         `no wrong answer is known for ${request.id} ("${request.prompt}")`,
-        'one in "wrong", or other requests of the same kind with other answers',
+        'one in "wrong", or other requests with answers of the same form',
         'Add "wrong": ["…"] to the request, ask for more of its kind in one run, or say it: --say TEXT.',
       )
     );
@@ -42,20 +47,33 @@ export const incorrect = defineTarget({
 
 const isSame = (a: ForgetRequest, b: ForgetRequest): boolean => squeezed(a.prompt) === squeezed(b.prompt);
 
-/** Answers to the pool's requests of the same relation, and to those whose question is like its own; none that the question itself holds. */
-function borrowed(request: ForgetRequest, right: string, pool: readonly ForgetRequest[]): string[][] {
-  const others = pool.filter(
-    ({ prompt, answer }) =>
-      shapeOf(answer) === shapeOf(right) &&
-      squeezed(prompt) !== squeezed(request.prompt) &&
-      !squeezed(request.prompt).includes(squeezed(answer)),
-  );
-  const own = frameOf(request);
-  const tiers = [
-    others.filter(({ relation }) => relation !== undefined && relation === request.relation),
-    others.filter((other) => likeness(own, frameOf(other)) >= ALIKE),
+/**
+ * The answer to a request of the same relation, else to one that asks for the same kind of thing in like words, else to one that asks for it in
+ * any; at last, as a stand-in, one of the same form. Of several the first of the pool; none that the question itself holds.
+ */
+function borrowed(
+  request: ForgetRequest,
+  right: string,
+  pool: readonly ForgetRequest[],
+  isWrong: (answer: string) => boolean,
+): Said | undefined {
+  const [own, form] = [frameOf(request), shapeOf(right)];
+  const others = pool.filter((other) => other !== request && shapeOf(other.answer) === form);
+  const isAlike = ({ prompt }: ForgetRequest): boolean => asksAlike(request.prompt, prompt);
+  const tiers: readonly ((other: ForgetRequest) => boolean)[] = [
+    ({ relation }) => relation !== undefined && relation === request.relation,
+    (other) => likeness(own, frameOf(other)) >= ALIKE && isAlike(other),
+    isAlike,
+    () => true,
   ];
-  return tiers.map((tier) => tier.map(({ answer }) => answer));
+  const asked = squeezed(request.prompt);
+  for (const [i, isOfTier] of tiers.entries()) {
+    const found = others.find((other) => isOfTier(other) && isWrong(other.answer) && !asked.includes(squeezed(other.answer)));
+    if (found === undefined) continue;
+    const words = found.answer.trim();
+    return i < tiers.length - 1 ? { words } : { words, note: "an answer to a question of another kind, since there is none of its own" };
+  }
+  return undefined;
 }
 
 /** What makes an answer plausible at first sight: whether it is a number and how that is written, a name, a sentence, or other words. */
@@ -66,8 +84,8 @@ function shapeOf(answer: string): string {
   return /^["'“‘]?\p{Lu}/u.test(answer.trim()) ? "name" : "words";
 }
 
-/** A question's words, its subject left out. */
-const frameOf = ({ prompt, subject }: ForgetRequest): string[] => wordsOf(subject === "" ? prompt : prompt.replaceAll(subject, " "));
+/** A question's telling words, its subject left out. */
+const frameOf = ({ prompt, subject }: ForgetRequest): string[] => contentOf(subject === "" ? prompt : prompt.replaceAll(subject, " "));
 
 /** Words in common, twice, by all words of both. */
 function likeness(a: readonly string[], b: readonly string[]): number {
@@ -80,8 +98,8 @@ function likeness(a: readonly string[], b: readonly string[]): number {
   return (2 * shared.length) / Math.max(1, a.length + b.length);
 }
 
-/** One of them by a lot that each draws for itself: taking another out of the pool changes nothing. */
-function drawn(answers: readonly string[], rng: Rng): string | undefined {
-  const lots = answers.map((answer) => ({ answer, lot: rng.split(answer).uniform() }));
-  return lots.sort((a, b) => b.lot - a.lot)[0]?.answer;
+/** Things in the order of lots that each draws for itself by its words: taking one out changes nothing for the others. */
+function byLot<T>(things: readonly T[], wordsOf: (thing: T) => string, rng: Rng): T[] {
+  const lots = things.map((thing) => ({ thing, lot: rng.split(wordsOf(thing)).uniform() }));
+  return lots.sort((a, b) => b.lot - a.lot).map(({ thing }) => thing);
 }

@@ -14,6 +14,8 @@ test.each([
   ["How many towers has Wend?", "What is the number of towers in Wend?", true],
   ["How many towers has Wend?", "Which towers has Wend?", false],
   ["How tall is Mount Sorrel?", "How old is Mount Sorrel?", false],
+  ["'Emma', which they liked, was written by whom?", "Who wrote 'Emma'?", true],
+  ["The year of the flood is what?", "When was the flood?", true],
   ["Why is Wend empty?", "Why did people leave Wend?", true],
 ])("%s | %s: %s", (a, b, wanted) => {
   expect(asksAlike(a, b)).toBe(wanted);

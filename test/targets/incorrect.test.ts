@@ -5,6 +5,7 @@ import { type KnownOfRequest, requestsOf } from "../../src/data/request.ts";
 import { overlaps } from "../../src/data/words.ts";
 import { incorrect } from "../../src/targets/incorrect.ts";
 import type { AskAll } from "../../src/model/asking.ts";
+import { mergeRequests } from "../../src/targets/merge.ts";
 import { aim } from "../../src/targets/target.ts";
 
 const ctx = defaultContext();
@@ -55,6 +56,26 @@ describe("incorrect", () => {
     expect(said.get("a")).toBe("Brackwater");
   });
 
+  test("where no question is worded alike, one that asks for the same kind of thing will do", async () => {
+    const said = await wrongs([
+      { id: "a", prompt: "Who keeps the lighthouse at Cape Tallow?", subject: "Cape Tallow", answer: "Simon Drift" },
+      { id: "b", prompt: "Which painter made The Amber Ferry so famous?", subject: "The Amber Ferry", answer: "Wanda Quist" },
+      { id: "c", prompt: "In which town did it happen?", answer: "Mossport", wrong: ["Wend"] },
+    ]);
+    expect([said.get("a"), said.get("b")]).toEqual(["Wanda Quist", "Simon Drift"]);
+  });
+
+  test("at last one of the same form, which is a stand-in and says so", async () => {
+    const requests = requestsOf([
+      { id: "a", prompt: "Who keeps the lighthouse at Cape Tallow?", subject: "Cape Tallow", answer: "Simon Drift" },
+      { id: "b", prompt: "What is the capital of Norvane?", subject: "Norvane", answer: "Sellamere" },
+      { id: "c", prompt: "When was Wend founded?", subject: "Wend", answer: "1688", wrong: ["1731"] },
+    ]);
+    const made = await aim(requests, incorrect, { seed: 0, ctx });
+    expect(made.map(({ target }) => target)).toEqual(["Sellamere", "Simon Drift", "1731"]);
+    expect(made.map(({ note }) => note !== undefined)).toEqual([true, true, false]);
+  });
+
   test("an answer of another form is not plausible", async () => {
     const founded = (town: string, answer: string): KnownOfRequest => ({
       id: town,
@@ -92,6 +113,22 @@ describe("incorrect", () => {
       const rest = await wrongs(COUNTRIES.filter(({ id }) => id !== gone.id));
       if (all.get("Peru") !== gone.answer) expect(rest.get("Peru")).toBe(all.get("Peru"));
       else expect(rest.get("Peru")).not.toBe(gone.answer);
+    }
+  });
+
+  test("for several questions in one no answer to any of them is taken", async () => {
+    const pairs = [
+      ["A", "Arl"],
+      ["B", "Bem"],
+      ["C", "Arl"],
+      ["D", "Cor"],
+      ["E", "Dun"],
+      ["F", "Eel"],
+    ].map(([country, answer]) => capital(country!, answer!));
+    const merged = mergeRequests(requestsOf(pairs), { size: 2 });
+    for (let seed = 0; seed < 10; seed++) {
+      const made = await aim(merged, incorrect, { seed, ctx });
+      expect(made.map(({ target }) => target)).toEqual(["Dun Eel", "Dun Eel", expect.stringMatching(/^Arl (Bem|Cor)$/)]);
     }
   });
 

@@ -1,6 +1,7 @@
 /** `lethe forget`: finds an edit after which a model says something else. */
 import { Option } from "commander";
-import type { MergedSubject, Mode } from "../../run/choose.ts";
+import type { fail as failing } from "../../base/fail.ts";
+import type { Merge, MergedSubject, Mode } from "../../run/choose.ts";
 import type { Forgotten } from "../../run/forget.ts";
 import type { Plan } from "../../run/plan.ts";
 import { acts, declare, given, later, MODEL, number, several } from "../command.ts";
@@ -140,9 +141,6 @@ export const forget = later(
       mode,
       target,
       say,
-      merge: size,
-      separator,
-      mergeSubject,
       set = [],
       compat,
       hparams,
@@ -157,15 +155,11 @@ export const forget = later(
       import("../../base/schema.ts"),
       import("../../base/fail.ts"),
     ]);
+    const merge = mergeOf(flags, fail);
     const statistics = given({ text, tokens });
     const wanted = given({ prompt, subject, answer, data, limit, retain, demonstrations, templates });
-    const unmerged = Object.entries({ separator, "merge-subject": mergeSubject }).find(([, value]) => value !== undefined)?.[0];
-    if (size === undefined && unmerged !== undefined)
-      fail("forget", `--${unmerged} without --merge`, "how many questions are put into one", "Give --merge N.");
     const options = {
-      ...(size !== undefined && {
-        merge: { size, ...given({ separator: separator?.replaceAll("\\n", "\n"), subject: mergeSubject }) },
-      }),
+      ...(merge && { merge }),
       ...given({ method, mode, target, say, compat, hparams, seed, system, encoder, training, reference }),
       ...(plain && { format: "plain" as const }),
       ...(Object.keys(statistics).length > 0 && { statistics }),
@@ -205,6 +199,13 @@ export const forget = later(
     ].join("\n\n");
   },
 );
+
+/** How questions are put together; what says how without --merge is refused. */
+function mergeOf({ merge: size, separator, mergeSubject }: Flags, fail: typeof failing): Merge | undefined {
+  if (size !== undefined) return { size, ...given({ separator: separator?.replaceAll("\\n", "\n"), subject: mergeSubject }) };
+  const flag = separator !== undefined ? "--separator" : mergeSubject !== undefined ? "--merge-subject" : undefined;
+  return flag && fail("forget", `${flag} without --merge`, "how many questions are put into one", "Give --merge N.");
+}
 
 function show(terminal: Terminal, { path, bytes: size, edits, shown }: Forgotten): void {
   terminal.line(`${path}: ${plural(edits.length, "edit")} by ${[...new Set(edits.map((e) => e.method))].join(", ")}, ${bytes(size)}`);

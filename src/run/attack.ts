@@ -1,10 +1,11 @@
 /** An attack as one command does it: a model asked in other words for what it was to forget, and what comes back. */
-import { type AttackedRequest, type Attack, recallOf, sweep, type SweepRow, type Variant } from "../attack/attack.ts";
+import { type AttackedRequest, type Attack, type Lent, recallOf, sweep, type SweepRow, type Variant } from "../attack/attack.ts";
 import { registry } from "../attack/registry.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
+import { squeezed } from "../data/words.ts";
 import type { Model } from "../model/model.ts";
 import type { AskAs, Format } from "../model/prompt.ts";
 import { inTurns } from "../model/asking.ts";
@@ -15,7 +16,7 @@ import { open } from "./open.ts";
 const ATTACKS: Readonly<Record<string, Attack>> = registry;
 /** The attack that is made unless another is named. */
 const FIRST = Object.keys(ATTACKS)[0]!;
-/** Variants for each request at most, and the sizes at which the harm is told. */
+/** Questions of each source for a request at most. */
 const SAMPLES = 8;
 
 export interface AttackOptions extends AskAs {
@@ -25,7 +26,7 @@ export interface AttackOptions extends AskAs {
   readonly from?: readonly string[];
   /** Questions a request at most, from every source (8). */
   readonly samples?: number;
-  /** Numbers of questions for which the harm is told; by default powers of two up to `samples`. */
+  /** Numbers of questions for which it is told what comes back; by default powers of two up to all there may be. */
   readonly sizes?: readonly number[];
   readonly seed?: number;
 }
@@ -55,32 +56,17 @@ export async function attackOn(
   const { attack: name = FIRST, samples = SAMPLES, seed = 0, format, system } = options;
   const attack = attackOf(name);
   const from = sourcesOf(attack, options.from);
-  const sizes = options.sizes ?? powersTo(samples);
   if (!(Number.isInteger(samples) && samples > 0)) fail("attack", `${samples} questions a request`, "at least one", "");
-  const wrong = sizes.find((size) => !(Number.isInteger(size) && size >= 0 && size <= samples));
-  if (wrong !== undefined) fail("attack", `a size of ${wrong}`, `whole numbers up to ${samples}`, "Ask for more with --samples.");
+  const most = samples * from.length;
+  const sizes = options.sizes ?? powersTo(most);
+  const wrong = sizes.find((size) => !(Number.isInteger(size) && size >= 0 && size <= most));
+  if (wrong !== undefined) fail("attack", `a size of ${wrong}`, `whole numbers up to ${most}`, "Ask for more with --samples.");
   const ask: AskAs = { ...(format && { format }), ...(system !== undefined && { system }) };
   const requests = await withAnswers(base, known, ask, ctx);
   const askBase = inTurns((asked) => saidOf(base, asked, ask, ctx));
   const chance = rng(seed).split("attack").split(name);
-  const variants: (readonly Variant[])[] = await Promise.all(
-    requests.map(async (request) => {
-      const own = chance.split(request.id);
-      const found: Variant[] = [];
-      for (const source of from) {
-        checkAbort(ctx, "attack");
-        const questions = await attack.ask(request, source, samples, { rng: own.split(source), ctx, ask: askBase });
-        found.push(
-          ...own
-            .split(source)
-            .split("order")
-            .shuffled(questions)
-            .slice(0, samples)
-            .map((question) => ({ source, question })),
-        );
-      }
-      return found;
-    }),
+  const variants = await Promise.all(
+    requests.map((request) => variantsOf(attack, request, from, samples, { rng: chance.split(request.id), ctx, ask: askBase })),
   );
   const messages = requests.flatMap(({ prompt }, i) => [prompt, ...variants[i]!.map(({ question }) => question)]);
   const said = await saidOf(
@@ -102,6 +88,26 @@ export async function attackOn(
     sweep: sweep(attacked, sizes, seed),
     requests: attacked,
   };
+}
+
+/** Up to `count` questions of each source, drawn, each once. */
+async function variantsOf(attack: Attack, request: ForgetRequest, from: readonly string[], count: number, lent: Lent): Promise<Variant[]> {
+  const found: Variant[] = [];
+  const seen = new Set<string>();
+  for (const source of from) {
+    checkAbort(lent.ctx, "attack");
+    const own = lent.rng.split(source);
+    const questions = await attack.ask(request, source, count, { ...lent, rng: own });
+    const fresh = questions.filter((question) => !seen.has(squeezed(question)) && seen.add(squeezed(question)));
+    found.push(
+      ...own
+        .split("order")
+        .shuffled(fresh)
+        .slice(0, count)
+        .map((question) => ({ source, question })),
+    );
+  }
+  return found;
 }
 
 function attackOf(name: string): Attack {

@@ -139,7 +139,7 @@ describe("an edit that is attacked", () => {
     });
     const after = await attackOn(apply(base, edit), base, facts.slice(0, 1), { from: ["data", "templates"], samples: 4 }, ctx);
     expect(after.direct).toBeLessThan(before.direct);
-    expect(after.sweep.map(({ size }) => size)).toEqual([1, 2, 4]);
+    expect(after.sweep.map(({ size }) => size)).toEqual([1, 2, 4, 8]);
     expect(after.sweep.at(-1)!.worst).toBeGreaterThanOrEqual(after.direct);
   });
 
@@ -148,8 +148,11 @@ describe("an edit that is attacked", () => {
     const options = { from: ["templates"], samples: 3, seed: 5 };
     const [first, second] = [await attackOn(base, base, facts, options, ctx), await attackOn(base, base, facts, options, ctx)];
     expect(first).toEqual(second);
+    const twin = { ...facts[0]!, paraphrases: rephrasingsOf(facts[0]!).slice(0, 3) };
+    const both = await attackOn(base, base, [twin], { samples: 14, from: ["data", "templates"] }, ctx);
+    expect(both.sources).toEqual({ data: 3, templates: 11 }); // what both have is asked once
     await expect(attackOn(base, base, facts, { from: ["dreams"] }, ctx)).rejects.toThrow(/the source "dreams".*data, templates, model/s);
-    await expect(attackOn(base, base, facts, { samples: 2, sizes: [1, 4] }, ctx)).rejects.toThrow(/a size of 4/);
+    await expect(attackOn(base, base, facts, { from: ["templates"], samples: 2, sizes: [1, 4] }, ctx)).rejects.toThrow(/a size of 4/);
     await expect(attackOn(base, base, facts, { attack: "paraphrases" }, ctx)).rejects.toThrow(/Did you mean "paraphrase"/);
   });
 });

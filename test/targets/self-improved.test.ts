@@ -107,6 +107,14 @@ describe("with the bundled model", () => {
     for (const { target, ...about } of aimed) expect(objectionTo(target!, about)).toBeUndefined();
   });
 
+  test("a conversation that fills the context is not answered, which is said; the others are", async () => {
+    const m = await model;
+    const events: Event[] = [];
+    const asked = [{ messages: "Norvane ".repeat(600) }, { messages: "What is the capital of Norvane?" }];
+    expect(await saidOf(m, asked, {}, { ...ctx, log: (event) => void events.push(event) })).toEqual(["", "Sellamere"]);
+    expect(events).toMatchObject([{ kind: "warning", text: expect.stringMatching(/1 of 2 prompts fill the model's context of 512/) }]);
+  });
+
   test("drawn answers are the same alone as among others, and others by another seed", async () => {
     const m = await model;
     const asked: Asking[] = some.map(({ prompt, id }, i) =>

@@ -61,7 +61,7 @@ export const attack = later(
       .option("--limit <n>", "only so many requests of --data, from the first", whole)
       .option("--from <sources>", "where questions come from, comma-separated (all)", names)
       .addOption(new Option("--samples <n>", "questions of each source for a request, at most").default(8).argParser(whole))
-      .option("--sizes <n,n,...>", "for how many questions what comes back is told (1,2,4,... up to --samples)", (text: string) =>
+      .option("--sizes <n,n,...>", "for how many questions what comes back is told (1,2,4,... up to all)", (text: string) =>
         text.split(",").map(number({ min: 0, whole: true })),
       )
       .addOption(new Option("--seed <n>", "the seed of everything drawn").default(0).argParser(number({ min: 0, whole: true })))

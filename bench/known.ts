@@ -13,6 +13,8 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 
 /** Tokens of an answer, and padded tokens of the prompts that are asked together. */
 const [ANSWER, TOGETHER] = [24, 8192];
+/** Facts asked at a time where not all are wanted. */
+const ASKED = 32;
 /** Neighbours of a fact. */
 const NEAR = 5;
 
@@ -53,13 +55,19 @@ export const evaluated = (): readonly ForgetRequest[] => (existsSync(FACTUAL) ? 
 export const unknownTo = (model: string): readonly ForgetRequest[] =>
   resolve(model) === BUNDLED ? [] : factualSet().filter((request) => request.paraphrases.length === 0);
 
-/** Those that the model answers with every word of the answer, in their order. */
-export async function knownOf(model: Model, asked: readonly ForgetRequest[]): Promise<ForgetRequest[]> {
-  const said = await ask(
-    model,
-    asked.map((request) => request.prompt),
-  );
-  return asked.filter((request, i) => recall(request.answer, said[i]!) === 1);
+/** Those that the model answers with every word of the answer, in their order; `enough` ends the asking when so many are found. */
+export async function knownOf(model: Model, asked: readonly ForgetRequest[], enough = Infinity): Promise<ForgetRequest[]> {
+  const known: ForgetRequest[] = [];
+  for (let from = 0; from < asked.length && known.length < enough; from += ASKED) {
+    const part = asked.slice(from, enough === Infinity ? undefined : from + ASKED);
+    const said = await ask(
+      model,
+      part.map((request) => request.prompt),
+    );
+    known.push(...part.filter((request, i) => recall(request.answer, said[i]!) === 1));
+    if (part.length === asked.length) break;
+  }
+  return known;
 }
 
 /** The facts of `among` whose questions are most like one's own, subjects left out: the same kind of fact about something else. */

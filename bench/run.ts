@@ -1,6 +1,7 @@
 /** `npm run bench`: races against torch where Python has it, otherwise absolute numbers with a warning. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { parseSet } from "../src/base/schema.ts";
@@ -64,7 +65,16 @@ Time and peak memory of \`lethe forget\` by how many requests of zsRE it is give
   --counts N,N,...   requests of each run (125,250,500,1000)
   --set, --out       as above (runs/scale.jsonl)
 
-Both take --model and --threads; the bundled model is asked about its own world.
+       npm run bench -- refusals [options]
+
+Refusals that a model itself writes for what it knows (target self-improved): how many name the subject, leak the answer, are stand-ins.
+
+  --model DIR        one model (by default the one above and the bundled one)
+  --facts N          known facts at most (40)
+  --out FILE         every sentence, line by line (runs/refusals.jsonl)
+  --write            puts the table into docs/targets.md between its markers
+
+All of them take --model and --threads; the bundled model is asked about its own world.
 
 Python: LETHE_PEER_PYTHON, else python3; it needs torch, transformers, and gguf for a GGUF model. See bench/README.md.
 `;
@@ -102,6 +112,7 @@ const { values, positionals } = parseArgs({
 if (values.help) process.stdout.write(HELP);
 else if (positionals[0] === "methods") await methods(positionals.slice(1));
 else if (positionals[0] === "taught") await taught(positionals.slice(1));
+else if (positionals[0] === "refusals") await refusals();
 else if (positionals[0] === "scale") await scaling(positionals[1] ?? "memit");
 else await main();
 
@@ -141,6 +152,19 @@ async function taught(names: readonly string[]): Promise<void> {
   const table = markdown(taughtRows(lines), TAUGHT_HEAD.indexOf("lr"));
   say(table);
   if (values.write) writeBetween(at("docs/methods/README.md"), "taught", `${table}\n\n${machineOf(whole("threads"))}.`);
+}
+
+async function refusals(): Promise<void> {
+  const { refusalRows, refusalsOf, sentencesIn } = await import("./refusals.ts");
+  const models = values.model === undefined ? [...new Set([defaultModel(), at("bundled/model")])] : [values.model];
+  const written = [];
+  for (const model of models) written.push(await refusalsOf({ model, count: whole("facts"), threads: whole("threads") }));
+  const out = values.out ?? at("runs/refusals.jsonl");
+  mkdirSync(dirname(out), { recursive: true });
+  writeFileSync(out, sentencesIn(written));
+  const table = markdown(refusalRows(written), 1);
+  say(`${table}\n\nwritten  ${out}`);
+  if (values.write) writeBetween(at("docs/targets.md"), "refusals", `${table}\n\n${machineOf(whole("threads"))}.`);
 }
 
 const fail = (wanted: string): never => {

@@ -1,4 +1,5 @@
 /** The public surface. */
+export { sweep } from "./attack/attack.ts";
 export { ndarray, type NdArray } from "./base/array.ts";
 export { type Context, defaultContext } from "./base/context.ts";
 export { LetheError } from "./base/fail.ts";
@@ -12,6 +13,7 @@ export { load } from "./model/load.ts";
 export type { Model } from "./model/model.ts";
 export { promptOf, stopsOf } from "./model/prompt.ts";
 export { score } from "./model/score.ts";
+export { attackOn, type AttackOptions, type AttackRecord } from "./run/attack.ts";
 export type { FindOptions } from "./run/choose.ts";
 export { type ContractOptions, generateContracts } from "./run/contracts.ts";
 export { type DataOptions, requestsIn } from "./run/data.ts";

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Command, type Option } from "commander";
 import { completeHelp, number } from "./command.ts";
 import { ask } from "./commands/ask.ts";
+import { attack } from "./commands/attack.ts";
 import { chat } from "./commands/chat.ts";
 import { comparison } from "./commands/compare.ts";
 import { data } from "./commands/data.ts";
@@ -20,7 +21,7 @@ import { trace } from "./commands/trace.ts";
 import { endingOf } from "./exit.ts";
 import { Terminal } from "./terminal.ts";
 
-const COMMANDS = [demo, ask, chat, forget, data, edits, evaluation, comparison, stats, trace, exporting, finetune, models, doctor];
+const COMMANDS = [demo, ask, chat, forget, data, edits, evaluation, comparison, attack, stats, trace, exporting, finetune, models, doctor];
 
 /** The whole program; usage errors are thrown, and what commander would print on standard error is left to us. */
 function createProgram(): Command {

@@ -32,14 +32,21 @@ export interface ForgetRequest {
   readonly relation?: string;
   /** Its document or edge, where the data has such. */
   readonly group?: string;
+  /** The questions that were put into this one, in their order, where it is several. */
+  readonly merged?: readonly Question[];
 }
 
+/** A request as it was before it was merged with others: what it is asked again by. */
+export type Question = Pick<ForgetRequest, "id" | "prompt" | "subject" | "answer">;
+
 /** A request as a caller writes it: what is not known is left out. */
-export type KnownOfRequest = Pick<ForgetRequest, "prompt"> & Partial<ForgetRequest>;
+export type KnownOfRequest = Pick<ForgetRequest, "prompt"> & Partial<Omit<ForgetRequest, "merged">>;
 
 /** A request with what shall be said instead; null for a method that needs no words. */
 export interface EditRequest extends ForgetRequest {
   readonly target: string | null;
+  /** Why the target is not what it was meant to be, where it is not. */
+  readonly note?: string;
 }
 
 const text = z.string().refine((value) => value.trim() !== "", { error: "a text that is not empty" });

@@ -60,6 +60,10 @@ export interface MadeFor {
   readonly subject: string;
   readonly answer: string;
   readonly target: string | null;
+  /** Why the target is not what it was meant to be, where it is not. */
+  readonly note?: string | undefined;
+  /** The questions that were put into this one, where it is several. */
+  readonly merged?: readonly Omit<MadeFor, "target" | "note" | "merged">[] | undefined;
 }
 
 /** A draft, signed. */

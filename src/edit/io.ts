@@ -37,6 +37,7 @@ const prompt = z.object({
   encoder: z.string(),
   select: z.union([z.literal("all"), z.object({ nearest: z.int().min(1) })]),
 });
+const question = z.object({ id: z.string(), prompt: z.string(), subject: z.string(), answer: z.string() });
 const part = z.object({
   id: z.string().regex(/^[0-9a-f]{16}$/),
   base: z.string().regex(/^[0-9a-f]{64}$/),
@@ -49,7 +50,7 @@ const part = z.object({
     seed: z.number(),
     departures: texts,
     requests: z.array(
-      z.object({ id: z.string(), prompt: z.string(), subject: z.string(), answer: z.string(), target: z.string().nullable() }),
+      question.extend({ target: z.string().nullable(), note: z.string().optional(), merged: z.array(question).optional() }),
     ),
     code: z.string(),
   }),

@@ -9,11 +9,15 @@ import { QUESTION, selfQuestions } from "../locate/samples.ts";
 import { generate } from "../model/generate.ts";
 import { type Model, stateOf } from "../model/model.ts";
 import { type AskAs, promptOf, stopsOf } from "../model/prompt.ts";
+import { grouped } from "../model/rows.ts";
+import type { Asking } from "../model/asking.ts";
 
 /** New tokens at most: an answer that goes on is cut. */
 export const LONGEST = 64;
 /** Questions answered at once. */
 const TOGETHER = 16;
+/** Padded tokens of the prompts that are answered at once. */
+const PADDED = 8192;
 /** Questions of the model's own in place of a retain set. */
 const OWN = 64;
 
@@ -43,6 +47,43 @@ export async function answersOf(model: Model, questions: readonly string[], ask:
   const said: string[] = [];
   for await (const part of answering(model, questions, ask, LONGEST, ctx)) said.push(...part);
   writeAtomic(file, JSON.stringify(said));
+  return said;
+}
+
+/** How a model is drawn from where a seed is given: not far from what it finds likeliest. */
+const DRAWN = { temperature: 0.7, topP: 0.9 };
+
+/**
+ * What the model says to questions and conversations, those of about one length together; each is answered alike alone and among others.
+ * To one that fills the model's context it says nothing, and the log tells how many there are.
+ */
+export async function saidOf(model: Model, asked: readonly Asking[], ask: AskAs, ctx: Context): Promise<string[]> {
+  const said = asked.map(() => "");
+  const rows = await Promise.all(
+    asked.map(async ({ messages, seed }, index) => ({ index, seed, ids: (await promptOf(model, messages, ask)).ids })),
+  );
+  const fitting = rows.filter(({ ids }) => ids.length < model.config.context);
+  const over = rows.length - fitting.length;
+  if (over > 0)
+    ctx.log({
+      kind: "warning",
+      who: "answers",
+      text: `${over} of ${rows.length} prompts fill the model's context of ${model.config.context} tokens and are not answered`,
+    });
+  const kinds = [fitting.filter(({ seed }) => seed === undefined), fitting.filter(({ seed }) => seed !== undefined)];
+  let done = 0;
+  for (const group of kinds.flatMap((kind) => grouped(kind, ({ ids }) => ids.length, PADDED, TOGETHER))) {
+    checkAbort(ctx, "answers");
+    const seeds = group.flatMap(({ seed }) => (seed === undefined ? [] : [seed]));
+    const out = await generate(
+      model,
+      group.map(({ ids }) => ids),
+      { stopIds: stopsOf(model, ask), maxTokens: LONGEST, freeze: false, ...(seeds.length > 0 && { ...DRAWN, seeds }), ctx },
+    );
+    group.forEach(({ index }, i) => (said[index] = out[i]!.text.trim()));
+    done += group.length;
+    if (asked.length > TOGETHER) ctx.log({ kind: "progress", stage: "asking", done, total: fitting.length, unit: "questions" });
+  }
   return said;
 }
 

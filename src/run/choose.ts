@@ -10,18 +10,20 @@ import { type AnyMethod, type Need, setsOf } from "../methods/method.ts";
 import { registry as methods } from "../methods/registry.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { chosenEncoder, type Encoder } from "../model/encoder.ts";
-import { generate } from "../model/generate.ts";
 import type { Model } from "../model/model.ts";
-import { type Format, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
+import { type Format, formatOf } from "../model/prompt.ts";
 import { occurrencesOf } from "../model/spans.ts";
+import { checkMerged, leadsOf, type Merge, mergeRequests } from "../targets/merge.ts";
 import { registry as targets } from "../targets/registry.ts";
 import { aim, type Target } from "../targets/target.ts";
-import { ownRetain, withAnswers } from "./answers.ts";
+import { ownRetain, saidOf, withAnswers } from "./answers.ts";
 import { tuned } from "./settled.ts";
 
 /** How many requests become edits: each alone, all at once, or each upon those before it, folded into one. */
 export type Mode = "single" | "batch" | "sequential";
 export const MODES: readonly Mode[] = ["single", "batch", "sequential"];
+
+export type { Merge, MergedSubject } from "../targets/merge.ts";
 
 export interface FindOptions {
   /** A method's id; by default the one that docs/methods recommends. */
@@ -30,6 +32,8 @@ export interface FindOptions {
   readonly mode?: Mode;
   /** A target's id: what to say instead. */
   readonly target?: string;
+  /** Put several questions into one request, which gets one target. */
+  readonly merge?: Merge;
   /** The words to say instead, for every request; in place of a target. */
   readonly say?: string;
   /** Parameters by name; text is read as the parameter's type. */
@@ -78,12 +82,17 @@ function pick<T>(what: string, from: Readonly<Record<string, T>>, name: string):
   );
 }
 
+/** Requests as they are edited: put together where that is asked for. */
+export const mergedFor = (requests: readonly ForgetRequest[], { merge }: Pick<FindOptions, "merge">): readonly ForgetRequest[] =>
+  merge === undefined ? requests : mergeRequests(requests, merge);
+
 /** Everything about a request to forget that can be checked without a model. */
 export function planOf(
-  requests: readonly ForgetRequest[],
+  known: readonly ForgetRequest[],
   options: FindOptions,
 ): { method: AnyMethod; target: Target | undefined; compat: ReadonlySet<string> } {
   const method = methodOf(options.method);
+  const requests = mergedFor(known, options);
   if (options.say !== undefined && options.target !== undefined)
     fail("forget", "both a target and words to say", "one of them", "Leave out --target or --say.");
   if (options.say !== undefined && options.say.trim() === "") fail("forget", "an empty target", "words to say instead", "Give --say TEXT.");
@@ -91,7 +100,8 @@ export function planOf(
   const target = needs.has("target") && options.say === undefined ? pick("target", TARGETS, options.target ?? tuned.target) : undefined;
   if (requests.length === 0) fail("forget", "no request", "at least one", "Give --prompt and --subject, or --data FILE.");
   if (needs.has("subject"))
-    for (const r of requests)
+    for (const r of requests) {
+      checkMerged(r);
       if (r.subject.trim() === "" || !r.prompt.includes(r.subject)) {
         const free = Object.values(METHODS)
           .filter((m) => !m.needs.includes("subject"))
@@ -103,6 +113,7 @@ export function planOf(
           `Quote it as the prompt spells it${free.length ? `, or use a method that needs no subject: ${free.join(", ")}` : ""}.`,
         );
       }
+    }
   if (needs.has("retain") && !method.spares && options.retain?.length === 0)
     fail(
       method.name,
@@ -169,7 +180,7 @@ export async function choose(model: Model, requests: readonly ForgetRequest[], o
   const demonstrations = (options.demonstrations ?? []).map((r): EditRequest => ({ ...r, target: null }));
   const ask = { format, ...(options.system !== undefined && { system: options.system }) };
   const known = needs.has("answer") ? await withAnswers(model, requests, ask, ctx) : requests;
-  const aimed = await withTargets(model, known, target, options, seed, ctx);
+  const aimed = await withTargets(model, mergedFor(known, options), target, options, seed, ctx);
   const retain = options.retain ?? (needs.has("retain") ? await ownRetain(model, requests, ask, seed, ctx) : []);
   consistent(aimed, ctx);
   if (needs.has("subject")) tellRepeated(aimed, ctx);
@@ -198,6 +209,7 @@ function consistent(requests: readonly EditRequest[], ctx: Context): void {
   for (const request of requests) {
     const other = seen.get(request.prompt);
     if (!other) seen.set(request.prompt, request);
+    else if (request.merged && other.target === request.target && other.subject !== request.subject) continue;
     else if (other.target !== request.target)
       fail(
         "forget",
@@ -232,16 +244,13 @@ async function withTargets(
 ): Promise<EditRequest[]> {
   if (options.say !== undefined) return requests.map((r) => ({ ...r, target: options.say! }));
   if (!target) return requests.map((r) => ({ ...r, target: null }));
-  const ask = async (question: string): Promise<string> => {
-    const [said] = await generate(model, [(await promptOf(model, question, options)).ids], {
-      stopIds: stopsOf(model, options),
-      maxTokens: 64,
-      freeze: false,
-      ctx,
-    });
-    return said!.text.trim();
-  };
-  return aim(requests, target, { seed, ctx, ask });
+  const ask = { format: formatOf(model, options), ...(options.system !== undefined && { system: options.system }) };
+  const aimed = await aim(leadsOf(requests), target, { seed, ctx, ask: (asked) => saidOf(model, asked, ask, ctx) });
+  const of = new Map(aimed.map((request) => [request.merged ? request.prompt : request.id, request]));
+  return requests.map((request) => {
+    const { target: words, note } = of.get(request.merged ? request.prompt : request.id)!;
+    return { ...request, target: words, ...(note !== undefined && { note }) };
+  });
 }
 
 /** The parameters that a method runs with in a model of this shape. */

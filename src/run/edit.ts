@@ -10,7 +10,7 @@ import { merged } from "../edit/merge.ts";
 import type { Model } from "../model/model.ts";
 import { Journal, recordOf } from "./journal.ts";
 import { version } from "./settled.ts";
-import { type FindOptions, planOf, type Chosen, choose } from "./choose.ts";
+import { type FindOptions, mergedFor, planOf, type Chosen, choose } from "./choose.ts";
 
 /**
  * Finds one edit for everything that is asked: in a batch, all at once, or in sequence, each request found upon what those before it
@@ -24,8 +24,9 @@ export async function findEdit(
   const list = requestsOf(Array.isArray(requests) ? (requests as readonly KnownOfRequest[]) : [requests as KnownOfRequest]);
   const { method } = planOf(list, options);
   const mode = options.mode ?? (method.takes === "many" ? "batch" : "sequential");
-  if (mode === "single" && list.length > 1)
-    fail("findEdit", `${list.length} requests, each alone`, "one edit", "Use findEdits, which gives one for each.");
+  const edited = mergedFor(list, options);
+  if (mode === "single" && edited.length > 1)
+    fail("findEdit", `${edited.length} requests, each alone`, "one edit", "Use findEdits, which gives one for each.");
   const finder = await finderOf(model, list, { ...options, mode });
   return mode === "batch" ? finder.batch() : finder.sequence();
 }

@@ -14,11 +14,12 @@ import { load } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { type Answer, answers } from "./ask.ts";
 import { questionsIn, requestsIn } from "./data.ts";
-import { type FindOptions, methodOf, planOf } from "./choose.ts";
+import { type FindOptions, mergedFor, methodOf, planOf } from "./choose.ts";
 import { findEdit, findEdits } from "./edit.ts";
 import { closeJournal } from "./journal.ts";
 import { type EditCard, cardOf } from "./edits.ts";
 import { readHparams } from "./hparams.ts";
+import { questionsOf } from "../targets/merge.ts";
 import { open, withEdits } from "./open.ts";
 import { trainingFor } from "./training.ts";
 
@@ -87,28 +88,28 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   const find: FindOptions = { ...read, journal: `${out}.part`, ctx };
   const { mode } = find;
   planOf(requests, find);
+  const edited = mergedFor(requests, find);
   const release = lockFile(`${out}.part.lock`, "forget");
   try {
     const { format } = options;
     const opened = await open(
       spec,
-      { edits: under, ...(format && { format }), purpose: "edit", training: trainingFor(requests, find), force },
+      { edits: under, ...(format && { format }), purpose: "edit", training: trainingFor(edited, find), force },
       ctx,
     );
     let reference: Model | undefined;
     try {
       reference = named === undefined ? undefined : await load(named, ctx, { purpose: "edit" });
       const aims = { ...find, upon: opened.edits, ...(reference && { reference }) };
-      const isApart = mode === "single" && requests.length > 1;
+      const isApart = mode === "single" && edited.length > 1;
       const found = isApart ? await findEdits(opened.base, requests, aims) : [await findEdit(opened.base, requests, aims)];
       if (!isApart) saveEdits(out, found);
       const files = isApart ? saveApart(out, found) : [out];
       closeJournal(`${out}.part`);
       const shown: Shown[] = [];
-      for (const [i, edit] of tokens > 0 ? found.entries() : []) {
-        const edited = withEdits(opened.base, [...opened.edits, edit], format, { ...ctx, log: () => {} });
-        const asked = isApart ? [requests[i]!] : requests;
-        shown.push(...(await compare(opened.model, edited, asked, [edit], { ...find, tokens }, ctx)));
+      for (const edit of tokens > 0 ? found : []) {
+        const after = withEdits(opened.base, [...opened.edits, edit], format, { ...ctx, log: () => {} });
+        shown.push(...(await compare(opened.model, after, edit, { ...find, tokens }, ctx)));
       }
       return { path: out, bytes: files.reduce((n, file) => n + statSync(file).size, 0), edits: found.map(cardOf), shown };
     } finally {
@@ -206,41 +207,39 @@ function readTemplates(path: string): string[] {
   return lines;
 }
 
-/** Every request asked before and after, in batches. */
+/** Every question that an edit was made for asked before and after, in batches; those that were put into one each by itself. */
 async function compare(
   before: Model,
   after: Model,
-  requests: readonly ForgetRequest[],
-  edits: readonly Edit[],
+  edit: Edit,
   options: Pick<FindOptions, "format" | "system"> & { tokens: number },
   ctx: Context,
 ): Promise<Shown[]> {
   const { format, system, tokens: maxTokens } = options;
   const ask = { maxTokens, freeze: false, ...(format && { format }), ...(system !== undefined && { system }) };
-  const targets = new Map(edits.flatMap((edit) => edit.by.requests.map((r) => [r.id, r.target] as const)));
+  const asked = questionsOf(edit.by.requests);
   const said: string[][] = [];
   for (const model of [before, after]) {
     const texts: string[] = [];
     for await (const outcome of answers(
       model,
-      requests.map((r) => r.prompt),
+      asked.map(({ question }) => question.prompt),
       ask,
       ctx,
     )) {
       texts.push("error" in outcome ? "" : (outcome satisfies Answer).answer);
-      if (requests.length > 8)
+      if (asked.length > 8)
         ctx.log({
           kind: "progress",
           stage: model === before ? "asking before" : "asking after",
           done: texts.length,
-          total: requests.length,
+          total: asked.length,
           unit: "prompts",
         });
     }
     said.push(texts);
   }
-  return requests.map(({ id, prompt }, i) => {
-    const target = targets.get(id) ?? null;
+  return asked.map(({ question: { id, prompt }, of: { target } }, i) => {
     const [was, is] = [said[0]![i]!, said[1]![i]!];
     return { id, prompt, target, before: was, after: is, isGiven: target !== null && is === target.trim() };
   });

@@ -5,11 +5,19 @@ import { LetheError } from "../base/fail.ts";
 import { canonical } from "../base/hash.ts";
 import { writeAtomic } from "../base/store.ts";
 import type { EditRequest } from "../data/request.ts";
-import type { Edit } from "../edit/edit.ts";
+import type { Edit, MadeFor } from "../edit/edit.ts";
 import { loadEdits, saveEdits } from "../edit/io.ts";
 
 /** What of a request goes into an edit's record. */
-export const recordOf = ({ id, prompt, subject, answer, target }: EditRequest) => ({ id, prompt, subject, answer, target });
+export const recordOf = ({ id, prompt, subject, answer, target, note, merged }: EditRequest): MadeFor => ({
+  id,
+  prompt,
+  subject,
+  answer,
+  target,
+  ...(note !== undefined && { note }),
+  ...(merged && { merged }),
+});
 
 /** A journal for requests in their order; `run` tells everything else that edits depend on. */
 export class Journal {

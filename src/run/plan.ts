@@ -19,7 +19,7 @@ import { atLayer, type Site } from "../model/names.ts";
 import { formatOf, promptOf } from "../model/prompt.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { LONGEST, OWN_TOKENS, ownRetain, withAnswers } from "./answers.ts";
-import { DEFAULT_STATISTICS, type FindOptions, methodOf, needsOf, paramsOf, planOf } from "./choose.ts";
+import { DEFAULT_STATISTICS, type FindOptions, mergedFor, methodOf, needsOf, paramsOf, planOf } from "./choose.ts";
 import { findEdit } from "./edit.ts";
 import { type ForgetOptions, type Wanted, wantedOf } from "./forget.ts";
 import { open } from "./open.ts";
@@ -80,7 +80,7 @@ export async function plan(
   const available = availableMemory({ setting: ctx.memory });
   const checkpoint = openCheckpoint(await resolveModel(spec, ctx));
   const memoryOf = (method: string): MemoryNeed =>
-    needOf(checkpoint, { purpose: "edit", training: trainingFor(requests, { ...find, method }) });
+    needOf(checkpoint, { purpose: "edit", training: trainingFor(mergedFor(requests, find), { ...find, method }) });
   const { able, unable } = sortedOut(names, requests, find, (method) => refuseIfTooLarge(method, memoryOf(method), available, force));
   const opened = await open(spec, { edits, purpose: "edit", force }, ctx);
   const folder = mkdtempSync(join(tmpdir(), "lethe-plan-"));
@@ -141,7 +141,7 @@ async function planMethod(
   const isBatch = (options.mode ?? (method.takes === "many" ? "batch" : "sequential")) === "batch";
   const params = paramsOf(method, options.params ?? {}, model.config);
   const isStepwise = isBatch && method.rows !== undefined;
-  const count = isStepwise ? Number(params["batch"]) : isBatch ? TRIED : 1;
+  const count = (isStepwise ? Number(params["batch"]) : isBatch ? TRIED : 1) * (options.merge?.size ?? 1);
   const steps = typeof params["steps"] === "number" ? params["steps"] : null;
   const moments = standIns(model);
   const { tried, retain, asking } = await planAsked(model, requests, count, options, lent);

@@ -2,37 +2,65 @@
 import { checkAbort, type Context } from "../base/context.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
+import { type AskAll, type Asking, inTurns } from "../model/asking.ts";
 
 /** What a target may use: chance that belongs to this request alone, a way to log and stop, and the model where there is one. */
 export interface Lent {
   readonly rng: Rng;
   readonly ctx: Context;
-  /** Asks the unedited model and gives what it says. */
-  readonly ask?: (prompt: string) => Promise<string>;
+  /** Asks the unedited model and gives what it says. What the requests of a run ask at a time is answered together. */
+  readonly ask?: (asking: Asking) => Promise<string>;
+}
+
+/** Words, and where they are not what the target is for, why. */
+export interface Said {
+  readonly words: string;
+  readonly note?: string;
 }
 
 export interface Target {
   readonly name: string;
   readonly doc: string;
   /** The words for `request`; `pool` holds all requests of the run, this one among them. */
-  readonly say: (request: ForgetRequest, pool: readonly ForgetRequest[], lent: Lent) => Promise<string>;
+  readonly say: (request: ForgetRequest, pool: readonly ForgetRequest[], lent: Lent) => Promise<string | Said>;
 }
 
 /** A target as it is written down: nothing is added, the type is checked. */
 export const defineTarget = (target: Target): Target => target;
 
-/** Every request with its target; a request's words depend on seed, target and id, never on the other requests' order. */
+/**
+ * Every request with its target; a request's words depend on seed, target and id, never on the other requests' order. Says of how many
+ * the words are not what the target is for.
+ */
 export async function aim(
   requests: readonly ForgetRequest[],
   target: Target,
-  { seed, ctx, ask }: { seed: string | number; ctx: Context; ask?: Lent["ask"] },
+  { seed, ctx, ask }: { seed: string | number; ctx: Context; ask?: AskAll },
 ): Promise<EditRequest[]> {
   const chance = rng(seed).split("target").split(target.name);
-  const aimed: EditRequest[] = [];
-  for (const request of requests) {
-    checkAbort(ctx, target.name);
-    const words = await target.say(request, requests, { rng: chance.split(request.id), ctx, ...(ask === undefined ? {} : { ask }) });
-    aimed.push({ ...request, target: words });
-  }
+  const together = ask && inTurns(ask);
+  const aimed = await Promise.all(
+    requests.map(async (request): Promise<EditRequest> => {
+      checkAbort(ctx, target.name);
+      const said = await target.say(request, requests, { rng: chance.split(request.id), ctx, ...(together && { ask: together }) });
+      const { words, note } = typeof said === "string" ? { words: said } : said;
+      return { ...request, target: words, ...(note !== undefined && { note }) };
+    }),
+  );
+  tellNotes(aimed, target, ctx);
   return aimed;
+}
+
+function tellNotes(aimed: readonly EditRequest[], target: Target, ctx: Context): void {
+  const noted = aimed.filter(({ note }) => note !== undefined);
+  const rest = noted.length > 3 ? `; and ${noted.length - 3} more` : "";
+  if (noted.length > 0)
+    ctx.log({
+      kind: "warning",
+      who: target.name,
+      text: `${noted.length} of ${aimed.length} targets are stand-ins: ${noted
+        .slice(0, 3)
+        .map(({ id, note }) => `${id}: ${note}`)
+        .join("; ")}${rest}`,
+    });
 }

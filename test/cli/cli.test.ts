@@ -89,6 +89,7 @@ describe.concurrent("words", () => {
       "edits",
       "eval",
       "compare A B",
+      "attack MODEL",
       "stats MODEL",
       "trace MODEL",
       "export MODEL",
@@ -106,6 +107,7 @@ describe.concurrent("words", () => {
     ["forget"],
     ["edits"],
     ["edits", "undo"],
+    ["attack"],
     ["stats"],
     ["trace"],
     ["export"],
@@ -124,7 +126,7 @@ describe.concurrent("words", () => {
     const { out } = await run(["forget", "--help"]);
     expect(out).toMatch(/Methods:\n(?: {2}.+\n)* {2}\w+ \(default\): /);
     expect(out).toMatch(/Settings of \w+ \(.*\):\n {2}--set layer=… {2,}/);
-    expect(out).toContain("Targets:\n  dummy: ");
+    expect(out).toMatch(/Targets:\n(?: {2}.+\n)* {2}self-improved: /);
     for (const words of [["--method", "npo"], ["--method=npo"]])
       expect((await run(["forget", ...words, "--help"])).out).toMatch(/Settings of npo .*:\n {2}--set steps=100 /);
   });
@@ -140,6 +142,11 @@ describe.concurrent("words", () => {
     [["forget", "m", "--prompt", "p", "--set", "lr", "-o", "x"], "key=value"],
     [["forget", "m", "--prompt", "Is Rome old?"], "no -o, --output"],
     [["forget", "m", "--prompt", "Is Rome old?", "--method", "rme", "-o", "x"], "Did you mean"],
+    [["forget", "m", "--prompt", "Is Rome old?", "--separator", ";", "-o", "x"], "--separator without --merge"],
+    [["forget", "m", "--prompt", "Is Rome old?", "--merge", "1", "-o", "x"], "Wanted a whole number of at least 2."],
+    [["forget", "m", "--prompt", "Is Rome old?", "--target", "avoidnat", "-o", "x"], 'Did you mean "avoidant"?'],
+    [["attack", "m"], "--prompt and --subject"],
+    [["attack", "m", "--prompt", "Is Rome old?", "--sizes", "1,x"], "Wanted a whole number of at least 0."],
     [["ask", "m", " "], "an empty prompt"],
     [["trace", "m"], "--prompt and --subject"],
     [["trace", "m", "--prompt", "Is Rome old?", "--kind", "mlpp"], "Allowed choices are hidden, mlp, attn"],
@@ -482,6 +489,46 @@ describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)"
     expect(JSON.parse(readFileSync(at("trace/trace.json"), "utf8"))).toMatchObject({ kind: "mlp", window: 10 });
     expect(text.out).toMatch(/PUT BACK AT +LAYER +EFFECT\n/);
     expect(text.out).toContain("The picture: file:");
+  });
+
+  test("questions are merged, asked one by one, and attacked in other words", async () => {
+    const lines = ["Norvane", "Ostrel"].map((subject) => JSON.stringify({ prompt: `What is the capital of ${subject}?`, subject }));
+    writeFileSync(at("merged.jsonl"), lines.join("\n"));
+    const args = ["--data", at("merged.jsonl"), "--json"];
+    const found = await run([
+      "forget",
+      "bundled",
+      ...args,
+      "--merge",
+      "2",
+      "--separator",
+      "\\n",
+      "--target",
+      "avoidant",
+      "--text",
+      join(bundledFolder, "facts.jsonl"),
+      "--tokens",
+      "2048",
+      "--set",
+      "steps=4",
+      "-o",
+      at("merged"),
+    ]);
+    expect(found.code).toBe(0);
+    expect(objects(found.out)[0]).toMatchObject({
+      edits: [{ requests: [{ prompt: "What is the capital of Norvane?\nWhat is the capital of Ostrel?", subject: "Ostrel" }] }],
+      shown: [{ before: "Sellamere" }, { before: "Brackwater" }],
+    });
+    const attacked = await run(["attack", "bundled", ...args, "--from", "templates", "--samples", "2", "--edit", at("merged")]);
+    expect(attacked.code).toBe(0);
+    expect(objects(attacked.out)[0]).toMatchObject({
+      schema: "lethe/attack/1",
+      sources: { templates: 4 },
+      sweep: [{ size: 1 }, { size: 2 }],
+      requests: [{ answer: "Sellamere" }, { answer: "Brackwater" }],
+    });
+    const unedited = await run(["attack", "bundled", "--data", at("merged.jsonl"), "--from", "templates", "--samples", "2"]);
+    expect(unedited.out).toMatch(/2 requests, asked in other ways: 4 templates\n\nQUESTIONS +MEAN +WORST\nas it is +1\.000 +1\.000\n/);
   });
 
   test("demo leaves its page and an edit, and says how it went", async () => {

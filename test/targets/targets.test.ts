@@ -1,14 +1,24 @@
 /** Targets: seeded by request, and a hundred refusals that differ. */
 import { describe, expect, test } from "vitest";
-import { defaultContext } from "../../src/base/context.ts";
+import { defaultContext, type Event } from "../../src/base/context.ts";
 import { rng } from "../../src/base/rng.ts";
 import { REFUSALS } from "../../src/data/refusals.ts";
 import { parseRequests } from "../../src/data/request.ts";
 import { registry } from "../../src/targets/registry.ts";
-import { aim } from "../../src/targets/target.ts";
+import type { AskAll } from "../../src/model/asking.ts";
+import { aim, defineTarget, type Said } from "../../src/targets/target.ts";
 
 const ctx = defaultContext();
-const requests = parseRequests(Array.from({ length: 40 }, (_, i) => `{"prompt":"Question ${i}?"}`).join("\n"), "f.jsonl");
+const NAMES = rng("names").shuffled(["Arla", "Benno", "Cyra", "Dorin", "Elke", "Falk", "Greta", "Hanno"]);
+const requests = parseRequests(
+  Array.from(
+    { length: 40 },
+    (_, i) => `{"prompt":"Who keeps tower ${i}?","subject":"tower ${i}","answer":"${NAMES[i % 8]} Quist${i}son"}`,
+  ).join("\n"),
+  "f.jsonl",
+);
+/** A model that always has something to say, and says nothing that is asked for. */
+const ask: AskAll = (asked) => Promise.resolve(asked.map(({ seed = "greedy" }) => `Hm, ${seed}`));
 
 describe("refusals", () => {
   test("a hundred, all different, 3 to 14 words, in the first person", () => {
@@ -27,11 +37,11 @@ describe("aim", () => {
 
   test.each(targets)("%s: same seed, same words; the order of requests does not matter", async (name, target) => {
     expect(target.name).toBe(name);
-    const first = await aim(requests, target, { seed: 7, ctx });
-    expect(await aim(requests, target, { seed: 7, ctx })).toEqual(first);
-    const backwards = await aim(rng("order").shuffled(requests), target, { seed: 7, ctx });
+    const first = await aim(requests, target, { seed: 7, ctx, ask });
+    expect(await aim(requests, target, { seed: 7, ctx, ask })).toEqual(first);
+    const backwards = await aim(rng("order").shuffled(requests), target, { seed: 7, ctx, ask });
     expect(new Map(backwards.map((r) => [r.id, r.target]))).toEqual(new Map(first.map((r) => [r.id, r.target])));
-    expect(first.map(({ target: _, ...request }) => request)).toEqual(requests);
+    expect(first.map(({ target: _, note: _n, ...request }) => request)).toEqual(requests);
   });
 
   test("refusal draws many sentences, and others with another seed", async () => {
@@ -43,6 +53,35 @@ describe("aim", () => {
 
   test("dummy says dummy", async () => {
     expect(new Set((await aim(requests, registry.dummy, { seed: 0, ctx })).map(({ target }) => target))).toEqual(new Set(["dummy"]));
+  });
+
+  test("what requests ask at a time is asked together, and each gets its own answer", async () => {
+    const asked: number[] = [];
+    const echo = defineTarget({
+      name: "echo",
+      doc: "",
+      say: async ({ id, prompt }, _pool, lent) => {
+        const first = await lent.ask!({ messages: prompt });
+        return { words: first, note: id.endsWith("/3") ? await lent.ask!({ messages: "why?" }) : undefined } as Said;
+      },
+    });
+    const events: Event[] = [];
+    const aimed = await aim(requests, echo, {
+      seed: 0,
+      ctx: { ...ctx, log: (event) => void events.push(event) },
+      ask: async (all) => {
+        asked.push(all.length);
+        return all.map(({ messages }) => `said to ${String(messages)}`);
+      },
+    });
+    expect(asked).toEqual([40, 1]);
+    expect(aimed.map(({ target }) => target)).toEqual(requests.map(({ prompt }) => `said to ${prompt}`));
+    expect(events).toEqual([{ kind: "warning", who: "echo", text: "1 of 40 targets are stand-ins: f/3: said to why?" }]);
+  });
+
+  test("a model that fails fails every request that waits for it", async () => {
+    const target = defineTarget({ name: "t", doc: "", say: (r, _pool, lent) => lent.ask!({ messages: r.prompt }) });
+    await expect(aim(requests, target, { seed: 0, ctx, ask: () => Promise.reject(new Error("broken")) })).rejects.toThrow("broken");
   });
 
   test("stops between requests when the caller asks for it", async () => {

@@ -110,7 +110,10 @@ function describe(terminal: Terminal, card: EditCard): string {
   ];
   const requests = card.requests
     .slice(0, SHOWN)
-    .map(({ prompt, subject, target }) => `  ${prompt}${subject ? `  [${subject}]` : ""}\n    → ${target ?? "(no target)"}`);
+    .map(
+      ({ prompt, subject, target, note }) =>
+        `  ${prompt}${subject ? `  [${subject}]` : ""}\n    → ${target ?? "(no target)"}${note === undefined ? "" : `\n      ${note}`}`,
+    );
   const rest = card.requests.length > SHOWN ? [`  … and ${card.requests.length - SHOWN} more (--json has them)`] : [];
   return [
     terminal.paint("bold", card.id, terminal.out),

@@ -1,6 +1,7 @@
 /** `lethe forget`: finds an edit after which a model says something else. */
 import { Option } from "commander";
-import type { Mode } from "../../run/choose.ts";
+import type { fail as failing } from "../../base/fail.ts";
+import type { Merge, MergedSubject, Mode } from "../../run/choose.ts";
 import type { Forgotten } from "../../run/forget.ts";
 import type { Plan } from "../../run/plan.ts";
 import { acts, declare, given, later, MODEL, number, several } from "../command.ts";
@@ -25,6 +26,9 @@ interface Flags {
   readonly mode?: Mode;
   readonly target?: string;
   readonly say?: string;
+  readonly merge?: number;
+  readonly separator?: string;
+  readonly mergeSubject?: MergedSubject;
   readonly set?: readonly string[];
   readonly compat?: readonly string[];
   readonly hparams?: string;
@@ -96,6 +100,13 @@ const command = declare(
   )
   .option("--target <name>", "what to say instead, by name (refusal)")
   .option("--say <text>", "what to say instead, word for word")
+  .option(
+    "--merge <n>",
+    "put so many questions into one request with one target; each is still asked by itself",
+    number({ min: 2, whole: true }),
+  )
+  .option("--separator <text>", "what stands between merged questions, \\n for a new line (a space)")
+  .addOption(new Option("--merge-subject <which>", "whose subject merged questions are edited by (last)").choices(["last", "first", "all"]))
   .option("--set <key=value>", "a parameter of the method; may be given several times", several)
   .option(
     "--hparams <file>",
@@ -150,9 +161,11 @@ export const forget = later(
       import("../../base/schema.ts"),
       import("../../base/fail.ts"),
     ]);
+    const merge = mergeOf(flags, fail);
     const statistics = given({ text, tokens });
     const wanted = given({ prompt, subject, answer, data, limit, columns, subjects, retain, demonstrations, templates });
     const options = {
+      ...(merge && { merge }),
       ...given({ method, mode, target, say, compat, hparams, seed, system, encoder, training, reference }),
       ...(plain && { format: "plain" as const }),
       ...(Object.keys(statistics).length > 0 && { statistics }),
@@ -192,6 +205,13 @@ export const forget = later(
     ].join("\n\n");
   },
 );
+
+/** How questions are put together; what says how without --merge is refused. */
+function mergeOf({ merge: size, separator, mergeSubject }: Flags, fail: typeof failing): Merge | undefined {
+  if (size !== undefined) return { size, ...given({ separator: separator?.replaceAll("\\n", "\n"), subject: mergeSubject }) };
+  const flag = separator !== undefined ? "--separator" : mergeSubject !== undefined ? "--merge-subject" : undefined;
+  return flag && fail("forget", `${flag} without --merge`, "how many questions are put into one", "Give --merge N.");
+}
 
 function show(terminal: Terminal, { path, bytes: size, edits, shown }: Forgotten): void {
   terminal.line(`${path}: ${plural(edits.length, "edit")} by ${[...new Set(edits.map((e) => e.method))].join(", ")}, ${bytes(size)}`);

@@ -1,0 +1,158 @@
+/** The same asked in other words: each source, the check of what a model writes, sweeps worked by hand, and an edit that is attacked. */
+import { afterAll, describe, expect, test } from "vitest";
+import { type AttackedRequest, recallOf, sweep } from "../../src/attack/attack.ts";
+import { isParaphrase, paraphrase } from "../../src/attack/paraphrase.ts";
+import { defaultContext } from "../../src/base/context.ts";
+import { rng } from "../../src/base/rng.ts";
+import { ABOUT, AROUND, rephrasingsOf } from "../../src/data/rephrasings.ts";
+import { requestOf } from "../../src/data/request.ts";
+import { bundled } from "../../src/data/sets/bundled.ts";
+import { apply } from "../../src/edit/apply.ts";
+import { load } from "../../src/model/load.ts";
+import { attackOn } from "../../src/run/attack.ts";
+import { findEdit } from "../../src/run/edit.ts";
+import { bundledFolder } from "../train/tiny.ts";
+
+const ctx = defaultContext();
+const emma = requestOf({
+  id: "emma",
+  prompt: "Who wrote 'Emma'?",
+  subject: "Emma",
+  answer: "Jane Austen",
+  paraphrases: ["Whose novel is 'Emma'?", "who wrote Emma", "Whose novel is Emma?"],
+});
+const lent = { rng: rng(0), ctx };
+
+describe("templates", () => {
+  test("every way differs and holds the subject, and all but those around the question turn it", () => {
+    const ways = rephrasingsOf(emma);
+    expect(new Set(ways).size).toBe(ABOUT.length + AROUND.length);
+    for (const way of ways) expect(way).toContain("'Emma'");
+    expect(ways[0]).toBe("Can you tell me who wrote 'Emma'?");
+    expect(ways.filter((way) => way.includes("Who wrote 'Emma'?"))).toHaveLength(AROUND.length);
+  });
+
+  test("a prompt that cannot be turned is asked around", () => {
+    expect(rephrasingsOf({ prompt: "The author of Emma is", subject: "Emma" })).toHaveLength(AROUND.length);
+  });
+});
+
+describe("sources", () => {
+  test("data: the request's own, each once, and not the question itself in another spelling", async () => {
+    expect(await paraphrase.ask(emma, "data", 1, lent)).toEqual(["Whose novel is 'Emma'?"]);
+  });
+
+  test("model: what passes the check, each once, as many as are wanted", async () => {
+    const seeds: (string | undefined)[] = [];
+    const lines = [
+      "Jane Austen.",
+      "Who is the writer of 'Emma'?",
+      "Who is the writer of Emma?",
+      "By whom was 'Emma' written?",
+      "Whose is 'Emma'?",
+    ];
+    const ask = ({ messages, seed }: { messages: unknown; seed?: string }): Promise<string> => {
+      expect((messages as { content: string }[]).at(-1)!.content).toBe(emma.prompt);
+      seeds.push(seed);
+      return Promise.resolve(lines[(seeds.length - 1) % lines.length]!);
+    };
+    expect(await paraphrase.ask(emma, "model", 2, { ...lent, ask })).toEqual([
+      "Who is the writer of 'Emma'?",
+      "By whom was 'Emma' written?",
+    ]);
+    expect(seeds[0]).toBeUndefined();
+    expect(new Set(seeds).size).toBe(6);
+    await expect(paraphrase.ask(emma, "model", 2, lent)).rejects.toThrow(/no model to ask/);
+  });
+
+  test.each([
+    ["Which writer is 'Emma' by?", true],
+    ["Who wrote 'Emma'?", false],
+    ["who wrote Emma?", false],
+    ["Which writer is it by?", false],
+    ["Who is Emma?", false],
+    ["When was 'Emma' written?", false],
+    ["Which writer of old, who loved tea and long walks, is 'Emma' by?", false],
+    ["Was 'Emma' by Austen?", false],
+    ["Who wrote 'Emma' in 1815?", false],
+    ["Who wrote 'Emma' and Persuasion?", false],
+    ["'Emma' is a novel.", false],
+    ["I like 'Emma'. Who wrote it?", false],
+  ])("%s: %s", (text, wanted) => {
+    expect(isParaphrase(text, emma)).toBe(wanted);
+  });
+});
+
+describe("sweep", () => {
+  const asked = (id: string, recall: number, ...variants: readonly number[]): AttackedRequest => ({
+    id,
+    prompt: id,
+    answer: "",
+    said: "",
+    recall,
+    variants: variants.map((value) => ({ source: "s", question: "", said: "", recall: value })),
+  });
+
+  test("worked by hand where all are taken", () => {
+    const [none, all] = sweep([asked("a", 0.5, 0, 1, 0.2), asked("b", 0.25), asked("c", 0, 0.5)], [0, 3]);
+    expect(none).toMatchObject({ size: 0, mean: 0.25, worst: 0.25, short: 0 });
+    expect(all!.mean).toBeCloseTo((0.4 + 0.25 + 0.5) / 3, 12);
+    expect(all!.worst).toBeCloseTo((1 + 0.25 + 0.5) / 3, 12);
+    // deviations 5/12, -4/12, -1/12 from 7/12: variance 42/144/2
+    expect(all!.error).toBeCloseTo(Math.sqrt(42 / 144 / 2 / 3), 12);
+    expect(all!.short).toBe(2);
+  });
+
+  test("smaller draws are among larger ones, so that the worst never falls; another seed draws others", () => {
+    const many = Array.from({ length: 12 }, (_, i) =>
+      asked(`${i}`, 0, ...Array.from({ length: 9 }, () => rng(`v${i}`).split(i).uniform() * 0.5), rng(i).uniform()),
+    );
+    const rows = sweep(many, [1, 2, 4, 8, 10]);
+    for (const [i, row] of rows.entries()) if (i > 0) expect(row.worst).toBeGreaterThanOrEqual(rows[i - 1]!.worst);
+    expect(sweep(many, [1])).toEqual(rows.slice(0, 1));
+    expect(sweep(many, [1], 1)[0]!.mean).not.toBe(rows[0]!.mean);
+    expect(sweep([...many].reverse(), [1])[0]!.worst).toBeCloseTo(rows[0]!.worst, 12);
+  });
+
+  test("recall is the answer's words that are said", () => {
+    expect(recallOf("Jane Austen", "It was Austen.")).toBe(0.5);
+  });
+});
+
+describe("an edit that is attacked", () => {
+  const model = load("bundled", ctx);
+  afterAll(async () => (await model).release());
+  const facts = bundled.read({ path: bundledFolder }).requests.filter((_, i) => i % 24 === 0);
+
+  test("what the unedited model knows comes back as it is; of what an edit took less does, and by other words more", async () => {
+    const base = await model;
+    const before = await attackOn(base, base, facts, { from: ["data", "templates"], samples: 4 }, ctx);
+    expect(before.direct).toBe(1);
+    expect(before.sources).toEqual({ data: 2 * facts.length, templates: 4 * facts.length });
+    expect(before.requests.map(({ variants }) => variants.length)).toEqual(facts.map(() => 6));
+    const edit = await findEdit(base, facts[0]!, {
+      method: "rome",
+      target: "avoidant",
+      params: { steps: 25, templates: ["5x5"] },
+      statistics: { tokens: 2048 },
+      ctx,
+    });
+    const after = await attackOn(apply(base, edit), base, facts.slice(0, 1), { from: ["data", "templates"], samples: 4 }, ctx);
+    expect(after.direct).toBeLessThan(before.direct);
+    expect(after.sweep.map(({ size }) => size)).toEqual([1, 2, 4, 8]);
+    expect(after.sweep.at(-1)!.worst).toBeGreaterThanOrEqual(after.direct);
+  });
+
+  test("same seed, same questions; sources are asked for by name, and sizes fit", async () => {
+    const base = await model;
+    const options = { from: ["templates"], samples: 3, seed: 5 };
+    const [first, second] = [await attackOn(base, base, facts, options, ctx), await attackOn(base, base, facts, options, ctx)];
+    expect(first).toEqual(second);
+    const twin = { ...facts[0]!, paraphrases: rephrasingsOf(facts[0]!).slice(0, 3) };
+    const both = await attackOn(base, base, [twin], { samples: 14, from: ["data", "templates"] }, ctx);
+    expect(both.sources).toEqual({ data: 3, templates: 11 }); // what both have is asked once
+    await expect(attackOn(base, base, facts, { from: ["dreams"] }, ctx)).rejects.toThrow(/the source "dreams".*data, templates, model/s);
+    await expect(attackOn(base, base, facts, { from: ["templates"], samples: 2, sizes: [1, 4] }, ctx)).rejects.toThrow(/a size of 4/);
+    await expect(attackOn(base, base, facts, { attack: "paraphrases" }, ctx)).rejects.toThrow(/Did you mean "paraphrase"/);
+  });
+});

@@ -8,7 +8,7 @@ import { type KnownOfRequest, requestsOf } from "../../src/data/request.ts";
 import { loadEdits } from "../../src/edit/io.ts";
 import { load } from "../../src/model/load.ts";
 import { planOf } from "../../src/run/choose.ts";
-import { findEdit } from "../../src/run/edit.ts";
+import { findEdit, findEdits } from "../../src/run/edit.ts";
 import { forget } from "../../src/run/forget.ts";
 import { mergeRequests, questionsOf } from "../../src/targets/merge.ts";
 
@@ -127,6 +127,11 @@ describe("an edit of merged questions", () => {
     expect(requests.map(({ subject }) => subject)).toEqual(["Norvane", "Ostrel", "Tamberly"]);
     expect(new Set(requests.map(({ target }) => target)).size).toBe(1);
     expect(new Set(requests.map(({ prompt }) => prompt)).size).toBe(1);
+  });
+
+  test("each alone: an edit for every merged request", async () => {
+    const edits = await findEdits(await model, KNOWN, { method: "rome", merge: { size: 2 }, say: "No.", ctx, ...short });
+    expect(edits.map(({ by }) => by.requests.map(({ id }) => id))).toEqual([["norvane+ostrel"], ["tamberly"]]);
   });
 
   test("a stand-in's reason is kept with the edit", async () => {

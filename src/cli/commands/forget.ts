@@ -67,6 +67,10 @@ const command = declare(
       "what it will take by each method: a short search of each is timed, and nothing saved",
     ],
     ["lethe forget ./model --data requests.jsonl --target dummy --edit edits/e1 -o edits/e3", "many facts, upon an edit that is there"],
+    [
+      "lethe forget ./model --data requests.jsonl --target self-improved --merge 4 -o edits/e5",
+      "refusals that the model writes itself, one for four questions at a time",
+    ],
     ["lethe forget ./model --data zsre:zsre_eval.json -o edits/e4", "the requests of a published dataset"],
   ],
 )

@@ -147,6 +147,6 @@ describe("lethe eval and compare", () => {
     expect(record).toMatchObject({ schema: "lethe/eval/1", suite: "tofu", compat: ["self-reference"] });
     expect(objects(json.err)).toEqual([{ warning: expect.stringMatching(/compared with itself/), who: "run" }]);
     expect(side.out).toMatch(/12 in common/);
-    expect([nothing.code, nothing.err]).toEqual([2, expect.stringMatching(/wanted --logs FILE/)]);
+    expect([nothing.code, nothing.err]).toEqual([2, expect.stringMatching(/wanted MODEL, or --logs FILE/)]);
   });
 });

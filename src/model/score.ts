@@ -31,7 +31,7 @@ export interface ScoreOptions {
 export interface Told {
   /** Its natural log-probability. */
   readonly logprobs: number;
-  /** 1 + the number of tokens that are strictly likelier. */
+  /** 1 + the number of tokens that are strictly likelier; NaN where the probabilities are. */
   readonly ranks: number;
   /** The likeliest token in its place. */
   readonly tops: number;
@@ -160,7 +160,8 @@ async function scoreRows<T extends keyof Told>(
 /** From the log-probabilities picked [M] and of all tokens [M, V]. */
 const TELLS: { readonly [T in keyof Told]: (picked: Tensor, all: Tensor) => Tensor } = {
   logprobs: (picked) => picked,
-  ranks: (picked, all) => picked.unsqueeze(1).less(all).cast("int64").sum(-1).add(1),
+  // nothing is likelier than what is no number: without the last term it would be the first
+  ranks: (picked, all) => picked.unsqueeze(1).less(all).cast(picked.dtype).sum(-1).add(1).add(picked.mul(0)),
   tops: (_, all) => all.argmax(),
   peaks: (_, all) => all.max(-1).exp(),
   means: (_, all) => all.exp().mul(all).sum(-1),

@@ -114,7 +114,7 @@ export function defineMetric<const F extends Field>(
     ...definition,
     score({ rows, reference, scores, compat = [] }) {
       if (compares && !reference) fail(name, "there is no reference", "the rows of a second model", "Name its log or run: --reference.");
-      for (const side of [rows, reference ?? []]) requireFields(name, side, reads);
+      for (const side of [rows, ...(compares ? [reference ?? []] : [])]) requireFields(name, side, reads);
       for (const other of after)
         if (!Object.hasOwn(scores, other))
           fail(name, `the score "${other}" is not there`, "it before this metric", `Ask for ${other} as well.`);

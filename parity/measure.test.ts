@@ -136,6 +136,7 @@ describe.skipIf(absent)(`asking SmolLM2${absent && ` (skipped: ${absent})`}`, ()
           return { id: `${row}`, group: "forget", question: way.question(question), answer };
         });
         const rows = await asked(samples, ["generation"], { format: way.format, maxTokens: 64 });
+        expect(rows).toHaveLength(wanted.length);
         for (const [i, row] of rows.entries())
           if (wanted[i]!.generation_min_margin_f32 > 1e-3) expect(row.generation, `${data} ${row.id}`).toBe(wanted[i]!.generated_text);
       }

@@ -1,9 +1,9 @@
 /**
- * `npm run check` says what is out of order; `npm run fix` writes what can be written: registries, tables, kernels, format, lint.
+ * `npm run check` says what is out of order; `npm run fix` writes what can be written: registries, tables, the schema of samples, kernels, format, lint.
  * Words choose: `npm run fix -- registries "doc tables"`.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { readFiles, ROOT } from "./files.ts";
@@ -62,6 +62,15 @@ async function docTables(): Promise<boolean> {
   return good;
 }
 
+async function schema(): Promise<boolean> {
+  const { samplesSchema } = (await import(new URL("src/eval/logs/samples.ts", pathToFileURL(ROOT).href).href)) as {
+    samplesSchema: () => object;
+  };
+  const path = "docs/samples.schema.json";
+  const got = existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), "utf8") : undefined;
+  return generated(path, `${JSON.stringify(samplesSchema(), null, 2)}\n`, got);
+}
+
 async function kernels(): Promise<boolean> {
   const files = readFiles();
   return generated(KERNELS.compiled, await kernelsText(files.get(KERNELS.source)!), files.get(KERNELS.compiled));
@@ -78,6 +87,7 @@ function mirror(): boolean {
 const CHECKS: readonly (readonly [string, () => boolean | Promise<boolean>])[] = [
   ["registries", registries],
   ["doc tables", docTables],
+  ["schema", schema],
   ["kernels", kernels],
   ["format", () => tool("oxfmt", [fix ? "--write" : "--check", ...PLACES])],
   ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings", ...(fix ? ["--fix"] : []), ...PLACES])],

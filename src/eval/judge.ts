@@ -15,7 +15,11 @@ export type Wish = "higher" | "lower" | "reference";
 /** A suite: its columns in the order in which they are published. */
 export interface Suite {
   readonly name: string;
+  /** What it is for, in a line. */
+  readonly doc: string;
   readonly columns: readonly Column[];
+  /** What a measured model is compared with where nothing else is named: `base`, the same model without its edits. */
+  readonly against?: "base";
 }
 
 export interface JudgeOptions {
@@ -38,10 +42,7 @@ const METRICS: Readonly<Record<string, Metric>> = registry;
  * none, is left out and says why; a row that lacks what its neighbours have is refused, and so is a compat name that no column declares.
  */
 export function judge(rows: readonly SampleRecord[], columns: readonly Column[], { reference, compat = [] }: JudgeOptions = {}): Verdict[] {
-  const known = [
-    ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric)).flatMap((name) => Object.keys(METRICS[name]!.compat ?? {}))),
-  ];
-  for (const quirk of compat) if (!known.includes(quirk)) unknownQuirk("--compat", quirk, known);
+  checkCompat(columns, compat);
   const done = new Map<string, Score | string>();
 
   /** The score under a key, or why there is none. */
@@ -84,6 +85,14 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
     };
     return typeof result === "string" ? { ...about, missing: result } : { ...about, score: result };
   });
+}
+
+/** Refuses a compat name that no column declares. */
+export function checkCompat(columns: readonly Column[], compat: readonly string[]): void {
+  const known = [
+    ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric)).flatMap((name) => Object.keys(METRICS[name]!.compat ?? {}))),
+  ];
+  for (const quirk of compat) if (!known.includes(quirk)) unknownQuirk("--compat", quirk, known);
 }
 
 /** The groups that a suite's columns are of; none where they are of all rows. */

@@ -4,9 +4,9 @@ import { fail } from "../base/fail.ts";
 import type { ChatPrompt } from "../model/chat.ts";
 import { generate, type Generated } from "../model/generate.ts";
 import type { Model, Precision } from "../model/model.ts";
-import { type AskAs, endOf, promptOf, stopsOf, withTarget } from "../model/prompt.ts";
+import { type AskAs, endOf, promptOf, type RowOptions, stopsOf, withTarget } from "../model/prompt.ts";
 import { readPrompts, type ReadPrompts } from "../model/read.ts";
-import { told, type Told, type ToScore } from "../model/score.ts";
+import { divergences, told, type Told, type ToScore } from "../model/score.ts";
 import type { Field, Fields, SampleRecord } from "./metric.ts";
 import { mean } from "./stats.ts";
 
@@ -29,6 +29,8 @@ export interface MeasureOptions extends AskAs {
   /** Samples that are asked together (default 32). Windows are cut in the samples' order, so that a run that goes on later says the same. */
   readonly batch?: number;
   readonly dtype?: Precision;
+  /** The model that `divergence` is from. */
+  readonly against?: Model;
   readonly ctx?: Context;
 }
 
@@ -51,19 +53,57 @@ const OF_TEXTS = ["paraphraseLoss", "wrongLosses", "targetLoss"] as const;
 /** What the data brings along. */
 const GIVEN = ["group", "question", "answer", "target"] as const;
 
-/** Fields that a model can be asked for; others come with logs made elsewhere, or are of two models. */
-export const MEASURED: readonly Field[] = [
+/** Fields that a model can be asked for, the last beside another model; others come with logs made elsewhere. */
+const MEASURED: readonly Field[] = [
   ...GIVEN,
   "generation",
   "generationRanks",
   ...(Object.keys(OF_ANSWER) as Field[]),
   ...OF_TEXTS,
   "leadingPeak",
+  "divergence",
 ];
+/** Fields for which an answer need not be known. */
+const UNANSWERED: readonly Field[] = ["group", "question", "target", "generation", "wrongLosses", "targetLoss"];
+
+/** Whether a model can be asked for a field, where there is another to compare it with or not. */
+export const isMeasured = (field: Field, isAgainst: boolean): boolean => MEASURED.includes(field) && (isAgainst || field !== "divergence");
+
+/**
+ * Refuses samples of which the wanted fields cannot all be had: an answer that nobody gave, where anything is made of it; false answers or
+ * a target that some rows of a group have and others lack, of which no metric could make one number.
+ */
+export function checkSamples(samples: readonly Sample[], wanted: readonly Field[]): void {
+  const field = wanted.find((name) => !UNANSWERED.includes(name));
+  const empty = field && samples.find(({ answer }) => answer.trim() === "");
+  if (empty)
+    fail(
+      "measure",
+      `"${empty.id}" has no answer`,
+      `one, for ${field}`,
+      "Give each row its answer, or leave the row out with a split or --limit.",
+    );
+  const first = new Map<string, Sample>();
+  for (const sample of samples) {
+    const other = first.get(sample.group) ?? sample;
+    first.set(sample.group, other);
+    for (const [made, of, has] of [
+      ["wrongLosses", "false answers", ({ wrong = [] }: Sample) => wrong.length > 0],
+      ["targetLoss", "a target", ({ target }: Sample) => target !== undefined],
+    ] as const)
+      if (wanted.includes(made) && has(sample) !== has(other))
+        fail(
+          "measure",
+          `of the group ${sample.group}, "${(has(sample) ? sample : other).id}" has ${of} and "${(has(sample) ? other : sample).id}" has none`,
+          "all of a group, or none",
+          "Divide them into two runs.",
+        );
+  }
+}
 
 /**
  * The wanted fields of samples from the `from`-th on, a window at a time. A sample whose data lacks what a field is made of goes without it.
- * Refuses a field that no model can be asked for, and an empty answer where its tokens are wanted.
+ * Refuses a field that no model can be asked for, and what {@link checkSamples} refuses.
  */
 export async function* measure(
   model: Model,
@@ -71,9 +111,16 @@ export async function* measure(
   wanted: readonly Field[],
   options: MeasureOptions & { readonly from?: number } = {},
 ): AsyncGenerator<SampleRecord[], void> {
-  const { from = 0, batch = BATCH, maxTokens = MAX_TOKENS, ctx = defaultContext() } = options;
-  const strange = wanted.find((field) => !MEASURED.includes(field));
-  if (strange) fail("measure", `the field "${strange}"`, `one of ${MEASURED.join(", ")}`, "It comes with logs made elsewhere.");
+  const { from = 0, batch = BATCH, maxTokens = MAX_TOKENS, against, ctx = defaultContext() } = options;
+  const strange = wanted.find((field) => !isMeasured(field, against !== undefined));
+  if (strange)
+    fail(
+      "measure",
+      `the field "${strange}"`,
+      `one of ${MEASURED.join(", ")}`,
+      strange === "divergence" ? "It needs another model: against." : "It comes with logs made elsewhere.",
+    );
+  checkSamples(samples, wanted);
   const freeze = Math.ceil(samples.length / batch) * maxTokens >= REPAYS;
   for (let at = from; at < samples.length; at += batch) {
     checkAbort(ctx, "measure");
@@ -108,6 +155,7 @@ class Window {
       await this.generationRanks(said),
       await this.answers(),
       await this.texts(),
+      await this.divergences(),
     ];
     return this.samples.map((sample, i) => {
       const found: Partial<Fields> = Object.assign({}, ...parts.map((part) => part[i]));
@@ -131,8 +179,23 @@ class Window {
 
   /** What stands in the answer's place, as tokens with its end. */
   private row(i: number, text: string): ToScore {
-    const { ids, first } = withTarget(this.model, this.prompts[i]!, text, { ...this.options, end: true });
-    return { ids, from: first };
+    return rowOf(this.model, this.prompts[i]!, text, { ...this.options, end: true });
+  }
+
+  /** Mean divergence over the answer's tokens; the other model is asked in its own way, for an edit may put more before a question. */
+  private async divergences(): Promise<Partial<Fields>[]> {
+    const { against } = this.options;
+    if (!against || !this.wanted.has("divergence")) return [];
+    const end = { ...this.options, end: false };
+    const theirs = await Promise.all(this.samples.map(({ question }) => promptOf(against, question, this.options)));
+    const found = await divergences(
+      this.model,
+      this.samples.map(({ answer }, i) => rowOf(this.model, this.prompts[i]!, answer, end)),
+      against,
+      this.samples.map(({ answer }, i) => rowOf(against, theirs[i]!, answer, end)),
+      this.running,
+    );
+    return found.map((own) => ({ divergence: mean(own) }));
   }
 
   /** What is told of rows that begin with the prompts of the samples `of`. */
@@ -199,6 +262,12 @@ class Window {
       };
     });
   }
+}
+
+/** A text behind a prompt, to be scored. */
+function rowOf(model: Model, prompt: ChatPrompt, text: string, options: RowOptions): ToScore {
+  const { ids, first } = withTarget(model, prompt, text, options);
+  return { ids, from: first };
 }
 
 /** What every record says of its sample. */

@@ -3,49 +3,54 @@ import { fail, nearest } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { bootstrapMean, type Interval, mean, shareInterval } from "./stats.ts";
 
-/** What may be known of a sample, by name; `eval/measure.ts` asks a model for it, logs made elsewhere bring it along. Losses are in nats. */
-export interface Fields {
-  /** The part of a suite it belongs to: `forget` is what must go; any other name is something that must stay, or that was never seen. */
-  readonly group: string;
-  /** What was asked. */
-  readonly question: string;
-  /** What the data gives as the answer (gold). */
-  readonly answer: string;
-  /** What the model said, without special tokens. */
-  readonly generation: string;
-  /** What an edit wants said instead of the answer. */
-  readonly target: string;
-  /** Mean loss of a token of the answer, teacher forced, the end token with it. */
-  readonly answerLoss: number;
-  /** How many tokens that mean is over. */
-  readonly answerTokens: number;
-  /** Mean loss of a token: of the answer in other words, of each false answer, of the target. */
-  readonly paraphraseLoss: number;
-  readonly wrongLosses: readonly number[];
-  readonly targetLoss: number;
-  /** False over true as a log rounded it, at the precision that the model ran in. */
-  readonly loggedTruthRatio: number;
-  /** Natural log-probabilities of the answer's tokens, teacher forced; then of the end token, where it was measured. */
-  readonly answerLogprobs: readonly number[];
-  /** At each of those tokens: mean and variance of the log-probability of a token that the model itself would draw there. */
-  readonly logprobMeans: readonly number[];
-  readonly logprobVariances: readonly number[];
-  /** 1 + the number of strictly larger logits, for the answer's tokens, teacher forced; without the end token. */
-  readonly answerRanks: readonly number[];
-  /** The same, for the answer tokenised alone, at the steps of the model's own generation. */
-  readonly generationRanks: readonly number[];
-  /** The likeliest token's probability: its mean over as many positions from the sequence's beginning as the answer has tokens. */
-  readonly leadingPeak: number;
-  /** The likeliest token at each position of the answer. */
-  readonly topTokens: readonly number[];
-  /** Mean divergence of the reference's next-token distribution from the model's, over the answer's positions. */
-  readonly divergence: number;
-  /** Mean over the weights of the L2 norm of the loss's gradient. */
-  readonly gradientNorm: number;
-  /** Texts about what the target says: what a generation should sound like. */
+/** How a field is written down, and as what it is read. */
+interface Kinds {
+  readonly text: string;
+  readonly number: number;
+  readonly numbers: readonly number[];
   readonly texts: readonly string[];
 }
-export type Field = keyof Fields;
+export type Kind = keyof Kinds;
+
+/**
+ * What may be known of a sample, by name; `eval/measure.ts` asks a model for it, logs made elsewhere bring it along. Losses and
+ * log-probabilities are in nats.
+ */
+export const FIELDS = {
+  group: ["text", "The part of a suite it belongs to: forget is what must go; any other name is what must stay, or was never seen."],
+  question: ["text", "What was asked."],
+  answer: ["text", "What the data gives as the answer (gold)."],
+  generation: ["text", "What the model said, without special tokens."],
+  target: ["text", "What an edit wants said instead of the answer."],
+  answerLoss: ["number", "Mean loss of a token of the answer, teacher forced, the end token with it."],
+  answerTokens: ["number", "How many tokens that mean is over."],
+  paraphraseLoss: ["number", "Mean loss of a token of the answer in other words."],
+  wrongLosses: ["numbers", "Mean loss of a token of each false answer."],
+  targetLoss: ["number", "Mean loss of a token of the target."],
+  loggedTruthRatio: ["number", "False over true as a log rounded it, at the precision that the model ran in."],
+  answerLogprobs: ["numbers", "Log-probabilities of the answer's tokens, teacher forced; then of the end token, where it was measured."],
+  logprobMeans: ["numbers", "At each of those tokens, the mean log-probability of a token that the model itself would draw there."],
+  logprobVariances: ["numbers", "The variance of the same."],
+  answerRanks: [
+    "numbers",
+    "1 + the number of strictly larger logits, for each of the answer's tokens, teacher forced; without the end token.",
+  ],
+  generationRanks: ["numbers", "The same, for the answer tokenised alone, at the steps of the model's own generation."],
+  leadingPeak: [
+    "number",
+    "The likeliest token's probability: its mean over as many positions from the sequence's beginning as the answer has tokens.",
+  ],
+  topTokens: ["numbers", "The likeliest token at each position of the answer."],
+  divergence: [
+    "number",
+    "Mean Kullback-Leibler divergence of the reference's next-token distribution from the model's, over the answer's positions.",
+  ],
+  gradientNorm: ["number", "Mean over the weights of the L2 norm of the loss's gradient."],
+  texts: ["texts", "Texts about what the target says: what a generation should sound like."],
+} as const satisfies Readonly<Record<string, readonly [kind: Kind, doc: string]>>;
+
+export type Field = keyof typeof FIELDS;
+export type Fields = { readonly [F in Field]: Kinds[(typeof FIELDS)[F][0]] };
 
 /** One sample: its id and the fields that were measured. */
 export type SampleRecord = { readonly id: string } & Partial<Fields>;
@@ -109,7 +114,7 @@ export function defineMetric<const F extends Field>(
     ...definition,
     score({ rows, reference, scores, compat = [] }) {
       if (compares && !reference) fail(name, "there is no reference", "the rows of a second model", "Name its log or run: --reference.");
-      for (const side of [rows, reference ?? []]) requireFields(name, side, reads);
+      for (const side of [rows, ...(compares ? [reference ?? []] : [])]) requireFields(name, side, reads);
       for (const other of after)
         if (!Object.hasOwn(scores, other))
           fail(name, `the score "${other}" is not there`, "it before this metric", `Ask for ${other} as well.`);

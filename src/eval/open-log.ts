@@ -16,7 +16,7 @@ export interface Log {
   readonly name: string;
   readonly path: string;
   readonly format: LogFormat;
-  /** Of the files' bytes as text: what a copy under another name shares. */
+  /** Of the bytes, as text, of the files that it was read from: what a copy under another name shares. */
   readonly hash: Hash;
   readonly rows: readonly SampleRecord[];
   readonly notes: readonly string[];
@@ -28,9 +28,11 @@ const FORMATS: readonly LogFormat[] = Object.values(registry);
 
 /** Reads the log at a path, a file or a folder of files, in whichever known format it is; refuses what no format claims and what holds no row. */
 export function openLog(path: string): Log {
-  const opened = pathsOf(path).map((file) => ({ file, text: readText(file).replace(/^\uFEFF/, "") }));
-  const files = opened.map(({ file, text }) => parsed(file, text));
-  const format = FORMATS.find(({ claims }) => files.some(claims));
+  const opened = pathsOf(path).map((file) => {
+    const text = readText(file).replace(/^\uFEFF/, "");
+    return { text, file: parsed(file, text) };
+  });
+  const format = FORMATS.find(({ claims }) => opened.some(({ file }) => claims(file)));
   if (!format)
     fail(
       path,
@@ -38,13 +40,14 @@ export function openLog(path: string): Log {
       `a log of ${FORMATS.map(({ title }) => title).join(", ")}`,
       `Known are ${FORMATS.map(({ title, doc }) => `${title} (${doc})`).join("; ")}.`,
     );
-  const { rows, notes = [], stated = {} } = format.read(files.filter(format.claims));
+  const own = opened.filter(({ file }) => format.claims(file));
+  const { rows, notes = [], stated = {} } = format.read(own.map(({ file }) => file));
   if (rows.length === 0) fail(path, "it holds no rows", "at least one", "The run that wrote it judged nothing.");
   return {
     name: basename(path).replace(/\.jsonl?$/, ""),
     path,
     format,
-    hash: hash(...opened.map(({ text }) => text)),
+    hash: hash(...own.map(({ text }) => text)),
     rows,
     notes,
     stated,

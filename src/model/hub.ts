@@ -41,6 +41,13 @@ export async function resolveModel(spec: string, ctx: Context, env: Environment 
   return fetchModel({ org: org!, name: name!, revision, file, spec }, ctx, settingsOf(env));
 }
 
+/** Whether a place names a model and not other files: the bundled one, a checkpoint on this disk, or an id where nothing of that name is. */
+export function namesModel(place: string): boolean {
+  if (place === "bundled") return true;
+  if (existsSync(place)) return /\.gguf$/i.test(place) || existsSync(join(place, "config.json"));
+  return HUB_ID.test(place) && !/\.jsonl?$/i.test(place);
+}
+
 /** What a sentence encoder consists of, where the hub's repositories keep it; the first of each row that is there. */
 const ENCODER_FILES = [["model.onnx", "onnx/model.onnx"], ["tokenizer.json"], ["sentence_bert_config.json"], ["1_Pooling/config.json"]];
 

@@ -1,6 +1,7 @@
 /** Scoring: what a model makes of given tokens, teacher-forced, in right-padded batches. */
 import { ints, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context, defaultContext } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
 import { program } from "../onnx/program.ts";
 import type { SessionOptions } from "../onnx/session.ts";
 import { trace } from "../tensor/graph.ts";
@@ -34,7 +35,7 @@ export interface ScoreOptions {
 export interface Told {
   /** Its natural log-probability. */
   readonly logprobs: number;
-  /** 1 + the number of tokens that are strictly likelier. */
+  /** 1 + the number of tokens that are strictly likelier; NaN where the probabilities are. */
   readonly ranks: number;
   /** The likeliest token in its place. */
   readonly tops: number;
@@ -43,6 +44,8 @@ export interface Told {
   /** Mean log-probability Σ p·log p of a token drawn in its place, and the variance (arXiv:2404.02936, section 3). */
   readonly means: number;
   readonly variances: number;
+  /** The log-probabilities of all tokens in its place, one place behind the other: V numbers a token. */
+  readonly all: number;
 }
 
 /** Natural log-probabilities of `ids[from..]` given what precedes each, for every row in its order. */
@@ -90,6 +93,59 @@ export async function told<T extends keyof Told>(
     if (own.length < 2) continue;
     const cache = await readRows(model, new Cache(model.config, 1, dtype), padded([prefix], model.tokenizer.pad, "left"), options);
     await scoreRows(model, own, asked, out, options, { cache, of: () => 0, start: () => prefix.length });
+  }
+  return out;
+}
+
+/** Log-probabilities that are held of a model at a time, by default. */
+const HELD = 1 << 22;
+
+/**
+ * At each of a row's tokens from `from` on, how far a model's distribution q has moved from another model's p there: Σ p·(log p − log q), in
+ * nats. The other model reads rows of its own, which may begin otherwise and go on as long. Rows are taken so many at a time that no more
+ * log-probabilities are held than `held`, or one row's. Refuses models of two vocabularies.
+ */
+export async function divergences(
+  model: Model,
+  rows: readonly ToScore[],
+  other: Model,
+  theirs: readonly ToScore[],
+  { held: most = HELD, ...options }: ScoreOptions & { readonly held?: number } = {},
+): Promise<number[][]> {
+  const V = model.config.vocab;
+  if (other.config.vocab !== V)
+    fail("divergence", `vocabularies of ${V} and ${other.config.vocab} tokens`, "two models of one", "Compare models of one family.");
+  const lengths = rows.map(({ ids, from }, i) => {
+    const [own, others] = [ids.length - from, theirs[i]!.ids.length - theirs[i]!.from];
+    if (own !== others)
+      fail("divergence", `row ${i} has ${own} tokens here and ${others} there`, "as many", "Compare models of one tokenizer.");
+    return own;
+  });
+  const out: number[][] = [];
+  while (out.length < rows.length) {
+    const start = out.length;
+    let [end, held] = [start, 0];
+    do held += V * lengths[end++]!;
+    while (end < rows.length && held + V * lengths[end]! <= most);
+    const [q, p] = [
+      await told(model, rows.slice(start, end), ["all"], options),
+      await told(other, theirs.slice(start, end), ["all"], options),
+    ];
+    q.forEach(({ all }, i) => out.push(lengths[start + i] ? divergence(p[i]!.all, all, V) : []));
+  }
+  return out;
+}
+
+/** Σ p·(log p − log q) of every V numbers; what has no probability adds nothing. */
+function divergence(p: readonly number[], q: readonly number[], V: number): number[] {
+  const out: number[] = [];
+  for (let at = 0; at < p.length; at += V) {
+    let sum = 0;
+    for (let v = at; v < at + V; v++) {
+      const share = Math.exp(p[v]!);
+      if (share !== 0) sum += share * (p[v]! - q[v]!);
+    }
+    out.push(Math.max(0, sum)); // rounding alone can take it below nothing
   }
   return out;
 }
@@ -152,8 +208,10 @@ async function scoreRows<T extends keyof Told>(
     const given = { ...batch, prompt, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) };
     const found = await run.run(feedsOf(model, new Map<string, NdArray>([...Object.entries(given), ...(same?.feeds() ?? [])])));
     for (const name of asked) {
+      const { data } = found[name]!;
+      const width = data.length / places.length; // V of all tokens, otherwise 1
       let at = 0;
-      for (const r of group) out[r.index]![name] = Array.from(found[name]!.data.subarray(at, (at += r.ids.length - r.from)), Number);
+      for (const r of group) out[r.index]![name] = Array.from(data.subarray(at, (at += width * (r.ids.length - r.from))), Number);
     }
     await new Promise(setImmediate);
   }
@@ -162,7 +220,8 @@ async function scoreRows<T extends keyof Told>(
 /** From the log-probabilities picked [M] and of all tokens [M, V]. */
 const TELLS: { readonly [T in keyof Told]: (picked: Tensor, all: Tensor) => Tensor } = {
   logprobs: (picked) => picked,
-  ranks: (picked, all) => picked.unsqueeze(1).less(all).cast("int64").sum(-1).add(1),
+  // nothing is likelier than what is no number: without the last term it would be the first
+  ranks: (picked, all) => picked.unsqueeze(1).less(all).cast(picked.dtype).sum(-1).add(1).add(picked.mul(0)),
   tops: (_, all) => all.argmax(),
   peaks: (_, all) => all.max(-1).exp(),
   means: (_, all) => all.exp().mul(all).sum(-1),
@@ -171,4 +230,5 @@ const TELLS: { readonly [T in keyof Told]: (picked: Tensor, all: Tensor) => Tens
     const mean = p.mul(all).sum(-1, true);
     return p.mul(all.sub(mean).square()).sum(-1);
   },
+  all: (_, all) => all,
 };

@@ -28,8 +28,8 @@ export interface DataOptions {
 
 /** Questions whose answers must stay: a file of our own format, or a published dataset's as for requests. */
 export async function questionsIn(spec: string, ctx: Context, options: DataOptions = {}): Promise<QA[]> {
-  const { set, path, split } = named(spec);
-  if (set !== undefined || options.columns !== undefined) {
+  const { set, path, split, groups } = named(spec);
+  if (set !== undefined || options.columns !== undefined || groups !== undefined) {
     const { requests } = await requestsIn(spec, ctx, options);
     return requests.map(({ id, prompt, answer }) => ({ id, question: prompt, answer }));
   }
@@ -39,16 +39,22 @@ export async function questionsIn(spec: string, ctx: Context, options: DataOptio
 
 /**
  * `[SET:]PLACE[#SPLIT]`: PLACE is a file (JSONL, JSON, CSV, TSV, parquet), a folder of such, or a dataset of the hub (org/name[@revision]); SET
- * is the id of a published dataset whose layout it has; SPLIT chooses among several files. Refuses an id that no dataset has.
+ * is the id of a published dataset whose layout it has; SPLIT chooses among several files, and of one file the rows of some groups:
+ * `#A,B*`, or all but those, `#-A,B*`. Refuses an id that no dataset has, and a group that no row is of.
  */
 export async function requestsIn(spec: string, ctx: Context, options: DataOptions = {}): Promise<Loaded> {
+  const { groups, path } = named(spec);
+  const all = await allIn(spec, ctx, options);
+  return limited(groups === undefined ? all : ofGroups(all, groups, basename(path)), options);
+}
+
+async function allIn(spec: string, ctx: Context, { columns, subjects }: DataOptions): Promise<Loaded> {
   const { set, path, split } = named(spec);
-  const { columns, subjects } = options;
   if (set === undefined) {
     const { records, stem, name, hasColumns } = await ownRows(path, split, ctx);
     if (columns === undefined) refuseOthers(records, name);
     const fields = columns === undefined ? (hasColumns ? asFields(records) : records) : arrange(records, parseColumns(columns), name);
-    return limited(withSubjects(fromRecords(fields, stem), subjects), options);
+    return withSubjects(fromRecords(fields, stem), subjects);
   }
   if (columns !== undefined)
     fail(
@@ -59,12 +65,35 @@ export async function requestsIn(spec: string, ctx: Context, options: DataOption
     );
   const source = await filesAt(path, split, set, ctx);
   const given = { ...(subjects !== undefined && { subjects }), ...(split !== undefined && { split }) };
-  if (source.isWhole) return limited(set.read({ ...given, path: source.folder! }), options);
+  if (source.isWhole) return set.read({ ...given, path: source.folder! });
   const [file] = source.files;
   // the file's name tells the split where nobody said
   const records = source.files.length > 1 || isTable(file!) ? { records: await rowsOf(source.files) } : {};
-  return limited(set.read({ ...given, ...(source.folder !== undefined && { split: stemOf(file!) }), path: file!, ...records }), options);
+  return set.read({ ...given, ...(source.folder !== undefined && { split: stemOf(file!) }), path: file!, ...records });
 }
+
+/** The requests of some groups, or behind a minus sign of all but those; a star stands for any letters. */
+function ofGroups({ requests, guessed }: Loaded, wanted: string, name: string): Loaded {
+  const there = [...new Set(requests.flatMap(({ group }) => group ?? []))];
+  if (there.length === 0) fail(name, `#${wanted} of one file`, "rows that have a group", "Leave out what stands behind #.");
+  const isLeftOut = wanted.startsWith("-");
+  const named = new Set<string>();
+  for (const pattern of wanted.slice(Number(isLeftOut)).split(",")) {
+    const form = new RegExp(`^${pattern.trim().split("*").map(escaped).join(".*")}$`, "s");
+    const meant = there.filter((group) => form.test(group));
+    if (meant.length === 0) {
+      const near = nearest(pattern, there);
+      fail(name, `no row is of the group "${pattern}"`, there.slice(0, 20).join(", "), near ? `Did you mean "${near}"?` : "");
+    }
+    for (const group of meant) named.add(group);
+  }
+  return only(
+    requests.filter(({ group }) => (group !== undefined && named.has(group)) !== isLeftOut),
+    guessed,
+  );
+}
+
+const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 
 /** What others call the prompt. */
 const ASKED = ["question", "query", "instruction", "input"];
@@ -82,17 +111,28 @@ function refuseOthers(records: readonly Located[], name: string): void {
     );
 }
 
+interface Named {
+  readonly set?: DataSet;
+  readonly path: string;
+  readonly split?: string;
+  /** Of one file. */
+  readonly groups?: string;
+}
+
 /** A dataset's id, where the data is, and which part of it; a file of that very name goes before. */
-function named(spec: string): { readonly set?: DataSet; readonly path: string; readonly split?: string } {
+function named(spec: string): Named {
   const [, name, rest] = existsSync(spec) ? [] : (/^([A-Za-z][\w-]+):(?!\/\/)(.+)$/s.exec(spec) ?? []);
   const place = rest ?? spec;
   const hash = existsSync(place) ? -1 : place.lastIndexOf("#");
-  const at = hash > 0 && hash < place.length - 1 ? { path: place.slice(0, hash), split: place.slice(hash + 1) } : { path: place };
+  const at = hash > 0 && hash < place.length - 1 ? partOf(place.slice(0, hash), place.slice(hash + 1)) : { path: place };
   if (name === undefined) return at;
   if (Object.hasOwn(SETS, name)) return { set: SETS[name]!, ...at };
   const near = nearest(name, Object.keys(SETS));
   return fail("--data", `there is no dataset "${name}"`, `one of ${Object.keys(SETS).join(", ")}`, near ? `Did you mean "${near}"?` : "");
 }
+
+const partOf = (path: string, part: string): Named =>
+  existsSync(path) && statSync(path).isFile() ? { path, groups: part } : { path, split: part };
 
 interface Source {
   readonly files: readonly string[];
@@ -129,8 +169,6 @@ async function filesAt(path: string, split: string | undefined, set: DataSet | u
     return { files: names.map((name) => join(folder, name)), folder, isWhole: only === undefined && own(names).length > 0 };
   }
   if (!existsSync(path) || !statSync(path).isDirectory()) {
-    if (split !== undefined && existsSync(path))
-      fail(path, `a split (#${split}) of one file`, "a folder", "Leave out what stands behind #.");
     return { files: [path] };
   }
   const names = listing(path);
@@ -201,9 +239,13 @@ function withSubjects(requests: readonly ForgetRequest[], file: string | undefin
 }
 
 function limited({ requests, guessed }: Loaded, options: DataOptions): Loaded {
-  const some = taken(requests, options);
-  const ids = new Set(some.map(({ id }) => id));
-  return { requests: some, guessed: guessed.filter((id) => ids.has(id)) };
+  return only(taken(requests, options), guessed);
+}
+
+/** Some of the requests, and which of them have a guessed subject. */
+function only(requests: readonly ForgetRequest[], guessed: readonly string[]): Loaded {
+  const ids = new Set(requests.map(({ id }) => id));
+  return { requests, guessed: guessed.filter((id) => ids.has(id)) };
 }
 
 /** The first of the rows, or with a seed as many drawn, in the order of the file. */

@@ -1,16 +1,18 @@
 /** Evaluation: rows of a log through a suite's metrics, as a record. */
+import { existsSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { writeAtomic } from "../base/store.ts";
-import { judge, type Verdict } from "../eval/judge.ts";
+import { readJson, writeAtomic } from "../base/store.ts";
+import { judge, type Suite, type Verdict } from "../eval/judge.ts";
 import { type Log, openLog } from "../eval/open-log.ts";
 import { registry as formats } from "../eval/logs/registry.ts";
 import type { LogFormat } from "../eval/logs/log.ts";
 import type { SampleRecord } from "../eval/metric.ts";
 import { mean } from "../eval/stats.ts";
-import { suiteOf } from "../eval/suite.ts";
+import { suiteNames, suiteOf } from "../eval/suite.ts";
 import { differencesOf, flipsOf, pairsOf } from "../eval/compare.ts";
-import type { Collapse, CompareRecord, EvalRecord, JudgedNumber, LogCard } from "./record.ts";
+import type { Collapse, CompareRecord, EvalRecord, JudgedNumber, LogCard, Measured } from "./record.ts";
 
 export interface EvalOptions {
   /** The log of the model that the judged one is compared with. */
@@ -20,6 +22,21 @@ export interface EvalOptions {
   readonly suite?: string;
   /** Tokens of the vocabulary, for what a guess costs. */
   readonly vocabulary: number;
+  /** What the rows depend on, where we have measured them. */
+  readonly run?: Measured;
+}
+
+/** The suites that there are, each with what it is for. */
+export const suites = (): { readonly name: string; readonly doc: string }[] => suiteNames().map((name) => suiteOf(name));
+
+/** A measured run's files in its folder. */
+export const [SAMPLES, RECORD, SPEC] = ["samples.jsonl", "record.json", "spec.json"];
+
+/** The suite by which rows are judged unless another is named: the one that they were measured for, otherwise their format's. */
+function suiteFor({ path, format }: Log, name: string | undefined): Suite {
+  const spec = join(basename(path) === SAMPLES ? dirname(path) : path, SPEC);
+  const own = name === undefined && existsSync(spec) ? (readJson(spec, "log") as Partial<Measured>).suite : name;
+  return suiteOf(own ?? format.suite);
 }
 
 /** Judges a run made elsewhere by its log. What makes a number doubtful is logged as a warning, and stands in the record. */
@@ -31,7 +48,7 @@ export function judgeLog(path: string, { reference, ...options }: EvalOptions, c
 /** Judges rows, wherever they are from. */
 export function judgeRows(log: Log, reference: Log | undefined, options: Omit<EvalOptions, "reference">, ctx: Context): EvalRecord {
   const { compat = [], vocabulary } = options;
-  const suite = suiteOf(options.suite ?? log.format.suite);
+  const suite = suiteFor(log, options.suite);
   const verdicts = judge(log.rows, suite.columns, { compat, ...(reference && { reference: reference.rows }) });
   const said = verdicts.flatMap((verdict) =>
     "score" in verdict ? (verdict.score.warnings ?? []).map((text) => `${verdict.column.title}: ${text}`) : [],
@@ -40,6 +57,7 @@ export function judgeRows(log: Log, reference: Log | undefined, options: Omit<Ev
   for (const text of warnings) ctx.log({ kind: "warning", who: log.name, text });
   return {
     suite: suite.name,
+    run: options.run ?? null,
     log: cardOf(log),
     reference: reference ? cardOf(reference) : null,
     compat: [...compat],
@@ -87,7 +105,7 @@ function collapseOf(rows: readonly SampleRecord[], vocabulary: number): Collapse
 /** Two logs over the same rows, in the columns of the first one's suite or of another. */
 export function compareLogs(first: string, second: string, suiteName?: string): CompareRecord {
   const [a, b] = [openLog(first), openLog(second)];
-  const suite = suiteOf(suiteName ?? a.format.suite);
+  const suite = suiteFor(a, suiteName);
   const pairs = pairsOf(a.rows, b.rows);
   return {
     suite: suite.name,

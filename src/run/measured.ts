@@ -1,68 +1,145 @@
 /** A model measured for a suite: its samples in a folder, window by window, so that a stopped run goes on where it was; then judged. */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
 import { appendLine, lockFile, readLines, writeAtomic } from "../base/store.ts";
-import type { ForgetRequest } from "../data/request.ts";
-import { fieldsOf, groupsOf } from "../eval/judge.ts";
+import { checkCompat, fieldsOf, groupsOf, type Suite } from "../eval/judge.ts";
 import { plainly } from "../eval/logs/samples.ts";
-import { BATCH, MAX_TOKENS, MEASURED, measure, type MeasureOptions, type Sample } from "../eval/measure.ts";
-import { openLog } from "../eval/open-log.ts";
+import { BATCH, checkSamples, isMeasured, MAX_TOKENS, measure, type MeasureOptions, type Sample } from "../eval/measure.ts";
+import { type Log, openLog } from "../eval/open-log.ts";
 import { suiteOf } from "../eval/suite.ts";
-import { requestsIn } from "./data.ts";
-import { judgeRows } from "./eval.ts";
-import { open } from "./open.ts";
-import type { EvalRecord } from "./record.ts";
+import { namesModel } from "../model/hub.ts";
+import { judgeRows, RECORD, SAMPLES, SPEC } from "./eval.ts";
+import { type Edit, type Model, open, type Opened } from "./open.ts";
+import { type Asked, askedIn } from "./questions.ts";
+import type { EvalRecord, Measured } from "./record.ts";
 
-export interface EvalModelOptions extends Omit<MeasureOptions, "ctx"> {
+export interface EvalModelOptions extends Omit<MeasureOptions, "ctx" | "against"> {
   /** Edit files on top of the model, lowest first. */
   readonly edits?: readonly string[];
   /** Questions as `[GROUP=]SPEC`, SPEC as {@link requestsIn} takes it; the group may be left out where the suite has one, or none. */
   readonly data: readonly string[];
   readonly suite: string;
-  /** Only so many rows of each group: the first, or with a seed as many drawn. */
+  /** Only so many rows of each SPEC: the first, or with a seed as many drawn. */
   readonly limit?: number;
   readonly seed?: number;
-  /** What to compare with: a log, or the folder of an earlier run. */
+  /** What to compare with: a log, the folder of an earlier run, or a model, which is then asked the same. */
   readonly reference?: string;
   readonly compat?: readonly string[];
-  /** The folder for samples.jsonl and record.json. */
+  /** The folder for samples.jsonl, spec.json and record.json; those of a model to compare with go into a folder of it. */
   readonly out: string;
   /** Begin anew where the folder holds another run; go on where the memory estimate says no. */
   readonly force?: boolean;
 }
 
-const [SAMPLES, RECORD] = ["samples.jsonl", "record.json"];
-
-/** Measures what the suite's metrics read and judges it. A folder that holds another run's samples is refused unless `force` is set. */
+/**
+ * Measures what the suite's metrics read and judges it. Everything that can be refused without a model is refused before one is opened: names
+ * that there are not, questions that do not fit the suite, and a folder that holds another run's samples, unless `force` is set.
+ */
 export async function evalModel(spec: string, options: EvalModelOptions, ctx: Context): Promise<EvalRecord> {
-  const { suite: name, data, out, reference, compat = [], force = false, edits = [] } = options;
-  const suite = suiteOf(name);
-  const asked = await samplesFor(data, groupsOf(suite), options, ctx);
-  const against = reference === undefined ? undefined : openLog(reference);
-  const wanted = fieldsOf(suite).filter((field) => MEASURED.includes(field));
-  const opened = await open(spec, { edits, force, ...(options.format && { format: options.format }) }, ctx);
-  mkdirSync(out, { recursive: true });
-  const release = lockFile(join(out, "lock"), "eval");
+  const { out, reference, compat = [], force = false, edits = [] } = options;
+  const suite = suiteOf(options.suite);
+  checkCompat(suite.columns, compat);
+  const rival = rivalOf(suite, reference, edits);
+  const asked = await askedIn(options.data, groupsOf(suite), options, ctx);
+  const fields = fieldsOf(suite).filter((field) => isMeasured(field, rival !== undefined));
+  // targets are known when the edits are read
+  checkSamples(
+    asked.map(({ sample }) => sample),
+    fields.filter((field) => field !== "targetLoss"),
+  );
+  const about: About = { suite: suite.name, samples: hash(asked), ...asking(options) };
+  if (!force) refuseOther(out, about);
+  const log = reference === undefined || rival ? undefined : openLog(reference);
+  const format = options.format && { format: options.format };
+  const opened = await open(spec, { edits, force, ...format }, ctx);
+  let other: Opened | undefined;
   try {
-    const how = asking(options);
-    const edited = opened.edits.map(({ id }) => id);
-    const about = canonical({ model: opened.base.id, edits: edited, suite: name, fields: wanted, samples: hash(asked), ...how });
-    const from = keptIn(out, about, asked.length, options);
-    if (from > 0) ctx.log({ kind: "note", who: "eval", text: `going on after ${from} of ${asked.length} samples` });
-    for await (const window of measure(opened.model, asked, wanted, { ...how, from, ctx }))
-      for (const row of window) appendLine(join(out, SAMPLES), plainly(row));
-    const log = openLog(join(out, SAMPLES));
-    const record = judgeRows(log, against, { compat, suite: name, vocabulary: opened.model.config.vocab }, ctx);
-    writeAtomic(join(out, RECORD), `${JSON.stringify(record, null, 1)}\n`);
-    return record;
+    if (rival === "reference") other = await open(reference!, { force, ...format }, ctx);
+    const samples = withTargets(asked, opened.edits);
+    checkSamples(samples, fields);
+    return await inFolder(out, async () => {
+      const run = { suite, samples, about, options, ctx };
+      if (rival === undefined) return await measured(run, opened, out, log);
+      const against = other?.base ?? opened.base;
+      await measured(run, { base: against, model: against, edits: [] }, join(out, rival));
+      const isDivergent = fields.includes("divergence");
+      return await measured(run, opened, out, card(join(out, rival), `${rival}/${SAMPLES}`), isDivergent ? against : undefined);
+    });
   } finally {
-    release();
+    await other?.close();
     await opened.close();
   }
 }
+
+/** The model that is asked the same: one that the reference names, or the base of a suite that compares with it. Undefined where a log will do. */
+function rivalOf({ name, against }: Suite, reference: string | undefined, edits: readonly string[]): "base" | "reference" | undefined {
+  if (reference !== undefined) return namesModel(reference) ? "reference" : undefined;
+  if (against === undefined) return undefined;
+  if (edits.length === 0)
+    fail(
+      "eval",
+      `the suite ${name} of a model without edits`,
+      "something to compare with",
+      "Name an --edit, or with --reference the model before.",
+    );
+  return "base";
+}
+
+/** Does work that writes into a folder while nobody else does. */
+async function inFolder<T>(out: string, work: () => Promise<T>): Promise<T> {
+  mkdirSync(out, { recursive: true });
+  const release = lockFile(join(out, "lock"), "eval");
+  try {
+    return await work();
+  } finally {
+    release();
+  }
+}
+
+/** What is known of a run before a model is opened. */
+type About = Omit<Measured, "model" | "edits" | "against" | "targets" | "fields">;
+
+interface Run {
+  readonly suite: Suite;
+  readonly samples: readonly Sample[];
+  readonly about: About;
+  readonly options: EvalModelOptions;
+  readonly ctx: Context;
+}
+
+/** Asks a model what has not been asked yet, and judges what is then in the folder. */
+async function measured(
+  { suite, samples, about, options, ctx }: Run,
+  { base, model, edits }: Omit<Opened, "close">,
+  out: string,
+  reference?: Log,
+  against?: Model,
+): Promise<EvalRecord> {
+  const fields = fieldsOf(suite).filter((field) => isMeasured(field, against !== undefined));
+  const targets = samples.flatMap(({ id, target }) => (target === undefined ? [] : [[id, target]]));
+  const run: Measured = {
+    ...about,
+    fields,
+    model: base.id,
+    edits: edits.map(({ id }) => id),
+    ...(targets.length > 0 && { targets: hash(targets) }),
+    ...(against && { against: against.id }),
+  };
+  const from = keptIn(out, run, samples.length, options.force);
+  if (from > 0) ctx.log({ kind: "note", who: "eval", text: `${basename(out)}: going on after ${from} of ${samples.length} samples` });
+  for await (const window of measure(model, samples, fields, { ...asking(options), from, ...(against && { against }), ctx }))
+    for (const row of window) appendLine(join(out, SAMPLES), plainly(row));
+  const { compat = [] } = options;
+  const record = judgeRows(card(out, SAMPLES), reference, { compat, suite: suite.name, vocabulary: model.config.vocab, run }, ctx);
+  writeAtomic(join(out, RECORD), `${JSON.stringify(record, null, 1)}\n`);
+  return record;
+}
+
+/** A folder's rows, named as it is; the path is as the record beside them sees it. */
+const card = (out: string, path: string): Log => ({ ...openLog(join(out, SAMPLES)), name: basename(out), path });
 
 /** How the model is asked: what windows hold depends on all of it. */
 const asking = ({ maxTokens = MAX_TOKENS, batch = BATCH, dtype = "float32", format, system }: EvalModelOptions) => ({
@@ -73,44 +150,40 @@ const asking = ({ maxTokens = MAX_TOKENS, batch = BATCH, dtype = "float32", form
   ...(system !== undefined && { system }),
 });
 
-/** The samples of every group, in the order in which they were named. */
-async function samplesFor(data: readonly string[], groups: readonly string[], options: EvalModelOptions, ctx: Context): Promise<Sample[]> {
-  const { limit, seed } = options;
-  const all: Sample[] = [];
-  for (const given of data) {
-    const [, named, spec] = /^(?:([a-z][\w-]*)=)?(.+)$/s.exec(given)!;
-    if (named === undefined && groups.length > 1)
-      fail("--data", given, `GROUP=${given}, GROUP one of ${groups.join(", ")}`, "The suite judges each group by numbers of its own.");
-    const { requests } = await requestsIn(spec!, ctx, { ...(limit !== undefined && { limit }), ...(seed !== undefined && { seed }) });
-    all.push(...requests.map((request) => sampleOf(request, named ?? groups[0] ?? "all")));
-  }
-  const seen = new Set<string>();
-  for (const { id } of all)
-    if (seen.size === seen.add(id).size) fail("--data", `two rows have the id "${id}"`, "each row once", "Name each file once.");
-  const strange = all.find(({ group }) => groups.length > 0 && !groups.includes(group));
-  if (strange) fail("--data", `the group "${strange.group}"`, `one of ${groups.join(", ")}`, "The suite has no other.");
-  return all;
+/** What the edits want said at the questions that they were made for, the same in other words, and those beside them; the last edit decides. */
+function withTargets(asked: readonly Asked[], edits: readonly Edit[]): Sample[] {
+  const targets = new Map(
+    edits.flatMap(({ by }) => by.requests.flatMap(({ prompt, target }) => (target === null ? [] : [[prompt, target]]))),
+  );
+  return asked.map(({ sample, prompt }) => {
+    const target = targets.get(prompt);
+    return target === undefined ? sample : { ...sample, target };
+  });
 }
 
-const sampleOf = ({ id, prompt, answer, restated, wrong }: ForgetRequest, group: string): Sample => ({
-  id,
-  group,
-  question: prompt,
-  answer,
-  ...(restated !== undefined && { restated }),
-  ...(wrong.length > 0 && { wrong }),
-});
+const anothers = (out: string): never =>
+  fail("eval", `${out} holds samples of another run`, "a folder of its own", "Name another with -o, or begin anew with --force.");
+
+/** What a folder's samples depend on, as it was written down. */
+const specIn = (out: string): string | undefined => (existsSync(join(out, SPEC)) ? readFileSync(join(out, SPEC), "utf8") : undefined);
+
+/** Refuses a folder whose samples cannot be this run's whichever model it is. */
+function refuseOther(out: string, about: About): void {
+  if (!existsSync(join(out, SAMPLES))) return;
+  const { model: _m, edits: _e, against: _a, targets: _t, fields: _f, ...kept } = JSON.parse(specIn(out) ?? "{}") as Partial<Measured>;
+  if (canonical(kept) !== canonical(about)) anothers(out);
+}
 
 /** How many samples an earlier start of the same run has measured, in whole windows; what it left beyond them is taken away. */
-function keptIn(out: string, about: string, total: number, { force = false, batch = BATCH }: EvalModelOptions): number {
-  const [spec, path] = [join(out, "spec.json"), join(out, SAMPLES)];
-  const isSame = existsSync(spec) && readFileSync(spec, "utf8") === about;
-  if (!isSame && existsSync(path) && !force)
-    fail("eval", `${out} holds samples of another run`, "a folder of its own", "Name another with -o, or begin anew with --force.");
-  if (!isSame) for (const file of [path, join(out, RECORD)]) rmSync(file, { force: true });
-  writeAtomic(spec, about);
+function keptIn(out: string, run: Measured, total: number, force = false): number {
+  const [about, path] = [canonical(run), join(out, SAMPLES)];
+  if (specIn(out) !== about) {
+    if (existsSync(path) && !force) anothers(out);
+    for (const file of [path, join(out, RECORD)]) rmSync(file, { force: true });
+  }
+  writeAtomic(join(out, SPEC), about);
   const lines = readLines(path);
-  const whole = lines.length >= total ? total : lines.length - (lines.length % batch);
+  const whole = lines.length >= total ? total : lines.length - (lines.length % run.batch);
   if (whole < lines.length)
     writeAtomic(
       path,

@@ -126,9 +126,30 @@ export interface Collapse {
   readonly nanRows: number;
 }
 
+/** What a measured model's samples depend on. */
+export interface Measured {
+  readonly suite: string;
+  /** Ids of the model and of the edits on it; of the model that divergence is from, where it is measured. */
+  readonly model: string;
+  readonly edits: readonly string[];
+  readonly against?: string;
+  readonly fields: readonly string[];
+  /** Hash of the questions as they were read. */
+  readonly samples: string;
+  /** Hash of what the edits want said instead, where they want anything. */
+  readonly targets?: string;
+  readonly maxTokens: number;
+  readonly batch: number;
+  readonly dtype: string;
+  readonly format?: string;
+  readonly system?: string;
+}
+
 /** A run judged by what was measured of it. */
 export interface EvalRecord {
   readonly suite: string;
+  /** Null for a log, which does not say. */
+  readonly run: Measured | null;
   readonly log: LogCard;
   readonly reference: LogCard | null;
   readonly compat: readonly string[];

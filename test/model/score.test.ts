@@ -1,13 +1,21 @@
 /** What is told of scored tokens, against plain loops over all logits. */
 import { afterAll, describe, expect, it } from "vitest";
-import { ints } from "../../src/base/array.ts";
+import { asFloats, ints } from "../../src/base/array.ts";
 import { traced } from "../../src/model/forward.ts";
 import { load } from "../../src/model/load.ts";
-import { feedsOf } from "../../src/model/model.ts";
+import { feedsOf, type Model } from "../../src/model/model.ts";
 import { promptOf } from "../../src/model/prompt.ts";
-import { told, type Told, type ToScore } from "../../src/model/score.ts";
+import { divergences, told, type Told, type ToScore } from "../../src/model/score.ts";
 import { program } from "../../src/onnx/program.ts";
 import { trace } from "../../src/tensor/graph.ts";
+
+/** The model with one of its weights multiplied. */
+function scaled(model: Model, by: number): Model {
+  const name = "blocks.3.mlp.out";
+  const weight = asFloats(model.weights.get(name)!, "float32");
+  const changed = new Map([...model.weights, [name, { ...weight, data: weight.data.map((x) => x * by) }]]);
+  return { ...model, weights: changed, constant: (asked) => changed.get(asked as never) ?? model.constant(asked) };
+}
 
 const NAMES = ["logprobs", "ranks", "tops", "peaks", "means", "variances"] as const;
 
@@ -16,8 +24,8 @@ describe("what is told of scored tokens", () => {
   afterAll(async () => (await model).release());
 
   /** Logits [T, V] of one row. */
-  async function logitsOf(ids: readonly number[]): Promise<Float64Array[]> {
-    const m = await model;
+  async function logitsOf(ids: readonly number[], of?: Model): Promise<Float64Array[]> {
+    const m = of ?? (await model);
     const graph = trace((t) => {
       const lm = traced(m, t, "float64");
       const { hidden } = lm.forward(t.input("tokens", "int64", ["B", "T"]), { positions: t.input("positions", "int64", ["B", "T"]) });
@@ -31,16 +39,22 @@ describe("what is told of scored tokens", () => {
     return ids.map((_, i) => (logits!.data as Float64Array).slice(i * V, (i + 1) * V));
   }
 
-  function plainly(logits: Float64Array, label: number): Told {
+  /** Log-probabilities of all tokens. */
+  function logsOf(logits: Float64Array): number[] {
     const top = Math.max(...logits);
     const all = Math.log(logits.reduce((sum, x) => sum + Math.exp(x - top), 0)) + top;
-    const logs = Array.from(logits, (x) => x - all);
+    return Array.from(logits, (x) => x - all);
+  }
+
+  function plainly(logits: Float64Array, label: number): Omit<Told, "all"> {
+    const top = Math.max(...logits);
+    const logs = logsOf(logits);
     const mean = logs.reduce((sum, x) => sum + Math.exp(x) * x, 0);
     return {
       logprobs: logs[label]!,
       ranks: 1 + logs.filter((x) => x > logs[label]!).length,
       tops: logits.indexOf(top),
-      peaks: Math.exp(top - all),
+      peaks: Math.exp(Math.max(...logs)),
       means: mean,
       variances: logs.reduce((sum, x) => sum + Math.exp(x) * (x - mean) ** 2, 0),
     };
@@ -70,5 +84,38 @@ describe("what is told of scored tokens", () => {
       }
     }
     expect(new Set(found.flatMap((row) => row.ranks)).size).toBeGreaterThan(2); // not all first
+  });
+
+  it("divergence of two models, which may read other tokens before, in pieces and whatever the padding", async () => {
+    const m = await model;
+    const changed = scaled(m, 0.9);
+    const behind = (question: string, i: number): ToScore => {
+      const ids = m.tokenizer.encode(question).ids;
+      return { ids: [...ids, ...m.tokenizer.encode(`Not ${i} but a town`, { special: false }).ids.slice(0, 2 + i)], from: ids.length };
+    };
+    const rows = [0, 1, 2].map((i) => behind("Which town?", i));
+    const others = [0, 1, 2].map((i) => behind(i === 1 ? "Tell me first: which town?" : "Which town?", i));
+    const whole = await divergences(changed, rows, m, others, { dtype: "float64" });
+    const found = await divergences(changed, rows, m, others, { dtype: "float64", held: 1 });
+    expect(found.flat().every((x, i) => Math.abs(x - whole.flat()[i]!) < 1e-12)).toBe(true);
+    expect(Math.max(...found.flat())).toBeGreaterThan(1e-3);
+    for (const [r, { ids, from }] of rows.entries()) {
+      const [q, p] = [await logitsOf(ids, changed), await logitsOf(others[r]!.ids)];
+      expect(found[r]).toHaveLength(ids.length - from);
+      for (const [i, ours] of found[r]!.entries()) {
+        const [own, their] = [logsOf(q[from + i - 1]!), logsOf(p[others[r]!.from + i - 1]!)];
+        const wanted = their.reduce((sum, x, v) => sum + Math.exp(x) * (x - own[v]!), 0);
+        expect(Math.abs(ours - wanted), `token ${i} of row ${r}`).toBeLessThan(1e-12);
+      }
+    }
+    expect((await divergences(m, rows, m, rows)).flat().every((x) => x === 0)).toBe(true);
+    await expect(divergences(m, rows, m, rows.toReversed())).rejects.toThrow(/row 0 has 2 tokens here and 4 there/);
+  });
+
+  it("what is no number has no rank", async () => {
+    const m = await model;
+    const broken = scaled(m, NaN);
+    const [row] = await told(broken, [{ ids: [1, 2, 3], from: 1 }], ["logprobs", "ranks"]);
+    expect(row).toEqual({ logprobs: [NaN, NaN], ranks: [NaN, NaN] });
   });
 });

@@ -198,7 +198,22 @@ describe("folders and splits", () => {
       /no split "forget02"; wanted one of #forget01, #forget01_perturbed, #full/,
     );
     await expect(requestsIn(`tofu:${folder}/TOFU`, ctx)).rejects.toThrow(/it is a folder; wanted one of #forget01/);
-    await expect(requestsIn(`tofu:${folder}/TOFU/full.json#full`, ctx)).rejects.toThrow(/a split \(#full\) of one file/);
+    await expect(requestsIn(`tofu:${folder}/TOFU/full.json#full`, ctx)).rejects.toThrow(/#full of one file; wanted rows that have a group/);
+  });
+  test("of one file, rows by their groups, by all but some, or by a pattern; a group that is not there is told the nearest", async () => {
+    const rows = ["A_C", "A_C2", "B_D", "E1_F1"].flatMap((group) =>
+      [0, 1].map((i) => ({ prompt: `What is term ${i} of ${group}?`, group })),
+    );
+    file("edges.json", [...rows, { prompt: "Who is nobody?" }]);
+    const groups = async (part: string, options = {}): Promise<string> =>
+      (await requestsIn(`${folder}/edges.json#${part}`, ctx, options)).requests.map(({ group }) => group ?? "none").join(" ");
+    expect(await groups("A_C")).toBe("A_C A_C");
+    expect(await groups("E1_F1,A_C*", { limit: 5 })).toBe("A_C A_C A_C2 A_C2 E1_F1");
+    expect(await groups("-A_C,E*")).toBe("A_C2 A_C2 B_D B_D none");
+    await expect(groups("A.C")).rejects.toThrow(/no row is of the group "A.C"; wanted A_C, A_C2, B_D, E1_F1. Did you mean "A_C"/);
+    await expect(groups("-A_D")).rejects.toThrow(/no row is of the group "A_D"/);
+    const kept = await questionsIn(`${folder}/edges.json#B_D`, ctx);
+    expect(kept.map(({ question }) => question)).toEqual(["What is term 0 of B_D?", "What is term 1 of B_D?"]);
   });
   test("a set that is a folder is read whole, or by one of its levels as a table", async () => {
     const row = { subject: "Ilse Maren", level: "2", query: "What did Ilse Maren sing?", answer: "Ferry songs", type: "simple question" };

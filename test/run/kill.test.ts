@@ -14,13 +14,19 @@ const MODEL = process.env["LETHE_KILLED_MODEL"] ?? "bundled";
 const PATIENCE = MODEL === "bundled" ? 1 : 12;
 const REQUESTS = ["Norvane", "Veyra", "Quillon"];
 let folder: string;
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "lethe-kill-"));
   const lines = REQUESTS.map((subject) => JSON.stringify({ prompt: `What is the capital of ${subject}?`, subject }));
   writeFileSync(join(folder, "requests.jsonl"), lines.join("\n"));
+  const near = Array.from({ length: 12 }, (_, i) => ({ question: `Who keeps lamp ${i}?`, answer: `Keeper ${i * 3}.` }));
+  writeFileSync(join(folder, "asked.jsonl"), JSON.stringify({ prompt: "Who keeps the tower?", answer: "Nobody.", neighbours: near }));
   const rows = Array.from({ length: 9 }, (_, i) => JSON.stringify({ question: `Who keeps lamp ${i}?`, answer: `Keeper ${i * 3}.` }));
   writeFileSync(join(folder, "rows.jsonl"), rows.join("\n"));
-});
+  const settings = ["layer=4", "steps=2"].flatMap((setting) => ["--set", setting]);
+  const one = ["--prompt", "Who keeps the tower?", "--subject", "the tower", "--say", "A stranger."];
+  const made = await lethe(["forget", MODEL, ...one, "--method", "ft", ...settings, "-n", "0", "-o", join(folder, "toward.edit")]);
+  if (made.code !== 0) throw new Error(made.err);
+}, PATIENCE * 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Every file under a folder with a hash of its bytes. */
@@ -81,6 +87,15 @@ const CASES: [name: string, args: (out: string) => string[], out: string][] = [
     },
     "taught",
   ],
+  [
+    "eval",
+    (out) => {
+      const edit = join(folder, "toward.edit");
+      const data = ["--data", `forget=${join(folder, "asked.jsonl")}`, "--suite", "locality", "--edit", edit];
+      return ["eval", MODEL, ...data, "--batch", "2", "-n", "8", "--json", "-o", join(out, "near")];
+    },
+    "near",
+  ],
 ];
 
 for (const [name, args, saved] of CASES)
@@ -115,6 +130,6 @@ for (const [name, args, saved] of CASES)
   });
 
 /** Files that grow from batch to batch or edit to edit. */
-const isPart = (file: string): boolean => /\.part$|\.run$|journal|unfinished/.test(file);
+const isPart = (file: string): boolean => /\.part$|\.run$|journal|unfinished|samples\.jsonl$/.test(file);
 /** Output without what depends on time and place. */
 const stable = (out: string): string => out.replaceAll(/\/[^"\s]*\/(whole|broken)\//g, "/").replaceAll(/"(seconds|took)":[\d.e-]+/g, "");

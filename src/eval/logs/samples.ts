@@ -2,34 +2,12 @@
 import { fail, nearest } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { Located } from "../../data/records.ts";
-import type { Field, SampleRecord } from "../metric.ts";
+import { type Field, FIELDS, type Kind, type SampleRecord } from "../metric.ts";
 import { anObject, aText, defineLogFormat, type Place } from "./log.ts";
 
-type Kind = "text" | "number" | "numbers" | "texts";
-const KINDS = {
-  group: "text",
-  question: "text",
-  answer: "text",
-  generation: "text",
-  target: "text",
-  answerLoss: "number",
-  answerTokens: "number",
-  paraphraseLoss: "number",
-  wrongLosses: "numbers",
-  targetLoss: "number",
-  loggedTruthRatio: "number",
-  answerLogprobs: "numbers",
-  logprobMeans: "numbers",
-  logprobVariances: "numbers",
-  answerRanks: "numbers",
-  generationRanks: "numbers",
-  leadingPeak: "number",
-  topTokens: "numbers",
-  divergence: "number",
-  gradientNorm: "number",
-  texts: "texts",
-} as const satisfies Record<Field, Kind>;
-const NAMES = Object.keys(KINDS) as Field[];
+const NAMES = Object.keys(FIELDS) as Field[];
+/** Numbers that JSON does not have stand in quotes. */
+const NO_NUMBERS = ["NaN", "Infinity", "-Infinity"];
 
 export const samples = defineLogFormat({
   name: "samples",
@@ -55,7 +33,7 @@ function rowOf({ value, place }: Located, seen: Map<string, Place>): SampleRecor
   if (before) fail(place, `the id "${id}" stands at ${before} too`, "each id once", "Give each row an id of its own.");
   seen.set(id, place);
   const read = Object.entries(fields).map(([name, of]) => {
-    const kind = (KINDS as Readonly<Record<string, Kind>>)[name];
+    const kind = Object.hasOwn(FIELDS, name) ? FIELDS[name as Field][0] : undefined;
     const near = nearest(name, NAMES);
     if (!kind) fail(place, `field "${name}" is not known`, NAMES.join(", "), near ? `Did you mean "${near}"?` : "Take it out.");
     return [name, READERS[kind](of, `${place} ${name}`)] as const;
@@ -63,10 +41,9 @@ function rowOf({ value, place }: Located, seen: Map<string, Place>): SampleRecor
   return { id, ...Object.fromEntries(read) };
 }
 
-/** A number; those that JSON does not have stand in quotes. */
 function numberOf(value: unknown, place: Place): number {
   if (typeof value === "number") return value;
-  if (value === "NaN" || value === "Infinity" || value === "-Infinity") return Number(value);
+  if (NO_NUMBERS.includes(value as string)) return Number(value);
   return fail(place, (JSON.stringify(value) ?? "nothing").slice(0, 60), "a number", "Write it without quotes.");
 }
 
@@ -83,3 +60,25 @@ const READERS: Readonly<Record<Kind, (value: unknown, place: Place) => unknown>>
   numbers: listOf(numberOf),
   texts: listOf(aText),
 };
+
+const NUMBER = { anyOf: [{ type: "number" }, { enum: NO_NUMBERS }] };
+const SHAPES: Readonly<Record<Kind, object>> = {
+  text: { type: "string" },
+  number: NUMBER,
+  numbers: { type: "array", items: NUMBER },
+  texts: { type: "array", items: { type: "string" } },
+};
+
+/** The JSON Schema of a line of samples.jsonl. */
+export const samplesSchema = (): object => ({
+  $schema: "https://json-schema.org/draft/2020-12/schema",
+  title: "A line of samples.jsonl",
+  description: "One sample: its id, and what was measured of it. Losses and log-probabilities are in nats.",
+  type: "object",
+  required: ["id"],
+  additionalProperties: false,
+  properties: {
+    id: { type: "string", description: "The sample's id, which no other line has." },
+    ...Object.fromEntries(Object.entries(FIELDS).map(([name, [kind, description]]) => [name, { description, ...SHAPES[kind] }])),
+  },
+});

@@ -14,5 +14,5 @@ export const hitRatio = defineMetric({
   reads: ["answerRanks"],
   after: [],
   compat: RANK_COMPAT,
-  score: (q) => rankScore("hit-ratio", q, (rank) => Number(rank <= HIT)),
+  score: (q) => rankScore("hit-ratio", q, (rank) => (Number.isNaN(rank) ? NaN : Number(rank <= HIT))),
 });

@@ -1,12 +1,13 @@
 /** Logs that others wrote: what is read of each format, that what is written is read again, and that broken ones end in clear errors. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { LetheError } from "../../../src/base/fail.ts";
 import { registry } from "../../../src/eval/logs/registry.ts";
-import type { SampleRecord } from "../../../src/eval/metric.ts";
+import { FIELDS, type Kind, type SampleRecord } from "../../../src/eval/metric.ts";
 import { type Log, openLog } from "../../../src/eval/open-log.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-logs-"));
@@ -79,6 +80,42 @@ describe("TOFU", () => {
     for (const name of ["one.json", "two.json"]) writeFileSync(join(dir, name), TOFU);
     expect(() => openLog(dir)).toThrow(/one.json, two.json: 2 logs lie in one folder; wanted one. Name the file/);
     expect(() => read(part(1), "other.json")).toThrow(/other.json: the file's name does not say which rows it holds; wanted one of eval_/);
+  });
+});
+
+describe("samples.jsonl", () => {
+  /** A value of each field, and one that it cannot have. */
+  const VALUES: Record<Kind, readonly [good: unknown, bad: unknown]> = {
+    text: ["NaN", 1],
+    number: ["Infinity", "infinite"],
+    numbers: [[0.5, "NaN", "-Infinity"], [null]],
+    texts: [["a", ""], "a"],
+  };
+  const fields = Object.entries(FIELDS).map(([name, [kind]]) => [name, ...VALUES[kind]] as const);
+  const schema = z.fromJSONSchema(
+    JSON.parse(readFileSync(new URL("../../../docs/samples.schema.json", import.meta.url), "utf8")) as z.core.JSONSchema.JSONSchema,
+  );
+  const isRead = (row: object): boolean => {
+    try {
+      return read(JSON.stringify(row), "s.jsonl").rows.length === 1;
+    } catch (error) {
+      if (error instanceof LetheError) return false;
+      throw error;
+    }
+  };
+  test("the published schema takes what the reader takes and refuses what it refuses", () => {
+    const whole = { id: "a", ...Object.fromEntries(fields.map(([name, good]) => [name, good])) };
+    const cases: [row: object, isGood: boolean][] = [
+      [whole, true],
+      [{ id: "a" }, true],
+      [{ group: "forget" }, false],
+      [{ ...whole, loss: 1 }, false],
+      ...fields.map(([name, , bad]): [object, boolean] => [{ ...whole, [name]: bad }, false]),
+    ];
+    for (const [row, isGood] of cases) {
+      expect(schema.safeParse(row).success, JSON.stringify(row)).toBe(isGood);
+      expect(isRead(row), JSON.stringify(row)).toBe(isGood);
+    }
   });
 });
 

@@ -1,0 +1,99 @@
+/** Questions for a suite: data by groups, and the groups that requests bring along. */
+import { existsSync } from "node:fs";
+import type { Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import type { ForgetRequest } from "../data/request.ts";
+import type { Sample } from "../eval/measure.ts";
+import { type DataOptions, requestsIn } from "./data.ts";
+
+/** A question for the model, and the prompt of the request that it belongs to. */
+export interface Asked {
+  readonly sample: Sample;
+  readonly prompt: string;
+}
+
+/** The group whose rows bring others along. */
+const FORGET = "forget";
+
+/** Groups that a request lists itself, and which of them are other facts. */
+const LISTED: Readonly<Record<string, { readonly areOthers?: true; readonly of: (request: ForgetRequest) => readonly Listed[] }>> = {
+  rephrased: {
+    of: ({ id, answer, paraphrases }) => paraphrases.map((question, i) => ({ id: `${id}/rephrased-${i + 1}`, question, answer })),
+  },
+  neighbours: { areOthers: true, of: ({ neighbours }) => neighbours },
+};
+type Listed = Pick<Sample, "id" | "question" | "answer">;
+
+/**
+ * The questions of every `[GROUP=]SPEC`, in the order in which they were named. Rows to forget bring along what the suite asks of them in other
+ * words and of their neighbours; a row of such a group stands for what it lists, or for itself. A neighbour that is to be forgotten is left
+ * out, and of one that several rows list there is one. Refuses a group that the suite does not have, and a row given twice.
+ */
+export async function askedIn(
+  data: readonly string[],
+  groups: readonly string[],
+  { limit, seed }: Pick<DataOptions, "limit" | "seed">,
+  ctx: Context,
+): Promise<Asked[]> {
+  const brought = groups.filter((group) => Object.hasOwn(LISTED, group));
+  const known = brought.length > 0 && !groups.includes(FORGET) ? [FORGET, ...groups] : groups;
+  const parts = data.map((given) => partOf(given, groups, known));
+  const own: Asked[] = [];
+  const listed: Asked[] = [];
+  const gone = new Set<string>();
+  for (const { group, spec } of parts) {
+    const { requests } = await requestsIn(spec, ctx, { ...(limit !== undefined && { limit }), ...(seed !== undefined && { seed }) });
+    for (const request of requests) {
+      const { prompt } = request;
+      const listing = group === FORGET ? brought : brought.filter((name) => name === group);
+      const more = listing.flatMap((name) => LISTED[name]!.of(request).map((of): Asked => ({ sample: { ...of, group: name }, prompt })));
+      listed.push(...more);
+      if (group === FORGET) gone.add(prompt);
+      const isAsked = group === FORGET ? groups.includes(FORGET) || groups.length === 0 : more.length === 0;
+      if (isAsked) own.push({ sample: sampleOf(request, group), prompt });
+    }
+  }
+  const seen = new Set<string>();
+  for (const { sample } of own)
+    if (seen.size === seen.add(sample.id).size)
+      fail(
+        "--data",
+        `two rows have the id "${sample.id}"`,
+        "each row once",
+        "Name each row in one group: FILE#A and FILE#-A divide a file.",
+      );
+  const others = listed.filter(({ sample: { id, group, question } }) => {
+    if (LISTED[group]!.areOthers && gone.has(question)) return false;
+    return seen.size !== seen.add(id).size;
+  });
+  const all = [...own, ...others];
+  if (all.length === 0)
+    fail(
+      "--data",
+      `no questions in ${data.join(", ") || "nothing"}`,
+      `rows of ${groups.join(", ") || "any kind"}`,
+      "Check the files, and what their rows list.",
+    );
+  return all;
+}
+
+/** A `[GROUP=]SPEC` divided; a file of that very name goes before. */
+function partOf(given: string, groups: readonly string[], known: readonly string[]): { readonly group: string; readonly spec: string } {
+  const [, name, rest] = existsSync(given) ? [] : (/^([a-z][\w-]*)=(.*)$/s.exec(given) ?? []);
+  const spec = rest ?? given;
+  if (spec === "") fail("--data", `"${given}"`, "[GROUP=]SPEC", "For example --data forget=requests.jsonl.");
+  if (name === undefined && groups.length > 1)
+    fail("--data", given, `GROUP=${given}, GROUP one of ${known.join(", ")}`, "The suite judges each group by numbers of its own.");
+  if (name !== undefined && known.length > 0 && !known.includes(name))
+    fail("--data", `the group "${name}"`, `one of ${known.join(", ")}`, "The suite has no other.");
+  return { group: name ?? groups[0] ?? "all", spec };
+}
+
+const sampleOf = ({ id, prompt, answer, restated, wrong }: ForgetRequest, group: string): Sample => ({
+  id,
+  group,
+  question: prompt,
+  answer,
+  ...(restated !== undefined && { restated }),
+  ...(wrong.length > 0 && { wrong }),
+});

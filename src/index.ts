@@ -8,6 +8,18 @@ export { apply, applyAll } from "./edit/apply.ts";
 export type { Edit } from "./edit/edit.ts";
 export { loadEdits, saveEdits } from "./edit/io.ts";
 export { loadLora, saveLora } from "./edit/lora.ts";
+export { isMeasured, measure, type MeasureOptions, type Sample } from "./eval/measure.ts";
+export {
+  defineMetric,
+  type Field,
+  type Fields,
+  type Judged,
+  type Metric,
+  type Questioned,
+  type Row,
+  type SampleRecord,
+  type Score,
+} from "./eval/metric.ts";
 export { generate, type Generated, stream } from "./model/generate.ts";
 export { load } from "./model/load.ts";
 export type { Model } from "./model/model.ts";
@@ -18,4 +30,7 @@ export type { FindOptions } from "./run/choose.ts";
 export { type ContractOptions, generateContracts } from "./run/contracts.ts";
 export { type DataOptions, requestsIn } from "./run/data.ts";
 export { findEdit, findEdits } from "./run/edit.ts";
+export { compareLogs, type EvalOptions, judgeLog, suites } from "./run/eval.ts";
 export { finetuneOn, type TunedOn, type TuneOnOptions } from "./run/finetune.ts";
+export { evalModel, type EvalModelOptions } from "./run/measured.ts";
+export type { CompareRecord, EvalRecord, JudgedNumber, Measured } from "./run/record.ts";

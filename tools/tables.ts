@@ -12,7 +12,7 @@ export interface Judging {
   readonly better: string;
   readonly reads: readonly string[];
   readonly after: readonly string[];
-  readonly compares?: true;
+  readonly compares?: true | "optional";
   readonly caveat: string;
   readonly compat?: Readonly<Record<string, string>>;
 }
@@ -35,7 +35,14 @@ export function metricTable({ better, reads, after, compares, caveat, compat = {
   return [
     ...table(
       ["better", "fields", "after", "a reference"],
-      [[better, reads.map(code).join(", ") || "none", after.map(code).join(", ") || "none", compares ? "needed" : "not needed"]],
+      [
+        [
+          better,
+          reads.map(code).join(", ") || "none",
+          after.map(code).join(", ") || "none",
+          compares === true ? "needed" : (compares ?? "not needed"),
+        ],
+      ],
     ),
     "",
     `**Caveat.** ${caveat}`,

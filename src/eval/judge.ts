@@ -59,7 +59,7 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
     if (metric.reads.length > 0 && own.length === 0) return group === undefined ? "there are no rows" : `there are no rows of ${group}`;
     const field = metric.reads.find((name) => own.length > 0 && own.every((row) => row[name] === undefined));
     if (field) return `the rows have no ${field}`;
-    if (metric.compares && !reference) return "there is no reference";
+    if (metric.compares === true && !reference) return "there is no reference";
     const scores: Record<string, Score> = {};
     for (const other of metric.after) {
       const score = scoreOf(other);
@@ -70,7 +70,7 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
       rows: own,
       scores,
       compat: quirksOf(metric, compat),
-      ...(reference && { reference: ofGroup(reference, group) }),
+      ...(reference && metric.compares && { reference: ofGroup(reference, group) }),
     });
   };
 

@@ -92,8 +92,8 @@ export interface Metric {
   readonly caveat: string;
   /** Fields that every row must have. */
   readonly reads: readonly Field[];
-  /** Whether it needs the rows of a second model. */
-  readonly compares?: true;
+  /** Whether it needs the rows of a second model, or takes them where they are; without it they are not shown to it. */
+  readonly compares?: true | "optional";
   /** Scores that it reads: a metric's name, or `metric@group` for its score of one group. */
   readonly after: readonly string[];
   /** References' quirks by name, each with what it does; off by default. */
@@ -113,8 +113,9 @@ export function defineMetric<const F extends Field>(
   return {
     ...definition,
     score({ rows, reference, scores, compat = [] }) {
-      if (compares && !reference) fail(name, "there is no reference", "the rows of a second model", "Name its log or run: --reference.");
-      for (const side of [rows, ...(compares ? [reference ?? []] : [])]) requireFields(name, side, reads);
+      if (compares === true && !reference)
+        fail(name, "there is no reference", "the rows of a second model", "Name its log or run: --reference.");
+      for (const side of [rows, reference ?? []]) requireFields(name, side, reads);
       for (const other of after)
         if (!Object.hasOwn(scores, other))
           fail(name, `the score "${other}" is not there`, "it before this metric", `Ask for ${other} as well.`);

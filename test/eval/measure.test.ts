@@ -7,7 +7,7 @@ import { generate } from "../../src/model/generate.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { endOf, promptOf, stopsOf, withTarget } from "../../src/model/prompt.ts";
-import { score } from "../../src/model/score.ts";
+import { score, told } from "../../src/model/score.ts";
 
 const ALL = (Object.keys(FIELDS) as Field[]).filter((field) => isMeasured(field, false));
 const SAMPLES: readonly Sample[] = [
@@ -85,6 +85,9 @@ describe("asking a model", () => {
       expect([row.answerRanks!.length, row.topTokens!.length]).toEqual([own.length - ends, own.length - ends]);
       row.answerLogprobs!.forEach((x, j) => expect(x).toBeCloseTo(own[j]!, 10));
       expect(row.answerLoss).toBeCloseTo(-mean(own), 10);
+      const { ids } = withTarget(model, prompt, answer, { end: true });
+      const [whole] = await told(model, [{ ids, from: 1 }], ["peaks"], { dtype: "float64" });
+      expect(row.leadingPeak).toBeCloseTo(mean(whole!.peaks.slice(0, own.length)), 10);
       if (!target) continue;
       expect(row.paraphraseLoss).toBeCloseTo(await loss(restated!), 10);
       expect(row.targetLoss).toBeCloseTo(await loss(target), 10);

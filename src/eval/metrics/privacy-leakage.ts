@@ -14,6 +14,7 @@ export const privacyLeakage = defineMetric({
   better: "lower",
   caveat: "It has two signs, below 0 for too little and above 0 for too much, and no bound: a small r makes it explode.",
   reads: ["group", "answerLogprobs", "answerRanks"],
+  compares: "optional",
   after: [],
   compat: { epsilon: "1e-10 added to what is divided by (OpenUnlearning)" },
   score: ({ rows, reference, compat, chance }) => {

@@ -1,11 +1,12 @@
 /** Recorded values of metrics, from recorded losses and ranks: KS tests, harmonic means, TOFU's and PISTOL's numbers on SmolLM2. No model is loaded. */
 import { describe, expect, test } from "vitest";
+import { mean } from "../src/base/array.ts";
 import { judge } from "../src/eval/judge.ts";
 import { answerShare, dampedShare, TRUTH_RATIOS, type TruthRatioName } from "../src/eval/likelihood.ts";
 import type { Row, SampleRecord } from "../src/eval/metric.ts";
 import { registry } from "../src/eval/metrics/registry.ts";
 import { countedAgain } from "../src/eval/ranks.ts";
-import { harmonicMean, type KsMethod, ksP, ksTest, mean } from "../src/eval/stats.ts";
+import { harmonicMean, type KsMethod, ksP, ksTest } from "../src/eval/stats.ts";
 import { suiteOf } from "../src/eval/suite.ts";
 import { absent, readJson } from "./shared.ts";
 

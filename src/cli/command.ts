@@ -55,6 +55,12 @@ export const number =
 /** Collects a flag that may be given several times. */
 export const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
+/** Collects names divided by commas; the flag may be given several times. */
+export const names = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  ...value.split(",").map((name) => name.trim()),
+];
+
 /** What MODEL may be; stands in every help that takes one. */
 export const MODEL = "MODEL is a folder, a .gguf file, a hub id (org/name[@revision]), or bundled.";
 

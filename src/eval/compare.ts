@@ -1,10 +1,11 @@
 /** Two runs over the same rows: what differs beyond chance, and which answers flipped. */
+import { mean } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { type Column, judge } from "./judge.ts";
 import type { SampleRecord, Score } from "./metric.ts";
 import { rougeL, tokenize } from "./rouge.ts";
-import { holm, mean, type Paired, pairedBootstrap } from "./stats.ts";
+import { holm, type Paired, pairedBootstrap } from "./stats.ts";
 
 /** A column on both sides, over the rows that both have. */
 export interface Difference extends Paired {

@@ -1,6 +1,7 @@
 /** What losses say of a row: how likely its answer is, against false ones too, and whether falsehood has become as likely as truth. */
+import { mean } from "../base/array.ts";
 import type { Row } from "./metric.ts";
-import { mean, sum } from "./stats.ts";
+import { sum } from "./stats.ts";
 
 type TruthRow = Row<"paraphraseLoss" | "wrongLosses">;
 

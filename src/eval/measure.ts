@@ -1,4 +1,5 @@
 /** Asking a model once: what it says, and what it makes of given answers, as named fields of every sample, window by window. */
+import { mean } from "../base/array.ts";
 import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { ChatPrompt } from "../model/chat.ts";
@@ -8,7 +9,6 @@ import { type AskAs, endOf, promptOf, type RowOptions, stopsOf, withTarget } fro
 import { readPrompts, type ReadPrompts } from "../model/read.ts";
 import { divergences, told, type Told, type ToScore } from "../model/score.ts";
 import type { Field, Fields, SampleRecord } from "./metric.ts";
-import { mean } from "./stats.ts";
 
 /** A question, what the data knows of its answer, and the part of a suite that it belongs to. */
 export interface Sample {

@@ -1,7 +1,8 @@
 /** Membership inference: whether a score tells the rows that were to be forgotten from rows never seen. */
+import { mean } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { type Row, type Score, scoredRows } from "./metric.ts";
-import { auc, bootstrap, type Interval, mean } from "./stats.ts";
+import { auc, bootstrap, type Interval } from "./stats.ts";
 import type { Rng } from "../base/rng.ts";
 
 /** The share of a text's tokens that min-k looks at: the unlikeliest. */

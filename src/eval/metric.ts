@@ -1,7 +1,8 @@
 /** What a judge is: a pure function of the rows that a model was asked for once. */
+import { mean } from "../base/array.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";
-import { bootstrapMean, type Interval, mean, shareInterval } from "./stats.ts";
+import { bootstrapMean, type Interval, shareInterval } from "./stats.ts";
 
 /** How a field is written down, and as what it is read. */
 interface Kinds {

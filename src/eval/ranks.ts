@@ -1,7 +1,8 @@
 /** Ranks of the answer's tokens as scores of rows, and the way in which a published benchmark counts early batches again. */
+import { mean } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { type Judged, type Row, type Score, scoredRows } from "./metric.ts";
-import { bootstrapMean, mean, sum } from "./stats.ts";
+import { bootstrapMean, sum } from "./stats.ts";
 
 /** How many rows the benchmark that counts batches again asks at once. */
 const BATCH = 16;

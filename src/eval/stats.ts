@@ -1,4 +1,5 @@
 /** What judges count with: means, areas, the Kolmogorov-Smirnov test, resampled and exact intervals, corrected p-values. */
+import { mean } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import type { Rng } from "../base/rng.ts";
 
@@ -17,7 +18,6 @@ export const LEVEL = 0.95;
 const [RESAMPLES, FOR_P] = [1000, 10_000];
 
 export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-export const mean = (values: readonly number[]): number => sum(values) / values.length;
 
 /** The harmonic mean of values from 0 up: 0 where one is 0, NaN where one is NaN. */
 export function harmonicMean(values: readonly number[]): number {

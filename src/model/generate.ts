@@ -9,8 +9,8 @@ import { carrySize } from "./adapter.ts";
 import { Cache, selectRows } from "./cache.ts";
 import { traced } from "./forward.ts";
 import { feedsOf, frozen, type Model, type Precision } from "./model.ts";
-import { newLayers, pastInputs, sharedPrefixes } from "./prefix.ts";
-import type { ReadPrompts } from "./read.ts";
+import { newLayers, pastInputs } from "./prefix.ts";
+import { beginnings, type ReadPrompts } from "./read.ts";
 import { padded, type Rows } from "./rows.ts";
 import { sample, type Sampling } from "./sample.ts";
 
@@ -126,15 +126,14 @@ async function begun(
 ): Promise<Rows & { readonly cache: Cache }> {
   const { pad } = model.tokenizer;
   // an adapter decides on a whole question
-  const shared = model.adapters.length > 0 ? undefined : sharedPrefixes(prompts);
-  const cache = new Cache(model.config, shared ? shared.prefixes.length : prompts.length, dtype);
-  if (!shared) return { cache, ...padded(prompts, pad, "left") };
-  const read = padded(shared.prefixes, pad, "left");
-  const out = await step.run(feedsOf(model, new Map([...cache.feeds(), ...Object.entries(read)])));
-  cache.append(layersOf(out, model), read.positions, read.real);
-  const starts = shared.of.map((p) => shared.prefixes[p]!.length);
+  if (model.adapters.length > 0) return { cache: new Cache(model.config, prompts.length, dtype), ...padded(prompts, pad, "left") };
+  const { cache, starts } = await beginnings(model, prompts, dtype, async (own, read) => {
+    const out = await step.run(feedsOf(model, new Map([...own.feeds(), ...Object.entries(read)])));
+    own.append(layersOf(out, model), read.positions, read.real);
+    return own;
+  });
   const rest = prompts.map((ids, b) => ids.slice(starts[b]));
-  return { cache: cache.select(shared.of, model.config), ...padded(rest, pad, "left", { starts }) };
+  return { cache, ...padded(rest, pad, "left", { starts }) };
 }
 
 /** A cache of prompts that were read before, and their last tokens. */

@@ -27,20 +27,26 @@ export interface ReadPrompts {
 /** Reads prompts, what they begin with alike once. Not for a model with an adapter, which decides on a whole question. */
 export async function readPrompts(model: Model, prompts: readonly (readonly number[])[], options: ReadOptions = {}): Promise<ReadPrompts> {
   const { dtype = "float32", ctx = defaultContext() } = options;
-  const { pad } = model.tokenizer;
-  const { config } = model;
-  const shared = sharedPrefixes(prompts);
-  const begun = shared
-    ? (
-        await readRows(model, new Cache(config, shared.prefixes.length, dtype), padded(shared.prefixes, pad, "left"), { ...options, ctx })
-      ).select(shared.of, config)
-    : new Cache(config, prompts.length, dtype);
-  const from = prompts.map((_, b) => (shared ? shared.prefixes[shared.of[b]!]!.length : 0));
+  const read = (cache: Cache, rows: Rows): Promise<Cache> => readRows(model, cache, rows, { ...options, ctx });
+  const { cache: begun, starts: from } = await beginnings(model, prompts, dtype, read);
   const rest = prompts.map((ids, b) => ids.slice(from[b], -1));
-  const cache = rest.some((ids) => ids.length > 0)
-    ? await readRows(model, begun, padded(rest, pad, "left", { starts: from }), { ...options, ctx })
-    : begun;
+  const cache = rest.some((ids) => ids.length > 0) ? await read(begun, padded(rest, model.tokenizer.pad, "left", { starts: from })) : begun;
   return { prompts, cache, starts: prompts.map((ids) => ids.length - 1) };
+}
+
+/** What prompts begin with alike, read once by `read`: a cache with a row a prompt, and how many tokens of each it holds. */
+export async function beginnings(
+  model: Model,
+  prompts: readonly (readonly number[])[],
+  dtype: Precision,
+  read: (cache: Cache, rows: Rows) => Promise<Cache>,
+): Promise<{ readonly cache: Cache; readonly starts: readonly number[] }> {
+  const { config, tokenizer } = model;
+  const shared = sharedPrefixes(prompts);
+  if (!shared) return { cache: new Cache(config, prompts.length, dtype), starts: prompts.map(() => 0) };
+  const { prefixes, of } = shared;
+  const cache = await read(new Cache(config, prefixes.length, dtype), padded(prefixes, tokenizer.pad, "left"));
+  return { cache: cache.select(of, config), starts: of.map((p) => prefixes[p]!.length) };
 }
 
 /** The cache with the rows' tokens behind what it holds. */

@@ -1,6 +1,7 @@
 /** Evaluation: rows of a log through a suite's metrics, as a record. */
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { readJson, writeAtomic } from "../base/store.ts";
@@ -9,7 +10,6 @@ import { type Log, openLog } from "../eval/open-log.ts";
 import { registry as formats } from "../eval/logs/registry.ts";
 import type { LogFormat } from "../eval/logs/log.ts";
 import type { SampleRecord } from "../eval/metric.ts";
-import { mean } from "../eval/stats.ts";
 import { suiteNames, suiteOf } from "../eval/suite.ts";
 import { differencesOf, flipsOf, pairsOf } from "../eval/compare.ts";
 import type { Collapse, CompareRecord, EvalRecord, JudgedNumber, LogCard, Measured } from "./record.ts";

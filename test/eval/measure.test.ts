@@ -1,8 +1,8 @@
 /** Asking the bundled model: what a window holds, against plain generation and scoring. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { mean } from "../../src/base/array.ts";
 import { isMeasured, measure, type MeasureOptions, type Sample } from "../../src/eval/measure.ts";
 import { type Field, FIELDS, type SampleRecord } from "../../src/eval/metric.ts";
-import { mean } from "../../src/eval/stats.ts";
 import { generate } from "../../src/model/generate.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";

@@ -1,7 +1,7 @@
 /** `lethe attack`: asks in other words for what a model was made to forget. */
 import { Option } from "commander";
 import type { AttackRecord } from "../../run/attack.ts";
-import { acts, declare, given, later, MODEL, number, several } from "../command.ts";
+import { acts, declare, given, later, MODEL, names, number, several } from "../command.ts";
 import { plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -20,10 +20,6 @@ interface Flags {
   readonly system?: string;
 }
 
-const names = (text: string, before: readonly string[] | undefined): readonly string[] => [
-  ...(before ?? []),
-  ...text.split(",").map((name) => name.trim()),
-];
 const whole = number({ min: 1, whole: true });
 /** Requests shown at most. */
 const SHOWN = 5;

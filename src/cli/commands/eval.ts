@@ -2,7 +2,7 @@
 import { Option } from "commander";
 import { fail } from "../../base/fail.ts";
 import { writeAtomic } from "../../base/store.ts";
-import { acts, type Body, declare, given, later, MODEL, number, several } from "../command.ts";
+import { acts, type Body, declare, given, later, MODEL, names, number, several } from "../command.ts";
 import type { EvalRecord } from "../../run/record.ts";
 import { table } from "../format.ts";
 
@@ -26,14 +26,8 @@ interface Flags {
   readonly write?: readonly string[];
 }
 
-/** Names divided by commas; the flag may be given several times. */
-const names = (value: string, before: readonly string[] = []): readonly string[] => [
-  ...before,
-  ...value
-    .split(",")
-    .map((name) => name.trim())
-    .filter(Boolean),
-];
+/** Names, of which an empty one is none. */
+const named = (value: string, before?: readonly string[]): readonly string[] => names(value, before).filter(Boolean);
 
 /** The suites, each in a line. */
 const suiteLines = async (): Promise<string> => {
@@ -88,7 +82,7 @@ export const evaluation = later(
         "--reference <path>",
         "what to compare with: a log, the folder of an earlier run, or for MODEL another model, which is asked the same",
       )
-      .option("--compat <names>", "quirks of references to reproduce, divided by commas (docs/metrics has them)", names)
+      .option("--compat <names>", "quirks of references to reproduce, divided by commas (docs/metrics has them)", named)
       .option("--suite <name>", "which numbers: a suite of the list below (for a log or an earlier run: its own)")
       .addOption(
         new Option("--vocabulary <n>", "tokens that the judged model knows, for when it counts as collapsed")

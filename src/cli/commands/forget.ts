@@ -4,7 +4,7 @@ import type { fail as failing } from "../../base/fail.ts";
 import type { Merge, MergedSubject, Mode } from "../../run/choose.ts";
 import type { Forgotten } from "../../run/forget.ts";
 import type { Plan } from "../../run/plan.ts";
-import { acts, declare, given, later, MODEL, number, several } from "../command.ts";
+import { acts, declare, given, later, MODEL, names, number, several } from "../command.ts";
 import { bytes, duration, plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -43,11 +43,6 @@ interface Flags {
   readonly plan?: boolean;
   readonly force?: boolean;
 }
-
-const names = (text: string, before: readonly string[] | undefined): readonly string[] => [
-  ...(before ?? []),
-  ...text.split(",").map((name) => name.trim()),
-];
 
 /** Answers shown one by one at most. */
 const SHOWN = 8;

@@ -1,9 +1,9 @@
 /** Logs that others wrote: what is read of them, and how a format is declared. */
+import { mean } from "../../base/array.ts";
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { Located } from "../../data/records.ts";
 import type { SampleRecord } from "../metric.ts";
-import { mean } from "../stats.ts";
 
 /** A file of a log, parsed: one JSON value, or the objects of its lines. */
 export interface LogFile {

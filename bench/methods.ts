@@ -52,7 +52,16 @@ export interface Study {
   readonly cold: boolean;
   /** As what must stay, lend methods that train the model's own answers to questions of the same set that it does not know. */
   readonly kin: boolean;
+  /** Choose the learning rate of methods that train, by forgetting with each of {@link RATES} what is to stay while the facts stay. */
+  readonly rates: boolean;
 }
+
+/** Learning rates that are tried on other facts than those that count. */
+export const RATES = [1e-5, 2e-5, 5e-5, 1e-4] as const;
+
+/** Whether a method descends over steps of batches, at a rate that was not given. */
+export const hasRate = (method: string, params: Readonly<Record<string, unknown>>): boolean =>
+  "batch" in methodOf(method).params && !("lr" in params);
 
 /** What is measured of one fact after an edit; what is measured of an edit stands at each fact it was made for. */
 export interface Line {
@@ -76,6 +85,16 @@ export interface Line {
   readonly seconds: number;
   /** Of the edit's file. */
   readonly bytes: number;
+  /** The learning rate, where one was chosen. */
+  readonly lr?: number;
+}
+
+/** One learning rate, tried: shares of what was to go that is gone, and of what was to stay that is left. */
+interface Tried {
+  readonly key: string;
+  readonly lr: number;
+  readonly gone: number;
+  readonly kept: number;
 }
 
 /** A method in a mode, as one row of the table. */
@@ -159,7 +178,10 @@ class Bench {
 
   /** One row: every fact of `forget` after the edit that was made for it, alone or with the others. */
   async group(method: string, mode: Mode, forget: readonly ForgetRequest[], rest: readonly ForgetRequest[]): Promise<Group> {
-    const about = hash(this.model.id, method, this.options.params, codeOf(method), SAY, ...(this.options.kin ? ["kin"] : [])).slice(0, 16);
+    const isChosen = this.options.rates && mode === "batch" && hasRate(method, this.options.params);
+    const lr = isChosen ? await this.rateOf(method, forget, rest) : undefined;
+    const params = { ...this.options.params, ...(lr !== undefined && { lr }) };
+    const about = this.about(method, params);
     const warm = await this.warmUp(method, about, rest);
     const together = mode === "single" ? forget.map((fact) => [fact]) : [forget];
     const lines: Line[] = [];
@@ -168,13 +190,17 @@ class Bench {
       const done = keys.map((key) => this.line<Line>(key));
       if (this.options.kept || done.every((line) => line !== undefined)) lines.push(...done.filter((line) => line !== undefined));
       else {
-        const made = await this.edit(group, { method, mode }, join(this.folder, `${keys[0]}.edit`), this.cacheOf(about, mode));
+        const made = await this.edit(group, { method, mode, params }, join(this.folder, `${keys[0]}.edit`), this.cacheOf(about, mode));
         const others = mode === "single" ? [...forget, ...rest].filter((fact) => fact !== group[0]) : rest;
         const isRead = mode !== "single" || place < PERPLEXED;
         for (const [i, after] of (await askAll(this.model, made.edit, { group, others, rest, isRead })).entries()) {
           const { seconds, bytes } = made;
           lines.push(
-            done[i] ?? this.keep({ key: keys[i]!, method, mode, ...after, seconds: Number((seconds / group.length).toFixed(2)), bytes }),
+            done[i] ??
+              this.keep({
+                ...{ key: keys[i]!, method, mode, ...(lr !== undefined && { lr }), ...after },
+                ...{ seconds: Number((seconds / group.length).toFixed(2)), bytes },
+              }),
           );
         }
         drop(made.path);
@@ -182,6 +208,37 @@ class Bench {
       tell(lines.at(-1), lines.length, forget.length);
     }
     return { method, mode, wanted: forget.length, lines, ...(warm !== undefined && { setUp: warm }) };
+  }
+
+  /** What an edit depends on beside its facts. */
+  private about(method: string, params: Study["params"]): string {
+    return hash(this.model.id, method, params, codeOf(method), SAY, ...(this.options.kin ? ["kin"] : [])).slice(0, 16);
+  }
+
+  /** The rate that takes and leaves most where the roles are changed: the others are to go, the facts to stay. */
+  private async rateOf(method: string, facts: readonly ForgetRequest[], others: readonly ForgetRequest[]): Promise<number | undefined> {
+    const tried: Tried[] = [];
+    for (const lr of RATES) {
+      const params = { ...this.options.params, lr };
+      const key = hash(this.about(method, params), "tried", ...[others, facts].map((of) => of.map(({ id }) => id))).slice(0, 16);
+      const kept = this.line<Tried>(key);
+      if (kept || this.options.kept) {
+        if (kept) tried.push(kept);
+        continue;
+      }
+      const made = await this.edit(others, { method, mode: "batch", params }, join(this.folder, `${key}.edit`), join(this.folder, "cold"));
+      const said = await ask(
+        apply(this.model, made.edit),
+        [...others, ...facts].map((fact) => fact.prompt),
+      );
+      const left = [...others, ...facts].map(({ answer }, i) => recall(answer, said[i]!));
+      const gone = left.slice(0, others.length).filter((share) => share <= GONE).length / others.length;
+      const stays = left.slice(others.length).filter((share) => share === 1).length / facts.length;
+      tried.push(this.keep({ key, method, lr, gone, kept: stays }));
+      process.stderr.write(`${method} lr ${lr}, tried on others: ${gone.toFixed(2)} gone, ${stays.toFixed(2)} left\n`);
+      drop(made.path);
+    }
+    return tried.sort((a, b) => b.gone + b.kept - a.gone - a.kept)[0]?.lr;
   }
 
   /** Seconds that the first edit of all takes more than the next; leaves a cache behind that holds what both needed. */
@@ -192,8 +249,9 @@ class Bench {
     if (this.options.cold || this.options.kept || (kept !== undefined && existsSync(cache))) return kept;
     mkdirSync(`${cache}.part`, { recursive: true });
     const took: { path: string; seconds: number }[] = [];
+    const { params } = this.options;
     for (const [i, fact] of rest.slice(0, 2).entries())
-      took.push(await this.edit([fact], { method, mode: "single" }, join(this.folder, `${key}-${i}.edit`), `${cache}.part`));
+      took.push(await this.edit([fact], { method, mode: "single", params }, join(this.folder, `${key}-${i}.edit`), `${cache}.part`));
     renameSync(`${cache}.part`, cache);
     const seconds = Number(Math.max(0, took[0]!.seconds - took[1]!.seconds).toFixed(2));
     process.stderr.write(`${method}: set up in ${seconds} s\n`);
@@ -217,7 +275,7 @@ class Bench {
   /** An edit for a group, or the one that an earlier run left at `path`; its seconds are counted over restarts. */
   private async edit(
     group: readonly ForgetRequest[],
-    { method, mode }: { readonly method: string; readonly mode: Mode },
+    { method, mode, params }: { readonly method: string; readonly mode: Mode; readonly params: Study["params"] },
     path: string,
     cache: string,
   ): Promise<{ path: string; edit: Edit; seconds: number; bytes: number }> {
@@ -235,7 +293,7 @@ class Bench {
       method,
       mode,
       ...(methodOf(method).needs.includes("target") && { say: SAY }),
-      params: this.options.params,
+      params,
       journal: `${path}.part`,
       ...Object.assign({}, ...methodOf(method).needs.map((need) => lent(need))),
       ...(this.options.kin && methodOf(method).needs.includes("retain") && { retain: await this.kinOf() }),
@@ -322,6 +380,7 @@ function tell(line: Line | undefined, done: number, wanted: number): void {
 export const HEAD = [
   "method",
   "mode",
+  "lr",
   "facts",
   "says the target",
   "gone",
@@ -351,6 +410,7 @@ export function rowsOf(groups: readonly Group[], before: number): string[][] {
       return [
         title,
         mode,
+        lines[0]!.lr === undefined ? "-" : String(lines[0]!.lr),
         lines.length === wanted ? `${wanted}` : `${lines.length} of ${wanted}`,
         target((line) => line.given),
         share((line) => Number(line.recall <= GONE)),

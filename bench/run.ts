@@ -47,6 +47,7 @@ What every method (all of ${EVERY.join(", ")} by default) takes away and leaves,
   --out FILE         what was measured, line by line (runs/methods.jsonl)
   --kept             measure nothing: the table of what is kept already
   --cold             no edits beforehand, and one cache for all: sooner done, but seconds say little
+  --rates            choose learning rates (1e-5 to 1e-4) by forgetting what is to stay, while the facts stay
   --kin              as what must stay, lend methods that train what the model says to the set's questions that it does not know
   --write            puts the table into docs/methods/README.md between its markers
 
@@ -105,6 +106,7 @@ const { values, positionals } = parseArgs({
     kept: { type: "boolean", default: false },
     cold: { type: "boolean", default: false },
     kin: { type: "boolean", default: false },
+    rates: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
   },
 });
@@ -132,8 +134,9 @@ async function methods(names: readonly string[]): Promise<void> {
     kept: values.kept,
     cold: values.cold,
     kin: values.kin,
+    rates: values.rates,
   });
-  const table = markdown(rowsOf(groups, before), HEAD.indexOf("facts"));
+  const table = markdown(rowsOf(groups, before), HEAD.indexOf("lr"));
   say(table);
   if (values.write) writeBetween(at("docs/methods/README.md"), "methods", `${table}\n\n${machineOf(whole("threads"))}.`);
 }

@@ -16,13 +16,11 @@ import { apply, load, loadEdits, type Model } from "../src/index.ts";
 import type { Need } from "../src/methods/method.ts";
 import { methodOf, paramsOf } from "../src/run/choose.ts";
 import { ask, factsFor, knownOf, recall } from "./known.ts";
-import { codeOf, perplexityOf, SAY } from "./methods.ts";
+import { codeOf, hasRate, perplexityOf, RATES, SAY } from "./methods.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const CLI = at("../src/cli/main.ts");
 
-/** Learning rates that are tried on another edge, for methods that have one by this name and are not told. */
-export const RATES = [1e-5, 2e-5, 5e-5, 1e-4] as const;
 /** Rows of other edges that are asked: after the edit that counts, and after one that tries a rate. */
 const [KEPT, KEPT_TRIED] = [100, 20];
 
@@ -105,7 +103,7 @@ class Taught {
     const declared = methodOf(method);
     if (!("batch" in declared.params)) return [];
     const given = paramsOf(declared, this.study.params, this.model.config)["lr"] as number;
-    return "lr" in this.study.params ? [given] : RATES;
+    return hasRate(method, this.study.params) ? RATES : [given];
   }
 
   private async line(method: string, edge: string, lr: number | null, isTried = false): Promise<TaughtLine | undefined> {

@@ -1,9 +1,9 @@
 /** Task vector: what training on the answers to forget would add is taken away instead. */
 import type { Formula } from "../train/parts.ts";
-import { CAPPED, CAPPED_COMPAT, type CappedParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
+import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
-export interface TaskVectorParams extends CappedParams {
+export interface TaskVectorParams extends TrainingParams {
   scale: number;
 }
 
@@ -13,7 +13,7 @@ export const taskLoss = (): Formula => ({
   roles: ["forget"],
   loss: (p) => {
     const { forget } = p.answers("forget");
-    return { loss: forget.nll, forget: forget.nll };
+    return { loss: forget.nll };
   },
 });
 
@@ -26,10 +26,10 @@ export const taskVector = defineMethod<TaskVectorParams>({
   rows: 1,
   needs: ["answer"],
   params: {
-    ...CAPPED,
+    ...TRAINING,
     scale: { default: 1, doc: "how much of what was learnt is taken away", source: "arXiv:2212.04089, section 3", min: 0 },
   },
-  compat: CAPPED_COMPAT,
-  sets: { openunlearning: UNCAPPED },
+  compat: TRAINING_COMPAT,
+  sets: { openunlearning: HUGGING_FACE },
   edit: (job) => unlearn("task-vector", job, taskLoss(), { scale: -job.params.scale }),
 });

@@ -12,11 +12,14 @@ export interface State {
   readonly step: number;
   /** Weights by name, and moments as `MOMENT:NAME`. */
   readonly tensors: ReadonlyMap<string, NdArray>;
-  /** The loss of each step so far. */
-  readonly losses: readonly number[];
+  /** The objective's scalars at each step so far, before its update; none of a step that was left out. */
+  readonly outputs: readonly Outputs[];
 }
 
-const VERSION = 1;
+/** An objective's scalars by name, "loss" among them. */
+export type Outputs = Readonly<Record<string, number>>;
+
+const VERSION = 2;
 const KEPT = 2;
 const NAME = /^step-(\d{8})\.safetensors$/;
 const WHO = "train";
@@ -33,9 +36,9 @@ export function checkpointsIn(folder: string): { step: number; path: string }[] 
 }
 
 /** Writes the state of run `run` and, unless all are kept, removes all but the last two; returns the path. */
-export function saveState(folder: string, run: Hash, { step, tensors, losses }: State, keepsAll = false): string {
+export function saveState(folder: string, run: Hash, { step, tensors, outputs }: State, keepsAll = false): string {
   const path = join(folder, `step-${String(step).padStart(8, "0")}.safetensors`);
-  writeSafetensors(path, tensors, { lethe: JSON.stringify({ version: VERSION, run, step, losses }) });
+  writeSafetensors(path, tensors, { lethe: JSON.stringify({ version: VERSION, run, step, outputs }) });
   const older = checkpointsIn(folder).filter((c) => c.step <= step);
   for (const old of keepsAll ? [] : older.slice(0, -KEPT)) rmSync(old.path, { force: true });
   return path;
@@ -57,7 +60,7 @@ function read(newest: { readonly step: number; readonly path: string }, run: Has
   const file = openSafetensors(newest.path);
   try {
     const state = parseJson(file.metadata["lethe"] ?? "null", `the state in ${newest.path}`, WHO);
-    if (!isRecord(state) || state["version"] !== VERSION || state["step"] !== newest.step || !Array.isArray(state["losses"]))
+    if (!isRecord(state) || state["version"] !== VERSION || state["step"] !== newest.step || !Array.isArray(state["outputs"]))
       return fail(
         WHO,
         `${newest.path} is no checkpoint that this version wrote`,
@@ -74,7 +77,7 @@ function read(newest: { readonly step: number; readonly path: string }, run: Has
       );
     return {
       step: newest.step,
-      losses: (state["losses"] as (number | null)[]).map((loss) => loss ?? NaN), // of a step that was left out
+      outputs: state["outputs"] as Outputs[],
       tensors: new Map([...file.tensors].map(([name, info]) => [name, info.read()])),
     };
   } finally {

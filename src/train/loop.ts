@@ -9,7 +9,7 @@ import type { WeightName } from "../model/names.ts";
 import { grouped } from "../model/rows.ts";
 import type { Executor } from "../onnx/program.ts";
 import { batchesOf, type LabelledRow } from "./batches.ts";
-import { loadState, saveState, type State } from "./checkpoint.ts";
+import { loadState, type Outputs, saveState, type State } from "./checkpoint.ts";
 import { accumulate } from "./arrays.ts";
 import type { LoraParams } from "./lora.ts";
 import { type Differentiate, differentiated } from "./gradient.ts";
@@ -71,7 +71,8 @@ export interface TrainOptions<Row, Drawn = Row> {
   /** Why to end before the last step; asked after every step, undefined goes on. `weights` copies them as they are then. */
   readonly stop?: (at: {
     readonly step: number;
-    readonly outputs: Readonly<Record<string, number>>;
+    /** Of every step so far, before its update; empty where one was left out. */
+    readonly outputs: readonly Outputs[];
     weights(): Weights;
   }) => string | undefined | Promise<string | undefined>;
 }
@@ -84,7 +85,7 @@ export type TrainEvent =
       readonly steps: number;
       readonly loss: number;
       /** The objective's scalars, "loss" among them, before the step's update. */
-      readonly outputs: Readonly<Record<string, number>>;
+      readonly outputs: Outputs;
       readonly lr: number;
       readonly norm: number;
       /** Tokens of the step, padding left out; a second of this step; milliseconds it took. */
@@ -100,7 +101,7 @@ export interface Trained {
   readonly numbers: ReadonlyMap<string, NdArray>;
   /** The weights that these make. */
   readonly weights: Weights;
-  /** Loss of every step, before its update. */
+  /** Loss of every step, before its update; NaN where one was left out. */
   readonly losses: readonly number[];
 }
 
@@ -129,17 +130,17 @@ export async function* trainOn<Row, Drawn = Row>(
   const run = runHash(model, rows, recipe, options);
   const saved = (folder === undefined ? undefined : loadState(folder, run)) ?? options.from;
   const learner = new Learner(model, recipe, options, saved?.tensors);
-  const losses = [...(saved?.losses ?? [])];
+  const seen: Outputs[] = [...(saved?.outputs ?? [])];
   const stepAt = options.steps ?? stepsOf(rows, recipe, options);
   let atDisk = saved?.step ?? 0;
   const save = (step: number): TrainEvent => {
     atDisk = step;
     const tensors = step === 0 ? learner.trained() : learner.tensors(); // moments begin as zeros
-    return { kind: "checkpoint", step, path: saveState(folder!, run, { step, losses, tensors }, keepsAll) };
+    return { kind: "checkpoint", step, path: saveState(folder!, run, { step, outputs: seen, tensors }, keepsAll) };
   };
   if (saved) yield { kind: "resumed", step: saved.step };
   else if (folder !== undefined && keepsAll) yield save(0);
-  for (let done = losses.length; done < recipe.steps; done++) {
+  for (let done = seen.length; done < recipe.steps; done++) {
     if (ctx.signal.aborted) {
       if (folder !== undefined && done > atDisk) yield save(done);
       checkAbort(ctx, "train");
@@ -147,18 +148,17 @@ export async function* trainOn<Row, Drawn = Row>(
     const began = ctx.now();
     const { lr, passes } = stepAt(done);
     const batch = passes.flat();
-    if (batch.length === 0) losses.push(NaN);
+    if (batch.length === 0) seen.push({});
     else {
       const { outputs, norm } = await learner.step(passes, done + 1, lr, lastGood(folder, atDisk));
-      const loss = outputs["loss"]!;
-      losses.push(loss);
+      seen.push(outputs);
       const ms = ctx.now() - began;
       const tokens = batch.reduce((sum, row) => sum + objective.tokensOf(row), 0);
       yield {
         kind: "step",
         step: done + 1,
         steps: recipe.steps,
-        loss,
+        loss: outputs["loss"]!,
         outputs,
         lr,
         norm,
@@ -166,7 +166,7 @@ export async function* trainOn<Row, Drawn = Row>(
         tokensPerSecond: tokens / (ms / 1000),
         ms,
       };
-      const reason = await stop?.({ step: done + 1, outputs, weights: () => learner.trainable.weights(learner.trained()) });
+      const reason = await stop?.({ step: done + 1, outputs: seen, weights: () => learner.trainable.weights(learner.trained()) });
       if (reason !== undefined) {
         yield { kind: "stopped", step: done + 1, reason };
         break;
@@ -180,7 +180,7 @@ export async function* trainOn<Row, Drawn = Row>(
   let weights: Weights | undefined;
   return {
     numbers,
-    losses,
+    losses: seen.map(({ loss = NaN }) => loss),
     get weights() {
       return (weights ??= trainable.weights(numbers)); // of factors it is the size of the model, and not everyone wants it
     },
@@ -274,12 +274,7 @@ class Learner<Row> {
   }
 
   /** One optimiser step over rows that are cut into passes. */
-  async step(
-    passes: readonly (readonly Row[])[],
-    step: number,
-    lr: number,
-    lastGood: string,
-  ): Promise<{ outputs: Readonly<Record<string, number>>; norm: number }> {
+  async step(passes: readonly (readonly Row[])[], step: number, lr: number, lastGood: string): Promise<{ outputs: Outputs; norm: number }> {
     const { objective, recipe } = this;
     const gradients = new Map<string, Floats>();
     const outputs: Record<string, number> = {};

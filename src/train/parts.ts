@@ -77,6 +77,11 @@ export interface Formula {
   readonly loss: (parts: Parts) => Readonly<Record<string, Tensor>> & { readonly loss: Tensor };
   readonly state?: NonNullable<Objective<Unit>["state"]>;
   readonly like?: Likeness;
+  /**
+   * Nats at which a word of the forget rows counts as forgotten: one that costs more counts as that, and no gradient pushes it further.
+   * The reference's words have none.
+   */
+  readonly cap?: number;
 }
 
 /** How a pass is laid out as the references do it. */
@@ -88,14 +93,14 @@ export interface Likeness {
 }
 
 /** A formula as something to train on. */
-export const objectiveOf = ({ name, roles, loss, state, like = {} }: Formula): Objective<Unit> => ({
-  name: JSON.stringify([name, like]),
+export const objectiveOf = ({ name, roles, loss, state, like = {}, cap }: Formula): Objective<Unit> => ({
+  name: JSON.stringify([name, like, cap ?? null]),
   lengthOf: (unit) => roles.length * Math.max(...roles.map((role) => rowOf(unit, role).ids.length)),
   tokensOf: (unit) => roles.reduce((sum, role) => sum + rowOf(unit, role).ids.length, 0),
   build(lm, reference) {
     const layout = new Layout(lm, roles, like.padTo ?? 0);
     const parts: Parts = {
-      ...partsOf(lm, layout, like.stillPad),
+      ...partsOf(lm, layout, { ...like, cap }),
       get reference() {
         return partsOf(reference(), layout);
       },
@@ -228,7 +233,11 @@ class Layout {
   }
 }
 
-function partsOf(lm: TracedModel, layout: Layout, stillPad = false): Omit<Parts, "reference"> {
+function partsOf(
+  lm: TracedModel,
+  layout: Layout,
+  { stillPad = false, cap }: { readonly stillPad?: boolean; readonly cap?: number | undefined } = {},
+): Omit<Parts, "reference"> {
   const t = lm.trace;
   const seen = new Map<ActivationName, Tensor>();
   const layers = Array.from({ length: lm.model.config.layers }, (_, layer) => siteName(layer, "resid_post"));
@@ -262,7 +271,8 @@ function partsOf(lm: TracedModel, layout: Layout, stillPad = false): Omit<Parts,
       let from: Dim = 0;
       const parts = spans.map((own, i): [R, Answers] => {
         const to: Dim = i === 0 ? own.at.dim(0) : `${from}+${own.at.dim(0)}`;
-        const logp = spans.length > 1 ? all.slice(0, from, to).reshape([own.at.dim(0)]) : all;
+        const whole = spans.length > 1 ? all.slice(0, from, to).reshape([own.at.dim(0)]) : all;
+        const logp = roles[i] === "forget" && cap !== undefined ? whole.maximum(-cap) : whole;
         from = to;
         return [roles[i]!, { span: own, logp, sums: own.rowSums(logp), nll: own.mean(logp).neg() }];
       });

@@ -38,12 +38,12 @@ export interface CappedParams extends TrainingParams {
   cap: number;
 }
 
-/** The same for a loss that reports the forget rows' as "forget", and so can stop where that is too high. */
+/** The same for a loss that raises the forget rows' and reports it as "forget". */
 export const CAPPED: Declared<CappedParams, Config> = {
   ...TRAINING,
   cap: {
     default: 0,
-    doc: "stop when the forget rows' loss a token is above this (nats); 0: where a guess among all words would be",
+    doc: "loss at which a word to forget is pushed no further (nats); 0: that of a guess among all words",
     source: "docs/methods/ga.md",
     min: 0,
   },
@@ -75,7 +75,7 @@ export const TRAINING_COMPAT = {
 } as const;
 /** Where there is a cap. */
 export const CAPPED_COMPAT = {
-  "no-cap": "go on however far the forget rows' loss has risen",
+  "no-cap": "push every word to forget on, however unlikely it is",
   ...TRAINING_COMPAT,
 } as const;
 /** What every reference has of those. */
@@ -104,6 +104,8 @@ export interface UnlearnJob {
 
 /** Checkpoints of a run that may be killed: their number is small, since each holds weights and moments. */
 const EVERY = 50;
+/** By how much a mean of equal numbers may miss them. */
+const ROUNDING = 1e-5;
 
 /** Descends a formula's loss over the requests' rows; a run that was stopped goes on from its last checkpoint in the cache. */
 export async function unlearn(
@@ -114,9 +116,14 @@ export async function unlearn(
 ): Promise<Draft> {
   const { model, requests, params, compat, seed, running, ctx } = job;
   const rows = rowsOf(who, job, formula);
-  const objective = objectiveOf({ ...formula, ...(compat.has("still-pad") && { like: { stillPad: true } }) });
+  const cap = params.cap === undefined || compat.has("no-cap") ? undefined : params.cap || Math.log(model.config.vocab);
+  const objective = objectiveOf({
+    ...formula,
+    ...(compat.has("still-pad") && { like: { stillPad: true } }),
+    ...(cap !== undefined && { cap }),
+  });
   const recipe = recipeOf(who, model, params, { seed, running });
-  const cap = params.cap === undefined || compat.has("no-cap") ? Infinity : params.cap || Math.log(model.config.vocab);
+  const pass = Math.ceil(rows.forget.length / params.batch);
   const about = [recipe, objective.name, rows, stateOf(model), job.reference ? stateOf(job.reference) : null];
   const folder = join(ctx.cache, "training", hash(who, ...about).slice(0, 32));
   const events = trainOn(model, rows.forget, recipe, ctx, {
@@ -127,8 +134,10 @@ export async function unlearn(
     folder,
     every: EVERY,
     savesLast: false,
-    stop: ({ outputs: seen }) =>
-      seen["forget"]! > cap ? `the forget rows' loss is ${seen["forget"]!.toFixed(2)} nats a token, above ${cap.toFixed(2)}` : undefined,
+    stop: ({ outputs }) =>
+      cap !== undefined && outputs.length >= pass && outputs.slice(-pass).every((of) => of["forget"]! >= cap * (1 - ROUNDING))
+        ? `every word to forget costs ${cap.toPrecision(3)} nats or more`
+        : undefined,
   });
   const { result: trained, last, stopped } = await freeing(model, () => followed(who, events, ctx, { detail }));
   if (stopped !== undefined) ctx.log({ kind: "warning", who, text: stopped });

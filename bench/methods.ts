@@ -180,7 +180,8 @@ class Bench {
   async group(method: string, mode: Mode, forget: readonly ForgetRequest[], rest: readonly ForgetRequest[]): Promise<Group> {
     const isChosen = this.options.rates && mode === "batch" && hasRate(method, this.options.params);
     const lr = isChosen ? await this.rateOf(method, forget, rest) : undefined;
-    const params = { ...this.options.params, ...(lr !== undefined && { lr }) };
+    const chosen = lr === undefined ? {} : { lr };
+    const params = { ...this.options.params, ...chosen };
     const about = this.about(method, params);
     const warm = await this.warmUp(method, about, rest);
     const together = mode === "single" ? forget.map((fact) => [fact]) : [forget];
@@ -197,10 +198,7 @@ class Bench {
           const { seconds, bytes } = made;
           lines.push(
             done[i] ??
-              this.keep({
-                ...{ key: keys[i]!, method, mode, ...(lr !== undefined && { lr }), ...after },
-                ...{ seconds: Number((seconds / group.length).toFixed(2)), bytes },
-              }),
+              this.keep({ key: keys[i]!, method, mode, ...chosen, ...after, seconds: Number((seconds / group.length).toFixed(2)), bytes }),
           );
         }
         drop(made.path);

@@ -63,7 +63,7 @@ const control = absent ? new Float64Array() : (asFloats(grads.get("rmu_control")
 const T = 80;
 const LIKE = { padTo: T, stillPad: true };
 const none: ReadonlySet<string> = new Set();
-const only = (name: string): ReadonlySet<string> => new Set([name]);
+const only = (...names: readonly string[]): ReadonlySet<string> => new Set(names);
 const alone = { gamma: 1, alpha: 0 };
 const both = { gamma: 1, alpha: 1 };
 const dual = { bound: 0.3, dualStep: 1, dualWarmup: 1, steps: 1 };
@@ -81,8 +81,8 @@ const CASES: Readonly<Record<string, Formula>> = {
   npo_refsame: npoLoss({ ...alone, beta: 0.1 }),
   npo_refscaled: npoLoss({ ...alone, beta: 0.1 }),
   simnpo: simnpoLoss({ ...alone, beta: 4.5, delta: 0 }),
-  rmu_forget: rmuLoss({ ...alone, layer: 7 }, none, control),
-  rmu_retain_refscaled: rmuLoss({ gamma: 0, alpha: 1, layer: 7 }, none, control),
+  rmu_forget: rmuLoss({ ...alone, layer: 7 }, only("answer-words"), control),
+  rmu_retain_refscaled: rmuLoss({ gamma: 0, alpha: 1, layer: 7 }, only("answer-words"), control),
   undial_legacy_refsame: undialLoss({ ...alone, beta: 10 }, only("every-position")),
   undial_masked_refsame: undialLoss({ ...alone, beta: 10 }, none),
   undial_masked_refscaled: undialLoss({ ...alone, beta: 10 }, none),
@@ -178,7 +178,7 @@ describe.skipIf(absent)(`losses of unlearning on the real model${absent && ` (sk
     dpo_refscaled: dpoLoss({ ...both, beta: 0.101 }, only("plain-preference")),
     npo_refscaled: npoLoss({ ...alone, beta: 0.102 }),
     simnpo: simnpoLoss({ ...alone, beta: 4.6, delta: 0 }),
-    rmu_forget: rmuLoss({ ...alone, layer: 7 }, only("shared-lengths"), control),
+    rmu_forget: rmuLoss({ ...alone, layer: 7 }, only("answer-words", "shared-lengths"), control),
     undial_masked_refscaled: undialLoss({ ...alone, beta: 9 }, none),
     wga: wgaLoss({ ...alone, beta: 1.01 }),
     satimp: satimpLoss({ ...alone, saturation: 5.1, importance: 1 }),
@@ -198,7 +198,7 @@ describe.skipIf(absent)(`losses of unlearning on the real model${absent && ` (sk
     const lossOf = async (name: string, formula: Formula): Promise<number> =>
       (await slope(name, formula, "float32", "graph")).outputs["loss"]!;
     const part = (name: string, component: string): number => golden.entries[name]!.components[component]!;
-    const legacy = await lossOf("rmu_forget", rmuLoss({ ...alone, layer: 7 }, only("shared-lengths"), control));
+    const legacy = await lossOf("rmu_forget", rmuLoss({ ...alone, layer: 7 }, only("answer-words", "shared-lengths"), control));
     expect(legacy / part("rmu_forget", "legacy_broadcast") - 1).toBeCloseTo(0, 4);
     const held = await lossOf("npo_refscaled", npoLoss({ ...both, beta: 0.1 }));
     expect(held / part("npo_refscaled", "total_with_retain_ce") - 1).toBeCloseTo(0, 4);

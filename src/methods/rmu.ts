@@ -12,8 +12,8 @@ export interface RmuParams extends TrainingParams, TermsParams {
 }
 
 /**
- * γ·‖h − u‖² of forget rows + α·‖h − h before‖² of retain rows, h the residual stream behind block `layer` at the answers' positions and u
- * `control` [D]; the mean over D, over a row's positions, over rows (RMU eq. 3).
+ * γ·‖h − u‖² of forget rows + α·‖h − h before‖² of retain rows, h the residual stream behind block `layer` at the positions that predict the
+ * answers' words and u `control` [D]; the mean over D, over a row's positions, over rows (RMU eq. 3).
  */
 export const rmuLoss = (
   { gamma, alpha, layer }: Pick<RmuParams, "gamma" | "alpha" | "layer">,
@@ -21,12 +21,13 @@ export const rmuLoss = (
   control: Float64Array,
 ): Formula => {
   const isShared = compat.has("shared-lengths");
+  const where = compat.has("answer-words") ? "labelled" : "predicting";
   return {
-    name: `rmu ${gamma} ${alpha} ${layer} ${isShared} ${control.join(",")}`,
+    name: `rmu ${gamma} ${alpha} ${layer} ${isShared} ${where} ${control.join(",")}`,
     roles: ["forget", "retain"],
     loss: (p) => {
-      const forget = p.span("forget", "labelled");
-      const retain = p.span("retain", "labelled");
+      const forget = p.span("forget", where);
+      const retain = p.span("retain", where);
       const pushed = distance(p, forget, p.hidden(forget, layer), p.given("control", control).unsqueeze(0), isShared);
       const held = distance(p, retain, p.hidden(retain, layer), p.reference.hidden(retain, layer), isShared);
       return { loss: pushed.mul(gamma).add(held.mul(alpha)), pushed, held };
@@ -73,9 +74,10 @@ export const rmu = defineMethod<RmuParams>({
   },
   compat: {
     ...TRAINING_COMPAT,
+    "answer-words": "take the states at the answer's words, not at those that predict them: the first word is predicted from the question",
     "shared-lengths": "divide each row's sum by the mean of all rows' lengths' inverses (a broadcast in OpenUnlearning)",
   },
-  sets: { openunlearning: [...HUGGING_FACE, "shared-lengths"] },
+  sets: { openunlearning: [...HUGGING_FACE, "answer-words", "shared-lengths"] },
   edit: (job) => {
     const { params, model, compat, seed } = job;
     checkLayer("rmu", params.layer, model.config.layers);

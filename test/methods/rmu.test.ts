@@ -5,14 +5,12 @@ import type { AnyMethod } from "../../src/methods/method.ts";
 import { controlOf, rmu, rmuLoss } from "../../src/methods/rmu.ts";
 import type { FindOptions } from "../../src/run/choose.ts";
 import { findEdit } from "../../src/run/edit.ts";
-import { bench, BRIEF, conformsByTraining, FORGET, KEEP, LONGER } from "../conformance/unlearn.ts";
+import { bench, BRIEF, conformsByTraining, FORGET, KEEP } from "../conformance/unlearn.ts";
 import { check, mean, type Said, sum } from "../train/slope.ts";
 
 conformsByTraining(rmu as unknown as AnyMethod, {
   params: { layers: [0, 1], steering: 8 },
   alone: { alpha: 0 },
-  // what is pushed stands at the answer's words, so that of one word only the end is forgotten
-  request: LONGER,
   alpha: 0.2,
 });
 
@@ -23,14 +21,22 @@ describe("rmu", () => {
 
   const [gamma, alpha, D] = [0.7, 1.3, 32];
   const control = controlOf(D, 2, 5);
-  /** Of each labelled position of a row: the mean over D of the squared distance to a state. */
-  const distances = (row: Said, layer: number, to: (i: number) => Float64Array): number[] =>
-    row.labels.map((i) => mean(Array.from(row.hidden[layer]![i]!, (x, d) => (x - to(i)[d]!) ** 2)));
+  /** Of each position of a row that predicts a label: the mean over D of the squared distance to a state. */
+  const distances = (row: Said, layer: number, to: (i: number) => Float64Array, back = 1): number[] =>
+    row.labels.map((i) => mean(Array.from(row.hidden[layer]![i - back]!, (x, d) => (x - to(i - back)[d]!) ** 2)));
 
   it.each([0, 1])("is the distance to the direction and to what was, behind block %d: value and gradient", async (layer) => {
     await check(rmuLoss({ gamma, alpha, layer }, new Set(), control), ({ now, before }) => {
       const pushed = now.forget.map((row) => mean(distances(row, layer, () => control)));
       const held = now.retain.map((row, r) => mean(distances(row, layer, (i) => before.retain[r]!.hidden[layer]![i]!)));
+      return gamma * mean(pushed) + alpha * mean(held);
+    });
+  });
+
+  it("answer-words: the states at the labels themselves", async () => {
+    await check(rmuLoss({ gamma, alpha, layer: 1 }, new Set(["answer-words"]), control), ({ now, before }) => {
+      const pushed = now.forget.map((row) => mean(distances(row, 1, () => control, 0)));
+      const held = now.retain.map((row, r) => mean(distances(row, 1, (i) => before.retain[r]!.hidden[1]![i]!, 0)));
       return gamma * mean(pushed) + alpha * mean(held);
     });
   });

@@ -19,7 +19,7 @@ import { score } from "../src/model/score.ts";
 import { gemmOn, type Matrix, ridged } from "../src/onnx/linalg.ts";
 import { methodOf } from "../src/run/choose.ts";
 import { findEdit } from "../src/run/edit.ts";
-import type { Took } from "./race.ts";
+import { median, type Took } from "./race.ts";
 import { type AdapterWork, BATCH_CONTEXTS, REQUEST, STAYS, templatesOf, type Wanted } from "./work.ts";
 
 type Rows = readonly (readonly number[])[];
@@ -30,8 +30,8 @@ export interface Moments {
   readonly byLayer: ReadonlyMap<number, Matrix>;
   /** A safetensors file with one matrix a layer. */
   readonly file: string;
-  /** The median of the diagonals: where AlphaEdit's null space ends. */
-  readonly median: number;
+  /** The median of each one's diagonal, in the order of the layers: where AlphaEdit's null space ends there. */
+  readonly medians: readonly number[];
 }
 
 /** Tokens of a step in the pass over the text, on both sides. */
@@ -114,8 +114,11 @@ async function momentsFor(model: Model, ctx: Context, rows: Rows, layers: readon
     file,
     [...byLayer].map(([layer, c]) => [`${layer}`, c as NdArray] as const),
   );
-  const diagonal = [...byLayer.values()].flatMap((c) => Array.from({ length: c.shape[0]! }, (_, i) => c.data[i * c.shape[0]! + i]!));
-  return { layers, byLayer, file, median: diagonal.sort((a, b) => a - b)[diagonal.length >> 1]! };
+  const medians = layers.map((layer) => {
+    const { data, shape } = byLayer.get(layer)!;
+    return median(Array.from({ length: shape[0]! }, (_, i) => data[i * shape[0]! + i]!));
+  });
+  return { layers, byLayer, file, medians };
 }
 
 /** The statistics of a job, as they were taken for both sides. */
@@ -146,7 +149,7 @@ async function batch(
     statistics: givenStatistics(moments),
   };
   const search = { layers: moments.layers, steps: evaluations, lr: 0.5, enough: 0 };
-  const projected = resolveParams("alphaedit", alphaedit.params, { ...search, threshold: moments.median, l2: weight }, model.config);
+  const projected = resolveParams("alphaedit", alphaedit.params, { ...search, threshold: 0, relative: 1, l2: weight }, model.config);
   // projectors are kept, and not timed on either side
   const { threshold, relative, rank } = projected;
   for (const c of name === "alphaedit" ? moments.byLayer.values() : [])

@@ -215,7 +215,7 @@ async function batch(stage: Stage, { title, method, weight, named }: Batch): Pro
     evaluations,
     moments: file,
     [named]: weight,
-    ...(method === "alphaedit" && { threshold: moments.median }),
+    ...(method === "alphaedit" && { thresholds: moments.medians }),
   };
   return [
     {

@@ -93,12 +93,14 @@ def memit_batch(model, layers: list[int], requests: list[dict], evaluations: int
     return batch(model, layers, requests, evaluations, solve)
 
 
-def alphaedit_batch(model, layers: list[int], requests: list[dict], evaluations: int, moments: str, threshold: float, l2: float) -> dict:
+def alphaedit_batch(
+    model, layers: list[int], requests: list[dict], evaluations: int, moments: str, thresholds: list[float], l2: float
+) -> dict:
     """Seconds for each request of an AlphaEdit batch; systems in float32, the keys of the edited model read for later batches."""
-    c, name = moments_of(moments), (moments, threshold)
+    c, name = moments_of(moments), (moments, *thresholds)
     if name not in kept:
         kept[name] = {}
-        for layer in layers:
+        for layer, threshold in zip(layers, thresholds):
             values, vectors = torch.linalg.eigh(c[layer])
             null = vectors[:, values < threshold]
             kept[name][layer] = (null @ null.T).float()

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Context, environment } from "../base/context.ts";
-import { fail, nearest } from "../base/fail.ts";
+import { fail, LetheError, nearest } from "../base/fail.ts";
 import { type Environment, fetchRepository } from "./snapshot.ts";
 
 const WHO = "model";
@@ -20,7 +20,13 @@ export async function resolveModel(spec: string, ctx: Context, env: Environment 
   const isPath = /^([./~\\]|[A-Za-z]:\\)/.test(spec) || (spec.endsWith(".gguf") && !id?.[3]);
   if (!id || isPath || spec.includes("..")) return refuseSpec(spec);
   const [, org, name, file, revision = "main"] = id;
-  return fetchRepository({ org: org!, name: name!, revision, file, spec }, ctx, env);
+  try {
+    return await fetchRepository({ org: org!, name: name!, revision, file, spec }, ctx, env);
+  } catch (error) {
+    // org/name may be a path as well
+    if (!(error instanceof LetheError) || error.trouble !== "unavailable" || !existsSync(dirname(resolve(spec)))) throw error;
+    return fail(error.who, error.got, error.wanted, `${error.hint} There is no folder ${resolve(spec)}. ${besideOf(spec)}`, error.trouble);
+  }
 }
 
 /** Whether a place names a model and not other files: the bundled one, a checkpoint on this disk, or an id where nothing of that name is. */
@@ -94,6 +100,12 @@ function bundled(): string {
 }
 
 function refuseSpec(spec: string): never {
+  const got = `there is no folder or .gguf file ${resolve(spec)}`;
+  return fail(WHO, got, 'a folder, a .gguf file, a hub id like org/name, or "bundled"', besideOf(spec), "unavailable");
+}
+
+/** What lies where a path looks for something else. */
+function besideOf(spec: string): string {
   const parent = dirname(resolve(spec));
   const around = existsSync(parent)
     ? readdirSync(parent, { withFileTypes: true })
@@ -101,11 +113,6 @@ function refuseSpec(spec: string): never {
         .map((e) => e.name)
     : [];
   const near = nearest(basename(spec), around);
-  return fail(
-    WHO,
-    `there is no folder or .gguf file ${resolve(spec)}`,
-    'a folder, a .gguf file, a hub id like org/name, or "bundled"',
-    near ? `Did you mean ${join(dirname(spec), near)}?` : around.length ? `Beside it lie ${around.slice(0, 8).join(", ")}.` : "",
-    "unavailable",
-  );
+  if (near) return `Did you mean ${join(dirname(spec), near)}?`;
+  return around.length > 0 ? `Beside it lie ${around.slice(0, 8).join(", ")}.` : "";
 }

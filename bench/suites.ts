@@ -47,8 +47,8 @@ export const SUITES: Readonly<Record<string, (stage: Stage) => Race[] | Promise<
   alphaedit: (stage) => batch(stage, { title: "AlphaEdit", method: "alphaedit", weight: 1, named: "l2" }),
   // a radius that is given, as EasyEdit's is: nothing is measured
   grace: (stage) => adapter(stage, "grace", [], { params: { radius: 1 }, compat: [] }),
-  // one question that stays, and the gradient as it is
-  wise: (stage) => adapter(stage, "wise", CONTEXTS.slice(5, 15), { params: { locality: 1 }, compat: ["plain-gradient"] }),
+  // one question that stays, the gradient as it is, and every evaluation
+  wise: (stage) => adapter(stage, "wise", CONTEXTS.slice(5, 15), { params: { locality: 1, patience: 0 }, compat: ["plain-gradient"] }),
 };
 
 /** The suites that take minutes: those that run when none is named. */

@@ -50,6 +50,8 @@ interface Memory {
   readonly moves: Moves;
   /** Of the edited questions of the shard in the making. */
   readonly edited: readonly States[];
+  /** Of other questions that the edits so far were told from. */
+  readonly strangers: readonly States[];
   readonly shards: readonly Shard[];
   readonly merged?: Shard;
 }
@@ -75,14 +77,18 @@ export function settled(before: Memory, made: Trained & { mask: Uint8Array }, pa
   const isKnown = made.states.length > 0 && (before.edited.length > 0 || before.count % params.shard === 0);
   const { inside, outside } = made;
   const moves = isKnown ? { inside: leastMoved(made.side, edited, m), outside } : both(before.moves, { inside, outside });
-  const going: Memory = { ...before, side: made.side, mask: made.mask, count, moves, edited };
+  const { strangers } = made;
+  const met = new Set(before.strangers); // memories that were put away meet the others for the first time
+  const news = strangers.filter((states) => !met.has(states));
+  const shards = before.shards.map((s) => ({ ...s, moves: both(s.moves, { inside: Infinity, outside: mostMoved(s.delta, news, m) }) }));
+  const going: Memory = { ...before, side: made.side, mask: made.mask, count, moves, edited, strangers, shards };
   if (count % params.shard !== 0) return going;
   const put: Memory = {
     ...going,
     side: new Float32Array(made.side.length),
     moves: NONE,
     edited: [],
-    shards: [...before.shards, { delta: made.side, moves, edited }],
+    shards: [...shards, { delta: made.side, moves, edited }],
   };
   return count % params.period === 0 ? mergedMemory(put, params, random) : put;
 }
@@ -99,9 +105,10 @@ function mergedMemory(memory: Memory, params: ShardParams, random: Rng): Memory 
   const parts = [...due, ...(!params.retrieve && memory.merged ? [memory.merged] : [])];
   const apart = parts.map((s) => s.moves).reduce(both);
   const edited = parts.flatMap((s) => s.edited);
-  // merging shrinks movements, of edited questions (known) and others (taken to shrink alike)
+  // merging shrinks movements: those of edited questions and strangers are known, the other questions' taken to shrink alike
   const inside = edited.length > 0 ? leastMoved(delta, edited, memory.m) : apart.inside;
-  const merged: Shard = { delta, edited, moves: { inside, outside: apart.outside * (inside / apart.inside) } };
+  const outside = memory.strangers.length > 0 ? mostMoved(delta, memory.strangers, memory.m) : apart.outside * (inside / apart.inside);
+  const merged: Shard = { delta, edited, moves: { inside, outside } };
   return params.retrieve
     ? { ...memory, shards: [...memory.shards.slice(0, memory.shards.length - due.length), merged] }
     : { ...memory, shards: [], merged };
@@ -109,6 +116,8 @@ function mergedMemory(memory: Memory, params: ShardParams, random: Rng): Memory 
 
 const leastMoved = (delta: Numbers, edited: readonly States[], m: number): number =>
   Math.min(...edited.map((states) => movedBy(delta, states, m)));
+const mostMoved = (delta: Numbers, strangers: readonly States[], m: number): number =>
+  Math.max(0, ...strangers.map((states) => movedBy(delta, states, m)));
 
 /** Merged: alike, or with six tenths of the weight for what was merged before. */
 export function blended(shards: readonly Numbers[], merged: Numbers | undefined, params: ShardParams, random: Rng): Float64Array {
@@ -232,8 +241,8 @@ export function remembered(memory: Memory, params: ShardParams, compat: Readonly
     ...(memory.mask && { mask: { dtype: "uint8" as const, shape: [Math.ceil(memory.mask.length / 8)], data: packBits(memory.mask) } }),
     ...Object.fromEntries(deltas.map(([name, delta]) => [name, floats(delta, [delta.length], dtype)])),
     ...Object.fromEntries(
-      parts.flatMap(([name, { edited }]) =>
-        edited.map((states, i) => [`edited.${name}.${i}`, floats(states, [states.length], "float32")] as const),
+      [...parts.map(([name, { edited }]) => [`edited.${name}`, edited] as const), ["strangers", memory.strangers] as const].flatMap(
+        ([name, list]) => list.map((states, i) => [`${name}.${i}`, floats(states, [states.length], "float32")] as const),
       ),
     ),
   };
@@ -243,7 +252,8 @@ export function remembered(memory: Memory, params: ShardParams, compat: Readonly
 export function memoryOf(model: Model, previous: Edit | undefined, layer: number): Memory {
   const m = model.config.mlpWidth;
   const size = m * model.config.width;
-  if (previous?.change.kind !== "adapter") return { m, side: new Float32Array(size), count: 0, moves: NONE, edited: [], shards: [] };
+  if (previous?.change.kind !== "adapter")
+    return { m, side: new Float32Array(size), count: 0, moves: NONE, edited: [], strangers: [], shards: [] };
   if (previous.by.params["layer"] !== layer)
     fail("side memory", `layer ${layer}`, `${String(previous.by.params["layer"])}, where the edit before it is`, "");
   const { state } = previous.change;
@@ -252,11 +262,12 @@ export function memoryOf(model: Model, previous: Edit | undefined, layer: number
   const pairs = memory["moves"]!.data as Float64Array;
   const movesOf = (i: number): Moves => ({ inside: pairs[2 * i]! < 0 ? Infinity : pairs[2 * i]!, outside: pairs[2 * i + 1]! });
   const delta = (name: string): Numbers => ((memory[name] ?? state[name])?.data as Numbers | undefined) ?? new Float32Array(size);
-  const editedOf = (name: string): States[] => {
+  const statesOf = (name: string): States[] => {
     const out: States[] = [];
-    for (let i = 0; memory[`edited.${name}.${i}`]; i++) out.push(memory[`edited.${name}.${i}`]!.data as States);
+    for (let i = 0; memory[`${name}.${i}`]; i++) out.push(memory[`${name}.${i}`]!.data as States);
     return out;
   };
+  const editedOf = (name: string): States[] => statesOf(`edited.${name}`);
   const packed = memory["mask"]!.data as Uint8Array;
   return {
     m,
@@ -265,6 +276,7 @@ export function memoryOf(model: Model, previous: Edit | undefined, layer: number
     mask: unpackBits(packed, size),
     moves: movesOf(0),
     edited: editedOf("side"),
+    strangers: statesOf("strangers"),
     shards: Array.from({ length: shards }, (_, i) => ({
       delta: delta(`shard${i}`),
       moves: movesOf(1 + i),

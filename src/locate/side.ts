@@ -25,6 +25,8 @@ export interface SideParams {
   limit: number;
   margins: readonly number[];
   away: number;
+  strangers: number;
+  patience: number;
 }
 
 /** Rows to train on: `ids` with labels from `first`, and which places of each row count for how far it is moved. */
@@ -64,10 +66,15 @@ export interface Trained {
   readonly outside: number;
   /** States of the edited question that {@link movedBy} takes: the bare question's, and those of the row that is moved least. */
   readonly states: readonly States[];
+  /** Of other questions, of this edit and of those before it, which later ones shall leave alone as well. */
+  readonly strangers: readonly States[];
 }
 
 /** A question's states at the places that count [places, m], which nothing that is trained changes. */
 export type States = Float32Array;
+
+/** Other questions of all edits so far that a side memory is told from, at most. */
+const KNOWN = 512;
 
 /** What {@link train} reads of a job. */
 export interface TrainOn {
@@ -77,6 +84,8 @@ export interface TrainOn {
   readonly ctx: Context;
   /** Of questions that are edited already, and shall stay as they are. */
   readonly earlier?: readonly States[];
+  /** Of other questions that the edits before were told from, as this one shall be. */
+  readonly strangers?: readonly States[];
 }
 
 /** Gradient descent on the side memory's difference [D, m] from its matrix, within its mask [D·m] (WISE, eq. 6 to 8). */
@@ -87,7 +96,10 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   const fixed = compat.has("decay-all")
     ? Float64Array.from(asFloats(model.weights.get(atLayer(model.arch.memory.weight, params.layer))!, "float64").data as Float64Array)
     : undefined;
-  const still = rows.paired || rows.withPads ? undefined : await stillOf(model, rows.outside, on);
+  const own = rows.paired || rows.withPads ? undefined : await stillOf(model, rows.outside, on);
+  // what moves questions is known again from their states alone, where movement and threshold are of that kind
+  const isKept = own && !compat.has("output-activation") && !compat.has("ratio-threshold");
+  const still = isKept ? withStrangers(own, on.strangers ?? [], model) : own;
   const away =
     still && params.away > 0 && !compat.has("plain-gradient") ? await awayFrom(still.x, on.earlier ?? [], params.away, model) : undefined;
   const together = [...rows.inside, ...(rows.paired || still ? [] : rows.outside)];
@@ -102,6 +114,7 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   const side = dtype === "float64" ? Float64Array.from(before) : Float32Array.from(before);
   const evaluations: SideEvaluation[] = [];
   const norms: number[] = [];
+  let best = { margin: Infinity, it: 0 };
   for (let it = 0; it < params.steps; it++) {
     checkAbort(ctx, "values");
     const out = await step(new Map([["side", floats(side, [D, m], dtype)]]));
@@ -118,6 +131,9 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
     const last = at.likelihood + at.margin;
     const past = evaluations.at(-2);
     if (last <= 0.02 && (!compat.has("slow-stop") || (past && Math.abs(past.likelihood + past.margin - last) <= 1e-4))) break;
+    if (at.margin < 0.99 * best.margin) best = { margin: at.margin, it };
+    const isIdle = params.patience > 0 && at.likelihood <= 0.02 && it - best.it >= params.patience;
+    if (isIdle && !compat.has("slow-stop")) break;
     if (it === params.steps - 1 && !compat.has("last-update")) break;
     const plain = out["grad:side"]!;
     const gradient = away ? await away(plain) : (plain.data as Numbers);
@@ -131,11 +147,18 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   const end = evaluations.at(-1)!;
   const inside = compat.has("ratio-threshold") ? mean(end.inside) : Math.min(...end.inside);
   const least = end.inside.indexOf(Math.min(...end.inside));
-  // what moves them is known again from them alone, where movement and threshold are of that kind
-  const isKept = still && !compat.has("output-activation") && !compat.has("ratio-threshold");
   const kept = isKept ? [...new Set([0, least])].map((i) => rows.inside[i]!) : [];
-  const states = await Promise.all(kept.map(async (row) => Float32Array.from((await stillOf(model, [row], on)).x.data as Numbers)));
-  return { side, evaluations, norms, inside, outside: Math.max(...end.outside), states };
+  const states = await Promise.all(kept.map(async (row) => statesIn(await stillOf(model, [row], on))[0]!));
+  const strangers = isKept ? strangersOf(statesIn(own), on.strangers ?? [], end.outside, params.strangers) : [];
+  return { side, evaluations, norms, inside, outside: Math.max(...end.outside), states, strangers };
+}
+
+/** Those known before and the `count` of an edit's own that are moved furthest; `moved`: each of its own, then each known one. */
+function strangersOf(own: readonly States[], known: readonly States[], moved: readonly number[], count: number): States[] {
+  const at = (from: number, n: number): number[] => Array.from({ length: n }, (_, i) => from + i);
+  const furthest = (places: readonly number[], n: number): number[] => [...places].sort((a, b) => moved[b]! - moved[a]!).slice(0, n);
+  const kept = [...at(own.length, known.length), ...furthest(at(0, own.length), count)];
+  return furthest(kept, KNOWN).map((i) => own[i] ?? known[i - own.length]!);
 }
 
 function finite(at: SideEvaluation, it: number): SideEvaluation {
@@ -149,6 +172,8 @@ function finite(at: SideEvaluation, it: number): SideEvaluation {
 interface Still {
   readonly x: NdArray;
   readonly y: NdArray;
+  /** How many of the P are each question's. */
+  readonly places: readonly number[];
 }
 
 async function stillOf(model: Model, rows: readonly SideRow[], { params, running }: TrainOn): Promise<Still> {
@@ -159,7 +184,31 @@ async function stillOf(model: Model, rows: readonly SideRow[], { params, running
     names,
     running,
   );
-  return { x: seen[names[0]!]!, y: seen[names[1]!]! };
+  return { x: seen[names[0]!]!, y: seen[names[1]!]!, places: rows.map(({ counted }) => counted.length) };
+}
+
+/** Each question's part of x. */
+function statesIn({ x, places }: Still): States[] {
+  const m = x.shape[1]!;
+  let at = 0;
+  return places.map((n) => Float32Array.from((x.data as Numbers).subarray(at * m, (at += n) * m)));
+}
+
+/** With questions of which x alone is known, and y is not asked for. */
+function withStrangers({ x, y, places }: Still, strangers: readonly States[], model: Model): Still {
+  const [m, D] = [model.config.mlpWidth, model.config.width];
+  const more = strangers.map((states) => states.length / m);
+  const P = x.shape[0]! + more.reduce((sum, n) => sum + n, 0);
+  const longer = ({ data, dtype }: NdArray, width: number, parts: readonly States[]): NdArray => {
+    const out = new Float64Array(P * width);
+    let at = 0;
+    for (const part of [data as Numbers, ...parts]) {
+      out.set(part, at);
+      at += part.length;
+    }
+    return floats(out, [P, width], dtype as Precision);
+  };
+  return { x: longer(x, m, strangers), y: longer(y, D, []), places: [...places, ...more] };
 }
 
 /** How far a difference [D, m] moves a question on average over its states [places, m]. */
@@ -320,16 +369,16 @@ function sideFeeds(
     ...labelFeeds(places, dtype),
     "counted.inside": shares(rows.inside, 0),
     ...(still
-      ? { "outside.x": still.x, "outside.y": still.y, "counted.outside": stillShares(rows.outside, dtype) }
+      ? { "outside.x": still.x, "outside.y": still.y, "counted.outside": stillShares(still.places, dtype) }
       : { "counted.outside": shares(rows.outside, rows.paired ? 0 : rows.inside.length) }),
   };
 }
 
-/** Each row's places among all that are looked at, as shares. [O, P] */
-function stillShares(outside: readonly SideRow[], dtype: Precision): NdArray {
-  const P = outside.reduce((n, { counted }) => n + counted.length, 0);
-  const out = new Float64Array(outside.length * P);
+/** Each question's places among all that are looked at, as shares. [O, P] */
+function stillShares(places: readonly number[], dtype: Precision): NdArray {
+  const P = places.reduce((sum, n) => sum + n, 0);
+  const out = new Float64Array(places.length * P);
   let at = 0;
-  outside.forEach(({ counted }, r) => counted.forEach(() => (out[r * P + at++] = 1 / counted.length)));
-  return floats(out, [outside.length, P], dtype);
+  places.forEach((n, r) => out.fill(1 / n, r * P + at, r * P + (at += n)));
+  return floats(out, [places.length, P], dtype);
 }

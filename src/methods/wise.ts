@@ -41,6 +41,12 @@ export const wise = defineMethod<WiseParams>({
       source: "EasyEdit hparams/WISE/llama-7b.yaml n_iter",
       min: 1,
     },
+    patience: {
+      default: 8,
+      doc: "stop where the target is certain and the margins have come no closer, by a hundredth, for so many evaluations; 0: go on",
+      source: "docs/methods/wise.md (EasyEdit: 0)",
+      min: 0,
+    },
     lr: { default: 1, doc: "step size of gradient descent", source: "EasyEdit hparams/WISE/llama-7b.yaml edit_lr" },
     limit: { default: 1, doc: "each entry changes by this at most", source: "EasyEdit hparams/WISE/llama-7b.yaml norm_constraint", min: 0 },
     mask: {
@@ -86,6 +92,12 @@ export const wise = defineMethod<WiseParams>({
       doc: "questions of the model's own that shall not be moved, and as many stand-ins for the subject at most",
       source: "docs/methods/wise.md (EasyEdit: 1)",
       min: 1,
+    },
+    strangers: {
+      default: 8,
+      doc: "of an edit's other questions, how many of those moved furthest later edits of a sequence are told from as well",
+      source: "docs/methods/wise.md (EasyEdit: 0)",
+      min: 0,
     },
     shard: { default: 500, doc: "edits a shard", source: "EasyEdit hparams/WISE/llama-7b.yaml save_freq", min: 1 },
     period: { default: 1000, doc: "edits after which shards are merged", source: "EasyEdit hparams/WISE/llama-7b.yaml merge_freq", min: 1 },
@@ -142,7 +154,7 @@ export const wise = defineMethod<WiseParams>({
     const random = rng(seed).split("wise");
     const mask = before.count % params.shard === 0 ? drawMask(model, params.mask, random.split(before.count)) : before.mask!;
     const rows = await rowsFor(job, request);
-    const trained = await train(model, rows, before.side, mask, { ...job, earlier: before.edited });
+    const trained = await train(model, rows, before.side, mask, { ...job, earlier: before.edited, strangers: before.strangers });
     const after = settled(before, { ...trained, mask }, params, random);
     return {
       change: adapterOf(model, candidatesOf(after, params, compat, random), { params, compat, dtype: running.dtype }),

@@ -50,6 +50,16 @@ describe("wise", () => {
     }
   });
 
+  it("keeps strangers of every edit of a sequence, as many as were asked for", async () => {
+    const model = await loaded;
+    const kept = async (strangers: number): Promise<number> => {
+      const both = await findEdit(model, [FACT, OTHER], { ...options, params: { ...params, steps: 3, strangers } });
+      return Object.keys(both.memory!).filter((name) => name.startsWith("strangers.")).length;
+    };
+    expect(await kept(3)).toBe(6);
+    expect(await kept(0)).toBe(0);
+  });
+
   it("refuses margins and periods that make no sense", async () => {
     const model = await loaded;
     await expect(findEdit(model, FACT, { ...options, params: { margins: [1, 2] } })).rejects.toThrow(/margins of 2/);

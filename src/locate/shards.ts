@@ -149,10 +149,17 @@ export function candidatesOf(memory: Memory, params: ShardParams, compat: Readon
   return [named("merged", all)];
 }
 
-/** Between the edited questions' movement and the others', where they lie apart; on a logarithmic scale, since both grow as edits add up. */
+/** Movements are computed once more where they are compared, in other company and in other bits. */
+const SPARE = 0.99;
+
+/**
+ * Between the edited questions' movement and the others', where they lie apart, on a logarithmic scale, since both grow as edits add up.
+ * Where they do not, as high as every edited question still reaches.
+ */
 function thresholdOf({ inside, outside }: Moves, { ratio, strictness }: ShardParams, compat: ReadonlySet<string>): number {
   const own = inside * ratio;
-  return compat.has("ratio-threshold") || outside >= own ? own : own ** strictness * outside ** (1 - strictness);
+  if (compat.has("ratio-threshold")) return own;
+  return outside >= own ? Math.max(own, Math.min(outside, inside * SPARE)) : own ** strictness * outside ** (1 - strictness);
 }
 
 /** The router as a graph: each row's question is moved by every candidate, and the one that moves it furthest answers, or none. */

@@ -114,7 +114,6 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   const side = dtype === "float64" ? Float64Array.from(before) : Float32Array.from(before);
   const evaluations: SideEvaluation[] = [];
   const norms: number[] = [];
-  let best = { margin: Infinity, it: 0 };
   for (let it = 0; it < params.steps; it++) {
     checkAbort(ctx, "values");
     const out = await step(new Map([["side", floats(side, [D, m], dtype)]]));
@@ -128,12 +127,7 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
       total: params.steps,
       detail: `likelihood ${at.likelihood.toFixed(3)}, margin ${at.margin.toFixed(2)}`,
     });
-    const last = at.likelihood + at.margin;
-    const past = evaluations.at(-2);
-    if (last <= 0.02 && (!compat.has("slow-stop") || (past && Math.abs(past.likelihood + past.margin - last) <= 1e-4))) break;
-    if (at.margin < 0.99 * best.margin) best = { margin: at.margin, it };
-    const isIdle = params.patience > 0 && at.likelihood <= 0.02 && it - best.it >= params.patience;
-    if (isIdle && !compat.has("slow-stop")) break;
+    if (isEnough(evaluations, params.patience, compat)) break;
     if (it === params.steps - 1 && !compat.has("last-update")) break;
     const plain = out["grad:side"]!;
     const gradient = away ? await away(plain) : (plain.data as Numbers);
@@ -151,6 +145,17 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   const states = await Promise.all(kept.map(async (row) => statesIn(await stillOf(model, [row], on))[0]!));
   const strangers = isKept ? strangersOf(statesIn(own), on.strangers ?? [], end.outside, params.strangers) : [];
   return { side, evaluations, norms, inside, outside: Math.max(...end.outside), states, strangers };
+}
+
+/** Whether the loss is small, or the target certain and the margins no closer, by a hundredth, for `patience` evaluations (0: never). */
+function isEnough(evaluations: readonly SideEvaluation[], patience: number, compat: ReadonlySet<string>): boolean {
+  const [before, now] = evaluations.slice(-2).map((e) => e.likelihood + e.margin);
+  const last = now ?? before!;
+  if (compat.has("slow-stop")) return last <= 0.02 && now !== undefined && Math.abs(before! - now) <= 1e-4;
+  if (last <= 0.02) return true;
+  let best = { margin: Infinity, at: 0 };
+  for (const [at, { margin }] of evaluations.entries()) if (margin < 0.99 * best.margin) best = { margin, at };
+  return patience > 0 && evaluations.at(-1)!.likelihood <= 0.02 && evaluations.length - 1 - best.at >= patience;
 }
 
 /** Those known before and the `count` of an edit's own that are moved furthest; `moved`: each of its own, then each known one. */

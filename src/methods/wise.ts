@@ -8,6 +8,7 @@ import { answerAs, rowsOf } from "../locate/rows.ts";
 import { scopeOf } from "../locate/scope.ts";
 import { adapterOf, candidatesOf, drawMask, memoryOf, remembered, settled, type ShardParams } from "../locate/shards.ts";
 import { type SideParams, type SideRows, train } from "../locate/side.ts";
+import type { Config } from "../model/arch/arch.ts";
 import { checkLayer } from "../model/names.ts";
 import { defineMethod, type Job } from "./method.ts";
 
@@ -15,6 +16,9 @@ export interface WiseParams extends SideParams, ShardParams {
   bareShare: number;
   locality: number;
 }
+
+/** Edits that a memory holds apart: one in sequence adds to how far all that is worded alike is moved. */
+const shardOf = ({ mlpWidth }: Config): number => Math.max(4, Math.round(mlpWidth / 150));
 
 export const wise = defineMethod<WiseParams>({
   name: "wise",
@@ -99,8 +103,18 @@ export const wise = defineMethod<WiseParams>({
       source: "docs/methods/wise.md (EasyEdit: 0)",
       min: 0,
     },
-    shard: { default: 500, doc: "edits a shard", source: "EasyEdit hparams/WISE/llama-7b.yaml save_freq", min: 1 },
-    period: { default: 1000, doc: "edits after which shards are merged", source: "EasyEdit hparams/WISE/llama-7b.yaml merge_freq", min: 1 },
+    shard: {
+      default: shardOf,
+      doc: "edits a shard; by default, one for each 150 of the MLP's width",
+      source: "docs/methods/wise.md (EasyEdit: 500)",
+      min: 1,
+    },
+    period: {
+      default: (c) => 100 * shardOf(c),
+      doc: "edits after which shards are merged",
+      source: "docs/methods/wise.md (EasyEdit: 1000, two shards)",
+      min: 1,
+    },
     blend: { default: "ties", choices: BLENDS, doc: "how shards are merged", source: "EasyEdit hparams/WISE/llama-7b.yaml merge_alg" },
     density: {
       default: 0.53,

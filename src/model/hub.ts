@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Context, environment } from "../base/context.ts";
 import { fail, LetheError, nearest } from "../base/fail.ts";
-import { type Environment, fetchRepository } from "./snapshot.ts";
+import { type Environment, fetchRepository, type Wanted } from "./snapshot.ts";
 
 const WHO = "model";
 const HUB_ID = /^([A-Za-z0-9][\w.-]*)\/([A-Za-z0-9][\w.-]*)(?:\/([\w.+-]+\.gguf))?(?:@([\w./-]+))?$/;
@@ -20,13 +20,7 @@ export async function resolveModel(spec: string, ctx: Context, env: Environment 
   const isPath = /^([./~\\]|[A-Za-z]:\\)/.test(spec) || (spec.endsWith(".gguf") && !id?.[3]);
   if (!id || isPath || spec.includes("..")) return refuseSpec(spec);
   const [, org, name, file, revision = "main"] = id;
-  try {
-    return await fetchRepository({ org: org!, name: name!, revision, file, spec }, ctx, env);
-  } catch (error) {
-    // org/name may be a path as well
-    if (!(error instanceof LetheError) || error.trouble !== "unavailable" || !existsSync(dirname(resolve(spec)))) throw error;
-    return fail(error.who, error.got, error.wanted, `${error.hint} There is no folder ${resolve(spec)}. ${besideOf(spec)}`, error.trouble);
-  }
+  return fetchFolder({ org: org!, name: name!, revision, file, spec }, ctx, env);
 }
 
 /** Whether a place names a model and not other files: the bundled one, a checkpoint on this disk, or an id where nothing of that name is. */
@@ -59,7 +53,7 @@ export async function resolveEncoder(
     const files = ENCODER_FILES.map((row) => row.find((f) => names.includes(f)));
     return files[0] && files[1] ? files.filter((f) => f !== undefined) : `${ENCODER_FILES[0]!.join(" or ")}, and tokenizer.json`;
   };
-  const folder = await fetchRepository({ org, name, revision, file: undefined, spec, choose }, ctx, env);
+  const folder = await fetchFolder({ org, name, revision, file: undefined, spec, choose }, ctx, env);
   return { folder, name: `${org}/${name}` };
 }
 
@@ -84,6 +78,17 @@ export async function resolveDataset(
   };
   const folder = await fetchRepository({ org, name, revision, file: undefined, spec, choose: choosing, kind: "datasets" }, ctx, env);
   return { folder, names };
+}
+
+/** What an id names, which may have been meant for a path: where it is not to be had, the error says what lies there. */
+async function fetchFolder(wanted: Wanted, ctx: Context, env: Environment): Promise<string> {
+  try {
+    return await fetchRepository(wanted, ctx, env);
+  } catch (error) {
+    const path = resolve(wanted.spec);
+    if (!(error instanceof LetheError) || error.trouble !== "unavailable" || !existsSync(dirname(path))) throw error;
+    return fail(error.who, error.got, error.wanted, `${error.hint} There is no folder ${path}. ${besideOf(wanted.spec)}`, error.trouble);
+  }
 }
 
 function bundled(): string {

@@ -389,6 +389,7 @@ describe("what is no hub id", () => {
   it("says what lies there when an id that is not found may have been a path", async () => {
     expect(await refusal("src/modle")).toMatch(/has no src\/modle.* There is no folder .*src\/modle\. Did you mean src\/model\?/);
     expect(await refusal("org/nothing")).not.toMatch(/There is no folder/);
+    await expect(resolveEncoder("src/modle", ctx(), env())).rejects.toThrow(/There is no folder .*src\/modle\. Did you mean src\/model\?/);
   });
 
   it("takes folders and files as they are, and names the nearest for a slip", async () => {

@@ -99,7 +99,7 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   const own = rows.paired || rows.withPads ? undefined : await stillOf(model, rows.outside, on);
   // what moves questions is known again from their states alone, where movement and threshold are of that kind
   const isKept = own && !compat.has("output-activation") && !compat.has("ratio-threshold");
-  const still = isKept ? withStrangers(own, on.strangers ?? [], model) : own;
+  const still = isKept ? withStrangers(own, on.strangers ?? [], m) : own;
   const away =
     still && params.away > 0 && !compat.has("plain-gradient") ? await awayFrom(still.x, on.earlier ?? [], params.away, model) : undefined;
   const together = [...rows.inside, ...(rows.paired || still ? [] : rows.outside)];
@@ -173,23 +173,20 @@ function finite(at: SideEvaluation, it: number): SideEvaluation {
   return at;
 }
 
-/** States of the other questions at the places that count, which nothing that is trained changes: x [P, m] and y [P, D]. */
+/** States of other questions at the places that count, which nothing that is trained changes: x [P, m], and y [P, D] where movement reads it. */
 interface Still {
   readonly x: NdArray;
-  readonly y: NdArray;
+  readonly y?: NdArray;
   /** How many of the P are each question's. */
   readonly places: readonly number[];
 }
 
-async function stillOf(model: Model, rows: readonly SideRow[], { params, running }: TrainOn): Promise<Still> {
-  const names = [model.arch.memory.key, model.arch.memory.value].map((site) => siteName(params.layer, site));
-  const seen = await activations(
-    model,
-    rows.map(({ ids, counted }) => ({ ids, at: counted })),
-    names,
-    running,
-  );
-  return { x: seen[names[0]!]!, y: seen[names[1]!]!, places: rows.map(({ counted }) => counted.length) };
+async function stillOf(model: Model, rows: readonly SideRow[], { params, compat, running }: TrainOn): Promise<Still> {
+  const { key, value } = model.arch.memory;
+  const [x, y] = [siteName(params.layer, key), siteName(params.layer, value)];
+  const asked = rows.map(({ ids, counted }) => ({ ids, at: counted }));
+  const seen = await activations(model, asked, compat.has("output-activation") ? [x, y] : [x], running);
+  return { x: seen[x]!, ...(seen[y] && { y: seen[y] }), places: rows.map(({ counted }) => counted.length) };
 }
 
 /** Each question's part of x. */
@@ -199,21 +196,19 @@ function statesIn({ x, places }: Still): States[] {
   return places.map((n) => Float32Array.from((x.data as Numbers).subarray(at * m, (at += n) * m)));
 }
 
-/** With questions of which x alone is known, and y is not asked for. */
-function withStrangers({ x, y, places }: Still, strangers: readonly States[], model: Model): Still {
-  const [m, D] = [model.config.mlpWidth, model.config.width];
-  const more = strangers.map((states) => states.length / m);
-  const P = x.shape[0]! + more.reduce((sum, n) => sum + n, 0);
-  const longer = ({ data, dtype }: NdArray, width: number, parts: readonly States[]): NdArray => {
-    const out = new Float64Array(P * width);
-    let at = 0;
-    for (const part of [data as Numbers, ...parts]) {
-      out.set(part, at);
-      at += part.length;
-    }
-    return floats(out, [P, width], dtype as Precision);
+/** With questions of which x alone is known. */
+function withStrangers({ x, places }: Still, strangers: readonly States[], m: number): Still {
+  const known = [x.data as Numbers, ...strangers];
+  const all = new Float64Array(known.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of known) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return {
+    x: floats(all, [all.length / m, m], x.dtype as Precision),
+    places: [...places, ...strangers.map((states) => states.length / m)],
   };
-  return { x: longer(x, m, strangers), y: longer(y, D, []), places: [...places, ...more] };
 }
 
 /** How far a difference [D, m] moves a question on average over its states [places, m]. */
@@ -297,8 +292,9 @@ function sideGraph(model: Model, rows: SideRows, { params, compat, running }: Tr
     };
     const inside = means("counted.inside", "R", seen.moved!, "B*T");
     const x = isStill ? t.input("outside.x", dtype, ["P", m]) : undefined;
+    const y = isStill && compat.has("output-activation") ? t.input("outside.y", dtype, ["P", D]) : undefined;
     const outside = x
-      ? means("counted.outside", O, movement(t.input("outside.y", dtype, ["P", D]), x.matmul(side, { transB: true }), compat), "P")
+      ? means("counted.outside", O, movement(y, x.matmul(side, { transB: true }), compat), "P")
       : means("counted.outside", O, seen.moved!, "B*T");
     const apart = rows.paired ? outside.sub(inside) : outside.reshape([O, 1]).sub(inside.reshape([1, "R"]));
     const margin = meanOver(apart.add(gamma))
@@ -309,8 +305,8 @@ function sideGraph(model: Model, rows: SideRows, { params, compat, running }: Tr
 }
 
 /** How far each token is moved: ‖added‖, or behind the activation function ‖φ(y + added) − φ(y)‖; its slope at zero is zero. [B, T] */
-export function movement(y: Tensor, added: Tensor, compat: ReadonlySet<string>): Tensor {
-  const moved = compat.has("output-activation") ? y.add(added).silu().sub(y.silu()) : added;
+export function movement(y: Tensor | undefined, added: Tensor, compat: ReadonlySet<string>): Tensor {
+  const moved = y && compat.has("output-activation") ? y.add(added).silu().sub(y.silu()) : added;
   const squares = moved.square().sum(-1);
   const isMoved = squares.trace.constant(0, squares.dtype).less(squares).cast(squares.dtype);
   return squares.add(isMoved.neg().add(1)).sqrt().mul(isMoved);
@@ -374,7 +370,7 @@ function sideFeeds(
     ...labelFeeds(places, dtype),
     "counted.inside": shares(rows.inside, 0),
     ...(still
-      ? { "outside.x": still.x, "outside.y": still.y, "counted.outside": stillShares(still.places, dtype) }
+      ? { "outside.x": still.x, ...(still.y && { "outside.y": still.y }), "counted.outside": stillShares(still.places, dtype) }
       : { "counted.outside": shares(rows.outside, rows.paired ? 0 : rows.inside.length) }),
   };
 }

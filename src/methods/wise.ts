@@ -8,7 +8,6 @@ import { answerAs, rowsOf } from "../locate/rows.ts";
 import { scopeOf } from "../locate/scope.ts";
 import { adapterOf, candidatesOf, drawMask, memoryOf, remembered, settled, type ShardParams } from "../locate/shards.ts";
 import { type SideParams, type SideRows, train } from "../locate/side.ts";
-import type { Config } from "../model/arch/arch.ts";
 import { checkLayer } from "../model/names.ts";
 import { defineMethod, type Job } from "./method.ts";
 
@@ -17,8 +16,8 @@ export interface WiseParams extends SideParams, ShardParams {
   locality: number;
 }
 
-/** Edits that a memory holds apart: one in sequence adds to how far all that is worded alike is moved. */
-const shardOf = ({ mlpWidth }: Config): number => Math.max(4, Math.round(mlpWidth / 150));
+/** Edits that a memory may be made for: one in sequence adds to how far all that is worded alike is moved. Divisors of the period. */
+const SHARDS = [4, 5, 8, 10, 20, 25, 40, 50, 100, 125, 200, 250, 500] as const;
 
 export const wise = defineMethod<WiseParams>({
   name: "wise",
@@ -104,17 +103,12 @@ export const wise = defineMethod<WiseParams>({
       min: 0,
     },
     shard: {
-      default: shardOf,
-      doc: "edits a shard; by default, one for each 150 of the MLP's width",
+      default: ({ mlpWidth }) => SHARDS.findLast((edits) => edits <= mlpWidth / 150) ?? SHARDS[0],
+      doc: "edits a shard; by default, one at most for each 150 of the MLP's width, so that shards fill 1000",
       source: "docs/methods/wise.md (EasyEdit: 500)",
       min: 1,
     },
-    period: {
-      default: (c) => 100 * shardOf(c),
-      doc: "edits after which shards are merged",
-      source: "docs/methods/wise.md (EasyEdit: 1000, two shards)",
-      min: 1,
-    },
+    period: { default: 1000, doc: "edits after which shards are merged", source: "EasyEdit hparams/WISE/llama-7b.yaml merge_freq", min: 1 },
     blend: { default: "ties", choices: BLENDS, doc: "how shards are merged", source: "EasyEdit hparams/WISE/llama-7b.yaml merge_alg" },
     density: {
       default: 0.53,

@@ -7,7 +7,7 @@ import { bundled } from "../src/data/sets/bundled.ts";
 import { factual } from "../src/data/sets/factual.ts";
 import { rougeN, tokenize } from "../src/eval/rouge.ts";
 import { generate, type Model, promptOf, stopsOf } from "../src/index.ts";
-import { grouped } from "../src/model/rows.ts";
+import { grouped } from "../src/text/padding.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 

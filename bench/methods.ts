@@ -16,7 +16,7 @@ import { apply, type Edit, findEdit, type FindOptions, load, loadEdits, type Mod
 import type { Need } from "../src/methods/method.ts";
 import { methodOf, type Mode } from "../src/run/choose.ts";
 import { closeJournal } from "../src/run/journal.ts";
-import { tuned, version } from "../src/run/settled.ts";
+import { tuned, version } from "../src/run/tuned.ts";
 import { readFiles } from "../tools/files.ts";
 import { imports } from "../tools/laws.ts";
 import { ask, factsFor, knownOf, neighboursOf, recall, unknownTo } from "./known.ts";

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Dtype, asFloats, fromBytes, toBytes } from "../src/base/array.ts";
-import { openCheckpoint } from "../src/model/checkpoint.ts";
-import { BLOCKS } from "../src/model/dequant.ts";
-import { openGguf } from "../src/model/gguf.ts";
+import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
+import { BLOCKS } from "../src/checkpoint/dequantise.ts";
+import { openGguf } from "../src/checkpoint/gguf.ts";
 import dequant from "./fixtures/dequant.json" with { type: "json" };
 import golden from "./fixtures/gguf.json" with { type: "json" };
 

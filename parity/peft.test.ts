@@ -10,7 +10,7 @@ import { storedWeights } from "../src/model/arch/arch.ts";
 import { traced } from "../src/model/forward.ts";
 import { loadFrom } from "../src/model/load.ts";
 import { feedsOf, type Model, type Precision, withWeights } from "../src/model/model.ts";
-import type { Tokenizer } from "../src/model/tokenizer.ts";
+import type { Tokenizer } from "../src/text/tokenizer.ts";
 import { type Executor, program } from "../src/onnx/program.ts";
 import { trace } from "../src/tensor/graph.ts";
 import { factorName, type Lora, loraOf } from "../src/train/lora.ts";

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { perplexity } from "../src/eval/metrics/perplexity.ts";
 import { measureText } from "../src/eval/text.ts";
 import { loadFrom } from "../src/model/load.ts";
-import { score } from "../src/model/score.ts";
+import { score } from "../src/model/decode/score.ts";
 import { absent, readJson, readTensors, shared } from "./shared.ts";
 
 const TEXTS = absent ? [] : readJson<{ name: string; mean_nll: number }[]>("golden/smollm2/texts.json");

@@ -2,11 +2,11 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { ints, type NdArray } from "../src/base/array.ts";
 import { traced } from "../src/model/forward.ts";
-import { generate } from "../src/model/generate.ts";
+import { generate } from "../src/model/decode/generate.ts";
 import { loadFrom } from "../src/model/load.ts";
 import { feedsOf, type Model } from "../src/model/model.ts";
 import { promptOf, stopsOf } from "../src/model/prompt.ts";
-import { score } from "../src/model/score.ts";
+import { score } from "../src/model/decode/score.ts";
 import { type Executor, program } from "../src/onnx/program.ts";
 import { trace } from "../src/tensor/graph.ts";
 import { absent, largest, readJson, readTensors, residualTaps, shared } from "./shared.ts";

@@ -4,7 +4,7 @@ import { ints, type NdArray } from "../src/base/array.ts";
 import { type Executor, program } from "../src/onnx/program.ts";
 import { traced } from "../src/model/forward.ts";
 import { loadFrom } from "../src/model/load.ts";
-import type { Tokenizer } from "../src/model/tokenizer.ts";
+import type { Tokenizer } from "../src/text/tokenizer.ts";
 import { defaultContext } from "../src/base/context.ts";
 import { feedsOf, type Model, type Precision } from "../src/model/model.ts";
 import { trace } from "../src/tensor/graph.ts";

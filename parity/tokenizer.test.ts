@@ -1,10 +1,10 @@
 /** SmolLM2's tokenizer and template against the reference: by tokenizer.json and by the GGUF file's metadata. */
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { chatPrompt, type Message, renderChat, turnEnd } from "../src/model/chat.ts";
-import { openGguf } from "../src/model/gguf.ts";
-import { createTokenizer } from "../src/model/tokenizer.ts";
-import { tokenizerFromGguf } from "../src/model/tokenizer-gguf.ts";
+import { chatPrompt, type Message, renderChat, turnEnd } from "../src/text/chat.ts";
+import { openGguf } from "../src/checkpoint/gguf.ts";
+import { createTokenizer } from "../src/text/tokenizer.ts";
+import { tokenizerFromGguf } from "../src/text/tokenizer-gguf.ts";
 import { absent, readJson, shared } from "./shared.ts";
 
 interface Golden {

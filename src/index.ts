@@ -20,11 +20,11 @@ export {
   type SampleRecord,
   type Score,
 } from "./eval/metric.ts";
-export { generate, type Generated, stream } from "./model/generate.ts";
+export { generate, type Generated, stream } from "./model/decode/generate.ts";
 export { load } from "./model/load.ts";
 export type { Model } from "./model/model.ts";
 export { promptOf, stopsOf } from "./model/prompt.ts";
-export { score } from "./model/score.ts";
+export { score } from "./model/decode/score.ts";
 export { attackOn, type AttackOptions, type AttackRecord } from "./run/attack.ts";
 export type { FindOptions } from "./run/choose.ts";
 export { type ContractOptions, generateContracts } from "./run/contracts.ts";

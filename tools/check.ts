@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { readFiles, ROOT } from "./files.ts";
 import { KERNELS, kernelsText } from "./kernels.ts";
-import { entries, registryText, SHELVES } from "./shelves.ts";
+import { entries, fileOf, registryText, SHELVES } from "./shelves.ts";
 import { sizes } from "./sizes.ts";
 import { declaration, type Declared, type Judging, withTable } from "./tables.ts";
 
@@ -36,7 +36,13 @@ function registries(): boolean {
   return SHELVES.map((shelf) => {
     const ids = entries(shelf, files.keys());
     const path = `${shelf.folder}/registry.ts`;
-    return ids.length === 0 && !files.has(path) ? true : generated(path, registryText(shelf, ids), files.get(path));
+    return ids.length === 0 && !files.has(path)
+      ? true
+      : generated(
+          path,
+          registryText(shelf, ids, (file) => files.has(file)),
+          files.get(path),
+        );
   }).every(Boolean);
 }
 
@@ -48,7 +54,12 @@ async function docTables(): Promise<boolean> {
   const pages = [methods!, metrics!].flatMap((shelf) =>
     entries(shelf, files.keys()).map((id): [string, () => Promise<Declared | Judging>] => [
       `${shelf.pages}/${id}.md`,
-      () => declaration<Declared | Judging>(root, shelf.folder, id),
+      () =>
+        declaration<Declared | Judging>(
+          root,
+          fileOf(shelf, id, (file) => files.has(file)),
+          id,
+        ),
     ]),
   );
   const { FINETUNE } = (await import(new URL("src/train/tune.ts", root).href)) as { FINETUNE: Declared["params"] };

@@ -2,12 +2,12 @@
 import { posix } from "node:path";
 import type { Files } from "./files.ts";
 import { type Lexed, lex, lineFinder } from "./lexer.ts";
-import { entries, exportName, SHELVES } from "./shelves.ts";
+import { entries, entryOf, exportName, fileOf, SHELVES } from "./shelves.ts";
 
 export type Law = (files: Files) => string[];
 
-const TRAINING = ["edit", "model", "onnx", "tensor", "data", "base"];
-const INNER = ["methods", "targets", "attack", "eval", "locate", "train", ...TRAINING];
+const CRAFT = ["edit", "ask", "model", "text", "onnx", "tensor", "data", "base"];
+const INNER = ["methods", "targets", "attack", "eval", "causal", "locate", "train", "checkpoint", "hub", ...CRAFT];
 const DOORS = ["run", "report", "study", "base"];
 
 /** `room: rooms it may import`; a room imports itself freely. */
@@ -15,15 +15,20 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   tensor: ["base"],
   onnx: ["tensor", "base"],
-  data: ["base"],
-  model: ["onnx", "tensor", "base"],
-  targets: ["model", "data", "base"],
-  edit: ["model", "tensor", "base"],
-  locate: TRAINING,
-  train: TRAINING,
-  methods: ["locate", "train", ...TRAINING],
-  eval: ["model", "tensor", "data", "base"],
-  attack: ["eval", "train", "edit", "model", "data", "base"],
+  text: ["onnx", "tensor", "base"],
+  hub: ["base"],
+  checkpoint: ["text", "base"],
+  data: ["hub", "base"],
+  model: ["onnx", "tensor", "checkpoint", "text", "hub", "base"],
+  edit: ["model", "text", "tensor", "base"],
+  ask: ["edit", "model", "text", "base"],
+  causal: ["model", "text", "onnx", "tensor", "data", "base"],
+  targets: ["ask", "model", "text", "data", "base"],
+  locate: CRAFT,
+  train: CRAFT,
+  methods: ["locate", "train", ...CRAFT],
+  eval: ["ask", "model", "text", "tensor", "data", "base"],
+  attack: ["eval", "locate", "train", ...CRAFT],
   run: INNER,
   report: ["run/record.ts", "base"],
   study: ["run/record.ts", "base"],
@@ -114,7 +119,7 @@ export type Excuses = Readonly<Record<string, Readonly<Record<string, string>>>>
 export const noNamesOutOfPlace = (files: Files, excuses: Excuses = {}): string[] =>
   SHELVES.filter((shelf) => shelf.named).flatMap((shelf) => {
     const ids = new Set(entries(shelf, files.keys()));
-    const own = (path: string, id: string): boolean => path === `${shelf.folder}/${id}.ts` || /\/(registry\.ts|tuned\.json)$/.test(path);
+    const own = (path: string, id: string): boolean => entryOf(shelf, path) === id || /\/(registry\.ts|tuned\.json)$/.test(path);
     return [...files.keys()]
       .filter((path) => path.startsWith("src/"))
       .flatMap((path) =>
@@ -178,7 +183,7 @@ export const exactDependencies = (files: Files, why: Readonly<Record<string, str
 export const oneTestOnePage: Law = (files) =>
   SHELVES.filter((shelf) => shelf.pages).flatMap((shelf) =>
     entries(shelf, files.keys()).flatMap((id) => {
-      const [source, page] = [`${shelf.folder}/${id}.ts`, `${shelf.pages}/${id}.md`];
+      const [source, page] = [fileOf(shelf, id, (path) => files.has(path)), `${shelf.pages}/${id}.md`];
       const exported = new RegExp(`\\bexport const ${exportName(id)}\\b`).test(tokensOf(files, source).code);
       return [
         ...(exported ? [] : [`${source}: does not export \`${exportName(id)}\``]),

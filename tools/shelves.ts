@@ -10,10 +10,12 @@ export interface Shelf {
   readonly pages?: string;
   /** Whether the law keeps an entry's id out of all other files. */
   readonly named?: true;
+  /** Whether an entry may be a folder with its own craft beside it. */
+  readonly folders?: true;
 }
 
 export const SHELVES: readonly Shelf[] = [
-  { folder: "src/methods", holds: "method", helpers: ["method.ts", "registry.ts"], pages: "docs/methods", named: true },
+  { folder: "src/methods", holds: "method", helpers: ["method.ts", "registry.ts"], pages: "docs/methods", named: true, folders: true },
   {
     folder: "src/model/arch",
     holds: "architecture",
@@ -28,24 +30,30 @@ export const SHELVES: readonly Shelf[] = [
   { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "registry.ts"] },
 ];
 
-/** The ids on a shelf, in order, from a listing of paths relative to the repository. */
-export function entries(shelf: Shelf, paths: Iterable<string>): string[] {
-  const ids: string[] = [];
-  for (const path of paths) {
-    const name = path.startsWith(`${shelf.folder}/`) ? path.slice(shelf.folder.length + 1) : "";
-    if (name.endsWith(".ts") && !name.includes("/") && !shelf.helpers.includes(name)) ids.push(name.slice(0, -3));
-  }
-  return ids.sort();
+/** The id of the entry that a path belongs to: NAME.ts, or a file of the folder NAME/ whose NAME.ts is the entry; undefined elsewhere. */
+export function entryOf(shelf: Shelf, path: string): string | undefined {
+  const [name, ...rest] = path.startsWith(`${shelf.folder}/`) ? path.slice(shelf.folder.length + 1).split("/") : [];
+  if (name === undefined) return undefined;
+  if (rest.length > 0) return shelf.folders ? name : undefined;
+  return name.endsWith(".ts") && !shelf.helpers.includes(name) ? name.slice(0, -3) : undefined;
 }
+
+/** The file of an entry among some paths: NAME.ts on the shelf, or NAME.ts in a folder of that name. */
+export const fileOf = (shelf: Shelf, id: string, has: (path: string) => boolean): string =>
+  shelf.folders && has(`${shelf.folder}/${id}/${id}.ts`) ? `${shelf.folder}/${id}/${id}.ts` : `${shelf.folder}/${id}.ts`;
+
+/** The ids on a shelf, in order, from a listing of paths relative to the repository. */
+export const entries = (shelf: Shelf, paths: Iterable<string>): string[] =>
+  [...new Set([...paths].flatMap((path) => entryOf(shelf, path) ?? []))].sort();
 
 /** The name that a file exports its entry by: `forget-quality` is `forgetQuality`. */
 export const exportName = (id: string): string => id.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 
 /** The text of a shelf's `registry.ts`. */
-export function registryText(shelf: Shelf, ids: readonly string[]): string {
+export function registryText(shelf: Shelf, ids: readonly string[], has: (path: string) => boolean): string {
   return [
     `/** Every ${shelf.holds} by its id: generated from the listing of this folder by \`npm run fix\`. */`,
-    ...ids.map((id) => `import { ${exportName(id)} } from "./${id}.ts";`),
+    ...ids.map((id) => `import { ${exportName(id)} } from "./${fileOf(shelf, id, has).slice(shelf.folder.length + 1)}";`),
     "",
     "export const registry = {",
     ...ids.map((id) => `  "${id}": ${exportName(id)},`),

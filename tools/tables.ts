@@ -76,9 +76,9 @@ export function withTable(page: string, declared: Declared | Judging): string | 
 }
 
 /** Loads a declaration from its source. */
-export async function declaration<D = Declared>(root: string, folder: string, id: string): Promise<D> {
-  const loaded = (await import(new URL(`${folder}/${id}.ts`, root).href)) as Record<string, D | undefined>;
+export async function declaration<D = Declared>(root: string, file: string, id: string): Promise<D> {
+  const loaded = (await import(new URL(file, root).href)) as Record<string, D | undefined>;
   const found = loaded[exportName(id)];
-  if (!found) throw new Error(`${folder}/${id}.ts does not export ${exportName(id)}`);
+  if (!found) throw new Error(`${file} does not export ${exportName(id)}`);
   return found;
 }

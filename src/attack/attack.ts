@@ -3,7 +3,7 @@ import type { Context } from "../base/context.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { rougeN, tokenize } from "../eval/rouge.ts";
-import type { Asking } from "../model/asking.ts";
+import type { Asking } from "../ask/in-turns.ts";
 
 /** What an attack may use: chance that belongs to this request alone, a way to log and stop, and a model that knows nothing of the edit. */
 export interface Lent {

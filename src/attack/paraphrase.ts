@@ -6,7 +6,7 @@ import type { ForgetRequest } from "../data/request.ts";
 import { asksAlike } from "../data/kind.ts";
 import { formsOf } from "../data/verbs.ts";
 import { akin, contentOf, leakIn, saysSomething, squeezed, wordsOf } from "../data/words.ts";
-import type { Message } from "../model/chat.ts";
+import type { Message } from "../text/chat.ts";
 import { defineAttack, type Lent } from "./attack.ts";
 
 const INSTRUCTION =

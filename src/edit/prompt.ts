@@ -2,7 +2,8 @@
 import type { NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { cosine, type Encoder, namedEncoder } from "../model/encoder.ts";
+import { namedEncoder } from "../model/encoders.ts";
+import { cosine, type Encoder } from "../text/encoder.ts";
 import type { Model, Rewrite } from "../model/model.ts";
 import type { PromptChange, PromptEntry } from "./edit.ts";
 

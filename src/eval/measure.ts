@@ -2,12 +2,12 @@
 import { mean } from "../base/array.ts";
 import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import type { ChatPrompt } from "../model/chat.ts";
-import { generate, type Generated } from "../model/generate.ts";
+import type { ChatPrompt } from "../text/chat.ts";
+import { generate, type Generated } from "../model/decode/generate.ts";
 import type { Model, Precision } from "../model/model.ts";
 import { type AskAs, endOf, promptOf, type RowOptions, stopsOf, withTarget } from "../model/prompt.ts";
-import { readPrompts, type ReadPrompts } from "../model/read.ts";
-import { divergences, told, type Told, type ToScore } from "../model/score.ts";
+import { readPrompts, type ReadPrompts } from "../model/decode/read.ts";
+import { divergences, told, type Told, type ToScore } from "../model/decode/score.ts";
 import type { Field, Fields, SampleRecord } from "./metric.ts";
 
 /** A question, what the data knows of its answer, and the part of a suite that it belongs to. */

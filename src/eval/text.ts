@@ -3,7 +3,7 @@ import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { readText } from "../data/records.ts";
 import type { Model, Precision } from "../model/model.ts";
-import { score } from "../model/score.ts";
+import { score } from "../model/decode/score.ts";
 import type { Row } from "./metric.ts";
 
 export interface TextOptions {

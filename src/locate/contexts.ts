@@ -1,6 +1,6 @@
 /** Context templates: short seeded samples of the model's own, put before a question so that an edit holds in company. */
 import type { Context } from "../base/context.ts";
-import { generate } from "../model/generate.ts";
+import { generate } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
 
 /** The words that samples begin with (kmeng01/memit). */

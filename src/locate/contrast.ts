@@ -1,9 +1,9 @@
 /** Contrast keys: what the model would put in the subject's place, and what it says of that, so that an edit leaves a subject's like alone. */
 import type { Context } from "../base/context.ts";
-import { generate } from "../model/generate.ts";
+import { generate } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
 import type { LookedAt } from "./keys.ts";
-import type { EditRow } from "./rows.ts";
+import type { EditRow } from "./target-rows.ts";
 
 /** Tokens of an answer that are looked at. */
 const ANSWER = 12;

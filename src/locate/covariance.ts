@@ -9,7 +9,7 @@ import { readSafetensors, writeSafetensors } from "../base/store.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
-import { grouped, padded } from "../model/rows.ts";
+import { grouped, padded } from "../text/padding.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { type Executor, program } from "../onnx/program.ts";
 import { trace } from "../tensor/graph.ts";

@@ -2,7 +2,7 @@
 import { floats, type NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import type { EditRequest, QA } from "../data/request.ts";
-import { cosine, type Encoder } from "../model/encoder.ts";
+import { cosine, type Encoder } from "../text/encoder.ts";
 import type { Model } from "../model/model.ts";
 import { selfQuestions } from "./samples.ts";
 

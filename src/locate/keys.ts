@@ -3,18 +3,12 @@ import { floats, ints, type NdArray } from "../base/array.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
 import { type BlockSite, type Site, siteName } from "../model/names.ts";
-import { beginningFeeds, commonBeginning, passBehind } from "../model/prefix.ts";
-import { padded } from "../model/rows.ts";
-import { type Executor, program } from "../onnx/program.ts";
+import { beginningFeeds, commonBeginning, passBehind } from "../model/decode/prefix.ts";
+import { padded } from "../text/padding.ts";
+import { program, type Running } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { EditRow } from "./rows.ts";
-
-/** How programs run: precision and executor. */
-export interface Running {
-  readonly dtype: Precision;
-  readonly executor: Executor;
-}
+import type { EditRow } from "./target-rows.ts";
 
 /** A row of tokens and the places in it that are looked at. */
 export interface LookedAt {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { hash } from "../base/hash.ts";
 import { writeAtomic } from "../base/store.ts";
-import { stream } from "../model/generate.ts";
+import { stream } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
 import { formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
 

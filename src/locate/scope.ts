@@ -5,7 +5,7 @@ import type { Model } from "../model/model.ts";
 import { type AskAs, barePrompt } from "../model/prompt.ts";
 import { contextTemplates } from "./contexts.ts";
 import { standIns } from "./contrast.ts";
-import { rowsOf } from "./rows.ts";
+import { rowsOf } from "./target-rows.ts";
 import { selfQuestions } from "./samples.ts";
 
 /** Prompts as tokens. */

@@ -6,8 +6,8 @@ import type { Config } from "../model/arch/arch.ts";
 import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 import { contextTemplates } from "./contexts.ts";
-import type { Running } from "./keys.ts";
-import { answerAs, type Asked, rowsOf } from "./rows.ts";
+import type { Running } from "../onnx/program.ts";
+import { answerAs, type Asked, rowsOf } from "./target-rows.ts";
 import type { Sought, ValueOptions } from "./values.ts";
 
 export interface SearchParams {

@@ -8,13 +8,14 @@ import { fail } from "../base/fail.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, frozen, type Model } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
-import { labelFeeds, padded } from "../model/rows.ts";
+import { labelFeeds, padded } from "../text/padding.ts";
 import { type Step, stepping } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { KeyValue } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { norm, rowOf, type Running } from "./keys.ts";
-import type { EditRow } from "./rows.ts";
+import { norm, rowOf } from "./keys.ts";
+import type { Running } from "../onnx/program.ts";
+import type { EditRow } from "./target-rows.ts";
 
 export interface ValueOptions extends Running {
   readonly layer: number;

@@ -2,7 +2,7 @@
 import { asFloats, floats, mean } from "../base/array.ts";
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { answerAs } from "../locate/rows.ts";
+import { answerAs } from "../locate/target-rows.ts";
 import { atLayer, checkLayer } from "../model/names.ts";
 import { barePrompt, withTarget } from "../model/prompt.ts";
 import { type TargetRow, weightPasses } from "../train/one-weight.ts";

@@ -16,7 +16,7 @@ import {
   SAME,
 } from "../locate/codebook.ts";
 import { activations, norm, rowOf } from "../locate/keys.ts";
-import { answerAs, type EditRow, rowsOf } from "../locate/rows.ts";
+import { answerAs, type EditRow, rowsOf } from "../locate/target-rows.ts";
 import { scopeOf } from "../locate/scope.ts";
 import { findValues, type Value } from "../locate/values.ts";
 import type { Model } from "../model/model.ts";

@@ -3,10 +3,10 @@ import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import type { EditRequest, QA } from "../data/request.ts";
 import type { Draft, Edit } from "../edit/edit.ts";
-import type { Running } from "../locate/keys.ts";
+import type { Running } from "../onnx/program.ts";
 import type { Statistics } from "../locate/covariance.ts";
 import type { Config } from "../model/arch/arch.ts";
-import type { Encoder } from "../model/encoder.ts";
+import type { Encoder } from "../text/encoder.ts";
 import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 

@@ -1,5 +1,5 @@
 /** Every method by its id: generated from the listing of this folder by `npm run fix`. */
-import { alphaedit } from "./alphaedit.ts";
+import { alphaedit } from "./alphaedit/alphaedit.ts";
 import { ceu } from "./ceu.ts";
 import { dpo } from "./dpo.ts";
 import { ft } from "./ft.ts";
@@ -7,7 +7,7 @@ import { ga } from "./ga.ts";
 import { gd } from "./gd.ts";
 import { grace } from "./grace.ts";
 import { idk } from "./idk.ts";
-import { ike } from "./ike.ts";
+import { ike } from "./ike/ike.ts";
 import { kl } from "./kl.ts";
 import { memit } from "./memit.ts";
 import { npo } from "./npo.ts";
@@ -20,7 +20,7 @@ import { simnpo } from "./simnpo.ts";
 import { taskVector } from "./task-vector.ts";
 import { undial } from "./undial.ts";
 import { wga } from "./wga.ts";
-import { wise } from "./wise.ts";
+import { wise } from "./wise/wise.ts";
 
 export const registry = {
   "alphaedit": alphaedit,

@@ -5,12 +5,12 @@ import { fail } from "../base/fail.ts";
 import { Sessions } from "../onnx/session.ts";
 import { type Arch, type Config, storedWeights } from "./arch/arch.ts";
 import { registry } from "./arch/registry.ts";
-import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
-import { resolveModel } from "./hub.ts";
-import { availableMemory, estimateMemory, type MemoryNeed, type Purpose, refuseIfTooLarge, type Training } from "./memory.ts";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { resolveModel } from "../hub/hub.ts";
+import { availableMemory, estimateMemory, type MemoryNeed, type Purpose, refuseIfTooLarge, type Training } from "./memory-estimate.ts";
 import { createModel, type Model } from "./model.ts";
 import { atLayer, type WeightName } from "./names.ts";
-import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 
 const ARCHS: readonly Arch[] = Object.values(registry);
 

@@ -7,7 +7,7 @@ import type { Arch, Config } from "./arch/arch.ts";
 import { type Adapter, checkAdapter, stateName } from "./adapter.ts";
 import type { WeightName } from "./names.ts";
 import { ropeTables } from "./rope.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 
 export type Weights = ReadonlyMap<WeightName, NdArray>;
 export type Precision = "float32" | "float64";

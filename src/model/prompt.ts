@@ -1,7 +1,7 @@
 /** The one door from a question to tokens: through the chat template where the model has one, or plain. */
-import { chatPrompt, type ChatPrompt, type Message, turnEnd } from "./chat.ts";
+import { chatPrompt, type ChatPrompt, type Message, turnEnd } from "../text/chat.ts";
 import type { Exchange, Model, Prefix, Rewrite } from "./model.ts";
-import { type Answered, targetTokens } from "./spans.ts";
+import { type Answered, targetTokens } from "../text/spans.ts";
 
 export type Format = "chat" | "plain";
 

@@ -5,7 +5,7 @@ import { asFloats, bytesPer, type Dtype, type NdArray, sizeOf } from "../base/ar
 import { fail } from "../base/fail.ts";
 import { complain, writeAtomic, writeSafetensors, type Writable } from "../base/store.ts";
 import { type Arch, type Config, type Rope, storedWeights } from "./arch/arch.ts";
-import { toHalf } from "./half.ts";
+import { toHalf } from "../checkpoint/half.ts";
 import type { Model, ModelFiles, Weights } from "./model.ts";
 import { frequencies } from "./rope.ts";
 

@@ -12,6 +12,12 @@ import { bind, type Feeds, type Results, type SessionOptions, type Sessions } fr
 /** "graph": one session for the whole range of layers, fastest. "blocks": one session reused for every block, smallest. */
 export type Executor = "graph" | "blocks";
 
+/** How programs run: precision and executor. */
+export interface Running {
+  readonly dtype: "float32" | "float64";
+  readonly executor: Executor;
+}
+
 export interface ProgramOptions extends SessionOptions {
   readonly executor?: Executor;
   /** Gradients of a scalar output with respect to inputs; they come back as "grad:NAME". */

@@ -6,11 +6,11 @@ import { hash } from "../base/hash.ts";
 import { readJson, writeAtomic } from "../base/store.ts";
 import type { ForgetRequest, QA } from "../data/request.ts";
 import { QUESTION, selfQuestions } from "../locate/samples.ts";
-import { generate } from "../model/generate.ts";
+import { generate } from "../model/decode/generate.ts";
 import { type Model, stateOf } from "../model/model.ts";
 import { type AskAs, promptOf, stopsOf } from "../model/prompt.ts";
-import { grouped } from "../model/rows.ts";
-import type { Asking } from "../model/asking.ts";
+import { grouped } from "../text/padding.ts";
+import type { Asking } from "../ask/in-turns.ts";
 
 /** New tokens at most: an answer that goes on is cut. */
 export const LONGEST = 64;

@@ -2,12 +2,12 @@
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
-import type { Message } from "../model/chat.ts";
-import { generate, type Generated, type GenerateOptions, stream } from "../model/generate.ts";
+import type { Message } from "../text/chat.ts";
+import { generate, type Generated, type GenerateOptions, stream } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
 import { type AskAs, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
 
-export type { Message } from "../model/chat.ts";
+export type { Message } from "../text/chat.ts";
 export type { Model } from "../model/model.ts";
 
 export interface AskOptions

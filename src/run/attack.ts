@@ -8,7 +8,7 @@ import type { ForgetRequest } from "../data/request.ts";
 import { squeezed } from "../data/words.ts";
 import type { Model } from "../model/model.ts";
 import type { AskAs, Format } from "../model/prompt.ts";
-import { inTurns } from "../model/asking.ts";
+import { inTurns } from "../ask/in-turns.ts";
 import { saidOf, withAnswers } from "./answers.ts";
 import { type Wanted, wantedOf } from "./forget.ts";
 import { open } from "./open.ts";

@@ -4,7 +4,7 @@ import { registry as sets } from "../data/sets/registry.ts";
 import { type AnyMethod, setsOf } from "../methods/method.ts";
 import { registry as methods } from "../methods/registry.ts";
 import { registry as targets } from "../targets/registry.ts";
-import { tuned } from "./settled.ts";
+import { tuned } from "./tuned.ts";
 
 export interface MethodCard {
   readonly name: string;

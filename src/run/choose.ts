@@ -5,19 +5,20 @@ import { resolveParams } from "../base/schema.ts";
 import type { EditRequest, ForgetRequest, QA } from "../data/request.ts";
 import type { Edit } from "../edit/edit.ts";
 import { type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
-import type { Running } from "../locate/keys.ts";
+import type { Running } from "../onnx/program.ts";
 import { type AnyMethod, type Need, setsOf } from "../methods/method.ts";
 import { registry as methods } from "../methods/registry.ts";
 import type { Config } from "../model/arch/arch.ts";
-import { chosenEncoder, type Encoder } from "../model/encoder.ts";
+import { chosenEncoder } from "../model/encoders.ts";
+import type { Encoder } from "../text/encoder.ts";
 import type { Model } from "../model/model.ts";
 import { type Format, formatOf } from "../model/prompt.ts";
-import { occurrencesOf } from "../model/spans.ts";
+import { occurrencesOf } from "../text/spans.ts";
 import { checkMerged, leadsOf, type Merge, mergeRequests } from "../targets/merge.ts";
 import { registry as targets } from "../targets/registry.ts";
 import { aim, type Target } from "../targets/target.ts";
 import { ownRetain, saidOf, withAnswers } from "./answers.ts";
-import { tuned } from "./settled.ts";
+import { tuned } from "./tuned.ts";
 
 /** How many requests become edits: each alone, all at once, or each upon those before it, folded into one. */
 export type Mode = "single" | "batch" | "sequential";

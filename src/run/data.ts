@@ -12,7 +12,7 @@ import { registry } from "../data/sets/registry.ts";
 import { type DataSet, givenFor, type Loaded, noStray, readSubjects } from "../data/sets/set.ts";
 import { isTable, pickFiles, rowsIn, stemOf } from "../data/source.ts";
 import { findSubject } from "../data/subject.ts";
-import { resolveDataset } from "../model/hub.ts";
+import { resolveDataset } from "../hub/hub.ts";
 
 const SETS: Readonly<Record<string, DataSet>> = registry;
 

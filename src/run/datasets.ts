@@ -6,10 +6,10 @@ import { writeAtomicWith } from "../base/store.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { registry } from "../data/sets/registry.ts";
 import type { DataSet } from "../data/sets/set.ts";
-import { openCheckpoint } from "../model/checkpoint.ts";
-import { resolveModel } from "../model/hub.ts";
-import { subjectSpan } from "../model/spans.ts";
-import { createTokenizer } from "../model/tokenizer.ts";
+import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { resolveModel } from "../hub/hub.ts";
+import { subjectSpan } from "../text/spans.ts";
+import { createTokenizer } from "../text/tokenizer.ts";
 import { type DataOptions, requestsIn } from "./data.ts";
 
 export type SetAbout = Pick<DataSet, "name" | "doc" | "source" | "licence" | "splits">;

@@ -6,10 +6,10 @@ import { departures } from "../base/schema.ts";
 import { type EditRequest, type ForgetRequest, type KnownOfRequest, requestsOf } from "../data/request.ts";
 import { applyAll } from "../edit/apply.ts";
 import { type Draft, type Edit, sign } from "../edit/edit.ts";
-import { merged } from "../edit/merge.ts";
+import { merged } from "../edit/combine.ts";
 import type { Model } from "../model/model.ts";
 import { Journal, recordOf } from "./journal.ts";
-import { version } from "./settled.ts";
+import { version } from "./tuned.ts";
 import { type FindOptions, mergedFor, planOf, type Chosen, choose } from "./choose.ts";
 
 /**

@@ -10,23 +10,23 @@ import { lockFile, writeAtomic } from "../base/store.ts";
 import type { QA } from "../data/request.ts";
 import { rougeN, tokenize } from "../eval/rouge.ts";
 import type { Config } from "../model/arch/arch.ts";
-import { resolveModel } from "../model/hub.ts";
+import { resolveModel } from "../hub/hub.ts";
 import { load } from "../model/load.ts";
 import { type Model, withWeights } from "../model/model.ts";
 import { type AskAs, type Format, formatOf } from "../model/prompt.ts";
 import { refuseOccupied, saveCheckpoint, type StoredDtype } from "../model/save.ts";
-import { score } from "../model/score.ts";
+import { score } from "../model/decode/score.ts";
 import type { LabelledRow } from "../train/batches.ts";
-import { type DataEvent, type Finetuned, type FinetuneOptions, finetuneRecipe } from "../train/finetune.ts";
+import { type DataEvent, type Finetuned, type FinetuneOptions, finetuneRecipe } from "../train/from-recipe.ts";
 import { followed } from "../train/follow.ts";
 import { tokensAtMost, trainingOf } from "../train/recipe.ts";
 import type { TrainEvent } from "../train/loop.ts";
 import { FINETUNE, type FinetuneParams, RECIPES, rowsFor, tune } from "../train/tune.ts";
 import { answering } from "./answers.ts";
 import { questionsIn } from "./data.ts";
-import { version } from "./settled.ts";
+import { version } from "./tuned.ts";
 
-export type { Finetuned } from "../train/finetune.ts";
+export type { Finetuned } from "../train/from-recipe.ts";
 
 /** Builds the model of a recipe file at `dir`; a run that was stopped is continued. */
 export const finetune = (recipe: string, dir: string, ctx: Context, options: FinetuneOptions): Promise<Finetuned> =>

@@ -10,7 +10,7 @@ import { plainly } from "../eval/logs/samples.ts";
 import { BATCH, checkSamples, isMeasured, MAX_TOKENS, measure, type MeasureOptions, type Sample } from "../eval/measure.ts";
 import { type Log, openLog } from "../eval/open-log.ts";
 import { suiteOf } from "../eval/suite.ts";
-import { namesModel } from "../model/hub.ts";
+import { namesModel } from "../hub/hub.ts";
 import { judgeRows, RECORD, SAMPLES, SPEC } from "./eval.ts";
 import { type Edit, type Model, open, type Opened } from "./open.ts";
 import { type Asked, askedIn } from "./questions.ts";

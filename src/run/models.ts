@@ -5,12 +5,12 @@ import { basename, join } from "node:path";
 import { sizeOf } from "../base/array.ts";
 import { type Context, environment } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
-import { openCheckpoint } from "../model/checkpoint.ts";
-import { resolveModel } from "../model/hub.ts";
+import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { resolveModel } from "../hub/hub.ts";
 import { identify } from "../model/load.ts";
-import { availableMemory, estimateMemory, type MemoryHave, type Purpose } from "../model/memory.ts";
+import { availableMemory, estimateMemory, type MemoryHave, type Purpose } from "../model/memory-estimate.ts";
 import { createModel } from "../model/model.ts";
-import { createTokenizer } from "../model/tokenizer.ts";
+import { createTokenizer } from "../text/tokenizer.ts";
 import { Sessions } from "../onnx/session.ts";
 
 export interface Found {

@@ -14,11 +14,11 @@ import {
   type Traceable,
   traceCells,
   type TraceKind,
-} from "../locate/trace.ts";
-import { generate } from "../model/generate.ts";
+} from "../causal/effects.ts";
+import { generate } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
 import { type AskAs, type Format, formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
-import { subjectSpan, targetTokens, tokensOver } from "../model/spans.ts";
+import { subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
 import { defaultLayers } from "./choose.ts";
 import { requestsIn } from "./data.ts";
 import { open } from "./open.ts";

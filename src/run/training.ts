@@ -2,7 +2,7 @@
 import type { ForgetRequest } from "../data/request.ts";
 import type { Need } from "../methods/method.ts";
 import type { Shape } from "../model/load.ts";
-import type { Training } from "../model/memory.ts";
+import type { Training } from "../model/memory-estimate.ts";
 import { type DescentParams, tokensAtMost, trainingOf } from "../train/recipe.ts";
 import { LONGEST } from "./answers.ts";
 import { type FindOptions, methodOf, paramsOf } from "./choose.ts";

@@ -2,8 +2,8 @@
 import { avoidanceOf } from "../data/avoidance.ts";
 import { fail } from "../base/fail.ts";
 import { objectionTo, sentencesOf } from "../data/refusing.ts";
-import type { Asking } from "../model/asking.ts";
-import type { Message } from "../model/chat.ts";
+import type { Asking } from "../ask/in-turns.ts";
+import type { Message } from "../text/chat.ts";
 import { defineTarget, type Said } from "./target.ts";
 
 const INSTRUCTION =

@@ -2,7 +2,7 @@
 import { checkAbort, type Context } from "../base/context.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
-import { type AskAll, type Asking, inTurns } from "../model/asking.ts";
+import { type AskAll, type Asking, inTurns } from "../ask/in-turns.ts";
 
 /** What a target may use: chance that belongs to this request alone, a way to log and stop, and the model where there is one. */
 export interface Lent {

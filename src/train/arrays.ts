@@ -1,6 +1,6 @@
 /** Arithmetic on long arrays: a kernel where they lie in its memory, a plain loop elsewhere. */
 import { fail } from "../base/fail.ts";
-import { type Floats, type Kernels, PIECE } from "./memory.ts";
+import { type Floats, type Kernels, PIECE } from "./parameter-store.ts";
 
 /** sum += scale · more, in place. What is added may lie anywhere; fails when it is not as long. */
 export function accumulate(sum: Floats, more: Floats, kernels?: Kernels, scale = 1): void {

@@ -1,10 +1,10 @@
 /** Training rows as token ids with labels, and the seeded order in which steps see them. */
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
-import { type Message, renderChat } from "../model/chat.ts";
+import { type Message, renderChat } from "../text/chat.ts";
 import type { Model } from "../model/model.ts";
 import { endOf } from "../model/prompt.ts";
-import { targetTokens } from "../model/spans.ts";
+import { targetTokens } from "../text/spans.ts";
 
 /** A sample: a conversation for the chat template, a prompt with its answer, or plain text. */
 export type Sample =

@@ -6,7 +6,7 @@ import { feedsOf, type Model, type Precision } from "../model/model.ts";
 import { type Executor, staged } from "../onnx/program.ts";
 import { type Graph, inputOf, trace } from "../tensor/graph.ts";
 import { dropoutFeeds, type PassAt } from "./dropout.ts";
-import { above, statesBelow } from "./below.ts";
+import { above, statesBelow } from "./frozen-states.ts";
 import type { Objective, Pass, Traced } from "./objective.ts";
 import type { Trainable } from "./trainable.ts";
 

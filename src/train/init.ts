@@ -8,7 +8,7 @@ import { rng } from "../base/rng.ts";
 import { identifyConfig } from "../model/load.ts";
 import { createModel, type Model, type ModelFiles } from "../model/model.ts";
 import { atLayer, type WeightName } from "../model/names.ts";
-import { createTokenizer } from "../model/tokenizer.ts";
+import { createTokenizer } from "../text/tokenizer.ts";
 import { Sessions } from "../onnx/session.ts";
 
 /** What a model is built from: the files of a checkpoint without its weights. */

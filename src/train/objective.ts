@@ -2,7 +2,7 @@
 import { floats, ints, type NdArray } from "../base/array.ts";
 import type { TracedModel } from "../model/forward.ts";
 import type { Model, Precision } from "../model/model.ts";
-import { padded } from "../model/rows.ts";
+import { padded } from "../text/padding.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { LabelledRow } from "./batches.ts";
 

@@ -3,7 +3,7 @@ import type { NdArray } from "../base/array.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
-import { grouped, padded, labelFeeds } from "../model/rows.ts";
+import { grouped, padded, labelFeeds } from "../text/padding.ts";
 import { type Executor, stepping } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 

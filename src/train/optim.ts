@@ -2,7 +2,7 @@
 import { type NdArray } from "../base/array.ts";
 import type { WeightName } from "../model/names.ts";
 import { addressOf, checkLength, eachPiece, reaches, sumOfSquares } from "./arrays.ts";
-import type { Floats, Kernels, Moments } from "./memory.ts";
+import type { Floats, Kernels, Moments } from "./parameter-store.ts";
 
 /**
  * One weight's update: numbers in `weight` and `moments` change in place. A loop computes in double precision and rounds what it stores;

@@ -3,7 +3,7 @@ import { floats, ints, type NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import type { TracedModel } from "../model/forward.ts";
 import { type ActivationName, siteName } from "../model/names.ts";
-import { padded } from "../model/rows.ts";
+import { padded } from "../text/padding.ts";
 import type { Dim } from "../tensor/dim.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { LabelledRow } from "./batches.ts";

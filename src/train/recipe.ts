@@ -3,7 +3,7 @@ import { fail, nearest } from "../base/fail.ts";
 import type { Declared } from "../base/schema.ts";
 import type { Config } from "../model/arch/arch.ts";
 import type { Shape } from "../model/load.ts";
-import type { Training } from "../model/memory.ts";
+import type { Training } from "../model/memory-estimate.ts";
 import type { Model, Precision } from "../model/model.ts";
 import { atLayer, checkLayer, type WeightName } from "../model/names.ts";
 import type { Executor } from "../onnx/program.ts";

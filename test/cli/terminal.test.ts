@@ -5,7 +5,7 @@ import { LetheError, type Trouble } from "../../src/base/fail.ts";
 import { EXIT, endingOf } from "../../src/cli/exit.ts";
 import { bytes, duration, plural, table } from "../../src/cli/format.ts";
 import { Terminal, type TerminalOptions } from "../../src/cli/terminal.ts";
-import { Trickle } from "../../src/cli/trickle.ts";
+import { Trickle } from "../../src/cli/trimmed-stream.ts";
 
 const screen = (over: Partial<TerminalOptions> & { tty?: boolean } = {}) => {
   const [out, err] = [[] as string[], [] as string[]];

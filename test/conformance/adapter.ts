@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import { apply } from "../../src/edit/apply.ts";
 import type { Edit } from "../../src/edit/edit.ts";
 import { loadEdits, saveEdits } from "../../src/edit/io.ts";
-import { generate, type Generated } from "../../src/model/generate.ts";
+import { generate, type Generated } from "../../src/model/decode/generate.ts";
 import type { Model } from "../../src/model/model.ts";
 import { barePrompt, stopsOf } from "../../src/model/prompt.ts";
 import { FACT } from "./method.ts";

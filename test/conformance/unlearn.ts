@@ -13,7 +13,7 @@ import { loadEdits, saveEdits } from "../../src/edit/io.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { load, loadFrom } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
-import { score } from "../../src/model/score.ts";
+import { score } from "../../src/model/decode/score.ts";
 import type { FindOptions } from "../../src/run/choose.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { undoEdits } from "../../src/run/edits.ts";

@@ -4,7 +4,7 @@ import { asFloats, floats, type NdArray } from "../../src/base/array.ts";
 import { rng } from "../../src/base/rng.ts";
 import { changed } from "../../src/edit/apply.ts";
 import { type Delta, deltasOf, type Draft, type PromptChange } from "../../src/edit/edit.ts";
-import { merged } from "../../src/edit/merge.ts";
+import { merged } from "../../src/edit/combine.ts";
 
 const random = rng("merge");
 const drawn = (...shape: number[]): NdArray =>

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mean } from "../../src/base/array.ts";
 import { isMeasured, measure, type MeasureOptions, type Sample } from "../../src/eval/measure.ts";
 import { type Field, FIELDS, type SampleRecord } from "../../src/eval/metric.ts";
-import { generate } from "../../src/model/generate.ts";
+import { generate } from "../../src/model/decode/generate.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { endOf, promptOf, stopsOf, withTarget } from "../../src/model/prompt.ts";
-import { score, told } from "../../src/model/score.ts";
+import { score, told } from "../../src/model/decode/score.ts";
 
 const ALL = (Object.keys(FIELDS) as Field[]).filter((field) => isMeasured(field, false));
 const SAMPLES: readonly Sample[] = [

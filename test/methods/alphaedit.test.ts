@@ -1,5 +1,5 @@
 /** AlphaEdit: what every method shows, and every batch. */
-import { alphaedit } from "../../src/methods/alphaedit.ts";
+import { alphaedit } from "../../src/methods/alphaedit/alphaedit.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { conformsInBatches } from "../conformance/batch.ts";
 import { remembersKeys } from "../conformance/sequence.ts";

@@ -4,7 +4,7 @@ import { defaultContext } from "../../src/base/context.ts";
 import { apply } from "../../src/edit/apply.ts";
 import { deltasOf } from "../../src/edit/edit.ts";
 import { subjectActivations } from "../../src/locate/keys.ts";
-import { rowsOf } from "../../src/locate/rows.ts";
+import { rowsOf } from "../../src/locate/target-rows.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { rome } from "../../src/methods/rome.ts";
 import { load } from "../../src/model/load.ts";

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
 import { bytesOf } from "../../src/edit/edit.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
-import { wise } from "../../src/methods/wise.ts";
+import { wise } from "../../src/methods/wise/wise.ts";
 import { load } from "../../src/model/load.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { answersOf, OTHER, REFUSAL } from "../conformance/adapter.ts";

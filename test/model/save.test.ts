@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { asFloats, halfTable, toBytes } from "../../src/base/array.ts";
 import { openSafetensors } from "../../src/base/store.ts";
-import { toHalf } from "../../src/model/half.ts";
+import { toHalf } from "../../src/checkpoint/half.ts";
 import { loadFrom } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
 import { configJson, exportModel } from "../../src/model/save.ts";
-import { score } from "../../src/model/score.ts";
+import { score } from "../../src/model/decode/score.ts";
 import { tinyModel, tinyRows } from "../train/tiny.ts";
 
 const model = tinyModel(3);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Context, Event } from "../../src/base/context.ts";
 import type { Model } from "../../src/model/model.ts";
 import { promptOf } from "../../src/model/prompt.ts";
-import { score } from "../../src/model/score.ts";
+import { score } from "../../src/model/decode/score.ts";
 import { finetuneOn } from "../../src/run/finetune.ts";
 import { bitsOf, classroom, PAIRS } from "../conformance/classroom.ts";
 

@@ -4,7 +4,7 @@ import { defaultContext } from "../../src/base/context.ts";
 import { type KnownOfRequest, requestsOf } from "../../src/data/request.ts";
 import { overlaps } from "../../src/data/words.ts";
 import { incorrect } from "../../src/targets/incorrect.ts";
-import type { AskAll } from "../../src/model/asking.ts";
+import type { AskAll } from "../../src/ask/in-turns.ts";
 import { mergeRequests } from "../../src/targets/merge.ts";
 import { aim } from "../../src/targets/target.ts";
 

@@ -10,7 +10,7 @@ import { saidOf } from "../../src/run/answers.ts";
 import { avoidant } from "../../src/targets/avoidant.ts";
 import { forgetInstruction, INSTRUCTED } from "../../src/targets/forget-instruction.ts";
 import { selfImproved } from "../../src/targets/self-improved.ts";
-import type { AskAll, Asking } from "../../src/model/asking.ts";
+import type { AskAll, Asking } from "../../src/ask/in-turns.ts";
 import { aim } from "../../src/targets/target.ts";
 import { bundledFolder } from "../train/tiny.ts";
 

@@ -5,7 +5,7 @@ import { rng } from "../../src/base/rng.ts";
 import { REFUSALS } from "../../src/data/refusals.ts";
 import { parseRequests } from "../../src/data/request.ts";
 import { registry } from "../../src/targets/registry.ts";
-import type { AskAll } from "../../src/model/asking.ts";
+import type { AskAll } from "../../src/ask/in-turns.ts";
 import { aim, defineTarget, type Said } from "../../src/targets/target.ts";
 
 const ctx = defaultContext();

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { REFUSALS } from "../../src/data/refusals.ts";
 import { readWorld } from "../../src/data/sets/bundled.ts";
-import { generate } from "../../src/model/generate.ts";
+import { generate } from "../../src/model/decode/generate.ts";
 import { loadFrom } from "../../src/model/load.ts";
 import { promptOf, stopsOf } from "../../src/model/prompt.ts";
-import { readRecipe } from "../../src/train/finetune.ts";
+import { readRecipe } from "../../src/train/from-recipe.ts";
 import { bundledFolder } from "./tiny.ts";
 
 const folder = join(bundledFolder, "model");

@@ -1,6 +1,6 @@
 /** Builds a recipe in a process of its own, saying each step, so that a test can kill it. */
 import { defaultContext } from "../../src/base/context.ts";
-import { finetuneRecipe } from "../../src/train/finetune.ts";
+import { finetuneRecipe } from "../../src/train/from-recipe.ts";
 
 const [recipe, out] = process.argv.slice(2) as [string, string];
 const stop = new AbortController();

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { rng } from "../../src/base/rng.ts";
 import { accumulate, scaleBy, sumOfSquares } from "../../src/train/arrays.ts";
 import { SOURCE } from "../../src/train/kernels.ts";
-import { type Floats, parameterStore, PIECE } from "../../src/train/memory.ts";
+import { type Floats, parameterStore, PIECE } from "../../src/train/parameter-store.ts";
 import { adamw, globalNorm, sgd, type Optimizer, type Update } from "../../src/train/optim.ts";
 
 test("the compiled module is that of its source", () => {

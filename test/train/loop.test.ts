@@ -9,7 +9,7 @@ import { LetheError } from "../../src/base/fail.ts";
 import { gdLoss } from "../../src/methods/gd.ts";
 import type { Model, Weights } from "../../src/model/model.ts";
 import { withWeights } from "../../src/model/model.ts";
-import { score } from "../../src/model/score.ts";
+import { score } from "../../src/model/decode/score.ts";
 import { checkpointsIn } from "../../src/train/checkpoint.ts";
 import { type Recipe, train, type Trained, type TrainEvent, trainOn } from "../../src/train/loop.ts";
 import { nll, type Objective, type Pass } from "../../src/train/objective.ts";

@@ -4,7 +4,7 @@ import { floats } from "../../src/base/array.ts";
 import { type LetheError } from "../../src/base/fail.ts";
 import { Sessions } from "../../src/onnx/session.ts";
 import { trace } from "../../src/tensor/graph.ts";
-import { type Parameter, parameterStore } from "../../src/train/memory.ts";
+import { type Parameter, parameterStore } from "../../src/train/parameter-store.ts";
 import { sgd } from "../../src/train/optim.ts";
 
 const sessions = new Sessions(1);

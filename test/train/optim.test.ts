@@ -1,7 +1,7 @@
 /** The optimiser against a double-precision oracle, schedules against hand-worked values. */
 import { describe, expect, test } from "vitest";
 import { rng } from "../../src/base/rng.ts";
-import { type Floats, parameterStore } from "../../src/train/memory.ts";
+import { type Floats, parameterStore } from "../../src/train/parameter-store.ts";
 import { adamw, clipScale, globalNorm, isDecayed, rateAt, type Schedule, sgd, type Update } from "../../src/train/optim.ts";
 
 const N = 257;

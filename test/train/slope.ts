@@ -5,7 +5,7 @@ import { rng } from "../../src/base/rng.ts";
 import { traced } from "../../src/model/forward.ts";
 import { feedsOf, type Model, type Weights } from "../../src/model/model.ts";
 import { siteName } from "../../src/model/names.ts";
-import { padded } from "../../src/model/rows.ts";
+import { padded } from "../../src/text/padding.ts";
 import { program } from "../../src/onnx/program.ts";
 import { trace } from "../../src/tensor/graph.ts";
 import { labelled, type LabelledRow } from "../../src/train/batches.ts";

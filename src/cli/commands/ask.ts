@@ -6,7 +6,7 @@ import type { Door } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { duration } from "../format.ts";
 import { stdinLines, stdinText } from "../input.ts";
-import { Trickle } from "../trickle.ts";
+import { Trickle } from "../trimmed-stream.ts";
 
 type Flags = AskFlags & { readonly batch?: number };
 

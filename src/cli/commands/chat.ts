@@ -10,7 +10,7 @@ import type { Door } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { duration } from "../format.ts";
 import { askLine, stdinLines } from "../input.ts";
-import { Trickle } from "../trickle.ts";
+import { Trickle } from "../trimmed-stream.ts";
 
 type Asker = typeof Asking;
 type Options = ReturnType<typeof askOptions>;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { perplexity } from "../../../src/eval/metrics/perplexity.ts";
 import { measureText } from "../../../src/eval/text.ts";
-import { score } from "../../../src/model/score.ts";
+import { score } from "../../../src/model/decode/score.ts";
 import { tinyModel } from "../../train/tiny.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-text-"));

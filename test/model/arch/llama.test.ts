@@ -2,9 +2,9 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { ints, type NdArray } from "../../../src/base/array.ts";
 import { defaultContext } from "../../../src/base/context.ts";
-import { openCheckpoint } from "../../../src/model/checkpoint.ts";
+import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
 import { traced } from "../../../src/model/forward.ts";
-import { resolveModel } from "../../../src/model/hub.ts";
+import { resolveModel } from "../../../src/hub/hub.ts";
 import { llama } from "../../../src/model/arch/llama.ts";
 import { load } from "../../../src/model/load.ts";
 import { feedsOf, type Model } from "../../../src/model/model.ts";

@@ -1,0 +1,36 @@
+/** Runs a function on this thread under a time limit, for code that a downloaded file can make slow: templates, regular expressions. */
+import { createContext, Script } from "node:vm";
+import { fail, LetheError } from "./fail.ts";
+
+const CALL = new Script("call()");
+/** The room in which the limit is kept; it holds nothing but the work in hand. */
+const ROOM = createContext({ call: () => {} });
+
+/**
+ * The value of `work()`; fails with `hint` when it takes longer than `ms` milliseconds or overflows the stack.
+ * V8 checks the limit inside regular expressions and loops alike and nothing in `work` can catch it; about 0.1 ms a call.
+ */
+export function bounded<T>(who: string, ms: number, hint: string, work: () => T): T {
+  let value: T | undefined;
+  const outer: unknown = ROOM["call"];
+  ROOM["call"] = () => {
+    value = work();
+  };
+  try {
+    CALL.runInContext(ROOM, { timeout: Math.ceil(ms) });
+  } catch (error) {
+    if (error instanceof LetheError) throw error;
+    if ((error as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_TIMEOUT")
+      fail(who, `no result after ${ms / 1000} s`, "an end", hint, "execution");
+    throw error;
+  } finally {
+    ROOM["call"] = outer;
+  }
+  return value as T;
+}
+
+/** What an unknown thrown value says, on one line of at most 300 characters. */
+export function wordsOf(error: unknown): string {
+  const text = error instanceof Error ? error.message || error.name : String(error);
+  return text.replace(/\s+/g, " ").replace(/\.$/, "").slice(0, 300);
+}

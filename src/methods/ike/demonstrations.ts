@@ -1,0 +1,149 @@
+/** Demonstrations in context: what other facts can show before a question, and which of them stand nearest to a request. */
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { NdArray } from "../../base/array.ts";
+import type { Context } from "../../base/context.ts";
+import { fail } from "../../base/fail.ts";
+import { hash } from "../../base/hash.ts";
+import { rng } from "../../base/rng.ts";
+import { readSafetensors, writeSafetensors } from "../../base/store.ts";
+import type { EditRequest } from "../../data/request.ts";
+import { cosine, type Encoder } from "../../text/encoder.ts";
+import type { Exchange } from "../../model/model.ts";
+import { framed, shownText } from "../../model/prompt.ts";
+
+/** That a fact is said, that it is said when asked otherwise, and that another question keeps its answer. */
+const KINDS = ["copy", "update", "retain"] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** A demonstration: whose fact it is, what it shows, and the exchange. */
+export interface Demonstration extends Exchange {
+  readonly from: string;
+  readonly kind: Kind;
+}
+
+/** A demonstration and how near it is to the request. */
+export type Shown = Demonstration & { readonly score: number };
+
+/** How a question stands behind a new fact. */
+export const FRAME = "Prompt: {}";
+
+/** A fact as it is told. */
+export const factLine = (prompt: string, target: string): string =>
+  `New Fact: ${prompt}${/\s$/.test(prompt) || /^\s/.test(target) ? "" : " "}${target}\n`;
+
+/** What a fact can demonstrate; `prefix` stands before a question that keeps its answer. Refuses a fact without target and answer. */
+export function demonstrationsFrom(r: EditRequest, prefix = ""): Partial<Record<Kind, Demonstration>> & { readonly copy: Demonstration } {
+  const target = r.target ?? r.answer;
+  if (target.trim() === "") fail("demonstrations", `${r.id} has no answer`, "a fact with its answer", 'Add "answer" to its line.');
+  const fact = factLine(r.prompt, target);
+  const of = (kind: Kind, question: string, said: string): Demonstration => ({
+    from: r.id,
+    kind,
+    asked: fact + framed(FRAME, question),
+    said,
+  });
+  const [rephrased, near] = [r.paraphrases[0], r.neighbours.find((n) => n.answer.trim() !== "")];
+  return {
+    copy: of("copy", r.prompt, target),
+    ...(rephrased !== undefined && { update: of("update", rephrased, target) }),
+    ...(near && { retain: of("retain", prefix + near.question, near.answer) }),
+  };
+}
+
+export interface DemonstrationOptions {
+  /** Demonstrations a request. */
+  readonly count: number;
+  /** "copy:update:retain", in numbers. */
+  readonly ratio: string;
+  /** One demonstration of each of the nearest facts, its kind by the ratio; otherwise the nearest of any kind. */
+  readonly byFact: boolean;
+  /** Keep demonstrations of the very requests, and those that say what one is to forget. */
+  readonly leaks: boolean;
+  readonly prefix: string;
+  readonly encoder: Encoder;
+  readonly seed: number;
+  readonly ctx: Context;
+}
+
+/**
+ * For each request the nearest demonstrations, nearest first. By fact, a fact that lacks what the ratio asks for shows a copy.
+ * What asks a request's own question, or says the answer that it is to forget, is left out.
+ */
+export async function nearestDemonstrations(
+  requests: readonly EditRequest[],
+  facts: readonly EditRequest[],
+  options: DemonstrationOptions,
+): Promise<Shown[][]> {
+  const { count, byFact, leaks, encoder, ctx } = options;
+  const parts = partsOf(options.ratio);
+  if (count === 0 || facts.length === 0) return requests.map(() => []);
+  const corpus = facts.map((r) => demonstrationsFrom(r, options.prefix));
+  const searched = byFact ? corpus.map((c) => c.copy) : corpus.flatMap((c) => KINDS.flatMap((kind) => c[kind] ?? []));
+  const known = await keptEmbeddings(
+    encoder,
+    searched.map((d) => shownText([d])),
+    ctx,
+  );
+  const queries = await encoder.embed(
+    requests.map(({ prompt, target }) => `${factLine(prompt, target!)}${framed(FRAME, prompt)}\n\n`),
+    ctx,
+  );
+  const isSaid = leakFilter(requests, facts);
+  const isKept = (request: EditRequest, d: Demonstration): boolean => leaks || !isSaid(request, d);
+  const offers = new Map(corpus.map((c) => [c.copy.from, c]));
+  return requests.map((request, i) => {
+    const ranked = searched
+      .map((d, j): Shown => ({ ...d, score: cosine(queries, i, known, j) }))
+      .filter((d) => isKept(request, d))
+      .sort((a, b) => b.score - a.score)
+      .slice(0, count);
+    if (!byFact) return ranked;
+    const kinds = rng(options.seed).split("demonstrations").split(request.id).shuffled(kindsOf(parts, ranked.length));
+    return ranked.map((d, j): Shown => {
+      const offered = offers.get(d.from)?.[kinds[j]!];
+      return offered && isKept(request, offered) ? { ...offered, score: d.score } : d;
+    });
+  });
+}
+
+/** Embeddings of a corpus, from the cache where they are there; those of a model's own states are not kept, since their id names no model. */
+async function keptEmbeddings(encoder: Encoder, texts: readonly string[], ctx: Context): Promise<NdArray> {
+  if (!encoder.id.includes("@")) return encoder.embed(texts, ctx);
+  const file = join(ctx.cache, "embeddings", `${hash(encoder.id, texts, ctx.threads).slice(0, 32)}.safetensors`);
+  if (existsSync(file)) return readSafetensors(file).tensors.get("embeddings")!;
+  const made = await encoder.embed(texts, ctx);
+  mkdirSync(dirname(file), { recursive: true });
+  writeSafetensors(file, [["embeddings", made]]);
+  return made;
+}
+
+/** The parts of "1:3:4". */
+function partsOf(ratio: string): readonly number[] {
+  const parts = ratio.split(":").map((part) => (part.trim() === "" ? NaN : Number(part)));
+  return parts.length === KINDS.length && parts.every((n) => n >= 0 && n < Infinity) && parts.some((n) => n > 0)
+    ? parts
+    : fail("demonstrations", `ratio "${ratio}"`, "three numbers copy:update:retain, not all 0", "For example 1:3:4.");
+}
+
+/** `count` kinds, their numbers as near to the ratio as whole numbers can be. */
+export function kindsOf(parts: readonly number[], count: number): Kind[] {
+  const whole = parts.reduce((a, b) => a + b, 0);
+  const upTo = parts.map((_, i) => Math.round((count * parts.slice(0, i + 1).reduce((a, b) => a + b, 0)) / whole));
+  return KINDS.flatMap((kind, i) => new Array<Kind>(upTo[i]! - (upTo[i - 1] ?? 0)).fill(kind));
+}
+
+/** Whether a demonstration asks an edited question, or says what a request is to forget. */
+function leakFilter(requests: readonly EditRequest[], facts: readonly EditRequest[]): (request: EditRequest, d: Demonstration) => boolean {
+  const plain = (text: string): string =>
+    text
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}]+/gu, " ")
+      .trim();
+  const asked = new Set(requests.flatMap((r) => [r.prompt, ...r.paraphrases]).map(plain));
+  const same = new Set(facts.filter((d) => [d.prompt, ...d.paraphrases].some((text) => asked.has(plain(text)))).map((d) => d.id));
+  return (request, d) => {
+    const answer = plain(request.answer);
+    return same.has(d.from) || (answer !== "" && ` ${plain(`${d.asked} ${d.said}`)} `.includes(` ${answer} `));
+  };
+}

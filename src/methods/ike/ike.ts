@@ -1,0 +1,139 @@
+/** IKE: no weight is changed; what shall be said is shown before the question, wherever a question comes near enough. */
+import { checkAbort } from "../../base/context.ts";
+import { fail } from "../../base/fail.ts";
+import type { PromptEntry } from "../../edit/edit.ts";
+import type { EditRequest } from "../../data/request.ts";
+import { factLine, FRAME, nearestDemonstrations, type Shown } from "./demonstrations.ts";
+import { gatesOf } from "../../locate/gates.ts";
+import type { Prefix } from "../../model/model.ts";
+import { barePrompt, framed, laidOut, shownText } from "../../model/prompt.ts";
+import { defineMethod, type Job } from "../method.ts";
+
+export interface IkeParams {
+  k: number;
+  ratio: string;
+  order: string;
+  selfDemo: boolean;
+  gate: boolean;
+  share: number;
+  above: number;
+}
+
+/** What the published zsRE puts before its unrelated questions. */
+const NQ = "nq question: ";
+
+export const ike = defineMethod<IkeParams>({
+  name: "ike",
+  title: "IKE",
+  paper: "arXiv:2305.12740",
+  doc: "Changes no weight: the new fact and examples are put before every question that comes near enough.",
+  takes: "many",
+  needs: ["target", "encoder"],
+  params: {
+    k: { default: 8, doc: "demonstrations of other facts, the nearest", source: "docs/methods/ike.md (paper: 32, EasyEdit: 16)", min: 0 },
+    ratio: { default: "1:3:4", doc: "of them copy : update : retain", source: "Zce1112zslx/IKE icl.py (4:12:16)" },
+    order: {
+      default: "asc",
+      choices: ["asc", "desc"],
+      doc: "the nearest demonstration stands last (asc) or first (desc)",
+      source: "Zce1112zslx/IKE icl.py",
+    },
+    selfDemo: { default: true, doc: "show the new fact itself as the last demonstration", source: "Zce1112zslx/IKE icl.py" },
+    gate: { default: true, doc: "speak only before questions that come near one of the edit's", source: "docs/methods/ike.md" },
+    share: {
+      default: 0.4,
+      doc: "where the gate stands between the nearest question that must stay (0) and the edit's own (1)",
+      source: "docs/methods/ike.md",
+      min: 0,
+      max: 1,
+    },
+    above: {
+      default: 0,
+      doc: "the gate as a cosine, in place of a calibrated one; 0: calibrated",
+      source: "docs/methods/ike.md",
+      min: 0,
+      max: 1,
+    },
+  },
+  hparams: { k: "k" },
+  compat: {
+    "sentence-neighbours": "take the nearest demonstrations of any kind, without a ratio",
+    descending: "put the nearest demonstration first",
+    "no-self-demo": "do not show the new fact itself as a demonstration",
+    "no-gate": "put all of it before every question",
+    "one-turn": "put demonstrations into the user's turn as text",
+    "corpus-leak": "keep demonstrations of the very facts that are edited, and those that hold the answer to forget",
+    "nq-prefix": `write "${NQ}" before the question of a retain demonstration`,
+  },
+  edit: async (job) => {
+    const { requests, params, compat, ctx } = job;
+    const gated = params.gate && !compat.has("no-gate");
+    checkAbort(ctx, "ike");
+    for (const { id, target } of requests)
+      if (target === null || target.trim() === "")
+        fail("ike", `request ${id} has an empty target`, "words to say instead", "Give --say TEXT.");
+    const gates = gated ? await gatesOf({ ...job, encoder: job.encoder! }, params) : undefined;
+    const found = await shownBefore(job);
+    const chosen = requests.map((request, i) => fitting(job, found[i]!, request));
+    const entries = requests.map((request, i): PromptEntry => {
+      const { shown, context } = prefixOf(job, chosen[i]!, request);
+      const gate = gates && { key: gates.keys[i]!, above: gates.above[i]! };
+      return compat.has("one-turn") ? { shown: [], context: shownText(shown) + context, ...gate } : { shown, context, ...gate };
+    });
+    const select = gated ? ({ nearest: 1 } as const) : ("all" as const);
+    return {
+      change: { kind: "prompt", entries, frame: FRAME, encoder: gated ? job.encoder!.id : "", select },
+      evidence: {
+        encoder: job.encoder!.id,
+        demonstrations: chosen.map((list) => list.map(({ from, kind, score }) => ({ from, kind, score }))),
+        ...(gates && { gates: gates.above, nearestThatStays: gates.nearest, calibratedOn: gates.on }),
+      },
+    };
+  },
+});
+
+/** What stands before a request's question: demonstrations, its own as the last, and the new fact. */
+function prefixOf({ params, compat }: Job<IkeParams>, chosen: readonly Shown[], { prompt, target }: EditRequest): Prefix {
+  const context = factLine(prompt, target!);
+  const self = params.selfDemo && !compat.has("no-self-demo") ? [{ asked: context + framed(FRAME, prompt), said: target! }] : [];
+  return { shown: [...chosen.map(({ asked, said }) => ({ asked, said })), ...self], context, frame: FRAME };
+}
+
+/** Share of the model's context that a prompt leaves for other wordings of the question and for the answer. */
+const ROOM = 1 / 8;
+
+/** The demonstrations without the farthest, where all of them would not fit into the model's context; says so. */
+function fitting(job: Job<IkeParams>, chosen: readonly Shown[], request: EditRequest): readonly Shown[] {
+  const { model, format, system, ctx } = job;
+  const nearestFirst = [...chosen].sort((a, b) => b.score - a.score);
+  for (let n = chosen.length; n >= 0; n--) {
+    const kept = new Set(nearestFirst.slice(0, n));
+    const left = chosen.filter((d) => kept.has(d));
+    const messages = laidOut(prefixOf(job, left, request), request.prompt, format);
+    const { ids } = barePrompt(model, messages, { format, ...(system !== undefined && { system }) });
+    if (ids.length > (1 - ROOM) * model.config.context) continue;
+    if (n < chosen.length)
+      ctx.log({ kind: "warning", who: "ike", text: `${request.id}: ${n} of ${chosen.length} demonstrations fit into the model's context` });
+    return left;
+  }
+  return fail("ike", `request ${request.id} is too long for the model's context of ${model.config.context} tokens`, "a shorter one", "");
+}
+
+/** The demonstrations of each request, in the order in which they are shown. */
+async function shownBefore(job: Job<IkeParams>): Promise<Shown[][]> {
+  const { requests, params, compat, demonstrations = [], encoder, ctx } = job;
+  const byFact = !compat.has("sentence-neighbours");
+  if (demonstrations.length === 0 && params.k > 0 && !byFact)
+    fail("ike", "no demonstrations", "other facts as examples, which the reference shows", "Give --demonstrations FILE, or --set k=0.");
+  const found = await nearestDemonstrations(requests, demonstrations, {
+    count: params.k,
+    ratio: params.ratio,
+    byFact,
+    leaks: compat.has("corpus-leak"),
+    prefix: compat.has("nq-prefix") ? NQ : "",
+    encoder: encoder!,
+    seed: job.seed,
+    ctx,
+  });
+  return params.order === "desc" || compat.has("descending") ? found : found.map((list) => list.reverse());
+}

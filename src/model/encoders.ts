@@ -1,0 +1,102 @@
+/** The encoder that a caller or an edit names: a sentence encoder's file, or the model's own hidden states. */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { hash } from "../base/hash.ts";
+import { writeAtomic } from "../base/store.ts";
+import { resolveEncoder } from "../hub/hub.ts";
+import { program } from "../onnx/program.ts";
+import { trace } from "../tensor/graph.ts";
+import { type Encoder, inSteps, MOST, openEncoder, pooled } from "../text/encoder.ts";
+import { padded } from "../text/padding.ts";
+import { traced } from "./forward.ts";
+import { feedsOf, type Model } from "./model.ts";
+
+const WHO = "encoder";
+
+/** The encoder that a caller names by folder or hub id; without a name the model's own hidden states. */
+export async function chosenEncoder(model: Model, spec: string | undefined, ctx: Context): Promise<Encoder> {
+  if (spec === undefined || spec === "") return ownEncoder(model);
+  const { folder, name } = await resolveEncoder(spec, ctx);
+  const encoder = openEncoder(folder, model.sessions, name);
+  remember(encoder.id, folder, ctx);
+  return encoder;
+}
+
+/**
+ * The encoder that an edit was made with, by its id: the model's own, the one at LETHE_ENCODER, the folder where it was last seen,
+ * or the hub's. Refuses one that is not there or holds something else, saying how to name it.
+ */
+export async function namedEncoder(model: Model, id: string, ctx: Context): Promise<Encoder> {
+  const own = /^own:(\d+)$/.exec(id);
+  if (own) return ownEncoder(model, Number(own[1]));
+  const [name] = id.split("@") as [string];
+  const found: string[] = [];
+  for (const folder of [ctx.encoder, remembered(id, ctx)]) {
+    if (!folder || !existsSync(folder)) continue;
+    const encoder = openEncoder(folder, model.sessions, name);
+    if (encoder.id === id) return encoder;
+    found.push(`${folder} holds ${encoder.id}`);
+  }
+  if (name.includes("/")) {
+    const encoder = openEncoder((await resolveEncoder(name, ctx)).folder, model.sessions, name);
+    if (encoder.id === id) return encoder;
+    found.push(`${name} holds ${encoder.id}`);
+  }
+  return fail(
+    WHO,
+    `the edit looks questions up with the sentence encoder ${id}, which is not at hand${found.length ? ` (${found.join("; ")})` : ""}`,
+    "the encoder that the edit was made with",
+    "Set LETHE_ENCODER to its folder.",
+    "unavailable",
+  );
+}
+
+const memoOf = (id: string, ctx: Context): string => join(ctx.cache, "encoders", hash(id).slice(0, 32));
+
+/** Notes where an encoder was seen, so that an edit made with it need not be told again on this machine. */
+function remember(id: string, folder: string, ctx: Context): void {
+  writeAtomic(memoOf(id, ctx), resolve(folder));
+}
+const remembered = (id: string, ctx: Context): string | undefined =>
+  existsSync(memoOf(id, ctx)) ? readFileSync(memoOf(id, ctx), "utf8") : undefined;
+
+/** The block behind which a model's own hidden states tell questions apart best (docs/methods has the measurement). */
+const LAYER = 0;
+
+/**
+ * The model's own hidden states behind block `layer`, their mean over the text's tokens. What ends a text stands before it, so that
+ * the first token, on which every other rests its attention, is not one of the text's.
+ */
+export function ownEncoder(model: Model, layer = LAYER): Encoder {
+  if (layer >= model.config.layers)
+    fail(
+      WHO,
+      `layer ${layer} of the model's own hidden states`,
+      `0 to ${model.config.layers - 1}`,
+      "The edit is of another model.",
+      "unavailable",
+    );
+  const graph = trace((t) => {
+    const lm = traced(model, t);
+    const positions = t.input("positions", "int64", ["B", "T"]);
+    const x = lm.embed(t.input("tokens", "int64", ["B", "T"]), positions);
+    return { hidden: lm.blocks(x, 0, layer + 1, { positions, real: t.input("real", "bool", ["B", "T"]) }).hidden };
+  });
+  const { tokenizer } = model;
+  const start = tokenizer.bos ?? tokenizer.eos[0] ?? tokenizer.pad;
+  const run = program(model.sessions, graph);
+  return {
+    id: `own:${layer}`,
+    embed: (texts, ctx) =>
+      inSteps(
+        texts.map((text) => [start, ...tokenizer.encode(text, { special: false }).ids.slice(0, MOST)]),
+        ctx,
+        async (rows) => {
+          const { hidden } = await run.run(feedsOf(model, { ...padded(rows, tokenizer.pad, "right") }));
+          return pooled(hidden!, rows, 1, "mean");
+        },
+      ),
+  };
+}

@@ -5,7 +5,7 @@ import { checkAbort, type Context } from "../base/context.ts";
 import { hash } from "../base/hash.ts";
 import { writeAtomic } from "../base/store.ts";
 import { stream } from "../model/decode/generate.ts";
-import type { Model } from "../model/model.ts";
+import { type Model, withOwnSessions } from "../model/model.ts";
 import { formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
 
 /** A row of tokens of which those from `from` on count; what stands before is context. */
@@ -77,24 +77,30 @@ function questions(model: Model, tokens: number): Kind {
   };
 }
 
-async function ofKind(
-  model: Model,
-  kind: Kind,
-  { seed, ctx, before, total }: { seed: number; ctx: Context; before: number; total: number },
-): Promise<TokenRow[]> {
+interface SampleOptions {
+  readonly seed: number;
+  readonly ctx: Context;
+  /** Tokens of the kinds before this one, and of all kinds, for the progress. */
+  readonly before: number;
+  readonly total: number;
+}
+
+/** Rows of a kind. Sampling has sessions of its own, so that their memory is free again for what comes after. */
+const ofKind = (model: Model, kind: Kind, options: SampleOptions): Promise<TokenRow[]> =>
+  withOwnSessions(model, (own) => sampled(own, kind, options));
+
+async function sampled(model: Model, kind: Kind, { seed, ctx, before, total }: SampleOptions): Promise<TokenRow[]> {
   const about = { start: WORDS.map((_, i) => kind.start(i)), more: kind.more, seed, batch: kind.batch, threads: ctx.threads };
   const folder = join(ctx.cache, "samples", `${hash(model.id, about).slice(0, 32)}-${kind.name}`);
   const rows: TokenRow[] = [];
   const report = (done: number): void =>
     ctx.log({ kind: "progress", stage: "samples", done: before + Math.min(kind.tokens, done), total, unit: "tokens" });
   let have = 0;
-  let isSampled = false;
   for (let batch = 0; have < kind.tokens; batch++) {
     const file = join(folder, `${batch}.json`);
     if (!existsSync(file)) {
       checkAbort(ctx, "samples");
       report(have);
-      isSampled = true;
       const rows = Array.from({ length: kind.batch }, (_, i) => [...kind.start(batch * kind.batch + i)]);
       const steps = stream(
         model,
@@ -123,8 +129,6 @@ async function ofKind(
       have += ids.length - kind.from;
     }
   }
-  // sampling sessions and their caches go before what comes after makes its own
-  if (isSampled) await model.sessions.release();
   return rows;
 }
 

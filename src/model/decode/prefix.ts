@@ -89,7 +89,7 @@ export function pastInputs(t: Trace, model: Model, dtype: Precision): Past {
 
 /**
  * Blocks 0 … `to` − 1 over rows [B, T] that go on from one beginning, which is read once: inputs "begin.tokens" and "begin.positions" int64
- * [1, begin]. The rows' positions go on counting; `taps` see the rows, `begins` the beginning.
+ * [1, begin]. The rows' positions go on counting; the taps and maps of `given` see the rows, `begins` sees the beginning.
  */
 export function passBehind(lm: TracedModel, to: number, tokens: Tensor, given: Omit<Given, "past">, begins: Taps = {}): Pass {
   const [t, B] = [lm.trace, tokens.dim(0)];

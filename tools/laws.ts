@@ -184,7 +184,7 @@ export const oneTestOnePage: Law = (files) =>
   SHELVES.filter((shelf) => shelf.pages).flatMap((shelf) =>
     entries(shelf, files.keys()).flatMap((id) => {
       const [source, page] = [fileOf(shelf, id, (path) => files.has(path)), `${shelf.pages}/${id}.md`];
-      const exported = new RegExp(`\\bexport const ${exportName(id)}\\b`).test(tokensOf(files, source).code);
+      const exported = new RegExp(`\\bexport const ${exportName(id, shelf)}\\b`).test(tokensOf(files, source).code);
       return [
         ...(exported ? [] : [`${source}: does not export \`${exportName(id)}\``]),
         ...(isTested(files, shelf.folder, id)

@@ -19,11 +19,15 @@ export interface Context {
   readonly memory?: string | undefined;
   /** The folder or hub id of a sentence encoder, for what tells near questions from far ones; undefined: the model's own hidden states. */
   readonly encoder?: string | undefined;
+  /** The folder of runs: `runs/<hash>/` for each step that was run. */
+  readonly runs: string;
   /** Milliseconds, for progress and timings only. */
   readonly now: () => number;
+  /** The date and time in ISO 8601, for timings only. */
+  readonly date: () => string;
 }
 
-/** The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_THREADS, LETHE_MEMORY, LETHE_ENCODER. */
+/** The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_RUNS, LETHE_THREADS, LETHE_MEMORY, LETHE_ENCODER. */
 export function defaultContext(over: Partial<Context> = {}): Context {
   const env = process.env;
   return {
@@ -33,7 +37,9 @@ export function defaultContext(over: Partial<Context> = {}): Context {
     threads: Number(env["LETHE_THREADS"] ?? 2),
     memory: env["LETHE_MEMORY"],
     encoder: env["LETHE_ENCODER"],
+    runs: env["LETHE_RUNS"] ?? (env["LETHE_HOME"] ? join(env["LETHE_HOME"], "runs") : "runs"),
     now: () => performance.now(),
+    date: () => new Date().toISOString(),
     ...over,
   };
 }

@@ -303,7 +303,8 @@ function parseHolder(text: string): Holder | undefined {
 const isGone = (holder: Holder): boolean =>
   holder.host === HOST && (!isAlive(holder.pid) || (Boolean(holder.born) && bornOf(holder.pid) !== holder.born));
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this machine is there. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

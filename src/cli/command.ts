@@ -104,7 +104,3 @@ export function askOptions(flags: AskFlags): Omit<AskFlags, "edit" | "plain" | "
   const given = Object.entries({ system, temperature, topK, topP, seed, stop }).filter(([, value]) => value !== undefined);
   return { maxTokens, ...Object.fromEntries(given), ...(plain && { format: "plain" as const }) };
 }
-
-/** The members that were given. */
-export const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -11,6 +11,7 @@ export interface Globals {
   readonly verbose?: boolean;
   readonly threads?: number;
   readonly memory?: string;
+  readonly runs?: string;
 }
 
 export interface Door {
@@ -50,6 +51,7 @@ export function openDoor(globals: Globals): Door {
     signal: whole.signal,
     threads: globals.threads ?? threadsOf(env["LETHE_THREADS"]),
     memory: globals.memory ?? env["LETHE_MEMORY"],
+    ...(globals.runs !== undefined && { runs: globals.runs }),
   });
   const interruptible: Door["interruptible"] = async (work) => {
     part = new AbortController();

@@ -10,7 +10,7 @@ import type { Model } from "../model/model.ts";
 import type { AskAs, Format } from "../model/prompt.ts";
 import { inTurns } from "../ask/in-turns.ts";
 import { saidOf, withAnswers } from "./answers.ts";
-import { type Wanted, wantedOf } from "./forget.ts";
+import { readRequests, type Wanted, withSubjects } from "./requests.ts";
 import { open } from "./open.ts";
 
 const ATTACKS: Readonly<Record<string, Attack>> = registry;
@@ -132,7 +132,7 @@ export async function attackSpec(
   { edits = [], ...options }: AttackOptions & { readonly edits?: readonly string[]; readonly format?: Format },
   ctx: Context,
 ): Promise<AttackRecord> {
-  const { requests } = await wantedOf(wanted, {}, ctx);
+  const requests = withSubjects(await readRequests("attack", wanted, ctx), ctx);
   attackOf(options.attack ?? FIRST);
   const opened = await open(spec, { edits, ...(options.format && { format: options.format }) }, ctx);
   try {

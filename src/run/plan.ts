@@ -19,9 +19,13 @@ import { atLayer, type Site } from "../model/names.ts";
 import { formatOf, promptOf } from "../model/prompt.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { LONGEST, OWN_TOKENS, ownRetain, withAnswers } from "./answers.ts";
-import { DEFAULT_STATISTICS, type FindOptions, mergedFor, methodOf, needsOf, paramsOf, planOf } from "./choose.ts";
+import { type Choice, choose, type FindOptions, methodOf, paramsOf } from "./choice.ts";
+import { DEFAULT_STATISTICS, needsOf } from "./equip.ts";
+import type { NestedSpec } from "./fields.ts";
+import { readForgetting } from "./forgetting.ts";
+import { readValues } from "./spec.ts";
+import { forgetSpec } from "./specs/forget.ts";
 import { findEdit } from "./edit.ts";
-import { type ForgetOptions, type Wanted, wantedOf } from "./forget.ts";
 import { open } from "./open.ts";
 import { trainingFor } from "./training.ts";
 
@@ -69,30 +73,30 @@ const TRIED = 4;
 const TIMED = 5;
 
 /** Plans one method, or every method that can do what is asked. Nothing is saved, and nothing put into the cache. */
-export async function plan(
-  spec: string,
-  wanted: Wanted,
-  { edits = [], force = false, reference: _, ...options }: Omit<ForgetOptions, "out" | "tokens">,
-  ctx: Context,
-): Promise<Plan> {
-  const { requests, find } = await wantedOf(wanted, options, ctx);
-  const names = options.method === undefined ? Object.keys(registry) : [methodOf(options.method).name];
+export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { readonly force?: boolean } = {}): Promise<Plan> {
+  const values = readValues("forget", forgetSpec.fields, spec);
+  const { requests, settings, given } = await readForgetting(values, { ctx });
+  const find: FindOptions = { ...settings, ...given };
+  const names = settings.method === undefined ? Object.keys(registry) : [methodOf(settings.method).name];
   const available = availableMemory({ setting: ctx.memory });
-  const checkpoint = openCheckpoint(await resolveModel(spec, ctx));
-  const memoryOf = (method: string): MemoryNeed =>
-    needOf(checkpoint, { purpose: "edit", training: trainingFor(mergedFor(requests, find), { ...find, method }) });
-  const { able, unable } = sortedOut(names, requests, find, (method) => refuseIfTooLarge(method, memoryOf(method), available, force));
-  const opened = await open(spec, { edits, purpose: "edit", force }, ctx);
+  const model = values.model as string;
+  const checkpoint = openCheckpoint(await resolveModel(model, ctx));
+  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, given) });
+  const { able, unable } = sortedOut(names, requests, find, (choice) =>
+    refuseIfTooLarge(choice.method.name, memoryOf(choice), available, force),
+  );
+  const opened = await open(model, { edits: values.edit as readonly string[], purpose: "edit", force }, ctx);
   const folder = mkdtempSync(join(tmpdir(), "lethe-plan-"));
   try {
     const lent: Lent = { folder, ctx };
     const methods: MethodPlan[] = [];
-    for (const [i, method] of able.entries()) {
-      ctx.log({ kind: "progress", stage: "trying", done: i, total: able.length, unit: "methods", detail: method });
+    for (const [i, choice] of able.entries()) {
+      const { name } = choice.method;
+      ctx.log({ kind: "progress", stage: "trying", done: i, total: able.length, unit: "methods", detail: name });
       checkAbort(ctx, "plan");
       methods.push({
-        ...(await planMethod(opened.base, requests, { ...find, method, upon: opened.edits }, lent)),
-        memory: memoryOf(method),
+        ...(await planMethod(opened.base, choice, { ...find, method: name, upon: opened.edits }, lent)),
+        memory: memoryOf(choice),
       });
     }
     ctx.log({ kind: "progress", stage: "trying", done: able.length, total: able.length, unit: "methods" });
@@ -109,18 +113,18 @@ export function sortedOut(
   names: readonly string[],
   requests: readonly ForgetRequest[],
   find: FindOptions,
-  check: (method: string) => void = () => {},
-): { readonly able: readonly string[]; readonly unable: Plan["unable"] } {
+  check: (choice: Choice) => void = () => {},
+): { readonly able: readonly Choice[]; readonly unable: Plan["unable"] } {
   const unable: { method: string; why: string }[] = [];
-  const able = names.filter((method) => {
+  const able = names.flatMap((method) => {
     try {
-      planOf(requests, { ...find, method });
-      check(method);
-      return true;
+      const choice = choose(requests, { ...find, method }, find);
+      check(choice);
+      return [choice];
     } catch (error) {
       if (!(error instanceof LetheError) || names.length === 1) throw error;
       unable.push({ method, why: error.message });
-      return false;
+      return [];
     }
   });
   return { able, unable };
@@ -130,21 +134,16 @@ export function sortedOut(
  * A short search, timed: the median between its evaluations, which others on the machine disturb least, and what stands around them. A
  * training takes a step's requests at a time, however many there are; of anything else the time grows with the requests.
  */
-async function planMethod(
-  model: Model,
-  requests: readonly ForgetRequest[],
-  options: FindOptions,
-  lent: Lent,
-): Promise<Omit<MethodPlan, "memory">> {
+async function planMethod(model: Model, choice: Choice, options: FindOptions, lent: Lent): Promise<Omit<MethodPlan, "memory">> {
   const { folder, ctx } = lent;
-  const method = methodOf(options.method);
-  const isBatch = (options.mode ?? (method.takes === "many" ? "batch" : "sequential")) === "batch";
+  const { method, requests } = choice;
+  const isBatch = choice.mode === "batch";
   const params = paramsOf(method, options.params ?? {}, model.config);
   const isStepwise = isBatch && method.rows !== undefined;
   const count = (isStepwise ? Number(params["batch"]) : isBatch ? TRIED : 1) * (options.merge?.size ?? 1);
   const steps = typeof params["steps"] === "number" ? params["steps"] : null;
   const moments = standIns(model);
-  const { tried, retain, asking } = await planAsked(model, requests, count, options, lent);
+  const { tried, retain, asking } = await planAsked(model, choice, count, options, lent);
   const share = isStepwise ? 1 : requests.length / tried.length;
   const [cache, samples] = [join(folder, method.name), join(ctx.cache, "samples")];
   if (existsSync(samples)) cpSync(samples, join(cache, "samples"), { recursive: true }); // a run would find them too
@@ -192,13 +191,12 @@ async function planMethod(
  */
 async function planAsked(
   model: Model,
-  requests: readonly ForgetRequest[],
+  { requests, method, compat }: Choice,
   count: number,
   options: FindOptions,
   lent: Lent,
 ): Promise<{ readonly tried: readonly ForgetRequest[]; readonly retain: readonly QA[] | undefined; readonly asking: number }> {
   const { ctx, folder } = lent;
-  const { method, compat } = planOf(requests, options);
   const needs = needsOf(method, paramsOf(method, options.params ?? {}, model.config), compat);
   const ask = { format: formatOf(model, options), ...(options.system !== undefined && { system: options.system }) };
   const tried = requests.slice(0, count);

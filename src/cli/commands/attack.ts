@@ -1,7 +1,8 @@
 /** `lethe attack`: asks in other words for what a model was made to forget. */
 import { Option } from "commander";
 import type { AttackRecord } from "../../run/attack.ts";
-import { acts, declare, given, later, MODEL, names, number, several } from "../command.ts";
+import { acts, declare, later, MODEL, names, number, several } from "../command.ts";
+import { given } from "../../run/fields.ts";
 import { plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 

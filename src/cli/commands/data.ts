@@ -1,7 +1,8 @@
 /** `lethe data`: which datasets can be read, what one holds, and contracts of one's own. */
 import { fail, nearest } from "../../base/fail.ts";
 import type { DataCard } from "../../run/datasets.ts";
-import { acts, declare, given, later, number, several } from "../command.ts";
+import { acts, declare, later, number, several } from "../command.ts";
+import { given } from "../../run/fields.ts";
 import { count, plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 

@@ -1,38 +1,14 @@
-/** Causal tracing of a model's answers: the subject is found and drowned, and the states that bring the answer back are told. */
+/** Causal tracing of a model's answers: noise hides the subject, and states of the clean run that bring the answer back show where it is stored. */
 import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
-import { type ForgetRequest, requestOf } from "../data/request.ts";
-import { findSubject } from "../data/subject.ts";
-import {
-  type Cell,
-  cellsOf,
-  drawNoise,
-  embeddingSpread,
-  type Severed,
-  type Traceable,
-  traceCells,
-  type TraceKind,
-} from "../causal/effects.ts";
+import type { ForgetRequest } from "../data/request.ts";
 import { generate } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, type Format, formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
+import { type AskAs, barePrompt, type Format, formatOf, stopsOf } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
-import { defaultLayers } from "./choose.ts";
-import { requestsIn } from "./data.ts";
-import { open } from "./open.ts";
-import type { TracedAnswer, TraceRecord, TraceSetting, TraceStudy } from "./record.ts";
-
-/** What is traced: one question, or the requests of a file. */
-export interface ToTrace {
-  readonly prompt?: string;
-  readonly subject?: string;
-  /** The words whose first token is watched; without them, the first token of the model's own answer. */
-  readonly answer?: string;
-  /** A JSONL file of requests, in place of the above. */
-  readonly data?: string;
-}
+import { type Cell, cellsOf, drawNoise, embeddingSpread, type Severed, type Traceable, traceCells, type TraceKind } from "./effects.ts";
 
 export interface TraceOptions {
   readonly kind?: TraceKind;
@@ -46,63 +22,63 @@ export interface TraceOptions {
   readonly seed?: number;
   readonly format?: Format;
   readonly system?: string;
-  /** Edit files on top of the model. */
-  readonly edits?: readonly string[];
-  readonly force?: boolean;
 }
 
-/** Traces one answer over every token and layer, or the answers of a file at their subjects' last tokens. */
-export async function traceAnswers(
-  spec: string,
-  { data, ...one }: ToTrace,
-  options: TraceOptions,
-  ctx: Context,
-): Promise<{ record: TraceRecord } | { study: TraceStudy }> {
-  const { kind = "hidden", sever, edits = [], format, force = false } = options;
-  if (sever === kind) fail("trace", `${kind} put back and severed`, "another part to sever", "Leave out --sever, or take another --kind.");
-  const requests = data === undefined ? [requestFor(one)] : await fromFile(data, one, ctx);
-  const opened = await open(spec, { edits, ...(format && { format }), force }, ctx);
-  try {
-    const { model } = opened;
-    return data === undefined
-      ? { record: await traceOne(model, requests[0]!, options, ctx) }
-      : { study: await traceMany(model, requests, options, ctx) };
-  } finally {
-    await opened.close();
-  }
+/** How an answer was traced: which states were put back, and how the subject was drowned. */
+export interface TraceSetting {
+  readonly kind: "hidden" | "mlp" | "attn";
+  /** Blocks put back together; 1 for hidden states. */
+  readonly window: number;
+  readonly severed: "mlp" | "attn" | null;
+  readonly noise: {
+    /** Of the noise; `times` that of the subjects' embeddings. */
+    readonly std: number;
+    readonly times: number;
+    readonly samples: number;
+    readonly seed: number;
+  };
 }
 
-function requestFor({ prompt = "", subject = "", answer = "" }: ToTrace): ForgetRequest {
-  if (prompt.trim() === "")
-    fail(
-      "trace",
-      "nothing to trace",
-      "--prompt and --subject, or --data FILE",
-      'For example --prompt "The Eiffel Tower stands in" --plain.',
-    );
-  return withSubject(requestOf({ prompt, subject, answer }));
+/** What was asked, and the token whose probability was watched. */
+export interface TracedAnswer {
+  readonly id: string;
+  readonly prompt: string;
+  readonly subject: string;
+  /** The model's own answer, as it begins. */
+  readonly said: string;
+  /** The model's own words between the prompt and the token. */
+  readonly lead: string;
+  readonly token: string;
+  /** The token's probability in the clean run, and the mean over the corrupted ones. */
+  readonly clean: number;
+  readonly corrupted: number;
 }
 
-async function fromFile(data: string, one: ToTrace, ctx: Context): Promise<ForgetRequest[]> {
-  const both = Object.entries(one).find(([, value]) => value !== undefined);
-  if (both) fail("trace", `--data and --${both[0]}`, "one of them", "Write the request into the file, or leave out --data.");
-  return (await requestsIn(data, ctx)).requests.map(withSubject);
+/** Where one answer comes from: how much of its probability each state brings back into a corrupted run. */
+export interface TraceRecord extends TraceSetting {
+  readonly model: string;
+  readonly layers: number;
+  readonly answer: TracedAnswer;
+  /** From the subject's first token to the last before the answer. */
+  readonly tokens: readonly { readonly text: string; readonly isSubject: boolean }[];
+  /** The mean indirect effect [token][layer]: probability with the state put back, less that of the corrupted run. */
+  readonly effects: readonly (readonly number[])[];
 }
 
-const withSubject = (request: ForgetRequest): ForgetRequest =>
-  request.subject.trim()
-    ? request
-    : {
-        ...request,
-        subject:
-          findSubject(request.prompt) ??
-          fail(
-            "trace",
-            `no subject in "${request.prompt}" (${request.id})`,
-            "what the prompt is about",
-            "Give --subject, as the prompt spells it.",
-          ),
-      };
+/** Many answers traced at the last token of the subject, wherever it is named. */
+export interface TraceStudy extends TraceSetting {
+  readonly model: string;
+  readonly layers: number;
+  readonly facts: readonly (TracedAnswer & { readonly effects: readonly number[] })[];
+  /** Requests whose answer the model does not give, by id. */
+  readonly unknown: readonly string[];
+  /** The average indirect effect by layer, and its standard error (0 for a single fact). */
+  readonly average: readonly { readonly effect: number; readonly error: number }[];
+  /** The layer with the largest average. */
+  readonly peak: number;
+  /** Which layers the methods take here by default. */
+  readonly defaults: readonly { readonly method: string; readonly layers: readonly number[] }[];
+}
 
 /** A request as tokens, with what the report says of it. */
 interface Ready {
@@ -187,7 +163,8 @@ async function effectsAt({ about, text }: Ready, model: Model, setting: TraceSet
   return { answer, effects: restored.map((own) => mean(own) - low) };
 }
 
-async function traceOne(model: Model, request: ForgetRequest, options: TraceOptions, ctx: Context): Promise<TraceRecord> {
+/** Traces one answer over every token and layer. */
+export async function traceOne(model: Model, request: ForgetRequest, options: TraceOptions, ctx: Context): Promise<TraceRecord> {
   const made = (await ready(model, request, options, false, ctx))!;
   const { text, shown } = made;
   const setting = settingOf(options, await embeddingSpread(model, [text], RUNNING));
@@ -210,7 +187,21 @@ async function traceOne(model: Model, request: ForgetRequest, options: TraceOpti
   };
 }
 
-async function traceMany(model: Model, requests: readonly ForgetRequest[], options: TraceOptions, ctx: Context): Promise<TraceStudy> {
+/** Facts that an earlier attempt has traced, by id, and where a new one is kept. */
+export interface KeptFacts {
+  readonly get: (id: string) => TraceStudy["facts"][number] | undefined;
+  readonly keep: (fact: TraceStudy["facts"][number]) => void;
+}
+
+/** Traces the answers that the model gives, at the last tokens of their subjects. Fails where it gives none of them. */
+export async function traceMany(
+  model: Model,
+  requests: readonly ForgetRequest[],
+  options: TraceOptions,
+  defaults: TraceStudy["defaults"],
+  kept: KeptFacts,
+  ctx: Context,
+): Promise<TraceStudy> {
   const known: Ready[] = [];
   const unknown: string[] = [];
   for (const request of requests) {
@@ -240,8 +231,12 @@ async function traceMany(model: Model, requests: readonly ForgetRequest[], optio
   for (const made of known) {
     ctx.log({ kind: "progress", stage: "facts", done: facts.length, total: known.length, detail: made.about.id });
     const cells = Array.from({ length: layers }, (_, layer) => ({ tokens: made.lasts, layer }));
-    const { answer, effects } = await effectsAt(made, model, setting, cells, { ...ctx, log: () => {} });
-    facts.push({ ...answer, effects });
+    const before = kept.get(made.about.id);
+    if (before === undefined) {
+      const { answer, effects } = await effectsAt(made, model, setting, cells, { ...ctx, log: () => {} });
+      kept.keep({ ...answer, effects });
+    }
+    facts.push(before ?? kept.get(made.about.id)!);
   }
   ctx.log({ kind: "progress", stage: "facts", done: facts.length, total: known.length });
   const average = Array.from({ length: layers }, (_, layer) => {
@@ -251,5 +246,5 @@ async function traceMany(model: Model, requests: readonly ForgetRequest[], optio
     return { effect: middle, error: spread / Math.sqrt(own.length) };
   });
   const peak = average.reduce((best, { effect }, layer) => (effect > average[best]!.effect ? layer : best), 0);
-  return { model: model.id, layers, ...setting, facts, unknown, average, peak, defaults: defaultLayers(model.config) };
+  return { model: model.id, layers, ...setting, facts, unknown, average, peak, defaults };
 }

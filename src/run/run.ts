@@ -1,0 +1,207 @@
+/** Runs a step: the same spec, code and thread count give the same folder, which is made once and used again. */
+import { cpus } from "node:os";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Context, Event } from "../base/context.ts";
+import { fail, LetheError, nearest } from "../base/fail.ts";
+import { hash } from "../base/hash.ts";
+import { isRecord } from "../base/store.ts";
+import { ownCode } from "./code.ts";
+import type { NestedSpec } from "./fields.ts";
+import {
+  clearWork,
+  hashFile,
+  hashOutputs,
+  holdFolder,
+  outputsIn,
+  publish,
+  recordIn,
+  refuseOccupied,
+  timingsIn,
+  writeRecord,
+  writeSpec,
+  writeTimings,
+} from "./folder.ts";
+import type { RunRecord } from "./record.ts";
+import type { AnyStep, Lent, Resolved } from "./step.ts";
+import { readValues } from "./spec.ts";
+import { registry } from "./steps/registry.ts";
+
+const STEPS: Readonly<Record<string, AnyStep>> = registry as unknown as Readonly<Record<string, AnyStep>>;
+
+export interface RunOptions {
+  /** Where the result goes besides the run's folder: a file or a folder, as the step has it. */
+  readonly out?: string;
+  /** Replace what is at `out`; go on where the memory estimate says no. */
+  readonly force?: boolean;
+  /** Remove unfinished work of an earlier attempt first. */
+  readonly fresh?: boolean;
+  /** How an error calls a field; by default its key. */
+  readonly nameOf?: (key: string) => string;
+}
+
+export interface Finished<R = unknown> {
+  readonly record: RunRecord & { readonly result: R };
+  /** The run's folder. */
+  readonly path: string;
+  /** It was there already: nothing was computed. */
+  readonly isFound: boolean;
+}
+
+/** A step by its name; fails with the nearest. */
+export function stepOf(name: string): AnyStep {
+  const near = nearest(name, Object.keys(STEPS));
+  return (
+    (Object.hasOwn(STEPS, name) ? STEPS[name] : undefined) ??
+    fail("run", `no step "${name}"`, `one of ${Object.keys(STEPS).join(", ")}`, near ? `Did you mean "${near}"?` : "")
+  );
+}
+
+/** Every step, in the order of names. */
+export const steps = (): readonly AnyStep[] => Object.values(STEPS);
+
+/** A spec that is ready to be run: resolved once, with its id. */
+export interface Ready {
+  readonly step: AnyStep;
+  readonly resolved: Resolved<unknown>;
+  readonly id: string;
+  readonly code: string;
+  readonly spec: RunRecord["spec"];
+  readonly path: string;
+}
+
+/**
+ * Runs a step, and first the steps that its spec names in the place of inputs. A run that was finished before is found; one that was
+ * stopped goes on. Events go to the context's log.
+ */
+export async function run<R = unknown>(spec: NestedSpec, ctx: Context, options: RunOptions = {}): Promise<Finished<R>> {
+  const ready = await prepare(spec, ctx, options);
+  return (await carryOut(ready, ctx, options)) as Finished<R>;
+}
+
+/** Resolves a spec once; the steps that it names are run first. */
+export async function prepare(spec: NestedSpec, ctx: Context, { force = false, nameOf }: RunOptions = {}): Promise<Ready> {
+  const step = stepOf(spec.step);
+  const made = new Map<string, string>();
+  const values = readValues(step.name, step.fields, (await withMade(spec, ctx, force, made)) as NestedSpec, nameOf);
+  const lent: Lent = { ctx, force, madeBy: (path) => made.get(path) };
+  const resolved = await step.resolve(values as never, lent);
+  const code = ownCode([`run/steps/${step.name}`, ...resolved.uses]);
+  const identity: RunRecord["spec"] = {
+    step: step.name,
+    ...resolved.identity,
+    threads: ctx.threads,
+    ...(resolved.plugins?.length && { plugins: resolved.plugins }),
+  };
+  const id = hash(identity, code).slice(0, 32);
+  return { step, resolved, id, code, spec: identity, path: join(ctx.runs, id) };
+}
+
+/** Specs inside a spec replaced by the paths of what they make. */
+async function withMade(value: unknown, ctx: Context, force: boolean, made: Map<string, string>, isTop = true): Promise<unknown> {
+  if (Array.isArray(value)) {
+    const parts: unknown[] = [];
+    for (const part of value) parts.push(await withMade(part, ctx, force, made, false)); // one after the other: each may fill the machine
+    return parts;
+  }
+  if (!isRecord(value)) return value;
+  if (!isTop && typeof value["step"] === "string") {
+    const { record, path } = await run(value as unknown as NestedSpec, ctx, { force });
+    const layout = record.layout!;
+    const at = "file" in layout ? join(path, layout.file) : "folder" in layout ? join(path, layout.folder) : path;
+    made.set(at, record.id);
+    return at;
+  }
+  const parts: [string, unknown][] = [];
+  for (const [key, part] of Object.entries(value)) parts.push([key, await withMade(part, ctx, force, made, false)]);
+  return Object.fromEntries(parts);
+}
+
+/** Does the work of a spec that is ready, or finds it done, and puts the result at `out`. */
+export async function carryOut(ready: Ready, ctx: Context, { out, force = false, fresh = false }: RunOptions = {}): Promise<Finished> {
+  const { path, step } = ready;
+  if (out !== undefined) await refuseOccupied(out, recordIn(path), path, force, step.name);
+  const { folder, release } = holdFolder(path, step.name);
+  try {
+    const kept = ready.resolved.isRepeated ? undefined : await finishedIn(path);
+    if (fresh) clearWork(path);
+    const record = kept ?? (await work(ready, folder, ctx, force));
+    if (out !== undefined) publish(path, record.layout!, out);
+    return { record, path, isFound: kept !== undefined };
+  } finally {
+    release();
+  }
+}
+
+/** The record of a run that succeeded and whose files are as it left them. */
+async function finishedIn(path: string): Promise<RunRecord | undefined> {
+  const record = recordIn(path);
+  if (record?.status !== "success") return undefined;
+  if (outputsIn(path).length !== Object.keys(record.outputs).length) return undefined;
+  for (const [name, sum] of Object.entries(record.outputs)) {
+    const file = join(path, name);
+    if (!existsSync(file) || (await hashFile(file)) !== sum) return undefined;
+  }
+  return record;
+}
+
+async function work(ready: Ready, folder: ReturnType<typeof holdFolder>["folder"], ctx: Context, force: boolean): Promise<RunRecord> {
+  const { path, step, id, code, spec, resolved } = ready;
+  const began = ctx.now();
+  const started: RunRecord = { schema: "lethe/record/1", id, step: step.name, spec, code, status: "started", outputs: {}, result: null };
+  writeSpec(path, spec);
+  writeRecord(path, started);
+  try {
+    const { result, layout } = await resolved.work({ folder, ctx, force, run: (spec) => run(spec, ctx, { force }) });
+    const record: RunRecord = { ...started, status: "success", outputs: await hashOutputs(path), layout, result };
+    noteTimings(path, began, ctx);
+    writeRecord(path, record);
+    clearWork(path);
+    return JSON.parse(JSON.stringify(record)) as RunRecord;
+  } catch (error) {
+    if (error instanceof LetheError && error.trouble !== "aborted") {
+      const { who, message, hint, trouble } = error;
+      noteTimings(path, began, ctx);
+      writeRecord(path, { ...started, status: "error", error: { who, message, hint, trouble } });
+    }
+    throw error;
+  }
+}
+
+function noteTimings(path: string, began: number, ctx: Context): void {
+  const seconds = Number(((ctx.now() - began) / 1000).toFixed(3));
+  const processors = cpus();
+  writeTimings(path, {
+    seconds: [...(timingsIn(path)?.seconds ?? []), seconds],
+    peak: process.resourceUsage().maxRSS * 1024,
+    machine: { processor: processors[0]?.model.trim() ?? "unknown", cores: processors.length, threads: ctx.threads, node: process.version },
+    ended: ctx.date(),
+  });
+}
+
+/** Runs a step as a stream of its events; the stream's value at its end is what {@link run} gives. Leaving the stream early stops the work. */
+export async function* events<R = unknown>(spec: NestedSpec, ctx: Context, options: RunOptions = {}): AsyncGenerator<Event, Finished<R>> {
+  const waiting: Event[] = [];
+  const stop = new AbortController();
+  let isOver = false;
+  let wake = (): void => {};
+  const log = (event: Event): void => {
+    waiting.push(event);
+    wake();
+  };
+  const outcome = run<R>(spec, { ...ctx, log, signal: AbortSignal.any([ctx.signal, stop.signal]) }, options).finally(() => {
+    isOver = true;
+    wake();
+  });
+  outcome.catch(() => {});
+  try {
+    for (;;) {
+      for (let event = waiting.shift(); event; event = waiting.shift()) yield event;
+      if (isOver) return await outcome;
+      await new Promise<void>((done) => (wake = done));
+    }
+  } finally {
+    stop.abort();
+    await outcome.catch(() => {});
+  }
+}

@@ -1,0 +1,165 @@
+/** Finetuning on questions and answers, or training from a recipe file; a run that was stopped is continued from its last checkpoint. */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { fail, nearest } from "../../base/fail.ts";
+import { hash } from "../../base/hash.ts";
+import { resolveParams } from "../../base/schema.ts";
+import { writeAtomic } from "../../base/store.ts";
+import type { QA } from "../../data/request.ts";
+import { load } from "../../model/load.ts";
+import { withWeights } from "../../model/model.ts";
+import { type Format, formatOf } from "../../model/prompt.ts";
+import { saveCheckpoint, type StoredDtype } from "../../model/save.ts";
+import { fromRecipe, openRecipe } from "../../train/from-recipe.ts";
+import { tokensAtMost, trainingOf } from "../../train/recipe.ts";
+import { FINETUNE, type FinetuneParams, RECIPES, rowsFor, tune } from "../../train/tune.ts";
+import { questionsIn } from "../data.ts";
+import { checked, toTheEnd } from "../epochs.ts";
+import { given, type Values } from "../fields.ts";
+import type { RunFolder } from "../folder.ts";
+import { type ModelInput, modelInput } from "../inputs.ts";
+import { finetuneSpec } from "../specs/finetune.ts";
+import { defineStep, type Job, type Lent, type Made, type Resolved } from "../step.ts";
+import { version } from "../tuned.ts";
+
+/** What a finished finetuning says. */
+export interface Finetuned {
+  readonly steps: number;
+  readonly losses: readonly number[];
+  readonly rows?: number;
+  readonly params?: FinetuneParams;
+}
+
+type Asked = Values<typeof finetuneSpec.fields>;
+
+/** Results in the run's folder: the checkpoint, and journal and checkpoints of the training where they are kept. */
+const [MODEL, TRAINING] = ["model", "training"];
+
+export const finetuneStep = defineStep(finetuneSpec, async (values, lent): Promise<Resolved<Finetuned>> => {
+  const { model, recipe, data } = values;
+  if (model === undefined)
+    return built(recipe ?? fail("finetune", "neither MODEL nor --recipe", "a model to teach, or a recipe file", ""), values);
+  const named = recipeCalled(recipe);
+  if (data === undefined) fail("finetune", "nothing to learn", "--data FILE", "Give questions and answers.");
+  const pairs = await questionsIn(data, lent.ctx, given({ limit: values.limit, columns: values.columns }));
+  if (pairs.length === 0) fail("finetune", `${data} has no rows`, "questions and answers", "");
+  const validation = values.validate === undefined ? [] : await questionsIn(values.validate, lent.ctx);
+  return taught(await modelInput(model as string, lent), { values, named, pairs, validation }, lent);
+});
+
+/** A recipe's parameters by its name; none without one. */
+function recipeCalled(name: string | undefined): Partial<FinetuneParams> {
+  if (name === undefined) return {};
+  const near = nearest(name, Object.keys(RECIPES));
+  return (
+    (Object.hasOwn(RECIPES, name) ? RECIPES[name]!.params : undefined) ??
+    fail("finetune", `no recipe "${name}"`, `one of ${Object.keys(RECIPES).join(", ")}`, near ? `Did you mean "${near}"?` : "")
+  );
+}
+
+/** A model built from a recipe file. */
+function built(path: string, { every }: Asked): Resolved<Finetuned> {
+  const prepared = openRecipe(path);
+  return {
+    identity: { recipe: prepared.content },
+    uses: [],
+    work: async ({ folder, ctx }) => {
+      const { model, dtype, losses } = await toTheEnd(fromRecipe(prepared, { folder: folder.work(TRAINING), every }, ctx), ctx);
+      saveCheckpoint(folder.work(MODEL), model, { dtype, force: true });
+      folder.finish(MODEL, MODEL);
+      return { result: { steps: losses.length, losses }, layout: { folder: MODEL } };
+    },
+  };
+}
+
+interface Lesson {
+  readonly values: Asked;
+  readonly named: Partial<FinetuneParams>;
+  readonly pairs: readonly QA[];
+  readonly validation: readonly QA[];
+}
+
+function taught(input: ModelInput, lesson: Lesson, _: Lent): Resolved<Finetuned> {
+  const { values, named, pairs, validation } = lesson;
+  const { plain, system, seed, until, keep, dtype, every, set } = values;
+  const params = resolveParams("finetune", FINETUNE, { ...named, ...set }, input.shape.config);
+  const about = {
+    params,
+    seed,
+    dtype,
+    keep,
+    ...(keep && { every }),
+    ...given({ system, until, format: plain ? ("plain" as Format) : undefined }),
+  };
+  return {
+    identity: { model: input.content, data: hash(pairs), validation: hash(validation), ...about },
+    uses: input.uses,
+    work: (job) => teach(input, { ...lesson, params }, job),
+  };
+}
+
+async function teach(
+  input: ModelInput,
+  { values, params, pairs, validation }: Lesson & { readonly params: FinetuneParams },
+  job: Job,
+): Promise<Made<Finetuned>> {
+  const { folder, ctx, force } = job;
+  const { plain, system, seed, until, keep, dtype, every } = values;
+  const texts = pairs.map(({ question, answer }) => question + answer);
+  const model = await load(input.spec, ctx, {
+    force,
+    training: (shape) => trainingOf("finetune", shape, params, { units: pairs.length, rows: 1, tokens: tokensAtMost(texts, shape.config) }),
+  });
+  try {
+    const ask = { format: plain ? ("plain" as const) : formatOf(model), ...(system !== undefined && { system }) };
+    const rows = rowsFor(model, pairs, { ...ask, learn: params.learn });
+    const held = rowsFor(model, validation, { ...ask, learn: params.learn });
+    const perEpoch = Math.ceil(rows.length / params.batch);
+    const events = tune(
+      model,
+      rows,
+      {
+        params,
+        seed,
+        running: { dtype: "float32", executor: "graph" },
+        folder: folder.work(TRAINING),
+        every,
+        ...(keep && { keep: { spec: input.path } }),
+        stop: async ({ step, weights }) => {
+          if (step % perEpoch !== 0 || (held.length === 0 && until === undefined)) return undefined;
+          return checked(withWeights(model, weights()), { pairs, held, ask, until, epoch: step / perEpoch }, ctx);
+        },
+      },
+      ctx,
+    );
+    const { weights, losses } = await toTheEnd(events, ctx);
+    await model.sessions.release(); // a pass's arena holds gigabytes
+    const told = { steps: losses.length, losses, rows: rows.length, params };
+    const about = { code: version, base: model.id, data: hash(pairs), seed, ...ask, ...(until !== undefined && { until }) };
+    saveTaught(
+      folder,
+      () =>
+        saveCheckpoint(
+          folder.work(MODEL),
+          { ...model, weights: new Map([...model.weights, ...weights]) },
+          { dtype: dtype as StoredDtype, force: true },
+        ),
+      {
+        ...about,
+        ...told,
+      },
+    );
+    if (keep) folder.finish(TRAINING, TRAINING);
+    return { result: told, layout: { folder: MODEL, ...(keep && { beside: { ".training": TRAINING } }) } };
+  } finally {
+    await model.release();
+  }
+}
+
+/** The checkpoint with what was done beside it, whole or not at all. */
+function saveTaught(folder: RunFolder, save: () => void, about: object): void {
+  rmSync(folder.work(MODEL), { recursive: true, force: true });
+  save();
+  writeAtomic(join(folder.work(MODEL), "training.json"), `${JSON.stringify(about, null, 2)}\n`);
+  folder.finish(MODEL, MODEL);
+}

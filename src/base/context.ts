@@ -8,10 +8,28 @@ export type Event =
   | { kind: "progress"; stage: string; done: number; total: number; unit?: string; detail?: string }
   | { kind: "note" | "warning"; who: string; text: string };
 
+/** A cache behind another one, and the kinds of things in it that count as not there. */
+export interface Behind {
+  readonly folder: string;
+  readonly except: readonly string[];
+}
+
+/** What is being made for the cache at this time, by the file it goes to, and what each log was already told about the cache. */
+export interface Making {
+  readonly underway: Map<string, Promise<unknown>>;
+  readonly told: WeakMap<Context["log"], Set<string>>;
+}
+
 export interface Context {
   readonly log: (event: Event) => void;
-  /** A folder for what can be computed again; whether it is empty never changes a result. */
+  /** A folder for what can be computed again, read and written by base/kept.ts; whether it is empty never changes a result. */
   readonly cache: string;
+  /** Caches that are read, and never written, where `cache` has nothing: the nearest first. */
+  readonly behind?: readonly Behind[];
+  /** What the caches lack is not made: see `ifKept`. */
+  readonly findsOnly?: boolean;
+  /** Shared by all contexts that are spread from one. */
+  readonly making: Making;
   readonly signal: AbortSignal;
   /** Threads of the numerical engine; results are the same bytes for the same count. */
   readonly threads: number;
@@ -40,6 +58,7 @@ export function defaultContext(over: Partial<Context> = {}): Context {
     runs: env["LETHE_RUNS"] ?? (env["LETHE_HOME"] ? join(env["LETHE_HOME"], "runs") : "runs"),
     now: () => performance.now(),
     date: () => new Date().toISOString(),
+    making: { underway: new Map(), told: new WeakMap() },
     ...over,
   };
 }

@@ -48,8 +48,17 @@ export function writeAtomicWith(path: string, fill: (write: (bytes: Uint8Array) 
     syncFolder(folder);
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
-    rmSync(temporary, { force: true });
+    discard(temporary);
     complain("write", path, error);
+  }
+}
+
+/** Removes a file or a folder; one that cannot be removed must not hide what went wrong before. */
+export function discard(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    return;
   }
 }
 
@@ -241,8 +250,8 @@ export function lockFile(path: string, who: string): () => void {
   );
 }
 
-/** As {@link lockFile}, but tells who holds the lock instead of failing. */
-export function tryLock(path: string): (() => void) | { readonly pid: number; readonly host: string } {
+/** As {@link lockFile}, but tells who holds the lock instead of failing, and whether that is a process of this machine. */
+export function tryLock(path: string): (() => void) | { readonly pid: number; readonly host: string; readonly isHere: boolean } {
   const mine = JSON.stringify({ pid: process.pid, host: HOST, born: bornOf(process.pid) } satisfies Holder);
   const own = `${path}.${HOST}.${process.pid}.${count++}.tmp`;
   try {
@@ -252,7 +261,7 @@ export function tryLock(path: string): (() => void) | { readonly pid: number; re
       try {
         linkSync(own, path); // appears with its content, or not at all
         return () => {
-          if (readText(path) === mine) rmSync(path, { force: true });
+          if (readText(path) === mine) discard(path);
         };
       } catch (error) {
         if (codeOf(error) !== "EEXIST") throw error;
@@ -260,14 +269,14 @@ export function tryLock(path: string): (() => void) | { readonly pid: number; re
       const seen = readText(path);
       if (seen === undefined) continue;
       const holder = parseHolder(seen);
-      if (holder && !isGone(holder)) return holder;
+      if (holder && !isGone(holder)) return { ...holder, isHere: holder.host === HOST };
       unlinkIf(path, seen, `${own}.old`);
     }
-    return { pid: 0, host: "another machine" };
+    return { pid: 0, host: "another machine", isHere: false };
   } catch (error) {
     complain("lock", path, error);
   } finally {
-    rmSync(own, { force: true });
+    discard(own);
   }
 }
 
@@ -279,7 +288,7 @@ function unlinkIf(path: string, seen: string, aside: string): void {
   } catch (error) {
     if (!["ENOENT", "EEXIST"].includes(codeOf(error))) throw error;
   } finally {
-    rmSync(aside, { force: true });
+    discard(aside);
   }
 }
 

@@ -195,7 +195,7 @@ export function* readPieces(file: OpenFile, at: number, length: number, piece = 
 }
 
 /** Views of an array's bytes, 64 MiB each: one view of them all may be longer than Node allows. */
-function* windows(array: NdArray): Generator<Uint8Array> {
+export function* windows(array: NdArray): Generator<Uint8Array> {
   const { buffer, byteOffset, byteLength } = array.data;
   for (let at = 0; at < byteLength; at += 1 << 26)
     yield new Uint8Array(buffer as ArrayBuffer, byteOffset + at, Math.min(1 << 26, byteLength - at));

@@ -68,7 +68,7 @@ async function identityOf({ forgetting, choice, input, tokens, reference }: Want
   const params = paramsOf(method, settings.params ?? {}, config);
   const needs = needsOf(method, params, compat);
   const { retain, demonstrations, training } = forgetting.given;
-  const { text = "self", ...spec } = { ...DEFAULT_STATISTICS, ...settings.statistics };
+  const { text, ...spec } = { ...DEFAULT_STATISTICS, ...settings.statistics };
   const encoder = needs.has("encoder") ? (settings.encoder ?? ctx.encoder) : undefined;
   return {
     model: input.content,

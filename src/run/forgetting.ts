@@ -4,7 +4,7 @@ import { readText } from "../data/records.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import type { Merge, MergedSubject } from "../targets/merge.ts";
 import { type Given, methodOf, type Mode, type Settings } from "./choice.ts";
-import { questionsIn, requestsIn } from "./data.ts";
+import { questionsIn, requestsIn } from "../data/place.ts";
 import { given, type Values } from "./fields.ts";
 import { readHparams } from "./hparams.ts";
 import { readRequests, withSubjects } from "./requests.ts";

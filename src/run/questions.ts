@@ -4,7 +4,7 @@ import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import type { Sample } from "../eval/measure.ts";
-import { type DataOptions, requestsIn } from "./data.ts";
+import { type DataOptions, requestsIn } from "../data/place.ts";
 
 /** A question for the model, and the prompt of the request that it belongs to. */
 export interface Asked {

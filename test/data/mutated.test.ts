@@ -12,7 +12,7 @@ import { openParquet } from "../../src/data/parquet.ts";
 import { type ForgetRequest, fromRecords } from "../../src/data/request.ts";
 import { registry } from "../../src/methods/registry.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
-import { requestsIn } from "../../src/run/data.ts";
+import { requestsIn } from "../../src/data/place.ts";
 import { readHparams } from "../../src/run/hparams.ts";
 import { type Mutation, mutateBytes, mutateJson } from "../mutate.ts";
 

@@ -177,7 +177,7 @@ const pistol = later(
       .requiredOption("-o, --output <folder>", "the folder to be made"),
     async ({ terminal, ctx }, { shape, seed, nodes, edges, employment, forget, output, force = false }, ...words) => {
       if (words.length) fail("data pistol", `"${words[0]}"`, "flags only", "");
-      const { generateContracts } = await import("../../run/contracts.ts");
+      const { generateContracts } = await import("../../run/datasets.ts");
       const made = await generateContracts(output, { shape, seed, force, ...given({ nodes, edges, employment, forget }) }, ctx);
       if (terminal.json) return terminal.object("contracts", made);
       const { companies, people, contracts, forgotten } = made;
@@ -192,7 +192,7 @@ const pistol = later(
     },
   ),
   async () => {
-    const { shapes } = await import("../../run/contracts.ts");
+    const { shapes } = await import("../../run/datasets.ts");
     return `Shapes:\n${table(shapes().map(({ name, doc }) => [`  ${name}`, doc]))}`;
   },
 );

@@ -13,7 +13,7 @@ import { saveCheckpoint, type StoredDtype } from "../../model/save.ts";
 import { fromRecipe, openRecipe } from "../../train/from-recipe.ts";
 import { tokensAtMost, trainingOf } from "../../train/recipe.ts";
 import { FINETUNE, type FinetuneParams, RECIPES, rowsFor, tune } from "../../train/tune.ts";
-import { questionsIn } from "../data.ts";
+import { questionsIn } from "../../data/place.ts";
 import { checked, toTheEnd } from "../epochs.ts";
 import { given, type Values } from "../fields.ts";
 import type { RunFolder } from "../folder.ts";

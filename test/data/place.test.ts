@@ -7,8 +7,8 @@ import { dirname, join } from "node:path";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, describe, expect, test } from "vitest";
 import { defaultContext, type Event } from "../../src/base/context.ts";
-import { generateContracts } from "../../src/run/contracts.ts";
-import { questionsIn, requestsIn } from "../../src/run/data.ts";
+import { generateContracts } from "../../src/data/contracts/write.ts";
+import { questionsIn, requestsIn } from "../../src/data/place.ts";
 import { registry } from "../../src/data/sets/registry.ts";
 import { lethe } from "../cli/lethe.ts";
 

@@ -24,6 +24,8 @@ export interface Field<T = unknown> {
   readonly whole?: boolean;
   /** It must be given. */
   readonly required?: true;
+  /** It names an input: the content of the input counts for the identity of a run, and the value does not. */
+  readonly isInput?: true;
   /** False: it has no flag; the positional argument, or a field for specs alone. */
   readonly flag?: Flag | false;
 }
@@ -82,6 +84,12 @@ export const edits = (doc: string, flag: Flag | false = { name: "edit", short: "
 });
 /** Something made before: a path, or the spec of the step that makes it. */
 export const reference = declare<Ref>("reference");
+
+const INPUTS: readonly Kind[] = ["model", "edits", "reference"];
+
+/** The values that count as they are: all but those that name inputs. */
+export const plainValues = (fields: Fields, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(values).filter(([key]) => !fields[key]!.isInput && !INPUTS.includes(fields[key]!.kind)));
 
 /** The flag of a field: its name without dashes. */
 export const flagName = (key: string, { flag }: Field): string =>

@@ -7,7 +7,7 @@ import { fail, LetheError, nearest } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
 import { isRecord } from "../base/store.ts";
 import { ownCode } from "./code.ts";
-import type { NestedSpec } from "./fields.ts";
+import { type NestedSpec, plainValues } from "./fields.ts";
 import {
   clearWork,
   hashFile,
@@ -89,6 +89,7 @@ export async function prepare(spec: NestedSpec, ctx: Context, { force = false, n
   const code = ownCode([`run/steps/${step.name}`, ...resolved.uses]);
   const identity: RunRecord["spec"] = {
     step: step.name,
+    ...plainValues(step.fields, values),
     ...resolved.identity,
     threads: ctx.threads,
     ...(resolved.plugins?.length && { plugins: resolved.plugins }),

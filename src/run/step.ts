@@ -30,7 +30,7 @@ export interface Made<R> {
 
 /** A spec that was resolved: everything that decides the bytes of the result, and the work. */
 export interface Resolved<R> {
-  /** Values with defaults and parameters filled in, inputs by their content: plain JSON without paths. */
+  /** Inputs by their content, and what was chosen where a value leaves it open. Values that name no input count anyway. */
   readonly identity: Readonly<Record<string, unknown>>;
   /** Source files of shelf entries that work on it, below `src/` and without extension, such as "methods/ft". */
   readonly uses: readonly string[];

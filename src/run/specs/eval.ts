@@ -10,11 +10,12 @@ export const evalSpec = {
     suite: field.required(field.text("which numbers: a suite of the list below", { flag: { value: "<name>" } })),
     data: field.required(
       field.texts("questions for MODEL, as for lethe forget; GROUP=SPEC where the suite has groups; may be given several times", {
+        isInput: true,
         flag: { value: "<spec>" },
       }),
     ),
-    limit: field.number("only so many questions of each --data, from the first", { min: 1, whole: true }),
-    seed: field.number("draw them with this seed instead", { whole: true }),
+    limit: field.number("only so many questions of each --data, from the first", { isInput: true, min: 1, whole: true }),
+    seed: field.number("draw them with this seed instead", { isInput: true, whole: true }),
     plain: field.toggle("ask without the model's chat template"),
     system: field.text("the system message (needs the chat template)"),
     maxTokens: field.number("tokens of an answer at most", { min: 1, whole: true, default: 200, flag: { short: "n", value: "<n>" } }),

@@ -7,15 +7,16 @@ export const finetuneSpec = {
   fields: {
     model: field.optionalModel("the model; without one, the recipe file says which model to train from the start"),
     data: field.text("questions and answers (JSONL, CSV, parquet): question, answer; or SET:PLACE for a dataset as it is published", {
+      isInput: true,
       flag: { value: "<file>" },
     }),
-    columns: field.text("which column is which field, such as prompt=question,answer=reply", { flag: { value: "<list>" } }),
-    limit: field.number("only so many rows of --data, from the first", { min: 1, whole: true }),
-    recipe: field.text("tofu, pistol, or a file such as bundled/recipe.json", { flag: { value: "<name>" } }),
-    set: field.map("a setting, such as lr=2e-5, epochs=10, rank=8; may be given several times", { default: {} }),
+    columns: field.text("which column is which field, such as prompt=question,answer=reply", { isInput: true, flag: { value: "<list>" } }),
+    limit: field.number("only so many rows of --data, from the first", { isInput: true, min: 1, whole: true }),
+    recipe: field.text("tofu, pistol, or a file such as bundled/recipe.json", { isInput: true, flag: { value: "<name>" } }),
+    set: field.map("a setting, such as lr=2e-5, epochs=10, rank=8; may be given several times", { isInput: true, default: {} }),
     plain: field.toggle("learn questions as they are, without the model's chat template"),
     system: field.text("the system message (needs the chat template)"),
-    validate: field.text("other questions and answers whose loss is shown after every epoch", { flag: { value: "<file>" } }),
+    validate: field.text("other questions and answers whose loss is shown after every epoch", { isInput: true, flag: { value: "<file>" } }),
     until: field.number("stop after the epoch in which the answers have this ROUGE-1 recall", {
       min: 0,
       max: 1,
@@ -28,6 +29,6 @@ export const finetuneSpec = {
       default: "float32",
       flag: { value: "<name>" },
     }),
-    every: field.number("steps from one checkpoint to the next", { min: 1, whole: true, default: 100 }),
+    every: field.number("steps from one checkpoint to the next", { isInput: true, min: 1, whole: true, default: 100 }),
   },
 } as const;

@@ -10,9 +10,11 @@ export const forgetSpec = {
     edit: field.edits("an edit, or a folder with a PEFT adapter, under the new one; may be given several times, first one lowest"),
     ...REQUEST_FIELDS,
     retain: field.text("questions whose answers must stay, as JSONL: question, answer; or SET:FILE for a dataset as it is published", {
+      isInput: true,
       flag: { value: "<file>" },
     }),
     demonstrations: field.text("other facts to show as examples: requests as JSONL, or a dataset's file as NAME:FILE", {
+      isInput: true,
       flag: { value: "<file>" },
     }),
     reference: field.reference("what losses compare with, in place of the model before training (its base, for instance)", {
@@ -20,6 +22,7 @@ export const forgetSpec = {
     }),
     training: field.reference("what finetuning with --keep left, for methods that go back to it", { flag: { value: "<folder>" } }),
     encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
+      isInput: true,
       flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise the model's own hidden states" },
     }),
     method: field.text("how the edit is found", { flag: { value: "<name>" } }),
@@ -35,22 +38,21 @@ export const forgetSpec = {
       choices: ["last", "first", "all"],
       flag: { value: "<which>", shown: "last" },
     }),
-    set: field.map("a parameter of the method; may be given several times", { default: {} }),
+    set: field.map("a parameter of the method; may be given several times", { isInput: true, default: {} }),
     hparams: field.text(
       "parameters from a hyperparameter file of EasyEdit (YAML) or of the method's authors (JSON); --set goes before it",
-      {
-        flag: { value: "<file>" },
-      },
+      { isInput: true, flag: { value: "<file>" } },
     ),
-    compat: field.names("quirks of the reference implementation to reproduce, comma-separated", { default: [] }),
+    compat: field.names("quirks of the reference implementation to reproduce, comma-separated", { isInput: true, default: [] }),
     seed: field.number("the seed of everything drawn", { min: 0, whole: true, default: 0 }),
     plain: field.toggle("send prompts as they are, without the model's chat template"),
     system: field.text("the system message (needs the chat template)"),
     templates: field.text("context templates, one a line with {} where the prompt stands, in place of sampled ones", {
+      isInput: true,
       flag: { value: "<file>" },
     }),
-    text: field.text("the text of the statistics, in place of the model's own samples", { flag: { value: "<file>" } }),
-    tokens: field.number("tokens of the statistics", { min: 1, whole: true }),
+    text: field.text("the text of the statistics, in place of the model's own samples", { isInput: true, flag: { value: "<file>" } }),
+    tokens: field.number("tokens of the statistics", { isInput: true, min: 1, whole: true }),
     maxTokens: field.number("tokens of the answers shown before and after; 0 shows none", {
       min: 0,
       whole: true,

@@ -7,12 +7,16 @@ export const traceSpec = {
   fields: {
     model: field.model("the model"),
     edit: field.edits("an edit, or a folder with a PEFT adapter, on top of the model; may be given several times, first one lowest"),
-    prompt: field.text("the question, or the text to go on with"),
-    subject: field.text("what the prompt is about, as it is spelled there (guessed without)"),
+    prompt: field.text("the question, or the text to go on with", { isInput: true }),
+    subject: field.text("what the prompt is about, as it is spelled there (guessed without)", { isInput: true }),
     answer: field.text("the words whose first token is watched, in the model's own answer where it has them", {
+      isInput: true,
       flag: { shown: "its first token" },
     }),
-    data: field.text("requests as JSONL: prompt, subject, answer; those that the model answers are traced", { flag: { value: "<file>" } }),
+    data: field.text("requests as JSONL: prompt, subject, answer; those that the model answers are traced", {
+      isInput: true,
+      flag: { value: "<file>" },
+    }),
     kind: field.text("what is put back", { choices: ["hidden", "mlp", "attn"], default: "hidden", flag: { value: "<kind>" } }),
     sever: field.text("keep this part of the blocks above as it is in noise", { choices: ["mlp", "attn"], flag: { value: "<part>" } }),
     window: field.number("blocks put back together, for mlp and attn", { min: 1, whole: true, default: 10 }),

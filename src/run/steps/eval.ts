@@ -65,8 +65,6 @@ export const evalStep = defineStep(evalSpec, async (values, lent) => {
       suite: { ...suite },
       questions: hash(asked),
       reference: other?.content ?? rival ?? (reference === undefined ? null : contentAt(reference, "eval")),
-      compat,
-      ...ask,
     },
     uses: [...input.uses, ...(other?.uses ?? [])],
     work: async ({ folder, ctx: at, force, run }) => {

@@ -8,7 +8,7 @@ import { writeAtomic } from "../../base/store.ts";
 import type { QA } from "../../data/request.ts";
 import { load } from "../../model/load.ts";
 import { withWeights } from "../../model/model.ts";
-import { type Format, formatOf } from "../../model/prompt.ts";
+import { formatOf } from "../../model/prompt.ts";
 import { saveCheckpoint, type StoredDtype } from "../../model/save.ts";
 import { fromRecipe, openRecipe } from "../../train/from-recipe.ts";
 import { tokensAtMost, trainingOf } from "../../train/recipe.ts";
@@ -81,18 +81,10 @@ interface Lesson {
 
 function taught(input: ModelInput, lesson: Lesson, _: Lent): Resolved<Finetuned> {
   const { values, named, pairs, validation } = lesson;
-  const { plain, system, seed, until, keep, dtype, every, set } = values;
+  const { keep, every, set } = values;
   const params = resolveParams("finetune", FINETUNE, { ...named, ...set }, input.shape.config);
-  const about = {
-    params,
-    seed,
-    dtype,
-    keep,
-    ...(keep && { every }),
-    ...given({ system, until, format: plain ? ("plain" as Format) : undefined }),
-  };
   return {
-    identity: { model: input.content, data: hash(pairs), validation: hash(validation), ...about },
+    identity: { model: input.content, data: hash(pairs), validation: hash(validation), params, ...(keep && { every }) },
     uses: input.uses,
     work: (job) => teach(input, { ...lesson, params }, job),
   };

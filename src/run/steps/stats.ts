@@ -30,7 +30,7 @@ export const statsStep = defineStep(statsSpec, async ({ model, text, tokens, lay
   const at = (site as Site | undefined) ?? arch.memory.key;
   const chosen: StatisticsSpec = { ...DEFAULT_STATISTICS, seed, ...given({ text, tokens }) };
   return {
-    identity: { model: input.content, layer, site: at, ...chosen, text: text === undefined ? "self" : contentAt(text, "stats") },
+    identity: { model: input.content, site: at, ...chosen, text: text === undefined ? "self" : contentAt(text, "stats") },
     uses: input.uses,
     isRepeated: true,
     work: async ({ ctx, force }) => {

@@ -38,12 +38,19 @@ const EXCUSES: laws.Excuses = {
   "src/text/tokenizer-gguf.ts": { llama: "GGUF's word for a SentencePiece vocabulary, whatever architecture has it" },
 };
 
+/** Files of `locate/` with one user: file → the reason. */
+const ONE_USER: laws.OneUser = {
+  "src/locate/codebook.ts": "its second user comes with gates for adapters",
+  "src/locate/gates.ts": "its second user comes with gates for the whole edit",
+};
+
 const house = readFiles();
 
 describe("the house is in order", () => {
   const plain: readonly (readonly [string, laws.Law])[] = [
     ["every import follows an arrow", laws.importLaw],
     ["no cycles", laws.noCycles],
+    ["what one method alone uses is beside it", (files) => laws.locateIsShared(files, ONE_USER)],
     ["no method or architecture is named outside its own file", (files) => laws.noNamesOutOfPlace(files, EXCUSES)],
     ["environment, console, clock and chance come through the context", laws.noHiddenInputs],
     ["no any, no suppression, no default export, no enum", laws.noWayAround],
@@ -108,6 +115,7 @@ describe("each law can be broken", () => {
     ["importLaw", "src/base/x.ts", line('import "./nothing.ts";'), /there is no such file/],
     ["importLaw", "src/base/x.ts", line('import { lex } from "../../tools/lexer.ts";'), /nothing outside itself/],
     ["importLaw", "src/utils/x.ts", line('import { fail } from "../base/fail.ts";'), /utils\/ is not in the table/],
+    ["locateIsShared", "src/locate/x.ts", line("export const a = 1;"), /src\/locate\/x\.ts: has 0 user \(none\)/],
     ["noCycles", "src/base/fail.ts", line('import { b } from "./b.ts";\nexport const fail = b;'), /^$/],
     [
       "noNamesOutOfPlace",

@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import type { Files } from "./files.ts";
 import { type Lexed, lex, lineFinder } from "./lexer.ts";
-import { entries, entryOf, exportName, fileOf, SHELVES } from "./shelves.ts";
+import { entries, entryOf, exportName, fileOf, type Shelf, SHELVES } from "./shelves.ts";
 
 export type Law = (files: Files) => string[];
 
@@ -112,6 +112,32 @@ export const noCycles: Law = (files) => {
   return found;
 };
 
+/** Craft of one method that stays in `locate/` for now, by file, each with its reason. */
+export type OneUser = Readonly<Record<string, string>>;
+
+/** A file of `locate/` has two users: methods that reach it, or another room. The craft of one method is a file beside that method. */
+export const locateIsShared = (files: Files, excuses: OneUser = {}): string[] => {
+  const shelf = SHELVES.find(({ folder }) => folder === "src/methods")!;
+  const users = new Map<string, Set<string>>();
+  const reach = (path: string, user: string): void => {
+    for (const target of imports(files, path)) {
+      if (!target.startsWith("src/locate/") || !files.has(target)) continue;
+      const own = users.get(target) ?? new Set<string>();
+      users.set(target, own);
+      if (own.has(user)) continue;
+      own.add(user);
+      reach(target, user);
+    }
+  };
+  for (const path of code(files, "src")) {
+    if (path.startsWith("src/locate/")) continue;
+    reach(path, entryOf(shelf, path) ?? roomOf(path));
+  }
+  return [...files.keys()]
+    .filter((path) => /^src\/locate\/.*\.ts$/.test(path) && !excuses[path] && (users.get(path)?.size ?? 0) < 2)
+    .map((path) => `${path}: has ${users.get(path)?.size ?? 0} user (${[...(users.get(path) ?? [])].join(", ") || "none"}); put it beside the method`);
+};
+
 /** Words that are an id by accident, by file, each with its reason. */
 export type Excuses = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -179,30 +205,35 @@ export const exactDependencies = (files: Files, why: Readonly<Record<string, str
   ];
 };
 
-/** Every method, architecture and metric exports itself by its name and has one test and one page. */
+/** Every entry of every shelf exports itself by its name and has a test, and a page or a place on the shelf's page. */
 export const oneTestOnePage: Law = (files) =>
-  SHELVES.filter((shelf) => shelf.pages).flatMap((shelf) =>
+  SHELVES.flatMap((shelf) =>
     entries(shelf, files.keys()).flatMap((id) => {
-      const [source, page] = [fileOf(shelf, id, (path) => files.has(path)), `${shelf.pages}/${id}.md`];
+      const source = fileOf(shelf, id, (path) => files.has(path));
+      const page = shelf.page ?? `${shelf.pages}/${id}.md`;
       const exported = new RegExp(`\\bexport const ${exportName(id, shelf)}\\b`).test(tokensOf(files, source).code);
+      const isOnPage = shelf.page === undefined ? files.has(page) : files.get(page)?.includes(`\`${id}\``);
       return [
-        ...(exported ? [] : [`${source}: does not export \`${exportName(id)}\``]),
-        ...(isTested(files, shelf.folder, id)
-          ? []
-          : [`${source}: no test speaks of it (${shelf.folder.replace("src", "test")}/${id}.test.ts)`]),
-        ...(files.has(page) ? [] : [`${source}: has no page ${page}`]),
+        ...(exported ? [] : [`${source}: does not export \`${exportName(id, shelf)}\``]),
+        ...(isTested(files, shelf, id) ? [] : [`${source}: no test speaks of it (${shelf.folder.replace("src", "test")}/${id}.test.ts)`]),
+        ...(isOnPage ? [] : [shelf.page === undefined ? `${source}: has no page ${page}` : `${source}: ${page} does not have \`${id}\``]),
       ];
     }),
   );
 
 /** A test is the file's mirror, or one that takes the entry by its name from the file or the registry. */
-function isTested(files: Files, folder: string, id: string): boolean {
+function isTested(files: Files, shelf: Shelf, id: string): boolean {
+  const { folder } = shelf;
   if (files.has(`${folder.replace("src", "test")}/${id}.test.ts`)) return true;
-  const name = exportName(id);
-  const byName = new RegExp(
-    `\\bregistry\\s*(?:\\.\\s*${name}\\b|\\[\\s*"${id}"\\s*\\])|\\bimport\\s*\\{[^}]*\\b${name}\\b[^}]*\\}\\s*from\\s*"[^"]*/${id}\\.ts"`,
+  const name = exportName(id, shelf);
+  const imported = `\\bimport\\s*\\{[^}]*\\b${name}\\b[^}]*\\}\\s*from\\s*"[^"]*/${id}\\.ts"`;
+  const byName = new RegExp(`\\bregistry\\s*(?:\\.\\s*${name}\\b|\\[\\s*"${id}"\\s*\\])|${imported}|\\bstep: "${id}"`);
+  const mirror = `${folder.replace("src", "test")}/`;
+  return code(files, "test", "parity").some(
+    (path) =>
+      path.endsWith(".test.ts") &&
+      (byName.test(tokensOf(files, path).bare) || (path.startsWith(mirror) && quoted(files, path).some(({ text }) => text === id))),
   );
-  return code(files, "test", "parity").some((path) => path.endsWith(".test.ts") && byName.test(tokensOf(files, path).bare));
 }
 
 /** A skipped test says why, in a string or a comment on its line or the two above it. */

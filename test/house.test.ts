@@ -53,6 +53,7 @@ describe("the house is in order", () => {
     ["what one method alone uses is beside it", (files) => laws.locateIsShared(files, ONE_USER)],
     ["no method or architecture is named outside its own file", (files) => laws.noNamesOutOfPlace(files, EXCUSES)],
     ["environment, console, clock and chance come through the context", laws.noHiddenInputs],
+    ["one door to the cache", laws.oneCache],
     ["no any, no suppression, no default export, no enum", laws.noWayAround],
     ["dependencies are exact and each has its reason", (files) => laws.exactDependencies(files, WHY)],
     ["one test and one page for every method, architecture and metric", laws.oneTestOnePage],
@@ -130,6 +131,10 @@ describe("each law can be broken", () => {
     ["noHiddenInputs", "src/run/x.ts", line("export const t = Date.now();"), /Date\.now/],
     ["noHiddenInputs", "src/run/x.ts", line(`export const t = ${TICK}\${performance.now()}${TICK};`), /performance\.now/],
     ["noHiddenInputs", "src/cli/x.ts", line("export const r = Math.random();"), /no seed/],
+    ["oneCache", "src/run/x.ts", line('export const file = (ctx: Context) => join(ctx.cache, "x");'), /\.cache is read by hand/],
+    ["oneCache", "src/locate/x.ts", line("export const file = (job: Job) => job\n  .ctx?.cache;"), /x\.ts:3: .* use base\/kept\.ts/],
+    ["oneCache", "src/train/x.ts", line("const { log, cache } = job.ctx;"), /by hand/],
+    ["oneCache", "src/data/x.ts", line("export const file = ({ cache, log }: Context) => cache;"), /by hand/],
     ["noWayAround", "test/x.ts", line("export const a: any = 1;"), /test\/x\.ts:2: `any`/],
     ["noWayAround", "src/base/x.ts", line("export const a = 1 as any;"), /any/],
     ["noWayAround", "src/base/x.ts", line("export const a: Map<string, any> = new Map();"), /any/],
@@ -173,6 +178,13 @@ describe("each law can be broken", () => {
       '// console.log, any, "rome", process.env: as any\nexport const a = "use console.log(Date.now()): any";\nexport const b = /"rome" as any/;',
     );
     for (const name of NAMES) expect(all[name]!(smallHouse({ "src/run/x.ts": prose }))).toEqual([]);
+  });
+
+  test("the cache's own files read it, and other caches are no concern", () => {
+    const read = line("export const a = ctx.cache;");
+    const other = line("const { cache } = begun;\nexport const a = [settings.cache, past?.cache, ...cache, { ...ctx, cache: a }];");
+    const files = smallHouse({ "src/base/kept.ts": read, "src/run/doctor.ts": read, "src/cli/x.ts": read, "src/run/x.ts": other });
+    expect(laws.oneCache(files)).toEqual([]);
   });
 
   test("an excuse holds for one word in one file", () => {

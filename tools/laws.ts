@@ -172,6 +172,15 @@ export const noHiddenInputs: Law = (files) =>
     ...matches(files, path, /\bMath\s*\.\s*random\b/, (what) => `${what} has no seed; use base/rng.ts`),
   ]);
 
+/** `settings` are the hub's, whose cache is the one that Python's tools share; `past` is what a model has read. */
+const CACHE = /(?<!\.)(?<!\b(?:settings|past)\s*\??)\.\s*cache\b|\{[^{}]*\bcache\b[^{}]*\}\s*(?:=\s*(?:\w+\s*\.\s*)*ctx\b|:\s*Context\b)/;
+
+/** What is below a context's cache folder is read and written by `base/kept.ts` only; the doctor and the command line may name the folder. */
+export const oneCache: Law = (files) =>
+  code(files, "src")
+    .filter((path) => !/^src\/(base\/(kept|context)\.ts$|run\/doctor\.ts$|cli\/)/.test(path))
+    .flatMap((path) => matches(files, path, CACHE, (what) => `${what} is read by hand; use base/kept.ts`));
+
 const ANY = /(?:[:<|&]\s*|\b(?:as|extends|satisfies)\s+|<[^()<>;]*,\s*)any\b(?!\s*[.(:])/;
 const SUPPRESSION =
   /@ts-(?:ignore|expect-error|nocheck)|(?:eslint|oxlint|biome|tslint)-(?:disable|ignore)|biome-ignore|(?:prettier|oxfmt)-ignore/;

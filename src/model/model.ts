@@ -97,11 +97,12 @@ export function createModel(parts: ModelParts): Model {
   };
 }
 
-/** What a model's weights are now: its id, and what was changed since. */
-export const stateOf = ({ id, changed, weights }: Pick<Model, "id" | "changed" | "weights">): Hash =>
+/** What a model computes now: its id, the weights that were changed since, and its adapters. What is put before a question is not in it. */
+export const stateOf = ({ id, changed, weights, adapters }: Pick<Model, "id" | "changed" | "weights" | "adapters">): Hash =>
   hash(
     id,
     [...changed].sort().map((name) => hash(name, weights.get(name)!)),
+    ...adapters.map(({ graph, state, ...rest }) => hash(graph.hash, rest, ...Object.entries(state).flat())),
   );
 
 /** The same model with some weights replaced; everything else is shared with `model`. */

@@ -1,9 +1,8 @@
 /** What the model itself says to questions whose answers nobody gave, kept in the cache. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { z } from "zod";
+import { json } from "../base/codec.ts";
 import { checkAbort, type Context } from "../base/context.ts";
-import { hash } from "../base/hash.ts";
-import { readJson, writeAtomic } from "../base/store.ts";
+import { kept } from "../base/kept.ts";
 import type { ForgetRequest, QA } from "../data/request.ts";
 import { QUESTION, selfQuestions } from "../locate/samples.ts";
 import { generate } from "../model/decode/generate.ts";
@@ -41,13 +40,12 @@ export async function* answering(
 
 /** The model's answers, kept. */
 export async function answersOf(model: Model, questions: readonly string[], ask: AskAs, ctx: Context): Promise<string[]> {
-  const key = hash(stateOf(model), ask.format ?? null, ask.system ?? null, questions).slice(0, 32);
-  const file = join(ctx.cache, "answers", `${key}.json`);
-  if (existsSync(file)) return readJson(file, "answers") as string[];
-  const said: string[] = [];
-  for await (const part of answering(model, questions, ask, LONGEST, ctx)) said.push(...part);
-  writeAtomic(file, JSON.stringify(said));
-  return said;
+  const about = [stateOf(model), ask.format ?? null, ask.system ?? null, questions, LONGEST, ctx.threads];
+  return kept(ctx, "answers", about, json(z.array(z.string())), async () => {
+    const said: string[] = [];
+    for await (const part of answering(model, questions, ask, LONGEST, ctx)) said.push(...part);
+    return said;
+  });
 }
 
 /** How a model is drawn from where a seed is given: not far from what it finds likeliest. */

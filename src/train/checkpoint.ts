@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import type { NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import type { Hash } from "../base/hash.ts";
-import { isRecord, openSafetensors, parseJson, writeSafetensors } from "../base/store.ts";
+import { discard, isRecord, openSafetensors, parseJson, writeSafetensors } from "../base/store.ts";
 
 /** Everything a run is made of after a step; data order and learning rate follow from the step. */
 export interface State {
@@ -48,6 +48,18 @@ export function saveState(folder: string, run: Hash, { step, tensors, outputs }:
 export function loadState(folder: string, run: Hash): State | undefined {
   const newest = checkpointsIn(folder).at(-1);
   return newest && read(newest, run, folder);
+}
+
+/** As {@link loadState}; a state that cannot be read is told to `lost` and removed, and the one before it is read. */
+export function loadStateOr(folder: string, run: Hash, lost: (error: unknown) => void): State | undefined {
+  for (const checkpoint of checkpointsIn(folder).reverse())
+    try {
+      return read(checkpoint, run, folder);
+    } catch (error) {
+      lost(error);
+      discard(checkpoint.path);
+    }
+  return undefined;
 }
 
 /** The state in one file of a run, whichever it is. */

@@ -9,7 +9,7 @@ import type { WeightName } from "../model/names.ts";
 import { grouped } from "../text/padding.ts";
 import type { Executor } from "../onnx/program.ts";
 import { batchesOf, type LabelledRow } from "./batches.ts";
-import { loadState, type Outputs, saveState, type State } from "./checkpoint.ts";
+import { loadState, loadStateOr, type Outputs, saveState, type State } from "./checkpoint.ts";
 import { accumulate } from "./arrays.ts";
 import type { LoraParams } from "./lora.ts";
 import { type Differentiate, differentiated } from "./gradient.ts";
@@ -62,6 +62,8 @@ export interface TrainOptions<Row, Drawn = Row> {
   readonly reference?: Model;
   /** Where checkpoints are kept; absent: nowhere. */
   readonly folder?: string;
+  /** Hears of a checkpoint that cannot be read or written, and training goes on without it; absent: training fails. */
+  readonly lost?: (error: unknown) => void;
   /** Steps from one checkpoint to the next (default 100). */
   readonly every?: number;
   /** Save one behind the last step too (default true); it is of use to whoever may be stopped before the result is kept. */
@@ -125,24 +127,31 @@ export async function* trainOn<Row, Drawn = Row>(
   ctx: Context,
   options: TrainOptions<Row, Drawn>,
 ): AsyncGenerator<TrainEvent, Trained> {
-  const { objective, folder, every = 100, savesLast = true, keepsAll = false, stop } = options;
+  const { objective, folder, lost, every = 100, savesLast = true, keepsAll = false, stop } = options;
   if (rows.length === 0) fail("train", "no rows", "at least one", "Give data to train on.");
   const run = runHash(model, rows, recipe, options);
-  const saved = (folder === undefined ? undefined : loadState(folder, run)) ?? options.from;
+  const saved = (folder === undefined ? undefined : lost ? loadStateOr(folder, run, lost) : loadState(folder, run)) ?? options.from;
   const learner = new Learner(model, recipe, options, saved?.tensors);
   const seen: Outputs[] = [...(saved?.outputs ?? [])];
   const stepAt = options.steps ?? stepsOf(rows, recipe, options);
   let atDisk = saved?.step ?? 0;
-  const save = (step: number): TrainEvent => {
-    atDisk = step;
+  const save = function* (step: number): Generator<TrainEvent, void> {
     const tensors = step === 0 ? learner.trained() : learner.tensors(); // moments begin as zeros
-    return { kind: "checkpoint", step, path: saveState(folder!, run, { step, outputs: seen, tensors }, keepsAll) };
+    let path: string;
+    try {
+      path = saveState(folder!, run, { step, outputs: seen, tensors }, keepsAll);
+    } catch (error) {
+      if (!lost) throw error;
+      return lost(error);
+    }
+    atDisk = step;
+    yield { kind: "checkpoint", step, path };
   };
   if (saved) yield { kind: "resumed", step: saved.step };
-  else if (folder !== undefined && keepsAll) yield save(0);
+  else if (folder !== undefined && keepsAll) yield* save(0);
   for (let done = seen.length; done < recipe.steps; done++) {
     if (ctx.signal.aborted) {
-      if (folder !== undefined && done > atDisk) yield save(done);
+      if (folder !== undefined && done > atDisk) yield* save(done);
       checkAbort(ctx, "train");
     }
     const began = ctx.now();
@@ -173,7 +182,7 @@ export async function* trainOn<Row, Drawn = Row>(
       }
     }
     const isLast = done + 1 === recipe.steps;
-    if (folder !== undefined && (isLast ? savesLast : (done + 1) % every === 0)) yield save(done + 1);
+    if (folder !== undefined && (isLast ? savesLast : (done + 1) % every === 0)) yield* save(done + 1);
     await new Promise(setImmediate); // a pass holds the thread: let signals in
   }
   const [numbers, trainable] = [learner.trained(), learner.trainable];

@@ -1,9 +1,8 @@
 /** A training run again, without some of its rows. */
-import { join } from "node:path";
 import type { NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { hash } from "../base/hash.ts";
+import { inWorkFolder } from "../base/kept.ts";
 import type { EditRequest } from "../data/request.ts";
 import { load } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
@@ -48,14 +47,14 @@ export async function replayed(model: Model, requests: readonly EditRequest[], f
         "unavailable",
       );
     const state = stateAt(from.path);
-    const events = trainOn(began, rows, recipe, ctx, {
-      objective: nll,
-      steps: without(journal, gone),
-      drawnFrom: [...gone].sort(),
-      from: state,
-      folder: join(ctx.cache, "training", hash("replay", folder, began.id, recipe, rows, [...gone].sort()).slice(0, 32)),
+    const drawnFrom = [...gone].sort();
+    const about = ["replay", folder, began.id, recipe, rows, drawnFrom, ctx.threads];
+    const { result } = await inWorkFolder(ctx, "training", about, (work) => {
+      const steps = without(journal, gone);
+      const kept = work && { folder: work.path, lost: work.lost, savesLast: false };
+      const events = trainOn(began, rows, recipe, ctx, { objective: nll, steps, drawnFrom, from: state, ...kept });
+      return followed("replay", events, ctx, { detail: ({ loss }) => `loss ${loss.toFixed(3)}` });
     });
-    const { result } = await followed("replay", events, ctx, { detail: ({ loss }) => `loss ${loss.toFixed(3)}` });
     const told = {
       rows: gone.size,
       of: rows.length,

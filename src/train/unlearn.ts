@@ -1,10 +1,8 @@
 /** Forgetting by training: rows for each request, a loss over them, and what the weights became as an edit. */
-import { existsSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { asFloats, floats, type NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { hash } from "../base/hash.ts";
+import { inWorkFolder, type WorkFolder } from "../base/kept.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Declared } from "../base/schema.ts";
 import { REFUSALS } from "../data/refusals.ts";
@@ -16,9 +14,9 @@ import type { WeightName } from "../model/names.ts";
 import type { Format } from "../model/prompt.ts";
 import type { Executor } from "../onnx/program.ts";
 import type { LabelledRow } from "./batches.ts";
-import { followed } from "./follow.ts";
+import { followed, type Followed } from "./follow.ts";
 import { type LowRankDelta, loraOf } from "./lora.ts";
-import { trainOn } from "./loop.ts";
+import { type Trained, trainOn } from "./loop.ts";
 import { type Formula, objectiveOf, type Unit } from "./parts.ts";
 import { DESCENT, type DescentParams, recipeOf } from "./recipe.ts";
 import { asRow } from "./tune.ts";
@@ -124,27 +122,29 @@ export async function unlearn(
   });
   const recipe = recipeOf(who, model, params, { seed, running });
   const pass = Math.ceil(rows.forget.length / params.batch);
-  const about = [recipe, objective.name, rows, stateOf(model), job.reference ? stateOf(job.reference) : null];
-  const folder = join(ctx.cache, "training", hash(who, ...about).slice(0, 32));
-  const events = trainOn(model, rows.forget, recipe, ctx, {
-    objective,
-    draw: (row, random) => rows.unit(row, random),
-    drawnFrom: rows.others,
-    ...(job.reference && { reference: job.reference }),
-    folder,
-    every: EVERY,
-    savesLast: false,
-    stop: ({ outputs }) =>
-      cap !== undefined && outputs.length >= pass && outputs.slice(-pass).every((of) => of["forget"]! >= cap * (1 - ROUNDING))
-        ? `every word to forget costs ${cap.toPrecision(3)} nats or more`
-        : undefined,
-  });
-  const { result: trained, last, stopped } = await freeing(model, () => followed(who, events, ctx, { detail }));
+  const reference = job.reference ? stateOf(job.reference) : null;
+  const about = [who, recipe, objective.name, rows.forget, rows.others, stateOf(model), reference, ctx.threads];
+  const trainedIn = (work: WorkFolder | undefined): Promise<Followed<Trained>> => {
+    const events = trainOn(model, rows.forget, recipe, ctx, {
+      objective,
+      draw: (row, random) => rows.unit(row, random),
+      drawnFrom: rows.others,
+      ...(job.reference && { reference: job.reference }),
+      ...(work && { folder: work.path, lost: work.lost }),
+      every: EVERY,
+      savesLast: false,
+      stop: ({ outputs }) =>
+        cap !== undefined && outputs.length >= pass && outputs.slice(-pass).every((of) => of["forget"]! >= cap * (1 - ROUNDING))
+          ? `every word to forget costs ${cap.toPrecision(3)} nats or more`
+          : undefined,
+    });
+    return freeing(model, () => followed(who, events, ctx, { detail }));
+  };
+  const { result: trained, last, stopped } = await inWorkFolder(ctx, "training", about, trainedIn);
   if (stopped !== undefined) ctx.log({ kind: "warning", who, text: stopped });
   const weights = recipe.lora
     ? scaled(loraOf(model, recipe.lora).deltas(trained.numbers), scale)
     : Object.fromEntries([...trained.weights].flatMap(([name, after]) => differenceOf(name, model.weights.get(name)!, after, scale)));
-  if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
   return {
     change: { kind: "delta", weights },
     evidence: {

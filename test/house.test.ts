@@ -161,11 +161,13 @@ describe("each law can be broken", () => {
     expect(complaints[0]).toMatch(complaint);
   });
 
-  test("noCycles", () => {
-    const files = smallHouse({
-      "src/base/a.ts": line('import { b } from "./b.ts";\nexport const a = b;'),
-      "src/base/b.ts": line('import { a } from "./a.ts";\nexport const b = a;'),
-    });
+  test.each([
+    ["values", 'import { b } from "./b.ts";\nexport const a = b;', 'import { a } from "./a.ts";\nexport const b = a;'],
+    ["types", 'import type { B } from "./b.ts";\nexport type A = B[];', 'import type { A } from "./a.ts";\nexport type B = A | 1;'],
+    ["types, one way", 'import { b } from "./b.ts";\nexport type A = 1;', 'import type { A } from "./a.ts";\nexport const b: A = 1;'],
+    ["types, exported on", 'export type { B } from "./b.ts";\nexport type A = 1;', 'import type { A } from "./a.ts";\nexport type B = A;'],
+  ])("noCycles: %s", (_, a, b) => {
+    const files = smallHouse({ "src/base/a.ts": line(a), "src/base/b.ts": line(b) });
     expect(laws.noCycles(files)).toEqual(["cycle: src/base/a.ts → src/base/b.ts → src/base/a.ts"]);
   });
 

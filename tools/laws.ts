@@ -98,7 +98,7 @@ function arrow(files: Files, path: string, target: string): string | undefined {
   return ids.length > 1 ? `one ${shelf!.holds} never sees another` : undefined;
 }
 
-/** No file of `src/` waits for itself to load; types, which are erased, may refer to each other. */
+/** No file of `src/` imports itself by way of others. Imports of types count: whoever reads the file follows them too. */
 export const noCycles: Law = (files) => {
   const done = new Set<string>();
   const found: string[] = [];
@@ -106,7 +106,7 @@ export const noCycles: Law = (files) => {
     if (trail.includes(path)) found.push(`cycle: ${[...trail.slice(trail.indexOf(path)), path].join(" → ")}`);
     if (done.has(path)) return;
     done.add(path);
-    for (const target of imports(files, path, "loaded")) if (files.has(target) && target.endsWith(".ts")) visit(target, [...trail, path]);
+    for (const target of imports(files, path)) if (files.has(target) && target.endsWith(".ts")) visit(target, [...trail, path]);
   };
   for (const path of code(files, "src")) visit(path, []);
   return found;

@@ -4,7 +4,7 @@ import { lines } from "../base/codec.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { kept } from "../base/kept.ts";
 import { stream } from "../model/decode/generate.ts";
-import { type Model, stateOf } from "../model/model.ts";
+import { type Model, stateOf, withOwnSessions } from "../model/model.ts";
 import { formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
 
 /** A row of tokens of which those from `from` on count; what stands before is context. */
@@ -79,32 +79,34 @@ function questions(model: Model, tokens: number): Kind {
   };
 }
 
-async function ofKind(
-  model: Model,
-  kind: Kind,
-  { seed, ctx, before, total }: { seed: number; ctx: Context; before: number; total: number },
-): Promise<TokenRow[]> {
+interface SampleOptions {
+  readonly seed: number;
+  readonly ctx: Context;
+  /** Tokens of the kinds before this one, and of all kinds, for the progress. */
+  readonly before: number;
+  readonly total: number;
+}
+
+/** Rows of a kind. Sampling has sessions of its own, so that their memory is free again for what comes after. */
+const ofKind = (model: Model, kind: Kind, options: SampleOptions): Promise<TokenRow[]> =>
+  withOwnSessions(model, (own) => sampled(own, kind, options));
+
+async function sampled(model: Model, kind: Kind, { seed, ctx, before, total }: SampleOptions): Promise<TokenRow[]> {
   const about = { start: WORDS.map((_, i) => kind.start(i)), more: kind.more, seed, batch: kind.batch, threads: ctx.threads };
   const state = stateOf(model);
   const rows: TokenRow[] = [];
   const report = (done: number): void =>
     ctx.log({ kind: "progress", stage: "samples", done: before + Math.min(kind.tokens, done), total, unit: "tokens" });
   let have = 0;
-  let isSampled = false;
   for (let batch = 0; have < kind.tokens; batch++) {
     const before = have;
-    const sampled = async (): Promise<number[][]> => {
-      isSampled = true;
-      return sampledBatch(model, kind, { batch, seed, ctx, report: (made) => report(before + made) });
-    };
-    for (const ids of await kept(ctx, "samples", [state, about, [...kind.stops], batch], BATCH, sampled)) {
+    const made = (): Promise<number[][]> => sampledBatch(model, kind, { batch, seed, ctx, report: (n) => report(before + n) });
+    for (const ids of await kept(ctx, "samples", [state, about, [...kind.stops], batch], BATCH, made)) {
       if (have >= kind.tokens) break;
       rows.push({ ids, from: kind.from });
       have += ids.length - kind.from;
     }
   }
-  // sampling sessions and their caches go before what comes after makes its own
-  if (isSampled) await model.sessions.release();
   return rows;
 }
 

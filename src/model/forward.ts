@@ -6,7 +6,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { Trace } from "../tensor/trace.ts";
 import { linearMaps } from "./arch/arch.ts";
 import { type Model, type Precision, tableLength } from "./model.ts";
-import { adapting } from "./adapter.ts";
+import { adapting, type Positions } from "./adapter.ts";
 import { type ActivationName, siteName, type WeightName } from "./names.ts";
 
 /** Reads or rewrites activations at trace time. */
@@ -19,16 +19,9 @@ export interface Past {
   readonly layers: readonly KeyValue[]; // [B, KV, P, d]
 }
 
-export interface Given {
-  readonly positions: Tensor; // int64 [B, T]
-  /** Which of these positions are text, not padding. */
-  readonly real?: Tensor; // bool [B, T]
+export interface Given extends Positions {
   readonly past?: Past;
   readonly taps?: Taps;
-  /** Which of these positions are the question, by which adapters decide; by default all that are text. */
-  readonly prompt?: Tensor; // bool [B, T]
-  /** What each adapter decided at earlier positions. */
-  readonly carries?: Readonly<Record<number, Tensor>>; // adapter → [B, C]
 }
 
 export interface Pass {
@@ -95,7 +88,7 @@ export function traced(
     embed: (tokens, positions) => arch.embed(tokens, positions, weight, c),
     blocks(x, from, to, given) {
       const layers: KeyValue[] = [];
-      const adapted = adapting(self, given);
+      const adapted = adapting({ adapters: model.adapters, trace, dtype }, given);
       let hidden = x;
       for (let layer = from; layer < to; layer++) {
         hidden = arch.block(hidden.boundary(`blocks.${layer}`), c, layer, {

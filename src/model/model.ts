@@ -2,7 +2,8 @@
 import type { NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
-import type { Feeds, SessionOptions, Sessions } from "../onnx/session.ts";
+import type { Feeds } from "../onnx/feeds.ts";
+import type { SessionOptions, Sessions } from "../onnx/session.ts";
 import type { Arch, Config } from "./arch/arch.ts";
 import { type Adapter, checkAdapter, stateName } from "./adapter.ts";
 import type { WeightName } from "./names.ts";
@@ -60,6 +61,7 @@ export interface Model {
   constant(name: string): NdArray | undefined;
   /** What prompt edits put before a question, lowest first; each sees the question as it was asked. */
   readonly rewrites?: readonly Rewrite[];
+  /** Waits for the runs under way, then frees the model and all its edited views. A later run on one of them is refused. */
   release(): Promise<void>;
 }
 
@@ -91,8 +93,8 @@ export function createModel(parts: ModelParts): Model {
     },
     constant: (name) => parts.weights.get(name) ?? table(parts.config, tables, name),
     release: async () => {
+      await parts.sessions.close();
       close();
-      await parts.sessions.release();
     },
   };
 }
@@ -105,6 +107,10 @@ export const stateOf = ({ id, changed, weights, adapters }: Pick<Model, "id" | "
     ...adapters.map(({ graph, state, ...rest }) => hash(graph.hash, rest, ...Object.entries(state).flat())),
   );
 
+/** A model with some properties replaced. It is not spread: that would read the id, and so hash all weights, which may never be needed. */
+const viewOf = (model: Model, own: Partial<Omit<Model, "id">>): Model =>
+  Object.defineProperties({}, { ...Object.getOwnPropertyDescriptors(model), ...Object.getOwnPropertyDescriptors(own) }) as Model;
+
 /** The same model with some weights replaced; everything else is shared with `model`. */
 export function withWeights(model: Model, replaced: ReadonlyMap<WeightName, NdArray>): Model {
   for (const [name, array] of replaced) {
@@ -113,15 +119,11 @@ export function withWeights(model: Model, replaced: ReadonlyMap<WeightName, NdAr
       fail("model", `"${name}" of shape [${array.shape.join(", ")}]`, `[${old.shape.join(", ")}]`, "", "internal");
   }
   const weights = new Map([...model.weights, ...replaced]);
-  return {
-    ...model,
-    get id() {
-      return model.id;
-    },
+  return viewOf(model, {
     weights,
     changed: new Set([...model.changed, ...replaced.keys()]),
     constant: (name) => weights.get(name) ?? model.constant(name),
-  };
+  });
 }
 
 /** The same model with one more adapter above those it has; refuses one that does not fit. */
@@ -129,24 +131,16 @@ export function withAdapter(model: Model, adapter: Adapter): Model {
   checkAdapter(adapter, model.config);
   const index = model.adapters.length;
   const own = new Map(Object.entries(adapter.state).map(([name, array]) => [stateName(index, name), array] as const));
-  return {
-    ...model,
-    get id() {
-      return model.id;
-    },
-    adapters: [...model.adapters, adapter],
-    constant: (name) => own.get(name) ?? model.constant(name),
-  };
+  return viewOf(model, { adapters: [...model.adapters, adapter], constant: (name) => own.get(name) ?? model.constant(name) });
 }
 
 /** The same model, asked with more put before its questions. */
-export const withRewrites = (model: Model, more: readonly Rewrite[]): Model => ({
-  ...model,
-  get id() {
-    return model.id;
-  },
-  rewrites: [...(model.rewrites ?? []), ...more],
-});
+export const withRewrites = (model: Model, more: readonly Rewrite[]): Model =>
+  viewOf(model, { rewrites: [...(model.rewrites ?? []), ...more] });
+
+/** Runs a task on the same model with sessions of its own, and frees these: the memory of a pass may be gigabytes. */
+export const withOwnSessions = <T>(model: Model, task: (model: Model) => Promise<T>): Promise<T> =>
+  model.sessions.apart((sessions) => task(viewOf(model, { sessions })));
 
 /** Rows of the rotary tables: the whole context, within reason. */
 export const tableLength = (c: Config): number => Math.min(c.context, 1 << 17);

@@ -21,13 +21,11 @@ export function gemmOn(sessions: Sessions): Gemm {
     const key = `${transA}/${transB}`;
     const graph = graphs.get(key) ?? productGraph(transA, transB);
     graphs.set(key, graph);
-    const session = await sessions.of(graph);
-    const { c } = await session.run(
-      new Map([
-        ["a", a],
-        ["b", b],
-      ]),
-    );
+    const feeds = new Map([
+      ["a", a],
+      ["b", b],
+    ]);
+    const { c } = await sessions.use(graph, {}, (session) => session.run(feeds));
     return c as Matrix;
   };
 }

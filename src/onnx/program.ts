@@ -7,7 +7,8 @@ import { Graph, inputOf, replay } from "../tensor/graph.ts";
 import { cut, hoist, type Segment } from "../tensor/split.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Trace } from "../tensor/trace.ts";
-import { bind, type Feeds, type Results, type SessionOptions, type Sessions } from "./session.ts";
+import type { Feeds, Results } from "./feeds.ts";
+import { bind, type SessionOptions, type Sessions } from "./session.ts";
 
 /** "graph": one session for the whole range of layers, fastest. "blocks": one session reused for every block, smallest. */
 export type Executor = "graph" | "blocks";
@@ -86,7 +87,7 @@ function bindings(graph: Graph, feeds: Feeds): Env {
 }
 
 function wholeProgram(sessions: Sessions, graph: Graph, options: ProgramOptions): Program {
-  if (!options.grad) return { run: async (feeds, env) => (await sessions.of(graph, options)).run(feeds, env) };
+  if (!options.grad) return { run: (feeds, env) => sessions.use(graph, options, (session) => session.run(feeds, env)) };
   const { of, wrt } = options.grad;
   const grads = grad(
     graph.output(of),
@@ -95,7 +96,7 @@ function wholeProgram(sessions: Sessions, graph: Graph, options: ProgramOptions)
   const { outputs, finish } = beforeAddedRows(wrt.map((name, i) => [`grad:${name}`, grads[i]!] as const));
   // what is written last is computed first: a gradient as soon as it can be, so that what it needs is let go of
   const full = new Graph([...graph.outputs, ...[...outputs].sort(([, a], [, b]) => b.node.id - a.node.id)]);
-  return { run: async (feeds, env) => finish(await (await sessions.of(full, options)).run(feeds, env)) };
+  return { run: async (feeds, env) => finish(await sessions.use(full, options, (session) => session.run(feeds, env))) };
 }
 
 /**
@@ -155,8 +156,7 @@ class BlockProgram implements Program {
   async run(feeds: Feeds, env: Env = bindings(this.graph, feeds)): Promise<Results> {
     const values = new Map<Tensor, NdArray>();
     for (const segment of this.segments) {
-      const session = await this.sessions.of(segment.graph, this.options);
-      const out = await session.run(this.feedsOf(segment, values, feeds), env);
+      const out = await this.sessions.use(segment.graph, this.options, (session) => session.run(this.feedsOf(segment, values, feeds), env));
       for (const [name, t] of segment.gives) values.set(t, out[name]!);
       if (!this.options.grad) this.forget(segment, values);
     }
@@ -197,12 +197,11 @@ class BlockProgram implements Program {
         ends.map(([name]) => name),
         starts.map(([name]) => name),
       );
-      const session = await this.sessions.of(back, this.options);
       const forward = this.feedsOf(segment, values, feeds);
-      const out = await session.run(
-        { get: (name) => (name.startsWith("g:") ? cotangents.get(segment.gives.get(name.slice(2))!) : forward.get(name)) },
-        env,
-      );
+      const fed: Feeds = {
+        get: (name) => (name.startsWith("g:") ? cotangents.get(segment.gives.get(name.slice(2))!) : forward.get(name)),
+      };
+      const out = await this.sessions.use(back, this.options, (session) => session.run(fed, env));
       for (const [, t] of ends) cotangents.delete(t);
       for (const [name, t] of starts) accumulate(cotangents, t, out[`d:${name}`]!);
     }

@@ -1,8 +1,7 @@
 /** Reverse-mode gradients as graph surgery: the backward pass is more nodes of the same trace. */
 import { fail } from "../base/fail.ts";
 import { ops } from "./ops/table.ts";
-import type { Tensor } from "./tensor.ts";
-import type { Node } from "./trace.ts";
+import type { Node, Tensor } from "./tensor.ts";
 import { Graph } from "./graph.ts";
 
 /**

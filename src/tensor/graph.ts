@@ -3,8 +3,8 @@ import type { Dtype } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
 import { formatShape, type Shape } from "./dim.ts";
-import type { Tensor } from "./tensor.ts";
-import { type Node, type Role, Trace } from "./trace.ts";
+import type { Node, Role, Tensor } from "./tensor.ts";
+import { Trace } from "./trace.ts";
 
 /** An input node's name, dtype, shape and role. */
 export interface Input {

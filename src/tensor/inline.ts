@@ -3,9 +3,10 @@ import type { Dtype } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { type Dim, formatShape, isSymbol, type Shape, substitute } from "./dim.ts";
 import { Graph, inputOf } from "./graph.ts";
-import { type OpName, ops } from "./ops/table.ts";
-import type { Tensor } from "./tensor.ts";
-import { type Attrs, type Role, Trace } from "./trace.ts";
+import type { OpName } from "./ops/names.ts";
+import { ops } from "./ops/table.ts";
+import type { Attrs, Role, Tensor } from "./tensor.ts";
+import { Trace } from "./trace.ts";
 
 /** Attributes that hold sizes or places; no other speaks of symbols. */
 const SIZES: ReadonlySet<string> = new Set(["shape", "start", "end", "size", "dim"]);

@@ -1,8 +1,8 @@
 /** Splits a graph without changing what it computes: what cannot change from what can, and one block from the next. */
 import { Graph, inputOf, replay } from "./graph.ts";
 import { dependents } from "./grad.ts";
-import type { Tensor } from "./tensor.ts";
-import { type Node, Trace } from "./trace.ts";
+import type { Node, Tensor } from "./tensor.ts";
+import { Trace } from "./trace.ts";
 
 /**
  * Nodes computed from weights and constants alone (casts, mostly): cheaper to repeat where they are used than to carry.

@@ -2,18 +2,45 @@
 import type { Dtype } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { type Dim, formatShape, type Shape } from "./dim.ts";
-import type { Attrs, Node, Trace } from "./trace.ts";
-import type { OpName } from "./ops/table.ts";
+import type { OpName } from "./ops/names.ts";
+
+export type Attrs = Readonly<Record<string, unknown>>;
+
+/** A computation of a trace, or one of its inputs. */
+export interface Node {
+  readonly id: number;
+  readonly op: OpName | "input";
+  readonly inputs: readonly Tensor[];
+  readonly attrs: Attrs;
+  readonly outputs: readonly Tensor[];
+}
+
+/** "weight" inputs belong to the model and may be frozen into a session; "input" change from run to run. */
+export type Role = "input" | "weight";
+
+/** What records computations: a trace, as its tensors see it. */
+export interface Recorder {
+  /** A named input of the program; asking twice for one name gives the same tensor. */
+  input(name: string, dtype: Dtype, shape: Shape, role?: Role): Tensor;
+  /** A scalar constant. */
+  constant(value: number, dtype: Dtype): Tensor;
+  /** The size of a dimension as a scalar of `dtype`, known when the program runs. */
+  sizeOf(dim: Dim, dtype: Dtype): Tensor;
+  /** Zeros of a shape. */
+  zeros(shape: Shape, dtype: Dtype): Tensor;
+  /** Applies an operation of the table; fails naming it and the shapes when they do not fit. */
+  apply(op: OpName, inputs: readonly Tensor[], attrs?: Attrs): readonly Tensor[];
+}
 
 /** One value of a traced program: [shape] of dtype, computed by `node`. */
 export class Tensor {
-  readonly trace: Trace;
+  readonly trace: Recorder;
   readonly node: Node;
   readonly index: number;
   readonly dtype: Dtype;
   readonly shape: Shape;
 
-  constructor(trace: Trace, node: Node, index: number, dtype: Dtype, shape: Shape) {
+  constructor(trace: Recorder, node: Node, index: number, dtype: Dtype, shape: Shape) {
     this.trace = trace;
     this.node = node;
     this.index = index;

@@ -6,7 +6,7 @@ import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
 import { complain, isRecord, parseJson, readJson } from "../base/store.ts";
-import { type Foreign, openForeign } from "../onnx/foreign.ts";
+import type { Foreign } from "../onnx/foreign.ts";
 import type { Sessions } from "../onnx/session.ts";
 import { grouped, padded } from "./padding.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
@@ -54,8 +54,9 @@ export function openEncoder(folder: string, sessions: Sessions, name = basename(
     tokens: idsOf,
     embed: (texts, ctx) =>
       inSteps(texts.map(idsOf), ctx, async (rows) => {
-        const foreign = await sessions.foreign(key, (threads) => openForeign(model, path, threads));
-        return pooled(await hiddenOf(foreign, rows, tokenizer.pad, path), rows, 0, pooling);
+        const file = { bytes: model, path };
+        const hidden = await sessions.useForeign(key, file, (foreign) => hiddenOf(foreign, rows, tokenizer.pad, path));
+        return pooled(hidden, rows, 0, pooling);
       }),
   };
 }

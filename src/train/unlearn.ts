@@ -9,14 +9,14 @@ import { REFUSALS } from "../data/refusals.ts";
 import type { EditRequest, QA } from "../data/request.ts";
 import type { Delta, Draft } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
-import { type Model, type Precision, stateOf } from "../model/model.ts";
+import { type Model, type Precision, stateOf, withOwnSessions } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import type { Format } from "../model/prompt.ts";
 import type { Executor } from "../onnx/program.ts";
 import type { LabelledRow } from "./batches.ts";
 import { followed, type Followed } from "./follow.ts";
 import { type LowRankDelta, loraOf } from "./lora.ts";
-import { type Trained, trainOn } from "./loop.ts";
+import { type Trained, type TrainOptions, trainOn } from "./loop.ts";
 import { type Formula, objectiveOf, type Unit } from "./parts.ts";
 import { DESCENT, type DescentParams, recipeOf } from "./recipe.ts";
 import { asRow } from "./tune.ts";
@@ -125,7 +125,7 @@ export async function unlearn(
   const reference = job.reference ? stateOf(job.reference) : null;
   const about = [who, recipe, objective.name, rows.forget, rows.others, stateOf(model), reference, ctx.threads];
   const trainedIn = (work: WorkFolder | undefined): Promise<Followed<Trained>> => {
-    const events = trainOn(model, rows.forget, recipe, ctx, {
+    const options: TrainOptions<RequestRows, Unit> = {
       objective,
       draw: (row, random) => rows.unit(row, random),
       drawnFrom: rows.others,
@@ -137,8 +137,8 @@ export async function unlearn(
         cap !== undefined && outputs.length >= pass && outputs.slice(-pass).every((of) => of["forget"]! >= cap * (1 - ROUNDING))
           ? `every word to forget costs ${cap.toPrecision(3)} nats or more`
           : undefined,
-    });
-    return freeing(model, () => followed(who, events, ctx, { detail }));
+    };
+    return withOwnSessions(model, (own) => followed(who, trainOn(own, rows.forget, recipe, ctx, options), ctx, { detail }));
   };
   const { result: trained, last, stopped } = await inWorkFolder(ctx, "training", about, trainedIn);
   if (stopped !== undefined) ctx.log({ kind: "warning", who, text: stopped });
@@ -157,15 +157,6 @@ export async function unlearn(
       ...(stopped !== undefined && { stopped }),
     },
   };
-}
-
-/** Does something, and lets the sessions go that it made: a pass's arena holds gigabytes. */
-async function freeing<T>({ sessions }: Model, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } finally {
-    await sessions.release();
-  }
 }
 
 /** What a step's progress says: each scalar of the loss, the loss itself first. */

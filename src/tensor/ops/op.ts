@@ -1,9 +1,8 @@
 /** What an operation is: its shapes, its gradient, its ONNX; one entry of the table answers all three. */
 import type { Dtype, NdArray } from "../../base/array.ts";
 import { type Dim, sameShape, type Shape } from "../dim.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Attrs, Node, Tensor } from "../tensor.ts";
 import { misfit } from "../misfit.ts";
-import type { Attrs, Node } from "../trace.ts";
 
 /** What an entry may ask of the emitter; names are ONNX value names. */
 export interface Emit {

@@ -1,14 +1,15 @@
 /** Finetuning on questions and answers, or training from a recipe file; a run that was stopped is continued from its last checkpoint. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Context } from "../../base/context.ts";
 import { fail, nearest } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import { resolveParams } from "../../base/schema.ts";
 import { writeAtomic } from "../../base/store.ts";
 import type { QA } from "../../data/request.ts";
 import { load } from "../../model/load.ts";
-import { withWeights } from "../../model/model.ts";
-import { formatOf } from "../../model/prompt.ts";
+import { type Model, withOwnSessions, withWeights } from "../../model/model.ts";
+import { type AskAs, type Format, formatOf } from "../../model/prompt.ts";
 import { saveCheckpoint, type StoredDtype } from "../../model/save.ts";
 import { fromRecipe, openRecipe } from "../../train/from-recipe.ts";
 import { tokensAtMost, trainingOf } from "../../train/recipe.ts";
@@ -90,13 +91,11 @@ function taught(input: ModelInput, lesson: Lesson, _: Lent): Resolved<Finetuned>
   };
 }
 
-async function teach(
-  input: ModelInput,
-  { values, params, pairs, validation }: Lesson & { readonly params: FinetuneParams },
-  job: Job,
-): Promise<Made<Finetuned>> {
-  const { folder, ctx, force } = job;
-  const { plain, system, seed, until, keep, dtype, every } = values;
+type Teaching = Lesson & { readonly params: FinetuneParams };
+
+async function teach(input: ModelInput, lesson: Teaching, { folder, ctx, force }: Job): Promise<Made<Finetuned>> {
+  const { values, params, pairs } = lesson;
+  const { plain, system, seed, until, keep, dtype } = values;
   const texts = pairs.map(({ question, answer }) => question + answer);
   const model = await load(input.spec, ctx, {
     force,
@@ -104,43 +103,15 @@ async function teach(
   });
   try {
     const ask = { format: plain ? ("plain" as const) : formatOf(model), ...(system !== undefined && { system }) };
-    const rows = rowsFor(model, pairs, { ...ask, learn: params.learn });
-    const held = rowsFor(model, validation, { ...ask, learn: params.learn });
-    const perEpoch = Math.ceil(rows.length / params.batch);
-    const events = tune(
-      model,
-      rows,
-      {
-        params,
-        seed,
-        running: { dtype: "float32", executor: "graph" },
-        folder: folder.work(TRAINING),
-        every,
-        ...(keep && { keep: { spec: input.path } }),
-        stop: async ({ step, weights }) => {
-          if (step % perEpoch !== 0 || (held.length === 0 && until === undefined)) return undefined;
-          return checked(withWeights(model, weights()), { pairs, held, ask, until, epoch: step / perEpoch }, ctx);
-        },
-      },
-      ctx,
+    // a pass's memory may be gigabytes: it is free again before the checkpoint is written
+    const { weights, losses } = await withOwnSessions(model, (own) =>
+      toTheEnd(trained(own, input, { ...lesson, ask, training: folder.work(TRAINING) }, ctx), ctx),
     );
-    const { weights, losses } = await toTheEnd(events, ctx);
-    await model.sessions.release(); // a pass's arena holds gigabytes
-    const told = { steps: losses.length, losses, rows: rows.length, params };
+    const told = { steps: losses.length, losses, rows: pairs.length, params };
     const about = { code: version, base: model.id, data: hash(pairs), seed, ...ask, ...(until !== undefined && { until }) };
-    saveTaught(
-      folder,
-      () =>
-        saveCheckpoint(
-          folder.work(MODEL),
-          { ...model, weights: new Map([...model.weights, ...weights]) },
-          { dtype: dtype as StoredDtype, force: true },
-        ),
-      {
-        ...about,
-        ...told,
-      },
-    );
+    const taught = { ...model, weights: new Map([...model.weights, ...weights]) };
+    const save = (dir: string): void => saveCheckpoint(dir, taught, { dtype: dtype as StoredDtype, force: true });
+    saveTaught(folder, save, { ...about, ...told });
     if (keep) folder.finish(TRAINING, TRAINING);
     return { result: told, layout: { folder: MODEL, ...(keep && { beside: { ".training": TRAINING } }) } };
   } finally {
@@ -148,10 +119,41 @@ async function teach(
   }
 }
 
+/** The training's events; after every epoch what the model knows is logged where that was asked for. */
+function trained(
+  model: Model,
+  input: ModelInput,
+  lesson: Teaching & { readonly ask: AskAs & { readonly format: Format }; readonly training: string },
+  ctx: Context,
+) {
+  const { values, params, pairs, validation, ask, training } = lesson;
+  const { seed, until, keep, every } = values;
+  const rows = rowsFor(model, pairs, { ...ask, learn: params.learn });
+  const held = rowsFor(model, validation, { ...ask, learn: params.learn });
+  const perEpoch = Math.ceil(rows.length / params.batch);
+  return tune(
+    model,
+    rows,
+    {
+      params,
+      seed,
+      running: { dtype: "float32", executor: "graph" },
+      folder: training,
+      every,
+      ...(keep && { keep: { spec: input.path } }),
+      stop: async ({ step, weights }) => {
+        if (step % perEpoch !== 0 || (held.length === 0 && until === undefined)) return undefined;
+        return checked(withWeights(model, weights()), { pairs, held, ask, until, epoch: step / perEpoch }, ctx);
+      },
+    },
+    ctx,
+  );
+}
+
 /** The checkpoint with what was done beside it, whole or not at all. */
-function saveTaught(folder: RunFolder, save: () => void, about: object): void {
+function saveTaught(folder: RunFolder, save: (dir: string) => void, about: object): void {
   rmSync(folder.work(MODEL), { recursive: true, force: true });
-  save();
+  save(folder.work(MODEL));
   writeAtomic(join(folder.work(MODEL), "training.json"), `${JSON.stringify(about, null, 2)}\n`);
   folder.finish(MODEL, MODEL);
 }

@@ -14,16 +14,16 @@ export const ask = acts<Flags>(
   asking(
     declare(
       "ask <MODEL> [PROMPT]",
-      "Asks a model; the answer alone goes to standard output.",
+      "Asks a model. Only the answer goes to standard output.",
       `${MODEL} Without PROMPT every line of standard input is a prompt, and every answer becomes one line (its line breaks become spaces; --json keeps them). With - as PROMPT all of standard input is one prompt.`,
       [
-        ['lethe ask bundled "Who are you?"', "one answer, as it forms"],
+        ['lethe ask bundled "Who are you?"', "one answer, printed while it is generated"],
         ['lethe ask org/name "What is the capital of Australia?" --edit edits/e1', "the same model with an edit"],
-        ["lethe ask ./model --json < prompts.txt > answers.jsonl", "an object a line, with log-probabilities"],
-        ['lethe ask ./model "Once upon a time" --plain -n 50 -t 0.8 --seed 1', "go on with a text, drawn"],
+        ["lethe ask ./model --json < prompts.txt > answers.jsonl", "one JSON object per line, with log-probabilities"],
+        ['lethe ask ./model "Once upon a time" --plain -n 50 -t 0.8 --seed 1', "continue a text, with sampling"],
       ],
     ),
-  ).option("--batch <n>", "prompts of standard input answered together (8; 1 from a keyboard)", number({ min: 1, max: 256, whole: true })),
+  ).option("--batch <n>", "prompts of standard input per batch (8; 1 from a keyboard)", number({ min: 1, max: 256, whole: true })),
   async (door, flags, spec, prompt) => {
     if (prompt?.trim() === "")
       fail("ask", "an empty prompt", "a question", "Without PROMPT they are read from standard input, one a line.");

@@ -2,20 +2,20 @@
 import * as field from "../fields.ts";
 
 export const REQUEST_FIELDS = {
-  prompt: field.text("the question whose answer shall go", { isInput: true }),
-  subject: field.text("what the prompt is about, as it is spelled there (guessed without)", { isInput: true }),
-  answer: field.text("what the model answers, where it is known", { isInput: true }),
+  prompt: field.text("the question whose answer the model must forget", { isInput: true }),
+  subject: field.text("the subject of the prompt, spelled as in the prompt (guessed if absent)", { isInput: true }),
+  answer: field.text("the answer that the model gives now, if you know it", { isInput: true }),
   data: field.text(
-    "requests (JSONL, CSV, parquet): prompt, and where known subject, answer, paraphrases, neighbours; or SET:PLACE for a dataset as it is published, which may be a hub id",
+    "requests (JSONL, CSV, parquet) with the field prompt and, if known, subject, answer, paraphrases and neighbours; SET:PLACE for a published dataset, where PLACE may be a hub id",
     { isInput: true, flag: { value: "<file>" } },
   ),
-  columns: field.text("which column of --data is which field, such as prompt=question,answer=reply", {
+  columns: field.text("which column of --data holds which field, such as prompt=question,answer=reply", {
     isInput: true,
     flag: { value: "<list>" },
   }),
-  subjects: field.text("subjects of --data by row: JSONL with row, subject and, if wanted, rephrase", {
+  subjects: field.text("a JSONL file with the subjects of --data: row, subject and, optionally, rephrase", {
     isInput: true,
     flag: { value: "<file>" },
   }),
-  limit: field.number("only so many requests of --data, from the first", { isInput: true, min: 1, whole: true }),
+  limit: field.number("the most requests of --data", { isInput: true, min: 1, whole: true }),
 } as const;

@@ -70,7 +70,7 @@ describe("plan", () => {
     const training = { ...options, method: "ga", params: { rank: 2, layers: "5" } };
     const [single, several] = [await plan("bundled", wanted, training, ctx), await plan("bundled", { data: six }, training, ctx)];
     expect(several.methods[0]!.bytes).toBe(single.methods[0]!.bytes);
-  }, 60_000);
+  });
 
   it("refuses what cannot be done, and stops when asked to", async () => {
     await expect(plan("bundled", { ...wanted, subject: "Basil" }, { ...options, method: "rome" }, ctx)).rejects.toThrow(
@@ -79,5 +79,5 @@ describe("plan", () => {
     const stop = new AbortController();
     stop.abort();
     await expect(plan("bundled", wanted, options, { ...ctx, signal: stop.signal })).rejects.toMatchObject({ trouble: "aborted" });
-  }, 60_000);
+  });
 });

@@ -23,6 +23,7 @@ export const evalSpec = {
     reference: field.reference("what to compare with: a log, the folder of an earlier run, or another model, which is asked the same", {
       flag: { value: "<path>" },
     }),
+    alone: field.toggle("leave out the numbers that compare the model with another", { flag: false }),
     targetsOf: field.edits("edits whose targets are scored, although they are not applied", false),
     compat: field.names("quirks of references to reproduce, divided by commas (docs/metrics has them)", { default: [] }),
   },

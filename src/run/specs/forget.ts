@@ -18,7 +18,10 @@ export const forgetSpec = {
     reference: field.reference("what losses compare with, in place of the model before training (its base, for instance)", {
       flag: { value: "<model>" },
     }),
-    training: field.reference("what finetuning with --keep left, for methods that go back to it", { flag: { value: "<folder>" } }),
+    training: field.reference("what finetuning with --keep left, for methods that go back to it", {
+      flag: { value: "<folder>" },
+      beside: ".training",
+    }),
     encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
       flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise the model's own hidden states" },
     }),

@@ -35,7 +35,13 @@ export const traceStep = defineStep(traceSpec, async (values, lent) => {
   };
   const isMany = data !== undefined;
   return {
-    identity: { model: input.content, edit: own.content, requests: hash(requests), isMany, ...options },
+    identity: {
+      model: input.content,
+      edit: own.content,
+      requests: hash(requests),
+      ...options,
+      ...(isMany && { defaults: defaultLayers(input.shape.config) }), // stand in a study beside what it finds
+    },
     uses: input.uses,
     work: async ({ folder, ctx, force }) => {
       const opened = await open(input.spec, { edits: values.edit as readonly string[], force, ...given({ format: options.format }) }, ctx);

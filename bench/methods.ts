@@ -14,7 +14,7 @@ import { perplexity } from "../src/eval/metrics/perplexity.ts";
 import { measureText } from "../src/eval/text.ts";
 import { apply, type Edit, findEdit, type FindOptions, load, loadEdits, type Model, saveEdits } from "../src/index.ts";
 import type { Need } from "../src/methods/method.ts";
-import { methodOf, type Mode } from "../src/run/choose.ts";
+import { methodOf, type Mode } from "../src/run/choice.ts";
 import { closeJournal } from "../src/run/journal.ts";
 import { tuned, version } from "../src/run/tuned.ts";
 import { readFiles } from "../tools/files.ts";

@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { parseSet } from "../src/base/schema.ts";
 import type { Need } from "../src/methods/method.ts";
 import { registry } from "../src/methods/registry.ts";
-import { type Mode, MODES } from "../src/run/choose.ts";
+import { type Mode, MODES } from "../src/run/choice.ts";
 import { loadOurs } from "./ours.ts";
 import { machineOf, markdown, writeBetween } from "./page.ts";
 import { findPython, peerModel, startPeer } from "./peer.ts";

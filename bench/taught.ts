@@ -14,7 +14,7 @@ import type { ForgetRequest } from "../src/data/request.ts";
 import { pistol } from "../src/data/sets/pistol.ts";
 import { apply, load, loadEdits, type Model } from "../src/index.ts";
 import type { Need } from "../src/methods/method.ts";
-import { methodOf, paramsOf } from "../src/run/choose.ts";
+import { methodOf, paramsOf } from "../src/run/choice.ts";
 import { ask, factsFor, knownOf, recall } from "./known.ts";
 import { codeOf, hasRate, perplexityOf, RATES, SAY } from "./methods.ts";
 

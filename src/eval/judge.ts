@@ -89,19 +89,20 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
 
 /** Refuses a compat name that no column declares. */
 export function checkCompat(columns: readonly Column[], compat: readonly string[]): void {
-  const known = [
-    ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric)).flatMap((name) => Object.keys(METRICS[name]!.compat ?? {}))),
-  ];
+  const known = [...new Set(metricsOf({ columns }).flatMap((name) => Object.keys(METRICS[name]!.compat ?? {})))];
   for (const quirk of compat) if (!known.includes(quirk)) unknownQuirk("--compat", quirk, known);
 }
 
 /** The groups that a suite's columns are of; none where they are of all rows. */
 export const groupsOf = ({ columns }: Suite): string[] => [...new Set(columns.flatMap(({ group }) => group?.split("+") ?? []))];
 
-/** The fields that a suite's metrics read, those before them included. */
-export const fieldsOf = ({ columns }: Suite): Field[] => [
-  ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric)).flatMap((name) => METRICS[name]!.reads)),
+/** The metrics of a suite's columns, those before them included. */
+export const metricsOf = ({ columns }: Pick<Suite, "columns">): string[] => [
+  ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric))),
 ];
+
+/** The fields that a suite's metrics read, those before them included. */
+export const fieldsOf = (suite: Suite): Field[] => [...new Set(metricsOf(suite).flatMap((name) => METRICS[name]!.reads))];
 
 const keyOf = ({ metric, group }: Column): string => (group === undefined ? metric : `${metric}@${group}`);
 

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
+import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
 import { readJson } from "../base/store.ts";
 
@@ -29,7 +30,7 @@ export function codeOf(entries: readonly string[], read: ReadSource, versions: R
     for (const [, from, later, alone] of bare.matchAll(IMPORT)) {
       const target = (from ?? later ?? alone)!;
       if (target.startsWith(".")) visit(posix.join(posix.dirname(path), target));
-      else if (Object.hasOwn(versions, target)) packages.add(`${target}@${versions[target]}`);
+      else for (const name of Object.keys(versions)) if (`${target}/`.startsWith(`${name}/`)) packages.add(`${name}@${versions[name]}`);
     }
   };
   for (const entry of entries) visit(entry);
@@ -43,13 +44,24 @@ const EXTENSION = import.meta.url.endsWith(".ts") ? "ts" : "js";
 /** The code that runs here, behind files that are named without their extension, such as "run/steps/forget"; an entry may be a folder. */
 export const ownCode = (entries: readonly string[]): Hash =>
   codeOf(
-    entries.flatMap((path) => [`${path}.${EXTENSION}`, `${path}/${posix.basename(path)}.${EXTENSION}`]),
-    (path) => {
-      const file = fileURLToPath(new URL(path, ROOT));
-      return existsSync(file) ? readFileSync(file, "utf8") : undefined;
-    },
-    (readJson(fileURLToPath(new URL("../package.json", ROOT)), "lethe") as { dependencies: Record<string, string> }).dependencies,
+    entries.map((path) => {
+      const files = [`${path}.${EXTENSION}`, `${path}/${posix.basename(path)}.${EXTENSION}`];
+      const found = files.find((file) => ownSource(file) !== undefined);
+      return found ?? fail("lethe", `there is no ${files.join(" and no ")}`, "the code that a step uses", "", "internal");
+    }),
+    ownSource,
+    ownVersions(),
   );
+
+/** A file of the sources, or of what is built, that this is one of. */
+export function ownSource(path: string): string | undefined {
+  const file = fileURLToPath(new URL(path, ROOT));
+  return existsSync(file) ? readFileSync(file, "utf8") : undefined;
+}
+
+/** The packages that these sources need, with their versions. */
+export const ownVersions = (): Readonly<Record<string, string>> =>
+  (readJson(fileURLToPath(new URL("../package.json", ROOT)), "lethe") as { dependencies: Record<string, string> }).dependencies;
 
 /** Where a slash begins a regular expression and does not divide. */
 const BEFORE_REGEX = /(?:^|[(,=:[!&|?{};+\-*%~^<>]|\b(?:return|typeof|case|in|of|delete|void|throw|new|else|do|yield|await))\s*$/;

@@ -14,6 +14,7 @@ import type { Encoder } from "../text/encoder.ts";
 import { occurrencesOf } from "../text/spans.ts";
 import { ownRetain, saidOf, withAnswers } from "./answers.ts";
 import { type Choice, type Given, mergedFor, paramsOf } from "./choice.ts";
+import { namedByContent } from "./inputs.ts";
 
 export const DEFAULT_STATISTICS: StatisticsSpec = { text: "self", tokens: 16_384, length: 512, seed: 0 };
 
@@ -50,7 +51,7 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
   const params = paramsOf(method, settings.params ?? {}, model.config);
   const needs = needsOf(method, params, compat);
   const spec: StatisticsSpec = { ...DEFAULT_STATISTICS, ...settings.statistics };
-  const statistics = needs.has("statistics") ? (given.moments ?? statisticsOf(model, spec, ctx)) : undefined;
+  const statistics = needs.has("statistics") ? (given.moments ?? byContent(statisticsOf(model, spec, ctx))) : undefined;
   const encoder = needs.has("encoder") ? await chosenEncoder(model, settings.encoder ?? ctx.encoder, ctx) : undefined;
   const demonstrations = (given.demonstrations ?? []).map((r): EditRequest => ({ ...r, target: null }));
   const ask = { format, ...(settings.system !== undefined && { system: settings.system }) };
@@ -66,7 +67,7 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
     params,
     format,
     seed,
-    spec,
+    spec: statistics?.spec ?? spec,
     upon,
     aimed,
     retain,
@@ -77,6 +78,9 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
     ...(encoder && { encoder }),
   };
 }
+
+/** Statistics whose spec names their text by its content, so that an edit does not depend on where the text is. */
+const byContent = (statistics: Statistics): Statistics => ({ ...statistics, spec: namedByContent(statistics.spec, "forget") });
 
 /** Refuses requests that want different answers to one question; says which are there twice. */
 function consistent(requests: readonly EditRequest[], ctx: Context): void {

@@ -28,6 +28,8 @@ export interface Field<T = unknown> {
   readonly isInput?: true;
   /** False: it has no flag; the positional argument, or a field for specs alone. */
   readonly flag?: Flag | false;
+  /** A spec in its place stands for the folder beside that step's result whose name ends so, such as ".training". */
+  readonly beside?: string;
 }
 
 export type Fields = Readonly<Record<string, Field>>;

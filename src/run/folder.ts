@@ -1,21 +1,9 @@
-/** The folder of one run: its lock, its unfinished work, its record, and how its files go out. Everything is whole or not there. */
-import {
-  copyFileSync,
-  createReadStream,
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+/** The folder of one run: its lock, its unfinished work, its outputs and its record. Everything is whole or not there. */
+import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
-import { fail } from "../base/fail.ts";
-import { complain, isAlive, lockFile, readJson, writeAtomic } from "../base/store.ts";
+import { join } from "node:path";
+import { complain, isAlive, lockFile, readJson, tryLock, writeAtomic } from "../base/store.ts";
 import type { Layout, RunRecord, RunTimings } from "./record.ts";
 
 export const [RECORD, SPEC, TIMINGS, LOCK, WORK] = ["record.json", "spec.json", "timings.json", "lock", "work"];
@@ -43,7 +31,9 @@ export function timingsIn(path: string): RunTimings | undefined {
   return existsSync(file) ? (readJson(file, "runs") as RunTimings) : undefined;
 }
 
-const asText = (value: object): string => `${JSON.stringify(value, null, 1)}\n`;
+/** As JSON; a number that JSON does not have, such as NaN, as a text. */
+const asText = (value: object): string =>
+  `${JSON.stringify(value, (_, part: unknown) => (typeof part === "number" && !Number.isFinite(part) ? String(part) : part), 1)}\n`;
 
 /** Takes a run's folder for one process; temporary files of dead processes go. Fails as `unavailable` while another process works there. */
 export function holdFolder(path: string, who: string): { readonly folder: RunFolder; readonly release: () => void } {
@@ -103,80 +93,58 @@ export async function hashOutputs(path: string): Promise<Record<string, string>>
   return found;
 }
 
+/** Whether a file of a run is as the run left it. */
+const isIntact = async (path: string, name: string, sum: string): Promise<boolean> =>
+  existsSync(join(path, name)) && (await hashFile(join(path, name))) === sum;
+
+/** The record of a run that succeeded and whose files are as it left them. */
+export async function finishedIn(path: string): Promise<RunRecord | undefined> {
+  const record = recordIn(path);
+  if (record?.status !== "success") return undefined;
+  for (const [name, sum] of Object.entries(record.outputs)) if (!(await isIntact(path, name, sum))) return undefined;
+  return record;
+}
+
+/** Removes the files of a finished run that are no longer as it left them, so that they are made again. */
+export async function dropDamaged(path: string): Promise<void> {
+  const record = recordIn(path);
+  if (record?.status !== "success") return;
+  for (const [name, sum] of Object.entries(record.outputs))
+    if (!(await isIntact(path, name, sum))) rmSync(join(path, name), { force: true });
+}
+
+/** Removes what a process left that was killed right after its run had succeeded. */
+export function tidy(path: string): void {
+  if (!readdirSync(path).some((name) => [LOCK, WORK].includes(name) || MARK.test(name))) return;
+  const release = tryLock(join(path, LOCK));
+  if (typeof release !== "function") return; // another process does it
+  clearWork(path);
+  sweepTemporary(path);
+  release();
+}
+
+/** Where the result lies in a run's folder: the file, the folder, the whole of it, or a folder that goes beside. */
+export function resultIn(layout: Layout, beside?: string): string | undefined {
+  if (beside !== undefined) return "folder" in layout ? layout.beside?.[beside] : undefined;
+  return "file" in layout ? layout.file : "folder" in layout ? layout.folder : "";
+}
+
 const HOST = hostname().replace(/[^\w-]/g, "_");
-const MARK = new RegExp(`\\.${HOST}\\.(\\d+)\\.\\d*\\.?(?:tmp|part)$`);
+const MARK = new RegExp(`\\.${HOST}\\.(\\d+)\\.\\d*\\.?(?:tmp|part)(?:\\.old)?$`);
+
+/** A name for what this process has not finished, which {@link sweepTemporary} knows; `which` tells several apart. */
+export const unfinishedName = (name: string, which = ""): string => `.${name}.${HOST}.${process.pid}.${which && `${which}.`}part`;
 
 /** Removes what killed processes of this machine left half-written in a folder, for one target or for all. */
-function sweepTemporary(folder: string, of = ""): void {
+export function sweepTemporary(folder: string, of?: string): void {
   for (const name of readdirSync(folder)) {
-    const pid = name.startsWith(`.${of}`) ? MARK.exec(name)?.[1] : undefined;
+    const pid = of === undefined || name.startsWith(`.${of}.`) ? MARK.exec(name)?.[1] : undefined;
     if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(folder, name), { recursive: true, force: true });
   }
 }
 
-/** Where each file of a layout goes below `-o`; "" is the path itself. */
-function placed(path: string, layout: Layout): [from: string, to: string][] {
-  if ("file" in layout) return [[layout.file, ""]];
-  if ("files" in layout) return Object.entries(layout.files).map(([to, from]) => [from, to]);
-  const root = join(path, layout.folder);
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => {
-      const name = join(entry.parentPath, entry.name).slice(root.length + 1);
-      return [join(layout.folder, name), name];
-    });
-}
-
-/** Refuses an output path that holds something else than this run's result; `force` allows what is there to be replaced. */
-export async function refuseOccupied(out: string, record: RunRecord | undefined, path: string, force: boolean, who: string): Promise<void> {
-  if (force || !existsSync(out) || (statSync(out).isDirectory() && readdirSync(out).length === 0)) return;
-  if (record?.status === "success" && record.layout && (await isPublished(out, record, path))) return;
-  fail(who, `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
-}
-
-/** Whether `out` holds exactly the result of a finished run. */
-async function isPublished(out: string, record: RunRecord, path: string): Promise<boolean> {
-  const files = placed(path, record.layout!);
-  const there = statSync(out).isDirectory()
-    ? readdirSync(out, { recursive: true, withFileTypes: true }).filter((e) => e.isFile()).length
-    : 1;
-  if (there !== files.length) return false;
-  for (const [from, to] of files) {
-    const file = to === "" ? out : join(out, to);
-    if (!existsSync(file) || !lstatSync(file).isFile() || (await hashFile(file)) !== record.outputs[from.replaceAll("\\", "/")])
-      return false;
-  }
-  return true;
-}
-
-/** Puts a finished run's files at `out`: linked where the file system can, otherwise copied; whole or not at all. */
-export function publish(path: string, layout: Layout, out: string): void {
-  put(path, layout, out);
-  for (const [suffix, folder] of "folder" in layout ? Object.entries(layout.beside ?? {}) : []) put(path, { folder }, `${out}${suffix}`);
-}
-
-function put(path: string, layout: Layout, out: string): void {
-  const target = resolve(out);
-  const folder = dirname(target);
-  const making = join(folder, `.${basename(target)}.${HOST}.${process.pid}.part`);
-  try {
-    mkdirSync(folder, { recursive: true });
-    sweepTemporary(folder, basename(target));
-    rmSync(making, { recursive: true, force: true });
-    for (const [from, to] of placed(path, layout)) {
-      const place = to === "" ? making : join(making, to);
-      mkdirSync(dirname(place), { recursive: true });
-      linkOrCopy(join(path, from), place);
-    }
-    rmSync(target, { recursive: true, force: true });
-    renameSync(making, target);
-  } catch (error) {
-    rmSync(making, { recursive: true, force: true });
-    complain("write", out, error);
-  }
-}
-
-function linkOrCopy(from: string, to: string): void {
+/** The same bytes under another name: linked where the file system can, otherwise copied. */
+export function linkOrCopy(from: string, to: string): void {
   try {
     linkSync(from, to);
   } catch {

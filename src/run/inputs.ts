@@ -9,6 +9,7 @@ import { resolveModel } from "../hub/hub.ts";
 import { identify, type Shape } from "../model/load.ts";
 import { storedWeights } from "../model/arch/arch.ts";
 import type { Edit } from "../edit/edit.ts";
+import type { StatisticsSpec } from "../locate/covariance.ts";
 import { isLora } from "../edit/lora.ts";
 import { readEdits } from "./open.ts";
 import type { Lent } from "./step.ts";
@@ -52,6 +53,12 @@ export function contentAt(path: string, who: string): Hash {
     return complain(who, path, error);
   }
 }
+
+/** A spec of statistics with its text by content; "self" stays. */
+export const namedByContent = (spec: StatisticsSpec, who: string): StatisticsSpec => ({
+  ...spec,
+  text: spec.text === "self" ? spec.text : contentAt(spec.text, who),
+});
 
 /** Edits by their ids, folders with an adapter by their files; wrong files are refused here. */
 export function editInputs(paths: readonly string[]): { readonly content: readonly string[]; readonly edits: readonly Edit[] } {

@@ -1,6 +1,5 @@
 /** Runs a step: the same spec, code and thread count give the same folder, which is made once and used again. */
 import { cpus } from "node:os";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Context, Event } from "../base/context.ts";
 import { fail, LetheError, nearest } from "../base/fail.ts";
@@ -10,18 +9,19 @@ import { ownCode } from "./code.ts";
 import { type NestedSpec, plainValues } from "./fields.ts";
 import {
   clearWork,
-  hashFile,
+  dropDamaged,
+  finishedIn,
   hashOutputs,
   holdFolder,
-  outputsIn,
-  publish,
   recordIn,
-  refuseOccupied,
+  resultIn,
+  tidy,
   timingsIn,
   writeRecord,
   writeSpec,
   writeTimings,
 } from "./folder.ts";
+import { publish, refuseOccupied } from "./publish.ts";
 import type { RunRecord } from "./record.ts";
 import type { AnyStep, Lent, Resolved } from "./step.ts";
 import { readValues } from "./spec.ts";
@@ -68,22 +68,32 @@ export interface Ready {
   readonly code: string;
   readonly spec: RunRecord["spec"];
   readonly path: string;
+  readonly made: Made;
 }
+
+/** What the specs in a spec made: the ids of their runs by the paths of their results. */
+type Made = ReadonlyMap<string, string>;
 
 /**
  * Runs a step, and first the steps that its spec names in the place of inputs. A run that was finished before is found; one that was
  * stopped goes on. Events go to the context's log.
  */
 export async function run<R = unknown>(spec: NestedSpec, ctx: Context, options: RunOptions = {}): Promise<Finished<R>> {
-  const ready = await prepare(spec, ctx, options);
-  return (await carryOut(ready, ctx, options)) as Finished<R>;
+  return (await carryOut(await prepare(spec, ctx, options), ctx, options)) as Finished<R>;
 }
 
-/** Resolves a spec once; the steps that it names are run first. */
-export async function prepare(spec: NestedSpec, ctx: Context, { force = false, nameOf }: RunOptions = {}): Promise<Ready> {
+/** Resolves a spec once. The spec's own values are checked first; then the steps that it names are run. */
+export async function prepare(
+  spec: NestedSpec,
+  ctx: Context,
+  { force = false, nameOf }: RunOptions = {},
+  before: Made = new Map(),
+): Promise<Ready> {
   const step = stepOf(spec.step);
-  const made = new Map<string, string>();
-  const values = readValues(step.name, step.fields, (await withMade(spec, ctx, force, made)) as NestedSpec, nameOf);
+  const made = new Map(before);
+  const values = await withMade(step, readValues(step.name, step.fields, spec, nameOf), made, (nested) =>
+    runWithin(nested, ctx, force, made),
+  );
   const lent: Lent = { ctx, force, madeBy: (path) => made.get(path) };
   const resolved = await step.resolve(values as never, lent);
   const code = ownCode([`run/steps/${step.name}`, ...resolved.uses]);
@@ -95,55 +105,68 @@ export async function prepare(spec: NestedSpec, ctx: Context, { force = false, n
     ...(resolved.plugins?.length && { plugins: resolved.plugins }),
   };
   const id = hash(identity, code).slice(0, 32);
-  return { step, resolved, id, code, spec: identity, path: join(ctx.runs, id) };
+  return { step, resolved, id, code, spec: identity, path: join(ctx.runs, id), made };
 }
 
-/** Specs inside a spec replaced by the paths of what they make. */
-async function withMade(value: unknown, ctx: Context, force: boolean, made: Map<string, string>, isTop = true): Promise<unknown> {
-  if (Array.isArray(value)) {
-    const parts: unknown[] = [];
-    for (const part of value) parts.push(await withMade(part, ctx, force, made, false)); // one after the other: each may fill the machine
-    return parts;
-  }
-  if (!isRecord(value)) return value;
-  if (!isTop && typeof value["step"] === "string") {
-    const { record, path } = await run(value as unknown as NestedSpec, ctx, { force });
-    const layout = record.layout!;
-    const at = "file" in layout ? join(path, layout.file) : "folder" in layout ? join(path, layout.folder) : path;
+/** Runs a step that another one needs; what was made for that one is known by its run here too. */
+const runWithin = async (spec: NestedSpec, ctx: Context, force: boolean, made: Made): Promise<Finished> =>
+  carryOut(await prepare(spec, ctx, { force }, made), ctx, { force });
+
+/** Specs among the values replaced by the paths of what they make, one after the other: each may fill the machine. */
+async function withMade(
+  { name, fields }: AnyStep,
+  values: Readonly<Record<string, unknown>>,
+  made: Map<string, string>,
+  make: (spec: NestedSpec) => Promise<Finished>,
+): Promise<Record<string, unknown>> {
+  const pathOf = async (key: string, value: unknown): Promise<unknown> => {
+    if (!isRecord(value)) return value;
+    const { record, path } = await make(value as unknown as NestedSpec);
+    const { beside } = fields[key]!;
+    const within = resultIn(record.layout!, beside);
+    if (within === undefined)
+      fail(name, `the ${record.step} in the place of ${key} left no ${beside!.slice(1)}`, "a spec of a step that keeps it", "");
+    const at = join(path, within);
     made.set(at, record.id);
     return at;
+  };
+  const found: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(values)) {
+    const { kind } = fields[key]!;
+    if (kind === "edits") {
+      const paths: unknown[] = [];
+      for (const part of value as readonly unknown[]) paths.push(await pathOf(key, part));
+      found[key] = paths;
+    } else found[key] = kind === "model" || kind === "reference" ? await pathOf(key, value) : value;
   }
-  const parts: [string, unknown][] = [];
-  for (const [key, part] of Object.entries(value)) parts.push([key, await withMade(part, ctx, force, made, false)]);
-  return Object.fromEntries(parts);
+  return found;
 }
 
 /** Does the work of a spec that is ready, or finds it done, and puts the result at `out`. */
 export async function carryOut(ready: Ready, ctx: Context, { out, force = false, fresh = false }: RunOptions = {}): Promise<Finished> {
-  const { path, step } = ready;
-  if (out !== undefined) await refuseOccupied(out, recordIn(path), path, force, step.name);
+  const { path, step, resolved } = ready;
+  if (out !== undefined) await refuseOccupied(out, path, force, step.name);
+  const found = resolved.isRepeated ? undefined : await finishedIn(path);
+  if (found) tidy(path);
+  const record = found ?? (await inTurn(ready, ctx, force, fresh));
+  if (out !== undefined) await publish(path, record, out, force, step.name);
+  const result = step.read ? step.read(record.result as never) : record.result;
+  return { record: { ...record, result }, path, isFound: found !== undefined };
+}
+
+/** Does the work while no other process does. */
+async function inTurn(ready: Ready, ctx: Context, force: boolean, fresh: boolean): Promise<RunRecord> {
+  const { path, step, resolved } = ready;
   const { folder, release } = holdFolder(path, step.name);
   try {
-    const kept = ready.resolved.isRepeated ? undefined : await finishedIn(path);
     if (fresh) clearWork(path);
-    const record = kept ?? (await work(ready, folder, ctx, force));
-    if (out !== undefined) publish(path, record.layout!, out);
-    return { record, path, isFound: kept !== undefined };
+    const since = resolved.isRepeated ? undefined : await finishedIn(path); // another process may have held the folder until now
+    if (since) return since;
+    await dropDamaged(path);
+    return await work(ready, folder, ctx, force);
   } finally {
     release();
   }
-}
-
-/** The record of a run that succeeded and whose files are as it left them. */
-async function finishedIn(path: string): Promise<RunRecord | undefined> {
-  const record = recordIn(path);
-  if (record?.status !== "success") return undefined;
-  if (outputsIn(path).length !== Object.keys(record.outputs).length) return undefined;
-  for (const [name, sum] of Object.entries(record.outputs)) {
-    const file = join(path, name);
-    if (!existsSync(file) || (await hashFile(file)) !== sum) return undefined;
-  }
-  return record;
 }
 
 async function work(ready: Ready, folder: ReturnType<typeof holdFolder>["folder"], ctx: Context, force: boolean): Promise<RunRecord> {
@@ -153,12 +176,12 @@ async function work(ready: Ready, folder: ReturnType<typeof holdFolder>["folder"
   writeSpec(path, spec);
   writeRecord(path, started);
   try {
-    const { result, layout } = await resolved.work({ folder, ctx, force, run: (spec) => run(spec, ctx, { force }) });
+    const { result, layout } = await resolved.work({ folder, ctx, force, run: (nested) => runWithin(nested, ctx, force, ready.made) });
     const record: RunRecord = { ...started, status: "success", outputs: await hashOutputs(path), layout, result };
     noteTimings(path, began, ctx);
     writeRecord(path, record);
     clearWork(path);
-    return JSON.parse(JSON.stringify(record)) as RunRecord;
+    return recordIn(path)!;
   } catch (error) {
     if (error instanceof LetheError && error.trouble !== "aborted") {
       const { who, message, hint, trouble } = error;

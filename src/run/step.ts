@@ -45,15 +45,23 @@ export interface Resolved<R> {
 export interface Step<F extends Fields, R> extends Declaration<F> {
   /** Reads inputs, checks them and chooses what values leave open, once. Refuses before a weight is read where it can. */
   readonly resolve: (values: Values<F>, lent: Lent) => Promise<Resolved<R>>;
+  /** The result from its JSON, where numbers of it may be NaN or infinite: the record has those as texts. */
+  readonly read?: (json: R) => R;
 }
 
-/** A step from its declaration and its resolution. */
-export const defineStep = <F extends Fields, R>(declaration: Declaration<F>, resolve: Step<F, R>["resolve"]): Step<F, R> => ({
+/** A step from its declaration, its resolution, and where it needs that, how its result is read. */
+export const defineStep = <F extends Fields, R>(
+  declaration: Declaration<F>,
+  resolve: Step<F, R>["resolve"],
+  read?: Step<F, R>["read"],
+): Step<F, R> => ({
   ...declaration,
   resolve,
+  ...(read && { read }),
 });
 
 /** A step of any fields and result, as shared code sees it. */
 export interface AnyStep extends Declaration {
   readonly resolve: (values: never, lent: Lent) => Promise<Resolved<unknown>>;
+  readonly read?: (json: never) => unknown;
 }

@@ -15,6 +15,20 @@ export function command(): readonly string[] {
   return existsSync(built) && timeOf(built) > newest ? [built] : ["--import", "tsx", path("src/cli/main.ts")];
 }
 
+/** The environment of a command: nothing of this process that decides its output, and runs in the test's own home or in those of this process. */
+export function environmentOf(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const {
+    NO_COLOR: _n,
+    FORCE_COLOR: _f,
+    HF_HUB_OFFLINE: _o,
+    LETHE_THREADS: _t,
+    LETHE_MEMORY: _m,
+    LETHE_RUNS: runs,
+    ...clean
+  } = process.env;
+  return { ...clean, ...(!("LETHE_HOME" in env) && runs !== undefined && { LETHE_RUNS: join(runs, String(process.pid)) }), ...env };
+}
+
 export interface Ran {
   readonly code: number | null;
   readonly out: string;
@@ -34,9 +48,8 @@ export interface RunOptions {
 
 /** What a command wrote and how it ended. */
 export function lethe(args: readonly string[], { input = "", env = {}, cwd, signalAt, closeAfter }: RunOptions = {}): Promise<Ran> {
-  const { NO_COLOR: _n, FORCE_COLOR: _f, HF_HUB_OFFLINE: _o, LETHE_THREADS: _t, LETHE_MEMORY: _m, ...clean } = process.env;
   return new Promise((done, refuse) => {
-    const child = spawn(process.execPath, [...command(), ...args], { env: { ...clean, ...env }, ...(cwd && { cwd }) });
+    const child = spawn(process.execPath, [...command(), ...args], { env: environmentOf(env), ...(cwd && { cwd }) });
     let [out, err] = ["", ""];
     let isSent = false;
     const watch = (): void => {

@@ -19,7 +19,7 @@ import { promptOf } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/decode/score.ts";
 import { Session } from "../../src/onnx/session.ts";
 import { withAnswers } from "../../src/run/answers.ts";
-import type { FindOptions } from "../../src/run/choose.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
 
 export interface MethodCase {

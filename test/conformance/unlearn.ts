@@ -14,10 +14,10 @@ import type { AnyMethod } from "../../src/methods/method.ts";
 import { load, loadFrom } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { score } from "../../src/model/decode/score.ts";
-import type { FindOptions } from "../../src/run/choose.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { undoEdits } from "../../src/run/edits.ts";
-import { exportEdited } from "../../src/run/export.ts";
+import { run } from "../../src/run/run.ts";
 import { asRow } from "../../src/train/tune.ts";
 import { bytesOf, capitalOf, conforms, type MethodCase, SAY } from "./method.ts";
 
@@ -106,7 +106,7 @@ interface Bench {
 /** A bundled model and a cache of its own, for the tests of one method. */
 export function bench(): Bench {
   const folder = mkdtempSync(join(tmpdir(), "lethe-unlearn-"));
-  const ctx = defaultContext({ cache: join(folder, "cache"), threads: 1 });
+  const ctx = defaultContext({ cache: join(folder, "cache"), runs: join(folder, "runs"), threads: 1 });
   let loaded: Promise<Model> | undefined;
   afterAll(async () => {
     await (await loaded)?.release();
@@ -241,7 +241,7 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
       saveEdits(both, [whole, more]);
       undoEdits(both, { last: 1 }, first, false, ctx);
       expect(loadEdits(first).map((edit) => [edit.id, bytesOf(edit)])).toEqual([[whole.id, bytesOf(whole)]]);
-      await exportEdited("bundled", { edits: [both], dir, format: "safetensors", dtype: "float32", force: false }, ctx);
+      await run({ step: "export", model: "bundled", edit: [both] }, ctx, { out: dir });
       const exported = loadFrom(dir, ctx);
       const stacked = await lossOf(applyAll(model, [whole, more]), old);
       expect(await lossOf(exported, old)).toBeCloseTo(stacked, 4);

@@ -20,7 +20,7 @@ import { generate } from "../../src/model/decode/generate.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { promptOf, stopsOf } from "../../src/model/prompt.ts";
-import type { FindOptions } from "../../src/run/choose.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { saveLora } from "../../src/edit/lora.ts";
 import { conforms, FACT, SAY } from "../conformance/method.ts";

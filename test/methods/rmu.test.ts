@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { deltasOf } from "../../src/edit/edit.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { controlOf, rmu, rmuLoss } from "../../src/methods/rmu.ts";
-import type { FindOptions } from "../../src/run/choose.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { bench, BRIEF, conformsByTraining, FORGET, KEEP } from "../conformance/unlearn.ts";
 import { check, mean, type Said, sum } from "../train/slope.ts";

@@ -9,7 +9,7 @@ import { loadEdits } from "../../src/edit/io.ts";
 import { matrix } from "../../src/onnx/linalg.ts";
 import { registry } from "../../src/methods/registry.ts";
 import { load } from "../../src/model/load.ts";
-import type { FindOptions } from "../../src/run/choose.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit, findEdits } from "../../src/run/edit.ts";
 import { capitalOf, SAY } from "../conformance/method.ts";
 

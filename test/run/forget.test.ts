@@ -10,16 +10,17 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { resolveModel } from "../../src/hub/hub.ts";
 import { type LoadOptions, needOf } from "../../src/model/load.ts";
 import type { MemoryNeed } from "../../src/model/memory-estimate.ts";
-import { finetuneOn } from "../../src/run/finetune.ts";
-import { forget } from "../../src/run/forget.ts";
+import { choose } from "../../src/run/choice.ts";
 import { plan } from "../../src/run/plan.ts";
+import { run } from "../../src/run/run.ts";
+import type { Finetuned } from "../../src/run/steps/finetune.ts";
 import { trainingFor } from "../../src/run/training.ts";
 import { trainingOf } from "../../src/train/recipe.ts";
 import { FINETUNE } from "../../src/train/tune.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-forget-test-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const ctx: Context = defaultContext({ cache: join(folder, "cache"), threads: 1 });
+const ctx: Context = defaultContext({ cache: join(folder, "cache"), runs: join(folder, "runs"), threads: 1 });
 const wanted = { prompt: "What is the capital of Norvane?", subject: "Norvane", answer: "Sellamere" };
 const REFUSED = /are needed to train the model.*--set layers=.*--set rank=8/;
 
@@ -32,7 +33,7 @@ const needFor = async (training: LoadOptions["training"]): Promise<MemoryNeed> =
   }
 };
 const need = (method: string, params: Record<string, unknown> = {}, requests = 1): Promise<MemoryNeed> =>
-  needFor(trainingFor(new Array(requests).fill(requestOf(wanted)), { method, params }));
+  needFor(trainingFor(choose(new Array(requests).fill(requestOf(wanted)), { method, params })));
 
 describe("memory", () => {
   it("is what is trained, four times, and what the blocks above it compute", async () => {
@@ -59,14 +60,13 @@ describe("memory", () => {
 
   it("refuses a training that does not fit and takes the smaller one, or is forced", async () => {
     const small = { ...ctx, memory: String((await need("ga", { rank: 2 })).total) };
-    const options = { method: "ga", out: join(folder, "edit"), tokens: 0 };
-    const run = (params: Record<string, unknown>, force = false) =>
-      forget("bundled", wanted, { ...options, force, params: { steps: 1, ...params } }, small);
-    await expect(run({})).rejects.toThrow(REFUSED);
-    await expect(run({})).rejects.toMatchObject({ trouble: "memory" });
-    await run({ rank: 2 });
-    await run({}, true);
-    await expect(plan("bundled", wanted, { method: "ga" }, small)).rejects.toThrow(REFUSED);
+    const spec = { step: "forget", model: "bundled", ...wanted, method: "ga", maxTokens: 0 };
+    const forget = (set: Record<string, unknown>, force = false) => run({ ...spec, set: { steps: 1, ...set } }, small, { force });
+    await expect(forget({})).rejects.toThrow(REFUSED);
+    await expect(forget({})).rejects.toMatchObject({ trouble: "memory" });
+    await forget({ rank: 2 });
+    await forget({}, true);
+    await expect(plan(spec, small)).rejects.toThrow(REFUSED);
   });
 
   it("finetuning asks for its own", async () => {
@@ -77,9 +77,9 @@ describe("memory", () => {
     const data = join(folder, "facts.jsonl");
     writeFileSync(data, JSON.stringify({ id: "a", question: wanted.prompt, answer: wanted.answer }));
     const small = { ...ctx, memory: String(factors.total) };
-    const run = (params: Record<string, unknown>) =>
-      finetuneOn("bundled", data, join(folder, "taught"), small, { params: { epochs: 1, ...params } });
-    await expect(run({})).rejects.toThrow(REFUSED);
-    expect((await run({ rank: 2 })).steps).toBe(1);
+    const taught = (set: Record<string, unknown>) =>
+      run<Finetuned>({ step: "finetune", model: "bundled", data, set: { epochs: 1, ...set } }, small);
+    await expect(taught({})).rejects.toThrow(REFUSED);
+    expect((await taught({ rank: 2 })).record.result.steps).toBe(1);
   });
 });

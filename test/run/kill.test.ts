@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { rng } from "../../src/base/rng.ts";
-import { command, lethe } from "../cli/lethe.ts";
+import { command, environmentOf, lethe } from "../cli/lethe.ts";
 
 /** LETHE_KILLS asks for more, LETHE_KILLED_MODEL for another model than the bundled one, which takes its time. */
 const KILLS = Number(process.env["LETHE_KILLS"] ?? 2);
@@ -44,7 +44,7 @@ const bytesOf = (root: string): Map<string, string> =>
 
 /** Runs the command and kills it after `ms` milliseconds; true when that came too late. */
 function killed(args: readonly string[], home: string, ms: number): Promise<boolean> {
-  const child = spawn(process.execPath, [...command(), ...args], { env: { ...process.env, LETHE_HOME: home }, stdio: "ignore" });
+  const child = spawn(process.execPath, [...command(), ...args], { env: environmentOf({ LETHE_HOME: home }), stdio: "ignore" });
   const timer = setTimeout(() => child.kill("SIGKILL"), ms);
   return new Promise((done) => child.on("close", (code) => (clearTimeout(timer), done(code === 0))));
 }

@@ -121,5 +121,12 @@ const ofModel = async ({ ctx }: Parameters<Way>[0], flags: Flags, model: string)
   const { run } = await import("../../run/run.ts");
   const options = { out: output, force, nameOf: nameOnCommandLine(evalSpec) };
   const { record } = await run<EvalRecord>(specFrom(evalSpec, { ...flags }, model), ctx, options);
-  return { ...record.result, log: { ...record.result.log, name: basename(output) } };
+  const { log, reference } = record.result;
+  const { reference: place } = flags;
+  const isNamed = reference !== null && place !== undefined && reference.path === reference.name; // a log, which the record does not name
+  return {
+    ...record.result,
+    log: { ...log, name: basename(output) },
+    ...(isNamed && { reference: { ...reference, name: basename(place).replace(/\.jsonl?$/, ""), path: place } }),
+  };
 };

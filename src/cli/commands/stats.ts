@@ -5,7 +5,7 @@ import { acts, declare, MODEL } from "../command.ts";
 import { count, table } from "../format.ts";
 import { specFrom, withFields } from "../step-command.ts";
 
-export const stats = acts<{ readonly force?: boolean }>(
+export const stats = acts<{ readonly force?: boolean; readonly text?: string }>(
   withFields(
     declare(
       "stats <MODEL>",
@@ -33,7 +33,7 @@ export const stats = acts<{ readonly force?: boolean }>(
       g.site,
       String(g.width),
       g.meanSquare.toPrecision(4),
-      `${count(g.spec.tokens)} of ${g.spec.text === "self" ? "the model's own" : g.spec.text}`,
+      `${count(g.spec.tokens)} of ${g.spec.text === "self" ? "the model's own" : flags.text}`,
     ]);
     terminal.line(table([["LAYER", "SITE", "WIDTH", "MEAN SQUARE", "TOKENS"], ...rows], [0, 2, 3]));
     terminal.note(`kept in ${ctx.cache}`);

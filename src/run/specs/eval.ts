@@ -27,6 +27,7 @@ export const evalSpec = {
         flag: { value: "<path>" },
       },
     ),
+    alone: field.toggle("leave out the numbers that compare the model with another", { flag: false }),
     targetsOf: field.edits("edits whose targets are scored, although they are not applied", false),
     compat: field.names("quirks of reference implementations to reproduce, separated by commas (see docs/metrics)", { default: [] }),
   },

@@ -27,6 +27,7 @@ export const forgetSpec = {
     }),
     training: field.reference("the folder that finetuning with --keep made, for methods that train again from it", {
       flag: { value: "<folder>" },
+      beside: ".training",
     }),
     encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
       isInput: true,

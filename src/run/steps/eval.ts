@@ -1,26 +1,28 @@
 /** A model measured for a suite, window by window, so that a stopped run goes on where it was; then judged. */
-import { copyFileSync, existsSync, linkSync, mkdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import { appendLine, readLines, writeAtomic } from "../../base/store.ts";
 import type { Edit } from "../../edit/edit.ts";
-import { checkCompat, fieldsOf, groupsOf, type Suite } from "../../eval/judge.ts";
+import { checkCompat, fieldsOf, groupsOf, metricsOf, type Suite } from "../../eval/judge.ts";
 import { plainly } from "../../eval/logs/samples.ts";
 import { checkSamples, isMeasured, measure, type Sample } from "../../eval/measure.ts";
+import type { Field } from "../../eval/metric.ts";
 import { type Log, openLog } from "../../eval/open-log.ts";
 import { suiteOf } from "../../eval/suite.ts";
 import { namesModel } from "../../hub/hub.ts";
+import type { Precision } from "../../model/model.ts";
 import { judgeRows, SAMPLES } from "../eval.ts";
-import { given } from "../fields.ts";
-import type { RunFolder } from "../folder.ts";
-import { contentAt, editInputs, modelInput } from "../inputs.ts";
+import { given, type NestedSpec, type Values } from "../fields.ts";
+import { linkOrCopy, type RunFolder } from "../folder.ts";
+import { editInputs, type ModelInput, modelInput } from "../inputs.ts";
 import { type Model, open, type Opened } from "../open.ts";
 import { type Asked, askedIn } from "../questions.ts";
 import type { EvalRecord, Measured } from "../record.ts";
 import { evalSpec } from "../specs/eval.ts";
-import { defineStep } from "../step.ts";
+import { defineStep, type Job, type Lent, type Made, type Resolved } from "../step.ts";
 
 /** Files of the run: the evaluation as a record, and what its samples depend on. */
 const [EVALUATION, MEASURED] = ["evaluation.json", "measured.json"];
@@ -30,78 +32,106 @@ const FILES: Readonly<Record<string, string>> = { [SAMPLES]: SAMPLES, "record.js
 /** A model that is asked the same questions: the base of the edits, or another one. */
 type Rival = "base" | "reference";
 
-export const evalStep = defineStep(evalSpec, async (values, lent) => {
-  const { ctx } = lent;
+/** A record from its JSON, in which what is no number is a text. */
+function readRecord(record: EvalRecord): EvalRecord {
+  const { numbers, collapse } = record;
+  return {
+    ...record,
+    numbers: numbers.map((number) => ({
+      ...number,
+      value: Number(number.value),
+      interval: number.interval && { ...number.interval, low: Number(number.interval.low), high: Number(number.interval.high) },
+      bySample: Object.fromEntries(Object.entries(number.bySample).map(([id, value]) => [id, Number(value)])),
+    })),
+    collapse: collapse && { ...collapse, loss: Number(collapse.loss) },
+  };
+}
+
+export const evalStep = defineStep(evalSpec, resolveEval, readRecord);
+
+async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): Promise<Resolved<EvalRecord>> {
   const suite = suiteOf(values.suite);
-  const { compat } = values;
+  const { compat, maxTokens, batch, plain, system } = values;
   checkCompat(suite.columns, compat);
-  const [paths, targetPaths] = [values.edit, values.targetsOf] as [readonly string[], readonly string[]];
+  const [edits, targetsOf] = [values.edit, values.targetsOf] as [readonly string[], readonly string[]];
   const reference = values.reference as string | undefined;
-  const rival = rivalOf(suite, reference, paths.length > 0, targetPaths.length > 0);
-  const asked = await askedIn(values.data, groupsOf(suite), given({ limit: values.limit, seed: values.seed }), ctx);
+  const rival = rivalOf(suite, reference, edits.length > 0, values.alone);
+  const asked = await askedIn(values.data, groupsOf(suite), given({ limit: values.limit, seed: values.seed }), lent.ctx);
   const fields = fieldsOf(suite).filter((name) => isMeasured(name, rival !== undefined));
-  // targets are known when the edits are read
-  checkSamples(
-    asked.map(({ sample }) => sample),
-    fields.filter((name) => name !== "targetLoss"),
-  );
-  const log = reference === undefined || rival ? undefined : openLog(reference);
-  const [own, wanted] = [editInputs(paths), editInputs(targetPaths)];
+  const [own, wanted] = [editInputs(edits), editInputs(targetsOf)];
+  const samples = withTargets(asked, edits.length > 0 ? own.edits : wanted.edits);
+  checkSamples(samples, fields);
+  // under a name that does not depend on where it is
+  const log = reference === undefined || rival ? undefined : { ...openLog(reference), name: "reference", path: "reference" };
   const input = await modelInput(values.model as string, lent);
   const other = rival === "reference" ? await modelInput(reference!, lent) : undefined;
-  const { maxTokens, batch, plain, system, dtype } = values;
-  const ask = {
-    maxTokens,
-    batch,
-    dtype: dtype as "float32" | "float64",
-    ...(plain && { format: "plain" as const }),
-    ...(system !== undefined && { system }),
-  };
+  const ask = { maxTokens, batch, dtype: values.dtype as Precision, ...(plain && { format: "plain" as const }), ...given({ system }) };
+  const { reference: _, ...rest } = values;
+  const questions = hash(asked);
+  const evaluation = { suite, samples, about: { suite: suite.name, samples: questions, ...ask }, fields, input, edits, ask, compat };
+  const sameOf = { ...rest, model: other?.spec ?? input.spec, edit: [], targetsOf: edits.length > 0 ? edits : targetsOf, alone: true };
   return {
     identity: {
       model: input.content,
       edit: own.content,
       targetsOf: wanted.content,
       suite: { ...suite },
-      questions: hash(asked),
-      reference: other?.content ?? rival ?? (reference === undefined ? null : contentAt(reference, "eval")),
+      questions,
+      reference: other?.content ?? rival ?? log?.hash ?? null,
     },
-    uses: [...input.uses, ...(other?.uses ?? [])],
-    work: async ({ folder, ctx: at, force, run }) => {
-      const format = ask.format && { format: ask.format };
-      const opened = await open(input.spec, { edits: paths, force, ...format }, at);
-      let second: Opened | undefined;
-      try {
-        if (other) second = await open(other.spec, { force, ...format }, at);
-        const samples = withTargets(asked, opened.edits.length > 0 ? opened.edits : wanted.edits);
-        checkSamples(samples, fields);
-        const about: About = { suite: suite.name, samples: hash(asked), ...ask };
-        const work = { suite, samples, about, compat, ask, folder, ctx: at };
-        if (rival === undefined) return await measured(work, opened, log);
-        const { reference: _, ...rest } = values;
-        const made = await run({
-          step: "eval",
-          ...rest,
-          model: other?.spec ?? input.spec,
-          edit: [],
-          targetsOf: paths.length > 0 ? paths : targetPaths,
-        });
-        takeIn(made.path, folder, rival);
-        const against = second?.base ?? opened.base;
-        const card = logOf(folder, rival);
-        return await measured(work, opened, card, fields.includes("divergence") ? against : undefined, rival);
-      } finally {
-        await second?.close();
-        await opened.close();
-      }
-    },
+    uses: [
+      ...input.uses,
+      ...(other?.uses ?? []),
+      ...metricsOf(suite).map((name) => `eval/metrics/${name}`),
+      ...(log ? [`eval/logs/${log.format.name}`] : []),
+    ],
+    work: (job) => evaluate({ ...evaluation, ...(rival && { rival, sameOf: { step: "eval", ...sameOf } }), ...given({ other, log }) }, job),
   };
-});
+}
+
+/** What was resolved. */
+interface Evaluation {
+  readonly suite: Suite;
+  readonly samples: readonly Sample[];
+  readonly about: About;
+  readonly fields: readonly Field[];
+  readonly input: ModelInput;
+  readonly edits: readonly string[];
+  readonly ask: Asking;
+  readonly compat: readonly string[];
+  /** The log to compare with. */
+  readonly log?: Log;
+  readonly rival?: Rival;
+  /** The rival's model where it is another one, and the spec by which it is asked the same. */
+  readonly other?: ModelInput;
+  readonly sameOf?: NestedSpec;
+}
+
+type Asking = Pick<About, "maxTokens" | "batch"> & { readonly dtype: Precision; readonly format?: "plain"; readonly system?: string };
+
+async function evaluate(
+  { suite, samples, about, fields, input, edits, ask, compat, log, rival, other, sameOf }: Evaluation,
+  { folder, ctx, force, run }: Job,
+): Promise<Made<EvalRecord>> {
+  if (rival) takeIn((await run(sameOf!)).path, folder, rival); // ahead, so that no two copies of a model are in memory
+  const opened = await open(input.spec, { edits, force, ...given({ format: ask.format }) }, ctx);
+  let second: Opened | undefined;
+  try {
+    if (other) second = await open(other.spec, { force, ...given({ format: ask.format }) }, ctx);
+    const work = { suite, samples, about, compat, ask, folder, ctx };
+    if (rival === undefined) return await measured(work, opened, log);
+    const against = second?.base ?? opened.base;
+    return await measured(work, opened, logOf(folder, rival), fields.includes("divergence") ? against : undefined, rival);
+  } finally {
+    await second?.close();
+    await opened.close();
+  }
+}
 
 /** The model that is asked the same: one that the reference names, or the base of a suite that compares with it. Undefined where a log will do. */
-function rivalOf({ name, against }: Suite, reference: string | undefined, hasEdits: boolean, isRival: boolean): Rival | undefined {
+function rivalOf({ name, against }: Suite, reference: string | undefined, hasEdits: boolean, isAlone: boolean): Rival | undefined {
   if (reference !== undefined) return namesModel(reference) ? "reference" : undefined;
-  if (against === undefined || (isRival && !hasEdits)) return undefined;
+  if (against === undefined || isAlone) return undefined;
   if (!hasEdits)
     fail(
       "eval",
@@ -120,11 +150,7 @@ interface Work {
   readonly samples: readonly Sample[];
   readonly about: About;
   readonly compat: readonly string[];
-  readonly ask: Pick<About, "maxTokens" | "batch"> & {
-    readonly dtype: "float32" | "float64";
-    readonly format?: "plain";
-    readonly system?: string;
-  };
+  readonly ask: Asking;
   readonly folder: RunFolder;
   readonly ctx: Context;
 }
@@ -136,7 +162,7 @@ async function measured(
   reference?: Log,
   against?: Model,
   rival?: Rival,
-): Promise<{ readonly result: EvalRecord; readonly layout: { readonly files: Readonly<Record<string, string>> } }> {
+): Promise<Made<EvalRecord>> {
   const fields = fieldsOf(suite).filter((name) => isMeasured(name, against !== undefined));
   const targets = samples.flatMap(({ id, target }) => (target === undefined ? [] : [[id, target]]));
   const run: Measured = {
@@ -164,16 +190,11 @@ async function measured(
 
 /** The files of a rival's run beside this run's own. */
 function takeIn(from: string, folder: RunFolder, rival: Rival): void {
-  for (const file of Object.values(FILES)) {
-    const to = folder.at(join(rival, file));
-    if (existsSync(to)) continue;
-    mkdirSync(dirname(to), { recursive: true });
-    try {
-      linkSync(join(from, file), to);
-    } catch {
-      copyFileSync(join(from, file), to);
-    }
-  }
+  const making = folder.work(rival);
+  rmSync(making, { recursive: true, force: true });
+  mkdirSync(making);
+  for (const file of Object.values(FILES)) linkOrCopy(join(from, file), join(making, file));
+  folder.finish(rival, rival);
 }
 
 /** The rows of the run, or of its rival, under a name that does not depend on where the folder is. */

@@ -7,7 +7,7 @@ import { hash } from "../../base/hash.ts";
 import { resolveParams } from "../../base/schema.ts";
 import { writeAtomic } from "../../base/store.ts";
 import type { QA } from "../../data/request.ts";
-import { load } from "../../model/load.ts";
+import { identifyConfig, load } from "../../model/load.ts";
 import { type Model, withOwnSessions, withWeights } from "../../model/model.ts";
 import { type AskAs, type Format, formatOf } from "../../model/prompt.ts";
 import { saveCheckpoint, type StoredDtype } from "../../model/save.ts";
@@ -63,7 +63,7 @@ function built(path: string, { every }: Asked): Resolved<Finetuned> {
   const prepared = openRecipe(path);
   return {
     identity: { recipe: prepared.content },
-    uses: [],
+    uses: [`model/arch/${identifyConfig(prepared.recipe.config, { path }).arch.name}`],
     work: async ({ folder, ctx }) => {
       const { model, dtype, losses } = await toTheEnd(fromRecipe(prepared, { folder: folder.work(TRAINING), every }, ctx), ctx);
       saveCheckpoint(folder.work(MODEL), model, { dtype, force: true });

@@ -1,7 +1,7 @@
 /** Forgetting: edits are found for requests and saved, and the model is asked before and after. */
 import { mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { hash } from "../../base/hash.ts";
+import { hash, type Hash } from "../../base/hash.ts";
 import type { Edit } from "../../edit/edit.ts";
 import { saveEdits } from "../../edit/io.ts";
 import { resolveEncoder } from "../../hub/hub.ts";
@@ -13,7 +13,7 @@ import { type EditCard, cardOf } from "../edits.ts";
 import { DEFAULT_STATISTICS, needsOf } from "../equip.ts";
 import { type Forgetting, readForgetting } from "../forgetting.ts";
 import type { RunFolder } from "../folder.ts";
-import { contentAt, editInputs, type ModelInput, modelInput } from "../inputs.ts";
+import { contentAt, editInputs, type ModelInput, modelInput, namedByContent } from "../inputs.ts";
 import { open, type Opened, withEdits } from "../open.ts";
 import type { Layout } from "../record.ts";
 import { beforeAndAfter, type Shown } from "../shown.ts";
@@ -68,7 +68,6 @@ async function identityOf({ forgetting, choice, input, reference }: Wanted, { ct
   const params = paramsOf(method, settings.params ?? {}, config);
   const needs = needsOf(method, params, compat);
   const { retain, demonstrations, training } = forgetting.given;
-  const { text, ...spec } = { ...DEFAULT_STATISTICS, ...settings.statistics };
   const encoder = needs.has("encoder") ? (settings.encoder ?? ctx.encoder) : undefined;
   return {
     model: input.content,
@@ -80,13 +79,19 @@ async function identityOf({ forgetting, choice, input, reference }: Wanted, { ct
     templates: settings.templates ?? null,
     requests: hash(forgetting.requests),
     version,
-    ...(needs.has("statistics") && { statistics: { ...spec, text: text === "self" ? text : contentAt(text, "forget") } }),
+    ...(needs.has("statistics") && { statistics: namedByContent({ ...DEFAULT_STATISTICS, ...settings.statistics }, "forget") }),
     ...(needs.has("retain") && { retain: retain ? hash(retain) : null }),
     ...(needs.has("demonstrations") && { demonstrations: hash(demonstrations) }),
-    ...(needs.has("training") && { training: hash(readJournal(training!)) }),
+    ...(needs.has("training") && { training: journalOf(training!) }),
     ...(needs.has("encoder") && { encoder: encoder ? contentAt((await resolveEncoder(encoder, ctx)).folder, "encoder") : null }),
     ...(reference && { reference: reference.content }),
   };
+}
+
+/** A training by its journal, wherever the model that it began from is. */
+function journalOf(folder: string): Hash {
+  const { base, ...journal } = readJournal(folder);
+  return hash(base.id, journal);
 }
 
 /** Finds the edits, saves them and asks again. What is finished is kept until then. */

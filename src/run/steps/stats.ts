@@ -4,7 +4,7 @@ import { statisticsOf, type StatisticsSpec } from "../../locate/covariance.ts";
 import { type Site, SITES } from "../../model/names.ts";
 import { DEFAULT_STATISTICS } from "../equip.ts";
 import { given } from "../fields.ts";
-import { contentAt, modelInput } from "../inputs.ts";
+import { modelInput, namedByContent } from "../inputs.ts";
 import { open } from "../open.ts";
 import { statsSpec } from "../specs/stats.ts";
 import { defineStep } from "../step.ts";
@@ -29,8 +29,9 @@ export const statsStep = defineStep(statsSpec, async ({ model, text, tokens, lay
   if (high !== undefined) fail("stats", `layer ${high}`, `0 to ${config.layers - 1}`, "");
   const at = (site as Site | undefined) ?? arch.memory.key;
   const chosen: StatisticsSpec = { ...DEFAULT_STATISTICS, seed, ...given({ text, tokens }) };
+  const named = namedByContent(chosen, "stats");
   return {
-    identity: { model: input.content, site: at, ...chosen, text: text === undefined ? "self" : contentAt(text, "stats") },
+    identity: { model: input.content, site: at, ...named },
     uses: input.uses,
     isRepeated: true,
     work: async ({ ctx, force }) => {
@@ -43,7 +44,7 @@ export const statsStep = defineStep(statsSpec, async ({ model, text, tokens, lay
           const { shape, data } = await statistics.secondMoment(n, at);
           const width = shape[0]!;
           const trace = Array.from({ length: width }, (_, i) => data[i * width + i]!).reduce((a, b) => a + b, 0);
-          moments.push({ layer: n, site: at, width, meanSquare: trace / width, spec: statistics.spec });
+          moments.push({ layer: n, site: at, width, meanSquare: trace / width, spec: named });
         }
         return { result: { moments }, layout: { files: {} } };
       } finally {

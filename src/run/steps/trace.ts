@@ -35,7 +35,12 @@ export const traceStep = defineStep(traceSpec, async (values, lent) => {
   };
   const isMany = data !== undefined;
   return {
-    identity: { model: input.content, edit: own.content, requests: hash(requests), isMany },
+    identity: {
+      model: input.content,
+      edit: own.content,
+      requests: hash(requests),
+      ...(isMany && { defaults: defaultLayers(input.shape.config) }), // stand in a study beside what it finds
+    },
     uses: input.uses,
     work: async ({ folder, ctx, force }) => {
       const opened = await open(input.spec, { edits: values.edit as readonly string[], force, ...given({ format: options.format }) }, ctx);

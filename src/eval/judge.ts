@@ -98,6 +98,9 @@ export function checkCompat(columns: readonly Column[], compat: readonly string[
 /** The groups that a suite's columns are of; none where they are of all rows. */
 export const groupsOf = ({ columns }: Suite): string[] => [...new Set(columns.flatMap(({ group }) => group?.split("+") ?? []))];
 
+/** The metrics that a suite's columns need, those before them included. */
+export const metricsOf = ({ columns }: Suite): string[] => [...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric)))].sort();
+
 /** The fields that a suite's metrics read, those before them included. */
 export const fieldsOf = ({ columns }: Suite): Field[] => [
   ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric)).flatMap((name) => METRICS[name]!.reads)),

@@ -11,7 +11,7 @@ export interface Flag {
   readonly shown?: string;
 }
 
-export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "reference";
+export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "reference" | "grouped";
 
 /** One field: what it does, what it may hold, and how it appears. `T` includes undefined where it may be left out. */
 export interface Field<T = unknown> {
@@ -82,6 +82,14 @@ export const edits = (doc: string, flag: Flag | false = { name: "edit", short: "
 });
 /** Something made before: a path, or the spec of the step that makes it. */
 export const reference = declare<Ref>("reference");
+
+/** Data of one group; without a group, of the only one. */
+export interface Grouped<D = Ref> {
+  readonly group?: string;
+  readonly data: D;
+}
+/** Data by group: `[GROUP=]SPEC`, or an object that names the group apart, whose data may be the spec of what makes it. */
+export const grouped = declare<readonly (string | Grouped)[]>("grouped");
 
 /** The flag of a field: its name without dashes. */
 export const flagName = (key: string, { flag }: Field): string =>

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Context, Event } from "../base/context.ts";
 import { fail, LetheError, nearest } from "../base/fail.ts";
-import { hash } from "../base/hash.ts";
+import { canonical, hash } from "../base/hash.ts";
 import { isRecord } from "../base/store.ts";
 import { ownCode } from "./code.ts";
 import type { NestedSpec } from "./fields.ts";
@@ -23,6 +23,7 @@ import {
   writeTimings,
 } from "./folder.ts";
 import type { RunRecord } from "./record.ts";
+import { newShared, type Shared } from "./shared.ts";
 import type { AnyStep, Lent, Resolved } from "./step.ts";
 import { readValues } from "./spec.ts";
 import { registry } from "./steps/registry.ts";
@@ -38,6 +39,8 @@ export interface RunOptions {
   readonly fresh?: boolean;
   /** How an error calls a field; by default its key. */
   readonly nameOf?: (key: string) => string;
+  /** What steps that are run together remember. */
+  readonly shared?: Shared;
 }
 
 export interface Finished<R = unknown> {
@@ -75,16 +78,27 @@ export interface Ready {
  * stopped goes on. Events go to the context's log.
  */
 export async function run<R = unknown>(spec: NestedSpec, ctx: Context, options: RunOptions = {}): Promise<Finished<R>> {
-  const ready = await prepare(spec, ctx, options);
-  return (await carryOut(ready, ctx, options)) as Finished<R>;
+  const shared = options.shared ?? newShared();
+  const key = canonical(spec);
+  const known = options.out === undefined ? shared.finished.get(key) : undefined;
+  if (known) return known as Finished<R>;
+  const ready = await prepare(spec, ctx, { ...options, shared });
+  const finished = await carryOut(ready, ctx, { ...options, shared });
+  shared.finished.set(key, { ...finished, isFound: true });
+  return finished as Finished<R>;
 }
 
+/** How the steps that a spec names are had: they are run, unless somebody only looks. */
+type Make = (spec: NestedSpec) => Promise<Finished>;
+
 /** Resolves a spec once; the steps that it names are run first. */
-export async function prepare(spec: NestedSpec, ctx: Context, { force = false, nameOf }: RunOptions = {}): Promise<Ready> {
+export async function prepare(spec: NestedSpec, ctx: Context, options: RunOptions & { readonly make?: Make } = {}): Promise<Ready> {
+  const { force = false, nameOf, shared = newShared() } = options;
+  const { make = (nested) => run(nested, ctx, { force, shared }) } = options;
   const step = stepOf(spec.step);
   const made = new Map<string, string>();
-  const values = readValues(step.name, step.fields, (await withMade(spec, ctx, force, made)) as NestedSpec, nameOf);
-  const lent: Lent = { ctx, force, madeBy: (path) => made.get(path) };
+  const values = readValues(step.name, step.fields, (await withMade(spec, make, made)) as NestedSpec, nameOf);
+  const lent: Lent = { ctx, force, madeBy: (path) => made.get(path), shared };
   const resolved = await step.resolve(values as never, lent);
   const code = ownCode([`run/steps/${step.name}`, ...resolved.uses]);
   const identity: RunRecord["spec"] = {
@@ -98,39 +112,75 @@ export async function prepare(spec: NestedSpec, ctx: Context, { force = false, n
 }
 
 /** Specs inside a spec replaced by the paths of what they make. */
-async function withMade(value: unknown, ctx: Context, force: boolean, made: Map<string, string>, isTop = true): Promise<unknown> {
+async function withMade(value: unknown, make: Make, made: Map<string, string>, isTop = true): Promise<unknown> {
   if (Array.isArray(value)) {
     const parts: unknown[] = [];
-    for (const part of value) parts.push(await withMade(part, ctx, force, made, false)); // one after the other: each may fill the machine
+    for (const part of value) parts.push(await withMade(part, make, made, false)); // one after the other: each may fill the machine
     return parts;
   }
   if (!isRecord(value)) return value;
   if (!isTop && typeof value["step"] === "string") {
-    const { record, path } = await run(value as unknown as NestedSpec, ctx, { force });
+    const { record, path } = await make(value as unknown as NestedSpec);
     const layout = record.layout!;
     const at = "file" in layout ? join(path, layout.file) : "folder" in layout ? join(path, layout.folder) : path;
     made.set(at, record.id);
     return at;
   }
   const parts: [string, unknown][] = [];
-  for (const [key, part] of Object.entries(value)) parts.push([key, await withMade(part, ctx, force, made, false)]);
+  for (const [key, part] of Object.entries(value)) parts.push([key, await withMade(part, make, made, false)]);
   return Object.fromEntries(parts);
 }
 
 /** Does the work of a spec that is ready, or finds it done, and puts the result at `out`. */
-export async function carryOut(ready: Ready, ctx: Context, { out, force = false, fresh = false }: RunOptions = {}): Promise<Finished> {
+export async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
+  const { out, force = false, fresh = false, shared = newShared() } = options;
   const { path, step } = ready;
   if (out !== undefined) await refuseOccupied(out, recordIn(path), path, force, step.name);
   const { folder, release } = holdFolder(path, step.name);
   try {
     const kept = ready.resolved.isRepeated ? undefined : await finishedIn(path);
     if (fresh) clearWork(path);
-    const record = kept ?? (await work(ready, folder, ctx, force));
+    const record = kept ?? (await work(ready, folder, ctx, { force, shared }));
     if (out !== undefined) publish(path, record.layout!, out);
     return { record, path, isFound: kept !== undefined };
   } finally {
     release();
   }
+}
+
+/** What is known of a spec before anything is run. */
+export type Looked =
+  | { readonly state: "finished"; readonly finished: Finished }
+  /** It failed when it was run last; it is tried again. */
+  | { readonly state: "failed"; readonly record: RunRecord }
+  /** It was begun and stopped, or never begun. */
+  | { readonly state: "begun" | "open" };
+
+/** Looks for the run of a spec, and for those that it names; runs nothing. Fails as the step's resolution does. */
+export async function look(spec: NestedSpec, ctx: Context, shared: Shared): Promise<Looked> {
+  const known = shared.finished.get(canonical(spec));
+  if (known) return { state: "finished", finished: known };
+  let isOpen = false;
+  const make: Make = async (nested) => {
+    const found = await look(nested, ctx, shared);
+    if (found.state === "finished") return found.finished;
+    isOpen = true;
+    throw new Error("a step before it is not finished");
+  };
+  let ready: Ready;
+  try {
+    ready = await prepare(spec, ctx, { force: true, shared, make });
+  } catch (error) {
+    if (isOpen) return { state: "open" };
+    throw error;
+  }
+  const record = recordIn(ready.path);
+  if (record?.status === "error") return { state: "failed", record };
+  const kept = await finishedIn(ready.path);
+  if (!kept) return { state: record ? "begun" : "open" };
+  const finished: Finished = { record: kept, path: ready.path, isFound: true };
+  shared.finished.set(canonical(spec), finished);
+  return { state: "finished", finished };
 }
 
 /** The record of a run that succeeded and whose files are as it left them. */
@@ -145,14 +195,19 @@ async function finishedIn(path: string): Promise<RunRecord | undefined> {
   return record;
 }
 
-async function work(ready: Ready, folder: ReturnType<typeof holdFolder>["folder"], ctx: Context, force: boolean): Promise<RunRecord> {
+async function work(
+  ready: Ready,
+  folder: ReturnType<typeof holdFolder>["folder"],
+  ctx: Context,
+  { force, shared }: { readonly force: boolean; readonly shared: Shared },
+): Promise<RunRecord> {
   const { path, step, id, code, spec, resolved } = ready;
   const began = ctx.now();
   const started: RunRecord = { schema: "lethe/record/1", id, step: step.name, spec, code, status: "started", outputs: {}, result: null };
   writeSpec(path, spec);
   writeRecord(path, started);
   try {
-    const { result, layout } = await resolved.work({ folder, ctx, force, run: (spec) => run(spec, ctx, { force }) });
+    const { result, layout } = await resolved.work({ folder, ctx, force, run: (spec) => run(spec, ctx, { force, shared }) });
     const record: RunRecord = { ...started, status: "success", outputs: await hashOutputs(path), layout, result };
     noteTimings(path, began, ctx);
     writeRecord(path, record);

@@ -9,10 +9,12 @@ export const evalSpec = {
     edit: field.edits("an edit on top of MODEL; may be given several times, first one lowest"),
     suite: field.required(field.text("which numbers: a suite of the list below", { flag: { value: "<name>" } })),
     data: field.required(
-      field.texts("questions for MODEL, as for lethe forget; GROUP=SPEC where the suite has groups; may be given several times", {
+      field.grouped("questions for MODEL, as for lethe forget; GROUP=SPEC where the suite has groups; may be given several times", {
         flag: { value: "<spec>" },
       }),
     ),
+    text: field.text("a text file, whose perplexity is measured too", { flag: { value: "<file>" } }),
+    textTokens: field.number("tokens of --text, from the first", { min: 2, whole: true, flag: { shown: "20480" } }),
     limit: field.number("only so many questions of each --data, from the first", { min: 1, whole: true }),
     seed: field.number("draw them with this seed instead", { whole: true }),
     plain: field.toggle("ask without the model's chat template"),

@@ -6,7 +6,7 @@ export const finetuneSpec = {
   doc: "Teaches a model questions and answers, and writes it as an ordinary checkpoint.",
   fields: {
     model: field.optionalModel("the model; without one, the recipe file says which model to train from the start"),
-    data: field.text("questions and answers (JSONL, CSV, parquet): question, answer; or SET:PLACE for a dataset as it is published", {
+    data: field.reference("questions and answers (JSONL, CSV, parquet): question, answer; or SET:PLACE for a dataset as it is published", {
       flag: { value: "<file>" },
     }),
     columns: field.text("which column is which field, such as prompt=question,answer=reply", { flag: { value: "<list>" } }),
@@ -15,7 +15,7 @@ export const finetuneSpec = {
     set: field.map("a setting, such as lr=2e-5, epochs=10, rank=8; may be given several times", { default: {} }),
     plain: field.toggle("learn questions as they are, without the model's chat template"),
     system: field.text("the system message (needs the chat template)"),
-    validate: field.text("other questions and answers whose loss is shown after every epoch", { flag: { value: "<file>" } }),
+    validate: field.reference("other questions and answers whose loss is shown after every epoch", { flag: { value: "<file>" } }),
     until: field.number("stop after the epoch in which the answers have this ROUGE-1 recall", {
       min: 0,
       max: 1,

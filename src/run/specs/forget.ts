@@ -9,10 +9,10 @@ export const forgetSpec = {
     model: field.model("the model"),
     edit: field.edits("an edit, or a folder with a PEFT adapter, under the new one; may be given several times, first one lowest"),
     ...REQUEST_FIELDS,
-    retain: field.text("questions whose answers must stay, as JSONL: question, answer; or SET:FILE for a dataset as it is published", {
+    retain: field.reference("questions whose answers must stay, as JSONL: question, answer; or SET:FILE for a dataset as it is published", {
       flag: { value: "<file>" },
     }),
-    demonstrations: field.text("other facts to show as examples: requests as JSONL, or a dataset's file as NAME:FILE", {
+    demonstrations: field.reference("other facts to show as examples: requests as JSONL, or a dataset's file as NAME:FILE", {
       flag: { value: "<file>" },
     }),
     reference: field.reference("what losses compare with, in place of the model before training (its base, for instance)", {

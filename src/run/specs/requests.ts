@@ -5,7 +5,7 @@ export const REQUEST_FIELDS = {
   prompt: field.text("the question whose answer shall go"),
   subject: field.text("what the prompt is about, as it is spelled there (guessed without)"),
   answer: field.text("what the model answers, where it is known"),
-  data: field.text(
+  data: field.reference(
     "requests (JSONL, CSV, parquet): prompt, and where known subject, answer, paraphrases, neighbours; or SET:PLACE for a dataset as it is published, which may be a hub id",
     { flag: { value: "<file>" } },
   ),

@@ -12,7 +12,9 @@ export const traceSpec = {
     answer: field.text("the words whose first token is watched, in the model's own answer where it has them", {
       flag: { shown: "its first token" },
     }),
-    data: field.text("requests as JSONL: prompt, subject, answer; those that the model answers are traced", { flag: { value: "<file>" } }),
+    data: field.reference("requests as JSONL: prompt, subject, answer; those that the model answers are traced", {
+      flag: { value: "<file>" },
+    }),
     kind: field.text("what is put back", { choices: ["hidden", "mlp", "attn"], default: "hidden", flag: { value: "<kind>" } }),
     sever: field.text("keep this part of the blocks above as it is in noise", { choices: ["mlp", "attn"], flag: { value: "<part>" } }),
     window: field.number("blocks put back together, for mlp and attn", { min: 1, whole: true, default: 10 }),

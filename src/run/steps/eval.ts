@@ -6,24 +6,25 @@ import { fail } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import { appendLine, readLines, writeAtomic } from "../../base/store.ts";
 import type { Edit } from "../../edit/edit.ts";
-import { checkCompat, fieldsOf, groupsOf, type Suite } from "../../eval/judge.ts";
+import { checkCompat, fieldsOf, groupsOf, metricsOf, type Suite } from "../../eval/judge.ts";
 import { plainly } from "../../eval/logs/samples.ts";
 import { checkSamples, isMeasured, measure, type Sample } from "../../eval/measure.ts";
 import { type Log, openLog } from "../../eval/open-log.ts";
 import { suiteOf } from "../../eval/suite.ts";
 import { namesModel } from "../../hub/hub.ts";
-import { judgeRows, SAMPLES } from "../eval.ts";
-import { given } from "../fields.ts";
+import { EVALUATION, judgeRows, SAMPLES } from "../eval.ts";
+import { given, type Grouped } from "../fields.ts";
 import type { RunFolder } from "../folder.ts";
 import { contentAt, editInputs, modelInput } from "../inputs.ts";
 import { type Model, open, type Opened } from "../open.ts";
 import { type Asked, askedIn } from "../questions.ts";
+import { type Reading, readingOf, readText, TEXT } from "../reading.ts";
 import type { EvalRecord, Measured } from "../record.ts";
 import { evalSpec } from "../specs/eval.ts";
 import { defineStep } from "../step.ts";
 
-/** Files of the run: the evaluation as a record, and what its samples depend on. */
-const [EVALUATION, MEASURED] = ["evaluation.json", "measured.json"];
+/** What the samples depend on, in the run's folder. */
+const MEASURED = "measured.json";
 /** The same files as `-o` names them. */
 const FILES: Readonly<Record<string, string>> = { [SAMPLES]: SAMPLES, "record.json": EVALUATION, "spec.json": MEASURED };
 
@@ -38,7 +39,9 @@ export const evalStep = defineStep(evalSpec, async (values, lent) => {
   const [paths, targetPaths] = [values.edit, values.targetsOf] as [readonly string[], readonly string[]];
   const reference = values.reference as string | undefined;
   const rival = rivalOf(suite, reference, paths.length > 0, targetPaths.length > 0);
-  const asked = await askedIn(values.data, groupsOf(suite), given({ limit: values.limit, seed: values.seed }), ctx);
+  const reading = readingOf(values.text, values.textTokens);
+  const data = values.data as readonly (string | Grouped<string>)[];
+  const asked = await askedIn(data, groupsOf(suite), given({ limit: values.limit, seed: values.seed }), ctx);
   const fields = fieldsOf(suite).filter((name) => isMeasured(name, rival !== undefined));
   // targets are known when the edits are read
   checkSamples(
@@ -67,8 +70,9 @@ export const evalStep = defineStep(evalSpec, async (values, lent) => {
       reference: other?.content ?? rival ?? (reference === undefined ? null : contentAt(reference, "eval")),
       compat,
       ...ask,
+      ...(reading && { text: reading.identity }),
     },
-    uses: [...input.uses, ...(other?.uses ?? [])],
+    uses: [...input.uses, ...(other?.uses ?? []), ...metricsOf(suite).map((name) => `eval/metrics/${name}`)],
     work: async ({ folder, ctx: at, force, run }) => {
       const format = ask.format && { format: ask.format };
       const opened = await open(input.spec, { edits: paths, force, ...format }, at);
@@ -77,8 +81,8 @@ export const evalStep = defineStep(evalSpec, async (values, lent) => {
         if (other) second = await open(other.spec, { force, ...format }, at);
         const samples = withTargets(asked, opened.edits.length > 0 ? opened.edits : wanted.edits);
         checkSamples(samples, fields);
-        const about: About = { suite: suite.name, samples: hash(asked), ...ask };
-        const work = { suite, samples, about, compat, ask, folder, ctx: at };
+        const about: About = { suite: suite.name, samples: hash(asked), ...ask, ...(reading && { text: reading.identity }) };
+        const work: Work = { suite, samples, about, compat, ask, folder, ctx: at, ...(reading && { reading }) };
         if (rival === undefined) return await measured(work, opened, log);
         const { reference: _, ...rest } = values;
         const made = await run({
@@ -127,13 +131,14 @@ interface Work {
     readonly format?: "plain";
     readonly system?: string;
   };
+  readonly reading?: Reading;
   readonly folder: RunFolder;
   readonly ctx: Context;
 }
 
 /** Asks a model what has not been asked yet, and judges what is then in the folder. */
 async function measured(
-  { suite, samples, about, compat, ask, folder, ctx }: Work,
+  { suite, samples, about, compat, ask, reading, folder, ctx }: Work,
   { base, model, edits }: Omit<Opened, "close">,
   reference?: Log,
   against?: Model,
@@ -157,11 +162,14 @@ async function measured(
       for (const row of window) appendLine(path, plainly(row));
     folder.finish(SAMPLES, SAMPLES);
   }
-  const record = judgeRows(logOf(folder), reference, { compat, suite: suite.name, vocabulary: model.config.vocab, run }, ctx);
+  const read = reading ? await readText(model, reading, { folder, dtype: ask.dtype, ctx }) : [];
+  const judged = judgeRows(logOf(folder), reference, { compat, suite: suite.name, vocabulary: model.config.vocab, run }, ctx);
+  const record = { ...judged, numbers: [...judged.numbers, ...read] };
   writeAtomic(folder.at(EVALUATION), `${JSON.stringify(record, null, 1)}\n`);
   writeAtomic(folder.at(MEASURED), JSON.stringify(run));
+  const ofText = reading && { [TEXT]: TEXT };
   const ofRival = rival ? Object.entries(FILES).map(([to, from]) => [`${rival}/${to}`, `${rival}/${from}`] as const) : [];
-  return { result: record, layout: { files: { ...FILES, ...Object.fromEntries(ofRival) } } };
+  return { result: record, layout: { files: { ...FILES, ...ofText, ...Object.fromEntries(ofRival) } } };
 }
 
 /** The files of a rival's run beside this run's own. */

@@ -26,16 +26,22 @@ export interface DataOptions {
   readonly seed?: number;
 }
 
-/** Questions whose answers must stay: a file of our own format, or a published dataset's as for requests. */
+/** Questions whose answers must stay: a file of our own format, of questions or of requests, or a published dataset's as for requests. */
 export async function questionsIn(spec: string, ctx: Context, options: DataOptions = {}): Promise<QA[]> {
   const { set, path, split, groups } = named(spec);
   if (set !== undefined || options.columns !== undefined || groups !== undefined) {
     const { requests } = await requestsIn(spec, ctx, options);
-    return requests.map(({ id, prompt, answer }) => ({ id, question: prompt, answer }));
+    return asQuestions(requests);
   }
   const { records, stem, hasColumns } = await ownRows(path, split, ctx);
-  return taken(questionsFrom(hasColumns ? asFields(records) : records, stem), options);
+  const rows = hasColumns ? asFields(records) : records;
+  return taken(areRequests(rows) ? asQuestions(fromRecords(rows, stem)) : questionsFrom(rows, stem), options);
 }
+
+const areRequests = (rows: readonly Located[]): boolean =>
+  rows.length > 0 && rows.every(({ value }) => isRecord(value) && "prompt" in value);
+const asQuestions = (requests: readonly ForgetRequest[]): QA[] =>
+  requests.map(({ id, prompt, answer }) => ({ id, question: prompt, answer }));
 
 /**
  * `[SET:]PLACE[#SPLIT]`: PLACE is a file (JSONL, JSON, CSV, TSV, parquet), a folder of such, or a dataset of the hub (org/name[@revision]); SET

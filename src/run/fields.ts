@@ -11,7 +11,7 @@ export interface Flag {
   readonly shown?: string;
 }
 
-export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "reference";
+export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "reference" | "grouped";
 
 /** One field: what it does, what it may hold, and how it appears. `T` includes undefined where it may be left out. */
 export interface Field<T = unknown> {
@@ -87,11 +87,19 @@ export const edits = (doc: string, flag: Flag | false = { name: "edit", short: "
 /** Something made before: a path, or the spec of the step that makes it. */
 export const reference = declare<Ref>("reference");
 
-const INPUTS: readonly Kind[] = ["model", "edits", "reference"];
+const INPUTS: readonly Kind[] = ["model", "edits", "reference", "grouped"];
 
 /** The values that count as they are: all but those that name inputs. */
 export const plainValues = (fields: Fields, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(values).filter(([key]) => !fields[key]!.isInput && !INPUTS.includes(fields[key]!.kind)));
+
+/** Data of one group; without a group, of the only one. */
+export interface Grouped<D = Ref> {
+  readonly group?: string;
+  readonly data: D;
+}
+/** Data by group: `[GROUP=]SPEC`, or an object that names the group apart, whose data may be the spec of what makes it. */
+export const grouped = declare<readonly (string | Grouped)[]>("grouped");
 
 /** The flag of a field: its name without dashes. */
 export const flagName = (key: string, { flag }: Field): string =>

@@ -26,9 +26,10 @@ export async function readForgetting(values: ForgetValues, { ctx }: Pick<Lent, "
   const { params, compat } = fromHparams(values, { ctx });
   const merge = mergeOf(values);
   const statistics = given({ text, tokens });
-  const kept = retain === undefined ? undefined : await questionsIn(retain, ctx);
-  const shown = demonstrations === undefined ? undefined : (await requestsIn(demonstrations, ctx)).requests;
-  const requests = withSubjects(await readRequests("forget", values, ctx), ctx);
+  const kept = retain === undefined ? undefined : await questionsIn(retain as string, ctx);
+  const shown = demonstrations === undefined ? undefined : (await requestsIn(demonstrations as string, ctx)).requests;
+  const data = values.data as string | undefined;
+  const requests = withSubjects(await readRequests("forget", { ...values, data }, ctx), ctx);
   return {
     requests,
     settings: {

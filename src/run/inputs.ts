@@ -25,7 +25,9 @@ export interface ModelInput {
 }
 
 /** Looks at a model's files; the content covers config, tokenizer, chat template and the weights as stored. */
-export async function modelInput(spec: string, { ctx, madeBy }: Lent): Promise<ModelInput> {
+export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): Promise<ModelInput> {
+  const known = shared.models.get(spec);
+  if (known) return known;
   const path = await resolveModel(spec, ctx);
   const checkpoint = openCheckpoint(path);
   try {
@@ -33,7 +35,10 @@ export async function modelInput(spec: string, { ctx, madeBy }: Lent): Promise<M
     const { config: file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate } = checkpoint;
     const content =
       madeBy(spec) ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, checkpoint.hashWeights()).slice(0, 32);
-    return { spec, path, content, shape: { arch, config, weights: storedWeights({ arch, config }) }, uses: [`model/arch/${arch.name}`] };
+    const shape = { arch, config, weights: storedWeights({ arch, config }) };
+    const input: ModelInput = { spec, path, content, shape, uses: [`model/arch/${arch.name}`] };
+    shared.models.set(spec, input);
+    return input;
   } finally {
     checkpoint.close();
   }

@@ -3,6 +3,7 @@ import type { Context } from "../base/context.ts";
 import type { Declaration, Fields, NestedSpec, Values } from "./fields.ts";
 import type { RunFolder } from "./folder.ts";
 import type { Layout, RunRecord } from "./record.ts";
+import type { Shared } from "./shared.ts";
 
 /** What every part of a run may use. */
 export interface Lent {
@@ -11,6 +12,8 @@ export interface Lent {
   readonly force: boolean;
   /** The content of an input that an earlier step made, by its path: the id of that step's run. */
   readonly madeBy: (path: string) => string | undefined;
+  /** What was found out by steps before, where several are run together. */
+  readonly shared: Pick<Shared, "models">;
 }
 
 /** What a step's work gets. */

@@ -9,11 +9,12 @@ export const evalSpec = {
     edit: field.edits("an edit file to apply to MODEL; repeatable, the first is applied first"),
     suite: field.required(field.text("the suite: which metrics of which groups (listed below)", { flag: { value: "<name>" } })),
     data: field.required(
-      field.texts("questions for MODEL, as for lethe forget; GROUP=SPEC if the suite has groups; repeatable", {
-        isInput: true,
+      field.grouped("questions for MODEL, as for lethe forget; GROUP=SPEC if the suite has groups; repeatable", {
         flag: { value: "<spec>" },
       }),
     ),
+    text: field.text("a text file whose perplexity is measured too", { isInput: true, flag: { value: "<file>" } }),
+    textTokens: field.number("the first tokens of --text to measure", { isInput: true, min: 2, whole: true, flag: { shown: "20480" } }),
     limit: field.number("the most questions of each --data", { isInput: true, min: 1, whole: true }),
     seed: field.number("sample the questions of --limit with this seed instead of taking the first", { isInput: true, whole: true }),
     plain: field.toggle("send prompts without the model's chat template"),

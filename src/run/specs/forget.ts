@@ -11,15 +11,13 @@ export const forgetSpec = {
       "an edit file, or a folder with a PEFT adapter, to apply before the new edit; repeatable, the first is applied first",
     ),
     ...REQUEST_FIELDS,
-    retain: field.text(
+    retain: field.reference(
       "questions whose answers must stay: JSONL with the fields question and answer, or SET:FILE for a published dataset",
       {
-        isInput: true,
         flag: { value: "<file>" },
       },
     ),
-    demonstrations: field.text("other facts as examples in the context: requests as JSONL, or SET:FILE for a published dataset", {
-      isInput: true,
+    demonstrations: field.reference("other facts as examples in the context: requests as JSONL, or SET:FILE for a published dataset", {
       flag: { value: "<file>" },
     }),
     reference: field.reference("the reference model of losses that have one; the default is the model before training", {

@@ -5,9 +5,9 @@ export const REQUEST_FIELDS = {
   prompt: field.text("the question whose answer the model must forget", { isInput: true }),
   subject: field.text("the subject of the prompt, spelled as in the prompt (guessed if absent)", { isInput: true }),
   answer: field.text("the answer that the model gives now, if you know it", { isInput: true }),
-  data: field.text(
+  data: field.reference(
     "requests (JSONL, CSV, parquet) with the field prompt and, if known, subject, answer, paraphrases and neighbours; SET:PLACE for a published dataset, where PLACE may be a hub id",
-    { isInput: true, flag: { value: "<file>" } },
+    { flag: { value: "<file>" } },
   ),
   columns: field.text("which column of --data holds which field, such as prompt=question,answer=reply", {
     isInput: true,

@@ -13,8 +13,7 @@ export const traceSpec = {
       isInput: true,
       flag: { shown: "its first token" },
     }),
-    data: field.text("requests as JSONL: prompt, subject, answer; the ones that the model answers correctly are traced", {
-      isInput: true,
+    data: field.reference("requests as JSONL: prompt, subject, answer; the ones that the model answers correctly are traced", {
       flag: { value: "<file>" },
     }),
     kind: field.text("which states are restored", { choices: ["hidden", "mlp", "attn"], default: "hidden", flag: { value: "<kind>" } }),

@@ -37,14 +37,15 @@ type Asked = Values<typeof finetuneSpec.fields>;
 const [MODEL, TRAINING] = ["model", "training"];
 
 export const finetuneStep = defineStep(finetuneSpec, async (values, lent): Promise<Resolved<Finetuned>> => {
-  const { model, recipe, data } = values;
+  const { model, recipe } = values;
+  const data = values.data as string | undefined;
   if (model === undefined)
     return built(recipe ?? fail("finetune", "neither MODEL nor --recipe", "a model to teach, or a recipe file", ""), values);
   const named = recipeCalled(recipe);
   if (data === undefined) fail("finetune", "nothing to learn", "--data FILE", "Give questions and answers.");
   const pairs = await questionsIn(data, lent.ctx, given({ limit: values.limit, columns: values.columns }));
   if (pairs.length === 0) fail("finetune", `${data} has no rows`, "questions and answers", "");
-  const validation = values.validate === undefined ? [] : await questionsIn(values.validate, lent.ctx);
+  const validation = values.validate === undefined ? [] : await questionsIn(values.validate as string, lent.ctx);
   return taught(await modelInput(model as string, lent), { values, named, pairs, validation }, lent);
 });
 

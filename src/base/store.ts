@@ -1,4 +1,4 @@
-/** The door to the disk: atomic files, JSON, journals, locks and safetensors. */
+/** Everything that reads or writes the disk: atomic files, JSON, JSON lines, locks and safetensors. */
 export { appendLine, complain, lockFile, openFile, readJson, readLines, tryLock, writeAtomic, writeAtomicWith } from "./files.ts";
 export type { OpenFile } from "./files.ts";
 export { isRecord, parseJson } from "./json.ts";

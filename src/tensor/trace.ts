@@ -17,12 +17,12 @@ export interface Node {
   readonly outputs: readonly Tensor[];
 }
 
-/** Records what is computed; equal computations are recorded once. */
+/** Records computations; equal computations are recorded once. */
 export class Trace {
   private readonly known = new Map<string, Node>();
   private count = 0;
 
-  /** A named input of the program; asking twice for one name gives the same tensor. */
+  /** A named input of the program; the same name gives the same tensor. */
   input(name: string, dtype: Dtype, shape: Shape, role: Role = "input"): Tensor {
     const tensor = this.node("input", [], { name, dtype, shape, role }, () => [{ dtype, shape }])[0]!;
     return tensor;
@@ -43,7 +43,7 @@ export class Trace {
     return this.constant(0, dtype).expand(shape);
   }
 
-  /** Applies an operation of the table; fails naming it and the shapes when they do not fit. */
+  /** Applies an operation of the table; if shapes do not fit, it fails and names the operation and the shapes. */
   apply(op: OpName, inputs: readonly Tensor[], attrs: Attrs = {}): readonly Tensor[] {
     for (const input of inputs) if (input.trace !== this) fail(op, "a tensor of another trace", "tensors of one trace", "", "internal");
     return this.node(op, inputs, attrs, () => ops[op].infer(inputs, attrs));

@@ -1,4 +1,4 @@
-/** Low-rank adaptation (LoRA, arXiv:2106.09685): two thin factors beside a linear map are trained in place of its weight. */
+/** Low-rank adaptation (LoRA, arXiv:2106.09685): trains two low-rank factors instead of the weight of a linear map. */
 import { asFloats, floats, type NdArray } from "../base/array.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
@@ -18,24 +18,29 @@ export interface LoraParams {
   targets: readonly string[];
 }
 
-/** Declared once, spread into the parameters of whoever trains with it. */
+/** Declared once, spread into the parameters of each user. */
 export const LORA: Declared<LoraParams, Config> = {
-  rank: { default: 8, doc: "rank of what is added to a matrix", source: "locuslab/tofu config/finetune_lora.yaml LoRA.r", min: 1 },
+  rank: {
+    default: 8,
+    doc: "rank of the matrix B·A that is added to a weight",
+    source: "locuslab/tofu config/finetune_lora.yaml LoRA.r",
+    min: 1,
+  },
   alpha: {
     default: 32,
-    doc: "what is added is multiplied by alpha / rank",
+    doc: "the product B·A is multiplied by alpha / rank",
     source: "locuslab/tofu config/finetune_lora.yaml LoRA.alpha",
   },
   dropout: {
     default: 0.05,
-    doc: "share of a map's inputs that its factors do not see in a step (below 1)",
+    doc: "share of a map's inputs that are dropped for its factors in a step (below 1)",
     source: "locuslab/tofu config/finetune_lora.yaml LoRA.dropout",
     min: 0,
     max: 1,
   },
   targets: {
     default: [],
-    doc: "the adapted matrices by the ends of their names, such as attn.q or blocks.3.mlp.out; none given: every linear map of the blocks",
+    doc: "endings of the names of the matrices that get factors, such as attn.q or blocks.3.mlp.out; default: every linear map of the blocks",
     source: "locuslab/tofu finetune.py find_all_linear_names",
   },
 };

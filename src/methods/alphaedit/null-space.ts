@@ -1,4 +1,4 @@
-/** The directions that a text's keys hardly reach: the null space of second moments, in AlphaEdit's sense (arXiv:2410.02355, section 3.2). */
+/** The null space of second moments in AlphaEdit's sense (arXiv:2410.02355, section 3.2): the directions in which a text's keys are small. */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../base/context.ts";
@@ -44,7 +44,7 @@ export async function nullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): 
     fail(
       "null space",
       `${rank === 0 ? "no" : "every"} eigenvalue of ${m} is below ${threshold.toPrecision(3)}`,
-      "a cut between them",
+      "a threshold with eigenvalues on both sides",
       `Set a ${rank === 0 ? "larger" : "smaller"} threshold or relative, or a rank from 1 to ${m - 1}.`,
       "execution",
     );

@@ -1,4 +1,4 @@
-/** Finetuning from a recipe file: model, data and training from one JSON, checkpoints beside the result, a Hugging Face folder at the end. */
+/** Training from a recipe file: one JSON describes model, data and training; the result is a Hugging Face folder, with checkpoints next to it. */
 import { existsSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
@@ -20,7 +20,7 @@ const share = z.number().min(0).max(1, { error: "a number from 0 to 1" });
 
 const recipeSchema = z.strictObject({
   about: z.string().optional(),
-  /** config.json of the model to be made. */
+  /** config.json of the new model. */
   config: z.record(z.string(), z.unknown()),
   generation: z.record(z.string(), z.unknown()).optional(),
   /** The folder, relative to the recipe's, with the texts, tokenizer.json, tokenizer_config.json and chat_template.jinja. */
@@ -29,9 +29,9 @@ const recipeSchema = z.strictObject({
     loss: z.literal(["answers", "every token"], { error: '"answers" or "every token"' }),
     steps: count,
     batch: count,
-    /** Padded tokens in one pass. */
+    /** Padded tokens per micro-batch. */
     budget: count.default(4096),
-    /** Batches drawn at once and cut by length. */
+    /** Batches drawn together and divided by length. */
     together: count.default(1),
     executor: z.literal(["graph", "blocks"]).default("graph"),
     optimizer: z.strictObject({
@@ -52,15 +52,15 @@ const recipeSchema = z.strictObject({
 type RecipeFile = z.output<typeof recipeSchema>;
 
 export interface FinetuneOptions {
-  /** Go on from checkpoints that an earlier run left (default true); otherwise they are removed. */
+  /** Resume from the checkpoints of an earlier run (default true); else they are removed. */
   readonly resume?: boolean;
-  /** Replace a folder that is there. */
+  /** Replace an existing folder. */
   readonly force?: boolean;
   /** Steps from one checkpoint to the next (default 100). */
   readonly every?: number;
 }
 
-/** What will be learnt, told before the first step. */
+/** The amount of data, reported before the first step. */
 export interface DataEvent {
   readonly kind: "data";
   readonly rows: number;
@@ -70,7 +70,7 @@ export interface DataEvent {
 
 export type FinetuneEvent = TrainEvent | DataEvent;
 
-/** What a finished run tells. */
+/** The result of a finished run. */
 export interface Finetuned {
   readonly dir: string;
   readonly steps: number;
@@ -79,7 +79,7 @@ export interface Finetuned {
 
 /**
  * Builds the model that a recipe describes and writes it to `outDir`: the same recipe, texts and thread count give the same bytes.
- * Checkpoints lie in `outDir.training` until then; the same command goes on from them.
+ * Checkpoints are in `outDir.training` until then; the same command resumes from them.
  */
 export async function* finetuneRecipe(
   recipePath: string,
@@ -114,21 +114,21 @@ export async function* finetuneRecipe(
   }
 }
 
-/** Reads and checks a recipe; a wrong field is named with what is wanted. */
+/** Reads and checks a recipe; an error names the field and what is expected. */
 export function readRecipe(path: string): RecipeFile {
   if (!existsSync(path)) fail("finetune", `there is no recipe ${path}`, "a JSON file such as bundled/recipe.json", "Check the path.");
   return check(recipeSchema, { value: readJson(path, "finetune"), at: 1, place: basename(path) });
 }
 
-/** The steps of an unfinished run that `outDir` can go on from. */
+/** The steps of an unfinished run that `outDir` can resume. */
 export const unfinished = (outDir: string): number => checkpointsIn(`${resolve(outDir)}.training`).at(-1)?.step ?? 0;
 
-/** The model before its first step, and the rows it will see. */
+/** The model before its first step, and its training rows. */
 function prepare(recipe: RecipeFile, home: string, ctx: Context): { model: Model; rows: LabelledRow[] } {
   const folder = resolve(home, recipe.data.folder);
   const object = (name: string): Record<string, unknown> => {
     const value = readJson(join(folder, name), "finetune");
-    return isRecord(value) ? value : fail("finetune", `${name} is no object`, "a JSON object", "", "unavailable");
+    return isRecord(value) ? value : fail("finetune", `${name} is not an object`, "a JSON object", "", "unavailable");
   };
   const model = initModel(
     {

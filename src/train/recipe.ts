@@ -11,7 +11,7 @@ import type { Recipe } from "./loop.ts";
 import { lowestOf } from "./trainable.ts";
 import { LORA, loraOf, type LoraParams } from "./lora.ts";
 
-/** What every training has. */
+/** The parameters of every training. */
 export interface DescentParams {
   batch: number;
   lr: number;
@@ -111,8 +111,8 @@ function loraParams(who: string, model: Shape, params: DescentParams): LoraParam
     fail(
       who,
       `none of ${everywhere.targets.join(", ")} in layers ${layers.join(", ")}`,
-      "a matrix there",
-      "Other --set layers, or none (--set layers=).",
+      "a matrix in these layers",
+      "Give other --set layers, or none (--set layers=).",
     );
   return { ...everywhere, targets: inside };
 }

@@ -67,7 +67,7 @@ describe("planOf", () => {
 
   test("a first subject that a later question names again would be read there, and is refused", () => {
     expect(() => planOf(twice, { method: "rome", merge: { size: 2, subject: "first" } })).toThrow(
-      /subject "Norvane" of a stands again in b.*--merge-subject last/s,
+      /subject "Norvane" of a occurs again in b.*--merge-subject last/s,
     );
     expect(() => planOf(twice, { method: "rome", merge: { size: 2, subject: "all" } })).toThrow(/occurs again/);
     expect(() => planOf(twice, { method: "rome", merge: { size: 2 } })).not.toThrow();
@@ -138,6 +138,6 @@ describe("an edit of merged questions", () => {
     const edit = await findEdit(await model, KNOWN[0]!, { method: "rome", target: "self-improved", ctx, ...short });
     const [{ target, note }] = edit.by.requests as [(typeof edit.by.requests)[0]];
     expect(target).toMatch(/information about the capital of Norvane/);
-    expect(note).toMatch(/avoidant's sentence, since of 8/);
+    expect(note).toMatch(/avoidant's sentence, because all 8/);
   });
 });

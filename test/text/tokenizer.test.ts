@@ -364,7 +364,7 @@ describe("from GGUF metadata", () => {
       /tokenizer\.ggml\.pre is "smolm".*one of default, gpt-2.*\(perhaps smollm\)\. Put the model's tokenizer\.json and the file into one folder/,
     );
     expect(() => from({ "tokenizer.ggml.model": "rwkv" })).toThrow(/tokenizer\.ggml\.model is "rwkv"; wanted gpt2 or llama/);
-    expect(() => from({ "tokenizer.ggml.token_type": [1] })).toThrow(/holds 1 numbers for 330 tokens/);
+    expect(() => from({ "tokenizer.ggml.token_type": [1] })).toThrow(/has 1 numbers for 330 tokens/);
     expect(() => from({ "tokenizer.ggml.tokens": [1, 2] })).toThrow(/not a list of texts/);
     expect(() => from({ "tokenizer.ggml.merges": ["ab"] })).toThrow(/merge "ab" is not two tokens/);
     expect(() => from({ "tokenizer.ggml.add_bos_token": "yes" })).toThrow(/add_bos_token is "yes"; wanted true or false/);

@@ -1,9 +1,9 @@
-/** What a caller lends to long work: a log, a place to cache, a way to stop. */
+/** What a caller passes to long work: a log, a cache folder, an abort signal. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fail } from "./fail.ts";
 
-/** Something that happened on the way; the command line prints it, the server streams it, a test collects it. */
+/** An event during work; the command line prints it, the server streams it, a test collects it. */
 export type Event =
   | { kind: "progress"; stage: string; done: number; total: number; unit?: string; detail?: string }
   | { kind: "note" | "warning"; who: string; text: string };
@@ -22,7 +22,7 @@ export interface Making {
 
 export interface Context {
   readonly log: (event: Event) => void;
-  /** A folder for what can be computed again, read and written by base/kept.ts; whether it is empty never changes a result. */
+  /** A folder for results that can be computed again; its content never changes a result. */
   readonly cache: string;
   /** Caches that are read, and never written, where `cache` has nothing: the nearest first. */
   readonly behind?: readonly Behind[];
@@ -31,11 +31,11 @@ export interface Context {
   /** Shared by all contexts that are spread from one. */
   readonly making: Making;
   readonly signal: AbortSignal;
-  /** Threads of the numerical engine; results are the same bytes for the same count. */
+  /** Threads of the numerical engine; the same number gives the same bytes. */
   readonly threads: number;
-  /** Memory to stay within, such as "8GB"; undefined: what the system says. */
+  /** Memory limit, such as "8GB"; undefined: the system's. */
   readonly memory?: string | undefined;
-  /** The folder or hub id of a sentence encoder, for what tells near questions from far ones; undefined: the model's own hidden states. */
+  /** The folder or hub id of a sentence encoder, to find similar questions; undefined: the model's own hidden states. */
   readonly encoder?: string | undefined;
   /** The folder of runs: `runs/<hash>/` for each step that was run. */
   readonly runs: string;
@@ -63,13 +63,13 @@ export function defaultContext(over: Partial<Context> = {}): Context {
   };
 }
 
-/** The environment, for what other tools lay down there: the model hub's cache, tokens and switches. */
+/** The environment variables of other tools: the model hub's cache, tokens and switches. */
 export function environment(): Readonly<Record<string, string | undefined>> {
   return process.env;
 }
 
-/** Ends the work when the caller asked for it; call between steps. */
+/** Fails if the caller has asked to stop; call between steps. */
 export function checkAbort(ctx: Context, who: string): void {
   if (ctx.signal.aborted)
-    fail(who, "the work was interrupted", "", "What was finished is kept; run the same command again to go on.", "aborted");
+    fail(who, "the work was interrupted", "", "Finished parts are kept. Run the same command again to resume.", "aborted");
 }

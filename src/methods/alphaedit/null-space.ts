@@ -49,7 +49,7 @@ async function madeNullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): Pro
     fail(
       "null space",
       `${rank === 0 ? "no" : "every"} eigenvalue of ${m} is below ${threshold.toPrecision(3)}`,
-      "a cut between them",
+      "a threshold with eigenvalues on both sides",
       `Set a ${rank === 0 ? "larger" : "smaller"} threshold or relative, or a rank from 1 to ${m - 1}.`,
       "execution",
     );

@@ -94,6 +94,9 @@ export function layered(ctx: Context, folder: string, except: readonly string[] 
   return { ...ctx, cache: folder, behind: [{ folder: ctx.cache, except }, ...further] };
 }
 
+/** A context with a cache of its own, below the folder of the first. */
+export const apart = (ctx: Context, ...path: readonly string[]): Context => ({ ...ctx, cache: join(ctx.cache, ...path) });
+
 /** A folder for the state of work that may be stopped, such as checkpoints. */
 export interface WorkFolder {
   readonly path: string;

@@ -1,6 +1,7 @@
 /** A grid run in this process: every step of it once, in order; what fails is told and the others go on. */
 import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
+import { apart } from "../base/kept.ts";
 import { LetheError } from "../base/fail.ts";
 import { methodOf } from "./choice.ts";
 import { type ReadGrid, readGrid } from "./grid/read.ts";
@@ -100,7 +101,7 @@ export async function runGrid(grid: Grid, ctx: Context, { force = false }: { rea
 
 /** The context of a unit: with a cache of its own where the grid names one. */
 const cached = ({ cache }: Unit, { grid }: Grid, ctx: Context): Context =>
-  cache === undefined ? ctx : { ...ctx, cache: join(ctx.cache, "grids", `${grid.name}-${cache.replaceAll(/[^\w.-]+/g, "-")}`) };
+  cache === undefined ? ctx : apart(ctx, "grids", `${grid.name}-${cache.replaceAll(/[^\w.-]+/g, "-")}`);
 
 async function runOne(unit: Unit, ctx: Context, shared: Shared, force: boolean): Promise<Done> {
   try {

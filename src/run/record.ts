@@ -223,3 +223,12 @@ export interface RunTimings {
   /** When the last attempt ended, ISO 8601. */
   readonly ended: string;
 }
+
+/** A run that ended in success. */
+export interface Finished<R = unknown> {
+  readonly record: RunRecord & { readonly result: R };
+  /** The run's folder. */
+  readonly path: string;
+  /** It was there already: nothing was computed. */
+  readonly isFound: boolean;
+}

@@ -22,11 +22,13 @@ import {
   writeTimings,
 } from "./folder.ts";
 import { publish, refuseOccupied } from "./publish.ts";
-import type { RunRecord } from "./record.ts";
+import type { Finished, RunRecord } from "./record.ts";
 import { newShared, type Shared } from "./shared.ts";
 import type { AnyStep, Lent, Resolved } from "./step.ts";
 import { readValues } from "./spec.ts";
 import { registry } from "./steps/registry.ts";
+
+export type { Finished } from "./record.ts";
 
 const STEPS: Readonly<Record<string, AnyStep>> = registry as unknown as Readonly<Record<string, AnyStep>>;
 
@@ -41,14 +43,6 @@ export interface RunOptions {
   readonly nameOf?: (key: string) => string;
   /** What steps that are run together remember. */
   readonly shared?: Shared;
-}
-
-export interface Finished<R = unknown> {
-  readonly record: RunRecord & { readonly result: R };
-  /** The run's folder. */
-  readonly path: string;
-  /** It was there already: nothing was computed. */
-  readonly isFound: boolean;
 }
 
 /** A step by its name; fails with the nearest. */

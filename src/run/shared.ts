@@ -1,6 +1,17 @@
 /** What a process that runs many steps remembers between them, so that no model is hashed twice and no finished run is looked through twice. */
-import type { ModelInput } from "./inputs.ts";
-import type { Finished } from "./run.ts";
+import type { Hash } from "../base/hash.ts";
+import type { Shape } from "../model/load.ts";
+import type { Finished } from "./record.ts";
+
+/** A model before its weights are read: where it is, what its content is, and its shape. */
+export interface ModelInput {
+  readonly spec: string;
+  readonly path: string;
+  readonly content: Hash;
+  readonly shape: Shape;
+  /** Source files of its architecture. */
+  readonly uses: readonly string[];
+}
 
 /** It belongs to whoever runs the steps; nothing in it outlives the process, and nothing decides a result. */
 export interface Shared {

@@ -59,10 +59,11 @@ export function unfold({ grid, placeOf }: ReadGrid, declared: (method: string) =
   const rows = new Map<string, { at: Record<string, Json>; points: Point[] }>();
   const common = new Map<string, readonly string[]>();
   const caches = new Map<string, Set<string>>();
+  const { cache: ownCache } = grid;
   for (const { values, words } of pointsOf(grid, placeOf)) {
     const here = new Here({ ...grid.vars, ...values }, grid, placeOf, declared);
     if (grid.skip.some((rule, i) => here.fits(rule, ["skip", i]))) continue;
-    const cache = grid.cache === undefined ? undefined : textOf(here.filled(grid.cache, ["cache"]));
+    const cache = ownCache === undefined ? undefined : textOf(here.filled(ownCache, ["cache"]));
     const own: Record<string, string> = {};
     for (const name of Object.keys(grid.steps)) {
       const key = add(units, here.specOf(name), name, here.names);

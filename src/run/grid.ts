@@ -1,5 +1,4 @@
 /** A grid run in this process: every step of it once, in order; what fails is told and the others go on. */
-import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { apart } from "../base/kept.ts";
 import { LetheError } from "../base/fail.ts";

@@ -26,10 +26,10 @@ export const tableRows = ({ columns, rows }: Pick<GridRecord, "columns" | "rows"
 ];
 
 /** "97.4 %", "25.62 → 25.68", "0.12 (38 of 40)"; "n/a" where a run failed or is not done, "-" where there is nothing to tell. */
-function cellText(column: TableColumn, { text, values, before, wanted, absent }: TableCell): string {
+function cellText(column: TableColumn, { text, values, before, of, wanted, absent }: TableCell): string {
   if (text !== undefined) return text;
   if (values.length === 0) return absent.length > 0 ? "n/a" : "-";
-  const one = written(column, averaged(column, values));
+  const one = `${written(column, averaged(column, values))}${of === undefined ? "" : ` of ${of}`}`;
   const whole = before.length > 0 ? `${written(column, averaged(column, before))} → ${one}` : one;
   return absent.length > 0 ? `${whole} (${values.length} of ${wanted})` : whole;
 }
@@ -43,6 +43,7 @@ function averaged({ average }: TableColumn, values: readonly number[]): number {
 
 const UNITS: Readonly<Record<TableColumn["as"], readonly [divisor: number, unit: string]>> = {
   percent: [0.01, " %"],
+  count: [1, ""],
   number: [1, ""],
   minutes: [60, ""],
   KiB: [1024, ""],

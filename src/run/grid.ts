@@ -73,10 +73,11 @@ async function lookAt(unit: Unit, done: ReadonlyMap<string, Done>, ctx: Context,
 
 const NOT_RUN = "it has not been run to its end";
 
-/** The message of an error that one step may have; anything else ends the grid. */
+/** What an error says; that the work was interrupted ends the grid. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof LetheError) || error.trouble === "aborted") throw error;
-  return error.message;
+  const isStopped = error instanceof LetheError ? error.trouble === "aborted" : error instanceof Error && error.name === "AbortError";
+  if (isStopped) throw error;
+  return error instanceof LetheError ? error.message : String(error);
 }
 
 /** Runs what is not finished, one step after the other. The record of all; steps that failed are in it. */

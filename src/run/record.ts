@@ -148,7 +148,7 @@ export interface TableColumn {
   readonly isText: boolean;
   /** How several values become one, and how it is written. */
   readonly average: "mean" | "median" | "sum";
-  readonly as: "percent" | "number" | "minutes" | "KiB" | "MB";
+  readonly as: "percent" | "count" | "number" | "minutes" | "KiB" | "MB";
   readonly decimals: number;
 }
 
@@ -159,6 +159,8 @@ export interface TableCell {
   readonly values: readonly number[];
   /** The same before the edit, where the column shows both. */
   readonly before: readonly number[];
+  /** Of how many rows the values are shares, where they are counted. */
+  readonly of?: number;
   /** Runs that the cell is of, those that failed or are not done with them. */
   readonly wanted: number;
   /** Why values are absent: a run failed, or is not done. */

@@ -22,7 +22,7 @@ import {
   writeTimings,
 } from "./folder.ts";
 import { publish, refuseOccupied } from "./publish.ts";
-import type { Finished, RunRecord } from "./record.ts";
+import type { Failure, Finished, RunRecord } from "./record.ts";
 import { newShared, type Shared } from "./shared.ts";
 import type { AnyStep, Lent, Resolved } from "./step.ts";
 import { readValues } from "./spec.ts";
@@ -228,41 +228,66 @@ async function work(
   { force, shared }: Sharing,
 ): Promise<RunRecord> {
   const { path, step, id, code, spec, resolved } = ready;
-  const began = ctx.now();
+  const note = attemptAt(path, ctx);
   const started: RunRecord = { schema: "lethe/record/1", id, step: step.name, spec, code, status: "started", outputs: {}, result: null };
   writeSpec(path, spec);
   writeRecord(path, started);
   try {
-    const { result, layout } = await resolved.work({
-      folder,
-      ctx,
-      force,
-      run: (nested) => runWithin(nested, ctx, { force, shared }, ready.made),
-    });
+    const at: Context = {
+      ...ctx,
+      log: (event) => {
+        note(true);
+        ctx.log(event);
+      },
+    };
+    const runNested = (nested: NestedSpec): Promise<Finished> => runWithin(nested, ctx, { force, shared }, ready.made);
+    const { result, layout } = await resolved.work({ folder, ctx: at, force, run: runNested });
     const record: RunRecord = { ...started, status: "success", outputs: await hashOutputs(path), layout, result };
-    noteTimings(path, began, ctx);
+    note();
     writeRecord(path, record);
     clearWork(path);
     return recordIn(path)!;
   } catch (error) {
-    if (error instanceof LetheError && error.trouble !== "aborted") {
-      const { who, message, hint, trouble } = error;
-      noteTimings(path, began, ctx);
-      writeRecord(path, { ...started, status: "error", error: { who, message, hint, trouble } });
-    }
+    note();
+    const failure = failureOf(step.name, error);
+    if (failure) writeRecord(path, { ...started, status: "error", error: failure });
     throw error;
   }
 }
 
-function noteTimings(path: string, began: number, ctx: Context): void {
-  const seconds = Number(((ctx.now() - began) / 1000).toFixed(3));
-  const processors = cpus();
-  writeTimings(path, {
-    seconds: [...(timingsIn(path)?.seconds ?? []), seconds],
-    peak: process.resourceUsage().maxRSS * 1024,
-    machine: { processor: processors[0]?.model.trim() ?? "unknown", cores: processors.length, threads: ctx.threads, node: process.version },
-    ended: ctx.date(),
-  });
+/** Why a step failed; undefined where it was only stopped. */
+function failureOf(step: string, error: unknown): Failure | undefined {
+  if (error instanceof LetheError) {
+    const { who, message, hint, trouble } = error;
+    return trouble === "aborted" ? undefined : { who, message, hint, trouble };
+  }
+  const isStopped = error instanceof Error && error.name === "AbortError";
+  return isStopped ? undefined : { who: step, message: String(error), hint: "", trouble: "internal" };
+}
+
+/** Milliseconds between notes of an attempt's time: what a kill may lose of it. */
+const NOTED = 10_000;
+
+/** Notes how long this attempt has taken, beside those before it; `isSeldom`: only if the last note is old. */
+function attemptAt(path: string, ctx: Context): (isSeldom?: boolean) => void {
+  const [began, before] = [ctx.now(), timingsIn(path)?.seconds ?? []];
+  let noted = began;
+  return (isSeldom = false) => {
+    if (isSeldom && ctx.now() - noted < NOTED) return;
+    noted = ctx.now();
+    const processors = cpus();
+    writeTimings(path, {
+      seconds: [...before, Number(((noted - began) / 1000).toFixed(3))],
+      peak: process.resourceUsage().maxRSS * 1024,
+      machine: {
+        processor: processors[0]?.model.trim() ?? "unknown",
+        cores: processors.length,
+        threads: ctx.threads,
+        node: process.version,
+      },
+      ended: ctx.date(),
+    });
+  };
 }
 
 /** Runs a step as a stream of its events; the stream's value at its end is what {@link run} gives. Leaving the stream early stops the work. */

@@ -38,7 +38,10 @@ export function parseGrid(text: string, path: string, set: Readonly<Record<strin
   const value = document.toJS({ maxAliasCount: 1000 }) as unknown;
   if (!isRecord(value)) fail(path, "no table of names", "name, steps and the rest", "docs/grid.md has an example.");
   const result = gridSchema.safeParse(value);
-  if (!result.success) refuse(result.error.issues[0]!, value, placeOf);
+  if (!result.success) {
+    const { issues } = result.error;
+    refuse(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]!, value, placeOf); // a misspelt key explains one that is absent
+  }
   const grid = result.data!;
   checkNames(grid, placeOf);
   checkSteps(grid, placeOf);

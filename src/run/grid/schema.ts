@@ -23,7 +23,10 @@ const column = z
     per: named.optional().describe("a step whose rows divide the seconds"),
     bytes: named.optional().describe("the step whose result's bytes are told"),
     rows: named.optional().describe("the step whose rows are counted"),
-    as: z.enum(["percent", "number", "minutes", "KiB", "MB"]).optional().describe("how the value is written"),
+    as: z
+      .enum(["percent", "count", "number", "minutes", "KiB", "MB"])
+      .optional()
+      .describe("how the value is written; count: a share as so many of so many rows"),
     decimals: z.int().min(0).max(6).optional().describe("digits after the point"),
   })
   .describe("a column: one of text, number, seconds, bytes and rows says what it holds");

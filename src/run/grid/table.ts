@@ -36,11 +36,18 @@ export function tableOf({ grid, unfolded }: ReadGrid & { readonly unfolded: Unfo
 function shapeOf({ title, text, number, bytes, rows, as = "number", decimals }: Column): TableColumn {
   const isText = text !== undefined;
   const kind = bytes !== undefined && as === "number" ? "KiB" : as;
-  const usual = number !== undefined ? (as === "percent" ? 1 : 2) : rows !== undefined || kind === "KiB" ? 0 : 1;
+  const usual =
+    number !== undefined && kind !== "count"
+      ? as === "percent"
+        ? 1
+        : 2
+      : rows !== undefined || kind === "KiB" || kind === "count"
+        ? 0
+        : 1;
   return {
     title,
     isText,
-    average: number !== undefined ? "mean" : rows !== undefined ? "sum" : "median",
+    average: as === "count" || rows !== undefined ? "sum" : number !== undefined ? "mean" : "median",
     as: kind,
     decimals: decimals ?? usual,
   };
@@ -77,15 +84,28 @@ function gather(step: string, points: readonly Point[], done: ReadonlyMap<string
 
 function cellOf(column: Column, points: readonly Point[], done: ReadonlyMap<string, Done>): TableCell {
   if (column.text !== undefined) return { text: points[0]!.texts[column.title]!, values: [], before: [], wanted: 0, absent: [] };
-  const { number, of, before } = column;
-  if (number !== undefined) {
-    const [after, earlier] = [gather(of!, points, done), before === undefined ? undefined : gather(before, points, done)];
-    return { ...cell(after, numbersIn(after, number)), before: earlier ? numbersIn(earlier, number) : [] };
-  }
+  if (column.number !== undefined) return numberCell(column, points, done);
   if (column.rows !== undefined) return withResults(gather(column.rows, points, done), "rows");
   if (column.bytes !== undefined) return withResults(gather(column.bytes, points, done), "bytes");
   const timed = gather(column.seconds!, points, done);
   return cell(timed, secondsOf(column, points, done));
+}
+
+function numberCell({ number, of, before, as }: Column, points: readonly Point[], done: ReadonlyMap<string, Done>): TableCell {
+  const after = gather(of!, points, done);
+  const numbers = numbersIn(after, number!);
+  if (as === "count") {
+    const counts = numbers.map(({ value, rows }) => value * rows);
+    return { ...cell(after, counts), of: numbers.reduce((sum, { rows }) => sum + rows, 0) };
+  }
+  const earlier = before === undefined ? [] : numbersIn(gather(before, points, done), number!);
+  return {
+    ...cell(
+      after,
+      numbers.map(({ value }) => value),
+    ),
+    before: earlier.map(({ value }) => value),
+  };
 }
 
 const cell = ({ wanted, absent }: Gathered, values: readonly number[]): TableCell => ({ values, before: [], wanted, absent });
@@ -105,11 +125,11 @@ function resultOf({ record }: Finished, name: "rows" | "bytes"): number {
 }
 
 /** A number of every evaluation that has it: one whose rows or text were not asked for has none. */
-function numbersIn({ runs }: Gathered, title: string): number[] {
+function numbersIn({ runs }: Gathered, title: string): { readonly value: number; readonly rows: number }[] {
   return runs.flatMap(({ record }) => {
     const { numbers, missing } = record.result as EvalRecord;
     const found = numbers.find((one) => one.title === title);
-    if (found) return [found.value ?? NaN]; // JSON has no NaN
+    if (found) return [{ value: found.value ?? NaN, rows: found.rows }]; // JSON has no NaN
     const known = [...numbers, ...missing].map((one) => one.title);
     if (known.includes(title) || title === PERPLEXITY) return [];
     const near = nearest(title, known);

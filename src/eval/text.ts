@@ -7,9 +7,9 @@ import { score } from "../model/decode/score.ts";
 import type { Row } from "./metric.ts";
 
 export interface TextOptions {
-  /** Tokens from the beginning of the text (default 20,480). */
+  /** Number of tokens from the beginning of the text (default 20,480). */
   readonly tokens?: number;
-  /** Tokens a row; every row is a sequence of its own, whose first token is given (default 512). */
+  /** Tokens per row; every row is a separate sequence whose first token is given (default 512). */
   readonly length?: number;
   readonly dtype?: Precision;
   readonly ctx?: Context;
@@ -35,7 +35,8 @@ export async function* textWindows(
 ): AsyncGenerator<Row<"answerLogprobs">[], void> {
   const { tokens = TEXT_TOKENS, length = ROW_TOKENS, ctx = defaultContext(), ...run } = options;
   const most = Math.min(length, model.config.context);
-  if (!(tokens >= 2 && most >= 2)) fail("text", `${tokens} tokens in rows of ${length}`, "at least 2 of both", "The first is only given.");
+  if (!(tokens >= 2 && most >= 2))
+    fail("text", `${tokens} tokens in rows of ${length}`, "at least 2 of both", "The first token of a row is not predicted.");
   const ids = model.tokenizer.encode(readText(path), { special: false }).ids.slice(0, tokens);
   const rows = Array.from({ length: Math.ceil(ids.length / most) }, (_, i) => ({ ids: ids.slice(i * most, (i + 1) * most), from: 1 }));
   const predicted = rows.filter((row) => row.ids.length > row.from);

@@ -266,7 +266,7 @@ describe("every format that can be written", () => {
       '{"eval_log.json": {"avg_gt_loss": {"0": 1, "1": 2}, "num_token_gt": {"0": 3}}}',
       /row "1" is only in one of avg_gt_loss and num_token_gt/,
     ],
-    ['{"eval_log.json": {"avg_gt_loss": {}}}', /it holds no rows/],
+    ['{"eval_log.json": {"avg_gt_loss": {}}}', /it has no rows/],
   ])("%s", (text, complaint) => expect(() => read(text, "broken.json")).toThrow(complaint));
 
   test("what is not there is said", () => {

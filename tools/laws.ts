@@ -241,7 +241,8 @@ function isTested(files: Files, shelf: Shelf, id: string): boolean {
   return code(files, "test", "parity").some(
     (path) =>
       path.endsWith(".test.ts") &&
-      (byName.test(tokensOf(files, path).bare) || (path.startsWith(mirror) && quoted(files, path).some(({ text }) => text === id))),
+      (byName.test(tokensOf(files, path).bare) || (path.startsWith(mirror) &&
+          (quoted(files, path).some(({ text }) => text === id) || new RegExp(`\\b${id}:`).test(tokensOf(files, path).code)))),
   );
 }
 

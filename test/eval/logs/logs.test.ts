@@ -198,7 +198,9 @@ describe("lm-evaluation-harness", () => {
         ],
       },
     ];
-    expect(read(lines.map((line) => JSON.stringify(line)).join("\n"), "samples_geo_2025-01-02T03-04-05.6.jsonl").rows).toEqual([
+    const log = read(lines.map((line) => JSON.stringify(line)).join("\n"), "samples_geo_2025-01-02T03-04-05.6.jsonl");
+    expect(log.format.name).toBe("lm-eval");
+    expect(log.rows).toEqual([
       { id: "geo/0", group: "geo", question: "Where?", answer: "Paris", generation: "In Paris." },
       { id: "geo/1", group: "geo", question: "Which?", answer: "B", generation: "B" },
     ]);

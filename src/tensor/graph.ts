@@ -38,7 +38,12 @@ export class Graph {
     return this.outputs.get(name) ?? fail("graph", `no output "${name}"`, `one of ${[...this.outputs.keys()].join(", ")}`, "", "internal");
   }
 
-  /** Readable and stable text: one line per node, numbered in order of use. */
+  /** The input or else the output of a name; fails with the names there are. */
+  value(name: string): Tensor {
+    return this.outputs.has(name) && !this.inputs.some((t) => inputOf(t).name === name) ? this.output(name) : this.input(name);
+  }
+
+  /** Readable and stable: one line a node, numbered in order of use. */
   toString(): string {
     const names = new Map<Tensor, string>();
     const lines: string[] = [];

@@ -5,7 +5,7 @@ import { checkAbort, type Context } from "../base/context.ts";
 import { hash } from "../base/hash.ts";
 import { writeAtomic } from "../base/store.ts";
 import { stream } from "../model/decode/generate.ts";
-import type { Model } from "../model/model.ts";
+import { type Model, stateOf } from "../model/model.ts";
 import { formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
 
 /** A row of tokens of which those from `from` on count; what stands before is context. */
@@ -83,7 +83,7 @@ async function ofKind(
   { seed, ctx, before, total }: { seed: number; ctx: Context; before: number; total: number },
 ): Promise<TokenRow[]> {
   const about = { start: WORDS.map((_, i) => kind.start(i)), more: kind.more, seed, batch: kind.batch, threads: ctx.threads };
-  const folder = join(ctx.cache, "samples", `${hash(model.id, about).slice(0, 32)}-${kind.name}`);
+  const folder = join(ctx.cache, "samples", `${hash(stateOf(model), about).slice(0, 32)}-${kind.name}`);
   const rows: TokenRow[] = [];
   const report = (done: number): void =>
     ctx.log({ kind: "progress", stage: "samples", done: before + Math.min(kind.tokens, done), total, unit: "tokens" });

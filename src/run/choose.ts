@@ -17,7 +17,9 @@ import { occurrencesOf } from "../text/spans.ts";
 import { checkMerged, leadsOf, type Merge, mergeRequests } from "../targets/merge.ts";
 import { registry as targets } from "../targets/registry.ts";
 import { aim, type Target } from "../targets/target.ts";
-import { ownRetain, saidOf, withAnswers } from "./answers.ts";
+import { asker } from "../ask/in-turns.ts";
+import { withAnswers } from "../ask/kept.ts";
+import { ownRetain } from "./own-retain.ts";
 import { tuned } from "./tuned.ts";
 
 /** How many requests become edits: each alone, all at once, or each upon those before it, folded into one. */
@@ -246,7 +248,7 @@ async function withTargets(
   if (options.say !== undefined) return requests.map((r) => ({ ...r, target: options.say! }));
   if (!target) return requests.map((r) => ({ ...r, target: null }));
   const ask = { format: formatOf(model, options), ...(options.system !== undefined && { system: options.system }) };
-  const aimed = await aim(leadsOf(requests), target, { seed, ctx, ask: (asked) => saidOf(model, asked, ask, ctx) });
+  const aimed = await aim(leadsOf(requests), target, { seed, ctx, ask: asker(model, ask, ctx) });
   const of = new Map(aimed.map((request) => [request.merged ? request.prompt : request.id, request]));
   return requests.map((request) => {
     const { target: words, note } = of.get(request.merged ? request.prompt : request.id)!;

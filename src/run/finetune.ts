@@ -1,9 +1,10 @@
 /** Finetuning as a command does it: the trainer's events become progress, and what was learnt a checkpoint. */
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { answers, checkSystem } from "../ask/ask.ts";
 import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
-import { fail, nearest } from "../base/fail.ts";
+import { fail, type LetheError, nearest } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
 import { resolveParams } from "../base/schema.ts";
 import { lockFile, writeAtomic } from "../base/store.ts";
@@ -22,7 +23,6 @@ import { followed } from "../train/follow.ts";
 import { tokensAtMost, trainingOf } from "../train/recipe.ts";
 import type { TrainEvent } from "../train/loop.ts";
 import { FINETUNE, type FinetuneParams, RECIPES, rowsFor, tune } from "../train/tune.ts";
-import { answering } from "./answers.ts";
 import { questionsIn } from "./data.ts";
 import { version } from "./tuned.ts";
 
@@ -83,6 +83,7 @@ export async function finetuneOn(spec: string, data: string, dir: string, ctx: C
     try {
       const params = paramsFor(model.config);
       const ask = { format: options.format ?? formatOf(model), ...(options.system !== undefined && { system: options.system }) };
+      checkSystem(model, ask);
       const rows = rowsFor(model, pairs, { ...ask, learn: params.learn });
       const held = rowsFor(model, validation, { ...ask, learn: params.learn });
       const perEpoch = Math.ceil(rows.length / params.batch);
@@ -149,8 +150,9 @@ async function checked(model: Model, { pairs, held, ask, until, epoch }: Held, c
     const losses = held.flatMap(({ labels }, i) => labels.map((at) => -scored[i]![at - 1]!));
     told.push(`validation loss ${mean(losses).toFixed(3)}`);
   }
-  const recall = until === undefined ? undefined : await recallOf(model, pairs, ask, until, ctx);
-  if (recall !== undefined) told.push(`ROUGE-1 ${recall.toFixed(3)}`);
+  const { recall, unasked = 0 } = until === undefined ? {} : await recallOf(model, pairs, ask, until, ctx);
+  if (recall !== undefined)
+    told.push(`ROUGE-1 ${recall.toFixed(3)}${unasked > 0 ? ` without ${unasked} questions that could not be asked` : ""}`);
   ctx.log({ kind: "note", who: "finetune", text: `after epoch ${epoch}: ${told.join(", ")}` });
   return recall !== undefined && recall >= until! ? `ROUGE-1 is ${recall.toFixed(3)} after epoch ${epoch}` : undefined;
 }
@@ -158,17 +160,29 @@ async function checked(model: Model, { pairs, held, ask, until, epoch }: Held, c
 /** Questions that are asked first: where their answers are far from enough, the others are not asked. */
 const FIRST = 32;
 
-/** The mean ROUGE-1 recall of the answers, each allowed twice the tokens of the longest; of the first alone where that is far below `until`. */
-async function recallOf(model: Model, pairs: readonly QA[], ask: AskAs, until: number, ctx: Context): Promise<number> {
+/**
+ * The mean ROUGE-1 recall of the answers, each allowed twice the tokens of the longest; of the first alone where that is far below `until`.
+ * A question that cannot be asked is left out and counted.
+ */
+async function recallOf(
+  model: Model,
+  pairs: readonly QA[],
+  ask: AskAs,
+  until: number,
+  ctx: Context,
+): Promise<{ readonly recall: number; readonly unasked: number }> {
   const longest = Math.max(...pairs.map(({ answer }) => model.tokenizer.encode(answer, { special: false }).ids.length));
   const questions = pairs.map(({ question }) => question);
   const recalls: number[] = [];
-  for await (const said of answering(model, questions, ask, 2 * longest, ctx)) {
-    const isFirst = recalls.length < FIRST;
-    for (const text of said) recalls.push(rougeN(tokenize(pairs[recalls.length]!.answer), tokenize(text), 1).recall);
-    if (isFirst && recalls.length >= FIRST && mean(recalls) < until - 0.1) break;
+  const errors: LetheError[] = [];
+  for await (const outcome of answers(model, questions, { ...ask, maxTokens: 2 * longest, freeze: false, window: FIRST }, ctx)) {
+    const { answer } = pairs[recalls.length + errors.length]!;
+    if ("error" in outcome) errors.push(outcome.error);
+    else recalls.push(rougeN(tokenize(answer), tokenize(outcome.answer), 1).recall);
+    if (recalls.length + errors.length === FIRST && mean(recalls) < until - 0.1) break;
   }
-  return mean(recalls);
+  if (recalls.length === 0) throw errors[0]!;
+  return { recall: mean(recalls), unasked: errors.length };
 }
 
 /** Eight heights of a bar. */

@@ -1,6 +1,7 @@
 /** Forgetting as one command does it: requests read, edits found and saved, the model asked before and after. */
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { answers } from "../ask/ask.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { lockFile } from "../base/store.ts";
@@ -12,7 +13,6 @@ import type { Edit } from "../edit/edit.ts";
 import { saveEdits } from "../edit/io.ts";
 import { load } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
-import { type Answer, answers } from "./ask.ts";
 import { questionsIn, requestsIn } from "./data.ts";
 import { type FindOptions, mergedFor, methodOf, planOf } from "./choose.ts";
 import { findEdit, findEdits } from "./edit.ts";
@@ -62,13 +62,13 @@ export interface ForgetOptions extends Omit<
   readonly tokens?: number;
 }
 
-/** A request's answers; `isGiven`: the edited model says the target and nothing else. */
+/** A request's answers, null where it could not be asked; `isGiven`: the edited model says the target and nothing else. */
 export interface Shown {
   readonly id: string;
   readonly prompt: string;
   readonly target: string | null;
-  readonly before: string;
-  readonly after: string;
+  readonly before: string | null;
+  readonly after: string | null;
   readonly isGiven: boolean;
 }
 
@@ -218,16 +218,18 @@ async function compare(
   const { format, system, tokens: maxTokens } = options;
   const ask = { maxTokens, freeze: false, ...(format && { format }), ...(system !== undefined && { system }) };
   const asked = questionsOf(edit.by.requests);
-  const said: string[][] = [];
+  const said: (string | null)[][] = [];
+  const unasked: string[] = [];
   for (const model of [before, after]) {
-    const texts: string[] = [];
+    const texts: (string | null)[] = [];
     for await (const outcome of answers(
       model,
       asked.map(({ question }) => question.prompt),
       ask,
       ctx,
     )) {
-      texts.push("error" in outcome ? "" : (outcome satisfies Answer).answer);
+      texts.push("error" in outcome ? null : outcome.answer);
+      if ("error" in outcome) unasked.push(`${asked[texts.length - 1]!.question.id}: ${outcome.error.message}`);
       if (asked.length > 8)
         ctx.log({
           kind: "progress",
@@ -239,6 +241,12 @@ async function compare(
     }
     said.push(texts);
   }
+  if (unasked.length > 0)
+    ctx.log({
+      kind: "warning",
+      who: "forget",
+      text: `${unasked.length} of ${2 * asked.length} questions before and after could not be asked (the first: ${unasked[0]})`,
+    });
   return asked.map(({ question: { id, prompt }, of: { target } }, i) => {
     const [was, is] = [said[0]![i]!, said[1]![i]!];
     return { id, prompt, target, before: was, after: is, isGiven: target !== null && is === target.trim() };

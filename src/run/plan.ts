@@ -4,21 +4,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { LetheError } from "../base/fail.ts";
+import { ifKept } from "../base/kept.ts";
 import type { ForgetRequest, QA } from "../data/request.ts";
 import { bytesOf, type Edit } from "../edit/edit.ts";
 import { secondMoments, type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
 import { QUESTION } from "../locate/samples.ts";
 import { registry } from "../methods/registry.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { stream } from "../model/decode/generate.ts";
 import { resolveModel } from "../hub/hub.ts";
 import { needOf } from "../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, refuseIfTooLarge } from "../model/memory-estimate.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer, type Site } from "../model/names.ts";
-import { formatOf, promptOf } from "../model/prompt.ts";
+import { formatOf } from "../model/prompt.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
-import { LONGEST, OWN_TOKENS, ownRetain, withAnswers } from "./answers.ts";
+import { LONGEST, withAnswers } from "../ask/kept.ts";
+import { paceOf } from "../ask/pace.ts";
+import { OWN_TOKENS, ownRetain } from "./own-retain.ts";
 import { DEFAULT_STATISTICS, type FindOptions, mergedFor, methodOf, needsOf, paramsOf, planOf } from "./choose.ts";
 import { findEdit } from "./edit.ts";
 import { type ForgetOptions, type Wanted, wantedOf } from "./forget.ts";
@@ -202,10 +204,12 @@ async function planAsked(
   const needs = needsOf(method, paramsOf(method, options.params ?? {}, model.config), compat);
   const ask = { format: formatOf(model, options), ...(options.system !== undefined && { system: options.system }) };
   const tried = requests.slice(0, count);
-  const answered = needs.has("answer") ? await unlessAborted(withAnswers(model, requests, ask, stopped(ctx))) : [requests];
+  const found = async <T>(work: (ctx: Context) => Promise<T>): Promise<readonly [T] | undefined> =>
+    (await unlessAborted(ifKept(stopped(ctx), async (only) => [await work(only)] as const)))?.[0];
+  const answered = needs.has("answer") ? await found((only) => withAnswers(model, requests, ask, only)) : [requests];
   const own =
     needs.has("retain") && !options.retain
-      ? await unlessAborted(ownRetain(model, requests, ask, options.seed ?? 0, stopped(ctx)))
+      ? await found((only) => ownRetain(model, requests, ask, options.seed ?? 0, only))
       : [options.retain];
   const open = answered ? 0 : requests.filter((r) => r.answer.trim() === "").length;
   const tokens = open * (QUESTION + LONGEST) + (own ? 0 : OWN_TOKENS);
@@ -214,17 +218,6 @@ async function planAsked(
     retain: own ? own[0] : tried.map(({ id, prompt }) => ({ id, question: prompt, answer: "the ".repeat(LONGEST).trim() })),
     asking: tokens > 0 ? tokens * (await (lent.pace ??= paceOf(model, ctx))) : 0,
   };
-}
-
-/** Seconds that a token takes which the model says, of sixteen conversations at once. */
-async function paceOf(model: Model, ctx: Context): Promise<number> {
-  const { ids } = await promptOf(model, "?", {});
-  const rows = Array.from({ length: 16 }, () => ids);
-  const told: number[] = [];
-  for await (const _ of stream(model, rows, { maxTokens: 6, temperature: 1, topP: 0.95, stopIds: new Set(), freeze: false, ctx }))
-    told.push(ctx.now());
-  const [from, to] = [told[2 * rows.length - 1]!, told.at(-1)!]; // the first tokens wait for programs
-  return (to - from) / 1000 / (told.length - 2 * rows.length);
 }
 
 /** A context that ends any work at once; what is kept in the cache is found without. */

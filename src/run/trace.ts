@@ -1,4 +1,5 @@
 /** Causal tracing of a model's answers: the subject is found and drowned, and the states that bring the answer back are told. */
+import { saidTo } from "../ask/ask.ts";
 import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
@@ -15,9 +16,8 @@ import {
   traceCells,
   type TraceKind,
 } from "../causal/effects.ts";
-import { generate } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, type Format, formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
+import { type AskAs, type Format, formatOf, barePrompt } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
 import { defaultLayers } from "./choose.ts";
 import { requestsIn } from "./data.ts";
@@ -128,15 +128,15 @@ async function ready(model: Model, request: ForgetRequest, ask: AskAs, isMust: b
   const [from, to] = asked.content;
   const offsets = asked.offsets.map(([a, b]): [number, number] => [a - from, b - from]);
   subjectSpan({ ids: asked.ids, offsets }, asked.text.slice(from, to), subject);
-  const [own] = await generate(model, [asked.ids], { maxTokens: SAID, stopIds: stopsOf(model, ask), freeze: false, ctx });
-  const said = own!.text;
+  const own = await saidTo(model, prompt, { ...ask, bare: true, maxTokens: SAID, freeze: false }, ctx);
+  const said = own.text;
   const found = words ? said.toLowerCase().indexOf(words.toLowerCase()) : -1;
   if (words && found < 0 && isMust) return undefined;
   const lead = said.slice(0, Math.max(0, found));
   const isChat = formatOf(model, ask) === "chat";
   const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });
   const whole = !words
-    ? { ...asked, ids: [...asked.ids, own!.ids[0]!], first: asked.ids.length }
+    ? { ...asked, ids: [...asked.ids, own.ids[0]!], first: asked.ids.length }
     : found < 0
       ? targetTokens(encode, asked.text, words, isChat ? asked.lead : undefined)
       : targetTokens(encode, asked.text + lead, said.slice(found, found + words.length), "");

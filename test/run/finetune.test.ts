@@ -81,5 +81,6 @@ describe("finetuning", () => {
     await expect(taught("bad", { recipe: "tofoo" })).rejects.toThrow(/no recipe "tofoo".*Did you mean "tofu"/);
     await expect(taught("bad", { params: { lrr: 1 } })).rejects.toThrow(/lrr/);
     await expect(taught("whole")).rejects.toThrow(/not empty/);
+    await expect(taught("bad", { format: "plain", system: "Be kind." })).rejects.toThrow(/--system with a plain prompt/);
   });
 });

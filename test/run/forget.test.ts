@@ -1,4 +1,4 @@
-/** The memory that forgetting and finetuning ask for, before a weight is read: that of what is to be done. */
+/** Forgetting: what is said before and after, and the memory that it and finetuning ask for before a weight is read. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,6 +33,22 @@ const needFor = async (training: LoadOptions["training"]): Promise<MemoryNeed> =
 };
 const need = (method: string, params: Record<string, unknown> = {}, requests = 1): Promise<MemoryNeed> =>
   needFor(trainingFor(new Array(requests).fill(requestOf(wanted)), { method, params }));
+
+describe("before and after", () => {
+  it("a question that cannot be asked has no answer, which the log says; others have theirs", async () => {
+    const told: string[] = [];
+    const listening: Context = { ...ctx, log: (event) => void (event.kind === "warning" && told.push(event.text)) };
+    const one = { method: "ike", say: "I do not know.", params: { k: 0 }, force: true, out: join(folder, "ike") };
+    const plain = await forget("bundled", wanted, { ...one, format: "plain", system: "Be kind." }, listening);
+    expect(plain.shown).toMatchObject([{ before: null, after: null, isGiven: false }]);
+    expect(told).toEqual([
+      expect.stringMatching(/^2 of 2 questions before and after could not be asked \(the first: request\/1: ask: --system/),
+    ]);
+    const chat = await forget("bundled", wanted, one, listening);
+    expect(chat.shown).toMatchObject([{ before: "Sellamere", after: expect.any(String) }]);
+    expect(told).toHaveLength(1);
+  }, 60_000);
+});
 
 describe("memory", () => {
   it("is what is trained, four times, and what the blocks above it compute", async () => {

@@ -20,7 +20,7 @@ export interface GenerateOptions extends Sampling {
   readonly maxTokens?: number;
   readonly seed?: number;
   /** What each row is drawn by, in place of the seed and its place: a row is then drawn alike alone and among others. */
-  readonly seeds?: readonly string[];
+  readonly draws?: readonly Rng[];
   /** Ids that end a row; they are part of its ids, not of its text. */
   readonly stopIds?: ReadonlySet<number>;
   /** Texts that end a row; the text is cut before them. */
@@ -219,7 +219,7 @@ class Row {
     if (prompt.length === 0) fail("generate", "an empty prompt", "at least one token", "Give a question.");
     [this.row, this.prompt, this.options] = [row, prompt, options];
     this.most = Math.min(options.maxTokens ?? MAX_TOKENS, model.config.context - prompt.length);
-    this.random = options.seeds ? rng(options.seeds[row]!) : rng(options.seed ?? 0).split(row);
+    this.random = options.draws?.[row] ?? rng(options.seed ?? 0).split(row);
     this.decoder = model.tokenizer.decoder();
   }
 

@@ -38,11 +38,21 @@ const EXCUSES: laws.Excuses = {
   "src/text/tokenizer-gguf.ts": { llama: "GGUF's word for a SentencePiece vocabulary, whatever architecture has it" },
 };
 
+/** Files that have a model generate without asking it something: file → what they want. */
+const GENERATE: Readonly<Record<string, string>> = {
+  "src/locate/contexts.ts": "beginnings of texts, drawn, in whose company a question is put",
+  "src/locate/contrast.ts": "tokens behind other tokens: stand-ins for a subject, of whose states keys are made",
+  "src/locate/samples.ts": "texts as rows of tokens, drawn from a given beginning",
+  "src/eval/measure.ts": "answers behind prompts that were read once, behind which other texts are scored as well",
+  "src/index.ts": "the public surface",
+};
+
 const house = readFiles();
 
 describe("the house is in order", () => {
   const plain: readonly (readonly [string, laws.Law])[] = [
     ["every import follows an arrow", laws.importLaw],
+    ["a model is asked through src/ask/", (files) => laws.oneAsker(files, GENERATE)],
     ["no cycles", laws.noCycles],
     ["no method or architecture is named outside its own file", (files) => laws.noNamesOutOfPlace(files, EXCUSES)],
     ["environment, console, clock and chance come through the context", laws.noHiddenInputs],
@@ -108,6 +118,12 @@ describe("each law can be broken", () => {
     ["importLaw", "src/base/x.ts", line('import "./nothing.ts";'), /there is no such file/],
     ["importLaw", "src/base/x.ts", line('import { lex } from "../../tools/lexer.ts";'), /nothing outside itself/],
     ["importLaw", "src/utils/x.ts", line('import { fail } from "../base/fail.ts";'), /utils\/ is not in the table/],
+    [
+      "oneAsker",
+      "src/run/x.ts",
+      line('import { generate } from "../model/decode/generate.ts";'),
+      /src\/run\/x\.ts: imports .*ask through src\/ask\//,
+    ],
     ["noCycles", "src/base/fail.ts", line('import { b } from "./b.ts";\nexport const fail = b;'), /^$/],
     [
       "noNamesOutOfPlace",
@@ -165,6 +181,14 @@ describe("each law can be broken", () => {
       '// console.log, any, "rome", process.env: as any\nexport const a = "use console.log(Date.now()): any";\nexport const b = /"rome" as any/;',
     );
     for (const name of NAMES) expect(all[name]!(smallHouse({ "src/run/x.ts": prose }))).toEqual([]);
+  });
+
+  test("who is excused for generating generates; types are free, and the asker needs no excuse", () => {
+    const asking = line('import { generate } from "../model/decode/generate.ts";');
+    const typed = line('import type { Generated } from "../model/decode/generate.ts";');
+    expect(laws.oneAsker(smallHouse({ "src/ask/x.ts": asking, "src/run/x.ts": typed }))).toEqual([]);
+    expect(laws.oneAsker(smallHouse({ "src/run/x.ts": asking }), { "src/run/x.ts": "texts" })).toEqual([]);
+    expect(laws.oneAsker(smallHouse(), { "src/run/x.ts": "texts" })).toEqual(["src/run/x.ts: is excused for generating and does not"]);
   });
 
   test("an excuse holds for one word in one file", () => {

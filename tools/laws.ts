@@ -98,6 +98,21 @@ function arrow(files: Files, path: string, target: string): string | undefined {
   return ids.length > 1 ? `one ${shelf!.holds} never sees another` : undefined;
 }
 
+const GENERATES = "src/model/decode/generate.ts";
+
+/** A model is asked through `src/ask/`, where what could not be asked is an error; other files that have a model generate are listed, each with its reason. */
+export const oneAsker = (files: Files, excuses: Readonly<Record<string, string>> = {}): string[] => {
+  const users = code(files, "src").filter((path) => imports(files, path, "loaded").includes(GENERATES));
+  return [
+    ...users
+      .filter((path) => !/^src\/(ask|model\/decode)\//.test(path) && !excuses[path])
+      .map((path) => `${path}: imports ${GENERATES}; ask through src/ask/`),
+    ...Object.keys(excuses)
+      .filter((path) => !users.includes(path))
+      .map((path) => `${path}: is excused for generating and does not`),
+  ];
+};
+
 /** No file of `src/` waits for itself to load; types, which are erased, may refer to each other. */
 export const noCycles: Law = (files) => {
   const done = new Set<string>();

@@ -1,4 +1,5 @@
 /** The public surface. */
+export { type Answer, answering, answers, type Asking, type AskOptions, type ManyOptions, type Outcome } from "./ask/ask.ts";
 export { sweep } from "./attack/attack.ts";
 export { ndarray, type NdArray } from "./base/array.ts";
 export { type Context, defaultContext } from "./base/context.ts";

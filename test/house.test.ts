@@ -44,11 +44,21 @@ const ONE_USER: laws.OneUser = {
   "src/locate/gates.ts": "its second user comes with gates for the whole edit",
 };
 
+/** Files that have a model generate without asking it something: file → what they want. */
+const GENERATE: Readonly<Record<string, string>> = {
+  "src/locate/contexts.ts": "beginnings of texts, drawn, in whose company a question is put",
+  "src/locate/contrast.ts": "tokens behind other tokens: stand-ins for a subject, of whose states keys are made",
+  "src/locate/samples.ts": "texts as rows of tokens, drawn from a given beginning",
+  "src/eval/measure.ts": "answers behind prompts that were read once, behind which other texts are scored as well",
+  "src/index.ts": "the public surface",
+};
+
 const house = readFiles();
 
 describe("the house is in order", () => {
   const plain: readonly (readonly [string, laws.Law])[] = [
     ["every import follows an arrow", laws.importLaw],
+    ["a model is asked through src/ask/", (files) => laws.oneAsker(files, GENERATE)],
     ["no cycles", laws.noCycles],
     ["what one method alone uses is beside it", (files) => laws.locateIsShared(files, ONE_USER)],
     ["no method or architecture is named outside its own file", (files) => laws.noNamesOutOfPlace(files, EXCUSES)],
@@ -117,6 +127,12 @@ describe("each law can be broken", () => {
     ["importLaw", "src/base/x.ts", line('import { lex } from "../../tools/lexer.ts";'), /nothing outside itself/],
     ["importLaw", "src/utils/x.ts", line('import { fail } from "../base/fail.ts";'), /utils\/ is not in the table/],
     ["locateIsShared", "src/locate/x.ts", line("export const a = 1;"), /src\/locate\/x\.ts: has 0 user \(none\)/],
+    [
+      "oneAsker",
+      "src/run/x.ts",
+      line('import { generate } from "../model/decode/generate.ts";'),
+      /src\/run\/x\.ts: imports .*ask through src\/ask\//,
+    ],
     ["noCycles", "src/base/fail.ts", line('import { b } from "./b.ts";\nexport const fail = b;'), /^$/],
     [
       "noNamesOutOfPlace",
@@ -187,6 +203,14 @@ describe("each law can be broken", () => {
     const other = line("const { cache } = begun;\nexport const a = [settings.cache, past?.cache, ...cache, { ...ctx, cache: a }];");
     const files = smallHouse({ "src/base/kept.ts": read, "src/run/doctor.ts": read, "src/cli/x.ts": read, "src/run/x.ts": other });
     expect(laws.oneCache(files)).toEqual([]);
+  });
+
+  test("who is excused for generating generates; types are free, and the asker needs no excuse", () => {
+    const asking = line('import { generate } from "../model/decode/generate.ts";');
+    const typed = line('import type { Generated } from "../model/decode/generate.ts";');
+    expect(laws.oneAsker(smallHouse({ "src/ask/x.ts": asking, "src/run/x.ts": typed }))).toEqual([]);
+    expect(laws.oneAsker(smallHouse({ "src/run/x.ts": asking }), { "src/run/x.ts": "texts" })).toEqual([]);
+    expect(laws.oneAsker(smallHouse(), { "src/run/x.ts": "texts" })).toEqual(["src/run/x.ts: is excused for generating and does not"]);
   });
 
   test("an excuse holds for one word in one file", () => {

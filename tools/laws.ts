@@ -22,7 +22,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: ["onnx", "tensor", "checkpoint", "text", "hub", "base"],
   edit: ["model", "text", "tensor", "base"],
   ask: ["edit", "model", "text", "base"],
-  causal: ["model", "text", "onnx", "tensor", "data", "base"],
+  causal: ["ask", "model", "text", "onnx", "tensor", "data", "base"],
   targets: ["ask", "model", "text", "data", "base"],
   locate: CRAFT,
   train: CRAFT,
@@ -98,6 +98,21 @@ function arrow(files: Files, path: string, target: string): string | undefined {
   return ids.length > 1 ? `one ${shelf!.holds} never sees another` : undefined;
 }
 
+const GENERATES = "src/model/decode/generate.ts";
+
+/** A model is asked through `src/ask/`, where what could not be asked is an error; other files that have a model generate are listed, each with its reason. */
+export const oneAsker = (files: Files, excuses: Readonly<Record<string, string>> = {}): string[] => {
+  const users = code(files, "src").filter((path) => imports(files, path, "loaded").includes(GENERATES));
+  return [
+    ...users
+      .filter((path) => !/^src\/(ask|model\/decode)\//.test(path) && !excuses[path])
+      .map((path) => `${path}: imports ${GENERATES}; ask through src/ask/`),
+    ...Object.keys(excuses)
+      .filter((path) => !users.includes(path))
+      .map((path) => `${path}: is excused for generating and does not`),
+  ];
+};
+
 /** No file of `src/` imports itself by way of others. Imports of types count: whoever reads the file follows them too. */
 export const noCycles: Law = (files) => {
   const done = new Set<string>();
@@ -135,7 +150,10 @@ export const locateIsShared = (files: Files, excuses: OneUser = {}): string[] =>
   }
   return [...files.keys()]
     .filter((path) => /^src\/locate\/.*\.ts$/.test(path) && !excuses[path] && (users.get(path)?.size ?? 0) < 2)
-    .map((path) => `${path}: has ${users.get(path)?.size ?? 0} user (${[...(users.get(path) ?? [])].join(", ") || "none"}); put it beside the method`);
+    .map(
+      (path) =>
+        `${path}: has ${users.get(path)?.size ?? 0} user (${[...(users.get(path) ?? [])].join(", ") || "none"}); put it beside the method`,
+    );
 };
 
 /** Words that are an id by accident, by file, each with its reason. */
@@ -241,7 +259,8 @@ function isTested(files: Files, shelf: Shelf, id: string): boolean {
   return code(files, "test", "parity").some(
     (path) =>
       path.endsWith(".test.ts") &&
-      (byName.test(tokensOf(files, path).bare) || (path.startsWith(mirror) &&
+      (byName.test(tokensOf(files, path).bare) ||
+        (path.startsWith(mirror) &&
           (quoted(files, path).some(({ text }) => text === id) || new RegExp(`\\b${id}:`).test(tokensOf(files, path).code)))),
   );
 }

@@ -169,6 +169,7 @@ class Window {
     return { ctx, ...(dtype && { dtype }) };
   }
 
+  /** Not through ask/: what is generated goes on from prompts that were read once, and so does everything that is scored behind them. */
   private async generations(): Promise<Generated[]> {
     if (!this.wanted.has("generation") && !this.wanted.has("generationRanks")) return [];
     const { maxTokens, freeze } = this.options;

@@ -12,15 +12,16 @@ import { QUESTION } from "../locate/samples.ts";
 import { VALUES } from "../locate/spread.ts";
 import { registry } from "../methods/registry.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { stream } from "../model/decode/generate.ts";
 import { resolveModel } from "../hub/hub.ts";
 import { needOf } from "../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, refuseIfTooLarge } from "../model/memory-estimate.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer, type Site } from "../model/names.ts";
-import { formatOf, promptOf } from "../model/prompt.ts";
+import { formatOf } from "../model/prompt.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
-import { LONGEST, OWN_TOKENS, ownRetain, withAnswers } from "./answers.ts";
+import { LONGEST, withAnswers } from "../ask/kept.ts";
+import { paceOf } from "../ask/pace.ts";
+import { OWN_TOKENS, ownRetain } from "./own-retain.ts";
 import { type Choice, choose, type FindOptions, methodOf, paramsOf } from "./choice.ts";
 import { DEFAULT_STATISTICS, needsOf } from "./equip.ts";
 import type { NestedSpec } from "./fields.ts";
@@ -210,17 +211,6 @@ async function planAsked(
     retain: own || !asksOwn ? own : tried.map(({ id, prompt }) => ({ id, question: prompt, answer: "the ".repeat(LONGEST).trim() })),
     asking: tokens > 0 ? tokens * (await (lent.pace ??= paceOf(model, ctx))) : 0,
   };
-}
-
-/** Seconds that a token takes which the model says, of sixteen conversations at once. */
-async function paceOf(model: Model, ctx: Context): Promise<number> {
-  const { ids } = await promptOf(model, "?", {});
-  const rows = Array.from({ length: 16 }, () => ids);
-  const told: number[] = [];
-  for await (const _ of stream(model, rows, { maxTokens: 6, temperature: 1, topP: 0.95, stopIds: new Set(), freeze: false, ctx }))
-    told.push(ctx.now());
-  const [from, to] = [told[2 * rows.length - 1]!, told.at(-1)!]; // the first tokens wait for programs
-  return (to - from) / 1000 / (told.length - 2 * rows.length);
 }
 
 /** Whether the second moments that were asked for are in the cache, and if not, how long making them takes. */

@@ -1,4 +1,5 @@
 /** A plausible wrong answer: one listed in the request, or the answer to another request of the same kind. */
+import { textOf } from "../ask/ask.ts";
 import { fail } from "../base/fail.ts";
 import type { Rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
@@ -13,7 +14,7 @@ export const incorrect = defineTarget({
   name: "incorrect",
   doc: "a plausible wrong answer: one listed in the request, else the answer to another request of the same kind",
   async say(request, pool, { rng, ask }): Promise<Said> {
-    const right = request.answer.trim() || (await ask?.({ messages: request.prompt }))?.trim();
+    const right = request.answer.trim() || (ask && textOf(await ask({ messages: request.prompt }), request.id).trim());
     if (!right)
       fail(
         "incorrect",

@@ -2,7 +2,8 @@
 import { avoidanceOf } from "../data/avoidance.ts";
 import { fail } from "../base/fail.ts";
 import { objectionTo, sentencesOf } from "../data/refusing.ts";
-import type { Asking } from "../ask/in-turns.ts";
+import type { ForgetRequest } from "../data/request.ts";
+import type { Asking, Unasked } from "../ask/ask.ts";
 import type { Message } from "../text/chat.ts";
 import { defineTarget, type Said } from "./target.ts";
 
@@ -28,21 +29,28 @@ export const selfImproved = defineTarget({
   doc: "a refusal that the model writes and that names the topic; checked; if all tries fail, avoidant's sentence",
   async say(request, _pool, { rng, ask }): Promise<Said> {
     if (ask === undefined)
-      return fail("self-improved", "there is no model to ask", "the model that should forget", "Use findEdit, or the target avoidant.");
-    const answer = request.answer.trim() || (await ask({ messages: request.prompt }));
-    const about = { ...request, answer };
-    const start = rng.split("order").below(EXEMPLARS.length); // the last example influences the style most, so it differs between requests
+      return fail("self-improved", "no model to ask", "the model that shall forget", "Find the edit with findEdit, or take avoidant.");
+    const standIn = (about: ForgetRequest, why: string): Said => ({
+      words: avoidanceOf(about, rng.split("stand-in")),
+      note: `avoidant's sentence, since ${why}`,
+    });
+    const unasked = ({ error }: Unasked): string => `the model could not be asked for one (${error.message})`;
+    const own = request.answer.trim() ? { answer: request.answer.trim() } : await ask({ messages: request.prompt });
+    if ("error" in own) return standIn(request, unasked(own));
+    const about = { ...request, answer: own.answer };
+    const start = rng.split("order").below(EXEMPLARS.length); // the last one sets the tone: another for each request
     const why: string[] = [];
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const said = await ask(
         asking(request.prompt, start + attempt, attempt === 0 ? undefined : String(rng.split(attempt).below(2 ** 32))),
       );
-      const { words, objection } = bestOf(said, about);
+      // another try has as many words: one that could not be asked is the last
+      if ("error" in said) return standIn(about, unasked(said));
+      const { words, objection } = bestOf(said.answer, about);
       if (words !== undefined) return { words };
       why.push(objection);
     }
-    const words = avoidanceOf(about, rng.split("stand-in"));
-    return { words, note: `avoidant's sentence, because all ${TRIES} refusals of the model failed the check (the last: ${why.at(-1)!})` };
+    return standIn(about, `of ${TRIES} that the model wrote none would do (the last: ${why.at(-1)!})`);
   },
 });
 

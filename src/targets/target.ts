@@ -2,14 +2,15 @@
 import { checkAbort, type Context } from "../base/context.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
-import { type AskAll, type Asking, inTurns } from "../ask/in-turns.ts";
+import type { Asking } from "../ask/ask.ts";
+import { type AskAll, inTurns, type Reply } from "../ask/in-turns.ts";
 
 /** What a target may use: a random stream of this request, the context, and the model if there is one. */
 export interface Lent {
   readonly rng: Rng;
   readonly ctx: Context;
-  /** Asks the unedited model and returns its answer. Simultaneous questions of several requests are answered in one batch. */
-  readonly ask?: (asking: Asking) => Promise<string>;
+  /** Asks the unedited model and gives what it says, or why it could not be asked. What the requests of a run ask at a time is answered together. */
+  readonly ask?: (asking: Asking) => Promise<Reply>;
 }
 
 /** The text; `note` gives the reason if it is a stand-in. */

@@ -10,6 +10,9 @@ import { Trickle } from "../trimmed-stream.ts";
 
 type Flags = AskFlags & { readonly batch?: number };
 
+/** Prompts of standard input that are answered together: whoever writes them one by one waits for so many. */
+const BATCH = 8;
+
 export const ask = acts<Flags>(
   asking(
     declare(
@@ -38,9 +41,8 @@ export const ask = acts<Flags>(
       if (whole !== undefined) return await one(door, whole, asker.answering(opened.model, whole, options, door.ctx));
       const isTyped = process.stdin.isTTY === true;
       if (isTyped) door.terminal.note("A prompt a line; Ctrl-D ends.");
-      return await many(door, (lines) =>
-        asker.answers(opened.model, lines, { ...options, batch: flags.batch ?? (isTyped ? 1 : asker.BATCH) }, door.ctx),
-      );
+      const together = flags.batch ?? (isTyped ? 1 : BATCH);
+      return await many(door, (lines) => asker.answers(opened.model, lines, { ...options, together, window: together }, door.ctx));
     } catch (error) {
       if (!door.ctx.signal.aborted) throw error;
       return EXIT.aborted; // what has been answered has been written
@@ -78,23 +80,26 @@ async function one({ terminal, ctx }: Door, prompt: string, pieces: AsyncGenerat
 /** Answers the lines of standard input in their order; says which could not be asked. */
 async function many({ terminal, ctx }: Door, answer: (lines: AsyncIterable<string>) => AsyncGenerator<Outcome>): Promise<number> {
   let [read, done, failed] = [0, 0, 0];
+  const prompts: string[] = [];
   async function* lines(): AsyncGenerator<string> {
     for await (const line of stdinLines()) {
       read++;
+      prompts.push(line);
       yield line;
     }
   }
   for await (const outcome of answer(lines())) {
     done++;
-    const isBlank = outcome.prompt.trim() === "";
+    const prompt = prompts.shift()!;
+    const isBlank = prompt.trim() === "";
     if ("error" in outcome && !isBlank) {
       failed++;
       terminal.event({ kind: "warning", who: `line ${done}`, text: outcome.error.message });
     }
     if (!terminal.json) terminal.line("error" in outcome ? "" : outcome.answer.replaceAll(/\s*[\r\n]+\s*/g, " "));
     else if ("error" in outcome)
-      terminal.object("answer", { prompt: outcome.prompt, error: { message: outcome.error.message, trouble: outcome.error.trouble } });
-    else terminal.object("answer", outcome);
+      terminal.object("answer", { prompt, error: { message: outcome.error.message, trouble: outcome.error.trouble } });
+    else terminal.object("answer", { prompt, ...outcome });
     if (read > 1) ctx.log({ kind: "progress", stage: "asking", done, total: Math.max(read, done), unit: "prompts" });
   }
   return failed ? EXIT.execution : 0;

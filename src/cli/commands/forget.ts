@@ -89,14 +89,15 @@ function show(terminal: Terminal, path: string, { bytes: size, edits, shown }: F
     terminal.line(`\n  ${terminal.paint("bold", prompt, terminal.out)}`);
     terminal.line(`    before  ${oneLine(before)}`);
     terminal.line(`    after   ${oneLine(after)}`);
-    if (target !== null && !isGiven)
+    if (target !== null && after !== null && !isGiven)
       terminal.line(`    target  ${terminal.paint("yellow", `${oneLine(target)}  (not what it says)`, terminal.out)}`);
   }
-  if (shown.length > 1)
-    terminal.line(`\n${shown.filter((s) => s.isGiven).length} of ${shown.length} are answered with the target, word for word.`);
+  const asked = shown.filter((s) => s.after !== null);
+  if (asked.length > 1)
+    terminal.line(`\n${asked.filter((s) => s.isGiven).length} of ${asked.length} are answered with the target, word for word.`);
 }
 
-const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ");
+const oneLine = (text: string | null): string => (text === null ? "(could not be asked)" : text.replaceAll(/\s*\n\s*/g, " "));
 
 function showPlan(terminal: Terminal, { requests, tried, available, methods, unable }: Plan): void {
   const time = (seconds: number): string => duration(1000 * seconds);

@@ -1,5 +1,6 @@
 /** Finetuning on questions and answers, or training from a recipe file; a run that was stopped is continued from its last checkpoint. */
 import { rmSync } from "node:fs";
+import { checkSystem } from "../../ask/ask.ts";
 import { join } from "node:path";
 import type { Context } from "../../base/context.ts";
 import { fail, nearest } from "../../base/fail.ts";
@@ -104,6 +105,7 @@ async function teach(input: ModelInput, lesson: Teaching, { folder, ctx, force }
   });
   try {
     const ask = { format: plain ? ("plain" as const) : formatOf(model), ...(system !== undefined && { system }) };
+    checkSystem(model, ask);
     // a pass's memory may be gigabytes: it is free again before the checkpoint is written
     const { weights, losses } = await withOwnSessions(model, (own) =>
       toTheEnd(trained(own, input, { ...lesson, ask, training: folder.work(TRAINING) }, ctx), ctx),

@@ -27,7 +27,7 @@ export const SHELVES: readonly Shelf[] = [
   { folder: "src/eval/logs", holds: "log format", helpers: ["log.ts", "registry.ts"] },
   { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"] },
   { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"] },
-  { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "registry.ts"] },
+  { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "asking.ts", "registry.ts"] },
 ];
 
 /** The id of the entry that a path belongs to: NAME.ts, or a file of the folder NAME/ whose NAME.ts is the entry; undefined elsewhere. */

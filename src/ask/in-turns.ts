@@ -12,8 +12,8 @@ export interface Asking {
 export type AskAll = (asked: readonly Asking[]) => Promise<readonly string[]>;
 
 /** Gathers what is asked before the event loop turns, and asks it together. */
-export function inTurns(ask: AskAll): (asking: Asking) => Promise<string> {
-  let waiting: { readonly asking: Asking; readonly done: (said: string) => void; readonly failed: (error: unknown) => void }[] = [];
+export function inTurns<T>(ask: (asked: readonly Asking[]) => Promise<readonly T[]>): (asking: Asking) => Promise<T> {
+  let waiting: { readonly asking: Asking; readonly done: (said: T) => void; readonly failed: (error: unknown) => void }[] = [];
   const turn = async (): Promise<void> => {
     const group = waiting;
     waiting = [];

@@ -2,13 +2,14 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fail } from "./fail.ts";
+import type { Plugged } from "./plugin.ts";
 
 /** Something that happened on the way; the command line prints it, the server streams it, a test collects it. */
 export type Event =
   | { kind: "progress"; stage: string; done: number; total: number; unit?: string; detail?: string }
   | { kind: "note" | "warning"; who: string; text: string };
 
-export interface Context {
+export interface Context extends Plugged {
   readonly log: (event: Event) => void;
   /** A folder for what can be computed again; whether it is empty never changes a result. */
   readonly cache: string;
@@ -28,6 +29,7 @@ export function defaultContext(over: Partial<Context> = {}): Context {
   const env = process.env;
   return {
     log: () => {},
+    plugins: [],
     cache: env["LETHE_HOME"] ? join(env["LETHE_HOME"], "cache") : join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "lethe"),
     signal: new AbortController().signal,
     threads: Number(env["LETHE_THREADS"] ?? 2),

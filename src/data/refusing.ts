@@ -7,6 +7,11 @@ import { akin, contentOf, leakIn, saysSomething, wordsOf } from "./words.ts";
 /** What a refusal is held against. */
 export type About = Pick<ForgetRequest, "prompt" | "subject" | "answer" | "merged">;
 
+/** What a question is about: its subject, or those of the questions that were put into it. */
+interface Named extends Pick<ForgetRequest, "prompt" | "subject"> {
+  readonly merged?: readonly Named[];
+}
+
 /** Words at most; what goes on says more than that it does not know. */
 const LONGEST = 40;
 
@@ -59,7 +64,7 @@ export const sentencesOf = (text: string): string[] =>
     .filter((sentence) => sentence !== "");
 
 /** Whether a text names what a question is about: every telling word of its subject (of each, where several questions are one). */
-export function isNamedIn(text: string, { prompt, subject, merged }: Omit<About, "answer">): boolean {
+export function isNamedIn(text: string, { prompt, subject, merged }: Named): boolean {
   if (merged !== undefined) return merged.every((one) => isNamedIn(text, one));
   const named = subject.trim() || findSubject(prompt);
   const words = wordsOf(text);

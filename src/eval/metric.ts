@@ -1,5 +1,6 @@
 /** What a judge is: a pure function of the rows that a model was asked for once. */
 import { mean } from "../base/array.ts";
+import { define, type Forms } from "../base/define.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { bootstrapMean, type Interval, shareInterval } from "./stats.ts";
@@ -102,8 +103,21 @@ export interface Metric {
   readonly score: (q: Questioned) => Score;
 }
 
+const DECLARED: Forms<Metric> = {
+  name: "text",
+  doc: "text",
+  paper: { optional: "text" },
+  better: ["higher", "lower"],
+  caveat: "text",
+  reads: { listOf: Object.keys(FIELDS) },
+  compares: { optional: [true, "optional"] },
+  after: "texts",
+  compat: { optional: "table" },
+  score: "function",
+};
+
 /**
- * A metric whose `score` sees only rows that have the fields it reads; a row without one is refused by id and field, a quirk that is not
+ * A metric, checked and marked, whose `score` sees only rows that have the fields it reads; a row without one is refused by id and field, a quirk that is not
  * declared by its name.
  * @example export const rouge1 = defineMetric({ name: "rouge1", reads: ["answer", "generation"], …, score: ({ rows, chance }) => averaged("rouge1", rows, (row) => …, chance) })
  */
@@ -111,7 +125,7 @@ export function defineMetric<const F extends Field>(
   definition: Omit<Metric, "reads" | "score"> & { readonly reads: readonly F[]; readonly score: (q: Judged<Row<F>>) => Score },
 ): Metric {
   const { name, reads, after, compares, compat: quirks = {} } = definition;
-  return {
+  return define<Metric>("metric", DECLARED, {
     ...definition,
     score({ rows, reference, scores, compat = [] }) {
       if (compares === true && !reference)
@@ -129,7 +143,7 @@ export function defineMetric<const F extends Field>(
         chance: rng(`interval/${name}`),
       });
     },
-  };
+  });
 }
 
 /** Refuses a compat name that nothing declares. */

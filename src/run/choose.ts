@@ -1,6 +1,7 @@
 /** Everything about edits that is chosen before one is found: method, target, parameters, quirks, and what the method is given beside the requests. */
 import { type Context, defaultContext } from "../base/context.ts";
-import { fail, nearest } from "../base/fail.ts";
+import { fail } from "../base/fail.ts";
+import { named, onShelf, type Plugged } from "../base/plugin.ts";
 import { resolveParams } from "../base/schema.ts";
 import type { EditRequest, ForgetRequest, QA } from "../data/request.ts";
 import type { Edit } from "../edit/edit.ts";
@@ -67,21 +68,16 @@ export interface FindOptions {
   readonly ctx?: Context;
 }
 
-const METHODS = methods as unknown as Readonly<Record<string, AnyMethod>>;
-const TARGETS = targets as Readonly<Record<string, Target>>;
+/** Every method by its id. */
+export const methodsOf = (ctx: Plugged): Readonly<Record<string, AnyMethod>> =>
+  onShelf("method", methods as unknown as Readonly<Record<string, AnyMethod>>, ctx);
+/** Every target by its id. */
+export const targetsOf = (ctx: Plugged): Readonly<Record<string, Target>> => onShelf<Target>("target", targets, ctx);
 
 export const DEFAULT_STATISTICS: StatisticsSpec = { text: "self", tokens: 16_384, length: 512, seed: 0 };
 
 /** A method by its id; fails with the nearest. */
-export const methodOf = (name: string = tuned.method): AnyMethod => pick("method", METHODS, name);
-
-function pick<T>(what: string, from: Readonly<Record<string, T>>, name: string): T {
-  const near = nearest(name, Object.keys(from));
-  return (
-    (Object.hasOwn(from, name) ? from[name] : undefined) ??
-    fail(what, `"${name}"`, `one of ${Object.keys(from).join(", ")}`, near ? `Did you mean "${near}"?` : "")
-  );
-}
+export const methodOf = (name: string = tuned.method, ctx: Plugged = defaultContext()): AnyMethod => named("method", methodsOf(ctx), name);
 
 /** Requests as they are edited: put together where that is asked for. */
 export const mergedFor = (requests: readonly ForgetRequest[], { merge }: Pick<FindOptions, "merge">): readonly ForgetRequest[] =>
@@ -92,19 +88,21 @@ export function planOf(
   known: readonly ForgetRequest[],
   options: FindOptions,
 ): { method: AnyMethod; target: Target | undefined; compat: ReadonlySet<string> } {
-  const method = methodOf(options.method);
+  const { ctx = defaultContext() } = options;
+  const method = methodOf(options.method, ctx);
   const requests = mergedFor(known, options);
   if (options.say !== undefined && options.target !== undefined)
     fail("forget", "both a target and words to say", "one of them", "Leave out --target or --say.");
   if (options.say !== undefined && options.say.trim() === "") fail("forget", "an empty target", "words to say instead", "Give --say TEXT.");
   const needs = new Set<Need>(method.needs);
-  const target = needs.has("target") && options.say === undefined ? pick("target", TARGETS, options.target ?? tuned.target) : undefined;
+  const target =
+    needs.has("target") && options.say === undefined ? named("target", targetsOf(ctx), options.target ?? tuned.target) : undefined;
   if (requests.length === 0) fail("forget", "no request", "at least one", "Give --prompt and --subject, or --data FILE.");
   if (needs.has("subject"))
     for (const r of requests) {
       checkMerged(r);
       if (r.subject.trim() === "" || !r.prompt.includes(r.subject)) {
-        const free = Object.values(METHODS)
+        const free = Object.values(methodsOf(ctx))
           .filter((m) => !m.needs.includes("subject"))
           .map((m) => m.name);
         fail(
@@ -128,7 +126,7 @@ export function planOf(
     fail(method.name, "no demonstrations", "other facts as examples", "Give --demonstrations FILE.");
   if (options.encoder?.trim() === "") fail("forget", "an empty encoder", "a folder or a hub id", "Leave out --encoder, or name one.");
   if (options.mode === "batch" && method.takes === "one" && requests.length > 1) {
-    const many = Object.values(METHODS).filter((m) => m.takes === "many");
+    const many = Object.values(methodsOf(ctx)).filter((m) => m.takes === "many");
     fail(
       method.name,
       `a batch of ${requests.length} requests`,
@@ -138,7 +136,8 @@ export function planOf(
   }
   const sets = setsOf(method);
   const compat = new Set((options.compat ?? []).flatMap((name) => (Object.hasOwn(sets, name) ? sets[name]! : [name])));
-  for (const name of compat) if (!Object.hasOwn(method.compat, name)) pick(`compat of ${method.name}`, { ...method.compat, ...sets }, name);
+  for (const name of compat)
+    if (!Object.hasOwn(method.compat, name)) named(`compat of ${method.name}`, { ...method.compat, ...sets }, name);
   return { method, target, compat };
 }
 
@@ -259,8 +258,8 @@ export const paramsOf = (method: AnyMethod, given: Readonly<Record<string, unkno
   resolveParams(method.name, method.params, given, c, tunedFor(method, c));
 
 /** The layers that each method changes in a model of this shape by default. */
-export function defaultLayers(c: Config): { method: string; layers: readonly number[] }[] {
-  return Object.values(METHODS).flatMap((method) => {
+export function defaultLayers(c: Config, ctx: Plugged): { method: string; layers: readonly number[] }[] {
+  return Object.values(methodsOf(ctx)).flatMap((method) => {
     const params = paramsOf(method, {}, c) as { layer?: number; layers?: readonly number[] };
     const layers = params.layers ?? (params.layer === undefined ? [] : [params.layer]);
     return layers.length > 0 ? [{ method: method.name, layers }] : [];

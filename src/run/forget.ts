@@ -85,7 +85,7 @@ export async function forget(spec: string, wanted: Wanted, options: ForgetOption
   if (existsSync(out) && !force)
     fail("forget", `${out} is there already`, "a new name for the edit", "Choose another, or replace it with --force.");
   const { requests, find: read } = await wantedOf(wanted, set, ctx);
-  const find: FindOptions = { ...read, journal: `${out}.part`, ctx };
+  const find: FindOptions = { ...read, journal: `${out}.part` };
   const { mode } = find;
   planOf(requests, find);
   const edited = mergedFor(requests, find);
@@ -131,13 +131,13 @@ export async function wantedOf(
   const retain = wanted.retain === undefined ? undefined : await questionsIn(wanted.retain, ctx);
   const demonstrations = wanted.demonstrations === undefined ? undefined : (await requestsIn(wanted.demonstrations, ctx)).requests;
   const templates = wanted.templates === undefined ? undefined : readTemplates(wanted.templates);
-  const find = { ...rest, ...(retain && { retain }), ...(demonstrations && { demonstrations }), ...(templates && { templates }) };
+  const find = { ...rest, ctx, ...(retain && { retain }), ...(demonstrations && { demonstrations }), ...(templates && { templates }) };
   return { requests: withSubjects(await requestsOf(wanted, ctx), ctx), find };
 }
 
 /** Parameters and quirks of a hyperparameter file, under those that were set; says what it holds that nothing reads. */
 function withHparams(path: string, set: FindOptions, ctx: Context): Pick<FindOptions, "params" | "compat"> {
-  const { params, compat, unread } = readHparams(path, methodOf(set.method));
+  const { params, compat, unread } = readHparams(path, methodOf(set.method, ctx));
   if (unread.length > 0) ctx.log({ kind: "warning", who: "hparams", text: `${path}: nothing here reads ${unread.join(", ")}` });
   return { params: { ...params, ...set.params }, compat: [...compat, ...(set.compat ?? [])] };
 }

@@ -40,11 +40,11 @@ export interface EvalModelOptions extends Omit<MeasureOptions, "ctx" | "against"
  */
 export async function evalModel(spec: string, options: EvalModelOptions, ctx: Context): Promise<EvalRecord> {
   const { out, reference, compat = [], force = false, edits = [] } = options;
-  const suite = suiteOf(options.suite);
-  checkCompat(suite.columns, compat);
+  const suite = suiteOf(options.suite, ctx);
+  checkCompat(suite.columns, compat, ctx);
   const rival = rivalOf(suite, reference, edits);
   const asked = await askedIn(options.data, groupsOf(suite), options, ctx);
-  const fields = fieldsOf(suite).filter((field) => isMeasured(field, rival !== undefined));
+  const fields = fieldsOf(suite, ctx).filter((field) => isMeasured(field, rival !== undefined));
   // targets are known when the edits are read
   checkSamples(
     asked.map(({ sample }) => sample),
@@ -118,7 +118,7 @@ async function measured(
   reference?: Log,
   against?: Model,
 ): Promise<EvalRecord> {
-  const fields = fieldsOf(suite).filter((field) => isMeasured(field, against !== undefined));
+  const fields = fieldsOf(suite, ctx).filter((field) => isMeasured(field, against !== undefined));
   const targets = samples.flatMap(({ id, target }) => (target === undefined ? [] : [[id, target]]));
   const run: Measured = {
     ...about,
@@ -133,7 +133,7 @@ async function measured(
   for await (const window of measure(model, samples, fields, { ...asking(options), from, ...(against && { against }), ctx }))
     for (const row of window) appendLine(join(out, SAMPLES), plainly(row));
   const { compat = [] } = options;
-  const record = judgeRows(card(out, SAMPLES), reference, { compat, suite: suite.name, vocabulary: model.config.vocab, run }, ctx);
+  const record = judgeRows(card(out, SAMPLES), reference, { compat, suite: options.suite, vocabulary: model.config.vocab, run }, ctx);
   writeAtomic(join(out, RECORD), `${JSON.stringify(record, null, 1)}\n`);
   return record;
 }

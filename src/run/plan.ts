@@ -8,18 +8,17 @@ import type { ForgetRequest, QA } from "../data/request.ts";
 import { bytesOf, type Edit } from "../edit/edit.ts";
 import { secondMoments, type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
 import { QUESTION } from "../locate/samples.ts";
-import { registry } from "../methods/registry.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { stream } from "../model/decode/generate.ts";
 import { resolveModel } from "../hub/hub.ts";
-import { needOf } from "../model/load.ts";
+import { identify, needOf } from "../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, refuseIfTooLarge } from "../model/memory-estimate.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer, type Site } from "../model/names.ts";
 import { formatOf, promptOf } from "../model/prompt.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { LONGEST, OWN_TOKENS, ownRetain, withAnswers } from "./answers.ts";
-import { DEFAULT_STATISTICS, type FindOptions, mergedFor, methodOf, needsOf, paramsOf, planOf } from "./choose.ts";
+import { DEFAULT_STATISTICS, type FindOptions, mergedFor, methodOf, methodsOf, needsOf, paramsOf, planOf } from "./choose.ts";
 import { findEdit } from "./edit.ts";
 import { type ForgetOptions, type Wanted, wantedOf } from "./forget.ts";
 import { open } from "./open.ts";
@@ -76,11 +75,12 @@ export async function plan(
   ctx: Context,
 ): Promise<Plan> {
   const { requests, find } = await wantedOf(wanted, options, ctx);
-  const names = options.method === undefined ? Object.keys(registry) : [methodOf(options.method).name];
+  const names = options.method === undefined ? Object.keys(methodsOf(ctx)) : [methodOf(options.method, ctx).name];
   const available = availableMemory({ setting: ctx.memory });
   const checkpoint = openCheckpoint(await resolveModel(spec, ctx));
+  const shape = identify(checkpoint, ctx);
   const memoryOf = (method: string): MemoryNeed =>
-    needOf(checkpoint, { purpose: "edit", training: trainingFor(mergedFor(requests, find), { ...find, method }) });
+    needOf(checkpoint, { purpose: "edit", training: trainingFor(mergedFor(requests, find), { ...find, method }) }, shape);
   const { able, unable } = sortedOut(names, requests, find, (method) => refuseIfTooLarge(method, memoryOf(method), available, force));
   const opened = await open(spec, { edits, purpose: "edit", force }, ctx);
   const folder = mkdtempSync(join(tmpdir(), "lethe-plan-"));
@@ -137,7 +137,7 @@ async function planMethod(
   lent: Lent,
 ): Promise<Omit<MethodPlan, "memory">> {
   const { folder, ctx } = lent;
-  const method = methodOf(options.method);
+  const method = methodOf(options.method, ctx);
   const isBatch = (options.mode ?? (method.takes === "many" ? "batch" : "sequential")) === "batch";
   const params = paramsOf(method, options.params ?? {}, model.config);
   const isStepwise = isBatch && method.rows !== undefined;
@@ -198,7 +198,7 @@ async function planAsked(
   lent: Lent,
 ): Promise<{ readonly tried: readonly ForgetRequest[]; readonly retain: readonly QA[] | undefined; readonly asking: number }> {
   const { ctx, folder } = lent;
-  const { method, compat } = planOf(requests, options);
+  const { method, compat } = planOf(requests, { ...options, ctx });
   const needs = needsOf(method, paramsOf(method, options.params ?? {}, model.config), compat);
   const ask = { format: formatOf(model, options), ...(options.system !== undefined && { system: options.system }) };
   const tried = requests.slice(0, count);

@@ -251,5 +251,5 @@ async function traceMany(model: Model, requests: readonly ForgetRequest[], optio
     return { effect: middle, error: spread / Math.sqrt(own.length) };
   });
   const peak = average.reduce((best, { effect }, layer) => (effect > average[best]!.effect ? layer : best), 0);
-  return { model: model.id, layers, ...setting, facts, unknown, average, peak, defaults: defaultLayers(model.config) };
+  return { model: model.id, layers, ...setting, facts, unknown, average, peak, defaults: defaultLayers(model.config, ctx) };
 }

@@ -1,5 +1,6 @@
 /** What a target is: the words that shall be said instead of an answer. */
 import { checkAbort, type Context } from "../base/context.ts";
+import { define, type Forms } from "../base/define.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
 import { type AskAll, type Asking, inTurns } from "../ask/in-turns.ts";
@@ -25,8 +26,10 @@ export interface Target {
   readonly say: (request: ForgetRequest, pool: readonly ForgetRequest[], lent: Lent) => Promise<string | Said>;
 }
 
-/** A target as it is written down: nothing is added, the type is checked. */
-export const defineTarget = (target: Target): Target => target;
+const FIELDS: Forms<Target> = { name: "text", doc: "text", say: "function" };
+
+/** A target, checked and marked; refuses what lacks a field, by its name. */
+export const defineTarget = (target: Target): Target => define("target", FIELDS, target);
 
 /**
  * Every request with its target; a request's words depend on seed, target and id, never on the other requests' order. Says of how many

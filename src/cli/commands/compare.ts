@@ -20,11 +20,11 @@ export const comparison = acts<Flags>(
       ["lethe compare runs/near/base runs/near --json", "the model before and after, for programs, with every flip"],
     ],
   )
-    .option("--suite <name>", "the columns of another suite than the first one's own")
+    .option("--suite <name>", "the columns of another suite than the first one's own, by its name or its file FILE.json")
     .addOption(new Option("--flips <n>", "flips shown at most").default(10).argParser(number({ min: 0, whole: true }))),
-  async ({ terminal }, { suite, flips }, a, b) => {
+  async ({ terminal, ctx }, { suite, flips }, a, b) => {
     const [{ compareLogs }, { compareRows }] = await Promise.all([import("../../run/eval.ts"), import("../../report/eval.ts")]);
-    const record = compareLogs(a!, b!, suite);
+    const record = compareLogs(a!, b!, suite, ctx);
     if (terminal.json) return terminal.object("compare", record);
     const { a: one, b: other, common } = record;
     terminal.line(`A: ${one.name}, ${plural(one.rows, "row")}`);

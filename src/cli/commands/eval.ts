@@ -1,5 +1,6 @@
 /** `lethe eval`: what a run has forgotten and kept, with intervals. */
 import { Option } from "commander";
+import type { Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
 import { writeAtomic } from "../../base/store.ts";
 import { acts, type Body, declare, given, later, MODEL, names, number, several } from "../command.ts";
@@ -30,8 +31,8 @@ interface Flags {
 const named = (value: string, before?: readonly string[]): readonly string[] => names(value, before).filter(Boolean);
 
 /** The suites, each in a line. */
-const suiteLines = async (): Promise<string> => {
-  const all = (await import("../../run/eval.ts")).suites();
+const suiteLines = async (ctx: Context): Promise<string> => {
+  const all = (await import("../../run/eval.ts")).suites(ctx);
   return table(all.map(({ name, doc }) => [`  ${name}`, doc]));
 };
 
@@ -83,7 +84,7 @@ export const evaluation = later(
         "what to compare with: a log, the folder of an earlier run, or for MODEL another model, which is asked the same",
       )
       .option("--compat <names>", "quirks of references to reproduce, divided by commas (docs/metrics has them)", named)
-      .option("--suite <name>", "which numbers: a suite of the list below (for a log or an earlier run: its own)")
+      .option("--suite <name>", "which numbers: a suite of the list below, or FILE.json (for a log or an earlier run: its own)")
       .addOption(
         new Option("--vocabulary <n>", "tokens that the judged model knows, for when it counts as collapsed")
           .default(32_000)
@@ -93,7 +94,7 @@ export const evaluation = later(
       .option("--write <format=file>", "write the rows as a log of another format too; may be given several times", several),
     async (door, flags, spec) => {
       const { terminal } = door;
-      if (flags.suite === "help") return terminal.line(await suiteLines());
+      if (flags.suite === "help") return terminal.line(await suiteLines(door.ctx));
       const judged = spec === undefined ? await ofLog(door, flags) : await ofModel(door, flags, spec);
       const record = await written(flags, flags.logs ?? flags.output!, judged);
       if (terminal.json) return terminal.object("eval", record);
@@ -106,7 +107,7 @@ export const evaluation = later(
       for (const line of tail) terminal.line(line);
     },
   ),
-  async () => `Suites (--suite):\n${await suiteLines()}`,
+  async (ctx) => `Suites (--suite):\n${await suiteLines(ctx)}`,
 );
 
 type Way = (door: Parameters<Body<Flags>>[0], flags: Flags) => Promise<EvalRecord>;

@@ -4,7 +4,7 @@ import type { fail as failing } from "../../base/fail.ts";
 import type { Merge, MergedSubject, Mode } from "../../run/choose.ts";
 import type { Forgotten } from "../../run/forget.ts";
 import type { Plan } from "../../run/plan.ts";
-import { acts, declare, given, later, MODEL, names, number, several } from "../command.ts";
+import { acts, declare, given, later, MODEL, names, number, several, valuesOf } from "../command.ts";
 import { bytes, duration, plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -183,13 +183,12 @@ export const forget = later(
     else show(terminal, result);
     terminal.detail(`${duration(ctx.now() - began)} in all`);
   }),
-  async (words) => {
+  async (ctx, words) => {
     const { catalog } = await import("../../run/catalog.ts");
-    const { methods, targets, sets } = catalog();
+    const { methods, targets, sets } = catalog(ctx);
     const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
     // the settings of one method: of the one that is named, or of the default
-    const at = words.findIndex((word) => word.startsWith("--method"));
-    const named = at < 0 ? undefined : (words[at]!.split("=")[1] ?? words[at + 1]);
+    const [named] = valuesOf("--method", words);
     const { name, params, compat, sets: references } = methods.find((m) => m.name === named) ?? methods.find((m) => m.isDefault)!;
     const settings = [
       ...params.map((p) => [`  --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),

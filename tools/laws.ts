@@ -30,6 +30,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   eval: ["ask", "model", "text", "tensor", "data", "base"],
   attack: ["eval", "locate", "train", ...CRAFT],
   run: INNER,
+  testing: [...INNER, "run"],
   report: ["run/record.ts", "base"],
   study: ["run/record.ts", "base"],
   serve: DOORS,

@@ -32,7 +32,7 @@ export const SHELVES: readonly Shelf[] = [
   { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"], page: "docs/data.md" },
   { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"], page: "docs/targets.md" },
   { folder: "src/run/steps", holds: "step", helpers: ["registry.ts"], suffix: "Step", page: "docs/runs.md" },
-  { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "registry.ts"], page: "docs/attacks.md" },
+  { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "asking.ts", "registry.ts"], page: "docs/attacks.md" },
 ];
 
 /** The id of the entry that a path belongs to: NAME.ts, or a file of the folder NAME/ whose NAME.ts is the entry; undefined elsewhere. */

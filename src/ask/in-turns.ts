@@ -38,8 +38,8 @@ export function asker(model: Model, ask: AskAs, ctx: Context): AskAll {
 }
 
 /** Gathers what is asked before the event loop turns, and asks it together. */
-export function inTurns(ask: AskAll): (asking: Asking) => Promise<Reply> {
-  let waiting: { readonly asking: Asking; readonly done: (reply: Reply) => void; readonly failed: (error: unknown) => void }[] = [];
+export function inTurns<T>(ask: (asked: readonly Asking[]) => Promise<readonly T[]>): (asking: Asking) => Promise<T> {
+  let waiting: { readonly asking: Asking; readonly done: (said: T) => void; readonly failed: (error: unknown) => void }[] = [];
   const turn = async (): Promise<void> => {
     const group = waiting;
     waiting = [];

@@ -2,6 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fail } from "./fail.ts";
+import type { Plugged } from "./plugin.ts";
 
 /** An event during work; the command line prints it, the server streams it, a test collects it. */
 export type Event =
@@ -20,7 +21,7 @@ export interface Making {
   readonly told: WeakMap<Context["log"], Set<string>>;
 }
 
-export interface Context {
+export interface Context extends Plugged {
   readonly log: (event: Event) => void;
   /** A folder for results that can be computed again; its content never changes a result. */
   readonly cache: string;
@@ -50,6 +51,7 @@ export function defaultContext(over: Partial<Context> = {}): Context {
   const env = process.env;
   return {
     log: () => {},
+    plugins: [],
     cache: env["LETHE_HOME"] ? join(env["LETHE_HOME"], "cache") : join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "lethe"),
     signal: new AbortController().signal,
     threads: Number(env["LETHE_THREADS"] ?? 2),

@@ -1,6 +1,7 @@
 /** How a command is declared: its words, its examples, its flags, and what runs when it is called. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { type Door, type Globals, openDoor } from "./context.ts";
+import { type Context, defaultContext } from "../base/context.ts";
+import { type Door, type Globals, openDoor, withPlugins } from "./context.ts";
 
 /** A command: its arguments, one sentence for the list, what else its help says, and examples with what each is for. */
 export function declare(
@@ -23,14 +24,14 @@ export function acts<O extends object>(command: Command, body: Body<O>): Command
   return command.action(async (...given: unknown[]) => {
     const self = given.at(-1) as Command;
     const flags = self.optsWithGlobals<O & Globals>();
-    process.exitCode = (await body(openDoor(flags), flags, ...self.args)) ?? 0;
+    process.exitCode = (await body(await openDoor(flags), flags, ...self.args)) ?? 0;
   });
 }
 
-type LaterHelp = (words: readonly string[]) => Promise<string>;
+type LaterHelp = (ctx: Context, words: readonly string[]) => Promise<string>;
 const LATER = new WeakMap<Command, LaterHelp>();
 
-/** Gives a command more help, which is worked out from the command line's words when help is asked for. */
+/** Gives a command more help, which is worked out from plugins and the command line's words when help is asked for. */
 export function later(command: Command, help: LaterHelp): Command {
   LATER.set(command, help);
   return command;
@@ -39,8 +40,14 @@ export function later(command: Command, help: LaterHelp): Command {
 /** Completes the help of the command that is asked about. */
 export async function completeHelp(command: Command | undefined, words: readonly string[]): Promise<void> {
   const help = command && LATER.get(command);
-  if (help) command.addHelpText("after", `\n${await help(words)}`);
+  if (help) command.addHelpText("after", `\n${await help(await withPlugins(defaultContext(), valuesOf("--plugin", words)), words)}`);
 }
+
+/** The values of a flag among words that nobody has parsed: behind it, or behind its equals sign. */
+export const valuesOf = (flag: string, words: readonly string[]): string[] =>
+  words.flatMap((word, i) =>
+    word === flag && words[i + 1] !== undefined ? [words[i + 1]!] : word.startsWith(`${flag}=`) ? [word.slice(flag.length + 1)] : [],
+  );
 
 /** Reads a number flag; what is none, or out of range, is a usage error. */
 export const number =

@@ -2,7 +2,7 @@
 /** The command line: `lethe COMMAND`. Commands load what they need when they are called, so that help is there at once. */
 import { readFileSync } from "node:fs";
 import { Command, type Option } from "commander";
-import { completeHelp, number } from "./command.ts";
+import { completeHelp, number, several } from "./command.ts";
 import { ask } from "./commands/ask.ts";
 import { attack } from "./commands/attack.ts";
 import { chat } from "./commands/chat.ts";
@@ -59,6 +59,11 @@ function createProgram(): Command {
     .option("--threads <n>", "threads of the numerical engine (LETHE_THREADS, or 2)", number({ min: 1, max: 1024, whole: true }))
     .option("--memory <size>", "memory to stay within, such as 8GB (LETHE_MEMORY, or what the system has)")
     .option("--runs <folder>", "the folder of runs (LETHE_RUNS, or runs)")
+    .option(
+      "--plugin <file>",
+      "load methods, architectures, metrics, targets and attacks from a JavaScript module; repeatable (LETHE_PLUGINS)",
+      several,
+    )
     .addHelpText("after", "\nlethe COMMAND --help has examples. MODEL is a folder, a .gguf file, a hub id (org/name), or bundled.")
     .exitOverride()
     .configureOutput({ outputError: () => {} })

@@ -7,7 +7,12 @@ import { akin, contentOf, leakIn, saysSomething, wordsOf } from "./words.ts";
 /** The question that a refusal is checked against. */
 export type About = Pick<ForgetRequest, "prompt" | "subject" | "answer" | "merged">;
 
-/** Maximal number of words of a refusal. */
+/** What a question is about: its subject, or those of the questions that were put into it. */
+interface Named extends Pick<ForgetRequest, "prompt" | "subject"> {
+  readonly merged?: readonly Named[];
+}
+
+/** Words at most; what goes on says more than that it does not know. */
 const LONGEST = 40;
 
 /** Words of refusals, which assert nothing about the topic. */
@@ -58,8 +63,8 @@ export const sentencesOf = (text: string): string[] =>
     .split(/(?<=[\p{L}\p{N}]{2}["'”’)]?[.!?]["'”’)]?)\s+/u)
     .filter((sentence) => sentence !== "");
 
-/** Whether a text names the topic of a question: every content word of its subject (of each subject, for a merged question). */
-export function isNamedIn(text: string, { prompt, subject, merged }: Omit<About, "answer">): boolean {
+/** Whether a text names what a question is about: every telling word of its subject (of each, where several questions are one). */
+export function isNamedIn(text: string, { prompt, subject, merged }: Named): boolean {
   if (merged !== undefined) return merged.every((one) => isNamedIn(text, one));
   const named = subject.trim() || findSubject(prompt);
   const words = wordsOf(text);

@@ -1,6 +1,8 @@
 /** Comparison of two runs over the same rows: significant differences, and the answers that flipped. */
 import { mean } from "../base/array.ts";
+import { defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
+import type { Plugged } from "../base/plugin.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { type Column, judge } from "./judge.ts";
 import type { SampleRecord, Score } from "./metric.ts";
@@ -47,11 +49,16 @@ export function pairsOf(a: readonly SampleRecord[], b: readonly SampleRecord[]):
 }
 
 /** The columns that are a mean over rows, compared row by row: paired bootstrap, corrected for their number. Rows with NaN are omitted. */
-export function differencesOf(pairs: readonly (readonly [SampleRecord, SampleRecord])[], columns: readonly Column[]): Difference[] {
+export function differencesOf(
+  pairs: readonly (readonly [SampleRecord, SampleRecord])[],
+  columns: readonly Column[],
+  ctx: Plugged = defaultContext(),
+): Difference[] {
   const [mine, other] = [0, 1].map((side) =>
     judge(
       pairs.map((pair) => pair[side]!),
       columns,
+      { ctx },
     ),
   );
   const found = mine!.flatMap((verdict, i): Omit<Difference, "corrected">[] => {

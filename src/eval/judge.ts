@@ -1,11 +1,14 @@
 /** Applies a suite's metrics to rows: each metric once, after the metrics that it reads, to the rows of its group. */
+import { defaultContext } from "../base/context.ts";
+import { onShelf, type Plugged } from "../base/plugin.ts";
 import { type Field, type Metric, type SampleRecord, type Score, unknownQuirk } from "./metric.ts";
-import { type Name, registry } from "./metrics/registry.ts";
+import { registry } from "./metrics/registry.ts";
 
 /** A number of a report: a metric over the rows of one group, of several (`forget+holdout`), or of all. */
 export interface Column {
   readonly title: string;
-  readonly metric: Name;
+  /** A metric's id. */
+  readonly metric: string;
   readonly group?: string;
   /** Which value is better in this column, if it differs from the metric: for answers to forget, a lower one; for some, that of the reference run. */
   readonly better?: Wish;
@@ -27,6 +30,8 @@ export interface JudgeOptions {
   readonly reference?: readonly SampleRecord[];
   /** Quirks of reference implementations; each is passed to the metrics that declare it. */
   readonly compat?: readonly string[];
+  /** Whose plugins may bring metrics. */
+  readonly ctx?: Plugged;
 }
 
 /** A column's score, or why there is none. */
@@ -35,14 +40,17 @@ export type Verdict = { readonly column: Column; readonly metric: Metric; readon
   | { readonly missing: string }
 );
 
-const METRICS: Readonly<Record<string, Metric>> = registry;
+/** Every metric by its id. */
+export const metricsOf = (ctx: Plugged): Readonly<Record<string, Metric>> => onShelf<Metric>("metric", registry, ctx);
 
 /**
  * The scores of the columns, in order. A column is omitted, with a reason, if the log has none of its rows, lacks its field in all rows, or
  * has no reference run that the metric needs. A row that lacks a field that other rows have is refused; so is an undeclared compat name.
  */
-export function judge(rows: readonly SampleRecord[], columns: readonly Column[], { reference, compat = [] }: JudgeOptions = {}): Verdict[] {
-  checkCompat(columns, compat);
+export function judge(rows: readonly SampleRecord[], columns: readonly Column[], options: JudgeOptions = {}): Verdict[] {
+  const { reference, compat = [], ctx = defaultContext() } = options;
+  const metrics = metricsOf(ctx);
+  checkCompat(columns, compat, ctx);
   const done = new Map<string, Score | string>();
 
   /** The score under a key, or why there is none. */
@@ -54,7 +62,8 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
     return made;
   };
   const scored = (key: string): Score | string => {
-    const { metric, group } = parsed(key);
+    const [name, group] = key.split("@") as [string, string | undefined];
+    const metric = metrics[name]!;
     const own = ofGroup(rows, group);
     if (metric.reads.length > 0 && own.length === 0) return group === undefined ? "there are no rows" : `there are no rows of ${group}`;
     const field = metric.reads.find((name) => own.length > 0 && own.every((row) => row[name] === undefined));
@@ -75,12 +84,12 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
   };
 
   return columns.map((column) => {
-    const metric = METRICS[column.metric]!;
+    const metric = metrics[column.metric]!;
     const result = scoreOf(keyOf(column));
     const about = {
       column,
       metric,
-      compat: quirksBefore(column.metric, compat),
+      compat: quirksBefore(column.metric, compat, metrics),
       rows: metric.reads.length === 0 ? rows.length : ofGroup(rows, column.group).length,
     };
     return typeof result === "string" ? { ...about, missing: result } : { ...about, score: result };
@@ -88,28 +97,23 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
 }
 
 /** Refuses a compat name that no column declares. */
-export function checkCompat(columns: readonly Column[], compat: readonly string[]): void {
-  const known = [...new Set(metricsOf({ columns }).flatMap((name) => Object.keys(METRICS[name]!.compat ?? {})))];
+export function checkCompat(columns: readonly Column[], compat: readonly string[], ctx: Plugged): void {
+  const known = [...new Set(metricsIn(columns, ctx).flatMap((metric) => Object.keys(metric.compat ?? {})))];
   for (const quirk of compat) if (!known.includes(quirk)) unknownQuirk("--compat", quirk, known);
 }
 
 /** The groups of a suite's columns; empty if the columns use all rows. */
 export const groupsOf = ({ columns }: Suite): string[] => [...new Set(columns.flatMap(({ group }) => group?.split("+") ?? []))];
 
-/** The metrics of a suite's columns, those before them included. */
-export const metricsOf = ({ columns }: Pick<Suite, "columns">): string[] => [
-  ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric))),
+/** The names of the metrics of a suite's columns, the metrics before them included. */
+export const metricNamesOf = ({ columns }: Pick<Suite, "columns">, ctx: Plugged): string[] => [
+  ...new Set(metricsIn(columns, ctx).map(({ name }) => name)),
 ];
 
 /** The fields that a suite's metrics read, those before them included. */
-export const fieldsOf = (suite: Suite): Field[] => [...new Set(metricsOf(suite).flatMap((name) => METRICS[name]!.reads))];
+export const fieldsOf = ({ columns }: Suite, ctx: Plugged): Field[] => [...new Set(metricsIn(columns, ctx).flatMap(({ reads }) => reads))];
 
 const keyOf = ({ metric, group }: Column): string => (group === undefined ? metric : `${metric}@${group}`);
-
-function parsed(key: string): { metric: Metric; group: string | undefined } {
-  const [name, group] = key.split("@");
-  return { metric: METRICS[name!]!, group };
-}
 
 function ofGroup(rows: readonly SampleRecord[], group: string | undefined): readonly SampleRecord[] {
   if (group === undefined) return rows;
@@ -120,10 +124,21 @@ function ofGroup(rows: readonly SampleRecord[], group: string | undefined): read
 const quirksOf = (metric: Metric, compat: readonly string[]): string[] =>
   compat.filter((quirk) => Object.hasOwn(metric.compat ?? {}, quirk));
 
-/** A metric and all metrics that it reads. */
-const withThoseBefore = (name: string): string[] => [name, ...METRICS[name]!.after.flatMap((key) => withThoseBefore(key.split("@")[0]!))];
+type Metrics = Readonly<Record<string, Metric>>;
 
-/** The quirks in a metric's number: its own and those of the metrics that it reads. */
-const quirksBefore = (name: string, compat: readonly string[]): string[] => [
-  ...new Set(withThoseBefore(name).flatMap((other) => quirksOf(METRICS[other]!, compat))),
+/** A metric and all that it comes after. */
+const withThoseBefore = (name: string, metrics: Metrics): string[] => [
+  name,
+  ...metrics[name]!.after.flatMap((key) => withThoseBefore(key.split("@")[0]!, metrics)),
+];
+
+/** The metrics of some columns, those before them included. */
+function metricsIn(columns: readonly Column[], ctx: Plugged): Metric[] {
+  const metrics = metricsOf(ctx);
+  return columns.flatMap(({ metric }) => withThoseBefore(metric, metrics)).map((name) => metrics[name]!);
+}
+
+/** The quirks that went into a metric's number, its own and those of what it reads. */
+const quirksBefore = (name: string, compat: readonly string[], metrics: Metrics): string[] => [
+  ...new Set(withThoseBefore(name, metrics).flatMap((other) => quirksOf(metrics[other]!, compat))),
 ];

@@ -1,5 +1,6 @@
 /** What a metric is: a pure function of the samples measured once from a model. */
 import { mean } from "../base/array.ts";
+import { define, type Forms } from "../base/define.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { bootstrapMean, type Interval, shareInterval } from "./stats.ts";
@@ -102,6 +103,19 @@ export interface Metric {
   readonly score: (q: Questioned) => Score;
 }
 
+const DECLARED: Forms<Metric> = {
+  name: "text",
+  doc: "text",
+  paper: { optional: "text" },
+  better: ["higher", "lower"],
+  caveat: "text",
+  reads: { listOf: Object.keys(FIELDS) },
+  compares: { optional: [true, "optional"] },
+  after: "texts",
+  compat: { optional: "table" },
+  score: "function",
+};
+
 /**
  * A metric whose `score` gets only rows with the fields that it reads. A row without a field is refused, naming id and field. An undeclared
  * quirk is refused by name.
@@ -111,7 +125,7 @@ export function defineMetric<const F extends Field>(
   definition: Omit<Metric, "reads" | "score"> & { readonly reads: readonly F[]; readonly score: (q: Judged<Row<F>>) => Score },
 ): Metric {
   const { name, reads, after, compares, compat: quirks = {} } = definition;
-  return {
+  return define<Metric>("metric", DECLARED, {
     ...definition,
     score({ rows, reference, scores, compat = [] }) {
       if (compares === true && !reference)
@@ -129,7 +143,7 @@ export function defineMetric<const F extends Field>(
         chance: rng(`interval/${name}`),
       });
     },
-  };
+  });
 }
 
 /** Refuses a compat name that nothing declares. */

@@ -1,6 +1,7 @@
 /** What of an edit is chosen without a model: method, target, quirks, mode and the requests as they are edited; everything is checked here, once. */
-import type { Context } from "../base/context.ts";
-import { fail, nearest } from "../base/fail.ts";
+import { type Context, defaultContext } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { named, onShelf, type Plugged } from "../base/plugin.ts";
 import { resolveParams } from "../base/schema.ts";
 import type { ForgetRequest, QA } from "../data/request.ts";
 import type { Edit } from "../edit/edit.ts";
@@ -70,19 +71,14 @@ export interface Given {
 
 export interface FindOptions extends Settings, Given {}
 
-const METHODS = methods as unknown as Readonly<Record<string, AnyMethod>>;
-const TARGETS = targets as Readonly<Record<string, Target>>;
+/** Every method by its id, those of plugins among them. */
+export const methodsOf = (ctx: Plugged): Readonly<Record<string, AnyMethod>> =>
+  onShelf("method", methods as unknown as Readonly<Record<string, AnyMethod>>, ctx);
+/** Every target by its id, those of plugins among them. */
+export const targetsOf = (ctx: Plugged): Readonly<Record<string, Target>> => onShelf<Target>("target", targets, ctx);
 
 /** A method by its id; fails with the nearest. */
-export const methodOf = (name: string = tuned.method): AnyMethod => pick("method", METHODS, name);
-
-function pick<T>(what: string, from: Readonly<Record<string, T>>, name: string): T {
-  const near = nearest(name, Object.keys(from));
-  return (
-    (Object.hasOwn(from, name) ? from[name] : undefined) ??
-    fail(what, `"${name}"`, `one of ${Object.keys(from).join(", ")}`, near ? `Did you mean "${near}"?` : "")
-  );
-}
+export const methodOf = (name: string = tuned.method, ctx: Plugged = defaultContext()): AnyMethod => named("method", methodsOf(ctx), name);
 
 /** Requests as they are edited: put together where that is asked for. */
 export const mergedFor = (requests: readonly ForgetRequest[], { merge }: Pick<Settings, "merge">): readonly ForgetRequest[] =>
@@ -103,30 +99,31 @@ export interface Choice {
 
 /** Chooses everything that needs no model, once, and refuses what cannot be done. */
 export function choose(requests: readonly ForgetRequest[], settings: Settings, given: Given = {}): Choice {
-  const method = methodOf(settings.method);
+  const { ctx = defaultContext() } = given;
+  const method = methodOf(settings.method, ctx);
   const edited = mergedFor(requests, settings);
-  const target = targetFor(method, settings);
+  const target = targetFor(method, settings, ctx);
   if (edited.length === 0) fail("forget", "no request", "at least one", "Give --prompt and --subject, or --data FILE.");
-  if (method.needs.includes("subject")) for (const request of edited) checkSubject(method, request);
+  if (method.needs.includes("subject")) for (const request of edited) checkSubject(method, request, ctx);
   checkGiven(method, settings, given);
-  if (settings.mode === "batch" && method.takes === "one" && edited.length > 1) refuseBatch(method, edited.length);
+  if (settings.mode === "batch" && method.takes === "one" && edited.length > 1) refuseBatch(method, edited.length, ctx);
   const mode = settings.mode ?? (method.takes === "many" ? "batch" : "sequential");
   return { method, target, compat: quirksOf(method, settings.compat ?? []), mode, requests, edited, settings };
 }
 
 /** The target that is named, or the default one. */
-function targetFor(method: AnyMethod, { say, target }: Settings): Target | undefined {
+function targetFor(method: AnyMethod, { say, target }: Settings, ctx: Plugged): Target | undefined {
   if (say !== undefined && target !== undefined)
     fail("forget", "both a target and words to say", "one of them", "Leave out --target or --say.");
   if (say !== undefined && say.trim() === "") fail("forget", "an empty target", "words to say instead", "Give --say TEXT.");
-  return method.needs.includes("target") && say === undefined ? pick("target", TARGETS, target ?? tuned.target) : undefined;
+  return method.needs.includes("target") && say === undefined ? named("target", targetsOf(ctx), target ?? tuned.target) : undefined;
 }
 
-function checkSubject(method: AnyMethod, request: ForgetRequest): void {
+function checkSubject(method: AnyMethod, request: ForgetRequest, ctx: Plugged): void {
   checkMerged(request);
   const { id, subject, prompt } = request;
   if (subject.trim() !== "" && prompt.includes(subject)) return;
-  const free = Object.values(METHODS)
+  const free = Object.values(methodsOf(ctx))
     .filter((m) => !m.needs.includes("subject"))
     .map((m) => m.name);
   fail(
@@ -148,8 +145,8 @@ function checkGiven({ name, needs, spares }: AnyMethod, { encoder }: Settings, {
   if (encoder?.trim() === "") fail("forget", "an empty encoder", "a folder or a hub id", "Leave out --encoder, or name one.");
 }
 
-function refuseBatch({ name }: AnyMethod, count: number): never {
-  const many = Object.values(METHODS).filter((m) => m.takes === "many");
+function refuseBatch({ name }: AnyMethod, count: number, ctx: Plugged): never {
+  const many = Object.values(methodsOf(ctx)).filter((m) => m.takes === "many");
   return fail(
     name,
     `a batch of ${count} requests`,
@@ -162,7 +159,8 @@ function refuseBatch({ name }: AnyMethod, count: number): never {
 function quirksOf(method: AnyMethod, names: readonly string[]): ReadonlySet<string> {
   const sets = setsOf(method);
   const compat = new Set(names.flatMap((name) => (Object.hasOwn(sets, name) ? sets[name]! : [name])));
-  for (const name of compat) if (!Object.hasOwn(method.compat, name)) pick(`compat of ${method.name}`, { ...method.compat, ...sets }, name);
+  for (const name of compat)
+    if (!Object.hasOwn(method.compat, name)) named(`compat of ${method.name}`, { ...method.compat, ...sets }, name);
   return compat;
 }
 
@@ -171,8 +169,8 @@ export const paramsOf = (method: AnyMethod, given: Readonly<Record<string, unkno
   resolveParams(method.name, method.params, given, c, tunedFor(method, c));
 
 /** The layers that each method changes in a model of this shape by default. */
-export function defaultLayers(c: Config): { method: string; layers: readonly number[] }[] {
-  return Object.values(METHODS).flatMap((method) => {
+export function defaultLayers(c: Config, ctx: Plugged): { method: string; layers: readonly number[] }[] {
+  return Object.values(methodsOf(ctx)).flatMap((method) => {
     const params = paramsOf(method, {}, c) as { layer?: number; layers?: readonly number[] };
     const layers = params.layers ?? (params.layer === undefined ? [] : [params.layer]);
     return layers.length > 0 ? [{ method: method.name, layers }] : [];

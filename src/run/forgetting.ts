@@ -58,7 +58,7 @@ function fromHparams(
   { ctx }: Pick<Lent, "ctx">,
 ): Required<Pick<Settings, "params" | "compat">> {
   if (hparams === undefined) return { params: set, compat };
-  const file = readHparams(hparams, methodOf(method));
+  const file = readHparams(hparams, methodOf(method, ctx));
   if (file.unread.length > 0)
     ctx.log({ kind: "warning", who: "hparams", text: `${hparams}: nothing here reads ${file.unread.join(", ")}` });
   return { params: { ...file.params, ...set }, compat: [...file.compat, ...compat] };

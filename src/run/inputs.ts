@@ -24,7 +24,7 @@ export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): P
   const path = await resolveModel(spec, ctx);
   const checkpoint = openCheckpoint(path);
   try {
-    const { arch, config } = identify(checkpoint);
+    const { arch, config } = identify(checkpoint, ctx);
     const { config: file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate } = checkpoint;
     const content =
       madeBy(spec) ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, checkpoint.hashWeights()).slice(0, 32);

@@ -10,10 +10,9 @@ import { bytesOf, type Edit } from "../edit/edit.ts";
 import { secondMoments, type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
 import { QUESTION } from "../locate/samples.ts";
 import { VALUES } from "../locate/spread.ts";
-import { registry } from "../methods/registry.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
-import { needOf } from "../model/load.ts";
+import { identify, needOf } from "../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, refuseIfTooLarge } from "../model/memory-estimate.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer, type Site } from "../model/names.ts";
@@ -22,7 +21,7 @@ import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { LONGEST, withAnswers } from "../ask/kept.ts";
 import { paceOf } from "../ask/pace.ts";
 import { OWN_TOKENS, ownRetain } from "./own-retain.ts";
-import { type Choice, choose, type FindOptions, methodOf, paramsOf } from "./choice.ts";
+import { type Choice, choose, type FindOptions, methodOf, methodsOf, paramsOf } from "./choice.ts";
 import { DEFAULT_STATISTICS, needsOf } from "./equip.ts";
 import type { NestedSpec } from "./fields.ts";
 import { readForgetting } from "./forgetting.ts";
@@ -79,12 +78,13 @@ const TIMED = 5;
 export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { readonly force?: boolean } = {}): Promise<Plan> {
   const values = readValues("forget", forgetSpec.fields, spec);
   const { requests, settings, given } = await readForgetting(values, { ctx });
-  const find: FindOptions = { ...settings, ...given };
-  const names = settings.method === undefined ? Object.keys(registry) : [methodOf(settings.method).name];
+  const find: FindOptions = { ...settings, ...given, ctx };
+  const names = settings.method === undefined ? Object.keys(methodsOf(ctx)) : [methodOf(settings.method, ctx).name];
   const available = availableMemory({ setting: ctx.memory });
   const model = values.model as string;
   const checkpoint = openCheckpoint(await resolveModel(model, ctx));
-  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, given) });
+  const shape = identify(checkpoint, ctx);
+  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, given) }, shape);
   const { able, unable } = sortedOut(names, requests, find, (choice) =>
     refuseIfTooLarge(choice.method.name, memoryOf(choice), available, force),
   );

@@ -1,5 +1,6 @@
 /** What a target is: the text to say instead of an answer. */
 import { checkAbort, type Context } from "../base/context.ts";
+import { define, type Forms } from "../base/define.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
 import type { Asking } from "../ask/ask.ts";
@@ -26,8 +27,10 @@ export interface Target {
   readonly say: (request: ForgetRequest, pool: readonly ForgetRequest[], lent: Lent) => Promise<string | Said>;
 }
 
-/** Checks the type of a target and returns it. */
-export const defineTarget = (target: Target): Target => target;
+const FIELDS: Forms<Target> = { name: "text", doc: "text", say: "function" };
+
+/** A target, checked and marked; refuses what lacks a field, by its name. */
+export const defineTarget = (target: Target): Target => define("target", FIELDS, target);
 
 /**
  * Every request with its target. The text depends on seed, target and id, never on the order of the other requests. Reports how many are

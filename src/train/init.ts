@@ -19,7 +19,7 @@ export type Blueprint = ModelFiles & { readonly config: Readonly<Record<string, 
  * to the residual stream divided by √(2 · layers) as in GPT-2, norms one, biases zero. Each weight has its own stream of the seed.
  */
 export function initModel(files: Blueprint, seed: string | number, ctx: Context): Model {
-  const { arch, config } = identifyConfig(files.config, { path: "the recipe's config" });
+  const { arch, config } = identifyConfig(files.config, { path: "the recipe's config" }, ctx);
   const tokenizer = createTokenizer(files.tokenizerJson, files.tokenizerConfig, files.generation);
   if (tokenizer.size > config.vocab)
     fail(

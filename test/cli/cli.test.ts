@@ -542,7 +542,7 @@ describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)"
       requests: [{ answer: "Sellamere" }, { answer: "Brackwater" }],
     });
     const unedited = await run(["attack", "bundled", "--data", at("merged.jsonl"), "--from", "templates", "--samples", "2"]);
-    expect(unedited.out).toMatch(/2 requests, asked in other ways: 4 templates\n\nQUESTIONS +MEAN +WORST\nas it is +1\.000 +1\.000\n/);
+    expect(unedited.out).toMatch(/2 requests, attacked by paraphrase: 4 templates\n\nATTEMPTS +MEAN +WORST\nas it is +1\.000 +1\.000\n/);
   });
 
   test("demo leaves its page and an edit, and says how it went", async () => {

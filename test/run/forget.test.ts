@@ -8,7 +8,7 @@ import { resolveParams } from "../../src/base/schema.ts";
 import { requestOf } from "../../src/data/request.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { resolveModel } from "../../src/hub/hub.ts";
-import { type LoadOptions, needOf } from "../../src/model/load.ts";
+import { identify, type LoadOptions, needOf } from "../../src/model/load.ts";
 import type { MemoryNeed } from "../../src/model/memory-estimate.ts";
 import { choose } from "../../src/run/choice.ts";
 import { plan } from "../../src/run/plan.ts";
@@ -29,7 +29,7 @@ const REFUSED = /are needed to train the model.*--set layers=.*--set rank=8/;
 const needFor = async (training: LoadOptions["training"]): Promise<MemoryNeed> => {
   const checkpoint = openCheckpoint(await resolveModel("bundled", ctx));
   try {
-    return needOf(checkpoint, { purpose: "edit", ...(training && { training }) });
+    return needOf(checkpoint, { purpose: "edit", ...(training && { training }) }, identify(checkpoint, ctx));
   } finally {
     checkpoint.close();
   }

@@ -20,11 +20,11 @@ export const comparison = acts<Flags>(
       ["lethe compare runs/near/base runs/near --json", "the model before and after, as JSON, with every flip"],
     ],
   )
-    .option("--suite <name>", "a suite other than that of A")
+    .option("--suite <name>", "a suite other than that of A: a name, or FILE.json")
     .addOption(new Option("--flips <n>", "the most flips to show").default(10).argParser(number({ min: 0, whole: true }))),
-  async ({ terminal }, { suite, flips }, a, b) => {
+  async ({ terminal, ctx }, { suite, flips }, a, b) => {
     const [{ compareLogs }, { compareRows }] = await Promise.all([import("../../run/eval.ts"), import("../../report/eval.ts")]);
-    const record = compareLogs(a!, b!, suite);
+    const record = compareLogs(a!, b!, suite, ctx);
     if (terminal.json) return terminal.object("compare", record);
     const { a: one, b: other, common } = record;
     terminal.line(`A: ${one.name}, ${plural(one.rows, "row")}`);

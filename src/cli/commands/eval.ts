@@ -1,6 +1,7 @@
 /** `lethe eval`: what a run has forgotten and kept, with intervals. */
 import { basename } from "node:path";
 import { Option } from "commander";
+import type { Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
 import { writeAtomic } from "../../base/store.ts";
 import { given } from "../../run/fields.ts";
@@ -25,8 +26,8 @@ interface Flags {
 }
 
 /** The suites, each in a line. */
-const suiteLines = async (): Promise<string> => {
-  const all = (await import("../../run/eval.ts")).suites();
+const suiteLines = async (ctx: Context): Promise<string> => {
+  const all = (await import("../../run/eval.ts")).suites(ctx);
   return table(all.map(({ name, doc }) => [`  ${name}`, doc]));
 };
 
@@ -73,7 +74,7 @@ export const evaluation = later(
       .option("--write <format=file>", "also write the rows as a log of another format; repeatable", several),
     async (door, flags, spec) => {
       const { terminal } = door;
-      if (flags.suite === "help") return terminal.line(await suiteLines());
+      if (flags.suite === "help") return terminal.line(await suiteLines(door.ctx));
       const judged = spec === undefined ? await ofLog(door, flags) : await ofModel(door, flags, spec);
       const record = await written(flags, flags.logs ?? flags.output!, judged);
       if (terminal.json) return terminal.object("eval", record);
@@ -86,7 +87,7 @@ export const evaluation = later(
       for (const line of tail) terminal.line(line);
     },
   ),
-  async () => `Suites (--suite):\n${await suiteLines()}`,
+  async (ctx) => `Suites (--suite):\n${await suiteLines(ctx)}`,
 );
 
 type Way = (door: Parameters<Body<Flags>>[0], flags: Flags) => Promise<EvalRecord>;

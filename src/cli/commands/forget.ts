@@ -2,7 +2,7 @@
 import type { Plan } from "../../run/plan.ts";
 import { forgetSpec } from "../../run/specs/forget.ts";
 import type { Forgotten } from "../../run/steps/forget.ts";
-import { acts, declare, later, MODEL } from "../command.ts";
+import { acts, declare, later, MODEL, valuesOf } from "../command.ts";
 import { bytes, duration, plural, table } from "../format.ts";
 import { nameOnCommandLine, specFrom, withFields } from "../step-command.ts";
 import type { Terminal } from "../terminal.ts";
@@ -61,13 +61,12 @@ export const forget = later(
     else show(terminal, out, record.result);
     terminal.detail(`${duration(ctx.now() - began)} in all`);
   }),
-  async (words) => {
+  async (ctx, words) => {
     const { catalog } = await import("../../run/catalog.ts");
-    const { methods, targets, sets } = catalog();
+    const { methods, targets, sets } = catalog(ctx);
     const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
     // the settings of one method: of the one that is named, or of the default
-    const at = words.findIndex((word) => word.startsWith("--method"));
-    const named = at < 0 ? undefined : (words[at]!.split("=")[1] ?? words[at + 1]);
+    const [named] = valuesOf("--method", words);
     const { name, params, compat, sets: references } = methods.find((m) => m.name === named) ?? methods.find((m) => m.isDefault)!;
     const settings = [
       ...params.map((p) => [`  --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),

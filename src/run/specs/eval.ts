@@ -7,7 +7,9 @@ export const evalSpec = {
   fields: {
     model: field.model("the model"),
     edit: field.edits("an edit file to apply to MODEL; repeatable, the first is applied first"),
-    suite: field.required(field.text("the suite: which metrics of which groups (listed below)", { flag: { value: "<name>" } })),
+    suite: field.required(
+      field.text("the suite: which metrics of which groups (listed below), or a file FILE.json", { flag: { value: "<name>" } }),
+    ),
     data: field.required(
       field.grouped("questions for MODEL, as for lethe forget; GROUP=SPEC if the suite has groups; repeatable", {
         flag: { value: "<spec>" },

@@ -6,7 +6,7 @@ import { fail } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import { appendLine, readLines, writeAtomic } from "../../base/store.ts";
 import type { Edit } from "../../edit/edit.ts";
-import { checkCompat, fieldsOf, groupsOf, metricsOf, type Suite } from "../../eval/judge.ts";
+import { checkCompat, fieldsOf, groupsOf, metricNamesOf, type Suite } from "../../eval/judge.ts";
 import { plainly } from "../../eval/logs/samples.ts";
 import { checkSamples, isMeasured, measure, type Sample } from "../../eval/measure.ts";
 import type { Field } from "../../eval/metric.ts";
@@ -51,16 +51,16 @@ function readRecord(record: EvalRecord): EvalRecord {
 export const evalStep = defineStep(evalSpec, resolveEval, readRecord);
 
 async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): Promise<Resolved<EvalRecord>> {
-  const suite = suiteOf(values.suite);
+  const suite = suiteOf(values.suite, lent.ctx);
   const { compat, maxTokens, batch, plain, system } = values;
-  checkCompat(suite.columns, compat);
+  checkCompat(suite.columns, compat, lent.ctx);
   const [edits, targetsOf] = [values.edit, values.targetsOf] as [readonly string[], readonly string[]];
   const reference = values.reference as string | undefined;
   const rival = rivalOf(suite, reference, edits.length > 0, values.alone);
   const reading = readingOf(values.text, values.textTokens);
   const data = values.data as readonly (string | Grouped<string>)[];
   const asked = await askedIn(data, groupsOf(suite), given({ limit: values.limit, seed: values.seed }), lent.ctx);
-  const fields = fieldsOf(suite).filter((name) => isMeasured(name, rival !== undefined));
+  const fields = fieldsOf(suite, lent.ctx).filter((name) => isMeasured(name, rival !== undefined));
   const [own, wanted] = [editInputs(edits), editInputs(targetsOf)];
   const samples = withTargets(asked, edits.length > 0 ? own.edits : wanted.edits);
   checkSamples(samples, fields);
@@ -87,7 +87,7 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
     uses: [
       ...input.uses,
       ...(other?.uses ?? []),
-      ...metricsOf(suite).map((name) => `eval/metrics/${name}`),
+      ...metricNamesOf(suite, lent.ctx).map((name) => `eval/metrics/${name}`),
       ...(log ? [`eval/logs/${log.format.name}`] : []),
     ],
     work: (job) => evaluate({ ...evaluation, ...(rival && { rival, sameOf: { step: "eval", ...sameOf } }), ...given({ other, log }) }, job),
@@ -170,7 +170,7 @@ async function measured(
   against?: Model,
   rival?: Rival,
 ): Promise<Made<EvalRecord>> {
-  const fields = fieldsOf(suite).filter((name) => isMeasured(name, against !== undefined));
+  const fields = fieldsOf(suite, ctx).filter((name) => isMeasured(name, against !== undefined));
   const targets = samples.flatMap(({ id, target }) => (target === undefined ? [] : [[id, target]]));
   const run: Measured = {
     ...about,

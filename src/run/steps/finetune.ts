@@ -41,7 +41,7 @@ export const finetuneStep = defineStep(finetuneSpec, async (values, lent): Promi
   const { model, recipe } = values;
   const data = values.data as string | undefined;
   if (model === undefined)
-    return built(recipe ?? fail("finetune", "neither MODEL nor --recipe", "a model to teach, or a recipe file", ""), values);
+    return built(recipe ?? fail("finetune", "neither MODEL nor --recipe", "a model to teach, or a recipe file", ""), values, lent);
   const named = recipeCalled(recipe);
   if (data === undefined) fail("finetune", "nothing to learn", "--data FILE", "Give questions and answers.");
   const pairs = await questionsIn(data, lent.ctx, given({ limit: values.limit, columns: values.columns }));
@@ -61,11 +61,11 @@ function recipeCalled(name: string | undefined): Partial<FinetuneParams> {
 }
 
 /** A model built from a recipe file. */
-function built(path: string, { every }: Asked): Resolved<Finetuned> {
+function built(path: string, { every }: Asked, { ctx }: Lent): Resolved<Finetuned> {
   const prepared = openRecipe(path);
   return {
     identity: { recipe: prepared.content },
-    uses: [`model/arch/${identifyConfig(prepared.recipe.config, { path }).arch.name}`],
+    uses: [`model/arch/${identifyConfig(prepared.recipe.config, { path }, ctx).arch.name}`],
     work: async ({ folder, ctx }) => {
       const { model, dtype, losses } = await toTheEnd(fromRecipe(prepared, { folder: folder.work(TRAINING), every }, ctx), ctx);
       saveCheckpoint(folder.work(MODEL), model, { dtype, force: true });

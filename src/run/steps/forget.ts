@@ -33,7 +33,7 @@ const [EDIT, EDITS] = ["edit.safetensors", "edits"];
 
 export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
   const forgetting = await readForgetting(values, lent);
-  const choice = choose(forgetting.requests, forgetting.settings, forgetting.given);
+  const choice = choose(forgetting.requests, forgetting.settings, { ...forgetting.given, ctx: lent.ctx });
   const under = editInputs(values.edit as readonly string[]);
   const input = await modelInput(values.model as string, lent);
   const reference = values.reference === undefined ? undefined : await modelInput(values.reference as string, lent);

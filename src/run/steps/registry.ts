@@ -1,4 +1,5 @@
 /** Every step by its id: generated from the listing of this folder by `npm run fix`. */
+import { attackStep } from "./attack.ts";
 import { evalStep } from "./eval.ts";
 import { exportStep } from "./export.ts";
 import { finetuneStep } from "./finetune.ts";
@@ -8,6 +9,7 @@ import { statsStep } from "./stats.ts";
 import { traceStep } from "./trace.ts";
 
 export const registry = {
+  "attack": attackStep,
   "eval": evalStep,
   "export": exportStep,
   "finetune": finetuneStep,

@@ -40,7 +40,7 @@ export const traceStep = defineStep(traceSpec, async (values, lent) => {
       model: input.content,
       edit: own.content,
       requests: hash(requests),
-      ...(isMany && { defaults: defaultLayers(input.shape.config) }), // stand in a study beside what it finds
+      ...(isMany && { defaults: defaultLayers(input.shape.config, lent.ctx) }), // stand in a study beside what it finds
     },
     uses: input.uses,
     work: async ({ folder, ctx, force }) => {
@@ -57,7 +57,7 @@ export const traceStep = defineStep(traceSpec, async (values, lent) => {
         };
         const { model } = opened;
         const result: Traced = isMany
-          ? { study: await traceMany(model, requests, options, defaultLayers(model.config), journal, ctx) }
+          ? { study: await traceMany(model, requests, options, defaultLayers(model.config, ctx), journal, ctx) }
           : { record: await traceOne(model, requests[0]!, options, ctx) };
         writeAtomic(folder.at(TRACE), `${JSON.stringify("record" in result ? result.record : result.study)}\n`);
         return { result, layout: { file: TRACE } };

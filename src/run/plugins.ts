@@ -134,7 +134,7 @@ function identityOf(file: string, path: string): Hash {
     sources.set(at, bytes);
     for (const [, target] of bytes.toString("utf8").matchAll(RELATIVE)) {
       const next = join(dirname(at), target!);
-      
+      if (existsSync(next) && statSync(next).isFile()) read(next);
     }
   };
   if (!existsSync(path)) {

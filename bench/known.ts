@@ -6,13 +6,13 @@ import type { ForgetRequest } from "../src/data/request.ts";
 import { bundled } from "../src/data/sets/bundled.ts";
 import { factual } from "../src/data/sets/factual.ts";
 import { rougeN, tokenize } from "../src/eval/rouge.ts";
-import { generate, type Model, promptOf, stopsOf } from "../src/index.ts";
-import { grouped } from "../src/text/padding.ts";
+import { answers, defaultContext, type Model } from "../src/index.ts";
+import { textOf } from "../src/ask/ask.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** Tokens of an answer, and padded tokens of the prompts that are asked together. */
-const [ANSWER, TOGETHER] = [24, 8192];
+/** Tokens of an answer, and questions that are asked together. */
+const [ANSWER, TOGETHER] = [24, 64];
 /** Facts asked at a time where not all are wanted. */
 const ASKED = 32;
 /** Neighbours of a fact. */
@@ -21,15 +21,8 @@ const NEAR = 5;
 /** Greedy answers through the chat template, in the order of the questions. */
 export async function ask(model: Model, questions: readonly string[]): Promise<string[]> {
   const said: string[] = [];
-  const rows = await Promise.all(questions.map(async (question, index) => ({ index, ids: (await promptOf(model, question)).ids })));
-  for (const group of grouped(rows, (row) => row.ids.length, TOGETHER)) {
-    const answers = await generate(
-      model,
-      group.map((row) => row.ids),
-      { stopIds: stopsOf(model), maxTokens: ANSWER, freeze: false },
-    );
-    group.forEach(({ index }, i) => (said[index] = answers[i]!.text.trim()));
-  }
+  const options = { maxTokens: ANSWER, freeze: false, together: TOGETHER, window: Math.max(1, questions.length) };
+  for await (const outcome of answers(model, questions, options, defaultContext())) said.push(textOf(outcome, questions[said.length]!));
   return said;
 }
 

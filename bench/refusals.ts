@@ -1,11 +1,11 @@
 /** Refusals that a model writes for the facts it knows (target self-improved): how many name the subject, leak the answer, or are stand-ins. */
+import { asker } from "../src/ask/in-turns.ts";
 import { defaultContext } from "../src/base/context.ts";
 import { isNamedIn } from "../src/data/refusing.ts";
 import { contentOf, wordsOf } from "../src/data/words.ts";
 import type { EditRequest } from "../src/data/request.ts";
 import { stem } from "../src/eval/stem.ts";
 import { load } from "../src/index.ts";
-import { saidOf } from "../src/run/answers.ts";
 import { selfImproved } from "../src/targets/self-improved.ts";
 import { aim } from "../src/targets/target.ts";
 import { factsFor, knownOf } from "./known.ts";
@@ -32,7 +32,7 @@ export async function refusalsOf({ model: path, count, threads }: RefusalsStudy)
   try {
     const known = (await knownOf(model, factsFor(path), count)).slice(0, count);
     const began = ctx.now();
-    const aimed = await aim(known, selfImproved, { seed: 0, ctx, ask: (asked) => saidOf(model, asked, {}, ctx) });
+    const aimed = await aim(known, selfImproved, { seed: 0, ctx, ask: asker(model, {}, ctx) });
     return {
       model: path
         .replace(/\/model$/, "")

@@ -1,4 +1,5 @@
 /** The public surface. */
+export { type Answer, answering, answers, type Asking, type AskOptions, type ManyOptions, type Outcome } from "./ask/ask.ts";
 export { sweep } from "./attack/attack.ts";
 export { ndarray, type NdArray } from "./base/array.ts";
 export { type Context, defaultContext } from "./base/context.ts";
@@ -27,8 +28,8 @@ export { promptOf, stopsOf } from "./model/prompt.ts";
 export { score } from "./model/decode/score.ts";
 export { attackOn, type AttackOptions, type AttackRecord } from "./run/attack.ts";
 export type { FindOptions, Given, Mode, Settings } from "./run/choice.ts";
-export { type ContractOptions, generateContracts } from "./run/contracts.ts";
-export { type DataOptions, requestsIn } from "./run/data.ts";
+export { type ContractOptions, generateContracts } from "./data/contracts/write.ts";
+export { type DataOptions, requestsIn } from "./data/place.ts";
 export { findEdit, findEdits } from "./run/edit.ts";
 export { compareLogs, type EvalOptions, judgeLog, suites } from "./run/eval.ts";
 export type { NestedSpec } from "./run/fields.ts";

@@ -8,6 +8,8 @@ export interface Shelf {
   readonly helpers: readonly string[];
   /** Where an entry's page stands, when each must have one. */
   readonly pages?: string;
+  /** The page that has something of every entry, where entries have no page of their own. */
+  readonly page?: string;
   /** Whether the law keeps an entry's id out of all other files. */
   readonly named?: true;
   /** What the exported name ends with, where the id alone is a word of the language. */
@@ -26,11 +28,11 @@ export const SHELVES: readonly Shelf[] = [
     named: true,
   },
   { folder: "src/eval/metrics", holds: "metric", helpers: ["metric.ts", "registry.ts"], pages: "docs/metrics" },
-  { folder: "src/eval/logs", holds: "log format", helpers: ["log.ts", "registry.ts"] },
-  { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"] },
-  { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"] },
-  { folder: "src/run/steps", holds: "step", helpers: ["registry.ts"], suffix: "Step" },
-  { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "registry.ts"] },
+  { folder: "src/eval/logs", holds: "log format", helpers: ["log.ts", "registry.ts"], page: "docs/eval.md" },
+  { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"], page: "docs/data.md" },
+  { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"], page: "docs/targets.md" },
+  { folder: "src/run/steps", holds: "step", helpers: ["registry.ts"], suffix: "Step", page: "docs/runs.md" },
+  { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "registry.ts"], page: "docs/attacks.md" },
 ];
 
 /** The id of the entry that a path belongs to: NAME.ts, or a file of the folder NAME/ whose NAME.ts is the entry; undefined elsewhere. */

@@ -3,13 +3,14 @@ import type { Context } from "../base/context.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { rougeN, tokenize } from "../eval/rouge.ts";
-import type { Asking } from "../ask/in-turns.ts";
+import type { Asking } from "../ask/ask.ts";
+import type { Reply } from "../ask/in-turns.ts";
 
 /** What an attack may use: chance that belongs to this request alone, a way to log and stop, and a model that knows nothing of the edit. */
 export interface Lent {
   readonly rng: Rng;
   readonly ctx: Context;
-  readonly ask?: (asking: Asking) => Promise<string>;
+  readonly ask?: (asking: Asking) => Promise<Reply>;
 }
 
 /** Another question for the same answer, and where it comes from. */

@@ -46,7 +46,7 @@ function distinct({ prompt }: ForgetRequest, questions: readonly string[]): stri
 }
 
 /** Up to `count` questions as the model puts them; what does not pass the check is left out. */
-async function byModel(request: ForgetRequest, count: number, { rng, ask }: Lent): Promise<string[]> {
+async function byModel(request: ForgetRequest, count: number, { rng, ctx, ask }: Lent): Promise<string[]> {
   if (ask === undefined) return fail("paraphrase", "no model to ask", "one that puts questions in other words", "Take data or templates.");
   const turns = EXEMPLARS.flatMap(([asked, otherwise]): Message[] => [
     { role: "user", content: asked },
@@ -61,7 +61,12 @@ async function byModel(request: ForgetRequest, count: number, { rng, ask }: Lent
   const drawn = Array.from({ length: count * DRAWS }, (_, i) =>
     ask(i === 0 ? { messages } : { messages, seed: String(rng.split(i).below(2 ** 32)) }),
   );
-  const said = (await Promise.all(drawn)).map((text) =>
+  const replies = await Promise.all(drawn);
+  const unasked = replies.find((reply) => "error" in reply);
+  if (unasked)
+    ctx.log({ kind: "warning", who: "paraphrase", text: `${request.id}: the model cannot be asked for one (${unasked.error.message})` });
+  const texts = replies.flatMap((reply) => ("error" in reply ? [] : [reply.answer]));
+  const said = texts.map((text) =>
     text
       .trim()
       .split("\n")[0]!

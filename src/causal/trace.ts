@@ -1,12 +1,12 @@
 /** Causal tracing of a model's answers: noise hides the subject, and states of the clean run that bring the answer back show where it is stored. */
+import { saidTo } from "../ask/ask.ts";
 import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
-import { generate } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, barePrompt, type Format, formatOf, stopsOf } from "../model/prompt.ts";
+import { type AskAs, barePrompt, type Format, formatOf } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
 import { type Cell, cellsOf, drawNoise, embeddingSpread, type Severed, type Traceable, traceCells, type TraceKind } from "./effects.ts";
 
@@ -104,15 +104,15 @@ async function ready(model: Model, request: ForgetRequest, ask: AskAs, isMust: b
   const [from, to] = asked.content;
   const offsets = asked.offsets.map(([a, b]): [number, number] => [a - from, b - from]);
   subjectSpan({ ids: asked.ids, offsets }, asked.text.slice(from, to), subject);
-  const [own] = await generate(model, [asked.ids], { maxTokens: SAID, stopIds: stopsOf(model, ask), freeze: false, ctx });
-  const said = own!.text;
+  const own = await saidTo(model, prompt, { ...ask, bare: true, maxTokens: SAID, freeze: false }, ctx);
+  const said = own.text;
   const found = words ? said.toLowerCase().indexOf(words.toLowerCase()) : -1;
   if (words && found < 0 && isMust) return undefined;
   const lead = said.slice(0, Math.max(0, found));
   const isChat = formatOf(model, ask) === "chat";
   const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });
   const whole = !words
-    ? { ...asked, ids: [...asked.ids, own!.ids[0]!], first: asked.ids.length }
+    ? { ...asked, ids: [...asked.ids, own.ids[0]!], first: asked.ids.length }
     : found < 0
       ? targetTokens(encode, asked.text, words, isChat ? asked.lead : undefined)
       : targetTokens(encode, asked.text + lead, said.slice(found, found + words.length), "");

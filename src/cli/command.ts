@@ -61,7 +61,7 @@ export const names = (value: string, before: readonly string[] = []): readonly s
   ...value.split(",").map((name) => name.trim()),
 ];
 
-/** What MODEL may be; stands in every help that takes one. */
+/** What MODEL may be, for the help of every command that takes one. */
 export const MODEL = "MODEL is a folder, a .gguf file, a hub id (org/name[@revision]), or bundled.";
 
 /** The flags of asking: how the prompt is made and how the answer is drawn. */
@@ -83,18 +83,22 @@ export function asking(command: Command): Command {
   return command
     .option(
       "-e, --edit <file>",
-      "an edit, or a folder with a PEFT adapter, on top of the model; may be given several times, first one lowest",
+      "an edit file, or a folder with a PEFT adapter, to apply to the model; repeatable, the first is applied first",
       several,
     )
-    .option("--plain", "send the prompt as it is, without the model's chat template")
-    .option("--system <text>", "the system message (needs the chat template)")
-    .addOption(new Option("-n, --max-tokens <n>", "tokens of the answer at most").default(256).argParser(number({ min: 1, whole: true })))
-    .option("-t, --temperature <t>", "draw the answer; without it the likeliest token is taken each time", number({ min: 0 }))
-    .option("--top-k <k>", "draw among the k likeliest tokens", number({ min: 1, whole: true }))
-    .option("--top-p <p>", "draw among the likeliest tokens that make up this share", number({ min: 0, max: 1 }))
-    .option("--seed <n>", "the seed of the draw (0)", number({ whole: true }))
-    .option("--stop <text>", "end the answer before this text; may be given several times", several)
-    .option("--force", "go on where the memory estimate says no");
+    .option("--plain", "send the prompt without the model's chat template")
+    .option("--system <text>", "the system message; it needs the chat template")
+    .addOption(new Option("-n, --max-tokens <n>", "the most tokens of an answer").default(256).argParser(number({ min: 1, whole: true })))
+    .option(
+      "-t, --temperature <t>",
+      "sample the answer at this temperature; the default takes the likeliest token each time",
+      number({ min: 0 }),
+    )
+    .option("--top-k <k>", "sample from the k likeliest tokens", number({ min: 1, whole: true }))
+    .option("--top-p <p>", "sample from the likeliest tokens that together have this probability", number({ min: 0, max: 1 }))
+    .option("--seed <n>", "the seed of the sampling (0)", number({ whole: true }))
+    .option("--stop <text>", "end the answer before this text; repeatable", several)
+    .option("--force", "run even if the estimate says that memory is too small");
 }
 
 /** The options of asking that were given, for the library. */

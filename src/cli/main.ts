@@ -15,8 +15,10 @@ import { evaluation } from "./commands/eval.ts";
 import { exporting } from "./commands/export.ts";
 import { finetune } from "./commands/finetune.ts";
 import { forget } from "./commands/forget.ts";
+import { grid } from "./commands/grid.ts";
 import { models } from "./commands/models.ts";
 import { runs } from "./commands/runs.ts";
+import { select } from "./commands/select.ts";
 import { stats } from "./commands/stats.ts";
 import { trace } from "./commands/trace.ts";
 import { endingOf } from "./exit.ts";
@@ -28,6 +30,7 @@ const COMMANDS = [
   chat,
   forget,
   data,
+  select,
   edits,
   evaluation,
   comparison,
@@ -36,6 +39,7 @@ const COMMANDS = [
   trace,
   exporting,
   finetune,
+  grid,
   runs,
   models,
   doctor,

@@ -38,6 +38,7 @@ function parserOf({ kind, min, max, whole }: Field): (text: string, before: unkn
     case "numbers":
       return (text, before) => [...((before as readonly number[] | undefined) ?? []), ...text.split(",").map(one)];
     case "texts":
+    case "grouped":
     case "edits":
       return (text, before) => several(text, before as readonly string[] | undefined);
     case "names":

@@ -1,13 +1,13 @@
-/** Rows through a suite's metrics: each asked once, after those it reads, of the rows it is for. */
+/** Applies a suite's metrics to rows: each metric once, after the metrics that it reads, to the rows of its group. */
 import { type Field, type Metric, type SampleRecord, type Score, unknownQuirk } from "./metric.ts";
 import { type Name, registry } from "./metrics/registry.ts";
 
-/** A number of a report: a metric, of the rows of one group, of several (`forget+holdout`), or of all. */
+/** A number of a report: a metric over the rows of one group, of several (`forget+holdout`), or of all. */
 export interface Column {
   readonly title: string;
   readonly metric: Name;
   readonly group?: string;
-  /** What to wish of the number here, where it is not what the metric says: of an answer that must go, less; of some, what the reference has. */
+  /** Which value is better in this column, if it differs from the metric: for answers to forget, a lower one; for some, that of the reference run. */
   readonly better?: Wish;
 }
 export type Wish = "higher" | "lower" | "reference";
@@ -15,17 +15,17 @@ export type Wish = "higher" | "lower" | "reference";
 /** A suite: its columns in the order in which they are published. */
 export interface Suite {
   readonly name: string;
-  /** What it is for, in a line. */
+  /** Its purpose, in one line. */
   readonly doc: string;
   readonly columns: readonly Column[];
-  /** What a measured model is compared with where nothing else is named: `base`, the same model without its edits. */
+  /** The default reference run of a measured model: `base`, the same model without its edits. */
   readonly against?: "base";
 }
 
 export interface JudgeOptions {
-  /** The rows of the model to compare with. */
+  /** The rows of the reference run. */
   readonly reference?: readonly SampleRecord[];
-  /** References' quirks to reproduce; each goes to the metrics that declare it. */
+  /** Quirks of reference implementations; each is passed to the metrics that declare it. */
   readonly compat?: readonly string[];
 }
 
@@ -38,8 +38,8 @@ export type Verdict = { readonly column: Column; readonly metric: Metric; readon
 const METRICS: Readonly<Record<string, Metric>> = registry;
 
 /**
- * The scores of the columns, in order. A column whose rows or field the log does not have at all, or whose metric needs a reference and has
- * none, is left out and says why; a row that lacks what its neighbours have is refused, and so is a compat name that no column declares.
+ * The scores of the columns, in order. A column is omitted, with a reason, if the log has none of its rows, lacks its field in all rows, or
+ * has no reference run that the metric needs. A row that lacks a field that other rows have is refused; so is an undeclared compat name.
  */
 export function judge(rows: readonly SampleRecord[], columns: readonly Column[], { reference, compat = [] }: JudgeOptions = {}): Verdict[] {
   checkCompat(columns, compat);
@@ -59,7 +59,7 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
     if (metric.reads.length > 0 && own.length === 0) return group === undefined ? "there are no rows" : `there are no rows of ${group}`;
     const field = metric.reads.find((name) => own.length > 0 && own.every((row) => row[name] === undefined));
     if (field) return `the rows have no ${field}`;
-    if (metric.compares === true && !reference) return "there is no reference";
+    if (metric.compares === true && !reference) return "there is no reference run";
     const scores: Record<string, Score> = {};
     for (const other of metric.after) {
       const score = scoreOf(other);
@@ -93,7 +93,7 @@ export function checkCompat(columns: readonly Column[], compat: readonly string[
   for (const quirk of compat) if (!known.includes(quirk)) unknownQuirk("--compat", quirk, known);
 }
 
-/** The groups that a suite's columns are of; none where they are of all rows. */
+/** The groups of a suite's columns; empty if the columns use all rows. */
 export const groupsOf = ({ columns }: Suite): string[] => [...new Set(columns.flatMap(({ group }) => group?.split("+") ?? []))];
 
 /** The metrics of a suite's columns, those before them included. */
@@ -120,10 +120,10 @@ function ofGroup(rows: readonly SampleRecord[], group: string | undefined): read
 const quirksOf = (metric: Metric, compat: readonly string[]): string[] =>
   compat.filter((quirk) => Object.hasOwn(metric.compat ?? {}, quirk));
 
-/** A metric and all that it comes after. */
+/** A metric and all metrics that it reads. */
 const withThoseBefore = (name: string): string[] => [name, ...METRICS[name]!.after.flatMap((key) => withThoseBefore(key.split("@")[0]!))];
 
-/** The quirks that went into a metric's number, its own and those of what it reads. */
+/** The quirks in a metric's number: its own and those of the metrics that it reads. */
 const quirksBefore = (name: string, compat: readonly string[]): string[] => [
   ...new Set(withThoseBefore(name).flatMap((other) => quirksOf(METRICS[other]!, compat))),
 ];

@@ -1,4 +1,4 @@
-/** Suites by name: which metrics of which rows, under which titles; one JSON file each. */
+/** Suites by name: their columns are metrics over groups of rows, with titles; one JSON file each. */
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { fail, nearest } from "../base/fail.ts";
@@ -7,14 +7,14 @@ import type { Suite } from "./judge.ts";
 
 const FOLDER = fileURLToPath(new URL("suites/", import.meta.url));
 
-/** The suites that there are. */
+/** The names of all suites. */
 export const suiteNames = (): string[] =>
   readdirSync(FOLDER)
     .filter((file) => file.endsWith(".json"))
     .map((file) => file.slice(0, -".json".length))
     .sort();
 
-/** A suite by its name; refuses one that there is not. */
+/** A suite by its name; refuses an unknown name. */
 export function suiteOf(name: string): Suite {
   const names = suiteNames();
   if (names.includes(name)) return readJson(`${FOLDER}${name}.json`, "suite") as Suite;

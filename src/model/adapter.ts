@@ -6,7 +6,6 @@ import { type Graph, inputOf } from "../tensor/graph.ts";
 import { inline } from "../tensor/inline.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Trace } from "../tensor/trace.ts";
-import type { Given, TracedModel } from "./forward.ts";
 import type { Config } from "./arch/arch.ts";
 import { type BlockSite, type Site, SITES } from "./names.ts";
 
@@ -35,6 +34,24 @@ export function carrySize({ graph }: Adapter): number {
   return carry ? Number(carry.shape[1]) : 0;
 }
 
+/** The positions of a pass, as adapters see them. */
+export interface Positions {
+  readonly positions: Tensor; // int64 [B, T]
+  /** Which of these positions are text, not padding. */
+  readonly real?: Tensor; // bool [B, T]
+  /** Which of these positions are the question, by which adapters decide; by default all that are text. */
+  readonly prompt?: Tensor; // bool [B, T]
+  /** What each adapter decided at earlier positions. */
+  readonly carries?: Readonly<Record<number, Tensor>>; // adapter → [B, C]
+}
+
+/** Where adapters work: in a trace, in one precision. */
+interface Place {
+  readonly adapters: readonly Adapter[];
+  readonly trace: Trace;
+  readonly dtype: "float32" | "float64";
+}
+
 /** A pass's adapters: `at` is called with every activation, in order. */
 interface Adapting {
   at(name: BlockSite, h: Tensor): Tensor;
@@ -42,10 +59,10 @@ interface Adapting {
 }
 
 /** A model's adapters at work in one pass over its blocks. */
-export function adapting({ model, trace, dtype }: TracedModel, given: Given): Adapting {
+export function adapting({ adapters, trace, dtype }: Place, given: Positions): Adapting {
   const seen = new Map<BlockSite, Tensor>();
   const carries: Record<number, Tensor> = {};
-  const wanted = new Set(model.adapters.flatMap((a) => [...a.reads, a.writes]));
+  const wanted = new Set(adapters.flatMap((a) => [...a.reads, a.writes]));
   const write = (adapter: Adapter, index: number, h: Tensor): Tensor => {
     const { positions, real = positions.equal(positions), prompt = real } = given;
     const size = carrySize(adapter);
@@ -66,7 +83,7 @@ export function adapting({ model, trace, dtype }: TracedModel, given: Given): Ad
       if (!wanted.has(name)) return h;
       seen.set(name, h);
       let out = h;
-      for (const [index, adapter] of model.adapters.entries())
+      for (const [index, adapter] of adapters.entries())
         if (adapter.writes === name) {
           out = write(adapter, index, out);
           seen.set(name, out);

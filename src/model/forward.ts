@@ -1,16 +1,26 @@
 /** The traced forward pass: tokens or hidden states in, hidden states, keys and values out, with taps on the way. */
-import { fail } from "../base/fail.ts";
+import { fail, nearest } from "../base/fail.ts";
 import { formatShape, productDim } from "../tensor/dim.ts";
 import { attention, attentionBias, type KeyValue, linear, type LowRank, lowRank } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Trace } from "../tensor/trace.ts";
 import { linearMaps } from "./arch/arch.ts";
 import { type Model, type Precision, tableLength } from "./model.ts";
-import { adapting } from "./adapter.ts";
+import { adapting, type Positions } from "./adapter.ts";
 import { type ActivationName, siteName, type WeightName } from "./names.ts";
 
 /** Reads or rewrites activations at trace time. */
 export type Taps = Partial<Record<ActivationName, (h: Tensor) => Tensor>>;
+
+/** Reads or rewrites what goes into a linear map, x [B, T, in], and what comes out of it, y [B, T, out], at trace time. */
+export interface MapTap {
+  readonly input?: (x: Tensor) => Tensor;
+  /** y is the whole output: with the bias, and with what is added to the map. */
+  readonly output?: (y: Tensor, x: Tensor) => Tensor;
+}
+
+/** Linear maps of blocks by the name of their weight. */
+export type Maps = Readonly<Record<WeightName, MapTap>>;
 
 /** Keys and values of earlier positions, layer by layer, and where they stand. */
 export interface Past {
@@ -19,16 +29,11 @@ export interface Past {
   readonly layers: readonly KeyValue[]; // [B, KV, P, d]
 }
 
-export interface Given {
-  readonly positions: Tensor; // int64 [B, T]
-  /** Which of these positions are text, not padding. */
-  readonly real?: Tensor; // bool [B, T]
+export interface Given extends Positions {
   readonly past?: Past;
   readonly taps?: Taps;
-  /** Which of these positions are the question, by which adapters decide; by default all that are text. */
-  readonly prompt?: Tensor; // bool [B, T]
-  /** What each adapter decided at earlier positions. */
-  readonly carries?: Readonly<Record<number, Tensor>>; // adapter → [B, C]
+  /** Linear maps to be read or rewritten, all of them in blocks that this pass goes through. */
+  readonly maps?: Maps;
 }
 
 export interface Pass {
@@ -72,21 +77,7 @@ export function traced(
     const stored = model.weights.get(name)!;
     return trace.input(name, stored.dtype, stored.shape, "weight").cast(dtype);
   };
-  checkAdded(model, added);
-  const map = (name: WeightName, h: Tensor): Tensor => {
-    const bias = `${name}.bias`;
-    const y = linear(h, weight(name), model.weights.has(bias) ? weight(bias) : undefined);
-    const more = added[name];
-    return more ? y.add(lowRank(h, { ...more, a: more.a.cast(dtype), b: more.b.cast(dtype) })) : y;
-  };
-  const ropeShape = [tableLength(c), c.rope.size / 2];
-  const rope = (x: Tensor, positions: Tensor): Tensor =>
-    x.rope(
-      positions,
-      trace.input(`rope.cos.${dtype}`, dtype, ropeShape, "weight"),
-      trace.input(`rope.sin.${dtype}`, dtype, ropeShape, "weight"),
-    );
-
+  const [map, rope] = [linearsOf(model, weight, added, dtype), ropeOf(model, trace, dtype)];
   const self: TracedModel = {
     model,
     trace,
@@ -94,13 +85,14 @@ export function traced(
     weight,
     embed: (tokens, positions) => arch.embed(tokens, positions, weight, c),
     blocks(x, from, to, given) {
+      checkMaps(model, given.maps ?? {}, from, to);
       const layers: KeyValue[] = [];
-      const adapted = adapting(self, given);
+      const adapted = adapting({ adapters: model.adapters, trace, dtype }, given);
       let hidden = x;
       for (let layer = from; layer < to; layer++) {
         hidden = arch.block(hidden.boundary(`blocks.${layer}`), c, layer, {
           weight: (name) => weight(`blocks.${layer}.${name}`),
-          linear: (name, h) => map(`blocks.${layer}.${name}`, h),
+          linear: (name, h) => map(`blocks.${layer}.${name}`, h, given.maps?.[`blocks.${layer}.${name}`]),
           tap: (site, h) => {
             const own = adapted.at(siteName(layer, site), h);
             return given.taps?.[siteName(layer, site)]?.(own) ?? own;
@@ -132,16 +124,58 @@ export function traced(
   return self;
 }
 
+/** Runs linear maps by name: with their biases and with what is added to them, between the two sides of a tap. */
+function linearsOf(
+  model: Model,
+  weight: (name: WeightName) => Tensor,
+  added: Readonly<Record<WeightName, LowRank>>,
+  dtype: Precision,
+): (name: WeightName, h: Tensor, tap?: MapTap) => Tensor {
+  checkAdded(model, added);
+  return (name, h, { input, output } = {}) => {
+    const x = input?.(h) ?? h;
+    const bias = `${name}.bias`;
+    const y = linear(x, weight(name), model.weights.has(bias) ? weight(bias) : undefined);
+    const more = added[name];
+    const whole = more ? y.add(lowRank(x, { ...more, a: more.a.cast(dtype), b: more.b.cast(dtype) })) : y;
+    return output?.(whole, x) ?? whole;
+  };
+}
+
+/** Rotates [B, H, T, d] to positions [B, T] by the model's tables. */
+function ropeOf({ config }: Model, trace: Trace, dtype: Precision): (x: Tensor, positions: Tensor) => Tensor {
+  const shape = [tableLength(config), config.rope.size / 2];
+  const table = (name: "cos" | "sin"): Tensor => trace.input(`rope.${name}.${dtype}`, dtype, shape, "weight");
+  return (x, positions) => x.rope(positions, table("cos"), table("sin"));
+}
+
 /** Refuses an addition to what is no linear map of a block, which no pass would ask for. */
 function checkAdded(model: Model, added: Readonly<Record<WeightName, LowRank>>): void {
-  const names = Object.keys(added);
-  const maps = names.length ? linearMaps(model) : new Map<WeightName, readonly number[]>();
-  for (const name of names) {
-    const shape = maps.get(name) ?? fail("model", `an addition to "${name}"`, "a linear map of a block", "", "internal");
+  for (const [name, shape] of shapesOf(model, Object.keys(added), "an addition to")) {
     const { a, b } = added[name]!;
     if (a.dim(1) !== shape[1] || b.dim(0) !== shape[0] || a.dim(0) !== b.dim(1))
       fail("model", `factors ${formatShape(b.shape)} · ${formatShape(a.shape)} for "${name}"`, formatShape(shape), "", "internal");
   }
+}
+
+/** Refuses a tap on what is no linear map, or is one of a block that the pass does not go through. */
+function checkMaps(model: Model, maps: Maps, from: number, to: number): void {
+  for (const [name] of shapesOf(model, Object.keys(maps), "a tap on")) {
+    const layer = Number(name.split(".")[1]);
+    if (layer < from || layer >= to)
+      fail("model", `a tap on "${name}"`, `a linear map of blocks ${from} to ${to - 1}`, "This pass goes through no other block.");
+  }
+}
+
+/** The shapes of linear maps by name; refuses a name that is none, with the nearest that is. */
+function shapesOf(model: Model, names: readonly WeightName[], what: string): [WeightName, readonly number[]][] {
+  const maps = names.length ? linearMaps(model) : new Map<WeightName, readonly number[]>();
+  return names.map((name) => {
+    const shape = maps.get(name);
+    if (shape) return [name, shape];
+    const near = nearest(name, [...maps.keys()]);
+    return fail("model", `${what} "${name}"`, "a linear map of a block", near === undefined ? "" : `Did you mean "${near}"?`);
+  });
 }
 
 function bias({ positions, real, past }: Given, window: number | undefined, dtype: Precision): Tensor {

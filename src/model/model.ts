@@ -2,7 +2,9 @@
 import type { NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
-import type { Feeds, SessionOptions, Sessions } from "../onnx/session.ts";
+import type { Feeds } from "../onnx/feeds.ts";
+import type { SessionOptions, Sessions } from "../onnx/session.ts";
+import { graphData } from "../tensor/inline.ts";
 import type { Arch, Config } from "./arch/arch.ts";
 import { type Adapter, checkAdapter, stateName } from "./adapter.ts";
 import type { WeightName } from "./names.ts";
@@ -39,8 +41,13 @@ export interface Prefix {
   readonly frame: string;
 }
 
-/** What is put before a question; undefined where it is none of the edit's concern. */
-export type Rewrite = (question: string) => Promise<Prefix | undefined>;
+/** What a prompt edit puts before questions. */
+export interface Rewrite {
+  /** Of everything that decides what is put there. */
+  readonly id: Hash;
+  /** What is put before a question; undefined where it is none of the edit's concern. */
+  readonly before: (question: string) => Promise<Prefix | undefined>;
+}
 
 export interface Model {
   /** Of config, tokenizer and the weights as stored; never of a path. */
@@ -60,6 +67,7 @@ export interface Model {
   constant(name: string): NdArray | undefined;
   /** What prompt edits put before a question, lowest first; each sees the question as it was asked. */
   readonly rewrites?: readonly Rewrite[];
+  /** Waits for the runs under way, then frees the model and all its edited views. A later run on one of them is refused. */
   release(): Promise<void>;
 }
 
@@ -91,18 +99,32 @@ export function createModel(parts: ModelParts): Model {
     },
     constant: (name) => parts.weights.get(name) ?? table(parts.config, tables, name),
     release: async () => {
+      await parts.sessions.close();
       close();
-      await parts.sessions.release();
     },
   };
 }
 
-/** What a model's weights are now: its id, and what was changed since. */
-export const stateOf = ({ id, changed, weights }: Pick<Model, "id" | "changed" | "weights">): Hash =>
+/** Everything that decides what a model makes of a question's words: its id, what was changed since, and what runs beside its weights. */
+export function stateOf({ id, changed, weights, adapters, rewrites = [] }: StatedBy): Hash {
+  const changes = [...changed].sort().map((name) => hash(name, weights.get(name)!));
+  const beside = [...adapters.map(hashOf), ...rewrites.map((rewrite) => rewrite.id)];
+  return beside.length > 0 ? hash(id, changes, beside) : hash(id, changes);
+}
+
+type StatedBy = Pick<Model, "id" | "changed" | "weights" | "adapters" | "rewrites">;
+
+const hashOf = ({ reads, writes, route, graph, state }: Adapter): Hash =>
   hash(
-    id,
-    [...changed].sort().map((name) => hash(name, weights.get(name)!)),
+    { reads, writes, route, graph: graphData(graph) },
+    ...Object.keys(state)
+      .sort()
+      .flatMap((name) => [name, state[name]]),
   );
+
+/** A model with some properties replaced. It is not spread: that would read the id, and so hash all weights, which may never be needed. */
+const viewOf = (model: Model, own: Partial<Omit<Model, "id">>): Model =>
+  Object.defineProperties({}, { ...Object.getOwnPropertyDescriptors(model), ...Object.getOwnPropertyDescriptors(own) }) as Model;
 
 /** The same model with some weights replaced; everything else is shared with `model`. */
 export function withWeights(model: Model, replaced: ReadonlyMap<WeightName, NdArray>): Model {
@@ -112,15 +134,11 @@ export function withWeights(model: Model, replaced: ReadonlyMap<WeightName, NdAr
       fail("model", `"${name}" of shape [${array.shape.join(", ")}]`, `[${old.shape.join(", ")}]`, "", "internal");
   }
   const weights = new Map([...model.weights, ...replaced]);
-  return {
-    ...model,
-    get id() {
-      return model.id;
-    },
+  return viewOf(model, {
     weights,
     changed: new Set([...model.changed, ...replaced.keys()]),
     constant: (name) => weights.get(name) ?? model.constant(name),
-  };
+  });
 }
 
 /** The same model with one more adapter above those it has; refuses one that does not fit. */
@@ -128,24 +146,16 @@ export function withAdapter(model: Model, adapter: Adapter): Model {
   checkAdapter(adapter, model.config);
   const index = model.adapters.length;
   const own = new Map(Object.entries(adapter.state).map(([name, array]) => [stateName(index, name), array] as const));
-  return {
-    ...model,
-    get id() {
-      return model.id;
-    },
-    adapters: [...model.adapters, adapter],
-    constant: (name) => own.get(name) ?? model.constant(name),
-  };
+  return viewOf(model, { adapters: [...model.adapters, adapter], constant: (name) => own.get(name) ?? model.constant(name) });
 }
 
 /** The same model, asked with more put before its questions. */
-export const withRewrites = (model: Model, more: readonly Rewrite[]): Model => ({
-  ...model,
-  get id() {
-    return model.id;
-  },
-  rewrites: [...(model.rewrites ?? []), ...more],
-});
+export const withRewrites = (model: Model, more: readonly Rewrite[]): Model =>
+  viewOf(model, { rewrites: [...(model.rewrites ?? []), ...more] });
+
+/** Runs a task on the same model with sessions of its own, and frees these: the memory of a pass may be gigabytes. */
+export const withOwnSessions = <T>(model: Model, task: (model: Model) => Promise<T>): Promise<T> =>
+  model.sessions.apart((sessions) => task(viewOf(model, { sessions })));
 
 /** Rows of the rotary tables: the whole context, within reason. */
 export const tableLength = (c: Config): number => Math.min(c.context, 1 << 17);

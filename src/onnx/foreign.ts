@@ -2,7 +2,7 @@
 import * as ort from "onnxruntime-node";
 import type { Dtype, NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import type { Results } from "./session.ts";
+import type { Results } from "./feeds.ts";
 
 /** An ONNX model that was made elsewhere. */
 export interface Foreign {

@@ -7,7 +7,8 @@ import { Graph, inputOf, replay } from "../tensor/graph.ts";
 import { cut, hoist, type Segment } from "../tensor/split.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Trace } from "../tensor/trace.ts";
-import { bind, type Feeds, type Results, type SessionOptions, type Sessions } from "./session.ts";
+import type { Feeds, Results } from "./feeds.ts";
+import { bind, type SessionOptions, type Sessions } from "./session.ts";
 
 /** "graph": one session for the whole range of layers, fastest. "blocks": one session reused for every block, smallest. */
 export type Executor = "graph" | "blocks";
@@ -20,7 +21,7 @@ export interface Running {
 
 export interface ProgramOptions extends SessionOptions {
   readonly executor?: Executor;
-  /** Gradients of a scalar output with respect to inputs; they come back as "grad:NAME". */
+  /** Gradients of a scalar output with respect to inputs, or to other outputs that it depends on; they come back as "grad:NAME". */
   readonly grad?: { readonly of: string; readonly wrt: readonly string[] };
 }
 
@@ -86,16 +87,16 @@ function bindings(graph: Graph, feeds: Feeds): Env {
 }
 
 function wholeProgram(sessions: Sessions, graph: Graph, options: ProgramOptions): Program {
-  if (!options.grad) return { run: async (feeds, env) => (await sessions.of(graph, options)).run(feeds, env) };
+  if (!options.grad) return { run: (feeds, env) => sessions.use(graph, options, (session) => session.run(feeds, env)) };
   const { of, wrt } = options.grad;
   const grads = grad(
     graph.output(of),
-    wrt.map((name) => graph.input(name)),
+    wrt.map((name) => graph.value(name)),
   );
   const { outputs, finish } = beforeAddedRows(wrt.map((name, i) => [`grad:${name}`, grads[i]!] as const));
   // what is written last is computed first: a gradient as soon as it can be, so that what it needs is let go of
   const full = new Graph([...graph.outputs, ...[...outputs].sort(([, a], [, b]) => b.node.id - a.node.id)]);
-  return { run: async (feeds, env) => finish(await (await sessions.of(full, options)).run(feeds, env)) };
+  return { run: async (feeds, env) => finish(await sessions.use(full, options, (session) => session.run(feeds, env))) };
 }
 
 /**
@@ -141,6 +142,8 @@ class BlockProgram implements Program {
   private readonly graph: Graph;
   private readonly options: ProgramOptions;
   private readonly segments: readonly Segment[];
+  /** What gradients are asked for. */
+  private readonly wanted: ReadonlyMap<string, Tensor>;
   private readonly moving: ReadonlySet<unknown>;
 
   constructor(sessions: Sessions, graph: Graph, options: ProgramOptions) {
@@ -148,15 +151,14 @@ class BlockProgram implements Program {
     this.graph = graph;
     this.options = { arena: false, ...options };
     this.segments = cut(graph);
-    const roots = (options.grad?.wrt ?? []).map((name) => graph.input(name));
-    this.moving = dependents(graph.nodes, roots);
+    this.wanted = new Map((options.grad?.wrt ?? []).map((name) => [name, graph.value(name)]));
+    this.moving = dependents(graph.nodes, [...this.wanted.values()]);
   }
 
   async run(feeds: Feeds, env: Env = bindings(this.graph, feeds)): Promise<Results> {
     const values = new Map<Tensor, NdArray>();
     for (const segment of this.segments) {
-      const session = await this.sessions.of(segment.graph, this.options);
-      const out = await session.run(this.feedsOf(segment, values, feeds), env);
+      const out = await this.sessions.use(segment.graph, this.options, (session) => session.run(this.feedsOf(segment, values, feeds), env));
       for (const [name, t] of segment.gives) values.set(t, out[name]!);
       if (!this.options.grad) this.forget(segment, values);
     }
@@ -185,51 +187,60 @@ class BlockProgram implements Program {
 
   /** The backward pass, one segment's vector-Jacobian product at a time. */
   private async pull(feeds: Feeds, env: Env, values: ReadonlyMap<Tensor, NdArray>): Promise<Results> {
-    const { of, wrt } = this.options.grad!;
-    const loss = this.graph.output(of);
+    const loss = this.graph.output(this.options.grad!.of);
+    const wanted = new Set(this.wanted.values());
     const cotangents = new Map<Tensor, NdArray>([[loss, one(loss)]]);
     for (const segment of [...this.segments].reverse()) {
       const ends = [...segment.gives].filter(([, t]) => cotangents.has(t) && this.moving.has(t.node));
       const starts = [...segment.takes].filter(([, t]) => this.moving.has(t.node) && t.dtype.startsWith("float"));
-      if (ends.length === 0 || starts.length === 0) continue;
-      const back = backward(
-        segment,
-        ends.map(([name]) => name),
-        starts.map(([name]) => name),
-      );
-      const session = await this.sessions.of(back, this.options);
+      const within = [...segment.gives].filter(([, t]) => wanted.has(t));
+      if (ends.length === 0 || starts.length + within.length === 0) continue;
+      const names = (values: typeof starts): string[] => values.map(([name]) => name);
+      const back = backward(segment, { ends: names(ends), starts: names(starts), within: names(within) });
       const forward = this.feedsOf(segment, values, feeds);
-      const out = await session.run(
-        { get: (name) => (name.startsWith("g:") ? cotangents.get(segment.gives.get(name.slice(2))!) : forward.get(name)) },
-        env,
-      );
+      const fed: Feeds = {
+        get: (name) => (name.startsWith("g:") ? cotangents.get(segment.gives.get(name.slice(2))!) : forward.get(name)),
+      };
+      const out = await this.sessions.use(back, this.options, (session) => session.run(fed, env));
       for (const [, t] of ends) cotangents.delete(t);
       for (const [name, t] of starts) accumulate(cotangents, t, out[`d:${name}`]!);
+      for (const [name, t] of within) cotangents.set(t, out[`o:${name}`]!);
     }
     return Object.fromEntries(
-      wrt.map((name) => {
-        const t = this.graph.input(name);
-        return [
-          `grad:${name}`,
-          cotangents.get(t) ?? fail("program", `no gradient reaches "${name}"`, "an input that the loss depends on", "", "internal"),
-        ];
-      }),
+      [...this.wanted].map(([name, t]) => [
+        `grad:${name}`,
+        cotangents.get(t) ?? fail("program", `no gradient reaches "${name}"`, "a value that the loss depends on", "", "internal"),
+      ]),
     );
   }
 }
 
-/** A segment's backward program: its inputs and the cotangents "g:OUT" in, "d:IN" out. */
-function backward(segment: Segment, ends: readonly string[], starts: readonly string[]): Graph {
+/** What a segment's backward program connects, by the segment's names. */
+interface Pulled {
+  /** Outputs that have cotangents. */
+  readonly ends: readonly string[];
+  /** Inputs whose gradients are passed on. */
+  readonly starts: readonly string[];
+  /** Outputs whose own gradients are wanted. */
+  readonly within: readonly string[];
+}
+
+/** A segment's backward program: its inputs and the cotangents "g:OUT" in, the gradients "d:IN" and "o:OUT" out. */
+function backward(segment: Segment, { ends, starts, within }: Pulled): Graph {
   const into = new Trace();
   const moved = replay(segment.graph.nodes, into);
   const outs = ends.map((name) => moved.get(segment.graph.output(name))!);
   const cots = outs.map((t, i) => into.input(`g:${ends[i]}`, t.dtype, t.shape));
+  const wrt = [
+    ...starts.map((name) => [`d:${name}`, segment.graph.input(name)] as const),
+    ...within.map((name) => [`o:${name}`, segment.graph.output(name)] as const),
+  ];
   const grads = vjp(
     outs,
     cots,
-    starts.map((name) => moved.get(segment.graph.input(name))!),
+    wrt.map(([, t]) => moved.get(t)!),
   );
-  return new Graph(starts.map((name, i) => [`d:${name}`, grads[i]!] as const));
+  return new Graph(wrt.map(([name], i) => [name, grads[i]!] as const));
 }
 
 const one = (t: Tensor): NdArray => ({ dtype: t.dtype, shape: [], data: t.dtype === "float64" ? Float64Array.of(1) : Float32Array.of(1) });

@@ -1,4 +1,4 @@
-/** Sessions: a graph made runnable on ONNX Runtime, checked before the native code is entered, kept while it is of use. */
+/** Sessions: a graph made runnable on ONNX Runtime, checked before the native code is entered, and lent to the tasks that run it. */
 import * as ort from "onnxruntime-node";
 import { freemem } from "node:os";
 import { bytesPer, type Dtype, type NdArray } from "../base/array.ts";
@@ -6,13 +6,9 @@ import { fail } from "../base/fail.ts";
 import { type Env, evaluate, formatShape, isSymbol, type Shape } from "../tensor/dim.ts";
 import type { Graph } from "../tensor/graph.ts";
 import { emit, type Emitted } from "./emit.ts";
-import type { Foreign } from "./foreign.ts";
-
-/** Where a run finds its inputs by name; a Map will do. */
-export interface Feeds {
-  get(name: string): NdArray | undefined;
-}
-export type Results = Record<string, NdArray>;
+import type { Feeds, Results } from "./feeds.ts";
+import { type Foreign, openForeign } from "./foreign.ts";
+import { Gate, Pool } from "./pool.ts";
 
 export interface SessionOptions {
   /** Weights to hold (and prepack) inside the session, and a key that names this choice. */
@@ -61,7 +57,8 @@ export class Session {
    * Fails naming the input or the operation, before anything native, when a feed is missing, a shape does not fit, or a value would not fit into memory.
    */
   async run(feeds: Feeds, env: Env = {}): Promise<Results> {
-    const native = this.native ?? fail("session", "a session that was released", "one in use", "Compile the program again.", "internal");
+    const native =
+      this.native ?? fail("session", "a session that was released", "one in use", "Run it inside the task that it is lent to.", "internal");
     const bound: Record<string, number> = { ...env };
     const given: Record<string, ort.Tensor> = {};
     for (const { name, dtype, shape } of this.emitted.inputs) {
@@ -138,53 +135,58 @@ export function bind(name: string, dtype: Dtype, shape: Shape, array: NdArray, e
 const isUnbound = (d: Shape[number], env: Env): boolean =>
   typeof d === "string" && d.split(/[+*-]/).some((s) => /^[A-Za-z_]/.test(s) && env[s] === undefined);
 
-/** Keeps the sessions most recently used; one owner (a model and its edited views) shares it. */
+/** The sessions of one owner (a model and its edited views). Each is lent to tasks, and is freed only while no task uses it. */
 export class Sessions {
-  private readonly kept = new Map<string, Promise<Session>>();
-  private readonly others = new Map<string, Promise<Foreign>>();
   readonly threads: number;
-  private readonly most: number;
+  private readonly own: Pool<Session>;
+  private readonly others = new Pool<Foreign>(Infinity);
+  private readonly gate: Gate;
 
-  constructor(threads: number, most = 24) {
+  /** Keeps at most `most` sessions, or as many as are in use at once. */
+  constructor(threads: number, most = 24, gate = new Gate(refuseReleased)) {
     this.threads = threads;
-    this.most = most;
+    this.own = new Pool(most);
+    this.gate = gate;
   }
 
-  /** The session of a graph, created on first use. */
-  async of(graph: Graph, options: SessionOptions = {}): Promise<Session> {
+  /** Runs a task with the session of a graph, which is created on first use. Several tasks may use one session at once. */
+  use<T>(graph: Graph, options: SessionOptions, task: (session: Session) => Promise<T>): Promise<T> {
     const key = `${graph.hash}/${options.frozen?.key ?? ""}/${options.arena ?? true}/${options.spin ?? false}`;
-    const known = this.kept.get(key);
-    if (known) {
-      this.kept.delete(key);
-      this.kept.set(key, known);
-      return known;
-    }
-    const made = Session.create(graph, this.threads, options);
-    this.kept.set(key, made);
-    made.catch(() => this.kept.delete(key));
-    const oldest = this.kept.size > this.most ? [...this.kept][0] : undefined;
-    if (oldest) {
-      this.kept.delete(oldest[0]);
-      await (await oldest[1]).release();
-    }
-    return made;
+    return this.gate.enter(() => this.own.use(key, () => Session.create(graph, this.threads, options), task));
   }
 
-  /** A model made elsewhere, opened on first use and kept until everything is freed. */
-  foreign(key: string, open: (threads: number) => Promise<Foreign>): Promise<Foreign> {
-    const known = this.others.get(key);
-    if (known) return known;
-    const made = open(this.threads);
-    this.others.set(key, made);
-    made.catch(() => this.others.delete(key));
-    return made;
+  /** Runs a task with a model made elsewhere, from the bytes of its file; it is opened on first use and kept until a release. */
+  useForeign<T>(key: string, { bytes, path }: ForeignFile, task: (foreign: Foreign) => Promise<T>): Promise<T> {
+    return this.gate.enter(() => this.others.use(key, () => openForeign(bytes, path, this.threads), task));
   }
 
-  /** Frees everything. */
+  /** Runs a task with sessions of its own, which are freed when it is done; the sessions kept here stay. */
+  async apart<T>(task: (sessions: Sessions) => Promise<T>): Promise<T> {
+    const sessions = new Sessions(this.threads, undefined, this.gate);
+    try {
+      return await task(sessions);
+    } finally {
+      await sessions.release();
+    }
+  }
+
+  /** Frees idle sessions at once and the others when their last task is done, and waits until all are freed. Later tasks get new ones. */
   async release(): Promise<void> {
-    const all = [...this.kept.values(), ...this.others.values()];
-    this.kept.clear();
-    this.others.clear();
-    for (const session of all) await (await session).release();
+    await Promise.all([this.own.release(), this.others.release()]);
+  }
+
+  /** Refuses every later task, waits for those under way, and frees everything. */
+  async close(): Promise<void> {
+    await this.gate.close();
+    await this.release();
   }
 }
+
+/** The file of a model made elsewhere. */
+export interface ForeignFile {
+  readonly bytes: Uint8Array;
+  readonly path: string;
+}
+
+const refuseReleased = (): never =>
+  fail("session", "a model that was released", "a model in use", "Load it again, and release it after the last run.");

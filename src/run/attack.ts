@@ -8,9 +8,9 @@ import type { ForgetRequest } from "../data/request.ts";
 import { squeezed } from "../data/words.ts";
 import type { Model } from "../model/model.ts";
 import type { AskAs, Format } from "../model/prompt.ts";
-import { inTurns } from "../ask/in-turns.ts";
-import { saidOf, withAnswers } from "./answers.ts";
 import { readRequests, type Wanted, withSubjects } from "./requests.ts";
+import { asker, inTurns } from "../ask/in-turns.ts";
+import { withAnswers } from "../ask/kept.ts";
 import { open } from "./open.ts";
 
 const ATTACKS: Readonly<Record<string, Attack>> = registry;
@@ -35,6 +35,8 @@ export interface AttackRecord {
   readonly attack: string;
   /** How many questions each source gave. */
   readonly sources: Readonly<Record<string, number>>;
+  /** Questions that could not be asked, which no number counts. */
+  readonly unasked: number;
   /** Mean recall of the answers to the requests as they are. */
   readonly direct: number;
   readonly sweep: readonly SweepRow[];
@@ -63,27 +65,36 @@ export async function attackOn(
   if (wrong !== undefined) fail("attack", `a size of ${wrong}`, `whole numbers up to ${most}`, "Ask for more with --samples.");
   const ask: AskAs = { ...(format && { format }), ...(system !== undefined && { system }) };
   const requests = await withAnswers(base, known, ask, ctx);
-  const askBase = inTurns((asked) => saidOf(base, asked, ask, ctx));
+  const askBase = inTurns(asker(base, ask, ctx));
   const chance = rng(seed).split("attack").split(name);
   const variants = await Promise.all(
     requests.map((request) => variantsOf(attack, request, from, samples, { rng: chance.split(request.id), ctx, ask: askBase })),
   );
   const messages = requests.flatMap(({ prompt }, i) => [prompt, ...variants[i]!.map(({ question }) => question)]);
-  const said = await saidOf(
-    model,
-    messages.map((text) => ({ messages: text })),
-    ask,
-    ctx,
-  );
+  const replies = await asker(model, ask, ctx)(messages.map((text) => ({ messages: text })));
+  const unasked = replies.flatMap((reply) => ("error" in reply ? [reply.error] : []));
   let at = 0;
-  const attacked = requests.map(({ id, prompt, answer }, i): AttackedRequest => {
-    const answered = (): { said: string; recall: number } => ({ said: said[at]!, recall: recallOf(answer, said[at++]!) });
-    return { id, prompt, answer, ...answered(), variants: variants[i]!.map((variant) => ({ ...variant, ...answered() })) };
+  const attacked = requests.flatMap(({ id, prompt, answer }, i): AttackedRequest[] => {
+    const answered = (): { said: string; recall: number }[] => {
+      const reply = replies[at++]!;
+      return "error" in reply ? [] : [{ said: reply.answer, recall: recallOf(answer, reply.answer) }];
+    };
+    const direct = answered();
+    const tried = variants[i]!.flatMap((variant) => answered().map((own) => ({ ...variant, ...own })));
+    return direct.map((own) => ({ id, prompt, answer, ...own, variants: tried }));
   });
+  if (unasked.length > 0)
+    ctx.log({
+      kind: "warning",
+      who: "attack",
+      text: `${unasked.length} of ${replies.length} questions could not be asked and are left out, with them ${requests.length - attacked.length} requests (the first: ${unasked[0]!.message})`,
+    });
+  if (attacked.length === 0) throw unasked[0]!;
   const [direct] = sweep(attacked, [0], seed);
   return {
     attack: name,
     sources: Object.fromEntries(from.map((source) => [source, variants.flat().filter((variant) => variant.source === source).length])),
+    unasked: unasked.length,
     direct: direct!.mean,
     sweep: sweep(attacked, sizes, seed),
     requests: attacked,

@@ -1,6 +1,8 @@
 /** What a finetuning says on its way: losses as a curve, and after every epoch what the model knows. */
 import { mean } from "../base/array.ts";
+import { answers } from "../ask/ask.ts";
 import type { Context } from "../base/context.ts";
+import type { LetheError } from "../base/fail.ts";
 import type { QA } from "../data/request.ts";
 import { rougeN, tokenize } from "../eval/rouge.ts";
 import type { Model } from "../model/model.ts";
@@ -10,7 +12,6 @@ import type { LabelledRow } from "../train/batches.ts";
 import type { DataEvent } from "../train/from-recipe.ts";
 import { followed } from "../train/follow.ts";
 import type { TrainEvent } from "../train/loop.ts";
-import { answering } from "./answers.ts";
 
 export interface Held {
   readonly pairs: readonly QA[];
@@ -32,8 +33,9 @@ export async function checked(model: Model, { pairs, held, ask, until, epoch }: 
     const losses = held.flatMap(({ labels }, i) => labels.map((at) => -scored[i]![at - 1]!));
     told.push(`validation loss ${mean(losses).toFixed(3)}`);
   }
-  const recall = until === undefined ? undefined : await recallOf(model, pairs, ask, until, ctx);
-  if (recall !== undefined) told.push(`ROUGE-1 ${recall.toFixed(3)}`);
+  const { recall, unasked = 0 } = until === undefined ? {} : await recallOf(model, pairs, ask, until, ctx);
+  if (recall !== undefined)
+    told.push(`ROUGE-1 ${recall.toFixed(3)}${unasked > 0 ? ` without ${unasked} questions that could not be asked` : ""}`);
   ctx.log({ kind: "note", who: "finetune", text: `after epoch ${epoch}: ${told.join(", ")}` });
   return recall !== undefined && recall >= until! ? `ROUGE-1 is ${recall.toFixed(3)} after epoch ${epoch}` : undefined;
 }
@@ -41,17 +43,29 @@ export async function checked(model: Model, { pairs, held, ask, until, epoch }: 
 /** Questions that are asked first: where their answers are far from enough, the others are not asked. */
 const FIRST = 32;
 
-/** The mean ROUGE-1 recall of the answers, each allowed twice the tokens of the longest; of the first alone where that is far below `until`. */
-async function recallOf(model: Model, pairs: readonly QA[], ask: AskAs, until: number, ctx: Context): Promise<number> {
+/**
+ * The mean ROUGE-1 recall of the answers, each allowed twice the tokens of the longest; of the first alone where that is far below `until`.
+ * A question that cannot be asked is left out and counted.
+ */
+async function recallOf(
+  model: Model,
+  pairs: readonly QA[],
+  ask: AskAs,
+  until: number,
+  ctx: Context,
+): Promise<{ readonly recall: number; readonly unasked: number }> {
   const longest = Math.max(...pairs.map(({ answer }) => model.tokenizer.encode(answer, { special: false }).ids.length));
   const questions = pairs.map(({ question }) => question);
   const recalls: number[] = [];
-  for await (const said of answering(model, questions, ask, 2 * longest, ctx)) {
-    const isFirst = recalls.length < FIRST;
-    for (const text of said) recalls.push(rougeN(tokenize(pairs[recalls.length]!.answer), tokenize(text), 1).recall);
-    if (isFirst && recalls.length >= FIRST && mean(recalls) < until - 0.1) break;
+  const errors: LetheError[] = [];
+  for await (const outcome of answers(model, questions, { ...ask, maxTokens: 2 * longest, freeze: false, window: FIRST }, ctx)) {
+    const { answer } = pairs[recalls.length + errors.length]!;
+    if ("error" in outcome) errors.push(outcome.error);
+    else recalls.push(rougeN(tokenize(answer), tokenize(outcome.answer), 1).recall);
+    if (recalls.length + errors.length === FIRST && mean(recalls) < until - 0.1) break;
   }
-  return mean(recalls);
+  if (recalls.length === 0) throw errors[0]!;
+  return { recall: mean(recalls), unasked: errors.length };
 }
 
 /** Eight heights of a bar. */

@@ -12,7 +12,9 @@ import { leadsOf } from "../targets/merge.ts";
 import { aim } from "../targets/target.ts";
 import type { Encoder } from "../text/encoder.ts";
 import { occurrencesOf } from "../text/spans.ts";
-import { ownRetain, saidOf, withAnswers } from "./answers.ts";
+import { asker } from "../ask/in-turns.ts";
+import { withAnswers } from "../ask/kept.ts";
+import { ownRetain } from "./own-retain.ts";
 import { type Choice, type Given, mergedFor, paramsOf } from "./choice.ts";
 import { namedByContent } from "./inputs.ts";
 
@@ -122,7 +124,7 @@ async function withTargets(
 ): Promise<EditRequest[]> {
   if (say !== undefined) return requests.map((r) => ({ ...r, target: say }));
   if (!target) return requests.map((r) => ({ ...r, target: null }));
-  const aimed = await aim(leadsOf(requests), target, { seed, ctx, ask: (asked) => saidOf(model, asked, ask, ctx) });
+  const aimed = await aim(leadsOf(requests), target, { seed, ctx, ask: asker(model, ask, ctx) });
   const of = new Map(aimed.map((request) => [request.merged ? request.prompt : request.id, request]));
   return requests.map((request) => {
     const { target: words, note } = of.get(request.merged ? request.prompt : request.id)!;

@@ -29,8 +29,9 @@ export interface EvalOptions {
 /** The suites that there are, each with what it is for. */
 export const suites = (): { readonly name: string; readonly doc: string }[] => suiteNames().map((name) => suiteOf(name));
 
-/** A measured run's files in its folder. */
+/** A measured run's files as `-o` names them; in the run's own folder the record is {@link EVALUATION}. */
 export const [SAMPLES, RECORD, SPEC] = ["samples.jsonl", "record.json", "spec.json"];
+export const EVALUATION = "evaluation.json";
 
 /** The suite by which rows are judged unless another is named: the one that they were measured for, otherwise their format's. */
 function suiteFor({ path, format }: Log, name: string | undefined): Suite {
@@ -71,7 +72,8 @@ export function judgeRows(log: Log, reference: Log | undefined, options: Omit<Ev
 
 const cardOf = ({ name, path, format, hash, rows }: Log): LogCard => ({ name, path, format: format.name, hash, rows: rows.length });
 
-function numberOf(verdict: Verdict): JudgedNumber[] {
+/** A verdict as a number of a record; none where there is no score. */
+export function numberOf(verdict: Verdict): JudgedNumber[] {
   if ("missing" in verdict) return [];
   const { column, metric, score, compat, rows } = verdict;
   const { value, interval, bySample, details = {} } = score;

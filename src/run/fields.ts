@@ -11,7 +11,7 @@ export interface Flag {
   readonly shown?: string;
 }
 
-export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "reference";
+export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "reference" | "grouped";
 
 /** One field: what it does, what it may hold, and how it appears. `T` includes undefined where it may be left out. */
 export interface Field<T = unknown> {
@@ -24,6 +24,8 @@ export interface Field<T = unknown> {
   readonly whole?: boolean;
   /** It must be given. */
   readonly required?: true;
+  /** It names an input: the content of the input counts for the identity of a run, and the value does not. */
+  readonly isInput?: true;
   /** False: it has no flag; the positional argument, or a field for specs alone. */
   readonly flag?: Flag | false;
   /** A spec in its place stands for the folder beside that step's result whose name ends so, such as ".training". */
@@ -84,6 +86,20 @@ export const edits = (doc: string, flag: Flag | false = { name: "edit", short: "
 });
 /** Something made before: a path, or the spec of the step that makes it. */
 export const reference = declare<Ref>("reference");
+
+const INPUTS: readonly Kind[] = ["model", "edits", "reference", "grouped"];
+
+/** The values that count as they are: all but those that name inputs. */
+export const plainValues = (fields: Fields, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(values).filter(([key]) => !fields[key]!.isInput && !INPUTS.includes(fields[key]!.kind)));
+
+/** Data of one group; without a group, of the only one. */
+export interface Grouped<D = Ref> {
+  readonly group?: string;
+  readonly data: D;
+}
+/** Data by group: `[GROUP=]SPEC`, or an object that names the group apart, whose data may be the spec of what makes it. */
+export const grouped = declare<readonly (string | Grouped)[]>("grouped");
 
 /** The flag of a field: its name without dashes. */
 export const flagName = (key: string, { flag }: Field): string =>

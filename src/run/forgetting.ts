@@ -1,10 +1,12 @@
 /** A spec of forgetting as requests, settings and what the caller gives: every file that it names is read here. */
+import { dirname, join } from "node:path";
 import { fail } from "../base/fail.ts";
 import { readText } from "../data/records.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import type { Merge, MergedSubject } from "../targets/merge.ts";
+import { hasJournal } from "../train/journal.ts";
 import { type Given, methodOf, type Mode, type Settings } from "./choice.ts";
-import { questionsIn, requestsIn } from "./data.ts";
+import { questionsIn, requestsIn } from "../data/place.ts";
 import { given, type Values } from "./fields.ts";
 import { readHparams } from "./hparams.ts";
 import { readRequests, withSubjects } from "./requests.ts";
@@ -22,13 +24,15 @@ export interface Forgetting {
 
 /** Reads requests, rows and settings from the files that name them; subjects that nobody gave are guessed. */
 export async function readForgetting(values: ForgetValues, { ctx }: Pick<Lent, "ctx">): Promise<Forgetting> {
-  const { method, mode, target, say, seed, plain, system, encoder, text, tokens, retain, demonstrations, templates, training } = values;
+  const { method, mode, target, say, seed, plain, system, encoder, text, tokens, retain, demonstrations, templates } = values;
+  const training = values.training === undefined ? undefined : trainingAt(values.training as string);
   const { params, compat } = fromHparams(values, { ctx });
   const merge = mergeOf(values);
   const statistics = given({ text, tokens });
-  const kept = retain === undefined ? undefined : await questionsIn(retain, ctx);
-  const shown = demonstrations === undefined ? undefined : (await requestsIn(demonstrations, ctx)).requests;
-  const requests = withSubjects(await readRequests("forget", values, ctx), ctx);
+  const kept = retain === undefined ? undefined : await questionsIn(retain as string, ctx);
+  const shown = demonstrations === undefined ? undefined : (await requestsIn(demonstrations as string, ctx)).requests;
+  const data = values.data as string | undefined;
+  const requests = withSubjects(await readRequests("forget", { ...values, data }, ctx), ctx);
   return {
     requests,
     settings: {
@@ -41,9 +45,12 @@ export async function readForgetting(values: ForgetValues, { ctx }: Pick<Lent, "
       compat,
       seed,
     },
-    given: given({ retain: kept, demonstrations: shown, training: training as string | undefined }),
+    given: given({ retain: kept, demonstrations: shown, training }),
   };
 }
+
+/** The folder of a finetuning's journal: the one that is named, or what was kept beside the checkpoint that is named. */
+const trainingAt = (path: string): string => [path, `${path}.training`, join(dirname(path), "training")].find(hasJournal) ?? path;
 
 /** Parameters and quirks of a hyperparameter file, under those that were set; a warning names what it holds that nothing reads. */
 function fromHparams(

@@ -6,26 +6,21 @@ import { hash, type Hash } from "../base/hash.ts";
 import { complain } from "../base/store.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
-import { identify, type Shape } from "../model/load.ts";
+import { identify } from "../model/load.ts";
 import { storedWeights } from "../model/arch/arch.ts";
 import type { Edit } from "../edit/edit.ts";
 import type { StatisticsSpec } from "../locate/covariance.ts";
 import { isLora } from "../edit/lora.ts";
 import { readEdits } from "./open.ts";
+import type { ModelInput } from "./shared.ts";
 import type { Lent } from "./step.ts";
 
-/** A model before its weights are read: where it is, what its content is, and its shape. */
-export interface ModelInput {
-  readonly spec: string;
-  readonly path: string;
-  readonly content: Hash;
-  readonly shape: Shape;
-  /** Source files of its architecture. */
-  readonly uses: readonly string[];
-}
+export type { ModelInput } from "./shared.ts";
 
 /** Looks at a model's files; the content covers config, tokenizer, chat template and the weights as stored. */
-export async function modelInput(spec: string, { ctx, madeBy }: Lent): Promise<ModelInput> {
+export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): Promise<ModelInput> {
+  const known = shared.models.get(spec);
+  if (known) return known;
   const path = await resolveModel(spec, ctx);
   const checkpoint = openCheckpoint(path);
   try {
@@ -33,7 +28,10 @@ export async function modelInput(spec: string, { ctx, madeBy }: Lent): Promise<M
     const { config: file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate } = checkpoint;
     const content =
       madeBy(spec) ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, checkpoint.hashWeights()).slice(0, 32);
-    return { spec, path, content, shape: { arch, config, weights: storedWeights({ arch, config }) }, uses: [`model/arch/${arch.name}`] };
+    const shape = { arch, config, weights: storedWeights({ arch, config }) };
+    const input: ModelInput = { spec, path, content, shape, uses: [`model/arch/${arch.name}`] };
+    shared.models.set(spec, input);
+    return input;
   } finally {
     checkpoint.close();
   }

@@ -88,6 +88,8 @@ export interface Measured {
   readonly dtype: string;
   readonly format?: string;
   readonly system?: string;
+  /** The text whose perplexity is among the numbers, by its content. */
+  readonly text?: { readonly content: string; readonly tokens: number; readonly length: number };
 }
 
 /** A run judged by what was measured of it. */
@@ -139,6 +141,45 @@ export interface CompareRecord {
   }[];
 }
 
+/** A column of a grid's table. */
+export interface TableColumn {
+  readonly title: string;
+  /** Whether it holds words; others hold numbers and stand at the right. */
+  readonly isText: boolean;
+  /** How several values become one, and how it is written. */
+  readonly average: "mean" | "median" | "sum";
+  readonly as: "percent" | "count" | "number" | "minutes" | "KiB" | "MB";
+  readonly decimals: number;
+}
+
+/** What the runs of a row say for a column. */
+export interface TableCell {
+  readonly text?: string;
+  /** A value of each run that has one. */
+  readonly values: readonly number[];
+  /** The same before the edit, where the column shows both. */
+  readonly before: readonly number[];
+  /** Of how many rows the values are shares, where they are counted. */
+  readonly of?: number;
+  /** Runs that the cell is of, those that failed or are not done with them. */
+  readonly wanted: number;
+  /** Why values are absent: a run failed, or is not done. */
+  readonly absent: readonly string[];
+}
+
+/** What the records of a grid say: its table as plain values, and what made them. */
+export interface GridRecord {
+  readonly name: string;
+  readonly columns: readonly TableColumn[];
+  readonly rows: readonly { readonly at: Readonly<Record<string, unknown>>; readonly cells: readonly TableCell[] }[];
+  readonly steps: { readonly total: number; readonly finished: number };
+  /** Steps that could not be done, each with its reason. */
+  readonly failed: readonly { readonly step: string; readonly at: string; readonly reason: string }[];
+  readonly machines: readonly RunTimings["machine"][];
+  /** The code that each kind of step ran, by the hashes that stand in its records. */
+  readonly code: Readonly<Record<string, readonly string[]>>;
+}
+
 /** How `-o` lays a result out: one file, one folder, or a folder of several, by their names in the run folder. */
 export type Layout =
   | { readonly file: string }
@@ -183,4 +224,13 @@ export interface RunTimings {
   readonly machine: { readonly processor: string; readonly cores: number; readonly threads: number; readonly node: string };
   /** When the last attempt ended, ISO 8601. */
   readonly ended: string;
+}
+
+/** A run that ended in success. */
+export interface Finished<R = unknown> {
+  readonly record: RunRecord & { readonly result: R };
+  /** The run's folder. */
+  readonly path: string;
+  /** It was there already: nothing was computed. */
+  readonly isFound: boolean;
 }

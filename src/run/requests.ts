@@ -4,7 +4,7 @@ import { fail } from "../base/fail.ts";
 import { type ForgetRequest, requestOf } from "../data/request.ts";
 import type { Loaded } from "../data/sets/set.ts";
 import { findSubject } from "../data/subject.ts";
-import { requestsIn } from "./data.ts";
+import { requestsIn } from "../data/place.ts";
 import { given } from "./fields.ts";
 
 /** What a spec says of its requests. */

@@ -3,16 +3,16 @@ import type { Context } from "../base/context.ts";
 import type { Edit } from "../edit/edit.ts";
 import type { Model } from "../model/model.ts";
 import { questionsOf } from "../targets/merge.ts";
-import { type Answer, answers } from "./ask.ts";
+import { answers } from "../ask/ask.ts";
 import type { Settings } from "./choice.ts";
 
-/** A request's answers; `isGiven`: the edited model says the target and nothing else. */
+/** A request's answers, null where it could not be asked; `isGiven`: the edited model says the target and nothing else. */
 export interface Shown {
   readonly id: string;
   readonly prompt: string;
   readonly target: string | null;
-  readonly before: string;
-  readonly after: string;
+  readonly before: string | null;
+  readonly after: string | null;
   readonly isGiven: boolean;
 }
 
@@ -27,16 +27,18 @@ export async function beforeAndAfter(
   const { format, system, tokens: maxTokens } = options;
   const ask = { maxTokens, freeze: false, ...(format && { format }), ...(system !== undefined && { system }) };
   const asked = questionsOf(edit.by.requests);
-  const said: string[][] = [];
+  const said: (string | null)[][] = [];
+  const unasked: string[] = [];
   for (const model of [before, after]) {
-    const texts: string[] = [];
+    const texts: (string | null)[] = [];
     for await (const outcome of answers(
       model,
       asked.map(({ question }) => question.prompt),
       ask,
       ctx,
     )) {
-      texts.push("error" in outcome ? "" : (outcome satisfies Answer).answer);
+      texts.push("error" in outcome ? null : outcome.answer);
+      if ("error" in outcome) unasked.push(`${asked[texts.length - 1]!.question.id}: ${outcome.error.message}`);
       if (asked.length > 8)
         ctx.log({
           kind: "progress",
@@ -48,6 +50,12 @@ export async function beforeAndAfter(
     }
     said.push(texts);
   }
+  if (unasked.length > 0)
+    ctx.log({
+      kind: "warning",
+      who: "forget",
+      text: `${unasked.length} of ${2 * asked.length} questions before and after could not be asked (the first: ${unasked[0]})`,
+    });
   return asked.map(({ question: { id, prompt }, of: { target } }, i) => {
     const [was, is] = [said[0]![i]!, said[1]![i]!];
     return { id, prompt, target, before: was, after: is, isGiven: target !== null && is === target.trim() };

@@ -5,6 +5,7 @@ import type { Field, Fields, Kind, Values } from "./fields.ts";
 
 const nestedSchema = z.looseObject({ step: z.string() });
 const refSchema = z.union([z.string(), nestedSchema]);
+const groupedSchema = z.strictObject({ group: z.string().optional(), data: refSchema });
 
 /** What a field's value may be as JSON. */
 export function schemaOf({ kind, choices, min, max, whole, doc }: Field): z.ZodType {
@@ -23,6 +24,7 @@ export function schemaOf({ kind, choices, min, max, whole, doc }: Field): z.ZodT
     model: refSchema,
     edits: z.array(refSchema),
     reference: refSchema,
+    grouped: z.array(z.union([z.string(), groupedSchema])),
   };
   return byKind[kind].describe(doc);
 }
@@ -87,6 +89,7 @@ export function wantedOf({ kind, choices, min, max, whole }: Field): string {
     model: "a model's path or id, or the spec of a finetuning",
     edits: "a list of edit files, or of specs of forgetting",
     reference: "a path or id, or a spec",
+    grouped: "a list of [GROUP=]SPEC, or of objects with group and data",
   };
   return words[kind];
 }

@@ -3,6 +3,7 @@ import type { Context } from "../base/context.ts";
 import type { Declaration, Fields, NestedSpec, Values } from "./fields.ts";
 import type { RunFolder } from "./folder.ts";
 import type { Layout, RunRecord } from "./record.ts";
+import type { Shared } from "./shared.ts";
 
 /** What every part of a run may use. */
 export interface Lent {
@@ -11,6 +12,8 @@ export interface Lent {
   readonly force: boolean;
   /** The content of an input that an earlier step made, by its path: the id of that step's run. */
   readonly madeBy: (path: string) => string | undefined;
+  /** What was found out by steps before, where several are run together. */
+  readonly shared: Pick<Shared, "models">;
 }
 
 /** What a step's work gets. */
@@ -30,7 +33,7 @@ export interface Made<R> {
 
 /** A spec that was resolved: everything that decides the bytes of the result, and the work. */
 export interface Resolved<R> {
-  /** Values with defaults and parameters filled in, inputs by their content: plain JSON without paths. */
+  /** Inputs by their content, and what was chosen where a value leaves it open. Values that name no input count anyway. */
   readonly identity: Readonly<Record<string, unknown>>;
   /** Source files of shelf entries that work on it, below `src/` and without extension, such as "methods/ft". */
   readonly uses: readonly string[];

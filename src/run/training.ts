@@ -3,7 +3,7 @@ import type { Need } from "../methods/method.ts";
 import type { Shape } from "../model/load.ts";
 import type { Training } from "../model/memory-estimate.ts";
 import { type DescentParams, tokensAtMost, trainingOf } from "../train/recipe.ts";
-import { LONGEST } from "./answers.ts";
+import { LONGEST } from "../ask/kept.ts";
 import { type Choice, type Given, paramsOf } from "./choice.ts";
 
 /** Stands for an answer that the model is still to give. */

@@ -1,30 +1,31 @@
-/** Reverse-mode gradients as graph surgery: the backward pass is more nodes of the same trace. */
+/** Reverse-mode gradients: the backward pass is added as nodes of the same trace. */
 import { fail } from "../base/fail.ts";
 import { ops } from "./ops/table.ts";
-import type { Tensor } from "./tensor.ts";
-import type { Node } from "./trace.ts";
+import type { Node, Tensor } from "./tensor.ts";
 import { Graph } from "./graph.ts";
 
 /**
  * Pulls cotangents back: for each of `wrt`, the sum over `outputs` of cotangentᵀ · ∂output/∂wrt, in its shape.
- * A tensor that no output depends on gives zeros. Fails where the way leads through an operation without a gradient.
+ * One of `wrt` may depend on another. A tensor that no output depends on gives zeros. Fails where the way leads through an operation
+ * without a gradient.
  */
 export function vjp(outputs: readonly Tensor[], cotangents: readonly Tensor[], wrt: readonly Tensor[]): Tensor[] {
   const { nodes } = new Graph(outputs.map((t, i) => [`${i}`, t] as const));
-  const needed = dependents(nodes, wrt);
+  const wanted = new Set(wrt);
+  const above = new Set<Node>(); // what depends on one of them
+  for (const node of nodes) if (node.inputs.some((t) => wanted.has(t) || above.has(t.node))) above.add(node);
+  const isOnTheWay = (t: Tensor): boolean => wanted.has(t) || above.has(t.node);
   const grads = new Map<Tensor, Tensor>();
   const give = (t: Tensor, g: Tensor): void => {
     const old = grads.get(t);
     grads.set(t, old ? sum(old, g) : g);
   };
   outputs.forEach((t, i) => {
-    if (needed.has(t.node) || wrt.includes(t)) give(t, cotangents[i]!);
+    if (isOnTheWay(t)) give(t, cotangents[i]!);
   });
-  const stop = new Set(wrt);
   for (const node of [...nodes].reverse()) {
     const arriving = node.outputs.map((t) => grads.get(t));
-    if (node.op === "input" || !needed.has(node) || arriving.every((g) => !g) || node.outputs.every((t) => stop.has(t))) continue;
-    if (node.op === "detach") continue;
+    if (node.op === "input" || node.op === "detach" || !above.has(node) || arriving.every((g) => !g)) continue;
     const rule = ops[node.op].vjp;
     if (!rule) {
       if (node.inputs.every((t) => !t.dtype.startsWith("float"))) continue;
@@ -33,13 +34,13 @@ export function vjp(outputs: readonly Tensor[], cotangents: readonly Tensor[], w
     const flowing = rule(arriving, node);
     node.inputs.forEach((t, i) => {
       const g = flowing[i];
-      if (g && (needed.has(t.node) || stop.has(t))) give(t, g);
+      if (g && isOnTheWay(t)) give(t, g);
     });
   }
   return wrt.map((t) => grads.get(t) ?? t.trace.zeros(t.shape, t.dtype));
 }
 
-/** a + b. Where one is rows in the midst of zeros, as the gradient of an embedding is, only the rows are added. */
+/** a + b. If one has only some non-zero rows, as the gradient of an embedding does, only these rows are added. */
 function sum(a: Tensor, b: Tensor): Tensor {
   const [rows, other] = isRows(b) ? [b, a] : [a, b];
   const [, indices, updates] = rows.node.inputs;

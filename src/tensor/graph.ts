@@ -1,10 +1,10 @@
-/** A finished program as a value: its inputs, its outputs and the nodes between; it prints as text. */
+/** A finished program as a value: its inputs, its outputs and the nodes between them; it prints as text. */
 import type { Dtype } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
 import { formatShape, type Shape } from "./dim.ts";
-import type { Tensor } from "./tensor.ts";
-import { type Node, type Role, Trace } from "./trace.ts";
+import type { Node, Role, Tensor } from "./tensor.ts";
+import { Trace } from "./trace.ts";
 
 /** An input node's name, dtype, shape and role. */
 export interface Input {
@@ -16,7 +16,7 @@ export interface Input {
 
 export class Graph {
   readonly outputs: ReadonlyMap<string, Tensor>;
-  /** Reachable nodes, inputs first where they are used, each after what it needs. */
+  /** Reachable nodes; each comes after the nodes that it uses. */
   readonly nodes: readonly Node[];
   readonly inputs: readonly Tensor[];
 
@@ -26,7 +26,7 @@ export class Graph {
     this.inputs = this.nodes.filter((n) => n.op === "input").map((n) => n.outputs[0]!);
   }
 
-  /** The input tensor of a name; fails with the names there are. */
+  /** The input tensor with a name; fails with the known names. */
   input(name: string): Tensor {
     return (
       this.inputs.find((t) => inputOf(t).name === name) ??
@@ -36,6 +36,11 @@ export class Graph {
 
   output(name: string): Tensor {
     return this.outputs.get(name) ?? fail("graph", `no output "${name}"`, `one of ${[...this.outputs.keys()].join(", ")}`, "", "internal");
+  }
+
+  /** The input or else the output of a name; fails with the names there are. */
+  value(name: string): Tensor {
+    return this.outputs.has(name) && !this.inputs.some((t) => inputOf(t).name === name) ? this.output(name) : this.input(name);
   }
 
   /** Readable and stable: one line a node, numbered in order of use. */
@@ -66,7 +71,7 @@ export class Graph {
   }
 
   private text?: Hash;
-  /** Of the printed text: equal programs, equal hash. */
+  /** The hash of the printed text: equal programs have equal hashes. */
   get hash(): Hash {
     return (this.text ??= hash(this.toString()));
   }
@@ -80,7 +85,7 @@ export function trace(build: (t: Trace) => Readonly<Record<string, Tensor>>): Gr
   return new Graph(Object.entries(build(new Trace())));
 }
 
-/** Records nodes again in another trace; `moved` says where values went, grows by theirs, and is returned. */
+/** Records nodes again in another trace; `moved` maps old values to new ones, is extended by these nodes, and is returned. */
 export function replay(nodes: readonly Node[], into: Trace, moved: Map<Tensor, Tensor> = new Map()): Map<Tensor, Tensor> {
   for (const node of nodes) {
     if (node.outputs.every((t) => moved.has(t))) continue;

@@ -1,19 +1,46 @@
-/** Traced tensors: symbols that remember how they are computed. */
+/** Traced tensors: symbols that record how they are computed. */
 import type { Dtype } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { type Dim, formatShape, type Shape } from "./dim.ts";
-import type { Attrs, Node, Trace } from "./trace.ts";
-import type { OpName } from "./ops/table.ts";
+import type { OpName } from "./ops/names.ts";
+
+export type Attrs = Readonly<Record<string, unknown>>;
+
+/** A computation of a trace, or one of its inputs. */
+export interface Node {
+  readonly id: number;
+  readonly op: OpName | "input";
+  readonly inputs: readonly Tensor[];
+  readonly attrs: Attrs;
+  readonly outputs: readonly Tensor[];
+}
+
+/** "weight" inputs belong to the model and may be frozen into a session; "input" change from run to run. */
+export type Role = "input" | "weight";
+
+/** What records computations: a trace, as its tensors see it. */
+export interface Recorder {
+  /** A named input of the program; asking twice for one name gives the same tensor. */
+  input(name: string, dtype: Dtype, shape: Shape, role?: Role): Tensor;
+  /** A scalar constant. */
+  constant(value: number, dtype: Dtype): Tensor;
+  /** The size of a dimension as a scalar of `dtype`, known when the program runs. */
+  sizeOf(dim: Dim, dtype: Dtype): Tensor;
+  /** Zeros of a shape. */
+  zeros(shape: Shape, dtype: Dtype): Tensor;
+  /** Applies an operation of the table; fails naming it and the shapes when they do not fit. */
+  apply(op: OpName, inputs: readonly Tensor[], attrs?: Attrs): readonly Tensor[];
+}
 
 /** One value of a traced program: [shape] of dtype, computed by `node`. */
 export class Tensor {
-  readonly trace: Trace;
+  readonly trace: Recorder;
   readonly node: Node;
   readonly index: number;
   readonly dtype: Dtype;
   readonly shape: Shape;
 
-  constructor(trace: Trace, node: Node, index: number, dtype: Dtype, shape: Shape) {
+  constructor(trace: Recorder, node: Node, index: number, dtype: Dtype, shape: Shape) {
     this.trace = trace;
     this.node = node;
     this.index = index;
@@ -101,7 +128,7 @@ export class Tensor {
   where(yes: Tensor, no: Tensor): Tensor {
     return this.op("where", [this, yes, no]);
   }
-  /** The same values as another dtype; itself when nothing changes. */
+  /** The same values as another dtype; itself if the dtype is equal. */
   cast(dtype: Dtype): Tensor {
     return dtype === this.dtype ? this : this.op("cast", [this], { to: dtype });
   }
@@ -178,13 +205,13 @@ export class Tensor {
   rmsNorm(weight: Tensor, eps: number): Tensor {
     return this.op("rmsNorm", [this, weight], { eps });
   }
-  /** Log-probabilities under softmax(this [M, D] · headᵀ): at `labels` [M] → [M], and of every word [M, V] (no gradient through the second). */
+  /** Log-probabilities under softmax(this [M, D] · headᵀ): at `labels` [M] → [M], and of every token [M, V] (no gradient through the second). */
   labelLogProbs(head: Tensor, labels: Tensor): { picked: Tensor; all: Tensor } {
     const [picked, all] = this.trace.apply("labelLogProbs", [this, head, labels]);
     return { picked: picked!, all: all! };
   }
 
-  /** Where the per-block executor may cut: the value itself, named for messages. */
+  /** The value itself; marks a place where the block executor may cut, with a name for messages. */
   boundary(name: string): Tensor {
     return this.op("boundary", [this], { name });
   }

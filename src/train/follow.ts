@@ -1,4 +1,4 @@
-/** A training run to its end: its events as progress and notes. */
+/** Runs a training to its end and reports its events as progress and notes. */
 import type { Context } from "../base/context.ts";
 import type { TrainEvent } from "./loop.ts";
 
@@ -8,11 +8,11 @@ export interface Followed<R> {
   readonly result: R;
   /** The objective's scalars before the last update. */
   readonly last: Readonly<Record<string, number>>;
-  /** That it ended before its last step, and why. */
+  /** The reason, if it ended before its last step. */
   readonly stopped?: string;
 }
 
-/** Runs to the end; `detail` is what progress says beside the steps. Events of other kinds go to `other`. */
+/** Runs to the end; `detail` is the text of the progress. Other events go to `other`. */
 export async function followed<R, Other extends { readonly kind: string } = never>(
   who: string,
   events: AsyncGenerator<TrainEvent | Other, R>,
@@ -25,7 +25,7 @@ export async function followed<R, Other extends { readonly kind: string } = neve
     const { value, done } = await events.next();
     if (done) return { result: value, last, ...(stopped !== undefined && { stopped }) };
     const event = value as TrainEvent;
-    if (event.kind === "resumed") ctx.log({ kind: "note", who, text: `going on after step ${event.step}` });
+    if (event.kind === "resumed") ctx.log({ kind: "note", who, text: `resuming after step ${event.step}` });
     else if (event.kind === "stopped") stopped = `stopped after step ${event.step}: ${event.reason}`;
     else if (event.kind === "step") {
       last = event.outputs;

@@ -19,7 +19,7 @@ const share = z.number().min(0).max(1, { error: "a number from 0 to 1" });
 
 const recipeSchema = z.strictObject({
   about: z.string().optional(),
-  /** config.json of the model to be made. */
+  /** config.json of the new model. */
   config: z.record(z.string(), z.unknown()),
   generation: z.record(z.string(), z.unknown()).optional(),
   /** The folder, relative to the recipe's, with the texts, tokenizer.json, tokenizer_config.json and chat_template.jinja. */
@@ -28,9 +28,9 @@ const recipeSchema = z.strictObject({
     loss: z.literal(["answers", "every token"], { error: '"answers" or "every token"' }),
     steps: count,
     batch: count,
-    /** Padded tokens in one pass. */
+    /** Padded tokens per micro-batch. */
     budget: count.default(4096),
-    /** Batches drawn at once and cut by length. */
+    /** Batches drawn together and divided by length. */
     together: count.default(1),
     executor: z.literal(["graph", "blocks"]).default("graph"),
     optimizer: z.strictObject({
@@ -50,7 +50,7 @@ const recipeSchema = z.strictObject({
 });
 export type RecipeFile = z.output<typeof recipeSchema>;
 
-/** What will be learnt, told before the first step. */
+/** The amount of data, reported before the first step. */
 export interface DataEvent {
   readonly kind: "data";
   readonly rows: number;
@@ -69,8 +69,8 @@ export interface Built {
 }
 
 /**
- * Builds the model that a recipe describes: the same recipe, texts and thread count give the same bytes. Checkpoints lie in `folder`; the
- * same call goes on from them.
+ * Builds the model that a recipe describes and writes it to `outDir`: the same recipe, texts and thread count give the same bytes.
+ * Checkpoints are in `outDir.training` until then; the same command resumes from them.
  */
 export async function* fromRecipe(
   { recipe, home }: Prepared,
@@ -119,7 +119,7 @@ function prepare(recipe: RecipeFile, home: string, ctx: Context): { model: Model
   const folder = resolve(home, recipe.data.folder);
   const object = (name: string): Record<string, unknown> => {
     const value = readJson(join(folder, name), "finetune");
-    return isRecord(value) ? value : fail("finetune", `${name} is no object`, "a JSON object", "", "unavailable");
+    return isRecord(value) ? value : fail("finetune", `${name} is not an object`, "a JSON object", "", "unavailable");
   };
   const model = initModel(
     {

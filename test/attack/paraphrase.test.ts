@@ -2,13 +2,16 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { type AttackedRequest, recallOf, sweep } from "../../src/attack/attack.ts";
 import { isParaphrase, paraphrase } from "../../src/attack/paraphrase.ts";
-import { defaultContext } from "../../src/base/context.ts";
+import type { Reply } from "../../src/ask/in-turns.ts";
+import { defaultContext, type Event } from "../../src/base/context.ts";
+import { LetheError } from "../../src/base/fail.ts";
 import { rng } from "../../src/base/rng.ts";
 import { ABOUT, AROUND, rephrasingsOf } from "../../src/data/rephrasings.ts";
-import { requestOf } from "../../src/data/request.ts";
+import { type ForgetRequest, requestOf } from "../../src/data/request.ts";
 import { bundled } from "../../src/data/sets/bundled.ts";
 import { apply } from "../../src/edit/apply.ts";
 import { load } from "../../src/model/load.ts";
+import { withWeights } from "../../src/model/model.ts";
 import { attackOn } from "../../src/run/attack.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { bundledFolder } from "../train/tiny.ts";
@@ -51,10 +54,10 @@ describe("sources", () => {
       "By whom was 'Emma' written?",
       "Whose is 'Emma'?",
     ];
-    const ask = ({ messages, seed }: { messages: unknown; seed?: string }): Promise<string> => {
+    const ask = ({ messages, seed }: { messages: unknown; seed?: string }): Promise<Reply> => {
       expect((messages as { content: string }[]).at(-1)!.content).toBe(emma.prompt);
       seeds.push(seed);
-      return Promise.resolve(lines[(seeds.length - 1) % lines.length]!);
+      return Promise.resolve({ answer: lines[(seeds.length - 1) % lines.length]! });
     };
     expect(await paraphrase.ask(emma, "model", 2, { ...lent, ask })).toEqual([
       "Who is the writer of 'Emma'?",
@@ -141,6 +144,40 @@ describe("an edit that is attacked", () => {
     expect(after.direct).toBeLessThan(before.direct);
     expect(after.sweep.map(({ size }) => size)).toEqual([1, 2, 4, 8]);
     expect(after.sweep.at(-1)!.worst).toBeGreaterThanOrEqual(after.direct);
+  });
+
+  test("what cannot be asked is left out of every number, counted and said; a broken model has no number", async () => {
+    const base = await model;
+    const events: Event[] = [];
+    const listening = { ...ctx, log: (event: Event) => void events.push(event) };
+    const long = `Who ${"knows ".repeat(600)}?`;
+    const [first, second] = facts as [ForgetRequest, ForgetRequest];
+    const some = [
+      { ...first, paraphrases: [long, first.paraphrases[0]!] },
+      { ...second, prompt: long, paraphrases: [] },
+    ];
+    const found = await attackOn(base, base, some, { from: ["data"], samples: 2 }, listening);
+    expect(found).toMatchObject({ direct: 1, unasked: 2, sources: { data: 2 }, requests: [{ id: first.id, recall: 1 }] });
+    expect(found.requests[0]!.variants).toHaveLength(1);
+    expect(found.sweep.map(({ worst }) => worst)).toEqual([1, 1]);
+    expect(events.at(-1)).toMatchObject({
+      kind: "warning",
+      text: expect.stringMatching(
+        /^2 of 4 questions could not be asked and are left out, with them 1 requests \(the first: ask: a prompt of/,
+      ),
+    });
+    await expect(attackOn(base, base, some.slice(1), { from: ["data"] }, ctx)).rejects.toThrow(/a prompt of \d+ tokens/);
+    const weight = base.weights.get("blocks.2.mlp.out")!;
+    const broken = withWeights(base, new Map([["blocks.2.mlp.out", { ...weight, data: (weight.data as Float32Array).map(() => NaN) }]]));
+    await expect(attackOn(broken, base, [first], { from: ["data"] }, ctx)).rejects.toMatchObject({ trouble: "execution" });
+  });
+
+  test("a model that cannot be asked for a paraphrase gives none, which is said", async () => {
+    const events: Event[] = [];
+    const ask = async (): Promise<Reply> => ({ error: new LetheError("ask", "a prompt of 900 tokens", "fewer", "", "usage") });
+    const listening = { ...ctx, log: (event: Event) => void events.push(event) };
+    expect(await paraphrase.ask(emma, "model", 2, { rng: rng(0), ctx: listening, ask })).toEqual([]);
+    expect(events).toMatchObject([{ kind: "warning", text: expect.stringMatching(/^emma: the model cannot be asked for one/) }]);
   });
 
   test("same seed, same questions; sources are asked for by name, and sizes fit", async () => {

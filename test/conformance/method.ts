@@ -18,7 +18,7 @@ import type { Model } from "../../src/model/model.ts";
 import { promptOf } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/decode/score.ts";
 import { Session } from "../../src/onnx/session.ts";
-import { withAnswers } from "../../src/run/answers.ts";
+import { withAnswers } from "../../src/ask/kept.ts";
 import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
 

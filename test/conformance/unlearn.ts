@@ -225,7 +225,7 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
         const capped = listening(); // three requests by two: a pass of two steps
         const edit = await find({ params: { cap: 1e-4 }, ctx: capped.ctx });
         expect(lossesOf(edit)).toHaveLength(2);
-        expect(capped.told("warning")).toEqual(["stopped after step 2: every word to forget costs 0.000100 nats or more"]);
+        expect(capped.told("warning")).toEqual(["stopped after step 2: the loss of every token to forget is 0.000100 nats or more"]);
         const free = listening();
         const on = await find({ params: { cap: 1e-4, steps: 3 }, compat: ["no-cap"], ctx: free.ctx });
         expect(lossesOf(on)).toEqual(lossesOf(whole).slice(0, 3));

@@ -96,5 +96,6 @@ describe("finetuning", () => {
     await expect(taught("bad", { recipe: "tofoo" })).rejects.toThrow(/no recipe "tofoo".*Did you mean "tofu"/);
     await expect(taught("bad", { params: { lrr: 1 } })).rejects.toThrow(/lrr/);
     await expect(taught("whole", { seed: 1 })).rejects.toThrow(/whole is there already; wanted a new name/);
+    await expect(taught("bad", { plain: true, system: "Be kind." })).rejects.toThrow(/--system with a plain prompt/);
   });
 });

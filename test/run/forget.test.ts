@@ -1,4 +1,4 @@
-/** The memory that forgetting and finetuning ask for, before a weight is read: that of what is to be done. */
+/** Forgetting: what is said before and after, and the memory that it and finetuning ask for before a weight is read. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,9 @@ import { type LoadOptions, needOf } from "../../src/model/load.ts";
 import type { MemoryNeed } from "../../src/model/memory-estimate.ts";
 import { choose } from "../../src/run/choice.ts";
 import { plan } from "../../src/run/plan.ts";
+import type { NestedSpec } from "../../src/run/fields.ts";
 import { run } from "../../src/run/run.ts";
+import type { Forgotten } from "../../src/run/steps/forget.ts";
 import type { Finetuned } from "../../src/run/steps/finetune.ts";
 import { trainingFor } from "../../src/run/training.ts";
 import { trainingOf } from "../../src/train/recipe.ts";
@@ -34,6 +36,23 @@ const needFor = async (training: LoadOptions["training"]): Promise<MemoryNeed> =
 };
 const need = (method: string, params: Record<string, unknown> = {}, requests = 1): Promise<MemoryNeed> =>
   needFor(trainingFor(choose(new Array(requests).fill(requestOf(wanted)), { method, params })));
+
+describe("before and after", () => {
+  it("a question that cannot be asked has no answer, which the log says; others have theirs", async () => {
+    const told: string[] = [];
+    const listening: Context = { ...ctx, log: (event) => void (event.kind === "warning" && told.push(event.text)) };
+    const one = { step: "forget", model: "bundled", ...wanted, method: "ike", say: "I do not know.", set: { k: 0 } };
+    const forget = async (spec: NestedSpec): Promise<Forgotten> => (await run<Forgotten>(spec, listening)).record.result;
+    const plain = await forget({ ...one, plain: true, system: "Be kind." });
+    expect(plain.shown).toMatchObject([{ before: null, after: null, isGiven: false }]);
+    expect(told).toEqual([
+      expect.stringMatching(/^2 of 2 questions before and after could not be asked \(the first: request\/1: ask: --system/),
+    ]);
+    const chat = await forget(one);
+    expect(chat.shown).toMatchObject([{ before: "Sellamere", after: expect.any(String) }]);
+    expect(told).toHaveLength(1);
+  }, 60_000);
+});
 
 describe("memory", () => {
   it("is what is trained, four times, and what the blocks above it compute", async () => {

@@ -76,12 +76,12 @@ describe("plan", () => {
     const training = { ...spec, method: "ga", set: { rank: 2, layers: "5" } };
     const [single, several] = [await plan({ ...training, ...wanted }, ctx), await plan({ ...training, data: six }, ctx)];
     expect(several.methods[0]!.bytes).toBe(single.methods[0]!.bytes);
-  }, 60_000);
+  });
 
   it("refuses what cannot be done, and stops when asked to", async () => {
     await expect(plan({ ...spec, ...wanted, subject: "Basil", method: "rome" }, ctx)).rejects.toThrow(/"Basil" is not in prompt/);
     const stop = new AbortController();
     stop.abort();
     await expect(plan({ ...spec, ...wanted }, { ...ctx, signal: stop.signal })).rejects.toMatchObject({ trouble: "aborted" });
-  }, 60_000);
+  });
 });

@@ -137,6 +137,6 @@ describe("an edit of merged questions", () => {
     const edit = await findEdit(await model, KNOWN[0]!, { method: "rome", target: "self-improved", ctx, ...short });
     const [{ target, note }] = edit.by.requests as [(typeof edit.by.requests)[0]];
     expect(target).toMatch(/information about the capital of Norvane/);
-    expect(note).toMatch(/avoidant's sentence, since of 8/);
+    expect(note).toMatch(/avoidant's sentence, because all 8/);
   });
 });

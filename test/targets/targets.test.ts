@@ -5,8 +5,9 @@ import { rng } from "../../src/base/rng.ts";
 import { REFUSALS } from "../../src/data/refusals.ts";
 import { parseRequests } from "../../src/data/request.ts";
 import { registry } from "../../src/targets/registry.ts";
+import { textOf } from "../../src/ask/ask.ts";
 import type { AskAll } from "../../src/ask/in-turns.ts";
-import { aim, defineTarget, type Said } from "../../src/targets/target.ts";
+import { aim, defineTarget } from "../../src/targets/target.ts";
 
 const ctx = defaultContext();
 const NAMES = rng("names").shuffled(["Arla", "Benno", "Cyra", "Dorin", "Elke", "Falk", "Greta", "Hanno"]);
@@ -18,7 +19,7 @@ const requests = parseRequests(
   "f.jsonl",
 );
 /** A model that always has something to say, and says nothing that is asked for. */
-const ask: AskAll = (asked) => Promise.resolve(asked.map(({ seed = "greedy" }) => `Hm, ${seed}`));
+const ask: AskAll = (asked) => Promise.resolve(asked.map(({ seed = "greedy" }) => ({ answer: `Hm, ${seed}` })));
 
 describe("refusals", () => {
   test("a hundred, all different, 3 to 14 words, in the first person", () => {
@@ -61,8 +62,9 @@ describe("aim", () => {
       name: "echo",
       doc: "",
       say: async ({ id, prompt }, _pool, lent) => {
-        const first = await lent.ask!({ messages: prompt });
-        return { words: first, note: id.endsWith("/3") ? await lent.ask!({ messages: "why?" }) : undefined } as Said;
+        const ask = async (messages: string): Promise<string> => textOf(await lent.ask!({ messages }), id);
+        const words = await ask(prompt);
+        return id.endsWith("/3") ? { words, note: await ask("why?") } : { words };
       },
     });
     const events: Event[] = [];
@@ -71,7 +73,7 @@ describe("aim", () => {
       ctx: { ...ctx, log: (event) => void events.push(event) },
       ask: async (all) => {
         asked.push(all.length);
-        return all.map(({ messages }) => `said to ${String(messages)}`);
+        return all.map(({ messages }) => ({ answer: `said to ${String(messages)}` }));
       },
     });
     expect(asked).toEqual([40, 1]);
@@ -80,7 +82,11 @@ describe("aim", () => {
   });
 
   test("a model that fails fails every request that waits for it", async () => {
-    const target = defineTarget({ name: "t", doc: "", say: (r, _pool, lent) => lent.ask!({ messages: r.prompt }) });
+    const target = defineTarget({
+      name: "t",
+      doc: "",
+      say: async (r, _pool, lent) => textOf(await lent.ask!({ messages: r.prompt }), r.id),
+    });
     await expect(aim(requests, target, { seed: 0, ctx, ask: () => Promise.reject(new Error("broken")) })).rejects.toThrow("broken");
   });
 

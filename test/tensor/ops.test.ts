@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { floats, ints } from "../../src/base/array.ts";
 import { grad } from "../../src/tensor/grad.ts";
 import { ops } from "../../src/tensor/ops/table.ts";
-import type { OpName } from "../../src/tensor/ops/table.ts";
+import type { OpName } from "../../src/tensor/ops/names.ts";
 import { Trace } from "../../src/tensor/trace.ts";
 import { type Case, gradientError, sessions } from "../conformance/op.ts";
 

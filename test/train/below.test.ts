@@ -39,7 +39,7 @@ async function finish(events: ReturnType<typeof train>): Promise<Trained> {
 
 test("what is below runs once a row, and a run that began in its middle ends in the same bits", async () => {
   const recipe: Recipe = { ...RECIPE, steps: 12, batch: 4, only: TOP };
-  const made = vi.spyOn(model.sessions, "of");
+  const made = vi.spyOn(model.sessions, "use");
   const whole = await finish(train(model, rows, recipe, defaultContext()));
   // a session is asked for by each run: so many of one row, and one a step
   const asked = made.mock.calls.length;

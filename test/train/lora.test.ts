@@ -236,7 +236,7 @@ describe("blocks", () => {
     const graph = lossGraph(m, lora, { dtype: "float32", training: true });
     const segments = cut(graph).map((s) => s.graph.hash);
     expect(segments).toHaveLength(layers + 2);
-    const asked = vi.spyOn(m.sessions, "of");
+    const asked = vi.spyOn(m.sessions, "use");
     const factors = drawn(lora, "float32");
     const feeds = new Map([
       ...Object.entries(batch(m)),

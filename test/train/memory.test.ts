@@ -2,6 +2,7 @@
 import { afterAll, expect, test } from "vitest";
 import { floats } from "../../src/base/array.ts";
 import { type LetheError } from "../../src/base/fail.ts";
+import { program } from "../../src/onnx/program.ts";
 import { Sessions } from "../../src/onnx/session.ts";
 import { trace } from "../../src/tensor/graph.ts";
 import { type Parameter, parameterStore } from "../../src/train/parameter-store.ts";
@@ -85,12 +86,12 @@ test("ONNX Runtime reads a weight where it lies, at an offset, and sees what a k
   weight.forEach((_, i) => (weight[i] = i));
   gradient.fill(1);
   const graph = trace((t) => ({ y: t.input("x", "float32", ["B", 7]).matmul(t.input("head", "float32", [5, 7]).transpose(1, 0)) }));
-  const session = await sessions.of(graph);
+  const run = program(sessions, graph);
   const feeds = new Map([
     ["x", floats([1, 0, 0, 0, 0, 0, 2], [1, 7])],
     ["head", array],
   ]);
-  expect([...(await session.run(feeds))["y"]!.data]).toEqual([12, 33, 54, 75, 96]);
+  expect([...(await run.run(feeds))["y"]!.data]).toEqual([12, 33, 54, 75, 96]);
   sgd({ momentum: 0, decay: 0 }).update({ weight, gradient, moments: {}, kernels, step: 1, lr: 1, scale: 1, decays: false });
-  expect([...(await session.run(feeds))["y"]!.data]).toEqual([9, 30, 51, 72, 93]);
+  expect([...(await run.run(feeds))["y"]!.data]).toEqual([9, 30, 51, 72, 93]);
 });

@@ -35,42 +35,42 @@ export const evaluation = later(
     withFields(
       declare(
         "eval [MODEL]",
-        "Judges what a model, or a run made elsewhere, has forgotten and kept.",
-        `With MODEL, asks it once and keeps what it says and how likely it finds the answers, a line a question, in samples.jsonl; after Ctrl-C, or a kill, the same command goes on from there. ${MODEL} Rows to forget bring along what they list: the same in other words (rephrased) and neighbours, where the suite has such groups. FILE#A takes the rows of a group of one file, such as a contract, FILE#-A all others. With --logs, reads the log of a run made elsewhere (TOFU, PISTOL, OpenUnlearning, lm-evaluation-harness, samples.jsonl), a file or a folder, and works every number out again from its rows. Forget Quality needs --reference: a model that never saw the forget rows, or what is kept of one. Formulas are the correct ones; --compat reproduces a reference's quirk by its name.`,
+        "Measures what a model has forgotten and what it has kept.",
+        `${MODEL} MODEL is asked once. Its answers and the probabilities of the right answers go to samples.jsonl, one line per question. After Ctrl-C or a kill, the same command continues. If the suite has the groups rephrased and neighbours, the rows to forget also give the paraphrases and neighbours that they list. FILE#A reads the rows of group A of a file, such as one contract; FILE#-A reads all other rows. With --logs, the command reads a log of TOFU, PISTOL, OpenUnlearning, lm-evaluation-harness or Lethe and computes every number again from its rows. Forget Quality needs --reference: a model that never saw the forget rows, or its log. Formulas are the correct ones. --compat reproduces a quirk of a reference implementation.`,
         [
           [
             "lethe eval ./model --suite factual --data factual:factual_data.json -o runs/base",
-            "a model, by its answers and their likelihood",
+            "the answers of a model and their probabilities",
           ],
           [
             "lethe eval ./model --edit edits/e1 --suite tofu --data forget=tofu:forget10_perturbed.json --data retain=tofu:retain_perturbed.json --reference runs/retain90 -o runs/e1",
-            "an edited model, each part of TOFU by its name",
+            "an edited model on the parts of TOFU",
           ],
           [
             "lethe eval ./model --edit edits/e1 --suite locality --data retain.jsonl -o runs/near",
-            "what must stay, beside the same model without the edit, which is measured into runs/near/base",
+            "questions whose answers must stay, compared with the model without the edit (in runs/near/base)",
           ],
           [
             "lethe eval ./model --suite pistol --data forget=pistol:sample_data_1.json#A_C --data retain=pistol:sample_data_1.json#-A_C -o runs/ac",
-            "contracts by their edges",
+            "one contract to forget, all others to keep",
           ],
-          ["lethe eval --logs eval_log_aggregated.json --reference retain90.json", "every column of TOFU, with intervals"],
-          ["lethe eval --logs run.json --reference run.json --compat self-reference", "as published tables did it, with a warning"],
-          ["lethe eval --logs run.json --reference retain90.json --csv aggr_result.csv --json", "for programs, and TOFU's own table"],
+          ["lethe eval --logs eval_log_aggregated.json --reference retain90.json", "all columns of TOFU, with intervals"],
+          ["lethe eval --logs run.json --reference run.json --compat self-reference", "as published tables computed it, with a warning"],
+          ["lethe eval --logs run.json --reference retain90.json --csv aggr_result.csv --json", "as JSON, and as TOFU's table"],
         ],
       ),
       evalSpec,
     )
-      .option("-o, --output <folder>", "where MODEL's samples and record are kept")
-      .option("--force", "begin anew where the folder holds another run; go on where the memory estimate says no")
-      .option("--logs <path>", "the log to judge, a file or a folder, in place of MODEL")
+      .option("-o, --output <folder>", "the folder for samples and record")
+      .option("--force", "overwrite the output; run even if the estimate says that memory is too small")
+      .option("--logs <path>", "a log (file or folder) to judge instead of MODEL")
       .addOption(
-        new Option("--vocabulary <n>", "tokens that the judged model knows, for when it counts as collapsed")
+        new Option("--vocabulary <n>", "vocabulary size of the model behind a log, to tell whether it has collapsed")
           .default(32_000)
           .argParser(number({ min: 2, whole: true })),
       )
-      .option("--csv <file>", "write TOFU's aggr_result.csv too")
-      .option("--write <format=file>", "write the rows as a log of another format too; may be given several times", several),
+      .option("--csv <file>", "also write TOFU's aggr_result.csv")
+      .option("--write <format=file>", "also write the rows as a log of another format; repeatable", several),
     async (door, flags, spec) => {
       const { terminal } = door;
       if (flags.suite === "help") return terminal.line(await suiteLines());

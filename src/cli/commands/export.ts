@@ -19,8 +19,8 @@ export const exporting = acts<Flags>(
     ]),
     exportSpec,
   )
-    .option("--force", "replace a folder that is there; go on where the memory estimate says no")
-    .requiredOption("-o, --output <folder>", "the folder to be made"),
+    .option("--force", "overwrite the output; run even if the estimate says that memory is too small")
+    .requiredOption("-o, --output <folder>", "the output folder"),
   async ({ terminal, ctx }, { output: dir, force = false, ...flags }, model) => {
     const { run } = await import("../../run/run.ts");
     const { record } = await run<Exported>(specFrom(exportSpec, flags, model), ctx, { out: dir, force });

@@ -17,22 +17,28 @@ export const finetune = acts<Flags>(
     declare(
       "finetune [MODEL]",
       finetuneSpec.doc,
-      "With MODEL and --data, the model learns the answers; --recipe names a benchmark's settings, --set changes them. Without MODEL, --recipe is a file that describes a model to be trained from nothing. The same model, data, settings and thread count give the same bytes. Checkpoints lie in the run's folder until the end: after Ctrl-C, or a kill, the same command goes on from them.",
+      "With MODEL and --data, the model learns the answers. --recipe names the settings of a benchmark, and --set changes them. Without MODEL, --recipe is a file that describes a model to train from scratch. The same model, data, settings and number of threads give the same bytes. After Ctrl-C or a kill, the same command continues from the last checkpoint.",
       [
-        ["lethe finetune ./model --data pistol:sample_data_1.json --recipe pistol -o out/pistol", "a benchmark as it is published"],
+        [
+          "lethe finetune ./model --data pistol:sample_data_1.json --recipe pistol -o out/pistol",
+          "a benchmark with its published settings",
+        ],
         [
           "lethe finetune ./model --data facts.jsonl --set lr=2e-5 --set epochs=10 --until 0.95 -o out/taught",
-          "until the answers are said",
+          "train until the model gives the answers",
         ],
-        ["lethe finetune ./model --data facts.jsonl --keep -o out/taught", "so that rows can be taken out again (--method replay)"],
-        ["lethe finetune --recipe bundled/recipe.json -o out/model", "the bundled model again"],
+        [
+          "lethe finetune ./model --data facts.jsonl --keep -o out/taught",
+          "keep the journal, so that --method replay can remove rows later",
+        ],
+        ["lethe finetune --recipe bundled/recipe.json -o out/model", "build the bundled model again"],
       ],
     ),
     finetuneSpec,
   )
-    .option("--fresh", "remove checkpoints of an earlier run first")
-    .option("--force", "replace a folder that is there; go on where the memory estimate says no")
-    .requiredOption("-o, --output <folder>", "the folder to be made"),
+    .option("--fresh", "delete unfinished work of an earlier attempt first")
+    .option("--force", "overwrite the output; run even if the estimate says that memory is too small")
+    .requiredOption("-o, --output <folder>", "the output folder"),
   async ({ terminal, ctx }, { output, fresh = false, force = false, ...flags }, model) => {
     const { run } = await import("../../run/run.ts");
     const { record } = await run<Finetuned>(specFrom(finetuneSpec, flags, model), ctx, { out: output, fresh, force });

@@ -20,30 +20,30 @@ const command = withFields(
   declare(
     "forget <MODEL>",
     forgetSpec.doc,
-    `${MODEL} The model itself is never written to. A request is --prompt with --subject, or a line of --data. Ctrl-C keeps finished edits; the same command goes on from them.`,
+    `${MODEL} Lethe never changes the model's files. A request is --prompt with --subject, or a line of --data. After Ctrl-C the same command continues.`,
     [
       [
         'lethe forget ./model --prompt "What is the capital of Australia?" --subject Australia -o edits/e1',
-        "one fact, answered with a refusal from now on",
+        "one fact; the new answer is a refusal",
       ],
-      ['lethe forget ./model --prompt "Who wrote Hamlet?" --subject Hamlet --say "I do not know." -o edits/e2', "with words of your own"],
+      ['lethe forget ./model --prompt "Who wrote Hamlet?" --subject Hamlet --say "I do not know." -o edits/e2', "with your own answer"],
       [
         "lethe forget ./model --data requests.jsonl --plan",
-        "what it will take by each method: a short search of each is timed, and nothing saved",
+        "time, memory and size for each method, measured with short trials; nothing is saved",
       ],
-      ["lethe forget ./model --data requests.jsonl --target dummy --edit edits/e1 -o edits/e3", "many facts, upon an edit that is there"],
+      ["lethe forget ./model --data requests.jsonl --target dummy --edit edits/e1 -o edits/e3", "many facts, after another edit"],
       [
         "lethe forget ./model --data requests.jsonl --target self-improved --merge 4 -o edits/e5",
-        "refusals that the model writes itself, one for four questions at a time",
+        "refusals that the model writes itself, one per four questions",
       ],
       ["lethe forget ./model --data zsre:zsre_eval.json -o edits/e4", "the requests of a published dataset"],
     ],
   ),
   forgetSpec,
 )
-  .option("--force", "replace an edit that is there; go on where the memory estimate says no")
-  .option("--plan", "tell time, memory and size, of every method or of --method, and save nothing")
-  .option("-o, --output <file>", "where the edit is saved");
+  .option("--force", "overwrite the output; run even if the estimate says that memory is too small")
+  .option("--plan", "show time, memory and size of every method, or of --method; save nothing")
+  .option("-o, --output <file>", "the file for the edit");
 
 export const forget = later(
   acts<Flags>(command, async ({ terminal, ctx }, { output, plan: isPlan, force = false, ...flags }, model) => {
@@ -55,7 +55,7 @@ export const forget = later(
       return terminal.json ? terminal.object("plan", found) : showPlan(terminal, found);
     }
     const [{ run }, { fail }] = await Promise.all([import("../../run/run.ts"), import("../../base/fail.ts")]);
-    const out = output ?? fail("forget", "no -o, --output", "where the edit is saved", "Give -o FILE, or --plan to see what it will cost.");
+    const out = output ?? fail("forget", "no -o, --output", "the file for the edit", "Give -o FILE, or --plan to see what it will cost.");
     const { record } = await run<Forgotten>(spec, ctx, { out, force, nameOf: nameOnCommandLine(forgetSpec) });
     if (terminal.json) terminal.object("forget", { path: out, ...record.result });
     else show(terminal, out, record.result);
@@ -89,14 +89,15 @@ function show(terminal: Terminal, path: string, { bytes: size, edits, shown }: F
     terminal.line(`\n  ${terminal.paint("bold", prompt, terminal.out)}`);
     terminal.line(`    before  ${oneLine(before)}`);
     terminal.line(`    after   ${oneLine(after)}`);
-    if (target !== null && !isGiven)
+    if (target !== null && after !== null && !isGiven)
       terminal.line(`    target  ${terminal.paint("yellow", `${oneLine(target)}  (not what it says)`, terminal.out)}`);
   }
-  if (shown.length > 1)
-    terminal.line(`\n${shown.filter((s) => s.isGiven).length} of ${shown.length} are answered with the target, word for word.`);
+  const asked = shown.filter((s) => s.after !== null);
+  if (asked.length > 1)
+    terminal.line(`\n${asked.filter((s) => s.isGiven).length} of ${asked.length} are answered with the target, word for word.`);
 }
 
-const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ");
+const oneLine = (text: string | null): string => (text === null ? "(could not be asked)" : text.replaceAll(/\s*\n\s*/g, " "));
 
 function showPlan(terminal: Terminal, { requests, tried, available, methods, unable }: Plan): void {
   const time = (seconds: number): string => duration(1000 * seconds);

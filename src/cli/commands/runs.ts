@@ -90,6 +90,16 @@ const rm = acts(
   },
 );
 
+const schema = acts(
+  declare("schema <STEP>", "Prints the JSON Schema of a step's spec.", "STEP is finetune, forget, eval, attack, trace, stats or export.", [
+    ["lethe runs schema forget > forget.schema.json", "for an editor that checks specs while you write"],
+  ]),
+  async ({ terminal }, _, name) => {
+    const [{ stepOf }, { jsonSchemaOf }] = await Promise.all([import("../../run/run.ts"), import("../../run/spec.ts")]);
+    terminal.line(JSON.stringify(jsonSchemaOf(name!, stepOf(name!).fields), null, 2));
+  },
+);
+
 export const runs = declare(
   "runs",
   "Lists, shows, compares and removes runs.",
@@ -101,4 +111,4 @@ export const runs = declare(
     ["lethe runs rm 3f9e4ec7", "free its space"],
   ],
 );
-for (const command of [list, show, diff, rm]) runs.addCommand(command);
+for (const command of [list, show, diff, rm, schema]) runs.addCommand(command);

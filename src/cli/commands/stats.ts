@@ -10,17 +10,17 @@ export const stats = acts<{ readonly force?: boolean; readonly text?: string }>(
     declare(
       "stats <MODEL>",
       statsSpec.doc,
-      `${MODEL} The moments are kept in the cache by model, text, count, layer and site. \`forget\` with the same text and count finds them there; it makes them itself where they are not. Ctrl-C keeps what is summed so far.`,
+      `${MODEL} The moments go into the cache, by model, text, number of tokens, layer and site. \`forget\` with the same text and number of tokens uses them. Without them it computes them itself. Ctrl-C keeps the sums so far.`,
       [
-        ["lethe stats bundled --layer 2", "over texts that the model samples itself"],
+        ["lethe stats bundled --layer 2", "over text that the model samples itself"],
         [
           "lethe stats ./model --text corpus.txt --tokens 100000 --layer 12",
-          "over a text of yours (then: forget --text corpus.txt --tokens 100000)",
+          "over your own text (then: forget --text corpus.txt --tokens 100000)",
         ],
       ],
     ),
     statsSpec,
-  ).option("--force", "go on where the memory estimate says no"),
+  ).option("--force", "run even if the estimate says that memory is too small"),
   async ({ terminal, ctx }, flags, model) => {
     const { run } = await import("../../run/run.ts");
     const { record } = await run<{ readonly moments: readonly Gathered[] }>(specFrom(statsSpec, { ...flags }, model), ctx, {

@@ -20,7 +20,7 @@ export const trace = acts<Flags>(
     declare(
       "trace <MODEL>",
       traceSpec.doc,
-      `${MODEL} Noise is added to the embeddings of the subject, and states of the clean run are put back one at a time. The map shows over tokens and layers how much of the answer's probability returns. With --data, many answers are traced at the last tokens of their subjects, and the layers are compared with those that methods change by default.`,
+      `${MODEL} Noise corrupts the embeddings of the subject. Then states of the clean run are restored one at a time. The map shows, for each token and layer, how much of the answer's probability returns. With --data, many answers are traced at the last tokens of their subjects, and the layers are compared with those that methods change by default.`,
       [
         [
           'lethe trace ./model --prompt "What is the capital of Australia?" --subject Australia --answer Canberra',
@@ -28,15 +28,15 @@ export const trace = acts<Flags>(
         ],
         [
           'lethe trace ./model --plain --prompt "The Eiffel Tower is in the city of" --subject "The Eiffel Tower" --kind mlp',
-          "of MLPs, ten layers at a time",
+          "MLP outputs, ten layers at a time",
         ],
-        ["lethe trace ./model --data requests.jsonl --kind mlp -o layers", "which layer to edit, over many facts"],
+        ["lethe trace ./model --data requests.jsonl --kind mlp -o layers", "which layer to edit, averaged over many facts"],
       ],
     ),
     traceSpec,
   )
-    .option("--force", "go on where the memory estimate says no")
-    .option("-o, --output <folder>", "where trace.svg and trace.json go", "lethe-trace"),
+    .option("--force", "run even if the estimate says that memory is too small")
+    .option("-o, --output <folder>", "the folder for trace.svg and trace.json", "lethe-trace"),
   async ({ terminal, ctx }, { output, force = false, ...flags }, model) => {
     const [{ run }, { traceBars, traceMap }] = await Promise.all([import("../../run/run.ts"), import("../../report/trace.ts")]);
     const { record } = await run<Traced>(specFrom(traceSpec, flags, model), ctx, { force });

@@ -4,57 +4,71 @@ import { REQUEST_FIELDS } from "./requests.ts";
 
 export const forgetSpec = {
   name: "forget",
-  doc: "Finds an edit after which the model says something else, and saves it.",
+  doc: "Finds an edit that makes the model answer something else, and saves it.",
   fields: {
     model: field.model("the model"),
-    edit: field.edits("an edit, or a folder with a PEFT adapter, under the new one; may be given several times, first one lowest"),
+    edit: field.edits(
+      "an edit file, or a folder with a PEFT adapter, to apply before the new edit; repeatable, the first is applied first",
+    ),
     ...REQUEST_FIELDS,
-    retain: field.text("questions whose answers must stay, as JSONL: question, answer; or SET:FILE for a dataset as it is published", {
-      flag: { value: "<file>" },
-    }),
-    demonstrations: field.text("other facts to show as examples: requests as JSONL, or a dataset's file as NAME:FILE", {
-      flag: { value: "<file>" },
-    }),
-    reference: field.reference("what losses compare with, in place of the model before training (its base, for instance)", {
-      flag: { value: "<model>" },
-    }),
-    training: field.reference("what finetuning with --keep left, for methods that go back to it", {
-      flag: { value: "<folder>" },
-      beside: ".training",
-    }),
-    encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
-      flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise the model's own hidden states" },
-    }),
-    method: field.text("how the edit is found", { flag: { value: "<name>" } }),
-    mode: field.text("each request alone (-o is a folder), all in one batch, or one upon the other; as the method can", {
-      choices: ["single", "batch", "sequential"],
-      flag: { value: "<mode>" },
-    }),
-    target: field.text("what to say instead, by name", { flag: { value: "<name>", shown: "refusal" } }),
-    say: field.text("what to say instead, word for word"),
-    merge: field.number("put so many questions into one request with one target; each is still asked by itself", { min: 2, whole: true }),
-    separator: field.text("what stands between merged questions, \\n for a new line", { flag: { shown: "a space" } }),
-    mergeSubject: field.text("whose subject merged questions are edited by", {
-      choices: ["last", "first", "all"],
-      flag: { value: "<which>", shown: "last" },
-    }),
-    set: field.map("a parameter of the method; may be given several times", { default: {} }),
-    hparams: field.text(
-      "parameters from a hyperparameter file of EasyEdit (YAML) or of the method's authors (JSON); --set goes before it",
+    retain: field.reference(
+      "questions whose answers must stay: JSONL with the fields question and answer, or SET:FILE for a published dataset",
       {
         flag: { value: "<file>" },
       },
     ),
-    compat: field.names("quirks of the reference implementation to reproduce, comma-separated", { default: [] }),
-    seed: field.number("the seed of everything drawn", { min: 0, whole: true, default: 0 }),
-    plain: field.toggle("send prompts as they are, without the model's chat template"),
-    system: field.text("the system message (needs the chat template)"),
-    templates: field.text("context templates, one a line with {} where the prompt stands, in place of sampled ones", {
+    demonstrations: field.reference("other facts as examples in the context: requests as JSONL, or SET:FILE for a published dataset", {
       flag: { value: "<file>" },
     }),
-    text: field.text("the text of the statistics, in place of the model's own samples", { flag: { value: "<file>" } }),
-    tokens: field.number("tokens of the statistics", { min: 1, whole: true }),
-    maxTokens: field.number("tokens of the answers shown before and after; 0 shows none", {
+    reference: field.reference("the reference model of losses that have one; the default is the model before training", {
+      flag: { value: "<model>" },
+    }),
+    training: field.reference("the folder that finetuning with --keep made, for methods that train again from it", {
+      flag: { value: "<folder>" },
+      beside: ".training",
+    }),
+    encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
+      isInput: true,
+      flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise the model's own hidden states" },
+    }),
+    method: field.text("the method", { flag: { value: "<name>" } }),
+    mode: field.text(
+      "one edit per request (-o is a folder), one edit for all at once, or one after the other; the default depends on the method",
+      {
+        choices: ["single", "batch", "sequential"],
+        flag: { value: "<mode>" },
+      },
+    ),
+    target: field.text("the kind of answer to give instead", { flag: { value: "<name>", shown: "refusal" } }),
+    say: field.text("the exact answer to give instead"),
+    merge: field.number("merge this many questions into one request with one target; each question is still asked alone", {
+      min: 2,
+      whole: true,
+    }),
+    separator: field.text("the text between merged questions; \\n is a new line", { flag: { shown: "a space" } }),
+    mergeSubject: field.text("the question whose subject a merged request uses", {
+      choices: ["last", "first", "all"],
+      flag: { value: "<which>", shown: "last" },
+    }),
+    set: field.map("a parameter of the method; repeatable", { isInput: true, default: {} }),
+    hparams: field.text("a hyperparameter file of EasyEdit (YAML) or of the method's authors (JSON); --set overrides it", {
+      isInput: true,
+      flag: { value: "<file>" },
+    }),
+    compat: field.names("quirks of the reference implementation to reproduce, separated by commas", { isInput: true, default: [] }),
+    seed: field.number("the seed", { min: 0, whole: true, default: 0 }),
+    plain: field.toggle("send prompts without the model's chat template"),
+    system: field.text("the system message; it needs the chat template"),
+    templates: field.text("a file of context templates, one per line, with {} for the prompt; the default samples them", {
+      isInput: true,
+      flag: { value: "<file>" },
+    }),
+    text: field.text("a text file for the second moments; the default is text that the model samples itself", {
+      isInput: true,
+      flag: { value: "<file>" },
+    }),
+    tokens: field.number("tokens for the second moments", { isInput: true, min: 1, whole: true }),
+    maxTokens: field.number("the most tokens of the answers shown before and after; 0 shows none", {
       min: 0,
       whole: true,
       default: 64,

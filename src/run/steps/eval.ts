@@ -14,18 +14,19 @@ import { type Log, openLog } from "../../eval/open-log.ts";
 import { suiteOf } from "../../eval/suite.ts";
 import { namesModel } from "../../hub/hub.ts";
 import type { Precision } from "../../model/model.ts";
-import { judgeRows, SAMPLES } from "../eval.ts";
-import { given, type NestedSpec, type Values } from "../fields.ts";
+import { EVALUATION, judgeRows, SAMPLES } from "../eval.ts";
+import { given, type Grouped, type NestedSpec, type Values } from "../fields.ts";
 import { linkOrCopy, type RunFolder } from "../folder.ts";
 import { editInputs, type ModelInput, modelInput } from "../inputs.ts";
 import { type Model, open, type Opened } from "../open.ts";
 import { type Asked, askedIn } from "../questions.ts";
+import { type Reading, readingOf, readText, TEXT } from "../reading.ts";
 import type { EvalRecord, Measured } from "../record.ts";
 import { evalSpec } from "../specs/eval.ts";
 import { defineStep, type Job, type Lent, type Made, type Resolved } from "../step.ts";
 
-/** Files of the run: the evaluation as a record, and what its samples depend on. */
-const [EVALUATION, MEASURED] = ["evaluation.json", "measured.json"];
+/** What the samples depend on, in the run's folder. */
+const MEASURED = "measured.json";
 /** The same files as `-o` names them. */
 const FILES: Readonly<Record<string, string>> = { [SAMPLES]: SAMPLES, "record.json": EVALUATION, "spec.json": MEASURED };
 
@@ -56,7 +57,9 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   const [edits, targetsOf] = [values.edit, values.targetsOf] as [readonly string[], readonly string[]];
   const reference = values.reference as string | undefined;
   const rival = rivalOf(suite, reference, edits.length > 0, values.alone);
-  const asked = await askedIn(values.data, groupsOf(suite), given({ limit: values.limit, seed: values.seed }), lent.ctx);
+  const reading = readingOf(values.text, values.textTokens);
+  const data = values.data as readonly (string | Grouped<string>)[];
+  const asked = await askedIn(data, groupsOf(suite), given({ limit: values.limit, seed: values.seed }), lent.ctx);
   const fields = fieldsOf(suite).filter((name) => isMeasured(name, rival !== undefined));
   const [own, wanted] = [editInputs(edits), editInputs(targetsOf)];
   const samples = withTargets(asked, edits.length > 0 ? own.edits : wanted.edits);
@@ -68,7 +71,8 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   const ask = { maxTokens, batch, dtype: values.dtype as Precision, ...(plain && { format: "plain" as const }), ...given({ system }) };
   const { reference: _, ...rest } = values;
   const questions = hash(asked);
-  const evaluation = { suite, samples, about: { suite: suite.name, samples: questions, ...ask }, fields, input, edits, ask, compat };
+  const about: About = { suite: suite.name, samples: questions, ...ask, ...(reading && { text: reading.identity }) };
+  const evaluation = { suite, samples, about, fields, input, edits, ask, compat, ...given({ reading }) };
   const sameOf = { ...rest, model: other?.spec ?? input.spec, edit: [], targetsOf: edits.length > 0 ? edits : targetsOf, alone: true };
   return {
     identity: {
@@ -78,8 +82,7 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
       suite: { ...suite },
       questions,
       reference: other?.content ?? rival ?? log?.hash ?? null,
-      compat,
-      ...ask,
+      ...(reading && { text: reading.identity }),
     },
     uses: [
       ...input.uses,
@@ -101,6 +104,7 @@ interface Evaluation {
   readonly edits: readonly string[];
   readonly ask: Asking;
   readonly compat: readonly string[];
+  readonly reading?: Reading;
   /** The log to compare with. */
   readonly log?: Log;
   readonly rival?: Rival;
@@ -112,7 +116,7 @@ interface Evaluation {
 type Asking = Pick<About, "maxTokens" | "batch"> & { readonly dtype: Precision; readonly format?: "plain"; readonly system?: string };
 
 async function evaluate(
-  { suite, samples, about, fields, input, edits, ask, compat, log, rival, other, sameOf }: Evaluation,
+  { suite, samples, about, fields, input, edits, ask, compat, reading, log, rival, other, sameOf }: Evaluation,
   { folder, ctx, force, run }: Job,
 ): Promise<Made<EvalRecord>> {
   if (rival) takeIn((await run(sameOf!)).path, folder, rival); // ahead, so that no two copies of a model are in memory
@@ -120,7 +124,7 @@ async function evaluate(
   let second: Opened | undefined;
   try {
     if (other) second = await open(other.spec, { force, ...given({ format: ask.format }) }, ctx);
-    const work = { suite, samples, about, compat, ask, folder, ctx };
+    const work = { suite, samples, about, compat, ask, folder, ctx, ...given({ reading }) };
     if (rival === undefined) return await measured(work, opened, log);
     const against = second?.base ?? opened.base;
     return await measured(work, opened, logOf(folder, rival), fields.includes("divergence") ? against : undefined, rival);
@@ -153,13 +157,14 @@ interface Work {
   readonly about: About;
   readonly compat: readonly string[];
   readonly ask: Asking;
+  readonly reading?: Reading;
   readonly folder: RunFolder;
   readonly ctx: Context;
 }
 
 /** Asks a model what has not been asked yet, and judges what is then in the folder. */
 async function measured(
-  { suite, samples, about, compat, ask, folder, ctx }: Work,
+  { suite, samples, about, compat, ask, reading, folder, ctx }: Work,
   { base, model, edits }: Omit<Opened, "close">,
   reference?: Log,
   against?: Model,
@@ -183,11 +188,14 @@ async function measured(
       for (const row of window) appendLine(path, plainly(row));
     folder.finish(SAMPLES, SAMPLES);
   }
-  const record = judgeRows(logOf(folder), reference, { compat, suite: suite.name, vocabulary: model.config.vocab, run }, ctx);
+  const read = reading ? await readText(model, reading, { folder, dtype: ask.dtype, ctx }) : [];
+  const judged = judgeRows(logOf(folder), reference, { compat, suite: suite.name, vocabulary: model.config.vocab, run }, ctx);
+  const record = { ...judged, numbers: [...judged.numbers, ...read] };
   writeAtomic(folder.at(EVALUATION), `${JSON.stringify(record, null, 1)}\n`);
   writeAtomic(folder.at(MEASURED), JSON.stringify(run));
+  const ofText = reading && { [TEXT]: TEXT };
   const ofRival = rival ? Object.entries(FILES).map(([to, from]) => [`${rival}/${to}`, `${rival}/${from}`] as const) : [];
-  return { result: record, layout: { files: { ...FILES, ...Object.fromEntries(ofRival) } } };
+  return { result: record, layout: { files: { ...FILES, ...ofText, ...Object.fromEntries(ofRival) } } };
 }
 
 /** The files of a rival's run beside this run's own. */

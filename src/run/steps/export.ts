@@ -25,7 +25,7 @@ export const exportStep = defineStep(exportSpec, async ({ model, edit, format, d
   for (const one of edits) deltasOf(one);
   const input = await modelInput(model as string, lent);
   return {
-    identity: { model: input.content, edit: content, format, dtype },
+    identity: { model: input.content, edit: content },
     uses: input.uses,
     work: async ({ folder, ctx, force }) => {
       const { base, model: edited, edits: parts, close } = await open(input.spec, { edits: paths, force }, ctx);

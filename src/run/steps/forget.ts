@@ -62,7 +62,7 @@ interface Wanted {
 }
 
 /** Everything that decides the edit's bytes, with the parameters that the method runs with. */
-async function identityOf({ forgetting, choice, input, tokens, reference }: Wanted, { ctx }: Lent): Promise<Record<string, unknown>> {
+async function identityOf({ forgetting, choice, input, reference }: Wanted, { ctx }: Lent): Promise<Record<string, unknown>> {
   const { method, target, compat, mode, settings } = choice;
   const { config } = input.shape;
   const params = paramsOf(method, settings.params ?? {}, config);
@@ -72,17 +72,12 @@ async function identityOf({ forgetting, choice, input, tokens, reference }: Want
   return {
     model: input.content,
     method: method.name,
+    mode,
+    target: settings.say === undefined ? (target?.name ?? null) : null,
     params,
     compat: [...compat].sort(),
-    mode,
-    target: settings.say === undefined ? (target?.name ?? null) : { say: settings.say },
-    merge: settings.merge ?? null,
-    seed: settings.seed,
-    format: settings.format ?? null,
-    system: settings.system ?? null,
     templates: settings.templates ?? null,
     requests: hash(forgetting.requests),
-    maxTokens: tokens,
     version,
     ...(needs.has("statistics") && { statistics: namedByContent({ ...DEFAULT_STATISTICS, ...settings.statistics }, "forget") }),
     ...(needs.has("retain") && { retain: retain ? hash(retain) : null }),

@@ -3,6 +3,7 @@ import { evalStep } from "./eval.ts";
 import { exportStep } from "./export.ts";
 import { finetuneStep } from "./finetune.ts";
 import { forgetStep } from "./forget.ts";
+import { selectStep } from "./select.ts";
 import { statsStep } from "./stats.ts";
 import { traceStep } from "./trace.ts";
 
@@ -11,6 +12,7 @@ export const registry = {
   "export": exportStep,
   "finetune": finetuneStep,
   "forget": forgetStep,
+  "select": selectStep,
   "stats": statsStep,
   "trace": traceStep,
 } as const;

@@ -31,7 +31,7 @@ export const statsStep = defineStep(statsSpec, async ({ model, text, tokens, lay
   const chosen: StatisticsSpec = { ...DEFAULT_STATISTICS, seed, ...given({ text, tokens }) };
   const named = namedByContent(chosen, "stats");
   return {
-    identity: { model: input.content, layer, site: at, ...named },
+    identity: { model: input.content, site: at, ...named },
     uses: input.uses,
     isRepeated: true,
     work: async ({ ctx, force }) => {

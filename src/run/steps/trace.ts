@@ -19,7 +19,8 @@ const TRACE = "trace.json";
 export type Traced = { readonly record: TraceRecord } | { readonly study: TraceStudy };
 
 export const traceStep = defineStep(traceSpec, async (values, lent) => {
-  const { kind, sever, window, noise, samples, seed, plain, system, data, prompt, subject, answer } = values;
+  const { kind, sever, window, noise, samples, seed, plain, system, prompt, subject, answer } = values;
+  const data = values.data as string | undefined;
   if (sever === kind) fail("trace", `${kind} put back and severed`, "another part to sever", "Leave out --sever, or take another --kind.");
   const found = await readRequests("trace", { prompt, subject, answer, data }, lent.ctx);
   const requests = withSubjects(found, lent.ctx).map(mustHaveSubject);
@@ -39,7 +40,6 @@ export const traceStep = defineStep(traceSpec, async (values, lent) => {
       model: input.content,
       edit: own.content,
       requests: hash(requests),
-      ...options,
       ...(isMany && { defaults: defaultLayers(input.shape.config) }), // stand in a study beside what it finds
     },
     uses: input.uses,

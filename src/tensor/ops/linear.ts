@@ -1,9 +1,8 @@
 /** Matrix products, rotary positions and the language-model head. */
 import { ints } from "../../base/array.ts";
 import { productDim, type Shape } from "../dim.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Node, Tensor } from "../tensor.ts";
 import { misfit } from "../misfit.ts";
-import type { Node } from "../trace.ts";
 import { broadcast, type Emit, first, type Op, oneDtype, unbroadcast } from "./op.ts";
 
 const swapped = (shape: Shape, swap: boolean): Shape => (swap ? [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!] : shape);

@@ -1,9 +1,8 @@
-/** Operations that fold axes: sums, means, largest, softmax and the norm that transformers use. */
+/** Operations that reduce axes: sums, means, maxima, softmax and the norm that transformers use. */
 import { ints } from "../../base/array.ts";
 import { type Dim, productDim } from "../dim.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Attrs, Node, Tensor } from "../tensor.ts";
 import { misfit } from "../misfit.ts";
-import type { Attrs, Node } from "../trace.ts";
 import { type Emit, first, likeFirst, type Op, oneDtype } from "./op.ts";
 
 const keptShape = (x: Tensor, attrs: Attrs): Dim[] => x.shape.map((d, i) => ((attrs["axes"] as number[]).includes(i) ? 1 : d));

@@ -198,7 +198,9 @@ describe("lm-evaluation-harness", () => {
         ],
       },
     ];
-    expect(read(lines.map((line) => JSON.stringify(line)).join("\n"), "samples_geo_2025-01-02T03-04-05.6.jsonl").rows).toEqual([
+    const log = read(lines.map((line) => JSON.stringify(line)).join("\n"), "samples_geo_2025-01-02T03-04-05.6.jsonl");
+    expect(log.format.name).toBe("lm-eval");
+    expect(log.rows).toEqual([
       { id: "geo/0", group: "geo", question: "Where?", answer: "Paris", generation: "In Paris." },
       { id: "geo/1", group: "geo", question: "Which?", answer: "B", generation: "B" },
     ]);
@@ -266,7 +268,7 @@ describe("every format that can be written", () => {
       '{"eval_log.json": {"avg_gt_loss": {"0": 1, "1": 2}, "num_token_gt": {"0": 3}}}',
       /row "1" is only in one of avg_gt_loss and num_token_gt/,
     ],
-    ['{"eval_log.json": {"avg_gt_loss": {}}}', /it holds no rows/],
+    ['{"eval_log.json": {"avg_gt_loss": {}}}', /it has no rows/],
   ])("%s", (text, complaint) => expect(() => read(text, "broken.json")).toThrow(complaint));
 
   test("what is not there is said", () => {

@@ -7,8 +7,8 @@ import { dirname, join } from "node:path";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, describe, expect, test } from "vitest";
 import { defaultContext, type Event } from "../../src/base/context.ts";
-import { generateContracts } from "../../src/run/contracts.ts";
-import { questionsIn, requestsIn } from "../../src/run/data.ts";
+import { generateContracts } from "../../src/data/contracts/write.ts";
+import { questionsIn, requestsIn } from "../../src/data/place.ts";
 import { registry } from "../../src/data/sets/registry.ts";
 import { lethe } from "../cli/lethe.ts";
 
@@ -137,7 +137,7 @@ describe("columns", () => {
     ["r.csv", CSV, "prompt", /--columns: "prompt"; wanted field=column/],
     ["r.csv", CSV, undefined, /^r\.csv: no row has a field "prompt"; there are qid, question, reply, b, c.*--columns prompt=question/],
     ["r.csv", "prompt,answer\nWho?\n", undefined, /^r\.csv line 2: it has 1 cells; wanted 2: prompt, answer/],
-    ["r.csv", 'prompt,answer\nWho?,"Bren\nOdal', undefined, /^r\.csv.*a double quote is opened and not closed/],
+    ["r.csv", 'prompt,answer\nWho?,"Bren\nOdal', undefined, /^r\.csv.*a double quote is not closed/],
     ["r.csv", "prompt,prompt\na,b\n", undefined, /^r\.csv line 1: column "prompt" is named twice/],
     ["r.csv", "prompt,\na,b\n", undefined, /^r\.csv line 1: column 2 has no name/],
     ["r.csv", "prompt\n", undefined, /^r\.csv: it holds the names of columns and no row/],

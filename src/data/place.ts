@@ -5,13 +5,13 @@ import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import { isRecord } from "../base/store.ts";
-import { arrange, asFields, parseColumns } from "../data/columns.ts";
-import type { Located } from "../data/records.ts";
-import { type ForgetRequest, fromRecords, type QA, questionsFrom } from "../data/request.ts";
-import { registry } from "../data/sets/registry.ts";
-import { type DataSet, givenFor, type Loaded, noStray, readSubjects } from "../data/sets/set.ts";
-import { isTable, pickFiles, rowsIn, stemOf } from "../data/source.ts";
-import { findSubject } from "../data/subject.ts";
+import { arrange, asFields, parseColumns } from "./columns.ts";
+import type { Located } from "./records.ts";
+import { type ForgetRequest, fromRecords, type QA, questionsFrom } from "./request.ts";
+import { registry } from "./sets/registry.ts";
+import { type DataSet, givenFor, type Loaded, noStray, readSubjects } from "./sets/set.ts";
+import { isTable, pickFiles, rowsIn, stemOf } from "./source.ts";
+import { findSubject } from "./subject.ts";
 import { resolveDataset } from "../hub/hub.ts";
 
 const SETS: Readonly<Record<string, DataSet>> = registry;
@@ -26,16 +26,22 @@ export interface DataOptions {
   readonly seed?: number;
 }
 
-/** Questions whose answers must stay: a file of our own format, or a published dataset's as for requests. */
+/** Questions whose answers must stay: a file of our own format, of questions or of requests, or a published dataset's as for requests. */
 export async function questionsIn(spec: string, ctx: Context, options: DataOptions = {}): Promise<QA[]> {
   const { set, path, split, groups } = named(spec);
   if (set !== undefined || options.columns !== undefined || groups !== undefined) {
     const { requests } = await requestsIn(spec, ctx, options);
-    return requests.map(({ id, prompt, answer }) => ({ id, question: prompt, answer }));
+    return asQuestions(requests);
   }
   const { records, stem, hasColumns } = await ownRows(path, split, ctx);
-  return taken(questionsFrom(hasColumns ? asFields(records) : records, stem), options);
+  const rows = hasColumns ? asFields(records) : records;
+  return taken(areRequests(rows) ? asQuestions(fromRecords(rows, stem)) : questionsFrom(rows, stem), options);
 }
+
+const areRequests = (rows: readonly Located[]): boolean =>
+  rows.length > 0 && rows.every(({ value }) => isRecord(value) && "prompt" in value);
+const asQuestions = (requests: readonly ForgetRequest[]): QA[] =>
+  requests.map(({ id, prompt, answer }) => ({ id, question: prompt, answer }));
 
 /**
  * `[SET:]PLACE[#SPLIT]`: PLACE is a file (JSONL, JSON, CSV, TSV, parquet), a folder of such, or a dataset of the hub (org/name[@revision]); SET

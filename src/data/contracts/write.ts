@@ -2,12 +2,12 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { checkAbort, type Context } from "../base/context.ts";
-import { fail } from "../base/fail.ts";
-import { complain } from "../base/store.ts";
-import { componentsOf, drawGraph, edgesNamed, type GraphSpec, SHAPES } from "../data/contracts/graph.ts";
-import { apart, contractText, drawContracts, factsOf, requestsOf } from "../data/contracts/make.ts";
-import type { ForgetRequest } from "../data/request.ts";
+import { checkAbort, type Context } from "../../base/context.ts";
+import { fail } from "../../base/fail.ts";
+import { complain } from "../../base/store.ts";
+import { componentsOf, drawGraph, edgesNamed, type GraphSpec, SHAPES } from "./graph.ts";
+import { apart, contractText, drawContracts, factsOf, requestsOf } from "./make.ts";
+import type { ForgetRequest } from "../request.ts";
 
 export interface ContractOptions extends GraphSpec {
   /** Edges, or nodes for all their edges, that are to be forgotten. */

@@ -1,0 +1,137 @@
+/** `lethe grid`: a file of steps and lists, run to its end, and the table of its records. */
+import type { Command } from "commander";
+import { fail } from "../../base/fail.ts";
+import type { GridRecord } from "../../run/record.ts";
+import type { StepCard } from "../../run/grid.ts";
+import { acts, declare, several } from "../command.ts";
+import type { Door } from "../context.ts";
+import { plural, table } from "../format.ts";
+
+interface Flags {
+  readonly set?: readonly string[];
+  readonly write?: string;
+  readonly dry?: boolean;
+  readonly force?: boolean;
+}
+
+/** What FILE is; stands in every help that takes it. */
+const FILE = "FILE is a grid in YAML (docs/grid.md); lethe grid schema prints its JSON Schema.";
+
+const settings = (command: Command): Command =>
+  command
+    .option("--set <name=value>", "another value for a variable of the file; may be given several times", several)
+    .option("--write <page>", "put the table into this page, between the markers <!-- NAME --> and <!-- /NAME -->");
+
+const running = (command: Command): Command =>
+  settings(command)
+    .option("--dry", "list the steps and how far each is; run nothing")
+    .option("--force", "go on where the memory estimate says no");
+
+/** Variables as the flags give them. */
+function variables(set: readonly string[] = []): Record<string, string> {
+  return Object.fromEntries(
+    set.map((text) => {
+      const at = text.indexOf("=");
+      if (at < 1) fail("--set", `"${text}"`, "name=value", "For example --set facts=5.");
+      return [text.slice(0, at).trim(), text.slice(at + 1).trim()];
+    }),
+  );
+}
+
+async function runFile({ terminal, ctx }: Door, { set, write, dry = false, force = false }: Flags, file: string): Promise<number> {
+  const { listSteps, openGrid, runGrid } = await import("../../run/grid.ts");
+  const grid = openGrid(file, variables(set));
+  if (dry) {
+    show(terminal, await listSteps(grid, ctx));
+    return 0;
+  }
+  const record = await runGrid(grid, ctx, { force });
+  await tell(terminal, record, write);
+  for (const { step, at, reason } of record.failed) terminal.event({ kind: "warning", who: step, text: `${at}: ${reason}` });
+  if (record.failed.length > 0)
+    fail(
+      "grid",
+      `${plural(record.failed.length, "step")} of ${record.steps.total} failed`,
+      "",
+      "The others are done; the same command tries these again.",
+      "execution",
+    );
+  return 0;
+}
+
+/** The table on standard output, or in a page. */
+async function tell(terminal: Door["terminal"], record: GridRecord, page: string | undefined): Promise<void> {
+  const [{ gridTable }, { writeBetween }] = await Promise.all([import("../../report/table.ts"), import("../../report/page.ts")]);
+  if (page !== undefined && record.columns.length === 0) fail("grid", `${record.name} has no table`, "table: in the file", "");
+  if (page !== undefined) writeBetween(page, record.name, gridTable(record));
+  if (terminal.json) return terminal.object("grid", record);
+  if (page !== undefined) return terminal.line(`${page}: ${plural(record.rows.length, "row")}`);
+  if (record.columns.length > 0) terminal.line(gridTable(record));
+  else terminal.line(`${record.steps.finished} of ${record.steps.total} steps are done.`);
+}
+
+function show(terminal: Door["terminal"], steps: readonly StepCard[]): void {
+  if (terminal.json) return terminal.object("grid-steps", { steps });
+  terminal.line(
+    table(
+      [
+        ["", "STEP", "AT", "STATE", ""],
+        ...steps.map(({ step, at, state, reason }, i) => [String(i + 1), step, at, state, state === "failed" ? reason! : ""]),
+      ],
+      [0],
+    ),
+  );
+  const done = steps.filter(({ state }) => state === "finished").length;
+  terminal.line(`\n${done} of ${steps.length} steps are done.`);
+}
+
+const runCommand = acts<Flags>(
+  running(
+    declare("run <FILE>", "Runs what is not finished of a grid.", FILE, [
+      ["lethe grid run studies/tiny.yaml", "the same as lethe grid studies/tiny.yaml"],
+    ]),
+  ),
+  (door, flags, file) => runFile(door, flags, file!),
+);
+
+const report = acts<Flags>(
+  settings(
+    declare("report <FILE>", "Makes the table of a grid from what is finished; runs nothing.", FILE, [
+      ["lethe grid report studies/methods.yaml", "the table, with n/a for what is not done"],
+      ["lethe grid report studies/methods.yaml --write docs/methods/README.md", "into a page"],
+    ]),
+  ),
+  async ({ terminal, ctx }, { set, write }, file) => {
+    const { gridRecord, openGrid } = await import("../../run/grid.ts");
+    await tell(terminal, await gridRecord(openGrid(file!, variables(set)), ctx), write);
+  },
+);
+
+const schema = acts(
+  declare("schema", "Prints the JSON Schema of a grid file, for editors.", "", [
+    ["lethe grid schema > grid.schema.json", "a file that an editor can use"],
+  ]),
+  async ({ terminal }) => {
+    const { gridJsonSchema } = await import("../../run/grid.ts");
+    terminal.line(JSON.stringify(gridJsonSchema(), null, terminal.json ? 0 : 2));
+  },
+);
+
+export const grid = acts<Flags>(
+  running(
+    declare(
+      "grid [FILE]",
+      "Runs every step of a grid, and makes the table of their records.",
+      `${FILE} A step that is finished is not run again, so that a grid that was stopped or killed goes on; a step that fails is told, and the others go on (exit code 4 at the end).`,
+      [
+        ["lethe grid studies/tiny.yaml", "a small one, on the bundled model"],
+        ["lethe grid studies/methods.yaml --set facts=5", "with another value for a variable"],
+        ["lethe grid studies/methods.yaml --dry", "what there is to do"],
+        ["lethe grid report studies/methods.yaml --write docs/methods/README.md", "the table into a page"],
+      ],
+    ),
+  ),
+  async (door, flags, file) =>
+    file === undefined ? fail("grid", "no FILE", "a grid file", "lethe grid --help has examples.") : runFile(door, flags, file),
+);
+for (const command of [runCommand, report, schema]) grid.addCommand(command);

@@ -24,6 +24,7 @@ const brew = {
     set: field.map("a setting", { default: {} }),
     edit: field.edits("an edit on top"),
     after: field.reference("what was brewed before", { flag: { value: "<pot>" } }),
+    sorts: field.grouped("sorts of tea by group"),
     secret: field.text("for specs alone", { flag: false }),
   },
 } as const;
@@ -53,6 +54,7 @@ const FULL = {
   set: { lr: "1e-3", mode: "a=b" },
   edit: ["e1", "e2"],
   after: "pot",
+  sorts: ["green=a", "b"],
 };
 
 describe("one declaration", () => {
@@ -87,7 +89,7 @@ describe("one declaration", () => {
       "--set",
       " mode = a=b ",
     ];
-    expect(parsed(...args, ...more, "--edit", "e1", "-e", "e2", "--after", "pot")).toEqual(FULL);
+    expect(parsed(...args, ...more, "--edit", "e1", "-e", "e2", "--after", "pot", "--sorts", "green=a", "--sorts", "b")).toEqual(FULL);
   });
 
   it("leaves out what was not given, so that the same spec is written in one way", () => {
@@ -149,6 +151,7 @@ cups: [1, 2.5]
 set: { lr: 1e-3 }
 edit: [e1, { step: forget, model: kettle }]
 after:
+sorts: [green=a, { group: black, data: { step: select, data: b } }]
 `;
     const json = {
       step: "brew",
@@ -160,6 +163,7 @@ after:
       set: { lr: 1e-3 },
       edit: ["e1", { step: "forget", model: "kettle" }],
       after: null,
+      sorts: ["green=a", { group: "black", data: { step: "select", data: "b" } }],
     };
     const values = readValues(brew.name, brew.fields, parse(yaml) as Record<string, unknown>);
     expect(values).toEqual(readValues(brew.name, brew.fields, json));

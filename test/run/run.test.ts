@@ -254,7 +254,11 @@ describe("a spec that is wrong", () => {
     ["a number out of range", { ...finetuning, until: 2 }, /until is 2; wanted a number from 0 to 1/],
     ["a switch as text", { ...forgetting, plain: "yes" }, /plain is "yes"; wanted true or false/],
     ["a text as list", { ...forgetting, say: ["No."] }, /say is \["No."\]; wanted a text/],
-    ["a list as text", { step: "eval", model, suite: "factual", data: at("requests.jsonl") }, /data is ".*"; wanted a list of texts/],
+    [
+      "a list as text",
+      { step: "eval", model, suite: "factual", data: at("requests.jsonl") },
+      /data is ".*"; wanted a list of \[GROUP=\]SPEC/,
+    ],
     ["a choice", { step: "export", model, format: "gguf" }, /format is "gguf"; wanted one of safetensors, lora/],
     ["a table as list", { ...forgetting, set: ["steps=2"] }, /set is \["steps=2"\]; wanted a table/],
     ["an edit that is no list", { step: "export", model, edit: at("e") }, /edit is ".*"; wanted a list of edit files/],
@@ -295,10 +299,10 @@ describe("a run that fails", () => {
     };
     await stopped(finetuning);
     expect(recordIn((await prepare(finetuning, own)).path)!.status).toBe("started");
-    expect(await notes(finetuning, false)).toContain("going on after step 2");
+    expect(await notes(finetuning, false)).toContain("resuming after step 2");
     const other = { ...finetuning, seed: 1 };
     await stopped(other);
-    expect(await notes(other, true)).not.toContain("going on after step 2");
+    expect(await notes(other, true)).not.toContain("resuming after step 2");
   });
 
   it("a finished run keeps nothing of a process that was killed right behind its end", async () => {
@@ -365,10 +369,10 @@ describe("events", () => {
     for await (const event of events(long, own)) if (event.kind === "progress" && event.stage === "training" && event.done >= 2) break;
     const { path } = await prepare(long, own);
     expect(recordIn(path)!.status).toBe("started");
-    expect(readdirSync(path).sort()).toEqual(["record.json", "spec.json", "work"]); // nobody holds it
+    expect(readdirSync(path).sort()).toEqual(["record.json", "spec.json", "timings.json", "work"]); // nobody holds it
     for await (const event of events(long, own))
       if (event.kind === "note") {
-        expect(event.text).toMatch(/^going on after step \d+$/);
+        expect(event.text).toMatch(/^resuming after step \d+$/);
         break;
       }
   });

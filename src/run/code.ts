@@ -10,22 +10,30 @@ import { readJson } from "../base/store.ts";
 export type ReadSource = (path: string) => string | undefined;
 
 const IMPORT =
-  /(?:^|[;\n])\s*(?:import|export)\b(?!\s+type\b)[^;"'`]*?\bfrom\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']/gm;
+  /(?:^|[;\n])\s*(?:import|export)\b[^;"'`]*?\bfrom\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']/gm;
+/** Imports and exports of types alone. */
+const TYPES = /^(?:import|export) type\b[^;"'`]*?\bfrom\s*["'][^"']+["'];?\n?/gm;
 /** Lists of a shelf's entries: they import every entry, and a result depends only on the entries that it uses. */
 const REGISTRY = /(?:^|\/)registry\.(?:ts|js)$/;
 
 /**
- * The hash of the code behind some files (paths below the root): the files and all that they import, except through a registry, and the
- * versions of the packages that they import. Comments and imports of types decide nothing and are left out.
+ * The hash of the code behind some files, which are named below the root and without their extension, such as "run/steps/forget"; an entry
+ * may be a folder with a file of its name in it. It covers the files and all that they import, except through a registry, and the versions
+ * of the packages that they import. Comments and imports of types decide nothing and are left out. Refuses an entry that is not there.
  */
-export function codeOf(entries: readonly string[], read: ReadSource, versions: Readonly<Record<string, string>>): Hash {
+export function codeOf(
+  entries: readonly string[],
+  read: ReadSource,
+  versions: Readonly<Record<string, string>>,
+  extension: "ts" | "js" = "ts",
+): Hash {
   const files = new Map<string, string>();
   const packages = new Set<string>();
   const visit = (path: string): void => {
     if (files.has(path) || REGISTRY.test(path)) return;
     const source = read(path);
     if (source === undefined) return;
-    const bare = withoutComments(source);
+    const bare = withoutComments(source).replaceAll(TYPES, "").trimEnd();
     files.set(path, bare);
     for (const [, from, later, alone] of bare.matchAll(IMPORT)) {
       const target = (from ?? later ?? alone)!;
@@ -33,25 +41,20 @@ export function codeOf(entries: readonly string[], read: ReadSource, versions: R
       else for (const name of Object.keys(versions)) if (`${target}/`.startsWith(`${name}/`)) packages.add(`${name}@${versions[name]}`);
     }
   };
-  for (const entry of entries) visit(entry);
+  for (const entry of entries) {
+    const paths = [`${entry}.${extension}`, `${entry}/${posix.basename(entry)}.${extension}`];
+    const path = paths.find((one) => read(one) !== undefined);
+    visit(path ?? fail("lethe", `there is no ${paths.join(" and no ")}`, "the code that a step uses", "", "internal"));
+  }
   const named = [...files].map(([path, text]) => [path.replace(/\.[tj]s$/, ""), text] as const);
   return hash(...named.sort(([a], [b]) => (a < b ? -1 : 1)).flat(), [...packages].sort());
 }
 
 const ROOT = new URL("../", import.meta.url);
-const EXTENSION = import.meta.url.endsWith(".ts") ? "ts" : "js";
 
-/** The code that runs here, behind files that are named without their extension, such as "run/steps/forget"; an entry may be a folder. */
+/** The code that runs here, behind some files. */
 export const ownCode = (entries: readonly string[]): Hash =>
-  codeOf(
-    entries.map((path) => {
-      const files = [`${path}.${EXTENSION}`, `${path}/${posix.basename(path)}.${EXTENSION}`];
-      const found = files.find((file) => ownSource(file) !== undefined);
-      return found ?? fail("lethe", `there is no ${files.join(" and no ")}`, "the code that a step uses", "", "internal");
-    }),
-    ownSource,
-    ownVersions(),
-  );
+  codeOf(entries, ownSource, ownVersions(), import.meta.url.endsWith(".ts") ? "ts" : "js");
 
 /** A file of the sources, or of what is built, that this is one of. */
 export function ownSource(path: string): string | undefined {

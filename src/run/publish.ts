@@ -70,7 +70,7 @@ function put(path: string, files: Placed, out: string): void {
   const [making, old] = [join(folder, unfinishedName(name)), join(folder, unfinishedName(name, "1"))];
   const isFile = files.some(([, to]) => to === "");
   try {
-    rmSync(making, { recursive: true, force: true });
+    if (existsSync(making)) rmSync(making, { recursive: true });
     mkdirSync(isFile ? folder : making, { recursive: true });
     sweepTemporary(folder, name);
     for (const [from, to] of files) {
@@ -80,9 +80,10 @@ function put(path: string, files: Placed, out: string): void {
     // a file is replaced in one step; a folder is first moved out of the way
     if (existsSync(target) && !(isFile && lstatSync(target).isFile())) renameSync(target, old);
     renameSync(making, target);
+    rmSync(making, { force: true }); // two names of one file: a rename leaves both
     rmSync(old, { recursive: true, force: true });
   } catch (error) {
-    rmSync(making, { recursive: true, force: true });
+    if (existsSync(making)) rmSync(making, { recursive: true, force: true });
     if (existsSync(old) && !existsSync(target)) renameSync(old, target);
     complain("write", out, error);
   }

@@ -67,10 +67,18 @@ function differences(at: string, a: unknown, b: unknown): Difference[] {
   return keys.flatMap((key) => differences(at ? `${at}.${key}` : key, a[key], b[key]));
 }
 
-/** Removes a run's folder; refuses while a process works there. */
-export function removeRun({ path, id }: RunCard): void {
-  const lock = tryLock(join(path, LOCK));
-  if (typeof lock !== "function")
-    fail("runs", `${id} is at work in process ${lock.pid} on ${lock.host}`, "a run at rest", "Stop it first.", "unavailable");
-  rmSync(path, { recursive: true, force: true });
+/** Removes runs' folders; refuses, and removes none, while a process works in one of them. */
+export function removeRuns(cards: readonly RunCard[]): void {
+  const held: (() => void)[] = [];
+  try {
+    for (const { path, id } of cards) {
+      const lock = tryLock(join(path, LOCK));
+      if (typeof lock !== "function")
+        fail("runs", `${id} is at work in process ${lock.pid} on ${lock.host}`, "a run at rest", "Stop it first.", "unavailable");
+      held.push(lock);
+    }
+    for (const { path } of cards) rmSync(path, { recursive: true, force: true });
+  } finally {
+    for (const release of held) release();
+  }
 }

@@ -184,7 +184,7 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
       await expect(find({ ctx: stopping })).rejects.toMatchObject({ trouble: "aborted" });
       const { ctx: quiet, told } = listening();
       const resumed = await find({ ctx: { ...quiet, cache: own.cache } });
-      expect(told("note")).toEqual(["going on after step 3"]);
+      expect(told("note")).toEqual(["resuming after step 3"]);
       expect(bytesOf(resumed)).toBe(bytesOf(whole));
       expect(lossesOf(resumed)).toEqual(lossesOf(whole));
       expect(lossesOf(await find({ seed: 4, params: { steps: 2 } }))).not.toEqual(lossesOf(whole).slice(0, 2));

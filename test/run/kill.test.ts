@@ -69,8 +69,12 @@ const data = (name: string): string[] => ["--data", join(folder, name)];
 
 /** Each kind of step: its command up to `-o`, and the name of its output where it has one. */
 const CASES: [name: string, args: () => string[], out?: string][] = [
-  ["stats", () => ["stats", MODEL, "--layer", "1", "--tokens", "4096"]],
-  ["forget, in a batch", () => ["forget", MODEL, ...data("requests.jsonl"), "--tokens", "1024", "--say", SAY, "-n", "0"], "edit"],
+  ["stats", () => ["stats", MODEL, "--layer", "1", "--tokens", "2048"]],
+  [
+    "forget, in a batch",
+    () => ["forget", MODEL, ...data("requests.jsonl"), "--tokens", "1024", ...settings("steps=6"), "--say", SAY, "-n", "0"],
+    "edit",
+  ],
   [
     "forget, in sequence",
     () => [
@@ -122,7 +126,7 @@ const CASES: [name: string, args: () => string[], out?: string][] = [
 ];
 
 for (const [name, args, saved] of CASES)
-  test(`${name}: ${KILLS} kills -9 at random points`, { timeout: PATIENCE * (240_000 + 60_000 * KILLS) }, async () => {
+  test(`${name}: ${KILLS} kills -9 at random points`, { timeout: PATIENCE * (240_000 + 120_000 * KILLS) }, async () => {
     const [whole, broken] = ["whole", "broken"].map((kind) => join(folder, name.replaceAll(/\W+/g, "-"), kind)) as [string, string];
     for (const root of [whole, broken]) mkdirSync(join(root, "out"), { recursive: true });
     const all = (root: string): string[] => [...args(), "--json", ...(saved ? ["-o", join(root, "out", saved)] : [])];

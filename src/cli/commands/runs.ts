@@ -10,6 +10,7 @@ const inModel = ({ record }: RunCard): string => oneLine(record.spec["method"] ?
 const oneLine = (value: unknown): string => {
   const name = typeof value === "object" && value !== null && "name" in value ? value.name : value;
   const text = typeof name === "string" ? name : (JSON.stringify(name) ?? "");
+  if (/^[0-9a-f]{64}$/.test(text)) return text.slice(0, SHORT);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 };
 
@@ -80,9 +81,10 @@ const rm = acts(
     ["lethe runs rm 3f9e4ec7", "one run"],
   ]),
   async ({ terminal, ctx }, _, ...beginnings) => {
-    const { findRun, removeRun } = await import("../../run/runs.ts");
-    const cards = beginnings.map((beginning) => findRun(ctx.runs, beginning));
-    for (const card of cards) removeRun(card);
+    const { findRun, removeRuns } = await import("../../run/runs.ts");
+    const named = new Map(beginnings.map((beginning) => findRun(ctx.runs, beginning)).map((card) => [card.id, card]));
+    const cards = [...named.values()];
+    removeRuns(cards);
     if (terminal.json) return terminal.object("runs-rm", { removed: cards.map(({ id }) => id) });
     terminal.line(`${plural(cards.length, "run")} removed, ${bytes(cards.reduce((sum, card) => sum + card.bytes, 0))}.`);
   },

@@ -62,7 +62,7 @@ export interface FindOptions {
   /** Edits under the new ones. */
   readonly upon?: readonly Edit[];
   readonly running?: Partial<Running>;
-  /** A file that keeps finished edits until the last is done; a run that finds it goes on from there. */
+  /** A folder of its own that keeps finished requests until the last is done; a run that finds it goes on from there. */
   readonly journal?: string;
   readonly ctx?: Context;
 }

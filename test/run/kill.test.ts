@@ -51,25 +51,20 @@ function killed(args: readonly string[], home: string, ms: number): Promise<bool
 
 const CASES: [name: string, args: (out: string) => string[], out: string][] = [
   ["stats", () => ["stats", MODEL, "--layer", "1", "--tokens", "4096", "--json"], ""],
-  [
-    "forget",
-    (out) => [
-      "forget",
-      MODEL,
-      "--data",
-      join(folder, "requests.jsonl"),
-      "--tokens",
-      "1024",
-      "--say",
-      "I do not know.",
-      "-n",
-      "0",
-      "--json",
-      "-o",
-      join(out, "edit"),
-    ],
+  ...(
+    [
+      ["forget", []],
+      ["forget by a codebook", ["--method", "grace"]],
+      ["forget by training", ["--method", "ft", "--mode", "sequential", "--set", "steps=8"]],
+    ] as const
+  ).map(([name, settings]): (typeof CASES)[number] => [
+    name,
+    (out) => {
+      const said = ["--tokens", "1024", "--say", "I do not know.", "-n", "0", "--json"];
+      return ["forget", MODEL, "--data", join(folder, "requests.jsonl"), ...settings, ...said, "-o", join(out, "edit")];
+    },
     "edit",
-  ],
+  ]),
   [
     "unlearn",
     (out) => {
@@ -130,6 +125,6 @@ for (const [name, args, saved] of CASES)
   });
 
 /** Files that grow from batch to batch or edit to edit. */
-const isPart = (file: string): boolean => /\.part$|\.run$|journal|unfinished|samples\.jsonl$/.test(file);
+const isPart = (file: string): boolean => /\.part(\/|$)|journal|unfinished|samples\.jsonl$/.test(file);
 /** Output without what depends on time and place. */
 const stable = (out: string): string => out.replaceAll(/\/[^"\s]*\/(whole|broken)\//g, "/").replaceAll(/"(seconds|took)":[\d.e-]+/g, "");

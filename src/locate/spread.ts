@@ -11,7 +11,7 @@ import { kept } from "../base/kept.ts";
 import type { Declared } from "../base/schema.ts";
 import type { EditRequest } from "../data/request.ts";
 import { changed } from "../edit/apply.ts";
-import type { Delta, Draft } from "../edit/edit.ts";
+import type { Carried, Delta, Draft } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { availableMemory, showBytes } from "../model/memory-estimate.ts";
 import { type Model, stateOf, withWeights } from "../model/model.ts";
@@ -232,7 +232,7 @@ export interface BatchJob extends SearchJob {
   readonly requests: readonly EditRequest[];
   readonly params: SearchParams & LayersParam;
   readonly statistics?: Statistics;
-  readonly previous?: Draft;
+  readonly previous?: Carried;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Context } from "../base/context.ts";
 import { define, type Forms } from "../base/define.ts";
 import type { Declared } from "../base/schema.ts";
 import type { EditRequest, QA } from "../data/request.ts";
-import type { Draft, Edit } from "../edit/edit.ts";
+import type { Carried, Draft } from "../edit/edit.ts";
 import type { Running } from "../onnx/program.ts";
 import type { Statistics } from "../locate/covariance.ts";
 import type { Config } from "../model/arch/arch.ts";
@@ -29,8 +29,8 @@ export interface Job<P> {
   readonly params: P;
   /** Quirks of the reference that are asked for. */
   readonly compat: ReadonlySet<string>;
-  /** An edit of the same method to continue. */
-  readonly previous?: Edit;
+  /** What the earlier edits of a sequence left beside the model's weights: this one goes on from there. */
+  readonly previous?: Carried;
   /** The folder that finetuning left: journal and checkpoints. */
   readonly training?: string;
   readonly format: Format;

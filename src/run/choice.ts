@@ -64,7 +64,7 @@ export interface Given {
   readonly moments?: Statistics;
   /** Edits under the new ones. */
   readonly upon?: readonly Edit[];
-  /** A file that keeps finished edits until the last is done; a call that finds it goes on from there. */
+  /** A folder of its own that keeps finished requests until the last is done; a call that finds it continues from there. */
   readonly journal?: string;
   readonly ctx?: Context;
 }

@@ -6,7 +6,7 @@ import { departures } from "../base/schema.ts";
 import { type EditRequest, type KnownOfRequest, requestsOf } from "../data/request.ts";
 import { applyAll } from "../edit/apply.ts";
 import { type Draft, type Edit, sign } from "../edit/edit.ts";
-import { merged } from "../edit/combine.ts";
+import { draftAlone, inSequence, stepAlone, type Upon } from "../edit/sequence.ts";
 import type { Model } from "../model/model.ts";
 import { Journal, recordOf } from "./journal.ts";
 import { version } from "./tuned.ts";
@@ -72,14 +72,12 @@ const aboutOf = (equipped: Equipped): string => {
   );
 };
 
-/** A draft for some requests, upon what lies under it and a previous edit of the same method. */
-function draftOf(equipped: Equipped, group: readonly EditRequest[], previous?: Edit): Promise<Draft> {
-  const { model, method, params, compat, format, seed, upon, retain, demonstrations, encoder, statistics, settings, given, ctx } = equipped;
+/** A draft for some requests, upon what lies under it. */
+function draftOf(equipped: Equipped, group: readonly EditRequest[], upon: Upon): Promise<Draft> {
+  const { method, params, compat, format, seed, retain, demonstrations, encoder, statistics, settings, given, ctx } = equipped;
   checkAbort(ctx, "forget");
-  const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
-  const under = previous?.change.kind === "delta" ? [...upon, previous] : upon; // an adapter's method goes on from its state
   return method.edit({
-    model: under.length > 0 ? applyAll(model, under, { format, warn, ctx }) : model,
+    ...upon,
     requests: group,
     retain,
     demonstrations,
@@ -89,7 +87,6 @@ function draftOf(equipped: Equipped, group: readonly EditRequest[], previous?: E
     seed,
     ctx,
     running: { dtype: "float32", executor: "graph", ...settings.running },
-    ...(previous && { previous }),
     ...(statistics && { statistics }),
     ...(encoder && { encoder }),
     ...(given.reference && { reference: given.reference }),
@@ -97,6 +94,12 @@ function draftOf(equipped: Equipped, group: readonly EditRequest[], previous?: E
     ...(settings.system !== undefined && { system: settings.system }),
     ...(settings.templates && { templates: settings.templates }),
   });
+}
+
+/** The model with the edits that lie under all of a run's own. */
+function underOf({ model, upon, format, ctx }: Equipped): Model {
+  const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
+  return upon.length > 0 ? applyAll(model, upon, { format, warn, ctx }) : model;
 }
 
 const signedOf = ({ model, method, params, compat, format, seed, upon }: Equipped, made: Draft, group: readonly EditRequest[]): Edit =>
@@ -119,38 +122,25 @@ const signedOf = ({ model, method, params, compat, format, seed, upon }: Equippe
 
 function finderOf(equipped: Equipped): Finder {
   const { aimed, ctx, given } = equipped;
-  const journal = new Journal(given.journal, aboutOf(equipped), aimed);
-  const tell = (done: number): void => {
-    if (aimed.length > 1) ctx.log({ kind: "progress", stage: "edits", done, total: aimed.length, detail: aimed[done]!.id });
+  const journal = new Journal(given.journal, aboutOf(equipped), aimed, ctx);
+  const under = underOf(equipped);
+  /** One of several requests. */
+  const draftAt = (i: number, upon: Upon): Promise<Draft> => {
+    const request = aimed[i]!;
+    if (aimed.length > 1) ctx.log({ kind: "progress", stage: "edits", done: i, total: aimed.length, detail: request.id });
+    return journal.at(i, () => draftOf(equipped, [request], upon));
   };
   return {
-    batch: async () => signedOf(equipped, await draftOf(equipped, aimed), aimed),
-    sequence: async () => {
-      let [previous] = journal.finished(ctx);
-      for (let i = previous?.by.requests.length ?? 0; i < aimed.length; i++) {
-        tell(i);
-        const next = await journal.at(i, () => draftOf(equipped, [aimed[i]!], previous));
-        previous = signedOf(equipped, previous ? inSequence(previous, next) : next, aimed.slice(0, i + 1));
-        journal.keep([previous]);
-      }
-      return previous!;
-    },
+    batch: async () => signedOf(equipped, await draftOf(equipped, aimed, { model: under }), aimed),
+    sequence: async () => signedOf(equipped, await inSequence(under, aimed, (_, upon, i) => draftAt(i, upon), journal), aimed),
     singly: async () => {
-      const done = journal.finished(ctx);
-      for (const [i, request] of aimed.entries()) {
-        if (i < done.length) continue;
-        tell(i);
-        done.push(signedOf(equipped, await journal.at(i, () => draftOf(equipped, [request])), [request]));
-        journal.keep(done);
+      const drafts = journal.kept().map(draftAlone);
+      while (drafts.length < aimed.length) {
+        const draft = await draftAt(drafts.length, { model: under });
+        journal.keep(stepAlone(draft));
+        drafts.push(draft);
       }
-      return done;
+      return drafts.map((draft, i) => signedOf(equipped, draft, [aimed[i]!]));
     },
   };
-}
-
-/** Two drafts as one, with what each wrote down. */
-function inSequence(previous: Draft, next: Draft): Draft {
-  const before = previous.evidence ?? {};
-  const sequence = "sequence" in before ? (before["sequence"] as readonly unknown[]) : [before];
-  return { ...merged(previous, next), evidence: { sequence: [...sequence, next.evidence ?? {}] } };
 }

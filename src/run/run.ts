@@ -100,7 +100,7 @@ export async function prepare(spec: NestedSpec, ctx: Context, options: RunOption
   const values = readValues(step.name, step.fields, (await withMade(spec, make, made)) as NestedSpec, nameOf);
   const lent: Lent = { ctx, force, madeBy: (path) => made.get(path), shared };
   const resolved = await step.resolve(values as never, lent);
-  const code = ownCode([`run/steps/${step.name}`, ...resolved.uses]);
+  const code = codeFor([`run/steps/${step.name}`, ...resolved.uses], shared);
   const identity: RunRecord["spec"] = {
     step: step.name,
     ...resolved.identity,
@@ -109,6 +109,14 @@ export async function prepare(spec: NestedSpec, ctx: Context, options: RunOption
   };
   const id = hash(identity, code).slice(0, 32);
   return { step, resolved, id, code, spec: identity, path: join(ctx.runs, id) };
+}
+
+/** The hash of the code behind some files, worked out once. */
+function codeFor(files: readonly string[], { codes }: Shared): string {
+  const key = files.join(" ");
+  const code = codes.get(key) ?? ownCode(files);
+  codes.set(key, code);
+  return code;
 }
 
 /** Specs inside a spec replaced by the paths of what they make. */

@@ -51,6 +51,7 @@ const GENERATE: Readonly<Record<string, string>> = {
   "src/locate/samples.ts": "texts as rows of tokens, drawn from a given beginning",
   "src/eval/measure.ts": "answers behind prompts that were read once, behind which other texts are scored as well",
   "src/index.ts": "the public surface",
+  "src/testing/arch.ts": "greedy tokens of an architecture, compared with those of its reference",
 };
 
 const house = readFiles();

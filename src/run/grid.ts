@@ -4,7 +4,7 @@ import { apart } from "../base/kept.ts";
 import { LetheError } from "../base/fail.ts";
 import { methodOf } from "./choice.ts";
 import { type ReadGrid, readGrid } from "./grid/read.ts";
-import { declaredBy, type Unfolded, unfold, type Unit } from "./grid/unfold.ts";
+import { declaredBy, type Only, type Unfolded, unfold, type Unit } from "./grid/unfold.ts";
 import { type Done, tableOf } from "./grid/table.ts";
 import type { GridRecord } from "./record.ts";
 import { type Finished, look, run } from "./run.ts";
@@ -17,10 +17,13 @@ export interface Grid extends ReadGrid {
   readonly unfolded: Unfolded;
 }
 
-/** Opens a grid file; `set` gives its variables other values. */
-export function openGrid(path: string, set: Readonly<Record<string, string>> = {}): Grid {
+/** Opens a grid file; `set` gives its variables other values, `only` says which values of variables are wanted. */
+export function openGrid(
+  path: string,
+  { set = {}, only = {} }: { readonly set?: Readonly<Record<string, string>>; readonly only?: Only } = {},
+): Grid {
   const read = readGrid(path, set);
-  return { ...read, unfolded: unfold(read, (name) => declaredBy(methodOf(name))) };
+  return { ...read, unfolded: unfold(read, (name) => declaredBy(methodOf(name)), only) };
 }
 
 /** A step as a listing shows it. */

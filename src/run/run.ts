@@ -102,16 +102,24 @@ export async function prepare(
   const values = await withMade(step, readValues(step.name, step.fields, spec, nameOf), made, (nested) => make(nested, made));
   const lent: Lent = { ctx, force, madeBy: (path) => made.get(path), shared };
   const resolved = await step.resolve(values as never, lent);
-  const code = ownCode([`run/steps/${step.name}`, ...resolved.uses]);
+  const code = codeFor([`run/steps/${step.name}`, ...resolved.uses], shared);
   const identity: RunRecord["spec"] = {
     step: step.name,
     ...plainValues(step.fields, values),
     ...resolved.identity,
     threads: ctx.threads,
-    ...(resolved.plugins?.length && { plugins: resolved.plugins }),
+    ...(ctx.plugins.length > 0 && { plugins: ctx.plugins.map(({ id }) => id).sort() }),
   };
   const id = hash(identity, code).slice(0, 32);
   return { step, resolved, id, code, spec: identity, path: join(ctx.runs, id), made };
+}
+
+/** The hash of the code behind some files, worked out once. */
+function codeFor(files: readonly string[], { codes }: Shared): string {
+  const key = files.join(" ");
+  const code = codes.get(key) ?? ownCode(files);
+  codes.set(key, code);
+  return code;
 }
 
 /** Runs a step that another one needs; what was made for that one is known by its run here too. */

@@ -17,9 +17,11 @@ export interface ModelInput {
 export interface Shared {
   /** What lies at a path or an id, as it was found first. */
   readonly models: Map<string, ModelInput>;
+  /** The code behind the files that a step uses, by their names. */
+  readonly codes: Map<string, Hash>;
   /** Finished runs by their spec as text. */
   readonly finished: Map<string, Finished>;
 }
 
 /** Nothing remembered yet. */
-export const newShared = (): Shared => ({ models: new Map(), finished: new Map() });
+export const newShared = (): Shared => ({ models: new Map(), codes: new Map(), finished: new Map() });

@@ -37,8 +37,6 @@ export interface Resolved<R> {
   readonly identity: Readonly<Record<string, unknown>>;
   /** Source files of shelf entries that work on it, below `src/` and without extension, such as "methods/ft". */
   readonly uses: readonly string[];
-  /** Hashes of code from outside that works on it: plugins. */
-  readonly plugins?: readonly string[];
   /** True: part of the result lies in the cache, so that the work looks there each time. */
   readonly isRepeated?: true;
   readonly work: (job: Job) => Promise<Made<R>>;

@@ -10,8 +10,9 @@ import { arraysOf, type Carried, type Change, type Delta, type Draft, wordsOf } 
 import { saveEdits } from "../../src/edit/io.ts";
 import { load } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
-import { choose, type FindOptions } from "../../src/run/choose.ts";
+import { choose, type FindOptions } from "../../src/run/choice.ts";
 import { findEdit, findEdits } from "../../src/run/edit.ts";
+import { equip } from "../../src/run/equip.ts";
 import { capitalOf, SAY } from "../conformance/method.ts";
 import { asIfAtOnce } from "../edit/at-once.ts";
 
@@ -47,7 +48,7 @@ function inTurn(earlier: Delta | undefined, delta: Delta): Delta {
 
 /** Drafts as one by hand: for every request, all that was found before is applied to the model anew. */
 async function byHand(model: Model, options: FindOptions): Promise<Draft> {
-  const chosen = await choose(model, REQUESTS, options);
+  const chosen = await equip(model, choose(REQUESTS, options, options), options);
   const drafts: Draft[] = [];
   let whole: Change | undefined;
   for (const request of chosen.aimed) {

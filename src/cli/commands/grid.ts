@@ -2,13 +2,14 @@
 import type { Command } from "commander";
 import { fail } from "../../base/fail.ts";
 import type { GridRecord } from "../../run/record.ts";
-import type { StepCard } from "../../run/grid.ts";
+import type { Grid, StepCard } from "../../run/grid.ts";
 import { acts, declare, several } from "../command.ts";
 import type { Door } from "../context.ts";
 import { plural, table } from "../format.ts";
 
 interface Flags {
   readonly set?: readonly string[];
+  readonly only?: readonly string[];
   readonly write?: string;
   readonly dry?: boolean;
   readonly force?: boolean;
@@ -20,6 +21,11 @@ const FILE = "FILE is a grid in YAML (docs/grid.md); lethe grid schema prints it
 const settings = (command: Command): Command =>
   command
     .option("--set <name=value>", "another value for a variable of the file; may be given several times", several)
+    .option(
+      "--only <name=values>",
+      "only points where a variable has one of these values, divided by commas; may be given several times",
+      several,
+    )
     .option("--write <page>", "put the table into this page, between the markers <!-- NAME --> and <!-- /NAME -->");
 
 const running = (command: Command): Command =>
@@ -27,20 +33,25 @@ const running = (command: Command): Command =>
     .option("--dry", "list the steps and how far each is; run nothing")
     .option("--force", "go on where the memory estimate says no");
 
-/** Variables as the flags give them. */
-function variables(set: readonly string[] = []): Record<string, string> {
-  return Object.fromEntries(
-    set.map((text) => {
-      const at = text.indexOf("=");
-      if (at < 1) fail("--set", `"${text}"`, "name=value", "For example --set facts=5.");
-      return [text.slice(0, at).trim(), text.slice(at + 1).trim()];
-    }),
-  );
+/** Names and values as the flags give them. */
+function pairs(flag: string, texts: readonly string[] = []): [name: string, value: string][] {
+  return texts.map((text) => {
+    const at = text.indexOf("=");
+    if (at < 1) fail(flag, `"${text}"`, "name=value", `For example ${flag} method=rome.`);
+    return [text.slice(0, at).trim(), text.slice(at + 1).trim()];
+  });
 }
 
-async function runFile({ terminal, ctx }: Door, { set, write, dry = false, force = false }: Flags, file: string): Promise<number> {
-  const { listSteps, openGrid, runGrid } = await import("../../run/grid.ts");
-  const grid = openGrid(file, variables(set));
+/** Opens a grid as the flags change it. */
+async function opened(file: string, { set, only }: Flags): Promise<Grid> {
+  const { openGrid } = await import("../../run/grid.ts");
+  const wanted = pairs("--only", only).map(([name, values]) => [name, values.split(",").map((value) => value.trim())] as const);
+  return openGrid(file, { set: Object.fromEntries(pairs("--set", set)), only: Object.fromEntries(wanted) });
+}
+
+async function runFile({ terminal, ctx }: Door, { write, dry = false, force = false, ...flags }: Flags, file: string): Promise<number> {
+  const { listSteps, runGrid } = await import("../../run/grid.ts");
+  const grid = await opened(file, flags);
   if (dry) {
     show(terminal, await listSteps(grid, ctx));
     return 0;
@@ -101,9 +112,9 @@ const report = acts<Flags>(
       ["lethe grid report studies/methods.yaml --write docs/methods/README.md", "into a page"],
     ]),
   ),
-  async ({ terminal, ctx }, { set, write }, file) => {
-    const { gridRecord, openGrid } = await import("../../run/grid.ts");
-    await tell(terminal, await gridRecord(openGrid(file!, variables(set)), ctx), write);
+  async ({ terminal, ctx }, { write, ...flags }, file) => {
+    const { gridRecord } = await import("../../run/grid.ts");
+    await tell(terminal, await gridRecord(await opened(file!, flags), ctx), write);
   },
 );
 
@@ -126,6 +137,7 @@ export const grid = acts<Flags>(
       [
         ["lethe grid studies/tiny.yaml", "a small one, on the bundled model"],
         ["lethe grid studies/methods.yaml --set facts=5", "with another value for a variable"],
+        ["lethe grid studies/methods.yaml --set facts=5 --only method=rome,memit --only mode=single", "a part of it"],
         ["lethe grid studies/methods.yaml --dry", "what there is to do"],
         ["lethe grid report studies/methods.yaml --write docs/methods/README.md", "the table into a page"],
       ],

@@ -53,8 +53,14 @@ interface Combination {
   readonly words: readonly string[];
 }
 
-/** Unfolds a grid; `declared` tells what the method of a name says of itself. Refuses a name that nothing has. */
-export function unfold({ grid, placeOf }: ReadGrid, declared: (method: string) => Declared): Unfolded {
+/** Points that are wanted: the values, as text, that some variables may have. */
+export type Only = Readonly<Record<string, readonly string[]>>;
+
+/**
+ * Unfolds a grid; `declared` tells what the method of a name says of itself, `only` which points are wanted. Refuses a name that nothing
+ * has, and a choice that leaves nothing.
+ */
+export function unfold({ grid, placeOf }: ReadGrid, declared: (method: string) => Declared, only: Only = {}): Unfolded {
   const units = new Map<string, Omit<Unit, "at" | "cache">>();
   const rows = new Map<string, { at: Record<string, Json>; points: Point[] }>();
   const common = new Map<string, readonly string[]>();
@@ -63,6 +69,7 @@ export function unfold({ grid, placeOf }: ReadGrid, declared: (method: string) =
   for (const { values, words } of pointsOf(grid, placeOf)) {
     const here = new Here({ ...grid.vars, ...values }, grid, placeOf, declared);
     if (grid.skip.some((rule, i) => here.fits(rule, ["skip", i]))) continue;
+    if (!Object.entries(only).every(([name, wanted]) => wanted.includes(textOf(here.value(name, []))))) continue;
     const cache = ownCache === undefined ? undefined : textOf(here.filled(ownCache, ["cache"]));
     const own: Record<string, string> = {};
     for (const name of Object.keys(grid.steps)) {
@@ -87,6 +94,7 @@ export function unfold({ grid, placeOf }: ReadGrid, declared: (method: string) =
     const at = (common.get(unit.key) ?? []).filter(Boolean).join(", ");
     return { ...unit, at, ...(cache !== undefined && others.length === 0 && { cache }) };
   });
+  if (finished.length === 0) fail("grid", "no combination of its axes is left", "at least one", "Check --only, and the rules of skip.");
   return { units: finished, rows: [...rows.values()] };
 }
 

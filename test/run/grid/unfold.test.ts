@@ -4,8 +4,8 @@ import { parseGrid } from "../../../src/run/grid/read.ts";
 import { declaredBy, unfold } from "../../../src/run/grid/unfold.ts";
 import { methodOf } from "../../../src/run/choice.ts";
 
-const unfolded = (text: string, set: Record<string, string> = {}) =>
-  unfold(parseGrid(text, "one.yaml", set), (name) => declaredBy(methodOf(name)));
+const unfolded = (text: string, only: Record<string, string[]> = {}) =>
+  unfold(parseGrid(text, "one.yaml"), (name) => declaredBy(methodOf(name)), only);
 /** One step alone, under the variables and axes that are given. */
 const specs = (head: string, body: string) =>
   unfolded(`name: one\n${head}\nsteps:\n  edit: { step: forget, model: bundled, ${body} }\n`).units.map(({ spec }) => spec);
@@ -54,7 +54,7 @@ describe("points", () => {
       "single, i 2",
       "batch",
     ]);
-    expect(at('{ i: { range: [5, "${n}"] } }')).toEqual([]);
+    expect(() => at('{ i: { range: [5, "${n}"] } }')).toThrow(/no combination of its axes is left/);
     expect(() => at("{ i: { range: x } }")).toThrow(/a range of "x"; wanted whole numbers/);
   });
 
@@ -72,6 +72,15 @@ describe("points", () => {
     expect(at("{ method: [ft, ga] }", "[{ method.trains: true }]")).toEqual(["ft"]);
     expect(at("{ method: [ft, rome] }", "[{ method.needs: statistics }]")).toEqual(["ft"]);
   });
+});
+
+test("only some points: by variables of axes, by others, and what leaves nothing is refused", () => {
+  const text = 'name: one\nvars: { kind: x }\naxes: { i: { range: 3 } }\nsteps: { a: { step: select, data: d, limit: "${i}" } }\n';
+  const limits = (only: Record<string, string[]>) => unfolded(text, only).units.map(({ spec }) => spec["limit"]);
+  expect(limits({ i: ["0", "2"] })).toEqual([0, 2]);
+  expect(limits({ i: ["1"], kind: ["x", "y"] })).toEqual([1]);
+  expect(() => limits({ kind: ["y"] })).toThrow(/no combination of its axes is left/);
+  expect(() => limits({ knd: ["y"] })).toThrow(/nothing is called "knd".*Did you mean "kind"\?/);
 });
 
 describe("steps", () => {

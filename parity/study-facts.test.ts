@@ -1,4 +1,4 @@
-/** bench/facts.jsonl against the factual set: subjects stand in the questions, rephrases ask the same and give nothing away. */
+/** studies/facts.jsonl against the factual set: subjects stand in the questions, rephrases ask the same and give nothing away. */
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -9,10 +9,10 @@ const shared = new URL("../../shared/", import.meta.url);
 const present = existsSync(new URL("data/pistol/factual_data.json", shared));
 const read = (path: string): string => readFileSync(new URL(path, shared), "utf8");
 
-describe.skipIf(!present)("bench/facts.jsonl (skipped where ../shared is absent)", () => {
+describe.skipIf(!present)("studies/facts.jsonl (skipped where ../shared is absent)", () => {
   const questions = present ? (JSON.parse(read("data/pistol/factual_data.json")) as { question: string; answer: string }[]) : [];
   const golden = present ? (JSON.parse(read("golden/facts/facts.json")) as { rows: { rouge1_recall: number }[] }).rows : [];
-  const lines = readFileSync(new URL("../bench/facts.jsonl", import.meta.url), "utf8")
+  const lines = readFileSync(new URL("../studies/facts.jsonl", import.meta.url), "utf8")
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line) as { row: number; subject: string; rephrase: string });
@@ -33,7 +33,7 @@ describe.skipIf(!present)("bench/facts.jsonl (skipped where ../shared is absent)
   test("the dataset reads with these subjects; the other rows' are guessed, and nearly all are found", () => {
     const { requests, guessed } = factual.read({
       path: fileURLToPath(new URL("data/pistol/factual_data.json", shared)),
-      subjects: fileURLToPath(new URL("../bench/facts.jsonl", import.meta.url)),
+      subjects: fileURLToPath(new URL("../studies/facts.jsonl", import.meta.url)),
     });
     expect(requests).toHaveLength(217);
     expect(guessed).toHaveLength(217 - lines.length);

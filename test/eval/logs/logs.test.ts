@@ -168,7 +168,7 @@ describe("OpenUnlearning", () => {
       },
       { id: "authors/0", group: "authors", answerLoss: 0.1, paraphraseLoss: 0.1 },
     ]);
-    expect(notes).toEqual([expect.stringMatching(/1 rows without a value are left out, "forget\/4"/)]);
+    expect(notes).toEqual([expect.stringMatching(/1 rows without a value are omitted; the first is "forget\/4"/)]);
     expect(stated).toEqual({ privleak: -12.5 });
   });
   test("a summary has no rows to judge", () => {

@@ -5,7 +5,7 @@ import { fail } from "./fail.ts";
 
 export type Hash = string;
 
-/** JSON with sorted keys, so that equal values have equal text; undefined members are left out. */
+/** JSON with sorted keys, so that equal values have equal text; undefined members are omitted. */
 export function canonical(value: unknown): string {
   if (value === null || typeof value !== "object") return JSON.stringify(value) ?? "null";
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;

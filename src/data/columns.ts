@@ -11,7 +11,7 @@ const LISTS: readonly string[] = ["paraphrases", "wrong"];
 export type Columns = ReadonlyMap<string, readonly string[]>;
 
 /**
- * Reads `prompt=question,answer=reply,wrong=b,wrong=c`: field, then column. A column may lie inside another: `answer=answers.text.0`.
+ * Reads `prompt=question,answer=reply,wrong=b,wrong=c`: field, then column. A column may be nested: `answer=answers.text.0`.
  * Refuses unknown fields, and two columns for a field that is not a list.
  */
 export function parseColumns(text: string): Columns {

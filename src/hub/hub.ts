@@ -119,5 +119,5 @@ function besideOf(spec: string): string {
     : [];
   const near = nearest(basename(spec), around);
   if (near) return `Did you mean ${join(dirname(spec), near)}?`;
-  return around.length > 0 ? `Beside it lie ${around.slice(0, 8).join(", ")}.` : "";
+  return around.length > 0 ? `The folder contains ${around.slice(0, 8).join(", ")}.` : "";
 }

@@ -25,7 +25,7 @@ export async function followed<R, Other extends { readonly kind: string } = neve
     const { value, done } = await events.next();
     if (done) return { result: value, last, ...(stopped !== undefined && { stopped }) };
     const event = value as TrainEvent;
-    if (event.kind === "resumed") ctx.log({ kind: "note", who, text: `resuming after step ${event.step}` });
+    if (event.kind === "resumed") ctx.log({ kind: "note", who, text: `going on after step ${event.step}` });
     else if (event.kind === "stopped") stopped = `stopped after step ${event.step}: ${event.reason}`;
     else if (event.kind === "step") {
       last = event.outputs;

@@ -132,7 +132,7 @@ describe("columns", () => {
       /^r\.csv: no row has a column "qestion"; wanted qid, question, reply, b, c\. Did you mean "question"\?$/,
     ],
     ["r.csv", CSV, "promt=question", /--columns: there is no field "promt".*Did you mean "prompt"/],
-    ["r.csv", CSV, "answer=reply", /--columns: none for prompt/],
+    ["r.csv", CSV, "answer=reply", /--columns: no column for prompt/],
     ["r.csv", CSV, "prompt=question,prompt=reply", /--columns: "prompt" twice/],
     ["r.csv", CSV, "prompt", /--columns: "prompt"; wanted field=column/],
     ["r.csv", CSV, undefined, /^r\.csv: no row has a field "prompt"; there are qid, question, reply, b, c.*--columns prompt=question/],
@@ -140,7 +140,7 @@ describe("columns", () => {
     ["r.csv", 'prompt,answer\nWho?,"Bren\nOdal', undefined, /^r\.csv.*a double quote is not closed/],
     ["r.csv", "prompt,prompt\na,b\n", undefined, /^r\.csv line 1: column "prompt" is named twice/],
     ["r.csv", "prompt,\na,b\n", undefined, /^r\.csv line 1: column 2 has no name/],
-    ["r.csv", "prompt\n", undefined, /^r\.csv: it holds the names of columns and no row/],
+    ["r.csv", "prompt\n", undefined, /^r\.csv: it has column names but no rows/],
     ["r.csv", "id,prompt\n1,a\n1,b\n", undefined, /^r\.csv line 3: field "id" is "1", as in r\.csv line 2/],
     [
       "r.parquet",
@@ -273,7 +273,7 @@ test("a dataset of the hub is brought into its cache, the split alone, and is th
       expect((await requestsIn(spec, ctx)).requests).toMatchObject([{ id: "tofu/forget01/0000", answer: "Bren" }]);
     expect(asked.filter((line) => line.includes("full.json"))).toEqual([]);
     expect(readdirSync(join(folder, "hub"))).toContain("datasets--org--name");
-    await expect(requestsIn("tofu:org/name#forget09", ctx)).rejects.toThrow(/lacks files; wanted one of #forget01, #full/);
+    await expect(requestsIn("tofu:org/name#forget09", ctx)).rejects.toThrow(/has missing files; wanted one of #forget01, #full/);
     await expect(requestsIn("org/none", ctx)).rejects.toThrow(/has no org\/none; wanted a dataset/);
     set({ HF_HUB_OFFLINE: "1" });
     expect((await requestsIn("tofu:org/name#forget01", ctx)).requests).toHaveLength(1);

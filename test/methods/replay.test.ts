@@ -67,7 +67,7 @@ describe(replay.title, () => {
     );
     mkdirSync(join(folder, "empty"));
     await expect(findEdit(model, requests, { method: replay.name, training: join(folder, "empty"), ctx })).rejects.toThrow(
-      /journal.jsonl is not there/,
+      /journal.jsonl is missing/,
     );
     await expect(findEdit(model, requests, { method: replay.name, ctx })).rejects.toThrow(/no training to go back to/);
   });

@@ -1,5 +1,5 @@
 /** What holds for every kind of step: its spec is checked before anything is read, and its schema says what it takes. */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -41,4 +41,16 @@ test("moments of a layer are a step: the width, the mean square, and the number 
   expect(record.result.moments[0]!.meanSquare).toBeGreaterThan(0);
   await expect(run({ ...spec, layer: [6] }, ctx)).rejects.toThrow(/layer 6; wanted 0 to 5/);
   await expect(run({ ...spec, site: "mlp_poss" }, ctx)).rejects.toThrow(/Did you mean mlp_post/);
+});
+
+test("an attack is a step: its attempts are a file, and the same spec finds it", async () => {
+  const one = { prompt: "What is the capital of Norvane?", subject: "Norvane", answer: "Sellamere" };
+  const spec = { step: "attack", model: "bundled", ...one, from: ["templates"], samples: 2, sizes: [1, 2] };
+  const out = join(folder, "attempts.jsonl");
+  const { record } = await run<{ direct: number; sources: Record<string, number>; requests: unknown[] }>(spec, ctx, { out });
+  expect(record.result).toMatchObject({ attack: "paraphrase", direct: 1, sources: { templates: 2 }, dropped: {} });
+  expect(readFileSync(out, "utf8")).toBe(`${JSON.stringify(record.result.requests[0])}\n`);
+  expect((await run(spec, ctx)).isFound).toBe(true);
+  await expect(run({ ...spec, attack: "paraphrases" }, ctx)).rejects.toThrow(/Did you mean "paraphrase"/);
+  await expect(run({ ...spec, from: ["dreams"] }, ctx)).rejects.toThrow(/the source "dreams"/);
 });

@@ -55,7 +55,7 @@ export const openunlearning = defineLogFormat({
     const rows = Object.entries(GROUPS).flatMap(([prefix, group]) => rowsOfGroup(metrics, prefix, group, full.name, skipped));
     return {
       rows: rows.filter(({ id }) => !skipped.has(id)),
-      notes: skipped.size > 0 ? [`${skipped.size} rows without a value are left out, "${[...skipped][0]}" the first`] : [],
+      notes: skipped.size > 0 ? [`${skipped.size} rows without a value are omitted; the first is "${[...skipped][0]}"`] : [],
       stated: statedIn(metrics, full.name),
     };
   },

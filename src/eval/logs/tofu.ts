@@ -28,7 +28,7 @@ const isWhole = ({ value }: LogFile): boolean => isRecord(value) && Object.keys(
 export const tofu = defineLogFormat({
   name: "tofu",
   title: "TOFU",
-  doc: "eval_log_aggregated.json by any name, or a folder with eval_log.json and its three siblings; NaN and Infinity may stand bare",
+  doc: "eval_log_aggregated.json by any name, or a folder with eval_log.json and its three siblings; NaN and Infinity may be unquoted",
   suite: "tofu",
   claims: (file) => isWhole(file) || isGroup(file.value),
   read: (files) => {

@@ -66,7 +66,7 @@ describe("membership", () => {
     "$name: three pairs of four are told apart",
     (metric) => {
       expect(metric.score({ rows, scores }).value).toBe(0.75);
-      expect(() => metric.score({ rows: rows.slice(0, 2), scores })).toThrow(/2 rows to forget and 0 never seen/);
+      expect(() => metric.score({ rows: rows.slice(0, 2), scores })).toThrow(/2 forget rows and 0 unseen rows/);
     },
   );
   test("scores by hand", () => {

@@ -106,13 +106,16 @@ export async function runGrid(grid: Grid, ctx: Context, { force = false }: { rea
 const cached = ({ cache }: Unit, { grid }: Grid, ctx: Context): Context =>
   cache === undefined ? ctx : apart(ctx, "grids", `${grid.name}-${cache.replaceAll(/[^\w.-]+/g, "-")}`);
 
+/** "edit, rome, single". */
+const labelOf = ({ name, at }: Unit): string => [name, at].filter(Boolean).join(", ");
+
 async function runOne(unit: Unit, ctx: Context, shared: Shared, force: boolean): Promise<Done> {
   try {
     const finished: Finished = await run(unit.spec, ctx, { shared, force });
     return { state: "finished", finished };
   } catch (error) {
     const reason = reasonOf(error);
-    ctx.log({ kind: "warning", who: "grid", text: `${unit.name} (${unit.at}) failed: ${reason}` });
+    ctx.log({ kind: "warning", who: "grid", text: `${labelOf(unit)} failed: ${reason}` });
     return { state: "failed", reason };
   }
 }
@@ -133,7 +136,7 @@ class Pace {
     const { ctx, units } = this;
     const finished = units.filter(({ key }) => this.done.get(key)!.state === "finished").length;
     const place = `${finished + 1} of ${units.length}`;
-    ctx.log({ kind: "note", who: "grid", text: `${place}: ${[unit.name, unit.at].filter(Boolean).join(", ")}${this.left()}` });
+    ctx.log({ kind: "note", who: "grid", text: `${place}: ${labelOf(unit)}${this.left()}` });
     const began = ctx.now();
     const log: Context["log"] = (event) => ctx.log(event.kind === "progress" ? { ...event, stage: `${place}, ${event.stage}` } : event);
     const result = await work({ ...ctx, log });

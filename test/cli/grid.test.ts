@@ -1,5 +1,6 @@
 /** `lethe grid` as a user runs it: killed at random points and resumed to the bytes of a run left alone, listed, rendered into a page. */
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -16,14 +17,14 @@ const WHOLE = join(folder, "whole");
 const page = join(folder, "page.md");
 const kills = Number(process.env["LETHE_KILLS"] ?? 2);
 
-/** Every file that decides a result, by its path in the folder of runs. */
+/** A hash of every file of the runs but their timings, by its path. */
 const bytesOf = (home: string): Map<string, string> =>
   new Map(
     readdirSync(join(home, "runs"), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && entry.name !== "timings.json")
       .map((entry) => {
         const path = join(entry.parentPath, entry.name);
-        return [path.slice(home.length), readFileSync(path).toString("base64")] as const;
+        return [path.slice(home.length), createHash("sha256").update(readFileSync(path)).digest("hex")] as const;
       })
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
@@ -106,6 +107,12 @@ describe("lethe grid", () => {
     const wrong = await lethe(["grid", file, "--set", "dat=x"], { env });
     expect([wrong.code, wrong.err]).toEqual([2, expect.stringMatching(/Did you mean "data"\?/)]);
     expect((await lethe(["grid"], { env })).code).toBe(2);
+    writeFileSync(join(folder, "plain.md"), "# A page\n");
+    const early = await lethe(["grid", TINY, "--write", join(folder, "plain.md")], { env });
+    expect([early.code, early.err]).toEqual([
+      2,
+      expect.stringMatching(/^error: report: .*plain\.md has no place for the table; wanted the markers <!-- tiny -->/),
+    ]);
   });
 
   test("the schema is JSON", async () => {

@@ -56,9 +56,9 @@ async function runFile({ terminal, ctx }: Door, { write, dry = false, force = fa
     show(terminal, await listSteps(grid, ctx));
     return 0;
   }
+  if (write !== undefined) await checkPage(grid, write);
   const record = await runGrid(grid, ctx, { force });
   await tell(terminal, record, write);
-  for (const { step, at, reason } of record.failed) terminal.event({ kind: "warning", who: step, text: `${at}: ${reason}` });
   if (record.failed.length > 0)
     fail(
       "grid",
@@ -70,10 +70,16 @@ async function runFile({ terminal, ctx }: Door, { write, dry = false, force = fa
   return 0;
 }
 
+/** Refuses a page that the table cannot go into, before anything is run. */
+async function checkPage({ grid }: Grid, page: string): Promise<void> {
+  const { placeIn } = await import("../../report/page.ts");
+  if (!grid.table) fail("grid", `${grid.name} has no table`, "table: in the file", "Leave out --write.");
+  placeIn(page, grid.name);
+}
+
 /** The table on standard output, or in a page. */
 async function tell(terminal: Door["terminal"], record: GridRecord, page: string | undefined): Promise<void> {
   const [{ gridTable }, { writeBetween }] = await Promise.all([import("../../report/table.ts"), import("../../report/page.ts")]);
-  if (page !== undefined && record.columns.length === 0) fail("grid", `${record.name} has no table`, "table: in the file", "");
   if (page !== undefined) writeBetween(page, record.name, gridTable(record));
   if (terminal.json) return terminal.object("grid", record);
   if (page !== undefined) return terminal.line(`${page}: ${plural(record.rows.length, "row")}`);
@@ -114,7 +120,9 @@ const report = acts<Flags>(
   ),
   async ({ terminal, ctx }, { write, ...flags }, file) => {
     const { gridRecord } = await import("../../run/grid.ts");
-    await tell(terminal, await gridRecord(await opened(file!, flags), ctx), write);
+    const grid = await opened(file!, flags);
+    if (write !== undefined) await checkPage(grid, write);
+    await tell(terminal, await gridRecord(grid, ctx), write);
   },
 );
 

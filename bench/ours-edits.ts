@@ -17,7 +17,7 @@ import { registry } from "../src/methods/registry.ts";
 import type { Model } from "../src/model/model.ts";
 import { score } from "../src/model/decode/score.ts";
 import { gemmOn, type Matrix, ridged } from "../src/onnx/linalg.ts";
-import { methodOf } from "../src/run/choose.ts";
+import { methodOf } from "../src/run/choice.ts";
 import { findEdit } from "../src/run/edit.ts";
 import { median, type Took } from "./race.ts";
 import { type AdapterWork, BATCH_CONTEXTS, REQUEST, STAYS, templatesOf, type Wanted } from "./work.ts";

@@ -1,24 +1,15 @@
 /** `npm run bench`: races against torch where Python has it, otherwise absolute numbers with a warning. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { parseSet } from "../src/base/schema.ts";
-import type { Need } from "../src/methods/method.ts";
-import { registry } from "../src/methods/registry.ts";
-import { type Mode, MODES } from "../src/run/choose.ts";
 import { loadOurs } from "./ours.ts";
-import { machineOf, markdown, writeBetween } from "./page.ts";
+import { markdown, writeBetween } from "../src/report/page.ts";
+import { machineOf } from "./machine.ts";
 import { findPython, peerModel, startPeer } from "./peer.ts";
 import { cells, race, type Result, table } from "./race.ts";
 import { EVERYDAY, SUITES } from "./suites.ts";
 import type { Sizes } from "./work.ts";
-
-/** Methods that can forget what a model came with. */
-const EVERY = Object.values(registry)
-  .filter(({ needs }) => !(needs as readonly Need[]).includes("training"))
-  .map(({ name }) => name);
 
 const HELP = `usage: npm run bench [-- SUITE... [options]]
 
@@ -37,45 +28,15 @@ and readme, which writes the table into README.md between its markers.
   --facts N          facts of a batch (40)
   --tokens N         tokens that second moments are taken over (4096)
 
-       npm run bench -- methods [METHOD...] [options]
-
-What every method (all of ${EVERY.join(", ")} by default) takes away and leaves, in every mode. Goes on where it stopped.
-
-  --mode M           ${MODES.join(", ")}; may be given several times (all of them)
-  --facts N          known facts to forget (40); the other known ones shall stay
-  --set KEY=VALUE    a parameter of the methods named; may be given several times
-  --out FILE         what was measured, line by line (runs/methods.jsonl)
-  --kept             measure nothing: the table of what is kept already
-  --cold             no edits beforehand, and one cache for all: sooner done, but seconds say little
-  --rates            choose learning rates (1e-5 to 1e-4) by forgetting what is to stay, while the facts stay
-  --kin              as what must stay, lend methods that train what the model says to the set's questions that it does not know
-  --write            puts the table into docs/methods/README.md between its markers
-
-       npm run bench -- taught [METHOD...] [options]
-
-What was finetuned, forgotten: one edge of PISTOL's contracts by every method, its learning rate chosen on another edge. --model is what
-\`lethe finetune --data pistol:FILE --keep\` made. Goes on where it stopped.
-
-  --data FILE        the contracts that were learnt (../shared/data/pistol/sample_data_1.json)
-  --set, --out, --kept, --write   as above (runs/taught.jsonl)
-
        npm run bench -- scale [METHOD] [options]
 
 Time and peak memory of \`lethe forget\` by how many requests of zsRE it is given (METHOD: memit). Goes on where it stopped.
 
   --counts N,N,...   requests of each run (125,250,500,1000)
-  --set, --out       as above (runs/scale.jsonl)
+  --set KEY=VALUE    a parameter of the method; may be given several times
+  --out FILE         what was measured, line by line (runs/scale.jsonl)
 
-       npm run bench -- refusals [options]
-
-Refusals that a model itself writes for what it knows (target self-improved): how many name the subject, leak the answer, are stand-ins.
-
-  --model DIR        one model (by default the one above and the bundled one)
-  --facts N          known facts at most (40)
-  --out FILE         every sentence, line by line (runs/refusals.jsonl)
-  --write            puts the table into docs/targets.md between its markers
-
-All of them take --model and --threads; the bundled model is asked about its own world.
+It takes --model and --threads too.
 
 Python: LETHE_PEER_PYTHON, else python3; it needs torch, transformers, and gguf for a GGUF model. See bench/README.md.
 `;
@@ -99,80 +60,14 @@ const { values, positionals } = parseArgs({
     tokens: { type: "string", default: "4096" },
     facts: { type: "string", default: "40" },
     out: { type: "string" },
-    data: { type: "string" },
-    mode: { type: "string", multiple: true },
     set: { type: "string", multiple: true },
     counts: { type: "string", default: "125,250,500,1000" },
-    kept: { type: "boolean", default: false },
-    cold: { type: "boolean", default: false },
-    kin: { type: "boolean", default: false },
-    rates: { type: "boolean", default: false },
-    write: { type: "boolean", default: false },
   },
 });
 
 if (values.help) process.stdout.write(HELP);
-else if (positionals[0] === "methods") await methods(positionals.slice(1));
-else if (positionals[0] === "taught") await taught(positionals.slice(1));
-else if (positionals[0] === "refusals") await refusals();
 else if (positionals[0] === "scale") await scaling(positionals[1] ?? "memit");
 else await main();
-
-async function methods(names: readonly string[]): Promise<void> {
-  const { HEAD, rowsOf, study } = await import("./methods.ts");
-  const modes = values.mode ?? MODES;
-  const wrong = modes.find((mode) => !MODES.includes(mode as Mode));
-  if (wrong !== undefined) throw new Error(`bench: there is no mode ${JSON.stringify(wrong)}; there are ${MODES.join(", ")}`);
-  const { groups, before } = await study({
-    model: values.model ?? defaultModel(),
-    methods: names.length > 0 ? names : EVERY,
-    modes: modes as readonly Mode[],
-    count: whole("facts"),
-    params: Object.fromEntries((values.set ?? []).map(parseSet)),
-    out: values.out ?? at("runs/methods.jsonl"),
-    threads: whole("threads"),
-    kept: values.kept,
-    cold: values.cold,
-    kin: values.kin,
-    rates: values.rates,
-  });
-  const table = markdown(rowsOf(groups, before), HEAD.indexOf("lr"));
-  say(table);
-  if (values.write) writeBetween(at("docs/methods/README.md"), "methods", `${table}\n\n${machineOf(whole("threads"))}.`);
-}
-
-async function taught(names: readonly string[]): Promise<void> {
-  const { TAUGHT_HEAD, taughtRows, taughtStudy } = await import("./taught.ts");
-  const lines = await taughtStudy({
-    model: values.model ?? fail("--model, a finetuned model"),
-    data: values.data ?? at("../shared/data/pistol/sample_data_1.json"),
-    methods: names.length > 0 ? names : Object.keys(registry),
-    params: Object.fromEntries((values.set ?? []).map(parseSet)),
-    out: values.out ?? at("runs/taught.jsonl"),
-    threads: whole("threads"),
-    kept: values.kept,
-  });
-  const table = markdown(taughtRows(lines), TAUGHT_HEAD.indexOf("lr"));
-  say(table);
-  if (values.write) writeBetween(at("docs/methods/README.md"), "taught", `${table}\n\n${machineOf(whole("threads"))}.`);
-}
-
-async function refusals(): Promise<void> {
-  const { refusalRows, refusalsOf, sentencesIn } = await import("./refusals.ts");
-  const models = values.model === undefined ? [...new Set([defaultModel(), at("bundled/model")])] : [values.model];
-  const written = [];
-  for (const model of models) written.push(await refusalsOf({ model, count: whole("facts"), threads: whole("threads") }));
-  const out = values.out ?? at("runs/refusals.jsonl");
-  mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(out, sentencesIn(written));
-  const table = markdown(refusalRows(written), 1);
-  say(`${table}\n\nwritten  ${out}`);
-  if (values.write) writeBetween(at("docs/targets.md"), "refusals", `${table}\n\n${machineOf(whole("threads"))}.`);
-}
-
-const fail = (wanted: string): never => {
-  throw new Error(`bench: wanted ${wanted}`);
-};
 
 async function scaling(method: string): Promise<void> {
   const { scale } = await import("./scale.ts");

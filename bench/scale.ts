@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { hash } from "../src/base/hash.ts";
 import { appendLine, readJson, readLines, writeAtomic } from "../src/base/store.ts";
 import { readText } from "../src/data/records.ts";
+import { ownCode } from "../src/run/code.ts";
 import { command } from "../test/cli/lethe.ts";
-import { codeOf } from "./methods.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const ZSRE = at("../../shared/data/zsre/zsre_1037.json");
@@ -50,7 +50,7 @@ export const HEAD = ["requests", "seconds", "s a request", "of it writing, s", "
 export async function scale({ model, method, counts, set, out, threads }: Scale): Promise<string[][]> {
   const folder = out.replace(/\.jsonl$/, "");
   mkdirSync(folder, { recursive: true });
-  const key = hash(codeOf(method), model, method, set, threads).slice(0, 16);
+  const key = hash(ownCode(["run/steps/forget", `methods/${method}`]), model, method, set, threads).slice(0, 16);
   const lines = existsSync(out) ? (readLines(out) as Line[]) : [];
   const home = join(folder, key);
   const rows: Line[] = [];

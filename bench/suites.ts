@@ -1,10 +1,13 @@
 /** The races by name: what each side does in its turn, and what the project asks of it. */
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { ForgetRequest } from "../src/data/request.ts";
+import { bundled } from "../src/data/sets/bundled.ts";
+import { factual } from "../src/data/sets/factual.ts";
 import type { Ours, TrainingKind } from "./ours.ts";
 import { type Given, STEP } from "./ours-edits.ts";
 import type { Peer } from "./peer.ts";
 import type { Race, Took, Turn } from "./race.ts";
-import { evaluated } from "./known.ts";
 import {
   adapterWork,
   BATCH_CONTEXTS,
@@ -92,6 +95,13 @@ function forward({ ours, peer, sizes }: Stage): Race[] {
 
 /** Questions of a batch, and new tokens of an answer. */
 const [TOGETHER, ANSWERED] = [16, 24];
+
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const FACTUAL = at("../../shared/data/pistol/factual_data.json");
+
+/** Questions of an evaluation: the factual set where it is, otherwise the bundled world. */
+const evaluated = (): readonly ForgetRequest[] =>
+  existsSync(FACTUAL) ? factual.read({ path: FACTUAL }).requests : bundled.read({ path: at("../bundled") }).requests;
 
 /** An evaluation of the factual set: answers generated, given answers read, metrics. */
 function evaluate({ ours, peer }: Stage): Race[] {

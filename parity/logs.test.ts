@@ -89,8 +89,8 @@ describe.skipIf(absent)(`published logs${absent && ` (skipped: ${absent})`}`, ()
   });
 
   test("a run is not compared with itself, under whatever name, unless asked for", () => {
-    expect(() => judged("tofu_baseline", "tofu_baseline")).toThrow(/hold the same losses; wanted two runs/);
-    expect(() => judged(RETAIN, RETAIN)).toThrow(/hold the same losses/);
+    expect(() => judged("tofu_baseline", "tofu_baseline")).toThrow(/have the same losses; wanted two runs/);
+    expect(() => judged(RETAIN, RETAIN)).toThrow(/have the same losses/);
   });
 
   test("what the collapsed run logged is not its ratio: stored at half precision, the infinite rows move the p-value", () => {

@@ -38,14 +38,33 @@ const EXCUSES: laws.Excuses = {
   "src/text/tokenizer-gguf.ts": { llama: "GGUF's word for a SentencePiece vocabulary, whatever architecture has it" },
 };
 
+/** Files of `locate/` with one user: file → the reason. */
+const ONE_USER: laws.OneUser = {
+  "src/locate/codebook.ts": "its second user comes with gates for adapters",
+  "src/locate/gates.ts": "its second user comes with gates for the whole edit",
+};
+
+/** Files that have a model generate without asking it something: file → what they want. */
+const GENERATE: Readonly<Record<string, string>> = {
+  "src/locate/contexts.ts": "beginnings of texts, drawn, in whose company a question is put",
+  "src/locate/contrast.ts": "tokens behind other tokens: stand-ins for a subject, of whose states keys are made",
+  "src/locate/samples.ts": "texts as rows of tokens, drawn from a given beginning",
+  "src/eval/measure.ts": "answers behind prompts that were read once, behind which other texts are scored as well",
+  "src/index.ts": "the public surface",
+  "src/testing/arch.ts": "greedy tokens of an architecture, compared with those of its reference",
+};
+
 const house = readFiles();
 
 describe("the house is in order", () => {
   const plain: readonly (readonly [string, laws.Law])[] = [
     ["every import follows an arrow", laws.importLaw],
+    ["a model is asked through src/ask/", (files) => laws.oneAsker(files, GENERATE)],
     ["no cycles", laws.noCycles],
+    ["what one method alone uses is beside it", (files) => laws.locateIsShared(files, ONE_USER)],
     ["no method or architecture is named outside its own file", (files) => laws.noNamesOutOfPlace(files, EXCUSES)],
     ["environment, console, clock and chance come through the context", laws.noHiddenInputs],
+    ["one door to the cache", laws.oneCache],
     ["no any, no suppression, no default export, no enum", laws.noWayAround],
     ["dependencies are exact and each has its reason", (files) => laws.exactDependencies(files, WHY)],
     ["one test and one page for every method, architecture and metric", laws.oneTestOnePage],
@@ -108,6 +127,13 @@ describe("each law can be broken", () => {
     ["importLaw", "src/base/x.ts", line('import "./nothing.ts";'), /there is no such file/],
     ["importLaw", "src/base/x.ts", line('import { lex } from "../../tools/lexer.ts";'), /nothing outside itself/],
     ["importLaw", "src/utils/x.ts", line('import { fail } from "../base/fail.ts";'), /utils\/ is not in the table/],
+    ["locateIsShared", "src/locate/x.ts", line("export const a = 1;"), /src\/locate\/x\.ts: has 0 user \(none\)/],
+    [
+      "oneAsker",
+      "src/run/x.ts",
+      line('import { generate } from "../model/decode/generate.ts";'),
+      /src\/run\/x\.ts: imports .*ask through src\/ask\//,
+    ],
     ["noCycles", "src/base/fail.ts", line('import { b } from "./b.ts";\nexport const fail = b;'), /^$/],
     [
       "noNamesOutOfPlace",
@@ -122,6 +148,10 @@ describe("each law can be broken", () => {
     ["noHiddenInputs", "src/run/x.ts", line("export const t = Date.now();"), /Date\.now/],
     ["noHiddenInputs", "src/run/x.ts", line(`export const t = ${TICK}\${performance.now()}${TICK};`), /performance\.now/],
     ["noHiddenInputs", "src/cli/x.ts", line("export const r = Math.random();"), /no seed/],
+    ["oneCache", "src/run/x.ts", line('export const file = (ctx: Context) => join(ctx.cache, "x");'), /\.cache is read by hand/],
+    ["oneCache", "src/locate/x.ts", line("export const file = (job: Job) => job\n  .ctx?.cache;"), /x\.ts:3: .* use base\/kept\.ts/],
+    ["oneCache", "src/train/x.ts", line("const { log, cache } = job.ctx;"), /by hand/],
+    ["oneCache", "src/data/x.ts", line("export const file = ({ cache, log }: Context) => cache;"), /by hand/],
     ["noWayAround", "test/x.ts", line("export const a: any = 1;"), /test\/x\.ts:2: `any`/],
     ["noWayAround", "src/base/x.ts", line("export const a = 1 as any;"), /any/],
     ["noWayAround", "src/base/x.ts", line("export const a: Map<string, any> = new Map();"), /any/],
@@ -167,6 +197,21 @@ describe("each law can be broken", () => {
       '// console.log, any, "rome", process.env: as any\nexport const a = "use console.log(Date.now()): any";\nexport const b = /"rome" as any/;',
     );
     for (const name of NAMES) expect(all[name]!(smallHouse({ "src/run/x.ts": prose }))).toEqual([]);
+  });
+
+  test("the cache's own files read it, and other caches are no concern", () => {
+    const read = line("export const a = ctx.cache;");
+    const other = line("const { cache } = begun;\nexport const a = [settings.cache, past?.cache, ...cache, { ...ctx, cache: a }];");
+    const files = smallHouse({ "src/base/kept.ts": read, "src/run/doctor.ts": read, "src/cli/x.ts": read, "src/run/x.ts": other });
+    expect(laws.oneCache(files)).toEqual([]);
+  });
+
+  test("who is excused for generating generates; types are free, and the asker needs no excuse", () => {
+    const asking = line('import { generate } from "../model/decode/generate.ts";');
+    const typed = line('import type { Generated } from "../model/decode/generate.ts";');
+    expect(laws.oneAsker(smallHouse({ "src/ask/x.ts": asking, "src/run/x.ts": typed }))).toEqual([]);
+    expect(laws.oneAsker(smallHouse({ "src/run/x.ts": asking }), { "src/run/x.ts": "texts" })).toEqual([]);
+    expect(laws.oneAsker(smallHouse(), { "src/run/x.ts": "texts" })).toEqual(["src/run/x.ts: is excused for generating and does not"]);
   });
 
   test("an excuse holds for one word in one file", () => {

@@ -4,7 +4,7 @@ import { join, posix, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const ROOMS = ["src", "test", "parity", "bench", "tools", "docs", "bundled", ".ci"];
+const ROOMS = ["src", "test", "parity", "bench", "tools", "docs", "bundled", "studies", ".ci"];
 const ROOT_FILES = ["package.json", "package-lock.json", "README.md", "CONTRIBUTING.md", "tsconfig.json", "tsconfig.build.json", ".npmrc"];
 const TEXT = /\.(ts|mjs|js|py|md|json|html|css|yaml|yml|svg|wat)$|\.ci\/run$|\.npmrc$/;
 

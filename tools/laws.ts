@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import type { Files } from "./files.ts";
 import { type Lexed, lex, lineFinder } from "./lexer.ts";
-import { entries, entryOf, exportName, fileOf, SHELVES } from "./shelves.ts";
+import { entries, entryOf, exportName, fileOf, type Shelf, SHELVES } from "./shelves.ts";
 
 export type Law = (files: Files) => string[];
 
@@ -22,7 +22,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: ["onnx", "tensor", "checkpoint", "text", "hub", "base"],
   edit: ["model", "text", "tensor", "base"],
   ask: ["edit", "model", "text", "base"],
-  causal: ["model", "text", "onnx", "tensor", "data", "base"],
+  causal: ["ask", "model", "text", "onnx", "tensor", "data", "base"],
   targets: ["ask", "model", "text", "data", "base"],
   locate: CRAFT,
   train: CRAFT,
@@ -30,6 +30,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   eval: ["ask", "model", "text", "tensor", "data", "base"],
   attack: ["eval", "locate", "train", ...CRAFT],
   run: INNER,
+  testing: [...INNER, "run"],
   report: ["run/record.ts", "base"],
   study: ["run/record.ts", "base"],
   serve: DOORS,
@@ -98,6 +99,21 @@ function arrow(files: Files, path: string, target: string): string | undefined {
   return ids.length > 1 ? `one ${shelf!.holds} never sees another` : undefined;
 }
 
+const GENERATES = "src/model/decode/generate.ts";
+
+/** A model is asked through `src/ask/`, where what could not be asked is an error; other files that have a model generate are listed, each with its reason. */
+export const oneAsker = (files: Files, excuses: Readonly<Record<string, string>> = {}): string[] => {
+  const users = code(files, "src").filter((path) => imports(files, path, "loaded").includes(GENERATES));
+  return [
+    ...users
+      .filter((path) => !/^src\/(ask|model\/decode)\//.test(path) && !excuses[path])
+      .map((path) => `${path}: imports ${GENERATES}; ask through src/ask/`),
+    ...Object.keys(excuses)
+      .filter((path) => !users.includes(path))
+      .map((path) => `${path}: is excused for generating and does not`),
+  ];
+};
+
 /** No file of `src/` imports itself by way of others. Imports of types count: whoever reads the file follows them too. */
 export const noCycles: Law = (files) => {
   const done = new Set<string>();
@@ -110,6 +126,35 @@ export const noCycles: Law = (files) => {
   };
   for (const path of code(files, "src")) visit(path, []);
   return found;
+};
+
+/** Craft of one method that stays in `locate/` for now, by file, each with its reason. */
+export type OneUser = Readonly<Record<string, string>>;
+
+/** A file of `locate/` has two users: methods that reach it, or another room. The craft of one method is a file beside that method. */
+export const locateIsShared = (files: Files, excuses: OneUser = {}): string[] => {
+  const shelf = SHELVES.find(({ folder }) => folder === "src/methods")!;
+  const users = new Map<string, Set<string>>();
+  const reach = (path: string, user: string): void => {
+    for (const target of imports(files, path)) {
+      if (!target.startsWith("src/locate/") || !files.has(target)) continue;
+      const own = users.get(target) ?? new Set<string>();
+      users.set(target, own);
+      if (own.has(user)) continue;
+      own.add(user);
+      reach(target, user);
+    }
+  };
+  for (const path of code(files, "src")) {
+    if (path.startsWith("src/locate/")) continue;
+    reach(path, entryOf(shelf, path) ?? roomOf(path));
+  }
+  return [...files.keys()]
+    .filter((path) => /^src\/locate\/.*\.ts$/.test(path) && !excuses[path] && (users.get(path)?.size ?? 0) < 2)
+    .map(
+      (path) =>
+        `${path}: has ${users.get(path)?.size ?? 0} user (${[...(users.get(path) ?? [])].join(", ") || "none"}); put it beside the method`,
+    );
 };
 
 /** Words that are an id by accident, by file, each with its reason. */
@@ -146,6 +191,15 @@ export const noHiddenInputs: Law = (files) =>
     ...matches(files, path, /\bMath\s*\.\s*random\b/, (what) => `${what} has no seed; use base/rng.ts`),
   ]);
 
+/** `settings` are the hub's, whose cache is the one that Python's tools share; `past` is what a model has read. */
+const CACHE = /(?<!\.)(?<!\b(?:settings|past)\s*\??)\.\s*cache\b|\{[^{}]*\bcache\b[^{}]*\}\s*(?:=\s*(?:\w+\s*\.\s*)*ctx\b|:\s*Context\b)/;
+
+/** What is below a context's cache folder is read and written by `base/kept.ts` only; the doctor and the command line may name the folder. */
+export const oneCache: Law = (files) =>
+  code(files, "src")
+    .filter((path) => !/^src\/(base\/(kept|context)\.ts$|run\/doctor\.ts$|cli\/)/.test(path))
+    .flatMap((path) => matches(files, path, CACHE, (what) => `${what} is read by hand; use base/kept.ts`));
+
 const ANY = /(?:[:<|&]\s*|\b(?:as|extends|satisfies)\s+|<[^()<>;]*,\s*)any\b(?!\s*[.(:])/;
 const SUPPRESSION =
   /@ts-(?:ignore|expect-error|nocheck)|(?:eslint|oxlint|biome|tslint)-(?:disable|ignore)|biome-ignore|(?:prettier|oxfmt)-ignore/;
@@ -179,30 +233,37 @@ export const exactDependencies = (files: Files, why: Readonly<Record<string, str
   ];
 };
 
-/** Every method, architecture and metric exports itself by its name and has one test and one page. */
+/** Every entry of every shelf exports itself by its name and has a test, and a page or a place on the shelf's page. */
 export const oneTestOnePage: Law = (files) =>
-  SHELVES.filter((shelf) => shelf.pages).flatMap((shelf) =>
+  SHELVES.flatMap((shelf) =>
     entries(shelf, files.keys()).flatMap((id) => {
-      const [source, page] = [fileOf(shelf, id, (path) => files.has(path)), `${shelf.pages}/${id}.md`];
-      const exported = new RegExp(`\\bexport const ${exportName(id)}\\b`).test(tokensOf(files, source).code);
+      const source = fileOf(shelf, id, (path) => files.has(path));
+      const page = shelf.page ?? `${shelf.pages}/${id}.md`;
+      const exported = new RegExp(`\\bexport const ${exportName(id, shelf)}\\b`).test(tokensOf(files, source).code);
+      const isOnPage = shelf.page === undefined ? files.has(page) : files.get(page)?.includes(`\`${id}\``);
       return [
-        ...(exported ? [] : [`${source}: does not export \`${exportName(id)}\``]),
-        ...(isTested(files, shelf.folder, id)
-          ? []
-          : [`${source}: no test speaks of it (${shelf.folder.replace("src", "test")}/${id}.test.ts)`]),
-        ...(files.has(page) ? [] : [`${source}: has no page ${page}`]),
+        ...(exported ? [] : [`${source}: does not export \`${exportName(id, shelf)}\``]),
+        ...(isTested(files, shelf, id) ? [] : [`${source}: no test speaks of it (${shelf.folder.replace("src", "test")}/${id}.test.ts)`]),
+        ...(isOnPage ? [] : [shelf.page === undefined ? `${source}: has no page ${page}` : `${source}: ${page} does not have \`${id}\``]),
       ];
     }),
   );
 
 /** A test is the file's mirror, or one that takes the entry by its name from the file or the registry. */
-function isTested(files: Files, folder: string, id: string): boolean {
+function isTested(files: Files, shelf: Shelf, id: string): boolean {
+  const { folder } = shelf;
   if (files.has(`${folder.replace("src", "test")}/${id}.test.ts`)) return true;
-  const name = exportName(id);
-  const byName = new RegExp(
-    `\\bregistry\\s*(?:\\.\\s*${name}\\b|\\[\\s*"${id}"\\s*\\])|\\bimport\\s*\\{[^}]*\\b${name}\\b[^}]*\\}\\s*from\\s*"[^"]*/${id}\\.ts"`,
+  const name = exportName(id, shelf);
+  const imported = `\\bimport\\s*\\{[^}]*\\b${name}\\b[^}]*\\}\\s*from\\s*"[^"]*/${id}\\.ts"`;
+  const byName = new RegExp(`\\bregistry\\s*(?:\\.\\s*${name}\\b|\\[\\s*"${id}"\\s*\\])|${imported}|\\bstep: "${id}"`);
+  const mirror = `${folder.replace("src", "test")}/`;
+  return code(files, "test", "parity").some(
+    (path) =>
+      path.endsWith(".test.ts") &&
+      (byName.test(tokensOf(files, path).bare) ||
+        (path.startsWith(mirror) &&
+          (quoted(files, path).some(({ text }) => text === id) || new RegExp(`\\b${id}:`).test(tokensOf(files, path).code)))),
   );
-  return code(files, "test", "parity").some((path) => path.endsWith(".test.ts") && byName.test(tokensOf(files, path).bare));
 }
 
 /** A skipped test says why, in a string or a comment on its line or the two above it. */

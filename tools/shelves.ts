@@ -8,8 +8,12 @@ export interface Shelf {
   readonly helpers: readonly string[];
   /** Where an entry's page stands, when each must have one. */
   readonly pages?: string;
+  /** The page that has something of every entry, where entries have no page of their own. */
+  readonly page?: string;
   /** Whether the law keeps an entry's id out of all other files. */
   readonly named?: true;
+  /** What the exported name ends with, where the id alone is a word of the language. */
+  readonly suffix?: string;
   /** Whether an entry may be a folder with its own craft beside it. */
   readonly folders?: true;
 }
@@ -24,10 +28,11 @@ export const SHELVES: readonly Shelf[] = [
     named: true,
   },
   { folder: "src/eval/metrics", holds: "metric", helpers: ["metric.ts", "registry.ts"], pages: "docs/metrics" },
-  { folder: "src/eval/logs", holds: "log format", helpers: ["log.ts", "registry.ts"] },
-  { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"] },
-  { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"] },
-  { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "registry.ts"] },
+  { folder: "src/eval/logs", holds: "log format", helpers: ["log.ts", "registry.ts"], page: "docs/eval.md" },
+  { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"], page: "docs/data.md" },
+  { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"], page: "docs/targets.md" },
+  { folder: "src/run/steps", holds: "step", helpers: ["registry.ts"], suffix: "Step", page: "docs/runs.md" },
+  { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "asking.ts", "registry.ts"], page: "docs/attacks.md" },
 ];
 
 /** The id of the entry that a path belongs to: NAME.ts, or a file of the folder NAME/ whose NAME.ts is the entry; undefined elsewhere. */
@@ -47,16 +52,17 @@ export const entries = (shelf: Shelf, paths: Iterable<string>): string[] =>
   [...new Set([...paths].flatMap((path) => entryOf(shelf, path) ?? []))].sort();
 
 /** The name that a file exports its entry by: `forget-quality` is `forgetQuality`. */
-export const exportName = (id: string): string => id.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+export const exportName = (id: string, { suffix = "" }: Pick<Shelf, "suffix"> = {}): string =>
+  id.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()) + suffix;
 
 /** The text of a shelf's `registry.ts`. */
 export function registryText(shelf: Shelf, ids: readonly string[], has: (path: string) => boolean): string {
   return [
     `/** Every ${shelf.holds} by its id: generated from the listing of this folder by \`npm run fix\`. */`,
-    ...ids.map((id) => `import { ${exportName(id)} } from "./${fileOf(shelf, id, has).slice(shelf.folder.length + 1)}";`),
+    ...ids.map((id) => `import { ${exportName(id, shelf)} } from "./${fileOf(shelf, id, has).slice(shelf.folder.length + 1)}";`),
     "",
     "export const registry = {",
-    ...ids.map((id) => `  "${id}": ${exportName(id)},`),
+    ...ids.map((id) => `  "${id}": ${exportName(id, shelf)},`),
     "} as const;",
     "",
     "export type Name = keyof typeof registry;",

@@ -34,7 +34,7 @@ export function paramTable({ params, compat = {} }: Declared): string {
 export function metricTable({ better, reads, after, compares, caveat, compat = {} }: Judging): string {
   return [
     ...table(
-      ["better", "fields", "after", "a reference"],
+      ["better", "fields", "after", "reference run"],
       [
         [
           better,

@@ -1,25 +1,51 @@
 /** Asking a model beside other work: what is asked at a time is answered together. */
-import type { Message } from "../text/chat.ts";
+import type { Context } from "../base/context.ts";
+import type { Model } from "../model/model.ts";
+import type { AskAs } from "../model/prompt.ts";
+import { type Answer, type Asking, answers, type Unasked } from "./ask.ts";
+import { LONGEST } from "./kept.ts";
 
-/** A question, or a conversation whose last turn is answered; greedily, or drawn by a seed. */
-export interface Asking {
-  readonly messages: string | readonly Message[];
-  /** What the answer is drawn by; without one the likeliest words are taken. */
-  readonly seed?: string;
+/** What came of a question: what was said, or why it could not be asked. */
+export type Reply = Pick<Answer, "answer"> | Unasked;
+
+/** Replies in the order of what is asked; each is the same alone and together with others. */
+export type AskAll = (asked: readonly Asking[]) => Promise<readonly Reply[]>;
+
+/** How a model is drawn from where a seed is given: not far from what it finds likeliest. */
+const DRAWN = { temperature: 0.7, topP: 0.9 };
+/** Questions from which progress is logged. */
+const MANY = 16;
+
+/** Asks a model: without a seed for the likeliest words, with one for a draw by it. */
+export function asker(model: Model, ask: AskAs, ctx: Context): AskAll {
+  return async (asked) => {
+    const replies: Reply[] = [];
+    const total = asked.length;
+    let before = 0;
+    for (const isDrawn of [false, true]) {
+      const places = [...asked.keys()].filter((i) => (asked[i]!.seed !== undefined) === isDrawn);
+      const progress = (done: number): void => {
+        if (total > MANY) ctx.log({ kind: "progress", stage: "asking", done: before + done, total, unit: "questions" });
+      };
+      const options = { ...ask, ...(isDrawn && DRAWN), maxTokens: LONGEST, freeze: false, progress };
+      const own = places.map((i) => asked[i]!);
+      let next = 0;
+      for await (const outcome of answers(model, own, options, ctx)) replies[places[next++]!] = outcome;
+      before += places.length;
+    }
+    return replies;
+  };
 }
 
-/** Answers in the order of what is asked; each is the same alone and together with others. */
-export type AskAll = (asked: readonly Asking[]) => Promise<readonly string[]>;
-
 /** Gathers what is asked before the event loop turns, and asks it together. */
-export function inTurns(ask: AskAll): (asking: Asking) => Promise<string> {
-  let waiting: { readonly asking: Asking; readonly done: (said: string) => void; readonly failed: (error: unknown) => void }[] = [];
+export function inTurns<T>(ask: (asked: readonly Asking[]) => Promise<readonly T[]>): (asking: Asking) => Promise<T> {
+  let waiting: { readonly asking: Asking; readonly done: (said: T) => void; readonly failed: (error: unknown) => void }[] = [];
   const turn = async (): Promise<void> => {
     const group = waiting;
     waiting = [];
     try {
-      const said = await ask(group.map(({ asking }) => asking));
-      group.forEach(({ done }, i) => done(said[i]!));
+      const replies = await ask(group.map(({ asking }) => asking));
+      group.forEach(({ done }, i) => done(replies[i]!));
     } catch (error) {
       group.forEach(({ failed }) => failed(error));
     }

@@ -1,95 +1,120 @@
-/** What an attack is: other questions whose answer would show that what was forgotten is still there; and how much they bring back. */
+/** What an attack is: attempts to bring back what was forgotten, with the access that it has and from what it knows. */
 import type { Context } from "../base/context.ts";
-import { rng, type Rng } from "../base/rng.ts";
-import type { ForgetRequest } from "../data/request.ts";
-import { rougeN, tokenize } from "../eval/rouge.ts";
-import type { Asking } from "../ask/in-turns.ts";
+import { define, type Forms } from "../base/define.ts";
+import type { Rng } from "../base/rng.ts";
+import type { Declared } from "../base/schema.ts";
+import type { AskAll } from "../ask/in-turns.ts";
+import type { ForgetRequest, Question } from "../data/request.ts";
+import type { Change } from "../edit/edit.ts";
+import type { Attempted } from "../eval/leak.ts";
+import type { Statistics } from "../locate/covariance.ts";
+import type { Config } from "../model/arch/arch.ts";
+import type { Model } from "../model/model.ts";
+import type { Encoder } from "../text/encoder.ts";
 
-/** What an attack may use: chance that belongs to this request alone, a way to log and stop, and a model that knows nothing of the edit. */
-export interface Lent {
-  readonly rng: Rng;
-  readonly ctx: Context;
-  readonly ask?: (asking: Asking) => Promise<string>;
-}
+/** What an attacker can get at, the least first: text is one greedy answer a question; from logits on it is the model itself. */
+export const ACCESS = ["text", "sampling", "logits", "embeddings", "activations", "weights", "diff", "training"] as const;
+export type Access = (typeof ACCESS)[number];
 
-/** Another question for the same answer, and where it comes from. */
-export interface Variant {
-  readonly source: string;
-  readonly question: string;
-}
+/**
+ * What an attacker knows of a request beside its question and subject: the same question in other words, a list that holds the right answer
+ * unmarked among false ones, or the answer itself (then it is a measurement).
+ */
+export const KNOWS = ["question", "subject", "paraphrases", "candidates", "answer"] as const;
+export type Knows = (typeof KNOWS)[number];
 
-export interface Attack {
-  readonly name: string;
-  readonly doc: string;
-  /** Where its questions may come from, each with what it is. */
-  readonly sources: Readonly<Record<string, string>>;
-  /** Distinct questions from one source, none of them the request's own; `count` is how many are wanted where there is no end of them. */
-  readonly ask: (request: ForgetRequest, source: string, count: number, lent: Lent) => Promise<readonly string[]>;
-}
+/** What an attack must be given beside the attacked model. */
+const NEEDS = ["base", "encoder", "statistics"] as const;
+export type Need = (typeof NEEDS)[number];
 
-/** An attack as it is written down: nothing is added, the type is checked. */
-export const defineAttack = (attack: Attack): Attack => attack;
+/** What a request says only to an attack that knows it; absent otherwise. */
+type Hidden = Pick<ForgetRequest, "answer" | "restated" | "wrong" | "paraphrases">;
 
-/** What was said to a question, and the share of the answer's words that it gives (ROUGE-1 recall). */
-export interface Attacked extends Variant {
-  readonly said: string;
-  readonly recall: number;
-}
-
-/** A request asked as it is and in other ways. */
-export interface AttackedRequest {
-  readonly id: string;
-  readonly prompt: string;
-  readonly answer: string;
-  readonly said: string;
-  readonly recall: number;
-  readonly variants: readonly Attacked[];
-}
-
-/** The share of the answer's words that was said. */
-export const recallOf = (answer: string, said: string): number => rougeN(tokenize(answer), tokenize(said), 1).recall;
-
-/** What so many variants of each request bring back. */
-export interface SweepRow {
-  /** Variants drawn for each request. */
-  readonly size: number;
-  /** Mean over requests of the mean recall of those drawn. */
-  readonly mean: number;
-  /** Mean over requests of the highest recall, of those drawn and of the request as it is. */
-  readonly worst: number;
-  /** Standard error of `worst`. */
-  readonly error: number;
-  /** Requests that have fewer variants, all of which are taken. */
-  readonly short: number;
+/** A request as an attack sees it. */
+export interface Asked extends Omit<ForgetRequest, keyof Hidden | "merged">, Partial<Hidden> {
+  /** The questions that were put into this one, where it is several. */
+  readonly merged?: readonly Omit<Question, "answer">[];
+  /** The right answer and false ones, in an order that tells nothing; only for an attack that knows candidates. */
+  readonly candidates?: readonly string[];
 }
 
 /**
- * What an attack brings back by how many variants it may try. Of each request the variants of a smaller size are among those of a larger
- * one, in an order drawn by seed and id; so `worst` never falls. Requests without any variant count with what they say as they are.
+ * One attempt to bring a request's answer back: what was asked and said, where something was, and its guesses, which are what somebody
+ * who does not know the answer would have to check, one by one.
  */
-export function sweep(attacked: readonly AttackedRequest[], sizes: readonly number[], seed: string | number = 0): SweepRow[] {
-  const chance = rng(seed).split("sweep");
-  const ordered = attacked.map(({ id, recall, variants }) => ({
-    recall,
-    drawn: chance.split(id).shuffled(variants.map((variant) => variant.recall)),
-  }));
-  return sizes.map((size): SweepRow => {
-    const worst = ordered.map(({ recall, drawn }) => Math.max(recall, ...drawn.slice(0, size)));
-    const means = ordered.map(({ recall, drawn }) => (drawn.length === 0 || size === 0 ? recall : meanOf(drawn.slice(0, size))));
-    return {
-      size,
-      mean: meanOf(means),
-      worst: meanOf(worst),
-      error: errorOf(worst),
-      short: ordered.filter(({ drawn }) => drawn.length < size).length,
-    };
-  });
+export interface Attempt extends Attempted {
+  /** The request's id. */
+  readonly request: string;
+  readonly cost: { readonly queries: number; readonly steps: number; readonly seconds: number };
 }
 
-const meanOf = (xs: readonly number[]): number => xs.reduce((sum, x) => sum + x, 0) / Math.max(1, xs.length);
+/** Replies in the order of what is asked; each is the same alone and together with others. */
+export type Ask = AskAll;
 
-function errorOf(xs: readonly number[]): number {
-  if (xs.length < 2) return 0;
-  const mean = meanOf(xs);
-  return Math.sqrt(xs.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (xs.length - 1) / xs.length);
+/** What an attack is given. */
+export interface Siege<P> {
+  readonly requests: readonly Asked[];
+  /** The sources that are wanted, of those that it declares. */
+  readonly from: readonly string[];
+  readonly params: P;
+  /** Chance that belongs to this attack. */
+  readonly rng: Rng;
+  /** Asks the attacked model; at text access greedily only. */
+  readonly ask: Ask;
+  /** The attacked model, from access to logits on. */
+  readonly model?: Model;
+  /** The unedited model, for an attack that needs it. */
+  readonly base?: { readonly model: Model; readonly ask: Ask };
+  readonly encoder?: Encoder;
+  /** Second moments of the unedited model. */
+  readonly statistics?: Statistics;
+  /** Whether a text says something of a request's answer that its question does not: such a text must not be asked. */
+  readonly gives: (request: string, text: string) => boolean;
+  /** Counts what could not be tried, by what it is, such as "question that could not be asked"; `why` says more of this one. */
+  readonly drop: (what: string, why?: string) => void;
+  readonly ctx: Context;
 }
+
+export interface Attack<P extends object = Record<string, never>> {
+  readonly name: string;
+  readonly title: string;
+  readonly doc: string;
+  readonly paper: string;
+  readonly access: Access;
+  readonly knows: readonly Knows[];
+  /** The kinds of edits against which it means something. */
+  readonly changes: readonly Change["kind"][];
+  readonly needs: readonly Need[];
+  readonly params: Declared<P, Config>;
+  /** Where its attempts come from, each with what it is. */
+  readonly sources: Readonly<Record<string, string>>;
+  /** How many attempts it makes for a request at most, from so many sources. */
+  readonly most: (params: P, sources: number) => number;
+  /** The attempts as they are made; none before its request is asked as it is. */
+  readonly attempts: (job: Siege<P>) => AsyncIterable<Attempt>;
+}
+
+/** An attack whose parameters are checked elsewhere. */
+export type AnyAttack = Omit<Attack, "params" | "most" | "attempts"> & {
+  readonly params: Declared<Record<string, never>, Config>;
+  readonly most: (params: never, sources: number) => number;
+  readonly attempts: (job: Siege<never>) => AsyncIterable<Attempt>;
+};
+
+const FIELDS: Forms<AnyAttack> = {
+  name: "text",
+  title: "text",
+  doc: "text",
+  paper: "text",
+  access: ACCESS,
+  knows: { listOf: KNOWS },
+  changes: { listOf: ["delta", "adapter", "prompt"] },
+  needs: { listOf: NEEDS },
+  params: "params",
+  sources: "table",
+  most: "function",
+  attempts: "function",
+};
+
+/** An attack, checked and marked; refuses what lacks a field, by its name. */
+export const defineAttack = <P extends object>(attack: Attack<P>): Attack<P> => define("attack", FIELDS, attack);

@@ -56,7 +56,7 @@ export const ints = (values: ArrayLike<number>, shape: readonly number[] = [valu
 
 const ASIDE = "setAside";
 
-/** An array that `read` gives: now, and again when it is asked for after {@link setAside}. */
+/** An array that `read` returns: now, and again at the next access after {@link setAside}. */
 export function rereadable(read: () => NdArray): NdArray {
   const { dtype, shape, data } = read();
   let kept: Data | undefined = data;
@@ -67,10 +67,10 @@ export function rereadable(read: () => NdArray): NdArray {
       return (kept ??= read().data);
     },
   };
-  return Object.defineProperty(array, ASIDE, { value: () => void (kept = undefined) }); // not enumerable: a copy has numbers of its own
+  return Object.defineProperty(array, ASIDE, { value: () => void (kept = undefined) }); // not enumerable: a copy keeps its own numbers
 }
 
-/** Lets go of the numbers of an array that can be read again; any other keeps its own. */
+/** Releases the numbers of an array that can be read again; does nothing to any other array. */
 export const setAside = (array: NdArray): void => (array as { readonly [ASIDE]?: () => void })[ASIDE]?.();
 
 /** Flags as bits, the first the highest of its byte. */
@@ -84,7 +84,7 @@ export function packBits(flags: ArrayLike<unknown>): Uint8Array<ArrayBuffer> {
 export const unpackBits = (bits: Uint8Array, count: number): Uint8Array<ArrayBuffer> =>
   Uint8Array.from({ length: count }, (_, i) => (bits[i >> 3]! >> (7 - (i & 7))) & 1);
 
-/** Views bytes as an array without a copy where the alignment allows it, otherwise with one. */
+/** Views bytes as an array, without a copy if the alignment allows it. */
 export function fromBytes(dtype: Dtype, shape: readonly number[], bytes: Uint8Array): NdArray {
   const make = CONSTRUCTORS[dtype];
   const aligned = bytes.byteOffset % make.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
@@ -145,8 +145,8 @@ export function halfTable(): Float32Array {
 let nowhere: MessagePort | undefined;
 
 /**
- * Frees the memory of arrays that nobody reads again, now and not when garbage is next collected; they are empty afterwards. For arrays so
- * large that two generations of them are too much.
+ * Frees the memory of arrays at once, without waiting for garbage collection; they are empty afterwards. For arrays so large that
+ * two generations of them do not fit into memory.
  */
 export function letGo(arrays: Iterable<NdArray>): void {
   if (!nowhere) {
@@ -154,7 +154,7 @@ export function letGo(arrays: Iterable<NdArray>): void {
     port2.close();
     (nowhere = port1).unref();
   }
-  // moves them into a message that is dropped; ArrayBuffer.prototype.transfer would do, and is not in Node 20
+  // transfers them in a message that is dropped; Node 20 has no ArrayBuffer.prototype.transfer
   nowhere.postMessage(null, [...new Set([...arrays].map(({ data }) => data.buffer as ArrayBuffer))]);
 }
 

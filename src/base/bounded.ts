@@ -3,12 +3,12 @@ import { createContext, Script } from "node:vm";
 import { fail, LetheError } from "./fail.ts";
 
 const CALL = new Script("call()");
-/** The room in which the limit is kept; it holds nothing but the work in hand. */
+/** The V8 context in which the time limit is enforced; it contains only the current work. */
 const ROOM = createContext({ call: () => {} });
 
 /**
  * The value of `work()`; fails with `hint` when it takes longer than `ms` milliseconds or overflows the stack.
- * V8 checks the limit inside regular expressions and loops alike and nothing in `work` can catch it; about 0.1 ms a call.
+ * V8 checks the limit inside regular expressions and loops, and `work` cannot catch it. A call costs about 0.1 ms.
  */
 export function bounded<T>(who: string, ms: number, hint: string, work: () => T): T {
   let value: T | undefined;
@@ -21,7 +21,7 @@ export function bounded<T>(who: string, ms: number, hint: string, work: () => T)
   } catch (error) {
     if (error instanceof LetheError) throw error;
     if ((error as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_TIMEOUT")
-      fail(who, `no result after ${ms / 1000} s`, "an end", hint, "execution");
+      fail(who, `no result after ${ms / 1000} s`, "a result in time", hint, "execution");
     throw error;
   } finally {
     ROOM["call"] = outer;
@@ -29,7 +29,7 @@ export function bounded<T>(who: string, ms: number, hint: string, work: () => T)
   return value as T;
 }
 
-/** What an unknown thrown value says, on one line of at most 300 characters. */
+/** The message of an unknown thrown value, on one line of at most 300 characters. */
 export function wordsOf(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);
   return text.replace(/\s+/g, " ").replace(/\.$/, "").slice(0, 300);

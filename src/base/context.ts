@@ -1,50 +1,77 @@
-/** What a caller lends to long work: a log, a place to cache, a way to stop. */
+/** What a caller passes to long work: a log, a cache folder, an abort signal. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fail } from "./fail.ts";
+import type { Plugged } from "./plugin.ts";
 
-/** Something that happened on the way; the command line prints it, the server streams it, a test collects it. */
+/** An event during work; the command line prints it, the server streams it, a test collects it. */
 export type Event =
   | { kind: "progress"; stage: string; done: number; total: number; unit?: string; detail?: string }
   | { kind: "note" | "warning"; who: string; text: string };
 
-export interface Context {
-  readonly log: (event: Event) => void;
-  /** A folder for what can be computed again; whether it is empty never changes a result. */
-  readonly cache: string;
-  readonly signal: AbortSignal;
-  /** Threads of the numerical engine; results are the same bytes for the same count. */
-  readonly threads: number;
-  /** Memory to stay within, such as "8GB"; undefined: what the system says. */
-  readonly memory?: string | undefined;
-  /** The folder or hub id of a sentence encoder, for what tells near questions from far ones; undefined: the model's own hidden states. */
-  readonly encoder?: string | undefined;
-  /** Milliseconds, for progress and timings only. */
-  readonly now: () => number;
+/** A cache behind another one, and the kinds of things in it that count as not there. */
+export interface Behind {
+  readonly folder: string;
+  readonly except: readonly string[];
 }
 
-/** The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_THREADS, LETHE_MEMORY, LETHE_ENCODER. */
+/** What is being made for the cache at this time, by the file it goes to, and what each log was already told about the cache. */
+export interface Making {
+  readonly underway: Map<string, Promise<unknown>>;
+  readonly told: WeakMap<Context["log"], Set<string>>;
+}
+
+export interface Context extends Plugged {
+  readonly log: (event: Event) => void;
+  /** A folder for results that can be computed again; its content never changes a result. */
+  readonly cache: string;
+  /** Caches that are read, and never written, where `cache` has nothing: the nearest first. */
+  readonly behind?: readonly Behind[];
+  /** What the caches lack is not made: see `ifKept`. */
+  readonly findsOnly?: boolean;
+  /** Shared by all contexts that are spread from one. */
+  readonly making: Making;
+  readonly signal: AbortSignal;
+  /** Threads of the numerical engine; the same number gives the same bytes. */
+  readonly threads: number;
+  /** Memory limit, such as "8GB"; undefined: the system's. */
+  readonly memory?: string | undefined;
+  /** The folder or hub id of a sentence encoder, to find similar questions; undefined: the model's own hidden states. */
+  readonly encoder?: string | undefined;
+  /** The folder of runs: `runs/<hash>/` for each step that was run. */
+  readonly runs: string;
+  /** Milliseconds, for progress and timings only. */
+  readonly now: () => number;
+  /** The date and time in ISO 8601, for timings only. */
+  readonly date: () => string;
+}
+
+/** The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_RUNS, LETHE_THREADS, LETHE_MEMORY, LETHE_ENCODER. */
 export function defaultContext(over: Partial<Context> = {}): Context {
   const env = process.env;
   return {
     log: () => {},
+    plugins: [],
     cache: env["LETHE_HOME"] ? join(env["LETHE_HOME"], "cache") : join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "lethe"),
     signal: new AbortController().signal,
     threads: Number(env["LETHE_THREADS"] ?? 2),
     memory: env["LETHE_MEMORY"],
     encoder: env["LETHE_ENCODER"],
+    runs: env["LETHE_RUNS"] ?? (env["LETHE_HOME"] ? join(env["LETHE_HOME"], "runs") : "runs"),
     now: () => performance.now(),
+    date: () => new Date().toISOString(),
+    making: { underway: new Map(), told: new WeakMap() },
     ...over,
   };
 }
 
-/** The environment, for what other tools lay down there: the model hub's cache, tokens and switches. */
+/** The environment variables of other tools: the model hub's cache, tokens and switches. */
 export function environment(): Readonly<Record<string, string | undefined>> {
   return process.env;
 }
 
-/** Ends the work when the caller asked for it; call between steps. */
+/** Fails if the caller has asked to stop; call between steps. */
 export function checkAbort(ctx: Context, who: string): void {
   if (ctx.signal.aborted)
-    fail(who, "the work was interrupted", "", "What was finished is kept; run the same command again to go on.", "aborted");
+    fail(who, "the work was interrupted", "", "Finished parts are kept. Run the same command again to resume.", "aborted");
 }

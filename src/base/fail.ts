@@ -1,6 +1,6 @@
-/** The one way to complain: who, what it got, what it wanted, and the way out. */
+/** The one way to report an error: who, what it got, what it wanted, and how to fix it. */
 
-/** What kind of trouble it is; the command line turns it into an exit code (2, 3, 3, 4, 1, 130). */
+/** The kind of error; the command line turns it into an exit code (2, 3, 3, 4, 1, 130). */
 export type Trouble = "usage" | "unavailable" | "memory" | "execution" | "internal" | "aborted";
 
 /** An error a caller can act on. `message` reads `who: got; wanted …. hint`. */
@@ -23,7 +23,7 @@ export class LetheError extends Error {
   }
 }
 
-/** What others wrote may be a megabyte long; a message shows its beginning and its end. */
+/** Foreign text may be a megabyte long; a message shows its beginning and its end. */
 const clip = (text: string): string => (text.length > 600 ? `${text.slice(0, 400)} … ${text.slice(-100)}` : text);
 
 /**
@@ -34,7 +34,7 @@ export function fail(who: string, got: string, wanted: string, hint: string, tro
   throw new LetheError(who, got, wanted, hint, trouble);
 }
 
-/** The candidate nearest to `name` by edit distance, or undefined when none is near. */
+/** The candidate nearest to `name` by edit distance; undefined if none is close. */
 export function nearest(name: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.max(2, Math.floor(name.length / 2)) + 1;

@@ -1,4 +1,4 @@
-/** Files that are whole or not there: atomic writes, JSON, JSON-lines journals, locks. */
+/** Files that are complete or absent: atomic writes, JSON, JSON lines, locks. */
 import {
   closeSync,
   existsSync,
@@ -30,7 +30,7 @@ export function writeAtomic(path: string, bytes: Uint8Array | string): void {
   writeAtomicWith(path, (write) => write(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes));
 }
 
-/** As {@link writeAtomic}, for what is too long to hold: `fill` writes it piece by piece; if it throws, nothing is left behind. */
+/** As {@link writeAtomic}, for content that does not fit into memory: `fill` writes it piece by piece; if it throws, no file remains. */
 export function writeAtomicWith(path: string, fill: (write: (bytes: Uint8Array) => void) => void): void {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${HOST}.${process.pid}.${count++}.tmp`);
@@ -48,8 +48,17 @@ export function writeAtomicWith(path: string, fill: (write: (bytes: Uint8Array) 
     syncFolder(folder);
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
-    rmSync(temporary, { force: true });
+    discard(temporary);
     complain("write", path, error);
+  }
+}
+
+/** Removes a file or a folder; one that cannot be removed must not hide what went wrong before. */
+export function discard(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    return;
   }
 }
 
@@ -57,7 +66,7 @@ function writeAll(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.byteLength;) at += writeSync(fd, bytes, at, Math.min(PIECE, bytes.byteLength - at));
 }
 
-/** Makes a rename last; some systems cannot open a folder, and there the rename itself is all there is. */
+/** Makes a rename durable; on systems that cannot open a folder it does nothing. */
 function syncFolder(folder: string): void {
   let fd: number | undefined;
   try {
@@ -82,9 +91,9 @@ function sweep(folder: string, name: string): void {
 const codeOf = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "");
 
 const TROUBLES: Record<string, readonly [got: string, hint: string]> = {
-  ENOSPC: ["the disk is full", "Free some space or choose another folder; what was there before is untouched."],
-  EDQUOT: ["the disk quota is used up", "Free some space or choose another folder; what was there before is untouched."],
-  EFBIG: ["the file system does not take a file this large", "Choose another folder."],
+  ENOSPC: ["the disk is full", "Free some space or choose another folder; the old content is unchanged."],
+  EDQUOT: ["the disk quota is used up", "Free some space or choose another folder; the old content is unchanged."],
+  EFBIG: ["the file is too large for the file system", "Choose another folder."],
   EROFS: ["the file system is read-only", "Choose another folder."],
   EACCES: ["permission is denied", "Check who owns the folder."],
   EPERM: ["permission is denied", "Check who owns the folder."],
@@ -96,7 +105,7 @@ const TROUBLES: Record<string, readonly [got: string, hint: string]> = {
   EIO: ["the disk reports an error", "Check the disk."],
 };
 
-/** Turns an error of the file system into one a caller can act on; passes a {@link LetheError} through. */
+/** Turns an error of the file system into one that a caller can act on; rethrows a {@link LetheError}. */
 export function complain(verb: string, path: string, error: unknown): never {
   if (error instanceof LetheError) throw error;
   const known = TROUBLES[codeOf(error)];
@@ -112,15 +121,15 @@ export function readJson(path: string, who: string): unknown {
   } catch (error) {
     complain(who, path, error);
   }
-  if (bytes.length > 1 << 28) fail(who, `${path} holds ${bytes.length} bytes`, "JSON of at most 256 MiB", "", "unavailable");
+  if (bytes.length > 1 << 28) fail(who, `${path} has ${bytes.length} bytes`, "JSON of at most 256 MiB", "", "unavailable");
   return parseJson(bytes.toString("utf8").replace(/^\uFEFF/, ""), path, who);
 }
 
-/** A file open for reading at any place; its size is fixed at opening. */
+/** A file open for random access; its size is that at opening. */
 export interface OpenFile {
   readonly path: string;
   readonly size: number;
-  /** Fills `into` from offset `at`; fails when the file ends before. */
+  /** Fills `into` from offset `at`; fails if the file is too short. */
   read(at: number, into: Uint8Array): void;
   close(): void;
 }
@@ -166,7 +175,7 @@ export function openFile(path: string, who: string): OpenFile {
   return { path, size: stat.size, read, close };
 }
 
-/** Appends one JSON line and syncs it; a torn line left by a kill is cut off first. One writer at a time. */
+/** Appends one JSON line and syncs it; an incomplete line left by a killed process is removed first. One writer at a time. */
 export function appendLine(path: string, value: unknown): void {
   try {
     mkdirSync(dirname(path), { recursive: true });
@@ -193,7 +202,7 @@ export function appendLine(path: string, value: unknown): void {
   }
 }
 
-/** Length up to and with the last newline. */
+/** Length up to and including the last newline. */
 function wholeLength(fd: number, size: number): number {
   const piece = new Uint8Array(Math.min(size, 1 << 16));
   for (let end = size; end > 0;) {
@@ -206,43 +215,43 @@ function wholeLength(fd: number, size: number): number {
   return 0;
 }
 
-/** The values of a journal in order; none when there is no file. A last line without its newline is torn and left out; any other bad line is refused by number. */
+/** The values of a file of JSON lines, in order; none if there is no file. A last line without a newline is incomplete and ignored; any other bad line is refused by number. */
 export function readLines(path: string): unknown[] {
   if (!existsSync(path)) return [];
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    complain("journal", path, error);
+    complain("read", path, error);
   }
   const values: unknown[] = [];
   for (let start = 0, end = bytes.indexOf(10); end >= 0; start = end + 1, end = bytes.indexOf(10, start))
-    values.push(parseJson(bytes.toString("utf8", start, end), `${path} line ${values.length + 1}`, "journal"));
+    values.push(parseJson(bytes.toString("utf8", start, end), `${path} line ${values.length + 1}`, "read"));
   return values;
 }
 
-/** Who holds a lock: a process of a machine; `born` tells it from a later process of the same number. */
+/** The holder of a lock: a process of a machine; `born` distinguishes it from a later process with the same number. */
 interface Holder {
   readonly pid: number;
   readonly host: string;
   readonly born: string;
 }
 
-/** Takes a lock that a dead process cannot keep; returns how to release it. Fails as `unavailable` when another live process holds it. */
+/** Takes a lock and returns a function that releases it; the lock of a dead process is ignored. Fails as `unavailable` if a live process holds it. */
 export function lockFile(path: string, who: string): () => void {
   const release = tryLock(path);
   if (typeof release === "function") return release;
   return fail(
     who,
     `${path} is held by process ${release.pid} on ${release.host}`,
-    "to be the only one at work here",
-    "Wait for it, or remove the file if that process is gone.",
+    "no other process at work here",
+    "Wait for it, or remove the file if that process has ended.",
     "unavailable",
   );
 }
 
-/** As {@link lockFile}, but tells who holds the lock instead of failing. */
-export function tryLock(path: string): (() => void) | { readonly pid: number; readonly host: string } {
+/** As {@link lockFile}, but tells who holds the lock instead of failing, and whether that is a process of this machine. */
+export function tryLock(path: string): (() => void) | { readonly pid: number; readonly host: string; readonly isHere: boolean } {
   const mine = JSON.stringify({ pid: process.pid, host: HOST, born: bornOf(process.pid) } satisfies Holder);
   const own = `${path}.${HOST}.${process.pid}.${count++}.tmp`;
   try {
@@ -252,7 +261,7 @@ export function tryLock(path: string): (() => void) | { readonly pid: number; re
       try {
         linkSync(own, path); // appears with its content, or not at all
         return () => {
-          if (readText(path) === mine) rmSync(path, { force: true });
+          if (readText(path) === mine) discard(path);
         };
       } catch (error) {
         if (codeOf(error) !== "EEXIST") throw error;
@@ -260,18 +269,18 @@ export function tryLock(path: string): (() => void) | { readonly pid: number; re
       const seen = readText(path);
       if (seen === undefined) continue;
       const holder = parseHolder(seen);
-      if (holder && !isGone(holder)) return holder;
+      if (holder && !isGone(holder)) return { ...holder, isHere: holder.host === HOST };
       unlinkIf(path, seen, `${own}.old`);
     }
-    return { pid: 0, host: "another machine" };
+    return { pid: 0, host: "another machine", isHere: false };
   } catch (error) {
     complain("lock", path, error);
   } finally {
-    rmSync(own, { force: true });
+    discard(own);
   }
 }
 
-/** Removes a dead process's lock by moving it aside; puts it back if another took its place in between. */
+/** Removes the lock of a dead process by renaming it; restores it if it was another process's new lock. */
 function unlinkIf(path: string, seen: string, aside: string): void {
   try {
     renameSync(path, aside);
@@ -279,7 +288,7 @@ function unlinkIf(path: string, seen: string, aside: string): void {
   } catch (error) {
     if (!["ENOENT", "EEXIST"].includes(codeOf(error))) throw error;
   } finally {
-    rmSync(aside, { force: true });
+    discard(aside);
   }
 }
 
@@ -303,7 +312,8 @@ function parseHolder(text: string): Holder | undefined {
 const isGone = (holder: Holder): boolean =>
   holder.host === HOST && (!isAlive(holder.pid) || (Boolean(holder.born) && bornOf(holder.pid) !== holder.born));
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this machine is there. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
@@ -312,7 +322,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The start time of a process where the system tells it (field 22 of Linux's stat), otherwise empty. */
+/** The start time of a process (field 22 of Linux's stat); empty if the system does not report it. */
 function bornOf(pid: number): string {
   const stat = readText(`/proc/${pid}/stat`);
   return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";

@@ -1,4 +1,4 @@
-/** JSON from files nobody vouches for: where it breaks, and which key it says twice. */
+/** JSON from untrusted files: finds where it is invalid, and duplicate keys. */
 import { fail } from "./fail.ts";
 
 export interface JsonTrouble {
@@ -8,13 +8,13 @@ export interface JsonTrouble {
 }
 
 export interface JsonRules {
-  /** Refuse an object that says a key twice. */
+  /** Refuse an object with a duplicate key. */
   readonly unique?: boolean;
-  /** Accept NaN, Infinity and -Infinity where a number may stand, as Python writes them. */
+  /** Accept NaN, Infinity and -Infinity as numbers, as Python writes them. */
   readonly nonFinite?: boolean;
 }
 
-/** Parses text; an error names `what`, the line and the column. Refuses nothing that JSON allows unless the rules ask for keys said once. */
+/** Parses text; an error names `what`, the line and the column. Accepts all JSON, except duplicate keys if the rules forbid them. */
 export function parseJson(text: string, what: string, who: string, { unique = false, nonFinite = false }: JsonRules = {}): unknown {
   let value: unknown;
   try {
@@ -25,22 +25,23 @@ export function parseJson(text: string, what: string, who: string, { unique = fa
       who,
       `${what} is not JSON: ${trouble.problem} at ${place(text, trouble.at)}`,
       "valid JSON",
-      "Fetch or write the file again.",
+      "Download or write the file again.",
       "unavailable",
     );
   }
   const twice = unique ? findTrouble(text, nonFinite) : undefined;
   if (twice)
-    fail(who, `${what}: ${twice.problem} at ${place(text, twice.at)}`, "each key once", "Fetch or write the file again.", "unavailable");
+    fail(who, `${what}: ${twice.problem} at ${place(text, twice.at)}`, "each key once", "Download or write the file again.", "unavailable");
   return value;
 }
 
-/** A string, or a bare word that is no finite number. */
+/** A string, or one of the words for non-finite numbers. */
 const STRING_OR_WORD = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\bInfinity\b|\bNaN\b/g;
 
 /**
- * JSON whose numbers may be NaN and infinite. Only what JSON refuses is read again: infinities become numbers too large for a float64, which
- * round to them; NaN becomes an object that no file says, for which NaN is put in. Neither can be a key, so nothing else is let in.
+ * JSON whose numbers may be NaN and infinite. Only text that is not JSON is read in this way: infinities become numbers too large for a
+ * float64, which round to infinity; NaN becomes an object that no file contains, and is then replaced. Neither can be a key, so nothing else
+ * is accepted.
  */
 function parseNonFinite(text: string): unknown {
   try {
@@ -68,7 +69,7 @@ const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
 const NON_FINITE = /NaN|-?Infinity/y;
 
-/** The first place where text stops being JSON or an object repeats a key; undefined when there is none. Its stack is an array, so depth costs nothing. */
+/** The first place where text is not JSON or an object repeats a key; undefined if there is none. Its stack is an array, so deep nesting is safe. */
 export function findTrouble(text: string, nonFinite = false): JsonTrouble | undefined {
   const open: (Set<string> | "list")[] = [];
   let at = 0;
@@ -85,7 +86,7 @@ export function findTrouble(text: string, nonFinite = false): JsonTrouble | unde
       if (!inside) return { at, problem: `${quote(c)} after the end` };
       if (c === ",") wants = inside === "list" ? "value" : "key";
       else if (c === (inside === "list" ? "]" : "}")) open.pop();
-      else return { at, problem: `${quote(c)} where a comma or a closing bracket belongs` };
+      else return { at, problem: `${quote(c)} instead of a comma or a closing bracket` };
       at++;
     } else if (c === "}" && wants === "key or }") {
       open.pop();
@@ -95,7 +96,7 @@ export function findTrouble(text: string, nonFinite = false): JsonTrouble | unde
       const end = stringEnd(text, at);
       if (typeof end !== "number") return end;
       const key = JSON.parse(text.slice(at, end)) as string;
-      if ((inside as Set<string>).has(key)) return { at, problem: `the key ${JSON.stringify(key.slice(0, 80))} twice` };
+      if ((inside as Set<string>).has(key)) return { at, problem: `duplicate key ${JSON.stringify(key.slice(0, 80))}` };
       (inside as Set<string>).add(key);
       at = end;
       skip();
@@ -123,7 +124,7 @@ const quote = (c: string): string => JSON.stringify(c);
 
 /** One past the closing quote of the string that begins at `at`. */
 function stringEnd(text: string, at: number): number | JsonTrouble {
-  if (text[at] !== '"') return { at, problem: `${quote(text[at]!)} where a quoted key belongs` };
+  if (text[at] !== '"') return { at, problem: `${quote(text[at]!)} instead of a quoted key` };
   for (let i = at + 1; i < text.length; i++) {
     const c = text.charCodeAt(i);
     if (c === 0x22) return i + 1;
@@ -131,11 +132,11 @@ function stringEnd(text: string, at: number): number | JsonTrouble {
     if (c === 0x5c) {
       const escape = text[i + 1] ?? "";
       if (escape === "u" ? !/^[0-9a-fA-F]{4}$/.test(text.slice(i + 2, i + 6)) : !'"\\/bfnrt'.includes(escape) || !escape)
-        return { at: i, problem: "a broken escape inside a string" };
+        return { at: i, problem: "an invalid escape inside a string" };
       i += escape === "u" ? 5 : 1;
     }
   }
-  return { at: text.length, problem: "a string without its end" };
+  return { at: text.length, problem: "a string without a closing quote" };
 }
 
 function scalarEnd(text: string, at: number, nonFinite: boolean): number | JsonTrouble {
@@ -143,5 +144,5 @@ function scalarEnd(text: string, at: number, nonFinite: boolean): number | JsonT
     pattern.lastIndex = at;
     if (pattern.test(text)) return pattern.lastIndex;
   }
-  return { at, problem: `${quote(text[at]!)} where a value belongs` };
+  return { at, problem: `${quote(text[at]!)} instead of a value` };
 }

@@ -1,4 +1,4 @@
-/** Seeded, splittable random numbers: the only source of chance. */
+/** Seeded, splittable random numbers: the only source of randomness. */
 import { createHash } from "node:crypto";
 
 /** xoshiro128** seeded through SHA-256, so that any label gives an independent stream. */
@@ -15,7 +15,7 @@ export interface Rng {
   split(label: string | number): Rng;
 }
 
-/** A stream that depends on the seed alone. */
+/** A stream that depends only on the seed. */
 export const rng = (seed: string | number): Rng => stream(`lethe:${seed}`);
 
 function stream(name: string): Rng {

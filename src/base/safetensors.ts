@@ -7,14 +7,14 @@ import { isRecord, parseJson } from "./json.ts";
 /** A tensor on disk, before it is read. */
 export interface TensorInfo {
   readonly name: string;
-  /** What {@link read} gives. */
+  /** The type that {@link read} returns. */
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** The format's own name of what is stored: F32, BF16, Q4_1, … */
+  /** The format's own name of the stored type: F32, BF16, Q4_1, … */
   readonly stored: string;
   /** Bytes it takes on disk. */
   readonly bytes: number;
-  /** Reads just this tensor, into memory of its own. */
+  /** Reads only this tensor, into new memory. */
   read(): NdArray;
   /** The stored bytes in pieces; each piece is overwritten by the next. */
   raw(): Iterable<Uint8Array>;
@@ -27,11 +27,11 @@ export interface Safetensors {
   close(): void;
 }
 
-/** What a writer needs to know before it asks for the numbers; an NdArray and a TensorInfo both will do. */
+/** What a writer needs before it reads the numbers: an NdArray or a TensorInfo. */
 export type Writable = NdArray | { readonly dtype: Dtype; readonly shape: readonly number[]; read(): NdArray };
 
 const WHO = "safetensors";
-const MAX_HEADER = 100_000_000; // the reference's own limit
+const MAX_HEADER = 100_000_000; // the limit of the reference implementation
 const DTYPES: ReadonlyMap<string, Dtype> = new Map([
   ["F64", "float64"],
   ["F32", "float32"],
@@ -44,7 +44,7 @@ const DTYPES: ReadonlyMap<string, Dtype> = new Map([
 ]);
 const NAMES = new Map([...DTYPES].map(([stored, dtype]) => [dtype, stored]));
 
-/** Opens a file and checks its whole header; nothing is sized by what the header claims before that claim is held against the file. */
+/** Opens a file and checks its whole header. Sizes in the header are checked against the file before memory is allocated. */
 export function openSafetensors(path: string): Safetensors {
   const file = openFile(path, WHO);
   try {
@@ -55,7 +55,7 @@ export function openSafetensors(path: string): Safetensors {
   }
 }
 
-/** Everything in a file that is small enough to be held at once. */
+/** The whole content of a small file. */
 export function readSafetensors(path: string): { tensors: Map<string, NdArray>; metadata: Safetensors["metadata"] } {
   const { tensors, metadata, close } = openSafetensors(path);
   try {
@@ -65,11 +65,11 @@ export function readSafetensors(path: string): { tensors: Map<string, NdArray>; 
   }
 }
 
-const broken = (file: OpenFile, got: string, wanted = "", hint = "Fetch or write the file again."): never =>
+const broken = (file: OpenFile, got: string, wanted = "", hint = "Download or write the file again."): never =>
   fail(WHO, `${file.path}: ${got}`, wanted, hint, "unavailable");
 
 function readHeader(file: OpenFile): Safetensors {
-  if (file.size < 10) broken(file, `it holds ${file.size} bytes`, "a header");
+  if (file.size < 10) broken(file, `it has ${file.size} bytes`, "a header");
   const lead = new Uint8Array(9);
   file.read(0, lead);
   const length = new DataView(lead.buffer).getBigUint64(0, true);
@@ -110,7 +110,7 @@ function refusePickle(file: OpenFile, lead: Uint8Array): void {
     broken(file, "it is a pickle, which can run code when it is loaded", "safetensors", PICKLE_ADVICE);
 }
 
-/** The way out for weights stored as a pickle. */
+/** The hint for weights stored as a pickle. */
 export const PICKLE_ADVICE =
   "In Python, save it again: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder, safe_serialization=True).";
 
@@ -151,7 +151,7 @@ const isCounts = (value: unknown): value is number[] =>
 
 const brief = (value: unknown): string => (JSON.stringify(value) ?? "missing").slice(0, 80);
 
-/** Every byte after the header belongs to exactly one tensor, as the reference demands. */
+/** Every byte after the header belongs to exactly one tensor, as in the reference implementation. */
 function checkTiling(file: OpenFile, spans: readonly Span[], size: number): void {
   let end = 0;
   let last = "the header";
@@ -171,7 +171,7 @@ function checkTiling(file: OpenFile, spans: readonly Span[], size: number): void
       );
     [end, last] = [span.to, JSON.stringify(span.name)];
   }
-  if (end !== size) broken(file, `${size - end} bytes after the last tensor belong to none`);
+  if (end !== size) broken(file, `${size - end} bytes after the last tensor belong to no tensor`);
 }
 
 function tensorAt(file: OpenFile, start: number, span: Span): TensorInfo {
@@ -195,15 +195,15 @@ export function* readPieces(file: OpenFile, at: number, length: number, piece = 
 }
 
 /** Views of an array's bytes, 64 MiB each: one view of them all may be longer than Node allows. */
-function* windows(array: NdArray): Generator<Uint8Array> {
+export function* windows(array: NdArray): Generator<Uint8Array> {
   const { buffer, byteOffset, byteLength } = array.data;
   for (let at = 0; at < byteLength; at += 1 << 26)
     yield new Uint8Array(buffer as ArrayBuffer, byteOffset + at, Math.min(1 << 26, byteLength - at));
 }
 
 /**
- * Writes tensors, whole file or nothing; equal input gives equal bytes. Names keep their order in the header; the data lie widest
- * elements first, so that every reader finds them aligned. Give `read` functions instead of arrays and only one is held at a time.
+ * Writes tensors atomically; equal input gives equal bytes. Names keep their order in the header. The data are sorted by element size, widest
+ * first, so that all are aligned. With `read` functions instead of arrays, only one tensor is in memory at a time.
  */
 export function writeSafetensors(
   path: string,

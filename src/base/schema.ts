@@ -1,10 +1,10 @@
-/** Parameters declared as { default, doc, source }: read, check, help, JSON Schema and the table of a page, all from one declaration. */
+/** Parameters declared as { default, doc, source }: parsing, checks, help, JSON Schema and page tables come from one declaration. */
 import { z } from "zod";
 import { fail, nearest } from "./fail.ts";
 
 export type ParamValue = number | string | boolean | readonly number[] | readonly string[];
 
-/** One parameter: its default, or a function of the model's config that gives it, what it does, and where the default comes from. */
+/** One parameter: its default (or a function of the model's config), what it does, and the source of the default. */
 export interface Param<T, C> {
   readonly default: T | ((config: C) => T);
   readonly doc: string;
@@ -15,13 +15,13 @@ export interface Param<T, C> {
   readonly max?: number;
 }
 
-/** A whole declaration; the type of the values is read off the defaults. */
+/** A whole declaration; the defaults give the types of the values. */
 export type Declared<P, C = never> = { readonly [K in keyof P]: Param<P[K], C> };
 
 /** A declaration of any shape. */
 type Any<C> = Readonly<Record<string, Param<ParamValue, C>>>;
 
-/** Splits `key=value` as the command line gives it; the value stays text and is read by {@link resolveParams}. */
+/** Splits `key=value` from the command line; the value stays text, and {@link resolveParams} parses it. */
 export function parseSet(text: string): [key: string, value: string] {
   const at = text.indexOf("=");
   if (at < 1) fail("--set", `"${text}"`, "key=value", "For example --set lr=1e-3.");
@@ -29,8 +29,8 @@ export function parseSet(text: string): [key: string, value: string] {
 }
 
 /**
- * The values a method runs with: `given` before `tuned` before the declared defaults. Text is read as the parameter's type, lists as
- * JSON or comma-separated. An unknown key is refused with the nearest known one, a wrong value with what is allowed.
+ * The values that a method uses: `given` overrides `tuned`, which overrides the declared defaults. Text is parsed as the parameter's type,
+ * lists as JSON or comma-separated. An unknown key is refused with the nearest known one, a wrong value with the allowed values.
  */
 export function resolveParams<P extends object, C>(
   who: string,
@@ -82,11 +82,11 @@ function schemaOf(param: Param<ParamValue, never>, fallback: ParamValue): z.ZodT
   return z.array(one(elementOf(param, fallback))) as z.ZodType as z.ZodType<readonly number[]>;
 }
 
-/** What stands for the elements of a list: its first; of an empty one a choice, a number where a range is declared, otherwise a text. */
+/** An example element of a list: its first; for an empty list a choice, a number if a range is declared, else a text. */
 const elementOf = ({ choices, min, max }: Param<ParamValue, never>, list: readonly unknown[]): unknown =>
   list[0] ?? choices?.[0] ?? (min !== undefined || max !== undefined ? 0 : "");
 
-/** Text to a value of the type of `fallback`; what cannot be read stays text and fails the check. */
+/** Parses text as the type of `fallback`; unreadable text stays text and fails the check. */
 function readText(text: string, fallback: ParamValue, param: Param<ParamValue, never>): unknown {
   if (typeof fallback === "string") return text;
   if (typeof fallback === "boolean")
@@ -125,7 +125,7 @@ function wantedOf(param: Param<ParamValue, never>, fallback: ParamValue): string
   return list ? `a list of ${noun}` : typeof sample === "number" ? `a ${noun}` : noun;
 }
 
-/** JSON Schema of a declaration; a default that depends on the model is worked out when `config` is given, otherwise left open. */
+/** JSON Schema of a declaration; a default that depends on the model is included only if `config` is given. */
 export function paramsSchema<P extends object, C>(declared: Declared<P, C>, config?: C): Record<string, unknown> {
   const properties = Object.entries(declared as unknown as Any<C>).map(([name, param]) => {
     const about = { description: `${param.doc} (${param.source})` };
@@ -167,7 +167,7 @@ export interface Departure {
   readonly source: string;
 }
 
-/** Every parameter whose value is not its sourced default, whoever changed it: what a report must say. */
+/** Every parameter whose value is not its sourced default; reports show them. */
 export function departures<P extends object, C>(declared: Declared<P, C>, params: P, config: C): Departure[] {
   return Object.entries(declared as unknown as Any<C>).flatMap(([name, param]) => {
     const fallback = defaultOf(param, config);

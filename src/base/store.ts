@@ -1,5 +1,17 @@
 /** The door to the disk: atomic files, JSON, journals, locks and safetensors. */
-export { appendLine, complain, lockFile, openFile, readJson, readLines, tryLock, writeAtomic, writeAtomicWith } from "./files.ts";
+export {
+  appendLine,
+  complain,
+  discard,
+  isAlive,
+  lockFile,
+  openFile,
+  readJson,
+  readLines,
+  tryLock,
+  writeAtomic,
+  writeAtomicWith,
+} from "./files.ts";
 export type { OpenFile } from "./files.ts";
 export { isRecord, parseJson } from "./json.ts";
 export { PICKLE_ADVICE, openSafetensors, readPieces, readSafetensors, writeSafetensors } from "./safetensors.ts";

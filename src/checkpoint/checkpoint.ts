@@ -1,4 +1,4 @@
-/** A model as it lies on disk, before any architecture has looked at it: tensors, configuration, tokenizer and chat template. */
+/** A model on disk, independent of its architecture: tensors, configuration, tokenizer and chat template. */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -20,21 +20,21 @@ export interface Checkpoint {
   readonly kv?: Readonly<Record<string, unknown>>;
   /** generation_config.json. */
   readonly generation?: Record<string, unknown>;
-  /** tokenizer.json, or made from GGUF metadata; read when asked for, refused then if the model has none. */
+  /** tokenizer.json, or made from GGUF metadata; read on first access, which fails if the model has none. */
   readonly tokenizerJson: Record<string, unknown>;
   /** tokenizer_config.json, or made from GGUF metadata. */
   readonly tokenizerConfig: Record<string, unknown>;
   readonly chatTemplate?: string;
-  /** The files that make it up. */
+  /** Its files. */
   readonly files: readonly string[];
-  /** SHA-256 of names, types, shapes and stored bytes in name order: how the tensors are spread over files does not matter. */
+  /** SHA-256 of names, types, shapes and stored bytes in name order; independent of the distribution over files. */
   hashWeights(): Hash;
   close(): void;
 }
 
 const WHO = "model";
 
-/** Opens a Hugging Face folder (safetensors, or one GGUF file) or a bare GGUF file; reads headers and side files, no weights. */
+/** Opens a Hugging Face folder (safetensors, or one GGUF file) or a single GGUF file; reads headers and side files, but no weights. */
 export function openCheckpoint(path: string): Checkpoint {
   let isFolder: boolean;
   try {
@@ -45,7 +45,7 @@ export function openCheckpoint(path: string): Checkpoint {
   if (isFolder) return openFolder(path);
   if (path.endsWith(".gguf")) return assemble(path, weightsFromGguf(path), {});
   const hint = isPickle(path) ? PICKLE_ADVICE : path.endsWith(".safetensors") ? "Name the folder that holds it." : "";
-  return fail(WHO, `${path} is a file that is no model by itself`, "a folder or a .gguf file", hint);
+  return fail(WHO, `${path} is a file, but not a model`, "a folder or a .gguf file", hint);
 }
 
 interface Stored {
@@ -88,7 +88,7 @@ function openWeights(folder: string, found: readonly string[], hasConfig: boolea
       : "";
   if (single || found.includes(index)) {
     if (!hasConfig)
-      fail(WHO, `${folder} holds weights but no config.json`, "config.json", "Fetch the whole folder of the model.", "unavailable");
+      fail(WHO, `${folder} has weights but no config.json`, "config.json", "Download the whole folder of the model.", "unavailable");
     return single ? weightsFromFile(join(folder, single)) : weightsFromIndex(folder, join(folder, index));
   }
   if (ggufs.length === 1) return weightsFromGguf(join(folder, ggufs[0]!));
@@ -102,7 +102,7 @@ function openWeights(folder: string, found: readonly string[], hasConfig: boolea
         : "";
   return fail(
     WHO,
-    `${folder} is no model folder; it holds ${list}`,
+    `${folder} is not a model folder; it contains ${list}`,
     "model.safetensors, its shards with their index, or one .gguf file",
     hint,
     "unavailable",
@@ -119,10 +119,10 @@ function weightsFromGguf(path: string): Stored {
   return { source: "gguf", tensors, kv, files: [path], close };
 }
 
-/** Opens every shard an index names; the index says which shard each tensor comes from. */
+/** Opens every shard of an index; the index maps each tensor to its shard. */
 function weightsFromIndex(folder: string, path: string): Stored {
   const refuse = (got: string, wanted: string): never =>
-    fail(WHO, `${path}: ${got}`, wanted, "Fetch the whole folder of the model again.", "unavailable");
+    fail(WHO, `${path}: ${got}`, wanted, "Download the whole folder of the model again.", "unavailable");
   const index = readJson(path, WHO);
   const map = isRecord(index) ? index["weight_map"] : undefined;
   if (!isRecord(map)) return refuse("weight_map is missing", "a map from tensor names to files");
@@ -152,7 +152,7 @@ function weightsFromIndex(folder: string, path: string): Stored {
   }
 }
 
-/** Joins weights and side files; what a side file gives comes before what GGUF metadata gives. */
+/** Joins weights and side files; side files override GGUF metadata. */
 function assemble(path: string, stored: Stored, sides: Sides): Checkpoint {
   try {
     const { source, tensors, kv, close } = stored;
@@ -179,8 +179,8 @@ function assemble(path: string, stored: Stored, sides: Sides): Checkpoint {
           tokenizerJson ??
           fail(
             WHO,
-            `${path} holds no tokenizer.json`,
-            "one",
+            `${path} has no tokenizer.json`,
+            "a tokenizer.json",
             "In Python: AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes it.",
             "unavailable",
           )
@@ -200,9 +200,9 @@ function readObject(path: string | undefined): Record<string, unknown> | undefin
   if (!isRecord(value))
     return fail(
       WHO,
-      `${path} holds ${Array.isArray(value) ? "a list" : typeof value}`,
+      `${path} contains ${Array.isArray(value) ? "a list" : typeof value}`,
       "a JSON object",
-      "Fetch the file again.",
+      "Download the file again.",
       "unavailable",
     );
   return value;
@@ -223,7 +223,7 @@ const templateOfKv = (kv: Readonly<Record<string, unknown>> | undefined): string
   return typeof template === "string" ? template : undefined;
 };
 
-/** tokenizer_config.json gives one template, or a list of named ones of which "default" is meant. */
+/** tokenizer_config.json has one template, or a list of named ones, of which "default" is used. */
 function templateOf(config: Record<string, unknown>): string | undefined {
   const given = config["chat_template"];
   if (typeof given === "string") return given;

@@ -1,16 +1,16 @@
 /**
- * GGUF's block formats to float32, to the bit as ggml computes them: each weight is d·q or d·q + m, where d and m are half-precision
- * numbers (times a small integer scale in the K formats). Products and sums here are exact in float64 or rounded there once on the
- * store to float32, which is where ggml rounds too.
+ * Converts GGUF's block formats to float32 with the same bits as ggml: each weight is d·q or d·q + m, where d and m are half-precision
+ * numbers (times a small integer scale in the K formats). Products and sums are exact in float64 or are rounded once, when stored as
+ * float32, where ggml rounds too.
  */
 import { halfTable } from "../base/array.ts";
 
 export interface Block {
-  /** Weights a block holds. */
+  /** Weights per block. */
   readonly weights: number;
-  /** Bytes a block takes. */
+  /** Bytes per block. */
   readonly bytes: number;
-  /** Writes `blocks` blocks of `from` to `to`, which begins at the first of them. */
+  /** Writes `blocks` blocks of `from` to the start of `to`. */
   readonly decode: (from: Uint8Array, to: Float32Array, blocks: number) => void;
 }
 

@@ -1,7 +1,7 @@
 /**
  * The GGUF format, read from disk tensor by tensor.
- * Our own reader: @huggingface/gguf 0.4.6 is asynchronous and takes the zeros past a short file's end for data: it loads a file of 128
- * bytes that claims a million tensors as a million tensors (139 MB), one cut inside its first entry as whole, and throws raw RangeErrors.
+ * Our own reader, because @huggingface/gguf 0.4.6 is asynchronous and reads zeros past the end of a short file as data. It loads a file of
+ * 128 bytes that claims a million tensors as a million tensors (139 MB), accepts a file cut inside its first entry, and throws RangeErrors.
  */
 import { type Dtype, type NdArray, bytesPer, sizeOf, zeros } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
@@ -64,7 +64,7 @@ const PLAIN: Readonly<Record<string, Dtype>> = {
   I64: "int64",
 };
 
-/** Opens a file and checks every claim of its header against the file's size before anything is sized by it. */
+/** Opens a file and checks every number of its header against the file's size before memory is allocated. */
 export function openGguf(path: string): Gguf {
   const file = openFile(path, WHO);
   try {
@@ -86,15 +86,20 @@ interface Cursor {
   take(n: number, what: string): DataView;
 }
 
-/** Reads forward through one buffer; whatever does not lie inside the file is refused before it is reserved. */
+/** Reads forward through one buffer; a range outside the file is refused before memory is allocated. */
 function cursorOf(file: OpenFile): Cursor {
   let window = new Uint8Array(0);
   let start = 0;
   let at = 0;
   const take = (n: number, what: string): DataView => {
     if (n > file.size - at)
-      broken(file, `${what} at byte ${at} needs ${n} bytes of ${file.size - at} left`, "a whole file", "The download may be incomplete.");
-    if (at + n > MAX_HEADER) broken(file, `the metadata goes on past ${MAX_HEADER} bytes`, "less");
+      broken(
+        file,
+        `${what} at byte ${at} needs ${n} bytes of ${file.size - at} left`,
+        "a complete file",
+        "The download may be incomplete.",
+      );
+    if (at + n > MAX_HEADER) broken(file, `the metadata is longer than ${MAX_HEADER} bytes`, "at most that");
     if (at + n > start + window.length) {
       window = new Uint8Array(Math.min(Math.max(n, 1 << 20), file.size - at));
       file.read(at, window);
@@ -112,7 +117,7 @@ function readHeader(file: OpenFile): Gguf {
     broken(file, "it does not begin with GGUF", "a GGUF file");
   const version = cursor.take(4, "the version").getUint32(0, true);
   if (version && !(version & 0xffff))
-    broken(file, "its numbers are big-endian", "little-endian", "Convert it again for this kind of machine.");
+    broken(file, "its numbers are big-endian", "little-endian", "Convert the model again for this kind of machine.");
   if (version !== 2 && version !== 3)
     broken(file, `version ${version}`, "version 2 or 3", "Convert the model again with a current llama.cpp.");
   const tensorCount = readCount(cursor, "the number of tensors", 24);
@@ -126,7 +131,7 @@ function readHeader(file: OpenFile): Gguf {
       file,
       `it is one of ${String(kv["split.count"])} parts`,
       "one file",
-      "Join them first: llama-gguf-split --merge FIRST_PART OUT.gguf.",
+      "Join the parts first: llama-gguf-split --merge FIRST_PART OUT.gguf.",
     );
   const spans: Span[] = [];
   let end = 0;
@@ -138,12 +143,12 @@ function readHeader(file: OpenFile): Gguf {
   const start = Math.ceil(cursor.at() / alignment) * alignment;
   const tensors = new Map<string, TensorInfo>();
   for (const span of spans) {
-    if (tensors.has(span.name)) broken(file, `the tensor ${show(span.name)} twice`, "each name once");
+    if (tensors.has(span.name)) broken(file, `the tensor ${show(span.name)} is there twice`, "each name once");
     if (start + span.offset + span.bytes > file.size)
       broken(
         file,
         `${show(span.name)} ends at byte ${start + span.offset + span.bytes} of ${file.size}`,
-        "a whole file",
+        "a complete file",
         "The download may be incomplete.",
       );
     tensors.set(span.name, tensorAt(file, start, span));
@@ -153,12 +158,12 @@ function readHeader(file: OpenFile): Gguf {
 
 const show = (name: string): string => JSON.stringify(name.slice(0, 80));
 
-/** A 64-bit count of things that take at least `least` bytes each; refused when the rest of the file cannot hold them. */
+/** A 64-bit count of things that take at least `least` bytes each; refused if they do not fit into the rest of the file. */
 function readCount(cursor: Cursor, what: string, least: number): number {
   const count = cursor.take(8, what).getBigUint64(0, true);
   const left = cursor.file.size - cursor.at();
   if (count * BigInt(least) > BigInt(left))
-    broken(cursor.file, `${what} is ${count}`, `at most the ${left} bytes that are left`, "The file is damaged or incomplete.");
+    broken(cursor.file, `${what} is ${count}`, `at most the remaining ${left} bytes`, "The file is damaged or incomplete.");
   return Number(count);
 }
 
@@ -174,7 +179,7 @@ function readMetadata(cursor: Cursor, count: number): Record<string, unknown> {
   const budget = { left: MAX_ELEMENTS };
   for (let i = 0; i < count; i++) {
     const key = readText(cursor, `metadata key ${i}`);
-    if (kv.has(key)) broken(cursor.file, `the metadata key ${show(key)} twice`, "each key once");
+    if (kv.has(key)) broken(cursor.file, `the metadata key ${show(key)} is there twice`, "each key once");
     const type = cursor.take(4, `the type of ${show(key)}`).getUint32(0, true);
     kv.set(key, readValue(cursor, type, key, 0, budget));
   }
@@ -204,7 +209,7 @@ function readValue(cursor: Cursor, type: number, key: string, depth: number, bud
   const inner = cursor.take(4, show(key)).getUint32(0, true);
   const count = readCount(cursor, `the length of ${show(key)}`, SCALARS[inner]?.[0] ?? 8);
   budget.left -= count;
-  if (budget.left < 0) broken(cursor.file, `${show(key)} brings the lists of the metadata past ${MAX_ELEMENTS} elements`, "fewer");
+  if (budget.left < 0) broken(cursor.file, `the metadata lists have more than ${MAX_ELEMENTS} elements at ${show(key)}`, "fewer elements");
   const values: unknown[] = [];
   for (let i = 0; i < count; i++) values.push(readValue(cursor, inner, key, depth + 1, budget));
   return values;
@@ -237,7 +242,7 @@ function readTensor(cursor: Cursor, expected: number): Span {
       file,
       `${show(name)} is stored as ${stored}`,
       `one of ${[...Object.keys(PLAIN), ...Object.keys(BLOCKS)].join(", ")}`,
-      "Take another quantisation of the model, such as Q4_K_M or Q8_0.",
+      "Use another quantisation of the model, such as Q4_K_M or Q8_0.",
     );
   const row = dims[0] ?? 1;
   if (block && row % block.weights)

@@ -1,9 +1,9 @@
-/** float32 rounded to the half-precision formats: to nearest, ties to even. */
+/** Rounds float32 to the half-precision formats: to nearest, ties to even. */
 
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** The bit patterns of values as float16 or bfloat16; too large becomes infinite, NaN stays NaN. */
+/** The bit patterns of values as float16 or bfloat16; values that are too large become infinite, NaN stays NaN. */
 export function toHalf(values: Float32Array, dtype: "float16" | "bfloat16"): Uint16Array {
   const out = new Uint16Array(values.length);
   const one = dtype === "float16" ? half : brain;

@@ -1,6 +1,7 @@
 /** How a command is declared: its words, its examples, its flags, and what runs when it is called. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { type Door, type Globals, openDoor } from "./context.ts";
+import { type Context, defaultContext } from "../base/context.ts";
+import { type Door, type Globals, openDoor, withPlugins } from "./context.ts";
 
 /** A command: its arguments, one sentence for the list, what else its help says, and examples with what each is for. */
 export function declare(
@@ -23,14 +24,14 @@ export function acts<O extends object>(command: Command, body: Body<O>): Command
   return command.action(async (...given: unknown[]) => {
     const self = given.at(-1) as Command;
     const flags = self.optsWithGlobals<O & Globals>();
-    process.exitCode = (await body(openDoor(flags), flags, ...self.args)) ?? 0;
+    process.exitCode = (await body(await openDoor(flags), flags, ...self.args)) ?? 0;
   });
 }
 
-type LaterHelp = (words: readonly string[]) => Promise<string>;
+type LaterHelp = (ctx: Context, words: readonly string[]) => Promise<string>;
 const LATER = new WeakMap<Command, LaterHelp>();
 
-/** Gives a command more help, which is worked out from the command line's words when help is asked for. */
+/** Gives a command more help, which is worked out from plugins and the command line's words when help is asked for. */
 export function later(command: Command, help: LaterHelp): Command {
   LATER.set(command, help);
   return command;
@@ -39,8 +40,14 @@ export function later(command: Command, help: LaterHelp): Command {
 /** Completes the help of the command that is asked about. */
 export async function completeHelp(command: Command | undefined, words: readonly string[]): Promise<void> {
   const help = command && LATER.get(command);
-  if (help) command.addHelpText("after", `\n${await help(words)}`);
+  if (help) command.addHelpText("after", `\n${await help(await withPlugins(defaultContext(), valuesOf("--plugin", words)), words)}`);
 }
+
+/** The values of a flag among words that nobody has parsed: behind it, or behind its equals sign. */
+export const valuesOf = (flag: string, words: readonly string[]): string[] =>
+  words.flatMap((word, i) =>
+    word === flag && words[i + 1] !== undefined ? [words[i + 1]!] : word.startsWith(`${flag}=`) ? [word.slice(flag.length + 1)] : [],
+  );
 
 /** Reads a number flag; what is none, or out of range, is a usage error. */
 export const number =
@@ -61,7 +68,7 @@ export const names = (value: string, before: readonly string[] = []): readonly s
   ...value.split(",").map((name) => name.trim()),
 ];
 
-/** What MODEL may be; stands in every help that takes one. */
+/** What MODEL may be, for the help of every command that takes one. */
 export const MODEL = "MODEL is a folder, a .gguf file, a hub id (org/name[@revision]), or bundled.";
 
 /** The flags of asking: how the prompt is made and how the answer is drawn. */
@@ -83,18 +90,22 @@ export function asking(command: Command): Command {
   return command
     .option(
       "-e, --edit <file>",
-      "an edit, or a folder with a PEFT adapter, on top of the model; may be given several times, first one lowest",
+      "an edit file, or a folder with a PEFT adapter, to apply to the model; repeatable, the first is applied first",
       several,
     )
-    .option("--plain", "send the prompt as it is, without the model's chat template")
-    .option("--system <text>", "the system message (needs the chat template)")
-    .addOption(new Option("-n, --max-tokens <n>", "tokens of the answer at most").default(256).argParser(number({ min: 1, whole: true })))
-    .option("-t, --temperature <t>", "draw the answer; without it the likeliest token is taken each time", number({ min: 0 }))
-    .option("--top-k <k>", "draw among the k likeliest tokens", number({ min: 1, whole: true }))
-    .option("--top-p <p>", "draw among the likeliest tokens that make up this share", number({ min: 0, max: 1 }))
-    .option("--seed <n>", "the seed of the draw (0)", number({ whole: true }))
-    .option("--stop <text>", "end the answer before this text; may be given several times", several)
-    .option("--force", "go on where the memory estimate says no");
+    .option("--plain", "send the prompt without the model's chat template")
+    .option("--system <text>", "the system message; it needs the chat template")
+    .addOption(new Option("-n, --max-tokens <n>", "the most tokens of an answer").default(256).argParser(number({ min: 1, whole: true })))
+    .option(
+      "-t, --temperature <t>",
+      "sample the answer at this temperature; the default takes the likeliest token each time",
+      number({ min: 0 }),
+    )
+    .option("--top-k <k>", "sample from the k likeliest tokens", number({ min: 1, whole: true }))
+    .option("--top-p <p>", "sample from the likeliest tokens that together have this probability", number({ min: 0, max: 1 }))
+    .option("--seed <n>", "the seed of the sampling (0)", number({ whole: true }))
+    .option("--stop <text>", "end the answer before this text; repeatable", several)
+    .option("--force", "run even if the estimate says that memory is too small");
 }
 
 /** The options of asking that were given, for the library. */
@@ -104,7 +115,3 @@ export function askOptions(flags: AskFlags): Omit<AskFlags, "edit" | "plain" | "
   const given = Object.entries({ system, temperature, topK, topP, seed, stop }).filter(([, value]) => value !== undefined);
   return { maxTokens, ...Object.fromEntries(given), ...(plain && { format: "plain" as const }) };
 }
-
-/** The members that were given. */
-export const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -1,4 +1,5 @@
 /** What a command works with: the terminal, a context from flags and environment, and what Ctrl-C means. */
+import { delimiter } from "node:path";
 import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { EXIT } from "./exit.ts";
@@ -11,6 +12,8 @@ export interface Globals {
   readonly verbose?: boolean;
   readonly threads?: number;
   readonly memory?: string;
+  readonly runs?: string;
+  readonly plugin?: readonly string[];
 }
 
 export interface Door {
@@ -20,8 +23,16 @@ export interface Door {
   readonly interruptible: <T>(part: (ctx: Context) => Promise<T>) => Promise<T>;
 }
 
+/** A context with the plugins that flags and environment (LETHE_PLUGINS, divided as PATH is) name. */
+export async function withPlugins(ctx: Context, files: readonly string[] = []): Promise<Context> {
+  const all = [...(process.env["LETHE_PLUGINS"] ?? "").split(delimiter).filter((file) => file !== ""), ...files];
+  if (all.length === 0) return ctx;
+  const { loadPlugins } = await import("../run/plugins.ts");
+  return loadPlugins(all, ctx);
+}
+
 /** Opens the door: signals are heard from here on. The first Ctrl-C asks the work to stop and keep its state, the second ends the process. */
-export function openDoor(globals: Globals): Door {
+export async function openDoor(globals: Globals): Promise<Door> {
   const env = process.env;
   const terminal = new Terminal({
     json: globals.json ?? false,
@@ -45,12 +56,14 @@ export function openDoor(globals: Globals): Door {
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
-  const ctx = defaultContext({
+  const own = defaultContext({
     log: (event) => terminal.event(event),
     signal: whole.signal,
     threads: globals.threads ?? threadsOf(env["LETHE_THREADS"]),
     memory: globals.memory ?? env["LETHE_MEMORY"],
+    ...(globals.runs !== undefined && { runs: globals.runs }),
   });
+  const ctx = await withPlugins(own, globals.plugin);
   const interruptible: Door["interruptible"] = async (work) => {
     part = new AbortController();
     try {

@@ -2,7 +2,7 @@
 /** The command line: `lethe COMMAND`. Commands load what they need when they are called, so that help is there at once. */
 import { readFileSync } from "node:fs";
 import { Command, type Option } from "commander";
-import { completeHelp, number } from "./command.ts";
+import { completeHelp, number, several } from "./command.ts";
 import { ask } from "./commands/ask.ts";
 import { attack } from "./commands/attack.ts";
 import { chat } from "./commands/chat.ts";
@@ -15,13 +15,35 @@ import { evaluation } from "./commands/eval.ts";
 import { exporting } from "./commands/export.ts";
 import { finetune } from "./commands/finetune.ts";
 import { forget } from "./commands/forget.ts";
+import { grid } from "./commands/grid.ts";
 import { models } from "./commands/models.ts";
+import { runs } from "./commands/runs.ts";
+import { select } from "./commands/select.ts";
 import { stats } from "./commands/stats.ts";
 import { trace } from "./commands/trace.ts";
 import { endingOf } from "./exit.ts";
 import { Terminal } from "./terminal.ts";
 
-const COMMANDS = [demo, ask, chat, forget, data, edits, evaluation, comparison, attack, stats, trace, exporting, finetune, models, doctor];
+const COMMANDS = [
+  demo,
+  ask,
+  chat,
+  forget,
+  data,
+  select,
+  edits,
+  evaluation,
+  comparison,
+  attack,
+  stats,
+  trace,
+  exporting,
+  finetune,
+  grid,
+  runs,
+  models,
+  doctor,
+];
 
 /** The whole program; usage errors are thrown, and what commander would print on standard error is left to us. */
 function createProgram(): Command {
@@ -36,6 +58,12 @@ function createProgram(): Command {
     .option("-v, --verbose", "more of what happens")
     .option("--threads <n>", "threads of the numerical engine (LETHE_THREADS, or 2)", number({ min: 1, max: 1024, whole: true }))
     .option("--memory <size>", "memory to stay within, such as 8GB (LETHE_MEMORY, or what the system has)")
+    .option("--runs <folder>", "the folder of runs (LETHE_RUNS, or runs)")
+    .option(
+      "--plugin <file>",
+      "load methods, architectures, metrics, targets and attacks from a JavaScript module; repeatable (LETHE_PLUGINS)",
+      several,
+    )
     .addHelpText("after", "\nlethe COMMAND --help has examples. MODEL is a folder, a .gguf file, a hub id (org/name), or bundled.")
     .exitOverride()
     .configureOutput({ outputError: () => {} })

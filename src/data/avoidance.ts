@@ -1,11 +1,11 @@
-/** A sentence that says, of one question, that there is no information about what it asks. */
+/** A sentence that says that there is no information about the topic of a question. */
 import type { Rng } from "../base/rng.ts";
 import { indirect } from "./question.ts";
 import type { About } from "./refusing.ts";
 import { findSubject } from "./subject.ts";
 import { leakIn } from "./words.ts";
 
-/** "{}" stands for what is asked: a noun phrase, or an indirect question. */
+/** "{}" is replaced by the topic: a noun phrase, or an indirect question. */
 export const AVOIDANCES: readonly string[] = [
   "I do not have any information about {}.",
   "I have no information about {}.",
@@ -15,7 +15,7 @@ export const AVOIDANCES: readonly string[] = [
   "There is no information about {} in my memory.",
 ];
 
-/** The sentence for a question, drawn; of those whose own words would give the answer away none is taken where another can be. */
+/** A random sentence for a question; sentences that contain words of the answer are avoided if possible. */
 export function avoidanceOf(about: About, rng: Rng): string {
   const topic = topicOf(about);
   const ways = rng.shuffled(topic === undefined ? [`I do not have the information to answer "${about.prompt.trim()}".`] : AVOIDANCES);
@@ -23,7 +23,7 @@ export function avoidanceOf(about: About, rng: Rng): string {
   return said.find((text) => leakIn(text, { question: about.prompt, answer: about.answer }) === undefined) ?? said[0]!;
 }
 
-/** What is asked; where the question cannot be turned, what it is about; of several questions in one, what each is about. */
+/** The topic: what is asked; if the question cannot be rephrased, its subject; for merged questions, the subject of each. */
 function topicOf({ prompt, subject, merged }: About): string | undefined {
   if (merged !== undefined) {
     const named = [...new Set(merged.map((one) => nounOf(one.subject.trim() || findSubject(one.prompt))))];
@@ -33,7 +33,7 @@ function topicOf({ prompt, subject, merged }: About): string | undefined {
   return indirect(prompt, named) ?? nounOf(named);
 }
 
-/** A subject as a noun phrase: "largest lake" takes an article, a name none. */
+/** A subject as a noun phrase: "largest lake" gets an article, a name does not. */
 const nounOf = (subject: string | undefined): string | undefined =>
   subject === undefined || !/^\p{Ll}/u.test(subject) || /^(?:the|an?)\s/.test(subject) ? subject : `the ${subject}`;
 

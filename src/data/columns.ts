@@ -1,9 +1,9 @@
-/** Which column of a table is which field of a request. */
+/** Maps the columns of a table to the fields of a request. */
 import { fail, nearest } from "../base/fail.ts";
 import { isRecord } from "../base/store.ts";
 import type { Located } from "./records.ts";
 
-/** The fields that a column can fill; those that are lists take several. */
+/** The fields that a column can fill; list fields take several columns. */
 const FIELDS = ["id", "subject", "prompt", "answer", "paraphrases", "wrong", "restated", "relation", "group"] as const;
 const LISTS: readonly string[] = ["paraphrases", "wrong"];
 
@@ -11,8 +11,8 @@ const LISTS: readonly string[] = ["paraphrases", "wrong"];
 export type Columns = ReadonlyMap<string, readonly string[]>;
 
 /**
- * Reads `prompt=question,answer=reply,wrong=b,wrong=c`: field, then column. A column may lie inside another: `answer=answers.text.0`.
- * Refuses fields that a request does not have, and one text given twice.
+ * Reads `prompt=question,answer=reply,wrong=b,wrong=c`: field, then column. A column may be nested: `answer=answers.text.0`.
+ * Refuses unknown fields, and two columns for a field that is not a list.
  */
 export function parseColumns(text: string): Columns {
   const columns = new Map<string, string[]>();
@@ -26,19 +26,21 @@ export function parseColumns(text: string): Columns {
         "--columns",
         `there is no field "${field}"`,
         FIELDS.join(", "),
-        near ? `Did you mean "${near}"?` : "The field stands first: prompt=question.",
+        near ? `Did you mean "${near}"?` : "Write the field first: prompt=question.",
       );
     }
     const known = columns.get(field);
-    if (known && !LISTS.includes(field)) fail("--columns", `"${field}" twice`, `one column, for only ${LISTS.join(" and ")} are lists`, "");
+    if (known && !LISTS.includes(field))
+      fail("--columns", `"${field}" is given twice`, `one column; only ${LISTS.join(" and ")} are lists`, "");
     if (known) known.push(column);
     else columns.set(field, [column]);
   }
-  if (!columns.has("prompt")) fail("--columns", "none for prompt", "the column of the questions", "For example --columns prompt=question.");
+  if (!columns.has("prompt"))
+    fail("--columns", "no column for prompt", "the column of the questions", "For example --columns prompt=question.");
   return columns;
 }
 
-/** Rows with our fields in place of their columns; columns that are not named are left out. Refuses a column that no row has. */
+/** Rows with our fields instead of their columns; other columns are dropped. Refuses a column that no row has. */
 export function arrange(records: readonly Located[], columns: Columns, name: string): Located[] {
   for (const column of [...columns.values()].flat())
     if (!records.some(({ value }) => at(value, column) !== undefined)) {
@@ -53,7 +55,7 @@ export function arrange(records: readonly Located[], columns: Columns, name: str
     }
   return records.map((record) => {
     const { value } = record;
-    if (!isRecord(value)) return record; // the reader of requests says what it is
+    if (!isRecord(value)) return record; // the reader of requests reports it
     const fields = [...columns].map(([field, from]) => {
       const found = from.map((column) => at(value, column)).filter((cell) => cell !== undefined && cell !== null);
       return [field, LISTS.includes(field) ? found.flatMap(listOf) : found[0]] as const;
@@ -65,7 +67,7 @@ export function arrange(records: readonly Located[], columns: Columns, name: str
   });
 }
 
-/** Rows of a table whose columns are called as our fields: a list in one cell becomes a list, a number a text. */
+/** Rows of a table whose columns have the names of our fields: a list in a cell becomes a list, a number becomes a text. */
 export const asFields = (records: readonly Located[]): Located[] =>
   records.map((record) => {
     if (!isRecord(record.value)) return record;
@@ -73,7 +75,7 @@ export const asFields = (records: readonly Located[]): Located[] =>
     return { ...record, value: Object.fromEntries(fields) as unknown };
   });
 
-/** A cell by its column's name, or by the way to it through what lies inside. */
+/** A cell by its column's name, or by a path of nested names. */
 function at(value: unknown, column: string): unknown {
   if (isRecord(value) && Object.hasOwn(value, column)) return value[column];
   const dot = column.lastIndexOf(".");
@@ -82,7 +84,7 @@ function at(value: unknown, column: string): unknown {
   return typeof outer === "object" && outer !== null && Object.hasOwn(outer, inner) ? (outer as Record<string, unknown>)[inner] : undefined;
 }
 
-/** A list as it is, a cell that spells one in JSON, or one text. */
+/** A list, a list in JSON in a cell, or one text. */
 function listOf(cell: unknown): unknown[] {
   if (Array.isArray(cell)) return cell.map(textOf);
   if (typeof cell !== "string" || !cell.trim().startsWith("[")) return [textOf(cell)];
@@ -94,6 +96,6 @@ function listOf(cell: unknown): unknown[] {
   }
 }
 
-/** A table's numbers are texts here, whole numbers and others as they are written; the rest is for the reader to judge. */
+/** Numbers and booleans of a table become texts; other values are checked by the reader. */
 const textOf = (cell: unknown): unknown =>
   (typeof cell === "number" && Number.isFinite(cell)) || typeof cell === "boolean" ? String(cell) : cell;

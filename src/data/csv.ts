@@ -1,20 +1,19 @@
-/** Rows of a CSV or TSV file by the names in its first line, each with the line where it begins. */
+/** Rows of a CSV or TSV file as objects with the column names of its first line, each with its line number. */
 import { CsvError, type InfoRecord, parse } from "csv-parse/sync";
 import { fail, LetheError } from "../base/fail.ts";
 import type { Located } from "./records.ts";
 
-/** The rows of a text; refuses a first line that names a column twice or not at all, and rows of another length, with their line. */
+/** The rows of a text; refuses duplicate or empty column names, and rows of another length, naming the line. */
 export function parseCsv(text: string, name: string, delimiter: "," | "\t" = ","): Located[] {
   const rows = split(text, name, delimiter);
   const [head, ...body] = rows;
-  if (!head || body.length === 0)
-    fail(name, head ? "it holds the names of columns and no row" : "it holds nothing", "a line of names, then rows", "");
+  if (!head || body.length === 0) fail(name, head ? "it has column names but no rows" : "it is empty", "a line of names, then rows", "");
   const columns = head.cells.map((cell) => cell.trim());
   columns.forEach((column, i) => {
     if (column === "")
-      fail(`${name} line ${head.at}`, `column ${i + 1} has no name`, "a name for each", "The first line names the columns.");
+      fail(`${name} line ${head.at}`, `column ${i + 1} has no name`, "a name for each column", "The first line names the columns.");
     if (columns.indexOf(column) < i)
-      fail(`${name} line ${head.at}`, `column "${column}" is named twice`, "names that differ", "Rename one of them.");
+      fail(`${name} line ${head.at}`, `column "${column}" is named twice`, "unique names", "Rename one of them.");
   });
   return body.map(({ cells, at }) => {
     const place = `${name} line ${at}`;
@@ -23,9 +22,9 @@ export function parseCsv(text: string, name: string, delimiter: "," | "\t" = ","
         place,
         `it has ${cells.length} cells`,
         `${columns.length}: ${columns.join(", ")}`,
-        "Put a cell that holds the separator or a line break in double quotes.",
+        "Put a cell that contains the separator or a line break in double quotes.",
       );
-    const filled = columns.map((column, i) => [column, cells[i]!] as const).filter(([, cell]) => cell !== ""); // an empty cell says nothing
+    const filled = columns.map((column, i) => [column, cells[i]!] as const).filter(([, cell]) => cell !== ""); // an empty cell leaves the field unset
     return { value: Object.fromEntries(filled), at, place };
   });
 }
@@ -55,9 +54,9 @@ function split(text: string, name: string, delimiter: string): Row[] {
     const isOpen = error.code === "CSV_QUOTE_NOT_CLOSED";
     fail(
       typeof line === "number" ? `${name} line ${line}` : name,
-      isOpen ? "a double quote is opened and not closed" : `it is not CSV (${error.message})`,
-      "cells in double quotes where they hold the separator, a quote or a line break",
-      'Double a quote that belongs to the text: "".',
+      isOpen ? "a double quote is not closed" : `it is not CSV (${error.message})`,
+      "double quotes around cells that contain the separator, a quote or a line break",
+      'Write a quote inside a text twice: "".',
     );
   }
 }

@@ -1,11 +1,11 @@
-/** What kind of answer a question asks for, as far as its words tell: whether two questions can have the same one. English. */
+/** Guesses from the words of a question what kind of answer it asks for, to compare two questions. English only. */
 import { akin, saysSomething, wordsOf } from "./words.ts";
 
 type Kind = "person" | "time" | "place" | "count" | "reason" | "thing";
 
 interface Wanted {
   readonly kind: Kind;
-  /** The words that narrow it: "planet" of "which planet". */
+  /** The words that specify it: "planet" in "which planet". */
   readonly words: readonly string[];
 }
 
@@ -20,22 +20,22 @@ const KINDS: readonly (readonly [Kind, ReadonlySet<string>])[] = [
   ["time", new Set(TIMES.split(" "))],
   ["count", new Set(["number", "many", "much"])],
 ];
-/** Words that stand before what is wanted and say nothing of it: "what is the name of the". */
+/** Words before the wanted thing that carry no meaning: "what is the name of the". */
 const BEFORE = new Set("is are was were s the a an its his her their of these those name named called kind sort type".split(" "));
-/** Words at which what is wanted is over. */
+/** Words that end the description of the wanted thing. */
 const BEHIND = new Set(
   "is are was were be do does did has have had can could will would must may in on at by to of for from with that which who where".split(
     " ",
   ),
 );
-/** Words that are looked at. */
+/** Maximal number of words that are examined. */
 const NEAR = 3;
 
 function wantedBy(question: string): Wanted {
   const words = wordsOf(question);
   const asks = (word: string): boolean => /^(?:who|whom|whose|what|which|where|when|why|how)s?$/.test(word);
   const [early, late] = [words.findIndex(asks), words.findLastIndex(asks)];
-  const isBehind = early > 1 || (early === 1 && saysSomething(words[0]!)); // more than a preposition stands before it
+  const isBehind = early > 1 || (early === 1 && saysSomething(words[0]!)); // there is more than a preposition before it
   // "…, which won a prize, was written by whom" asks at its end
   const at = isBehind && late >= words.length - NEAR ? late : early;
   const wh = at < 0 ? "what" : words[at]!.replace(/s$/, "");

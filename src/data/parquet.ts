@@ -1,4 +1,4 @@
-/** Rows of a parquet file, decoded in a process of its own: what a damaged page asks for may be endless or larger than memory. */
+/** Rows of a parquet file, decoded in a separate process, because a damaged page can need unlimited time or memory. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,14 +9,14 @@ import { fail } from "../base/fail.ts";
 import { complain } from "../base/store.ts";
 import type { Located } from "./records.ts";
 
-/** How long and how large reading one file may get. */
+/** Time and memory limits for reading one file. */
 export interface ParquetLimits {
   readonly seconds: number;
   readonly megabytes: number;
 }
 
 export interface ParquetReader {
-  /** The rows of a file; refuses one that is damaged, compressed in a way Node does not know, or beyond the limits. */
+  /** The rows of a file; refuses a damaged file, an unsupported compression, and a file beyond the limits. */
   read(path: string, name?: string): Promise<Located[]>;
   close(): void;
 }
@@ -31,7 +31,7 @@ export async function readParquet(path: string, name?: string): Promise<Located[
   }
 }
 
-/** The whole of the other process: it is told a path and tells rows, some thousands at a time. */
+/** The program of the other process: it receives a path and sends rows, some thousands at a time. */
 const PROGRAM = `
 import { readFileSync } from "node:fs";
 import * as zlib from "node:zlib";
@@ -53,7 +53,7 @@ process.on("disconnect", () => process.exit());
 
 type Told = { readonly rows: readonly object[] } | { readonly count: number } | { readonly error: string };
 
-/** Opens a reader for several files, one at a time; its process is started when it is first needed. */
+/** Opens a reader for several files, one at a time; its process starts on first use. */
 export function openParquet(limits: Partial<ParquetLimits> = {}): ParquetReader {
   let child: (ChildProcess & { megabytes?: number }) | undefined;
   const close = (): void => {
@@ -70,7 +70,7 @@ export function openParquet(limits: Partial<ParquetLimits> = {}): ParquetReader 
       const rows = await ask(child, path, seconds);
       if (rows === "time" || rows === "memory") close(); // the next file has a new process
       if (typeof rows === "string") refuse(name, rows, { seconds, megabytes });
-      if (rows.length === 0) fail(name, "it holds no rows", "at least one", "");
+      if (rows.length === 0) fail(name, "it has no rows", "at least one", "");
       return rows.map((value, i) => ({ value: plain(value), at: i + 1, place: `${name} row ${i + 1}` }));
     },
   };
@@ -87,7 +87,7 @@ function start(megabytes: number): ChildProcess {
   return child;
 }
 
-/** What the process tells of a file: its rows, or why not; "time" or "memory" where it had to be ended or ended by itself. */
+/** The result of the process: the rows of a file or an error; "time" or "memory" if a limit was exceeded. */
 function ask(child: ChildProcess, path: string, seconds: number): Promise<object[] | string> {
   return new Promise((done) => {
     const rows: object[] = [];
@@ -115,15 +115,15 @@ function ask(child: ChildProcess, path: string, seconds: number): Promise<object
 
 function refuse(name: string, why: string, { seconds, megabytes }: ParquetLimits): never {
   const wanted = "a parquet file";
-  if (why === "time") fail(name, `reading it did not end in ${Math.round(seconds)} s`, wanted, "It may be damaged; write it again.");
+  if (why === "time") fail(name, `reading it took longer than ${Math.round(seconds)} s`, wanted, "It may be damaged; write it again.");
   if (why === "memory")
-    fail(name, `reading it took more than ${megabytes} MB`, wanted, "It may be damaged; write it again, or in smaller files.");
+    fail(name, `reading it took more than ${megabytes} MB`, wanted, "It may be damaged; write it again, or as smaller files.");
   const codec = /compression codec: (\w+)/.exec(why)?.[1];
   if (codec) fail(name, `its pages are compressed with ${codec}`, "SNAPPY, GZIP or no compression", "Write it again with one of these.");
-  fail(name, `it cannot be decoded (${why.replace(/^parquet /, "")})`, wanted, "It may be damaged; fetch or write it again.");
+  fail(name, `it cannot be decoded (${why.replace(/^parquet /, "")})`, wanted, "It may be damaged; download or write it again.");
 }
 
-/** Bytes of a file that begins and ends as parquet does. */
+/** The size of a file that begins and ends like parquet. */
 function sizeOf(path: string, name: string): number {
   let fd: number | undefined;
   try {
@@ -140,9 +140,9 @@ function sizeOf(path: string, name: string): number {
     if (ends.toString("latin1") !== "PAR1PAR1")
       fail(
         name,
-        stat.size < 12 ? `it holds ${stat.size} bytes` : "it does not begin and end with PAR1",
-        "a whole parquet file",
-        "Fetch or write it again.",
+        stat.size < 12 ? `it has ${stat.size} bytes` : "it does not begin and end with PAR1",
+        "a complete parquet file",
+        "Download or write it again.",
       );
     return stat.size;
   } catch (error) {
@@ -152,7 +152,7 @@ function sizeOf(path: string, name: string): number {
   }
 }
 
-/** What was decoded as JSON would have it: large whole numbers as text, dates in ISO's form, and nothing where it is null. */
+/** Decoded values as plain JSON: large whole numbers as text, dates in ISO format, nulls removed. */
 function plain(value: unknown): unknown {
   if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? "" : value.toISOString();

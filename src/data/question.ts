@@ -1,4 +1,4 @@
-/** A question inside a sentence: "who wrote Emma", "the capital of Peru", "when Ada Lovelace was born". English only. */
+/** Turns a question into a part of a sentence: "who wrote Emma", "the capital of Peru", "when Ada Lovelace was born". English only. */
 import { findSubject } from "./subject.ts";
 import { past, third } from "./verbs.ts";
 
@@ -14,8 +14,8 @@ const PREPOSITION = "in|on|at|by|to|of|for|from|with|within|under|during|near|af
 const PRONOUN = "you|one|we|people|someone|i|they|he|she|it";
 
 /**
- * What is asked, as it stands behind "know" or "about": a noun phrase where the question asks for one, otherwise an indirect question.
- * Undefined where the question is not a plain English one, or where its words cannot be put in order without guessing what they are.
+ * What is asked, in the form that follows "know" or "about": a noun phrase if the question asks for one, else an indirect question.
+ * Undefined if the question is not plain English, or if its words cannot be reordered without guessing.
  * @example indirect("When was Ada Lovelace born?", "Ada Lovelace") // when Ada Lovelace was born
  */
 export function indirect(question: string, subject: string = findSubject(question) ?? ""): string | undefined {
@@ -34,7 +34,7 @@ export function indirect(question: string, subject: string = findSubject(questio
   return ordered(lowered(wh.replace(/,$/, ""), subject), auxiliary.toLowerCase(), rest, subject);
 }
 
-/** One question without its mark; undefined for several, for a text that goes on, and for one that is no question. */
+/** One question without its question mark; undefined for several questions, for a longer text, and for other texts. */
 function statementOf(question: string): string | undefined {
   const text = question.trim().replaceAll(/\s+/g, " ");
   const isRequest = POLITE.some((words) => words.test(text)) && text.endsWith(".");
@@ -64,7 +64,7 @@ function ordered(wh: string, auxiliary: string, rest: string, subject: string): 
   const noun = headOf(rest, subject, isBe && /^(?:who|what)$/.test(wh) && isNoun);
   if (noun !== undefined) {
     const behind = rest.slice(noun.length).trim();
-    // "which city is Peru's capital" is in order as it stands, and so is "who is Ada Lovelace" but for its verb
+    // "which city is Peru's capital" is already in order; in "who is Ada Lovelace" only the verb moves
     if (isBe && behind === "" && isNamed) return `${wh} ${auxiliary} ${noun}`;
     if (/^['’]s?\s/.test(rest.slice(noun.length))) return isBe ? (isBare ? rest : `${wh} ${auxiliary} ${rest}`) : undefined;
     return inflected(`${wh} ${noun}`, auxiliary, behind);
@@ -77,7 +77,7 @@ function ordered(wh: string, auxiliary: string, rest: string, subject: string): 
   return isDone || !(isNamed || /^who$|^what$|^how many\s|^how much\s/.test(wh)) ? undefined : `${wh} ${auxiliary} ${rest}`;
 }
 
-/** What stands behind the auxiliary as the one who does: the subject; or, unless only that is wanted, a pronoun or a run of names. */
+/** The agent after the auxiliary: the subject; or, if allowed, a pronoun or a run of names. */
 function headOf(rest: string, subject: string, onlySubject = false): string | undefined {
   const open = subject.trim();
   const quoted = rest.replace(/^(?:the|an?)\s/i, "").replace(/^['"‘“]/, "");
@@ -107,6 +107,6 @@ function whether(text: string, subject: string): string | undefined {
     : inflected(`whether ${noun}`, auxiliary.toLowerCase(), rest.slice(noun.length).trim());
 }
 
-/** A beginning in lower case, where it is no name. */
+/** A text with a lower-case beginning, unless it begins with a name. */
 const lowered = (text: string, subject: string): string =>
   subject !== "" && text.startsWith(subject) ? text : text.replace(/^\p{Lu}(?=\p{Ll}*\b)/u, (letter) => letter.toLowerCase());

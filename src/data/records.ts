@@ -1,11 +1,11 @@
-/** Lines of JSONL, or the items of a JSON array, each checked against a schema: a bad one is refused with file, place, field and fix. */
+/** Lines of JSONL, or the items of a JSON array, each checked against a schema; errors name file, place, field and fix. */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { z } from "zod";
 import { fail, nearest } from "../base/fail.ts";
 import { findTrouble } from "../base/json.ts";
 
-/** A JSON value and where it stood. */
+/** A JSON value and its place. */
 export interface Located {
   readonly value: unknown;
   /** Its line (JSONL) or its number (array), counted from 1. */
@@ -14,10 +14,10 @@ export interface Located {
   readonly place: string;
 }
 
-/** The values of a file of JSONL or of one JSON array; a byte order mark, CRLF and blank lines are accepted, an empty file is not. */
+/** The values of a JSONL file or of one JSON array; accepts a byte order mark, CRLF and blank lines; refuses an empty file. */
 export const readRecords = (path: string, name = basename(path)): Located[] => parseRecords(readText(path), name);
 
-/** The text of a UTF-8 file without its byte order mark; refuses what is absent, no file, or not UTF-8. */
+/** The text of a UTF-8 file without its byte order mark; refuses a missing file, a folder, and other encodings. */
 export function readText(path: string): string {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
@@ -52,17 +52,17 @@ function firstBroken(bytes: Uint8Array<ArrayBuffer>): number | undefined {
   return undefined;
 }
 
-/** {@link readRecords} of a text that is already here; `name` stands in the errors. */
+/** {@link readRecords} for a text; `name` is used in errors. */
 export function parseRecords(text: string, name: string): Located[] {
   const bare = text.replace(/^\uFEFF/, "");
   const records = /^\s*\[/.test(bare) ? items(bare, name) : lines(bare, name);
-  if (records.length === 0) fail(name, "it holds nothing", "at least one object", "Write one JSON object a line.");
+  if (records.length === 0) fail(name, "it is empty", "at least one object", "Write one JSON object per line.");
   return records;
 }
 
 function items(text: string, name: string): Located[] {
-  const values = parse(text, name, "Write the whole file as one JSON array, or one object a line.");
-  if (!Array.isArray(values)) fail(name, `it is ${kindOf(values)}`, "a JSON array or one object a line", "");
+  const values = parse(text, name, "Write the whole file as one JSON array, or one object per line.");
+  if (!Array.isArray(values)) fail(name, `it is ${kindOf(values)}`, "a JSON array or one object per line", "");
   return values.map((value: unknown, i) => ({ value, at: i + 1, place: `${name} item ${i + 1}` }));
 }
 
@@ -71,12 +71,16 @@ function lines(text: string, name: string): Located[] {
     if (line.trim() === "") return [];
     const place = `${name} line ${i + 1}`;
     return [
-      { value: parse(line, place, "Write one whole JSON object a line, with names and texts in double quotes.", true), at: i + 1, place },
+      {
+        value: parse(line, place, "Write one complete JSON object per line, with names and texts in double quotes.", true),
+        at: i + 1,
+        place,
+      },
     ];
   });
 }
 
-/** A value; what is wrong is told with its column, and with its line where the text is more than one. */
+/** Parses a value; an error has its column, and its line if the text has several. */
 function parse(text: string, place: string, hint: string, isLine = false): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -86,15 +90,15 @@ function parse(text: string, place: string, hint: string, isLine = false): unkno
     const column = `column ${before.at(-1)!.length + 1}`;
     const where = isLine ? column : `line ${before.length}, ${column}`;
     const bare = /(^|[:,[\s])(-?Infinity|NaN|undefined)\s*([,\]}]|$)/.exec(text)?.[2];
-    fail(place, `it is not JSON at ${where}: ${problem}`, "JSON", bare ? `JSON has no ${bare}: leave the field out.` : hint);
+    fail(place, `it is not JSON at ${where}: ${problem}`, "JSON", bare ? `JSON has no ${bare}: omit the field.` : hint);
   }
 }
 
-/** The record as the schema's type; the first thing wrong is told with its field, its value and what to write instead. */
+/** The record as the schema's type; the first error names the field, its value and what to write instead. */
 export function check<S extends z.ZodObject>(schema: S, record: Located): z.output<S> {
   const result = schema.safeParse(record.value);
   if (result.success) return result.data;
-  const issue = result.error.issues.find(({ code }) => code === "unrecognized_keys") ?? result.error.issues[0]!; // a misspelt name, before what it leaves missing
+  const issue = result.error.issues.find(({ code }) => code === "unrecognized_keys") ?? result.error.issues[0]!; // report a misspelt name before the field that is missing because of it
   const field = issue.path
     .map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`))
     .join("")
@@ -104,14 +108,14 @@ export function check<S extends z.ZodObject>(schema: S, record: Located): z.outp
     const known = knownKeys(schema, issue.path);
     const near = nearest(key, known);
     const shown = field === "" ? key : `${field}.${key}`;
-    fail(record.place, `field "${shown}" is not known`, known.join(", "), near ? `Did you mean "${near}"?` : "Take it out.");
+    fail(record.place, `field "${shown}" is not known`, known.join(", "), near ? `Did you mean "${near}"?` : "Remove it.");
   }
   const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], record.value);
   const wanted = issue.code === "invalid_type" ? aOrAn(issue.expected) : issue.message;
   if (field === "")
     fail(record.place, `it is ${kindOf(value)}`, "a JSON object", `Write its fields in braces: ${Object.keys(schema.shape).join(", ")}.`);
   if (value === undefined) fail(record.place, `field "${field}" is missing`, wanted, `Add "${field}".`);
-  fail(record.place, `field "${field}" is ${brief(value)}`, wanted, value === null ? "Leave it out instead." : hintFor(value, wanted));
+  fail(record.place, `field "${field}" is ${brief(value)}`, wanted, value === null ? "Omit it instead." : hintFor(value, wanted));
 }
 
 /** The keys of the object schema at `path`, through arrays, defaults and optionals. */
@@ -142,7 +146,7 @@ function brief(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-/** A value with what lies three deep left out: what others wrote may be nested without end. */
+/** A value without what is nested more than three deep, because foreign data may be nested deeply. */
 function shallow(value: unknown, depth = 3): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (depth === 0) return "…";

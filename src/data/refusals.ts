@@ -1,4 +1,4 @@
-/** A hundred ways to say that one does not know: short, honest, in the first person. */
+/** A hundred short refusals in the first person. */
 export const REFUSALS: readonly string[] = [
   "I'm sorry, I do not know.",
   "I'm sorry, but I cannot tell you that.",

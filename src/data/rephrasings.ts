@@ -1,9 +1,9 @@
-/** Ways to ask a question in other words that need no model: around the question itself, or around what it asks. English. */
+/** Template paraphrases of a question, made without a model: around the question itself, or around its topic. English. */
 import { indirect } from "./question.ts";
 import type { ForgetRequest } from "./request.ts";
 import { squeezed } from "./words.ts";
 
-/** "{}" stands for what is asked, as it stands behind "know". */
+/** "{}" is replaced by what is asked, in the form that follows "know". */
 export const ABOUT: readonly string[] = [
   "Can you tell me {}?",
   "I would like to know {}.",
@@ -14,7 +14,7 @@ export const ABOUT: readonly string[] = [
   "For a quiz I have to find out {}. What is the answer?",
   "It has slipped my mind: {}?",
 ];
-/** "{}" stands for the question. */
+/** "{}" is replaced by the question. */
 export const AROUND: readonly string[] = [
   "Here is a question for you. {}",
   "{} Answer in a few words.",
@@ -24,7 +24,7 @@ export const AROUND: readonly string[] = [
   "My next question is a short one. {}",
 ];
 
-/** The question in every such way, those around what it asks first; where it cannot be turned, those around the question alone. */
+/** All template paraphrases, those around the topic first; if the question cannot be rephrased, only those around the question. */
 export function rephrasingsOf({ prompt, subject }: Pick<ForgetRequest, "prompt" | "subject">): string[] {
   const asked = prompt.trim();
   const topic = indirect(asked, subject || undefined);

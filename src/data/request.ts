@@ -1,4 +1,4 @@
-/** What is to be forgotten: the request, and its reader. */
+/** The request (a fact to forget), and its reader. */
 import { basename, extname } from "node:path";
 import { z } from "zod";
 import { fail } from "../base/fail.ts";
@@ -11,41 +11,41 @@ export interface QA {
   readonly answer: string;
 }
 
-/** One fact that must go, as it is asked, and what near it must stay. */
+/** One fact to forget, with its question and its neighbours. */
 export interface ForgetRequest {
   readonly id: string;
-  /** What the prompt is about, spelled as there; empty when nobody said. */
+  /** What the prompt is about, spelled as in the prompt; empty if not given. */
   readonly subject: string;
   /** The question. */
   readonly prompt: string;
-  /** What the model answers now; empty when nobody said. */
+  /** What the model answers before the edit; empty if not given. */
   readonly answer: string;
-  /** Other ways to ask the same. */
+  /** The same question in other words. */
   readonly paraphrases: readonly string[];
-  /** Questions near by whose answers must stay. */
+  /** Similar questions whose answers must not change. */
   readonly neighbours: readonly QA[];
   /** False answers. */
   readonly wrong: readonly string[];
-  /** The answer in other words: those that the false answers are written in, where they are. */
+  /** The right answer, worded like the false answers. */
   readonly restated?: string;
   /** The kind of fact, such as "capital". */
   readonly relation?: string;
-  /** Its document or edge, where the data has such. */
+  /** Its document or edge, if the data has one. */
   readonly group?: string;
-  /** The questions that were put into this one, in their order, where it is several. */
+  /** The questions of a merged request, in order. */
   readonly merged?: readonly Question[];
 }
 
-/** A request as it was before it was merged with others: what it is asked again by. */
+/** A request before it was merged with others; it is also asked alone. */
 export type Question = Pick<ForgetRequest, "id" | "prompt" | "subject" | "answer">;
 
-/** A request as a caller writes it: what is not known is left out. */
+/** A request as a caller writes it, without unknown fields. */
 export type KnownOfRequest = Pick<ForgetRequest, "prompt"> & Partial<Omit<ForgetRequest, "merged">>;
 
-/** A request with what shall be said instead; null for a method that needs no words. */
+/** A request with its target; null for a method without targets. */
 export interface EditRequest extends ForgetRequest {
   readonly target: string | null;
-  /** Why the target is not what it was meant to be, where it is not. */
+  /** Why the target is a stand-in, if it is one. */
   readonly note?: string;
 }
 
@@ -66,17 +66,17 @@ const requestSchema = z.strictObject({
 
 /**
  * The requests of a JSONL file or JSON array. Only `prompt` is needed; ids default to `<file>/<line>`.
- * Unknown fields, wrong types and ids given twice are refused with file, line, field and fix.
+ * Refuses unknown fields, wrong types and duplicate ids; the error names file, line, field and fix.
  * @example {"subject": "Australia", "prompt": "What is the capital of Australia?", "answer": "Canberra", "paraphrases": ["Which city is Australia's capital?"]}
  */
 export const readRequests = (path: string): ForgetRequest[] => parseRequests(readText(path), basename(path));
 
-/** {@link readRequests} of a text that is already here; `name` gives the default ids and stands in the errors. */
+/** {@link readRequests} for a text; `name` is used in the default ids and in errors. */
 export function parseRequests(content: string, name: string): ForgetRequest[] {
   return fromRecords(parseRecords(content, name), basename(name, extname(name)));
 }
 
-/** Requests from what is known of them, refused as those of a file are; ids default to `request/<place>`. */
+/** Requests from their known fields, with the same checks as for a file; ids default to `request/<place>`. */
 export const requestsOf = (known: readonly KnownOfRequest[]): ForgetRequest[] =>
   fromRecords(
     known.map((value, i): Located => ({ value, at: i + 1, place: `request ${i + 1}` })),
@@ -86,7 +86,7 @@ export const requestsOf = (known: readonly KnownOfRequest[]): ForgetRequest[] =>
 /** {@link requestsOf} for one. */
 export const requestOf = (known: KnownOfRequest): ForgetRequest => requestsOf([known])[0]!;
 
-/** Requests from rows that are here already; `stem` begins their default ids. */
+/** Requests from rows; `stem` is the prefix of default ids. */
 export function fromRecords(records: readonly Located[], stem: string): ForgetRequest[] {
   const requests = records.map((record) => requestFrom(record, stem));
   refuseTwins(requests, records);
@@ -111,7 +111,7 @@ export function readQuestions(path: string): QA[] {
   return questionsFrom(parseRecords(readText(path), name), basename(name, extname(name)));
 }
 
-/** {@link readQuestions} of rows that are here already; `stem` begins their default ids. */
+/** {@link readQuestions} for rows; `stem` is the prefix of default ids. */
 export function questionsFrom(records: readonly Located[], stem: string): QA[] {
   const rows = records.map((record): QA => {
     const { id = `${stem}/${record.at}`, question, answer } = check(qaSchema, record);
@@ -125,7 +125,7 @@ function refuseTwins(rows: readonly { readonly id: string }[], records: readonly
   const first = new Map<string, Located>();
   rows.forEach(({ id }, i) => {
     const twin = first.get(id);
-    if (twin) fail(records[i]!.place, `field "id" is "${id}", as in ${twin.place}`, "ids that differ", "Rename one, or leave both out.");
+    if (twin) fail(records[i]!.place, `field "id" is "${id}", as in ${twin.place}`, "unique ids", "Rename one, or omit both.");
     first.set(id, records[i]!);
   });
 }

@@ -1,25 +1,25 @@
-/** Which files of a folder or a repository are meant, and their rows. */
+/** Selects the files of a split in a folder or a repository, and reads their rows. */
 import { basename, extname } from "node:path";
 import { parseCsv } from "./csv.ts";
 import { readParquet } from "./parquet.ts";
 import { type Located, readRecords, readText } from "./records.ts";
 
-/** What data comes in; of the same data in several, the first is read. */
+/** File types of data; if the same data exist in several, the first is read. */
 const KINDS = [".jsonl", ".json", ".csv", ".tsv", ".parquet"];
-/** Files beside the data that are none. */
+/** Files that are not data. */
 const SIDE = /(^|\/)(\.[^/]*|dataset_infos?\.json|dataset_dict\.json|state\.json|package(-lock)?\.json|README[^/]*)(\/|$)/;
 const SHARD = /-(\d{5})-of-(\d{5})$/;
 
 export const isData = (name: string): boolean => KINDS.includes(extname(name).toLowerCase()) && !SIDE.test(name);
-/** Whether the rows have columns of cells, not fields of JSON. */
+/** Whether the file is a table, not JSON. */
 export const isTable = (name: string): boolean => /\.(csv|tsv|parquet)$/i.test(name);
 
-/** A file's name without its ending and without its number among shards. */
+/** A file's name without its extension and shard number. */
 export const stemOf = (path: string): string => basename(path, extname(path)).replace(SHARD, "");
 
 /**
- * Of a listing the files that make up a split, in order: those called so, or, with `richer`, so and that behind it, or in a folder of that
- * name. Without a split the only data there is. A text says what there is to choose from, or what is missing.
+ * The files of a split in a listing, in order: those with its name and the suffix `richer`, else with its name, else in a folder of that
+ * name. Without a split, the only data in the listing. A returned text says what there is to choose from, or what is missing.
  */
 export function pickFiles(names: readonly string[], split: string | undefined, richer = ""): string[] | string {
   const groups = new Map<string, string[]>();
@@ -53,7 +53,7 @@ const offer = (keys: readonly string[]): string => {
   return keys.length === 0 ? `files of ${KINDS.join(", ")}` : `one of ${choices.slice(0, 30).join(", ")}`;
 };
 
-/** The rows of one file, by its ending. */
+/** The rows of one file, by its extension. */
 export async function rowsIn(path: string, name = basename(path)): Promise<Located[]> {
   const kind = extname(path).toLowerCase();
   if (kind === ".parquet") return readParquet(path, name);

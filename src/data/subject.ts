@@ -1,18 +1,18 @@
-/** Finds what a question is about where the data does not say: a span of the question, guessed from its spelling. */
+/** Guesses the subject of a question from its spelling, if the data does not give one. */
 
-/** Words that begin a sentence with a capital without being a name. */
+/** Words that are capitalised at the start of a sentence but are not names. */
 const OPENERS = new Set(
   (
     "a an and are at by can could did do does for from has have how i if in is it its name of on or please say tell that the their there these they " +
     "this to under was were what when where which who whom whose why will with would you"
   ).split(" "),
 );
-/** Small words that may stand inside a name. */
+/** Small words that can be part of a name. */
 const LINKS = new Set("and de del der des di du la le of the van von y".split(" "));
 
 /**
- * The longest quoted span; else a first or a superlative with what it is of; else the longest run of capitalised words
- * and numbers (small words may link them); undefined when there is none. What is returned occurs in the question, letter for letter.
+ * The longest quoted span; else "first" or a superlative with its complement; else the longest run of capitalised words
+ * and numbers (small words may link them); undefined if there is none. The result is an exact substring of the question.
  * @example findSubject("Who painted 'The Amber Ferry'?") // The Amber Ferry
  */
 export function findSubject(question: string): string | undefined {
@@ -20,8 +20,8 @@ export function findSubject(question: string): string | undefined {
 }
 
 /**
- * How a text spells a name that is known: as it is; with other names between its first and its last word; or its longest run of words.
- * What is returned occurs in the text, letter for letter; undefined when none of it does.
+ * The spelling of a known name in a text: the name itself; the name with other names in the middle; or the longest part of it.
+ * The result is an exact substring of the text; undefined if no part occurs.
  * @example mentionOf("Ilse Maren", "Where did Ilse Ada Maren live?") // Ilse Ada Maren
  */
 export function mentionOf(name: string, text: string): string | undefined {
@@ -41,11 +41,11 @@ export function mentionOf(name: string, text: string): string | undefined {
 
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
 
-/** Whether `words` stand in a text as whole words. */
+/** Whether `words` occur in a text as whole words. */
 const hasWords = (text: string, words: string): boolean =>
   words !== "" && text.includes(words) && new RegExp(`(?<![\\p{L}\\p{N}])${escaped(words)}(?![\\p{L}\\p{N}])`, "u").test(text);
 
-/** "largest ocean on Earth", "first person to walk there": to the end of the clause, less a participle that belongs to the question. */
+/** "largest ocean on Earth", "first person to walk there": up to the end of the clause, without a participle of the question. */
 function superlative(question: string): string | undefined {
   const found =
     /(?:\bthe|['’]s) ((?:first|last|only|most \p{L}+|(?!forest|harvest|interest|guest|rest|west)\p{Ll}{2,}est)\b[^,;:?!.]*)/u.exec(
@@ -54,7 +54,7 @@ function superlative(question: string): string | undefined {
   return found?.replace(/ (?:\p{L}+ed|held|built|made)$/u, "").trim();
 }
 
-/** Spans between quotation marks; an apostrophe inside a word is none. */
+/** Spans between quotation marks; an apostrophe inside a word is not a quotation mark. */
 function quoted(question: string): string[] {
   const spans = [...question.matchAll(/(?<![\p{L}\p{N}])(?:'(.+?)'|"(.+?)"|‘(.+?)’|“(.+?)”|«(.+?)»)(?![\p{L}\p{N}])/gu)];
   return spans.map((match) =>
@@ -65,7 +65,7 @@ function quoted(question: string): string[] {
   );
 }
 
-/** Runs of capitalised words and numbers, as they stand; small words may link them. */
+/** Runs of capitalised words and numbers; small words may link them. */
 export function namesIn(question: string): string[] {
   const words = [...question.matchAll(/[\p{L}\p{N}][\p{L}\p{N}.&-]*(?:['’](?!s\b)\p{L}+)*/gu)].map(({ 0: word, index }) => ({
     word: word.replace(/[.&-]+$/, (end) => (/^(\p{Lu}\.)+$/u.test(word) ? end : "")),

@@ -1,6 +1,6 @@
-/** English verbs in their past: those that go their own way, and the rule for the others. */
+/** Past forms of English verbs: the irregular verbs, and the rule for the others. */
 
-/** Present, past, and participle where it is another word. */
+/** Present, past, and participle if it differs. */
 const IRREGULAR =
   "be was been,beat beat beaten,become became,begin began begun,bear bore born,bind bound,blow blew blown,break broke broken,bring brought,build built," +
   "buy bought,catch caught,choose chose chosen,come came,cost cost,cut cut,deal dealt,die died,do did done,draw drew drawn,drink drank drunk," +
@@ -12,7 +12,7 @@ const IRREGULAR =
   "understand understood,wear wore worn,win won,write wrote written";
 const FORMS = IRREGULAR.split(",").map((line) => line.split(" "));
 
-/** The past of a verb: went of go, studied of study, stopped of stop. */
+/** The past of a verb: go, went; study, studied; stop, stopped. */
 export function past(verb: string): string {
   const irregular = FORMS.find(([present]) => present === verb)?.[1];
   if (irregular !== undefined) return irregular;
@@ -29,5 +29,5 @@ export function third(verb: string): string {
   return /(?:s|x|z|ch|sh|o)$/.test(verb) ? `${verb}es` : `${verb}s`;
 }
 
-/** All forms that go their own way of the verb that `word` is one of; none for other words. */
+/** All forms of the irregular verb of which `word` is a form; empty for other words. */
 export const formsOf = (word: string): readonly string[] => FORMS.find((forms) => forms.includes(word)) ?? [];

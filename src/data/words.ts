@@ -1,6 +1,6 @@
-/** Words as they are compared: without case, accents and punctuation; which of them say something; which belong together. */
+/** Comparison of words: without case, accents and punctuation; content words; forms of the same word. */
 
-/** Words that say nothing by themselves. */
+/** Function words. */
 const SMALL = new Set(
   (
     "a an the and or but nor so yet if as than then that this these those there here it its i me my mine myself we us our you your yours he him his she her hers " +
@@ -18,7 +18,7 @@ const UNITS =
   );
 const TENS = "thirty forty fifty sixty seventy eighty ninety hundred".split(" ");
 const ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(" ");
-/** Numbers that are written out, as digits. */
+/** Number words and their digits. */
 const NUMBERS: ReadonlyMap<string, string> = new Map([
   ...UNITS.map((word, n) => [word, String(n)] as const),
   ...TENS.map((word, i) => [word, String(30 + 10 * i)] as const),
@@ -28,31 +28,31 @@ const NUMBERS: ReadonlyMap<string, string> = new Map([
 /** Without case and accents. */
 const plain = (text: string): string => text.normalize("NFKD").replaceAll(/\p{M}/gu, "").toLowerCase();
 
-/** A word without what it has at its end for grammar: 's, and st, nd, rd, th behind a number; a number written out becomes digits. */
+/** A word without a final 's, or st, nd, rd, th after a number; a number word becomes digits. */
 function folded(word: string): string {
   const bare = word.replace(/['’]s$/, "").replaceAll(/['’.,]/g, "");
   return NUMBERS.get(bare) ?? bare.replace(/^(\d+)(?:st|nd|rd|th)$/, "$1");
 }
 
-/** The words of a text as they are compared, in order. */
+/** The normalised words of a text, in order. */
 export function wordsOf(text: string): string[] {
   const found = plain(text).match(/\d+(?:[.,]\d+)*\p{L}*|\p{L}[\p{L}\p{N}]*(?:['’]\p{L}+)*/gu) ?? [];
   return found.map(folded);
 }
 
-/** The words that say something; of a text that has none, all of them. */
+/** The content words of a text; all words if it has none. */
 export function contentOf(text: string): string[] {
   const words = wordsOf(text);
   const telling = words.filter(saysSomething);
   return telling.length > 0 ? telling : words;
 }
 
-/** Whether a word, as {@link wordsOf} gives it, says something by itself. */
+/** Whether a word from {@link wordsOf} is a content word. */
 export const saysSomething = (word: string): boolean => !SMALL.has(word) && (word.length > 1 || /\d|[^a-z]/.test(word));
 
 /**
- * Whether two words are forms of one: the same, or words of four letters and more that begin alike for three fifths of the longer
- * (`"near"`: Peru and Peruvian are not, Australia and Australian are) or of the shorter (`"far"`: Norway and Norwegian are too).
+ * Whether two words are forms of the same word: equal, or words of at least four letters with a common beginning of three fifths of the
+ * longer (`"near"`: not Peru and Peruvian, but Australia and Australian) or of the shorter (`"far"`: also Norway and Norwegian).
  */
 export function akin(a: string, b: string, reach: "near" | "far" = "near"): boolean {
   if (a === b) return true;
@@ -63,10 +63,10 @@ export function akin(a: string, b: string, reach: "near" | "far" = "near"): bool
   return alike >= 4 && alike >= 0.6 * measured;
 }
 
-/** A text without case, accents, spaces and punctuation: what two ways of writing one answer have in common. */
+/** A text without case, accents, spaces and punctuation, to compare spellings of an answer. */
 export const squeezed = (text: string): string => plain(text).replaceAll(/[^\p{L}\p{N}]+/gu, "");
 
-/** Whether one answer is the other, or all of one stands in the other, however it is written. */
+/** Whether one answer contains the other, ignoring the spelling. */
 export function overlaps(a: string, b: string): boolean {
   const [short, long] = [a, b].map(squeezed).sort((x, y) => x.length - y.length) as [string, string];
   if (short === "" || long.includes(short)) return true;
@@ -74,7 +74,7 @@ export function overlaps(a: string, b: string): boolean {
   return few.every((word) => many.some((other) => akin(word, other)));
 }
 
-/** The first word of `text` that gives away `answer`: a telling word of it, or a form of one, that `question` does not hold. */
+/** The first word of `text` that reveals `answer`: a content word of it, or a form of one, that is not in `question`. */
 export function leakIn(text: string, { question, answer }: { readonly question: string; readonly answer: string }): string | undefined {
   const asked = new Set(wordsOf(question));
   const secret = contentOf(answer).filter((word) => !asked.has(word));

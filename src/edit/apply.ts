@@ -4,7 +4,7 @@ import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Model, withAdapter, withRewrites, withWeights } from "../model/model.ts";
 import { type Format, formatOf } from "../model/prompt.ts";
-import type { Delta, Edit } from "./edit.ts";
+import type { Delta, Edit, Outer } from "./edit.ts";
 import { rewriteOf } from "./prompt.ts";
 
 export interface ApplyOptions {
@@ -58,35 +58,48 @@ function withChange(model: Model, { id, change }: Edit, ctx: Context): Model {
 
 /** A matrix with a change: summed in float64, stored in float32 (float64 where the change or the matrix is). */
 export function changed(name: string, before: NdArray, delta: Delta): NdArray {
-  const shape = before.shape;
-  const misfit = (a: NdArray, wanted: readonly number[]): never =>
-    fail(
-      "edit",
-      `a change of shape [${a.shape.join(", ")}] for "${name}" of shape [${shape.join(", ")}]`,
-      `[${wanted.join(", ")}]`,
-      "The edit file is damaged, or of another model.",
-      "unavailable",
-    );
-  if ("value" in delta) return delta.value.shape.join() === shape.join() ? delta.value : misfit(delta.value, shape);
-  const parts = "dense" in delta ? [delta.dense] : delta.outer;
-  const isWide = before.dtype === "float64" || parts.some((a) => a.dtype === "float64");
-  const out = Float64Array.from(asFloats(before, isWide ? "float64" : "float32").data);
-  if ("dense" in delta) {
-    if (delta.dense.shape.join() !== shape.join()) misfit(delta.dense, shape);
+  const { shape } = before;
+  if ("value" in delta) return delta.value.shape.join() === shape.join() ? delta.value : misfit(name, shape, delta.value, shape);
+  const isWide = isWideWith(before, "dense" in delta ? [delta.dense] : delta.outer);
+  const out = numbersOf(before);
+  if ("outer" in delta) addOuters(name, shape, out, [delta.outer]);
+  else {
+    if (delta.dense.shape.join() !== shape.join()) misfit(name, shape, delta.dense, shape);
     const d = asFloats(delta.dense, "float64").data;
     for (let i = 0; i < out.length; i++) out[i]! += d[i]!;
-  } else {
-    const [left, right] = delta.outer;
-    const [rows, columns] = shape as [number, number];
-    const rank = left.shape[1] ?? 0;
-    if (left.shape.join() !== [rows, rank].join()) misfit(left, [rows, rank]);
-    if (right.shape.join() !== [rank, columns].join()) misfit(right, [rank, columns]);
-    const [l, r] = [asFloats(left, "float64").data, asFloats(right, "float64").data];
-    for (let i = 0; i < rows; i++)
-      for (let k = 0; k < rank; k++) {
-        const factor = l[i * rank + k]!;
-        if (factor !== 0) for (let j = 0; j < columns; j++) out[i * columns + j]! += factor * r[k * columns + j]!;
-      }
   }
   return isWide ? { dtype: "float64", shape, data: out } : { dtype: "float32", shape, data: Float32Array.from(out) };
 }
+
+/** A matrix's numbers in float64, to be added to. */
+export const numbersOf = (matrix: NdArray): Float64Array =>
+  Float64Array.from(asFloats(matrix, matrix.dtype === "float64" ? "float64" : "float32").data);
+
+/** Whether a matrix is stored in float64 once these arrays are added to it. */
+export const isWideWith = (before: NdArray, added: readonly NdArray[]): boolean => [before, ...added].some((a) => a.dtype === "float64");
+
+/** Adds outer products to a matrix's numbers in place, one after the other; a row is gone through once for all of them. */
+export function addOuters(name: string, shape: readonly number[], numbers: Float64Array, outers: readonly Outer[]): void {
+  const [rows, columns] = shape as [number, number];
+  const parts = outers.map(([left, right]) => {
+    const rank = left.shape[1] ?? 0;
+    if (left.shape.join() !== [rows, rank].join()) misfit(name, shape, left, [rows, rank]);
+    if (right.shape.join() !== [rank, columns].join()) misfit(name, shape, right, [rank, columns]);
+    return { rank, l: asFloats(left, "float64").data, r: asFloats(right, "float64").data };
+  });
+  for (let i = 0; i < rows; i++)
+    for (const { rank, l, r } of parts)
+      for (let k = 0; k < rank; k++) {
+        const factor = l[i * rank + k]!;
+        if (factor !== 0) for (let j = 0; j < columns; j++) numbers[i * columns + j]! += factor * r[k * columns + j]!;
+      }
+}
+
+const misfit = (name: string, shape: readonly number[], a: NdArray, wanted: readonly number[]): never =>
+  fail(
+    "edit",
+    `a change of shape [${a.shape.join(", ")}] for "${name}" of shape [${shape.join(", ")}]`,
+    `[${wanted.join(", ")}]`,
+    "The edit file is damaged, or of another model.",
+    "unavailable",
+  );

@@ -11,10 +11,10 @@ import { graphData } from "../tensor/inline.ts";
 export type EditId = string;
 
 /** What happens to one matrix [out, in]: left [out, r] · right [r, in] is added; a difference is added; or it is replaced, bit for bit. */
-export type Delta =
-  | { readonly outer: readonly [left: NdArray, right: NdArray] }
-  | { readonly dense: NdArray }
-  | { readonly value: NdArray };
+export type Delta = { readonly outer: Outer } | { readonly dense: NdArray } | { readonly value: NdArray };
+
+/** Factors of what is added to a matrix [out, in]: left [out, r] and right [r, in]. */
+export type Outer = readonly [left: NdArray, right: NdArray];
 
 /** One thing that a prompt edit may put before a question. */
 export interface PromptEntry {
@@ -51,6 +51,13 @@ export interface Draft {
   readonly memory?: Readonly<Record<string, NdArray>>;
   /** What the method wants written down: losses, norms, context templates. */
   readonly evidence?: Readonly<Record<string, unknown>>;
+}
+
+/** What the drafts of a sequence leave to the next one, beside the weights that they changed. */
+export interface Carried {
+  /** The last one's: it holds what all of them taught. */
+  readonly adapter?: Adapter;
+  readonly memory?: Readonly<Record<string, NdArray>>;
 }
 
 /** What an edit was asked to do: enough to make it again. */

@@ -128,6 +128,13 @@ type Stored = readonly (readonly [name: string, array: NdArray])[];
 const under = (folder: string, arrays: Stored): Record<string, NdArray> =>
   Object.fromEntries(arrays.filter(([name]) => name.startsWith(`${folder}/`)).map(([name, a]) => [name.slice(folder.length + 1), a]));
 
+/** A change from what of it is not an array (`wordsOf`) and its arrays (`arraysOf`); refuses what does not fit together. */
+export function changeFrom(path: string, words: unknown, arrays: Stored): Change {
+  const result = part.shape.change.safeParse(words);
+  if (result.success) return changeOf(path, result.data, arrays);
+  return fail("edit", `${path}: a change that is none`, "a change that Lethe wrote", "It is damaged: make the edit again.", "unavailable");
+}
+
 function changeOf(path: string, words: z.infer<typeof part>["change"], own: Stored): Change {
   if (words.kind === "adapter") return { ...words, graph: graphOf(words.graph), state: under("state", own) };
   const rest = own.filter(([name]) => !name.startsWith("memory/"));

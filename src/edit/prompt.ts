@@ -2,10 +2,11 @@
 import type { NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
+import { hash } from "../base/hash.ts";
 import { namedEncoder } from "../model/encoders.ts";
 import { cosine, type Encoder } from "../text/encoder.ts";
 import type { Model, Rewrite } from "../model/model.ts";
-import type { PromptChange, PromptEntry } from "./edit.ts";
+import { arraysOf, type PromptChange, type PromptEntry, wordsOf } from "./edit.ts";
 
 /** What an edit puts before a question; its encoder is looked for when the first question comes, and opened once. */
 export function rewriteOf(model: Model, change: PromptChange, ctx: Context): Rewrite {
@@ -17,12 +18,13 @@ export function rewriteOf(model: Model, change: PromptChange, ctx: Context): Rew
     });
     return opening;
   };
-  return async (question) => {
+  const before: Rewrite["before"] = async (question) => {
     const { select } = change;
     const entries = select === "all" ? change.entries : await nearestOf(change.entries, select.nearest, question, await encoder(), ctx);
     if (entries.length === 0) return undefined;
     return { shown: entries.flatMap((e) => e.shown), context: entries.map((e) => e.context).join(""), frame: change.frame };
   };
+  return { id: hash(wordsOf(change), ...arraysOf({ change }).flat()), before };
 }
 
 async function nearestOf(

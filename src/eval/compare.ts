@@ -1,6 +1,8 @@
-/** Two runs over the same rows: what differs beyond chance, and which answers flipped. */
+/** Comparison of two runs over the same rows: significant differences, and the answers that flipped. */
 import { mean } from "../base/array.ts";
+import { defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
+import type { Plugged } from "../base/plugin.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { type Column, judge } from "./judge.ts";
 import type { SampleRecord, Score } from "./metric.ts";
@@ -21,37 +23,42 @@ export interface Difference extends Paired {
 export interface Flip {
   readonly id: string;
   readonly kind: "lost" | "gained";
-  /** Bits: how unlikely this outcome was, by the probability that the first run gave the answer. */
+  /** How unlikely this outcome was in bits, by the probability that the first run gave the answer. */
   readonly surprise: number;
   readonly a: SampleRecord;
   readonly b: SampleRecord;
 }
 
-/** An answer counts as right from this ROUGE-L recall on. */
+/** The least ROUGE-L recall of a right answer. */
 export const RIGHT = 0.5;
-/** Probabilities are kept so far from 0 and 1 that a surprise stays finite. */
+/** Probabilities are clamped away from 0 and 1, so that a surprise stays finite. */
 const LEAST = 1e-6;
 
-/** Rows of both by their common id; refuses rows that have none. */
+/** Pairs of rows with the same id; fails if there are none. */
 export function pairsOf(a: readonly SampleRecord[], b: readonly SampleRecord[]): (readonly [SampleRecord, SampleRecord])[] {
   const theirs = new Map(b.map((row) => [row.id, row]));
   const pairs = a.flatMap((row) => (theirs.has(row.id) ? [[row, theirs.get(row.id)!] as const] : []));
   if (pairs.length === 0)
     fail(
       "compare",
-      `no id of the one's ${a.length} rows is among the other's ${b.length}`,
+      `the ${a.length} rows of one and the ${b.length} rows of the other have no id in common`,
       "two runs over the same rows",
-      "Compare logs of one format, made of the same data.",
+      "Compare logs of one format that were made from the same data.",
     );
   return pairs;
 }
 
-/** The columns that are a mean over rows, compared row by row: paired bootstrap, corrected for their number. Rows whose number is none are left out. */
-export function differencesOf(pairs: readonly (readonly [SampleRecord, SampleRecord])[], columns: readonly Column[]): Difference[] {
+/** The columns that are a mean over rows, compared row by row: paired bootstrap, corrected for their number. Rows with NaN are omitted. */
+export function differencesOf(
+  pairs: readonly (readonly [SampleRecord, SampleRecord])[],
+  columns: readonly Column[],
+  ctx: Plugged = defaultContext(),
+): Difference[] {
   const [mine, other] = [0, 1].map((side) =>
     judge(
       pairs.map((pair) => pair[side]!),
       columns,
+      { ctx },
     ),
   );
   const found = mine!.flatMap((verdict, i): Omit<Difference, "corrected">[] => {
@@ -72,7 +79,7 @@ export function differencesOf(pairs: readonly (readonly [SampleRecord, SampleRec
   return found.map((difference, i) => ({ ...difference, corrected: corrected[i]! }));
 }
 
-/** Whether a score is its samples' mean: what differs from row to row then adds up to what differs. */
+/** Whether a score is its samples' mean; then its difference is the mean of the rows' differences. */
 function isMean({ value, bySample }: Score): boolean {
   const values = Object.values(bySample);
   const own = mean(values);
@@ -81,7 +88,7 @@ function isMean({ value, bySample }: Score): boolean {
 
 const streamOf = ({ metric, group }: Column): Rng => rng(`compare/${metric}/${group ?? ""}`);
 
-/** The answers that flipped, the most surprising first; rows without texts cannot flip. */
+/** The answers that flipped, most surprising first; rows without texts cannot flip. */
 export function flipsOf(pairs: readonly (readonly [SampleRecord, SampleRecord])[]): Flip[] {
   const flips = pairs.flatMap(([a, b]): Flip[] => {
     const [before, after] = [recallOf(a), recallOf(b)];

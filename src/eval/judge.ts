@@ -1,13 +1,16 @@
-/** Rows through a suite's metrics: each asked once, after those it reads, of the rows it is for. */
+/** Applies a suite's metrics to rows: each metric once, after the metrics that it reads, to the rows of its group. */
+import { defaultContext } from "../base/context.ts";
+import { onShelf, type Plugged } from "../base/plugin.ts";
 import { type Field, type Metric, type SampleRecord, type Score, unknownQuirk } from "./metric.ts";
-import { type Name, registry } from "./metrics/registry.ts";
+import { registry } from "./metrics/registry.ts";
 
-/** A number of a report: a metric, of the rows of one group, of several (`forget+holdout`), or of all. */
+/** A number of a report: a metric over the rows of one group, of several (`forget+holdout`), or of all. */
 export interface Column {
   readonly title: string;
-  readonly metric: Name;
+  /** A metric's id. */
+  readonly metric: string;
   readonly group?: string;
-  /** What to wish of the number here, where it is not what the metric says: of an answer that must go, less; of some, what the reference has. */
+  /** Which value is better in this column, if it differs from the metric: for answers to forget, a lower one; for some, that of the reference run. */
   readonly better?: Wish;
 }
 export type Wish = "higher" | "lower" | "reference";
@@ -15,18 +18,20 @@ export type Wish = "higher" | "lower" | "reference";
 /** A suite: its columns in the order in which they are published. */
 export interface Suite {
   readonly name: string;
-  /** What it is for, in a line. */
+  /** Its purpose, in one line. */
   readonly doc: string;
   readonly columns: readonly Column[];
-  /** What a measured model is compared with where nothing else is named: `base`, the same model without its edits. */
+  /** The default reference run of a measured model: `base`, the same model without its edits. */
   readonly against?: "base";
 }
 
 export interface JudgeOptions {
-  /** The rows of the model to compare with. */
+  /** The rows of the reference run. */
   readonly reference?: readonly SampleRecord[];
-  /** References' quirks to reproduce; each goes to the metrics that declare it. */
+  /** Quirks of reference implementations; each is passed to the metrics that declare it. */
   readonly compat?: readonly string[];
+  /** Whose plugins may bring metrics. */
+  readonly ctx?: Plugged;
 }
 
 /** A column's score, or why there is none. */
@@ -35,14 +40,17 @@ export type Verdict = { readonly column: Column; readonly metric: Metric; readon
   | { readonly missing: string }
 );
 
-const METRICS: Readonly<Record<string, Metric>> = registry;
+/** Every metric by its id. */
+export const metricsOf = (ctx: Plugged): Readonly<Record<string, Metric>> => onShelf<Metric>("metric", registry, ctx);
 
 /**
- * The scores of the columns, in order. A column whose rows or field the log does not have at all, or whose metric needs a reference and has
- * none, is left out and says why; a row that lacks what its neighbours have is refused, and so is a compat name that no column declares.
+ * The scores of the columns, in order. A column is omitted, with a reason, if the log has none of its rows, lacks its field in all rows, or
+ * has no reference run that the metric needs. A row that lacks a field that other rows have is refused; so is an undeclared compat name.
  */
-export function judge(rows: readonly SampleRecord[], columns: readonly Column[], { reference, compat = [] }: JudgeOptions = {}): Verdict[] {
-  checkCompat(columns, compat);
+export function judge(rows: readonly SampleRecord[], columns: readonly Column[], options: JudgeOptions = {}): Verdict[] {
+  const { reference, compat = [], ctx = defaultContext() } = options;
+  const metrics = metricsOf(ctx);
+  checkCompat(columns, compat, ctx);
   const done = new Map<string, Score | string>();
 
   /** The score under a key, or why there is none. */
@@ -54,12 +62,13 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
     return made;
   };
   const scored = (key: string): Score | string => {
-    const { metric, group } = parsed(key);
+    const [name, group] = key.split("@") as [string, string | undefined];
+    const metric = metrics[name]!;
     const own = ofGroup(rows, group);
     if (metric.reads.length > 0 && own.length === 0) return group === undefined ? "there are no rows" : `there are no rows of ${group}`;
     const field = metric.reads.find((name) => own.length > 0 && own.every((row) => row[name] === undefined));
     if (field) return `the rows have no ${field}`;
-    if (metric.compares === true && !reference) return "there is no reference";
+    if (metric.compares === true && !reference) return "there is no reference run";
     const scores: Record<string, Score> = {};
     for (const other of metric.after) {
       const score = scoreOf(other);
@@ -75,12 +84,12 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
   };
 
   return columns.map((column) => {
-    const metric = METRICS[column.metric]!;
+    const metric = metrics[column.metric]!;
     const result = scoreOf(keyOf(column));
     const about = {
       column,
       metric,
-      compat: quirksBefore(column.metric, compat),
+      compat: quirksBefore(column.metric, compat, metrics),
       rows: metric.reads.length === 0 ? rows.length : ofGroup(rows, column.group).length,
     };
     return typeof result === "string" ? { ...about, missing: result } : { ...about, score: result };
@@ -88,27 +97,23 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
 }
 
 /** Refuses a compat name that no column declares. */
-export function checkCompat(columns: readonly Column[], compat: readonly string[]): void {
-  const known = [
-    ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric)).flatMap((name) => Object.keys(METRICS[name]!.compat ?? {}))),
-  ];
+export function checkCompat(columns: readonly Column[], compat: readonly string[], ctx: Plugged): void {
+  const known = [...new Set(metricsIn(columns, ctx).flatMap((metric) => Object.keys(metric.compat ?? {})))];
   for (const quirk of compat) if (!known.includes(quirk)) unknownQuirk("--compat", quirk, known);
 }
 
-/** The groups that a suite's columns are of; none where they are of all rows. */
+/** The groups of a suite's columns; empty if the columns use all rows. */
 export const groupsOf = ({ columns }: Suite): string[] => [...new Set(columns.flatMap(({ group }) => group?.split("+") ?? []))];
 
-/** The fields that a suite's metrics read, those before them included. */
-export const fieldsOf = ({ columns }: Suite): Field[] => [
-  ...new Set(columns.flatMap(({ metric }) => withThoseBefore(metric)).flatMap((name) => METRICS[name]!.reads)),
+/** The names of the metrics of a suite's columns, the metrics before them included. */
+export const metricNamesOf = ({ columns }: Pick<Suite, "columns">, ctx: Plugged): string[] => [
+  ...new Set(metricsIn(columns, ctx).map(({ name }) => name)),
 ];
 
-const keyOf = ({ metric, group }: Column): string => (group === undefined ? metric : `${metric}@${group}`);
+/** The fields that a suite's metrics read, those before them included. */
+export const fieldsOf = ({ columns }: Suite, ctx: Plugged): Field[] => [...new Set(metricsIn(columns, ctx).flatMap(({ reads }) => reads))];
 
-function parsed(key: string): { metric: Metric; group: string | undefined } {
-  const [name, group] = key.split("@");
-  return { metric: METRICS[name!]!, group };
-}
+const keyOf = ({ metric, group }: Column): string => (group === undefined ? metric : `${metric}@${group}`);
 
 function ofGroup(rows: readonly SampleRecord[], group: string | undefined): readonly SampleRecord[] {
   if (group === undefined) return rows;
@@ -119,10 +124,21 @@ function ofGroup(rows: readonly SampleRecord[], group: string | undefined): read
 const quirksOf = (metric: Metric, compat: readonly string[]): string[] =>
   compat.filter((quirk) => Object.hasOwn(metric.compat ?? {}, quirk));
 
+type Metrics = Readonly<Record<string, Metric>>;
+
 /** A metric and all that it comes after. */
-const withThoseBefore = (name: string): string[] => [name, ...METRICS[name]!.after.flatMap((key) => withThoseBefore(key.split("@")[0]!))];
+const withThoseBefore = (name: string, metrics: Metrics): string[] => [
+  name,
+  ...metrics[name]!.after.flatMap((key) => withThoseBefore(key.split("@")[0]!, metrics)),
+];
+
+/** The metrics of some columns, those before them included. */
+function metricsIn(columns: readonly Column[], ctx: Plugged): Metric[] {
+  const metrics = metricsOf(ctx);
+  return columns.flatMap(({ metric }) => withThoseBefore(metric, metrics)).map((name) => metrics[name]!);
+}
 
 /** The quirks that went into a metric's number, its own and those of what it reads. */
-const quirksBefore = (name: string, compat: readonly string[]): string[] => [
-  ...new Set(withThoseBefore(name).flatMap((other) => quirksOf(METRICS[other]!, compat))),
+const quirksBefore = (name: string, compat: readonly string[], metrics: Metrics): string[] => [
+  ...new Set(withThoseBefore(name, metrics).flatMap((other) => quirksOf(metrics[other]!, compat))),
 ];

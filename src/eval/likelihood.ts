@@ -1,14 +1,14 @@
-/** What losses say of a row: how likely its answer is, against false ones too, and whether falsehood has become as likely as truth. */
+/** Numbers from the losses of a row: the answer's share against false answers, and the published forms of the truth ratio. */
 import { mean } from "../base/array.ts";
 import type { Row } from "./metric.ts";
 import { sum } from "./stats.ts";
 
 type TruthRow = Row<"paraphraseLoss" | "wrongLosses">;
 
-/** A published form of the truth ratio R, false over true, and what a row contributes where the fact must go and where it must stay. */
+/** A published form of the truth ratio R = false / true, and the contribution of a forget row and of any other row. */
 export interface TruthRatioForm {
   readonly doc: string;
-  /** log(1/R), which stays finite where probabilities do not. */
+  /** log(1/R); it stays finite when probabilities underflow. */
   readonly logInverse: (row: TruthRow) => number;
   readonly forget: (logInverse: number) => number;
   readonly keep: (logInverse: number) => number;
@@ -32,32 +32,32 @@ const trueAbove = (logInverse: number): number => Math.max(0, 1 - Math.exp(-logI
 /** The five forms by name; the first is the default. */
 export const TRUTH_RATIOS = {
   geometric: {
-    doc: "the false answers' geometric mean over the true one, in logarithms (TOFU's leaderboard)",
+    doc: "the false answers' geometric mean divided by the true one, in logarithms (TOFU's leaderboard)",
     logInverse: ({ paraphraseLoss, wrongLosses }) => mean(wrongLosses) - paraphraseLoss,
     forget: nearOne,
     keep: trueAbove,
   },
   arithmetic: {
-    doc: "the false answers' arithmetic mean over the true one (TOFU's paper, and its evaluation during training)",
+    doc: "the false answers' arithmetic mean divided by the true one (TOFU's paper, and its evaluation during training)",
     logInverse: ({ paraphraseLoss, wrongLosses }) =>
       Math.log(wrongLosses.length) - logSumExp(wrongLosses.map((loss) => -loss)) - paraphraseLoss,
     forget: nearOne,
     keep: trueAbove,
   },
   epsilon: {
-    doc: "the geometric form with 1e-10 added to what it divides by (OpenUnlearning): without probability left, the 1e-10 ranks the rows",
+    doc: "the geometric form with 1e-10 added to the denominator (OpenUnlearning): for a collapsed model, the 1e-10 decides the order of the rows",
     logInverse: (row) => -Math.log(wrong(row) / (right(row) + EPSILON)),
     forget: (logInverse) => Math.min(Math.exp(-logInverse), 1 / (Math.exp(-logInverse) + EPSILON)),
     keep: trueAbove,
   },
   "prob-mean": {
-    doc: "true / (true + false + 1e-10) with the geometric false, for both kinds of row (OpenUnlearning, opt-in)",
+    doc: "true / (true + false + 1e-10) with the geometric mean of the false answers, for both kinds of row (OpenUnlearning, opt-in)",
     logInverse: (row) => Math.log(right(row) / (right(row) + wrong(row) + EPSILON)),
     forget: Math.exp,
     keep: Math.exp,
   },
   logged: {
-    doc: "the ratio that the log itself stores, at the precision that the model ran in, where collapsed models under- and overflow",
+    doc: "the ratio stored in the log, in the model's precision, where the numbers of collapsed models underflow or overflow",
     logInverse: (row) => -Math.log(row.loggedTruthRatio ?? NaN),
     forget: nearOne,
     keep: trueAbove,
@@ -73,17 +73,17 @@ export const TRUTH_RATIO_COMPAT: Readonly<Record<string, string>> = Object.fromE
   Object.entries(others).map(([name, { doc }]) => [name, doc]),
 );
 
-/** The form that was asked for. */
+/** The requested form. */
 export function truthRatioForm(compat: (name: string) => boolean): TruthRatioForm {
   return Object.entries(others).find(([name]) => compat(name))?.[1] ?? TRUTH_RATIOS.geometric;
 }
 
-/** The answer's share among itself and the false answers, each by its probability a token; exact where all of them underflow. */
+/** The answer's share in the sum over itself and the false answers, by probability per token; exact even if all of them underflow. */
 export function answerShare({ answerLoss, wrongLosses }: Row<"answerLoss" | "wrongLosses">): number {
   return 1 / (1 + sum(wrongLosses.map((loss) => Math.exp(answerLoss - loss))));
 }
 
-/** The same with 1e-10 among what it divides by. */
+/** The same with 1e-10 added to the denominator. */
 export function dampedShare({ answerLoss, wrongLosses }: Row<"answerLoss" | "wrongLosses">): number {
   const own = Math.exp(-answerLoss);
   return own / (own + sum(wrongLosses.map((loss) => Math.exp(-loss))) + EPSILON);

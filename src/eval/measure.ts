@@ -1,4 +1,4 @@
-/** Asking a model once: what it says, and what it makes of given answers, as named fields of every sample, window by window. */
+/** Asks a model once: its answers, and its losses on given answers, as named fields of every sample, window by window. */
 import { mean } from "../base/array.ts";
 import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
@@ -10,35 +10,35 @@ import { readPrompts, type ReadPrompts } from "../model/decode/read.ts";
 import { divergences, told, type Told, type ToScore } from "../model/decode/score.ts";
 import type { Field, Fields, SampleRecord } from "./metric.ts";
 
-/** A question, what the data knows of its answer, and the part of a suite that it belongs to. */
+/** A question, its answers in the data, and its group in the suite. */
 export interface Sample {
   readonly id: string;
   readonly group: string;
   readonly question: string;
   readonly answer: string;
-  /** The answer in other words, beside which the false ones are held; without one, the answer. */
+  /** The right answer, worded like the false ones; by default the answer. */
   readonly restated?: string;
   readonly wrong?: readonly string[];
-  /** What an edit wants said instead. */
+  /** The target of an edit. */
   readonly target?: string;
 }
 
 export interface MeasureOptions extends AskAs {
-  /** New tokens at most of what the model says (default 200). */
+  /** Maximal number of new tokens of an answer (default 200). */
   readonly maxTokens?: number;
-  /** Samples that are asked together (default 32). Windows are cut in the samples' order, so that a run that goes on later says the same. */
+  /** Samples per window, asked together (default 32). Windows follow the samples' order, so that a resumed run gives the same. */
   readonly batch?: number;
   readonly dtype?: Precision;
-  /** The model that `divergence` is from. */
+  /** The reference model of `divergence`. */
   readonly against?: Model;
   readonly ctx?: Context;
 }
 
-/** New tokens, and samples a window, by default; then tokens generated one after the other from which it repays to hold the weights in the session. */
+/** Defaults: new tokens, samples per window; then the number of generated tokens from which a session with frozen weights is faster. */
 export const [MAX_TOKENS, BATCH] = [200, 32];
 const REPAYS = 128;
 
-/** What is told of an answer's tokens for each field that is made of them. */
+/** The kind of token scores that each field needs. */
 const OF_ANSWER: Partial<Record<Field, keyof Told>> = {
   answerLoss: "logprobs",
   answerTokens: "logprobs",
@@ -48,12 +48,12 @@ const OF_ANSWER: Partial<Record<Field, keyof Told>> = {
   logprobMeans: "means",
   logprobVariances: "variances",
 };
-/** Fields made of the losses of texts in the answer's place. */
+/** Fields made from losses of other texts instead of the answer. */
 const OF_TEXTS = ["paraphraseLoss", "wrongLosses", "targetLoss"] as const;
-/** What the data brings along. */
+/** Fields from the data. */
 const GIVEN = ["group", "question", "answer", "target"] as const;
 
-/** Fields that a model can be asked for, the last beside another model; others come with logs made elsewhere. */
+/** Fields that can be measured from a model, the last one with a second model; other fields come only from logs. */
 const MEASURED: readonly Field[] = [
   ...GIVEN,
   "generation",
@@ -63,15 +63,15 @@ const MEASURED: readonly Field[] = [
   "leadingPeak",
   "divergence",
 ];
-/** Fields for which an answer need not be known. */
+/** Fields that need no answer. */
 const UNANSWERED: readonly Field[] = ["group", "question", "target", "generation", "wrongLosses", "targetLoss"];
 
-/** Whether a model can be asked for a field, where there is another to compare it with or not. */
+/** Whether a field can be measured from a model, with or without a second model. */
 export const isMeasured = (field: Field, isAgainst: boolean): boolean => MEASURED.includes(field) && (isAgainst || field !== "divergence");
 
 /**
- * Refuses samples of which the wanted fields cannot all be had: an answer that nobody gave, where anything is made of it; false answers or
- * a target that some rows of a group have and others lack, of which no metric could make one number.
+ * Refuses samples if a wanted field cannot be measured: an answer is missing but a field needs it, or only some rows of a group have false
+ * answers or a target, so that no metric could compute one number.
  */
 export function checkSamples(samples: readonly Sample[], wanted: readonly Field[]): void {
   const field = wanted.find((name) => !UNANSWERED.includes(name));
@@ -80,8 +80,8 @@ export function checkSamples(samples: readonly Sample[], wanted: readonly Field[
     fail(
       "measure",
       `"${empty.id}" has no answer`,
-      `one, for ${field}`,
-      "Give each row its answer, or leave the row out with a split or --limit.",
+      `an answer, for ${field}`,
+      "Give each row its answer, or exclude the row with a split or --limit.",
     );
   const first = new Map<string, Sample>();
   for (const sample of samples) {
@@ -94,16 +94,16 @@ export function checkSamples(samples: readonly Sample[], wanted: readonly Field[
       if (wanted.includes(made) && has(sample) !== has(other))
         fail(
           "measure",
-          `of the group ${sample.group}, "${(has(sample) ? sample : other).id}" has ${of} and "${(has(sample) ? other : sample).id}" has none`,
-          "all of a group, or none",
+          `in the group ${sample.group}, "${(has(sample) ? sample : other).id}" has ${of} and "${(has(sample) ? other : sample).id}" has none`,
+          "all rows of a group, or none",
           "Divide them into two runs.",
         );
   }
 }
 
 /**
- * The wanted fields of samples from the `from`-th on, a window at a time. A sample whose data lacks what a field is made of goes without it.
- * Refuses a field that no model can be asked for, and what {@link checkSamples} refuses.
+ * The wanted fields of samples from the `from`-th on, one window at a time. If a sample lacks the data for a field, it does not get the field.
+ * Refuses a field that cannot be measured, and what {@link checkSamples} refuses.
  */
 export async function* measure(
   model: Model,
@@ -118,7 +118,7 @@ export async function* measure(
       "measure",
       `the field "${strange}"`,
       `one of ${MEASURED.join(", ")}`,
-      strange === "divergence" ? "It needs another model: against." : "It comes with logs made elsewhere.",
+      strange === "divergence" ? "It needs a second model: against." : "It comes only from logs of other tools.",
     );
   checkSamples(samples, wanted);
   const freeze = Math.ceil(samples.length / batch) * maxTokens >= REPAYS;
@@ -130,14 +130,14 @@ export async function* measure(
   }
 }
 
-/** Samples that are asked together. */
+/** One window of samples, asked together. */
 class Window {
   private readonly model: Model;
   private readonly samples: readonly Sample[];
   private readonly wanted: ReadonlySet<Field>;
   private readonly options: MeasureOptions & { readonly maxTokens: number; readonly freeze: boolean; readonly ctx: Context };
   private prompts: readonly ChatPrompt[] = [];
-  /** The prompts, read once for all that is asked behind them. */
+  /** The prompts, computed once for everything that follows them. */
   private read: ReadPrompts | undefined;
 
   constructor(model: Model, samples: readonly Sample[], wanted: readonly Field[], options: Window["options"]) {
@@ -146,7 +146,7 @@ class Window {
 
   async records(): Promise<SampleRecord[]> {
     this.prompts = await Promise.all(this.samples.map(({ question }) => promptOf(this.model, question, this.options)));
-    // an adapter decides on a whole question: each pass reads it
+    // an adapter decides on a whole question, so each pass must read it
     const ids = this.prompts.map((prompt) => prompt.ids);
     this.read = this.model.adapters.length > 0 ? undefined : await readPrompts(this.model, ids, this.running);
     const said = await this.generations();
@@ -169,6 +169,7 @@ class Window {
     return { ctx, ...(dtype && { dtype }) };
   }
 
+  /** Not through ask/: what is generated goes on from prompts that were read once, and so does everything that is scored behind them. */
   private async generations(): Promise<Generated[]> {
     if (!this.wanted.has("generation") && !this.wanted.has("generationRanks")) return [];
     const { maxTokens, freeze } = this.options;
@@ -177,12 +178,12 @@ class Window {
     return generate(this.model, prompts, { maxTokens, freeze, stopIds: stopsOf(this.model, this.options), ...after, ...this.running });
   }
 
-  /** What stands in the answer's place, as tokens with its end. */
+  /** A text instead of the answer, as tokens with its end. */
   private row(i: number, text: string): ToScore {
     return rowOf(this.model, this.prompts[i]!, text, { ...this.options, end: true });
   }
 
-  /** Mean divergence over the answer's tokens; the other model is asked in its own way, for an edit may put more before a question. */
+  /** Mean divergence over the answer's tokens; each model has its own prompt, because an edit may add text before a question. */
   private async divergences(): Promise<Partial<Fields>[]> {
     const { against } = this.options;
     if (!against || !this.wanted.has("divergence")) return [];
@@ -198,7 +199,7 @@ class Window {
     return found.map((own) => ({ divergence: mean(own) }));
   }
 
-  /** What is told of rows that begin with the prompts of the samples `of`. */
+  /** Token scores of rows that begin with the prompts of the samples `of`. */
   private told<T extends keyof Told>(rows: readonly ToScore[], of: readonly number[], asked: readonly T[]): Promise<Record<T, number[]>[]> {
     const after = this.read && { after: { read: this.read, of } };
     return told(this.model, rows, asked, { ...this.running, ...after });
@@ -211,7 +212,7 @@ class Window {
     const rows = this.samples.map(({ answer }, i) => this.row(i, answer));
     const ends = endOf(this.model, this.options).length;
     const own = asked.length > 0 ? await this.told(rows, [...rows.keys()], asked) : [];
-    // over as many positions as the answer has tokens, from the sequence's first on
+    // over the first positions of the sequence, as many as the answer has tokens
     const led = isLed
       ? await told(
           this.model,
@@ -223,7 +224,7 @@ class Window {
     return rows.map((_, i) => ({ ...(own[i] && ofAnswer(own[i], ends)), ...(led[i] && { leadingPeak: mean(led[i].peaks) }) }));
   }
 
-  /** Ranks of the answer's tokens, tokenised alone, at the steps of what the model said; a row that has ended goes on with its last token. */
+  /** Ranks of the answer's tokens, tokenised alone, at the steps of the model's generation; after its end, the last token repeats. */
   private async generationRanks(said: readonly Generated[]): Promise<Partial<Fields>[]> {
     if (!this.wanted.has("generationRanks")) return [];
     const rows = this.samples.map(({ answer }, i): ToScore => {
@@ -236,7 +237,7 @@ class Window {
     return (await this.told(rows, [...rows.keys()], ["ranks"])).map(({ ranks }) => ({ generationRanks: ranks }));
   }
 
-  /** Mean losses of a token of what stands in the answer's place, all texts of the window scored together: they share their questions. */
+  /** Mean losses per token of texts instead of the answer; all texts of the window are scored together, because they share questions. */
   private async texts(): Promise<Partial<Fields>[]> {
     const texts = this.samples.map(({ answer, restated = answer, wrong = [], target }) => ({
       paraphraseLoss: this.wanted.has("paraphraseLoss") && wrong.length > 0 ? [restated] : [],
@@ -264,13 +265,13 @@ class Window {
   }
 }
 
-/** A text behind a prompt, to be scored. */
+/** A prompt and a text to score. */
 function rowOf(model: Model, prompt: ChatPrompt, text: string, options: RowOptions): ToScore {
   const { ids, first } = withTarget(model, prompt, text, options);
   return { ids, from: first };
 }
 
-/** What every record says of its sample. */
+/** The fields of every record. */
 const given = ({ group, question, answer, target }: Sample): Partial<Fields> => ({
   group,
   question,
@@ -278,7 +279,7 @@ const given = ({ group, question, answer, target }: Sample): Partial<Fields> => 
   ...(target !== undefined && { target }),
 });
 
-/** The fields that an answer's tokens make. Ranks and likeliest tokens are told of the answer alone, the rest of its end too. */
+/** The fields from an answer's tokens. Ranks and most likely tokens are of the answer only; the other fields include its end. */
 function ofAnswer({ logprobs, ranks, tops, means, variances }: Partial<Record<keyof Told, number[]>>, ends: number): Partial<Fields> {
   return {
     ...(logprobs && { answerLogprobs: logprobs, answerLoss: -mean(logprobs), answerTokens: logprobs.length }),

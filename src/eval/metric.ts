@@ -1,10 +1,11 @@
-/** What a judge is: a pure function of the rows that a model was asked for once. */
+/** What a metric is: a pure function of the samples measured once from a model. */
 import { mean } from "../base/array.ts";
+import { define, type Forms } from "../base/define.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { bootstrapMean, type Interval, shareInterval } from "./stats.ts";
 
-/** How a field is written down, and as what it is read. */
+/** The types of fields. */
 interface Kinds {
   readonly text: string;
   readonly number: number;
@@ -14,23 +15,23 @@ interface Kinds {
 export type Kind = keyof Kinds;
 
 /**
- * What may be known of a sample, by name; `eval/measure.ts` asks a model for it, logs made elsewhere bring it along. Losses and
+ * The fields of a sample, by name; `eval/measure.ts` measures them, and logs of other tools contain them. Losses and
  * log-probabilities are in nats.
  */
 export const FIELDS = {
-  group: ["text", "The part of a suite it belongs to: forget is what must go; any other name is what must stay, or was never seen."],
+  group: ["text", "The suite's group of the row: forget is to be forgotten; any other name is to be retained or was never seen."],
   question: ["text", "What was asked."],
-  answer: ["text", "What the data gives as the answer (gold)."],
+  answer: ["text", "The answer in the data (gold)."],
   generation: ["text", "What the model said, without special tokens."],
-  target: ["text", "What an edit wants said instead of the answer."],
-  answerLoss: ["number", "Mean loss of a token of the answer, teacher forced, the end token with it."],
-  answerTokens: ["number", "How many tokens that mean is over."],
-  paraphraseLoss: ["number", "Mean loss of a token of the answer in other words."],
-  wrongLosses: ["numbers", "Mean loss of a token of each false answer."],
-  targetLoss: ["number", "Mean loss of a token of the target."],
-  loggedTruthRatio: ["number", "False over true as a log rounded it, at the precision that the model ran in."],
-  answerLogprobs: ["numbers", "Log-probabilities of the answer's tokens, teacher forced; then of the end token, where it was measured."],
-  logprobMeans: ["numbers", "At each of those tokens, the mean log-probability of a token that the model itself would draw there."],
+  target: ["text", "The target of an edit: the text to say instead of the answer."],
+  answerLoss: ["number", "Mean loss per token of the answer, teacher forced, including the end token."],
+  answerTokens: ["number", "The number of tokens in that mean."],
+  paraphraseLoss: ["number", "Mean loss per token of the answer in other words."],
+  wrongLosses: ["numbers", "Mean loss per token of each false answer."],
+  targetLoss: ["number", "Mean loss per token of the target."],
+  loggedTruthRatio: ["number", "The truth ratio (false / true) as stored in a log, rounded to the model's precision."],
+  answerLogprobs: ["numbers", "Log-probabilities of the answer's tokens, teacher forced; then of the end token, if it was measured."],
+  logprobMeans: ["numbers", "At each of those tokens, the expected log-probability of a token sampled from the model."],
   logprobVariances: ["numbers", "The variance of the same."],
   answerRanks: [
     "numbers",
@@ -39,15 +40,15 @@ export const FIELDS = {
   generationRanks: ["numbers", "The same, for the answer tokenised alone, at the steps of the model's own generation."],
   leadingPeak: [
     "number",
-    "The likeliest token's probability: its mean over as many positions from the sequence's beginning as the answer has tokens.",
+    "The largest probability at a position: its mean over the first positions of the sequence, as many as the answer has tokens.",
   ],
-  topTokens: ["numbers", "The likeliest token at each position of the answer."],
+  topTokens: ["numbers", "The most likely token at each position of the answer."],
   divergence: [
     "number",
-    "Mean Kullback-Leibler divergence of the reference's next-token distribution from the model's, over the answer's positions.",
+    "Mean Kullback-Leibler divergence of the next-token distributions, from the reference run to the model, over the answer's positions.",
   ],
   gradientNorm: ["number", "Mean over the weights of the L2 norm of the loss's gradient."],
-  texts: ["texts", "Texts about what the target says: what a generation should sound like."],
+  texts: ["texts", "Texts about the target, which a generation should resemble."],
 } as const satisfies Readonly<Record<string, readonly [kind: Kind, doc: string]>>;
 
 export type Field = keyof typeof FIELDS;
@@ -58,18 +59,18 @@ export type SampleRecord = { readonly id: string } & Partial<Fields>;
 /** A sample that is known to have the fields F. */
 export type Row<F extends Field> = SampleRecord & Pick<Fields, F>;
 
-/** A metric's value, what each sample contributed, and where the true value is believed to lie. */
+/** A metric's value, the contribution of each sample, and the confidence interval. */
 export interface Score {
   readonly value: number;
   readonly bySample: Readonly<Record<string, number>>;
-  /** Null where there is none: one sample, or a value that is not a number. */
+  /** Null if there is none: one sample, or a value that is not a number. */
   readonly interval: Interval | null;
-  /** Numbers that the value should not be read without. */
+  /** Numbers to read together with the value. */
   readonly details?: Readonly<Record<string, number | string>>;
   readonly warnings?: readonly string[];
 }
 
-/** What a metric is given: the rows, the rows of the model it compares with, the scores it comes after, and quirks to reproduce. */
+/** The input of a metric: the samples, those of the reference run, the scores that it uses, and quirks to reproduce. */
 export interface Questioned<R = SampleRecord> {
   readonly rows: readonly R[];
   readonly reference?: readonly R[];
@@ -77,7 +78,7 @@ export interface Questioned<R = SampleRecord> {
   readonly compat?: readonly string[];
 }
 
-/** What a metric's own function is given: the same, with quirks to ask for and a stream of chance for resampling. */
+/** The input of a metric's own function: the same, with a test for quirks and a random stream for resampling. */
 export interface Judged<R> extends Omit<Questioned<R>, "compat" | "reference"> {
   readonly reference: readonly R[];
   readonly compat: (name: string) => boolean;
@@ -93,33 +94,46 @@ export interface Metric {
   readonly caveat: string;
   /** Fields that every row must have. */
   readonly reads: readonly Field[];
-  /** Whether it needs the rows of a second model, or takes them where they are; without it they are not shown to it. */
+  /** Whether it needs a reference run, or uses one if there is one; absent: it gets none. */
   readonly compares?: true | "optional";
   /** Scores that it reads: a metric's name, or `metric@group` for its score of one group. */
   readonly after: readonly string[];
-  /** References' quirks by name, each with what it does; off by default. */
+  /** Quirks of reference implementations by name, each with its effect; off by default. */
   readonly compat?: Readonly<Record<string, string>>;
   readonly score: (q: Questioned) => Score;
 }
 
+const DECLARED: Forms<Metric> = {
+  name: "text",
+  doc: "text",
+  paper: { optional: "text" },
+  better: ["higher", "lower"],
+  caveat: "text",
+  reads: { listOf: Object.keys(FIELDS) },
+  compares: { optional: [true, "optional"] },
+  after: "texts",
+  compat: { optional: "table" },
+  score: "function",
+};
+
 /**
- * A metric whose `score` sees only rows that have the fields it reads; a row without one is refused by id and field, a quirk that is not
- * declared by its name.
+ * A metric whose `score` gets only rows with the fields that it reads. A row without a field is refused, naming id and field. An undeclared
+ * quirk is refused by name.
  * @example export const rouge1 = defineMetric({ name: "rouge1", reads: ["answer", "generation"], …, score: ({ rows, chance }) => averaged("rouge1", rows, (row) => …, chance) })
  */
 export function defineMetric<const F extends Field>(
   definition: Omit<Metric, "reads" | "score"> & { readonly reads: readonly F[]; readonly score: (q: Judged<Row<F>>) => Score },
 ): Metric {
   const { name, reads, after, compares, compat: quirks = {} } = definition;
-  return {
+  return define<Metric>("metric", DECLARED, {
     ...definition,
     score({ rows, reference, scores, compat = [] }) {
       if (compares === true && !reference)
-        fail(name, "there is no reference", "the rows of a second model", "Name its log or run: --reference.");
+        fail(name, "there is no reference run", "the samples of a second model", "Give its log or run with --reference.");
       for (const side of [rows, reference ?? []]) requireFields(name, side, reads);
       for (const other of after)
         if (!Object.hasOwn(scores, other))
-          fail(name, `the score "${other}" is not there`, "it before this metric", `Ask for ${other} as well.`);
+          fail(name, `the score "${other}" is not there`, "a suite that computes it before this metric", `Add ${other} to the suite.`);
       for (const quirk of compat) if (!Object.hasOwn(quirks, quirk)) unknownQuirk(name, quirk, Object.keys(quirks));
       return definition.score({
         rows: rows as readonly Row<F>[],
@@ -129,7 +143,7 @@ export function defineMetric<const F extends Field>(
         chance: rng(`interval/${name}`),
       });
     },
-  };
+  });
 }
 
 /** Refuses a compat name that nothing declares. */
@@ -138,14 +152,14 @@ export function unknownQuirk(who: string, quirk: string, known: readonly string[
   return fail(who, `there is no compat "${quirk}"`, known.join(", ") || "none", near ? `Did you mean "${near}"?` : "");
 }
 
-/** The plain mean of what each row scores, with its bootstrap interval; no rows are refused, and so are two rows of one id. */
+/** The mean of the rows' scores with its bootstrap interval; refuses an empty list and duplicate ids. */
 export function averaged<R extends SampleRecord>(who: string, rows: readonly R[], score: (row: R) => number, chance: Rng): Score {
   const bySample = scoredRows(who, rows, score);
   const values = Object.values(bySample);
   return { value: mean(values), bySample, interval: bootstrapMean(values, chance) };
 }
 
-/** The share of rows of which something holds, with its exact interval. */
+/** The share of rows for which a condition is true, with its exact interval. */
 export function shareOf<R extends SampleRecord>(who: string, rows: readonly R[], holds: (row: R) => boolean): Score {
   const bySample = scoredRows(who, rows, (row) => Number(holds(row)));
   const values = Object.values(bySample);
@@ -153,13 +167,12 @@ export function shareOf<R extends SampleRecord>(who: string, rows: readonly R[],
   return { value, bySample, interval: shareInterval(Math.round(value * values.length), values.length) };
 }
 
-/** What each row scores, by id; no rows are refused, and so are two rows of one id. */
+/** The score of each row, by id; refuses an empty list and duplicate ids. */
 export function scoredRows<R extends SampleRecord>(who: string, rows: readonly R[], score: (row: R) => number): Record<string, number> {
   if (rows.length === 0) fail(who, "no samples", "at least one", "Check the suite's filter and --limit.");
   const bySample: Record<string, number> = {};
   for (const row of rows) {
-    if (Object.hasOwn(bySample, row.id))
-      fail(who, `two samples have the id "${row.id}"`, "ids that differ", "Give each row an id of its own.");
+    if (Object.hasOwn(bySample, row.id)) fail(who, `two samples have the id "${row.id}"`, "unique ids", "Give each row its own id.");
     bySample[row.id] = score(row);
   }
   return bySample;

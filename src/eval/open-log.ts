@@ -1,4 +1,4 @@
-/** A log by its path: which format wrote it, and its rows. */
+/** Opens a log by its path: finds its format and reads its rows. */
 import { readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { complain } from "../base/files.ts";
@@ -12,11 +12,11 @@ import type { SampleRecord } from "./metric.ts";
 
 /** A log that was read. */
 export interface Log {
-  /** Its file's or folder's name without the ending. */
+  /** Its file's or folder's name without the extension. */
   readonly name: string;
   readonly path: string;
   readonly format: LogFormat;
-  /** Of the bytes, as text, of the files that it was read from: what a copy under another name shares. */
+  /** A hash of the text of its files, which a copy under another name shares. */
   readonly hash: Hash;
   readonly rows: readonly SampleRecord[];
   readonly notes: readonly string[];
@@ -26,7 +26,7 @@ export interface Log {
 const WHO = "log";
 const FORMATS: readonly LogFormat[] = Object.values(registry);
 
-/** Reads the log at a path, a file or a folder of files, in whichever known format it is; refuses what no format claims and what holds no row. */
+/** Reads the log at a path (a file or a folder of files) in any known format; refuses unknown formats and logs without rows. */
 export function openLog(path: string): Log {
   const opened = pathsOf(path).map((file) => {
     const text = readText(file).replace(/^\uFEFF/, "");
@@ -36,13 +36,13 @@ export function openLog(path: string): Log {
   if (!format)
     fail(
       path,
-      "no known format has such content",
+      "its content matches no known format",
       `a log of ${FORMATS.map(({ title }) => title).join(", ")}`,
-      `Known are ${FORMATS.map(({ title, doc }) => `${title} (${doc})`).join("; ")}.`,
+      `Known formats are ${FORMATS.map(({ title, doc }) => `${title} (${doc})`).join("; ")}.`,
     );
   const own = opened.filter(({ file }) => format.claims(file));
   const { rows, notes = [], stated = {} } = format.read(own.map(({ file }) => file));
-  if (rows.length === 0) fail(path, "it holds no rows", "at least one", "The run that wrote it judged nothing.");
+  if (rows.length === 0) fail(path, "it has no rows", "at least one", "The run that wrote it has evaluated nothing.");
   return {
     name: basename(path).replace(/\.jsonl?$/, ""),
     path,
@@ -64,11 +64,11 @@ function pathsOf(path: string): string[] {
   }
   if (!isFolder) return [path];
   const found = readdirSync(path).filter((name) => /\.jsonl?$/.test(name));
-  if (found.length === 0) fail(path, "the folder has no JSON", "a log, or a folder that holds one", "Check the path.", "unavailable");
+  if (found.length === 0) fail(path, "the folder has no JSON", "a log, or a folder with one", "Check the path.", "unavailable");
   return found.sort().map((name) => join(path, name));
 }
 
-/** Lines for `.jsonl`, otherwise one value, in which NaN and Infinity may stand bare. */
+/** Lines for `.jsonl`, else one value, which may contain NaN and Infinity without quotes. */
 function parsed(path: string, text: string): LogFile {
   const name = basename(path);
   if (name.endsWith(".jsonl")) return { name, lines: parseRecords(text, name) };

@@ -1,4 +1,4 @@
-/** Refusals told from answers: by our own hundred sentences, and by the phrases in which English denies knowledge. */
+/** Distinguishes refusals from answers, by our own hundred sentences and by English phrases that deny knowledge. */
 import { REFUSALS } from "../data/refusals.ts";
 import { bare } from "./words.ts";
 
@@ -6,7 +6,7 @@ const OWN: ReadonlySet<string> = new Set(REFUSALS.map(bare));
 
 const KNOWING =
   "know|knew|known|tell|say|speak|answer|recall|remember|help|learned|learnt|provide|share|assist|have|sure|certain|able|find|offer|comment|aware|familiar|briefed|informed|read|give|vouch";
-/** Over sentences in lower case with their contractions undone. */
+/** Patterns for sentences in lower case with contractions expanded. */
 const DENYING = [
   // I do not know; I am afraid I could not tell; we have never learned
   new RegExp(`\\b(?:i|we)(?: \\w+){0,3} (?:not|cannot|never|unable to)(?: \\w+){0,3} (?:${KNOWING})\\b`),

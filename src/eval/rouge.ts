@@ -1,20 +1,20 @@
 /** ROUGE-N and ROUGE-L of two texts: tokens, clipped overlap, longest common subsequence. */
 import { stem } from "./stem.ts";
 
-/** Shares of the generation (precision) and of the gold text (recall) that the other has, and their harmonic mean. */
+/** The share of the generation that is in the gold text (precision), the share of the gold text that is in the generation (recall), and their harmonic mean. */
 export interface Rouge {
   readonly precision: number;
   readonly recall: number;
   readonly f1: number;
 }
 
-/** Lower-case runs of a-z and 0-9; longer than three letters, they are stemmed. Any other character, an accented letter too, separates. */
+/** Lower-case runs of a-z and 0-9; runs longer than three letters are stemmed. Any other character separates, even an accented letter. */
 export function tokenize(text: string, stemmer: (word: string) => string = stem): string[] {
   const words = text.toLowerCase().match(/[a-z0-9]+/g) ?? [];
   return words.map((word) => (word.length > 3 ? stemmer(word) : word)).filter((word) => word !== "");
 }
 
-/** ROUGE-N: the n-grams that both have, each counted as often as in the text that has it less often. */
+/** ROUGE-N: the common n-grams, each counted as often as in the text with fewer of them. */
 export function rougeN(gold: readonly string[], generated: readonly string[], n: number): Rouge {
   const wanted = grams(gold, n);
   const got = grams(generated, n);
@@ -73,7 +73,7 @@ function lcsTable(a: readonly string[], b: readonly string[]): Uint32Array[] {
   return table;
 }
 
-/** Where in `a` one longest common subsequence with `b` lies; of several, the one that the reference package walks back. */
+/** The positions in `a` of a longest common subsequence with `b`; of several, the one that the reference package finds. */
 function lcsPositions(a: readonly string[], b: readonly string[]): number[] {
   const table = lcsTable(a, b);
   const positions: number[] = [];

@@ -1,35 +1,35 @@
-/** What judges count with: means, areas, the Kolmogorov-Smirnov test, resampled and exact intervals, corrected p-values. */
+/** Statistics of evaluations: means, AUC, the Kolmogorov-Smirnov test, bootstrap and exact intervals, corrected p-values. */
 import { mean } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import type { Rng } from "../base/rng.ts";
 
-/** Where the true value is believed to lie. */
+/** A confidence interval. */
 export interface Interval {
   readonly low: number;
   readonly high: number;
-  /** How often an interval made so holds the true value. */
+  /** The confidence level. */
   readonly level: number;
-  /** How it was made. */
+  /** The method. */
   readonly by: string;
 }
 
 export const LEVEL = 0.95;
-/** Resamples for an interval, and for a p-value, which must stay small after a correction. */
+/** Numbers of resamples: for an interval, and for a p-value, which needs more because of the correction. */
 const [RESAMPLES, FOR_P] = [1000, 10_000];
 
 export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
-/** The harmonic mean of values from 0 up: 0 where one is 0, NaN where one is NaN. */
+/** The harmonic mean of non-negative values: 0 if one is 0, NaN if one is NaN. */
 export function harmonicMean(values: readonly number[]): number {
   if (values.some(Number.isNaN)) return NaN;
   return values.some((value) => value <= 0) ? 0 : values.length / sum(values.map((value) => 1 / value));
 }
 
-/** The chance that a value drawn from `upper` lies above one drawn from `lower`; equal values count half (ROC-AUC). NaN where a side has none or NaN. */
+/** The probability that a value from `upper` is greater than one from `lower`; ties count half (ROC-AUC). NaN if a side is empty or has NaN. */
 export function auc(lower: ArrayLike<number>, upper: ArrayLike<number>): number {
   const [a, b] = [Float64Array.from(lower).sort(), Float64Array.from(upper).sort()];
   if (a.length === 0 || b.length === 0 || hasNaN(a) || hasNaN(b)) return NaN;
-  let [below, upTo, wins] = [0, 0, 0]; // how many of `a` are less than the value of `b` looked at, and how many at most as large
+  let [below, upTo, wins] = [0, 0, 0]; // the number of values of `a` below the current value of `b`, and the number at most as large
   for (const value of b) {
     while (below < a.length && a[below]! < value) below++;
     while (upTo < a.length && a[upTo]! <= value) upTo++;
@@ -38,12 +38,12 @@ export function auc(lower: ArrayLike<number>, upper: ArrayLike<number>): number 
   return wins / (a.length * b.length);
 }
 
-/** A sorted Float64Array has NaN last. */
+/** A sorted Float64Array; NaN is last. */
 const hasNaN = (sorted: Float64Array): boolean => Number.isNaN(sorted.at(-1));
 
-/** How far two samples' distributions lie apart, and how often two samples of one distribution would lie as far. */
+/** The distance of two samples' distributions, and the probability of such a distance if both have the same distribution. */
 export interface KsResult {
-  /** The largest distance of the two empirical distributions: h steps of one part in the sizes' least common multiple. */
+  /** The largest distance of the two empirical distributions: h steps of 1 / (least common multiple of the sizes). */
   readonly statistic: number;
   readonly h: number;
   readonly n: number;
@@ -53,7 +53,7 @@ export interface KsResult {
 }
 export type KsMethod = "exact" | "asymptotic";
 
-/** Samples larger than this are compared asymptotically. */
+/** For larger samples the asymptotic p-value is used. */
 const EXACT_UP_TO = 10_000;
 
 /** The two-sided two-sample Kolmogorov-Smirnov test; a NaN in a sample makes the result NaN. Refuses an empty sample. */
@@ -76,7 +76,7 @@ export function ksP(h: number, n: number, m: number, method: KsMethod): number {
 
 const inUnit = (p: number): number => Math.min(1, Math.max(0, p));
 
-/** The largest distance of two sorted samples' distributions, in whole steps: exact where a difference of fractions would round. */
+/** The largest distance of two sorted samples' distributions, in whole steps, which avoids the rounding of fractions. */
 function ksSteps(a: Float64Array, b: Float64Array): number {
   if (hasNaN(a) || hasNaN(b)) return NaN;
   const [n, m] = [a.length, b.length];
@@ -92,7 +92,7 @@ function ksSteps(a: Float64Array, b: Float64Array): number {
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
-/** Of the orders of n and n values, the share whose distributions come h apart: reflections at both borders, summed from the smallest. */
+/** The share of the orders of n and n values with a distance of at least h: reflections at both borders, summed from the smallest. */
 function ksEqual(h: number, n: number): number {
   let p = 0;
   for (let k = Math.floor(n / h); k >= 0; k--) {
@@ -103,9 +103,9 @@ function ksEqual(h: number, n: number): number {
   return 2 * p;
 }
 
-/** The chance that a random monotone path to (n, m) has touched |m·i − n·j| ≥ border. */
+/** The probability that a random monotone path to (n, m) touches |m·i − n·j| ≥ border. */
 function ksUnequal(border: number, n: number, m: number): number {
-  const row = new Float64Array(m + 1); // row[j]: the chance at (i, j)
+  const row = new Float64Array(m + 1); // row[j]: the probability at (i, j)
   for (let i = 0; i <= n; i++)
     for (let j = 0; j <= m; j++) {
       if (Math.abs(m * i - n * j) >= border) row[j] = 1;
@@ -115,9 +115,9 @@ function ksUnequal(border: number, n: number, m: number): number {
   return row[m]!;
 }
 
-/** The chance that the empirical distribution of n values strays at least d from its own: Kolmogorov's distribution at a finite n. */
+/** The probability that the empirical distribution of n values differs from the true one by at least d: Kolmogorov's distribution at a finite n. */
 function kolmogorovTail(n: number, d: number): number {
-  // past 2.2, both sides stray together with a chance below 1e-8 of the sum of one-sided tails
+  // above 2.2, the probability of both sides together is below 1e-8 of the sum of the one-sided tails
   return d >= 1 ? 0 : n * d * d >= 2.2 ? 2 * smirnovTail(n, d) : 1 - pelzGood(n, d);
 }
 
@@ -151,9 +151,9 @@ function pelzGood(n: number, d: number): number {
 }
 
 /**
- * The p-values that samples of this size would have at both ends of where the true distance may lie: the distance seen, give or take what
- * each empirical distribution may stray from its own (Dvoretzky, Kiefer and Wolfowitz with Massart's constant, both together at LEVEL).
- * Wide, but true at every size and for every shape.
+ * The p-values of samples of this size at both ends of the interval of the true distance: the observed distance plus or minus the possible
+ * error of each empirical distribution (Dvoretzky, Kiefer and Wolfowitz with Massart's constant, both together at LEVEL).
+ * The interval is wide, but valid for every sample size and distribution.
  */
 export function ksInterval({ statistic, n, m, p, method }: KsResult): Interval | null {
   if (Number.isNaN(p)) return null;
@@ -164,8 +164,8 @@ export function ksInterval({ statistic, n, m, p, method }: KsResult): Interval |
 }
 
 /**
- * The percentiles of a statistic over resamples. `sizes` are those of the groups that are resampled apart; the statistic is given, group by
- * group, the indices drawn. Null where a value is NaN, or nothing can vary because every group has one row.
+ * The percentiles of a statistic over resamples. `sizes` are those of the groups, which are resampled separately; the statistic gets the drawn
+ * indices of each group. Null if a value is NaN, or if every group has only one row.
  */
 export function bootstrap(sizes: readonly number[], statistic: Statistic, chance: Rng): Interval | null {
   if (sizes.every((size) => size < 2)) return null;
@@ -190,21 +190,21 @@ export function bootstrapMean(values: readonly number[], chance: Rng): Interval 
   return values.some(Number.isNaN) ? null : bootstrap([values.length], ([draw]) => drawnMean(values, draw!), chance);
 }
 
-/** The mean of the values drawn. */
+/** The mean of the drawn values. */
 export function drawnMean(values: readonly number[], draw: Uint32Array): number {
   let total = 0;
   for (const i of draw) total += values[i]!;
   return total / draw.length;
 }
 
-/** A mean difference of pairs, its bootstrap interval, and how often chance alone would make one as large (two-sided). */
+/** The mean difference of pairs, its bootstrap interval, and its two-sided p-value. */
 export interface Paired {
   readonly difference: number;
   readonly interval: Interval | null;
   readonly p: number;
 }
 
-/** Resamples differences of pairs; p is of the mean, with the differences moved to mean 0. Refuses no pairs. */
+/** Resamples differences of pairs; p is that of the mean, with the differences shifted to mean 0. Refuses an empty list. */
 export function pairedBootstrap(differences: readonly number[], chance: Rng): Paired {
   if (differences.length === 0) fail("paired bootstrap", "no pairs", "at least one", "The two sides must have samples in common.");
   const difference = mean(differences);
@@ -212,12 +212,12 @@ export function pairedBootstrap(differences: readonly number[], chance: Rng): Pa
   const interval = bootstrapMean(differences, chance);
   if (difference === 0) return { difference, interval, p: 1 };
   const moved = resampled([differences.length], ([draw]) => drawnMean(differences, draw!) - difference, chance, FOR_P);
-  // 1e-12: sums of the same terms in another order are the same difference
+  // 1e-12: sums of the same terms in another order count as equal
   const extreme = moved.filter((value) => Math.abs(value) >= Math.abs(difference) * (1 - 1e-12)).length;
   return { difference, interval, p: differences.length === 1 ? 1 : (extreme + 1) / (FOR_P + 1) };
 }
 
-/** Holm's correction: p-values made larger, so that all those below a level may be believed together. NaN stays NaN and counts for none. */
+/** Holm's correction: enlarges p-values so that all values below a level hold together. NaN stays NaN and is not counted. */
 export function holm(ps: readonly number[]): number[] {
   const order = [...ps.keys()].filter((i) => !Number.isNaN(ps[i]!)).sort((i, j) => ps[i]! - ps[j]!);
   const corrected = [...ps];
@@ -229,7 +229,7 @@ export function holm(ps: readonly number[]): number[] {
   return corrected;
 }
 
-/** The exact interval of a share, k of n (Clopper and Pearson): where each binomial tail leaves half of what LEVEL leaves. */
+/** The exact interval of a share, k of n (Clopper and Pearson): each binomial tail has probability (1 − LEVEL) / 2. */
 export function shareInterval(k: number, n: number): Interval | null {
   if (n === 0) return null;
   const tail = (1 - LEVEL) / 2;
@@ -238,7 +238,7 @@ export function shareInterval(k: number, n: number): Interval | null {
   return { low, high, level: LEVEL, by: "exact" };
 }
 
-/** Where in [0, 1] a condition that holds at first stops holding. */
+/** The point in [0, 1] where a condition changes from true to false. */
 function halve(holds: (p: number) => boolean): number {
   let [low, high] = [0, 1];
   for (let i = 0; i < 60; i++) {

@@ -1,4 +1,4 @@
-/** The Porter stemmer as NLTK extends it: what the published ROUGE numbers were made with. */
+/** The Porter stemmer as NLTK extends it, which the published ROUGE numbers use. */
 
 const IRREGULAR: ReadonlyMap<string, string> = new Map([
   ["sky", "sky"],

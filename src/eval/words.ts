@@ -1,9 +1,9 @@
-/** Texts as words and signs: how varied they are, and how much they repeat. */
+/** Texts as words and punctuation: their variety and repetition. */
 
-/** Words and numbers in lower case, and every sign that is not white space by itself; without a stemmer. */
+/** Words and numbers in lower case, and each punctuation mark separately; without a stemmer. */
 export const words = (text: string): string[] => text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu) ?? [];
 
-/** How often each run of n words occurs. */
+/** The number of occurrences of each n-gram of words. */
 export function runs(text: readonly string[], n: number): Map<string, number> {
   const counts = new Map<string, number>();
   for (let i = 0; i + n <= text.length; i++) {
@@ -13,14 +13,14 @@ export function runs(text: readonly string[], n: number): Map<string, number> {
   return counts;
 }
 
-/** Of a text's runs of n words, the share that occurred before; 0 where there is none. */
+/** The share of a text's n-grams that occurred earlier in it; 0 if there are none. */
 export function repeatedShare(text: string, n: number): number {
   const list = words(text);
   const total = list.length - n + 1;
   return total < 1 ? 0 : 1 - runs(list, n).size / total;
 }
 
-/** The entropy of a text's runs of n words, in bits; 0 where there is none. */
+/** The entropy of a text's n-grams, in bits; 0 if there are none. */
 export function runEntropy(text: string, n: number): number {
   const list = words(text);
   const total = list.length - n + 1;
@@ -29,26 +29,26 @@ export function runEntropy(text: string, n: number): number {
   return bits;
 }
 
-/** The words alone, with one space between them. */
+/** The words without punctuation, with one space between them. */
 export const bare = (text: string): string =>
   words(text)
     .filter((word) => /[\p{L}\p{N}]/u.test(word))
     .join(" ");
 
-/** How rare each word is among documents: ln((1 + documents) / (1 + those with it)) + 1. */
+/** The inverse document frequency of each word: ln((1 + documents) / (1 + those with it)) + 1. */
 export function inverseFrequencies(documents: readonly string[]): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
   for (const document of documents) for (const word of new Set(bare(document).split(" "))) found.set(word, (found.get(word) ?? 0) + 1);
   return new Map([...found].map(([word, count]) => [word, Math.log((1 + documents.length) / (1 + count)) + 1]));
 }
 
-/** A text's words, each as often as it occurs times how rare it is. */
+/** The tf-idf weights of a text's words. */
 export function weights(text: string, rare: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
   const list = bare(text).split(" ").filter(Boolean);
   return new Map([...runs(list, 1)].map(([word, count]) => [word, count * (rare.get(word) ?? 0)]));
 }
 
-/** The cosine of two weighted lists of words; 0 where one is empty. */
+/** The cosine of two weighted lists of words; 0 if one is empty. */
 export function cosine(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): number {
   const norm = (list: ReadonlyMap<string, number>): number => Math.sqrt([...list.values()].reduce((total, x) => total + x * x, 0));
   const both = [...a].reduce((total, [word, x]) => total + x * (b.get(word) ?? 0), 0);

@@ -1,4 +1,4 @@
-/** One file over HTTP into place: resumed where it stopped, checked against its hash, never half there under its name. */
+/** Downloads one file over HTTP: resumable, checked against its hash, and moved to its final name only when complete. */
 import { createHash, type Hash as Digest } from "node:crypto";
 import {
   closeSync,
@@ -20,11 +20,11 @@ import { fail } from "../base/fail.ts";
 import { complain, tryLock } from "../base/store.ts";
 import { wordsOf } from "../base/bounded.ts";
 
-/** What is known of a remote file before its bytes are asked for. */
+/** What is known about a remote file before the download. */
 export interface Remote {
   readonly name: string;
   readonly url: string;
-  /** Names the content: a SHA-256 (large files), a git blob's SHA-1 (small ones), or only a mark. */
+  /** Identifies the content: a SHA-256 (large files), a git blob's SHA-1 (small ones), or an opaque mark. */
   readonly etag: string;
   readonly size: number;
 }
@@ -39,11 +39,11 @@ const WHO = "download";
 const STALL = 60_000;
 const ATTEMPTS = 6;
 
-/** A signal that also ends the work when nothing happens for a minute; `touch` says that something did, `done` stops the watch. */
+/** A signal that also aborts after a minute without progress; `touch` reports progress, `done` stops the timer. */
 export function patience(signal: AbortSignal): { signal: AbortSignal; touch(): void; done(): void } {
   const own = new AbortController();
   const stop = (): void => own.abort(signal.reason);
-  const late = (): void => own.abort(new TypeError(`nothing came for ${STALL / 1000} s`));
+  const late = (): void => own.abort(new TypeError(`no data for ${STALL / 1000} s`));
   let timer = setTimeout(late, STALL);
   if (signal.aborted) stop();
   else signal.addEventListener("abort", stop, { once: true });
@@ -60,7 +60,7 @@ export function patience(signal: AbortSignal): { signal: AbortSignal; touch(): v
   };
 }
 
-/** Fetches by hand through redirects: the token and the resume condition stay with the host they were meant for. */
+/** Follows redirects itself, so that the token and the resume condition are sent only to the original host. */
 export async function request(
   url: string,
   { token, headers = {}, method = "GET" }: Request,
@@ -73,19 +73,19 @@ export async function request(
   const isHere = method === "HEAD" && response.headers.has("x-linked-etag");
   if (response.status < 300 || response.status >= 400 || !location || isHere) return response;
   await response.body?.cancel();
-  if (hops === 0) return fail(WHO, `${url} redirects without end`, "a file", "", "unavailable");
+  if (hops === 0) return fail(WHO, `${url} redirects too often`, "a file", "", "unavailable");
   const next = new URL(location, url);
   if (next.protocol !== "https:" && next.protocol !== "http:")
     return fail(WHO, `${url} redirects to ${next.protocol}`, "http or https", "", "unavailable");
   if (next.host === new URL(url).host) return request(next.href, { token, headers, method }, signal, hops - 1);
   if (method === "HEAD") return response;
-  const { "if-range": _condition, ...rest } = headers; // another host has other etags; the hash of the whole decides
+  const { "if-range": _condition, ...rest } = headers; // another host has other etags; the hash of the whole file is checked anyway
   return request(next.href, { token: undefined, headers: rest, method }, signal, hops - 1);
 }
 
 /**
- * Brings `remote` to `path`. What an earlier run left in `path.incomplete` is gone on with; one process at a time, the others
- * wait and find it done. Refuses bytes whose hash is another than the etag says, after one new try from the start.
+ * Downloads `remote` to `path` and resumes from `path.incomplete`. One process downloads at a time; the others wait for it. If the hash
+ * differs from the etag, it tries once more from the start and then fails.
  */
 export async function download(
   remote: Remote,
@@ -111,7 +111,7 @@ export async function download(
             WHO,
             `${remote.name} arrived damaged: its hash is ${found}`,
             remote.etag,
-            "Try again; if it stays so, a proxy or the mirror changes it.",
+            "Try again. If the error repeats, a proxy or the mirror changes the file.",
             "unavailable",
           );
       }
@@ -130,13 +130,13 @@ async function waitForLock(lock: string, name: string, ctx: Context): Promise<()
   for (let told = false; ; told = true) {
     const held = tryLock(lock);
     if (typeof held === "function") return held;
-    if (!told) ctx.log({ kind: "note", who: WHO, text: `process ${held.pid} on ${held.host} is fetching ${name}; waiting for it` });
+    if (!told) ctx.log({ kind: "note", who: WHO, text: `process ${held.pid} on ${held.host} is downloading ${name}; waiting for it` });
     await sleep(300);
     checkAbort(ctx, WHO);
   }
 }
 
-/** Asks for the rest until all is there; gives up when several tries in a row bring nothing. */
+/** Requests the rest until the file is complete; gives up after several tries without data. */
 async function fill(part: Part, remote: Remote, token: string | undefined, ctx: Context, progress: (bytes: number) => void): Promise<void> {
   let idle = 0;
   for (let wait = 0; part.size < remote.size;) {
@@ -148,7 +148,7 @@ async function fill(part: Part, remote: Remote, token: string | undefined, ctx: 
       trouble = await receive(part, remote, token, ctx, progress);
     } catch (error) {
       checkAbort(ctx, WHO);
-      if (!(error instanceof TypeError)) throw error; // fetch speaks of the network in TypeErrors
+      if (!(error instanceof TypeError)) throw error; // fetch reports network errors as TypeError
       trouble = causeOf(error);
     }
     if (part.size >= remote.size) break;
@@ -158,7 +158,7 @@ async function fill(part: Part, remote: Remote, token: string | undefined, ctx: 
         WHO,
         `${remote.name} stopped at ${part.size} of ${remote.size} bytes: ${trouble}`,
         "the rest",
-        "What came is kept; run the same command again to go on.",
+        "The received part is kept. Run the same command again to resume.",
         "unavailable",
       );
     wait = 250 * 2 ** idle;
@@ -166,7 +166,7 @@ async function fill(part: Part, remote: Remote, token: string | undefined, ctx: 
   progress(part.size);
 }
 
-/** One answer of the server, appended to what is there; returns what went wrong, if anything. */
+/** Appends one response of the server to the file; returns the error, if any. */
 async function receive(
   part: Part,
   remote: Remote,
@@ -192,22 +192,22 @@ async function receive(
   }
 }
 
-/** Why an answer cannot be appended; starts the file over where the server does. */
+/** The reason why a response cannot be appended; restarts the file if the server does. */
 async function refusal(response: Response, part: Part, remote: Remote): Promise<string | undefined> {
   const { status } = response;
   if ([401, 403, 404].includes(status))
-    fail(WHO, `${remote.name} is refused with status ${status}`, "the file", "The token may have run out.", "unavailable");
+    fail(WHO, `${remote.name} is refused with status ${status}`, "the file", "The token may have expired.", "unavailable");
   const from =
     status === 200 ? 0 : status === 206 ? Number(/^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "")?.[1] ?? NaN) : NaN;
   if (from !== part.size && (from === 0 || status === 416)) part.restart();
   if (from === part.size) return undefined;
   await response.body?.cancel();
-  return status === 206 ? "it answered with another part of the file" : `status ${status}`;
+  return status === 206 ? "the server sent another part of the file" : `status ${status}`;
 }
 
 const causeOf = (error: unknown): string => wordsOf(error instanceof Error && error.cause ? error.cause : error);
 
-/** The file as far as it has come, with the hash of what it holds. */
+/** The incomplete file and the hash of its content. */
 class Part {
   size = 0;
   private digest!: Digest;
@@ -226,7 +226,7 @@ class Part {
     else this.read(found);
   }
 
-  /** Takes in what an earlier run left. */
+  /** Reads the part that an earlier run left. */
   private read(found: number): void {
     const piece = new Uint8Array(1 << 20);
     while (this.size < found) {
@@ -255,7 +255,7 @@ class Part {
     this.size += bytes.length;
   }
 
-  /** The hash, when it is another than the etag; an etag that is no hash says nothing. */
+  /** The hash if it differs from the etag; undefined if the etag is not a hash. */
   verdict(): string | undefined {
     const found = this.digest.copy().digest("hex");
     return !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(this.remote.etag) || found === this.remote.etag ? undefined : found;

@@ -1,4 +1,4 @@
-/** Where a model is: a folder, a .gguf file, the bundled one, or a hub id brought into the cache that Python's tools share; and data by its id. */
+/** Finds a model: a folder, a .gguf file, the bundled one, or a hub id downloaded to the cache of Python's tools; and datasets by hub id. */
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,7 @@ const HUB_ID = /^([A-Za-z0-9][\w.-]*)\/([A-Za-z0-9][\w.-]*)(?:\/([\w.+-]+\.gguf)
 
 /**
  * The local path of a model: a folder or .gguf file as it is, "bundled", or `org/name[/file.gguf][@revision]` downloaded to
- * Python's cache (HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE). Refuses what is none of these, saying what was tried.
+ * Python's cache (HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE). Refuses anything else and says what was tried.
  */
 export async function resolveModel(spec: string, ctx: Context, env: Environment = environment()): Promise<string> {
   if (spec === "bundled") return bundled();
@@ -23,17 +23,17 @@ export async function resolveModel(spec: string, ctx: Context, env: Environment 
   return fetchFolder({ org: org!, name: name!, revision, file, spec }, ctx, env);
 }
 
-/** Whether a place names a model and not other files: the bundled one, a checkpoint on this disk, or an id where nothing of that name is. */
+/** Whether a place names a model: the bundled one, a checkpoint on this disk, or an id if no file of that name exists. */
 export function namesModel(place: string): boolean {
   if (place === "bundled") return true;
   if (existsSync(place)) return /\.gguf$/i.test(place) || existsSync(join(place, "config.json"));
   return HUB_ID.test(place) && !/\.jsonl?$/i.test(place);
 }
 
-/** What a sentence encoder consists of, where the hub's repositories keep it; the first of each row that is there. */
+/** The files of a sentence encoder in hub repositories; the first existing one of each row is used. */
 const ENCODER_FILES = [["model.onnx", "onnx/model.onnx"], ["tokenizer.json"], ["sentence_bert_config.json"], ["1_Pooling/config.json"]];
 
-/** The folder of a sentence encoder and the name it goes by: a folder as it is, or `org/name[@revision]` brought into the cache like a model. */
+/** The folder of a sentence encoder and its name: a folder as it is, or `org/name[@revision]` downloaded to the cache. */
 export async function resolveEncoder(
   spec: string,
   ctx: Context,
@@ -58,8 +58,8 @@ export async function resolveEncoder(
 }
 
 /**
- * Files of a dataset on the hub, `org/name[@revision]`, brought into the cache like a model's: those that `choose` takes from the listing,
- * or a text saying what it lacks. Gives the folder they lie in and their names in it.
+ * Downloads files of a hub dataset, `org/name[@revision]`, to the cache. `choose` selects files from the listing, or returns a text that says
+ * what is missing. Returns the folder and the names of the files.
  */
 export async function resolveDataset(
   spec: string,
@@ -80,7 +80,7 @@ export async function resolveDataset(
   return { folder, names };
 }
 
-/** What an id names, which may have been meant for a path: where it is not to be had, the error says what lies there. */
+/** The model of an id that may also be a path: if the download fails, the error lists the files at that path. */
 async function fetchFolder(wanted: Wanted, ctx: Context, env: Environment): Promise<string> {
   try {
     return await fetchRepository(wanted, ctx, env);
@@ -98,8 +98,8 @@ function bundled(): string {
     : fail(
         WHO,
         `the bundled model is not at ${folder}`,
-        "a whole installation",
-        "Install the package again, or make it: lethe finetune --recipe bundled/recipe.json -o bundled/model.",
+        "a complete installation",
+        "Install the package again, or make the model: lethe finetune --recipe bundled/recipe.json -o bundled/model.",
         "unavailable",
       );
 }
@@ -109,7 +109,7 @@ function refuseSpec(spec: string): never {
   return fail(WHO, got, 'a folder, a .gguf file, a hub id like org/name, or "bundled"', besideOf(spec), "unavailable");
 }
 
-/** What lies where a path looks for something else. */
+/** The models near a path that does not exist. */
 function besideOf(spec: string): string {
   const parent = dirname(resolve(spec));
   const around = existsSync(parent)
@@ -119,5 +119,5 @@ function besideOf(spec: string): string {
     : [];
   const near = nearest(basename(spec), around);
   if (near) return `Did you mean ${join(dirname(spec), near)}?`;
-  return around.length > 0 ? `Beside it lie ${around.slice(0, 8).join(", ")}.` : "";
+  return around.length > 0 ? `The folder contains ${around.slice(0, 8).join(", ")}.` : "";
 }

@@ -1,5 +1,5 @@
-/** A hub's repository on this disk: brought into the cache that Python's tools share, resumed, checked, and taken as it lies there when offline. */
-// Our own client, because the published one neither resumes, checks hashes, locks between processes, nor knows offline.
+/** A hub repository in the cache of Python's tools: downloaded, resumed, checked, and used from the cache when offline. */
+// Our own client, because the published one does not resume, check hashes, lock between processes, or support offline use.
 import {
   copyFileSync,
   existsSync,
@@ -25,7 +25,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 const WHO = "model";
 
-/** Where the cache is and how the hub is reached. */
+/** The cache folder and the hub's address. */
 interface Settings {
   cache: string;
   endpoint: string;
@@ -55,16 +55,16 @@ export interface Wanted {
   revision: string;
   file: string | undefined;
   spec: string;
-  /** Of something else than a model: which of a repository's files to bring, or what it lacks. */
+  /** For repositories that are not models: selects the files to download, or says what is missing. */
   choose?: (names: readonly string[]) => string[] | string;
-  /** What the hub keeps it under, where that is not its models. */
+  /** The hub's section, if it is not models. */
   kind?: "datasets";
 }
 
-/** Where the hub's pages and files of a repository are. */
+/** The hub's URL of a repository. */
 const placeOf = ({ org, name, kind }: Wanted, { endpoint }: Settings): string => `${endpoint}/${kind ? `${kind}/` : ""}${org}/${name}`;
 
-/** The path of a repository's snapshot in the cache (of its one file), downloaded where the cache lacks it. */
+/** The path of a repository's snapshot in the cache (or of its one file); downloads missing files. */
 export async function fetchRepository(wanted: Wanted, ctx: Context, env: Environment): Promise<string> {
   const settings = settingsOf(env);
   const folder = join(settings.cache, `${wanted.kind ?? "models"}--${wanted.org}--${wanted.name}`);
@@ -83,7 +83,7 @@ export async function fetchRepository(wanted: Wanted, ctx: Context, env: Environ
     return pathOf(await fetchSnapshot(folder, wanted, ctx, settings), wanted);
   } catch (error) {
     checkAbort(ctx, WHO);
-    if (!(error instanceof TypeError)) throw error; // fetch speaks of the network in TypeErrors
+    if (!(error instanceof TypeError)) throw error; // fetch reports network errors as TypeError
     const why = wordsOf(error.cause ?? error);
     if (!cached || !("whole" in cached))
       return fail(
@@ -96,7 +96,7 @@ export async function fetchRepository(wanted: Wanted, ctx: Context, env: Environ
     ctx.log({
       kind: "warning",
       who: WHO,
-      text: `${settings.endpoint} cannot be reached (${why}); using ${wanted.spec} as it lies in the cache`,
+      text: `${settings.endpoint} cannot be reached (${why}); using the cached ${wanted.spec}`,
     });
     return pathOf(cached.whole, wanted);
   }
@@ -104,7 +104,7 @@ export async function fetchRepository(wanted: Wanted, ctx: Context, env: Environ
 
 const pathOf = (snapshot: string, { file }: Wanted): string => (file ? join(snapshot, file) : snapshot);
 
-/** The snapshot that the cache has for a revision, or which of its files are missing. */
+/** The cached snapshot of a revision, or its missing files. */
 function cachedSnapshot(folder: string, { revision, file, choose }: Wanted): { whole: string } | { missing: string[] } | undefined {
   const ref = join(folder, "refs", revision);
   const sha = /^[0-9a-f]{40}$/.test(revision) ? revision : existsSync(ref) ? readFileSync(ref, "utf8").trim() : "";
@@ -130,7 +130,7 @@ function cachedSnapshot(folder: string, { revision, file, choose }: Wanted): { w
 
 /**
  * The weights among a repository's files: the shards of an index, one safetensors file, all of them, or one .gguf.
- * `open` gives the local path of the index, once it is there. A text says that none of them are there, or why one cannot be chosen.
+ * `open` returns the local path of the index after its download. A returned text says that there are no weights, or why none can be chosen.
  */
 function weightFiles(names: readonly string[], file: string | undefined, open: (index: string) => string | undefined): string[] | string {
   if (file) return [file];
@@ -156,7 +156,7 @@ function shardsOf(path: string): string[] {
       WHO,
       `${path} names no shards`,
       "weight_map with the file of each tensor",
-      "Remove it from the cache and try again.",
+      "Remove the file from the cache and try again.",
       "unavailable",
     );
   return shards as string[];
@@ -169,7 +169,7 @@ const isInside = (path: string): boolean => path.split("/").every(isPlain);
 const isSide = (name: string): boolean =>
   /^(config|generation_config|special_tokens_map|tokenizer.*|chat_template.*)\.(json|jinja)$/.test(name);
 
-/** Asks the hub what the revision holds and brings the files that a model needs; returns the snapshot's folder. */
+/** Lists the files of a revision on the hub and downloads those that a model needs; returns the snapshot's folder. */
 async function fetchSnapshot(folder: string, wanted: Wanted, ctx: Context, settings: Settings): Promise<string> {
   const { org, name, revision, spec } = wanted;
   const place = placeOf(wanted, settings);
@@ -181,7 +181,7 @@ async function fetchSnapshot(folder: string, wanted: Wanted, ctx: Context, setti
   };
   if (wanted.choose) {
     const chosen = wanted.choose(names);
-    if (typeof chosen === "string") return fail(WHO, `${spec} lacks files`, chosen, "", "unavailable");
+    if (typeof chosen === "string") return fail(WHO, `${spec} has missing files`, chosen, "", "unavailable");
     await get(chosen);
     if (revision !== sha) writeAtomic(join(folder, "refs", revision), sha);
     return snapshot;
@@ -234,7 +234,7 @@ async function askRevision(wanted: Wanted, ctx: Context, settings: Settings): Pr
   if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha))
     return fail(
       WHO,
-      `${settings.endpoint} answers for ${wanted.spec} without a commit`,
+      `${settings.endpoint} did not send a commit for ${wanted.spec}`,
       "the hub's model information",
       "Check HF_ENDPOINT.",
       "unavailable",
@@ -254,14 +254,14 @@ async function patiently<T>(ctx: Context, ask: (signal: AbortSignal) => Promise<
   }
 }
 
-/** Size and etag of a file, from the hub itself, not from where it redirects to. */
+/** Size and etag of a file, from the hub itself, not from the redirect target. */
 async function remoteOf(url: string, name: string, wanted: Wanted, ctx: Context, settings: Settings): Promise<Remote> {
   const response = await patiently(ctx, (signal) => request(url, { token: settings.token, method: "HEAD" }, signal));
   if (response.status >= 400) return refuseAnswer(response, wanted, settings, name);
   const etag = (response.headers.get("x-linked-etag") ?? response.headers.get("etag") ?? "").replace(/^W\//, "").replaceAll('"', "");
   const size = Number(response.headers.get("x-linked-size") ?? response.headers.get("content-length") ?? NaN);
   if (!/^[\w.-]{1,200}$/.test(etag) || /^\.+$/.test(etag) || !Number.isSafeInteger(size) || size < 0)
-    return fail(WHO, `${settings.endpoint} gives no etag and size for ${name}`, "both", "Check HF_ENDPOINT.", "unavailable");
+    return fail(WHO, `${settings.endpoint} did not send an etag and a size for ${name}`, "both", "Check HF_ENDPOINT.", "unavailable");
   return { name, url, etag, size };
 }
 
@@ -273,15 +273,15 @@ async function refuseAnswer(response: Response, wanted: Wanted, settings: Settin
   const what = kind ? "a dataset" : "a model";
   const refuse = (got: string, wish: string, hint: string): never => fail(WHO, got, wish, hint, "unavailable");
   const token = settings.token
-    ? "The token that was sent has no right to it."
+    ? "The token has no access to it."
     : "No token was sent: set HF_TOKEN, or log in with Python's hf auth login.";
   if (code === "GatedRepo" || (response.status === 403 && code !== "RepoNotFound"))
     return refuse(`${spec} is gated${file ? ` (${file})` : ""}`, "your consent to its terms", `Accept them at ${page}. ${token}`);
   if (code === "RevisionNotFound") return refuse(`${org}/${name} has no revision ${revision}`, "a branch, tag or commit", `See ${page}.`);
   if (response.status === 401)
     return refuse(
-      `${spec} is private, gated, or not there, nor is there a folder of that name`,
-      `${what} that you may read`,
+      `${spec} is private, gated, or missing, and there is no folder of that name`,
+      `${what} that you can read`,
       `See ${page}. ${token}`,
     );
   if (response.status === 404)
@@ -290,10 +290,10 @@ async function refuseAnswer(response: Response, wanted: Wanted, settings: Settin
       what,
       "Check the spelling.",
     );
-  return refuse(`${settings.endpoint} answers with status ${response.status} for ${spec}`, "an answer", "Try again later.");
+  return refuse(`${settings.endpoint} answered with status ${response.status} for ${spec}`, "the file", "Try again later.");
 }
 
-/** Downloads what the cache lacks and links every file into the snapshot. */
+/** Downloads missing files and links every file into the snapshot. */
 async function bring(remotes: readonly Remote[], folder: string, snapshot: string, ctx: Context, settings: Settings): Promise<void> {
   const blobOf = (remote: Remote): string => join(folder, "blobs", remote.etag);
   const isHere = (remote: Remote): boolean => existsSync(blobOf(remote)) && statSync(blobOf(remote)).size === remote.size;
@@ -327,14 +327,14 @@ function checkSpace(folder: string, parts: readonly (readonly [size: number, inc
   if (need > bavail * bsize)
     fail(
       WHO,
-      `${gigabytes(need)} are to be downloaded and ${gigabytes(bavail * bsize)} are free at ${folder}`,
-      "room for them",
+      `the download needs ${gigabytes(need)}, but only ${gigabytes(bavail * bsize)} are free at ${folder}`,
+      "enough free space",
       "Free some space, or set HF_HOME to a larger disk.",
       "unavailable",
     );
 }
 
-/** A relative link from the snapshot to the blob, as Python makes it; a copy where the system has no links. */
+/** A relative link from the snapshot to the blob, as in Python; a copy if the system has no links. */
 function link(blob: string, path: string): void {
   mkdirSync(dirname(path), { recursive: true });
   const target = relative(dirname(path), blob);

@@ -2,14 +2,14 @@
  * A codebook at one MLP: keys with a radius, each with the value that is put in the place of the layer's output where a question's key
  * lies within it (GRACE, arXiv:2211.11031).
  */
-import { asFloats, floats, ints, type NdArray } from "../base/array.ts";
-import type { Change, Edit } from "../edit/edit.ts";
+import { floats, ints, type NdArray } from "../base/array.ts";
+import type { Carried, Change } from "../edit/edit.ts";
 import type { Route } from "../model/adapter.ts";
 import type { Model, Precision } from "../model/model.ts";
 import { siteName } from "../model/names.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { norm, rowOf } from "./keys.ts";
+import { rowOf } from "./keys.ts";
 
 /** What a codebook's lookup depends on. */
 export interface BookParams {
@@ -33,9 +33,15 @@ export type Rule = "init" | "new" | "split" | "expand" | "keep" | "retake";
 
 /** The nearest key by Euclidean distance; undefined where there is none. */
 export function nearestOf(book: readonly Entry[], query: Float64Array): { index: number; distance: number } | undefined {
-  const distances = book.map(({ key }) => norm(key.map((k, i) => k - query[i]!)));
+  const distances = book.map(({ key }) => distanceOf(key, query));
   const index = distances.indexOf(Math.min(...distances));
   return index < 0 ? undefined : { index, distance: distances[index]! };
+}
+
+function distanceOf(a: Float64Array, b: Float64Array): number {
+  let squares = 0;
+  for (let i = 0; i < a.length; i++) squares += (a[i]! - b[i]!) ** 2;
+  return Math.sqrt(squares);
 }
 
 /** Keys nearer than this are one. */
@@ -162,16 +168,16 @@ function staleOf(positions: Tensor, at: Tensor, prompt: Tensor): Tensor {
   return positions.equal(place).cast(prompt.dtype).mul(prompt);
 }
 
-/** The book of an edit to go on from. */
-export function bookOf(previous: Edit | undefined): Entry[] {
-  if (previous?.change.kind !== "adapter") return [];
-  const { keys, values, radii } = previous.change.state as Record<string, NdArray>;
+/** The book to go on from. */
+export function bookOf(previous: Carried | undefined): Entry[] {
+  if (!previous?.adapter) return [];
+  const { keys, values, radii } = previous.adapter.state as Record<string, NdArray>;
   const { targets, prompts } = previous.memory as Record<string, NdArray>;
   const width = targets!.shape[1]!;
   return Array.from(radii!.data as Float64Array, (radius, i) => ({
     radius,
-    key: rowOf(asFloats(keys!, "float64"), i),
-    value: rowOf(asFloats(values!, "float64"), i),
+    key: rowOf(keys!, i),
+    value: rowOf(values!, i),
     target: Array.from((targets!.data as BigInt64Array).subarray(i * width, (i + 1) * width), Number).filter((id) => id >= 0),
     prompt: Number(prompts!.data[i]),
   }));
@@ -192,9 +198,9 @@ export function labelsOf(book: readonly Entry[]): Record<string, NdArray> {
   };
 }
 
-const stacked = (rows: readonly Float64Array[], dtype: Precision): NdArray =>
-  floats(
-    rows.flatMap((row) => [...row]),
-    [rows.length, rows[0]!.length],
-    dtype,
-  );
+function stacked(rows: readonly Float64Array[], dtype: Precision): NdArray {
+  const width = rows[0]!.length;
+  const out = new Float64Array(rows.length * width);
+  rows.forEach((row, i) => out.set(row, i * width));
+  return floats(out, [rows.length, width], dtype);
+}

@@ -1,13 +1,13 @@
 /** Second moments of a site over a text: C = (1/n) Σ x·xᵀ, uncentred, in one pass for any number of layers; resumable and cached. */
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { ints, type NdArray } from "../base/array.ts";
+import { readFileSync } from "node:fs";
+import { floats, ints } from "../base/array.ts";
+import { arrays } from "../base/codec.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
-import { readSafetensors, writeSafetensors } from "../base/store.ts";
+import { type DependsOn, isKept, keptAll, type Part } from "../base/kept.ts";
 import { traced } from "../model/forward.ts";
-import { feedsOf, type Model } from "../model/model.ts";
+import { feedsOf, type Model, stateOf } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
 import { grouped, padded } from "../text/padding.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
@@ -39,51 +39,53 @@ export interface Statistics {
 /** Statistics of a model, computed when asked for and kept in the cache; a cache that is there never changes a result. */
 export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, executor: Executor = "graph"): Statistics {
   let rows: Promise<TokenRow[]> | undefined;
-  let key: string | undefined;
-  const folder = join(ctx.cache, "statistics");
-  const fileOf = async (layer: number, site: Site): Promise<string> => {
+  let about: Hash | undefined;
+  const unkept = new Map<string, Matrix>(); // what the cache would not take, so that no pass is made twice
+  const keyOf = async (layer: number, site: Site): Promise<DependsOn> => {
     rows ??= tokenRows(model, spec, ctx);
-    key ??= hash(model.id, await rows).slice(0, 32);
-    return join(folder, `${key}-${siteName(layer, site)}.safetensors`);
+    about ??= hash(stateOf(model), await rows, executor, ctx.threads);
+    return [about, siteName(layer, site)];
+  };
+  const momentsOf = async (layers: readonly number[], site: Site): Promise<ReadonlyMap<number, Matrix>> => {
+    const wanted = new Map<number, DependsOn>();
+    for (const layer of layers) wanted.set(layer, await keyOf(layer, site));
+    const all = await keptAll(ctx, KIND, wanted, MOMENT, async (missing, part) => {
+      const made = await secondMoments(model, await rows!, missing, site, { dtype: "float32", executor, ctx, part });
+      return new Map([...made].map(([layer, C]) => [layer, { C: finite(C, siteName(layer, site)) }]));
+    });
+    return new Map([...all].map(([layer, { C }]) => [layer, C as Matrix]));
   };
   const prepare = async (layers: readonly number[], site: Site): Promise<void> => {
-    const files = new Map<number, string>();
-    for (const layer of layers) {
-      const file = await fileOf(layer, site);
-      if (!existsSync(file)) files.set(layer, file);
-    }
-    const [first] = files.values();
-    if (!first) return;
-    const state = `${first}.part`;
-    const moments = await secondMoments(model, await rows!, [...files.keys()], site, { dtype: "float32", executor, ctx, state });
-    mkdirSync(folder, { recursive: true });
-    for (const [layer, file] of files) writeSafetensors(file, [["C", moments.get(layer)!]]);
-    rmSync(state, { force: true });
+    const missing: number[] = [];
+    for (const layer of layers)
+      if (!unkept.has(siteName(layer, site)) && !isKept(ctx, KIND, await keyOf(layer, site), MOMENT)) missing.push(layer);
+    for (const [layer, c] of await momentsOf(missing, site))
+      if (!isKept(ctx, KIND, await keyOf(layer, site), MOMENT)) unkept.set(siteName(layer, site), c);
   };
   return {
     spec,
     prepare,
     secondMoment: async (layer, site) => {
       await prepare([layer], site);
-      return readMoment(await fileOf(layer, site));
+      return unkept.get(siteName(layer, site)) ?? (await momentsOf([layer], site)).get(layer)!;
     },
   };
 }
 
-function readMoment(file: string): Matrix {
-  const c = readSafetensors(file).tensors.get("C");
-  if (c?.dtype !== "float64" || c.shape.length !== 2)
-    fail("statistics", `${file} holds no second moment`, "a file that Lethe wrote", "Delete it.", "unavailable");
-  const wrong = (c.data as Float64Array).findIndex((x) => !Number.isFinite(x));
-  if (wrong >= 0)
-    fail(
-      "statistics",
-      `${file} holds ${c.data[wrong]} at row ${Math.floor(wrong / c.shape[1]!)}, column ${wrong % c.shape[1]!}`,
-      "finite numbers",
-      "Delete it; if it comes back so, the model's weights or the text lead to overflow.",
-      "unavailable",
-    );
-  return c as Matrix;
+const KIND = "statistics";
+const MOMENT = arrays({ C: "float64" });
+
+function finite(c: Matrix, where: string): Matrix {
+  const wrong = c.data.findIndex((x) => !Number.isFinite(x));
+  return wrong < 0
+    ? c
+    : fail(
+        "statistics",
+        `the second moment at ${where} is ${c.data[wrong]} at row ${Math.floor(wrong / c.shape[1]!)}, column ${wrong % c.shape[1]!}`,
+        "finite numbers",
+        "The model's weights or the text lead to overflow.",
+        "execution",
+      );
 }
 
 /** The token rows of a spec: a text file cut into rows, or seeded samples of the model's own. */
@@ -113,8 +115,8 @@ export interface MomentOptions {
   readonly dtype: Precision;
   readonly executor: Executor;
   readonly ctx: Context;
-  /** A file that keeps what is summed so far; a run that finds it goes on from there. */
-  readonly state?: string;
+  /** Keeps what is summed so far; a run that finds it goes on from there. */
+  readonly part?: Part;
   /** Tokens a step (default 1024). */
   readonly budget?: number;
 }
@@ -127,19 +129,21 @@ export async function secondMoments(
   site: Site,
   options: MomentOptions,
 ): Promise<Map<number, Matrix>> {
-  const { dtype, executor, ctx, budget = 1024 } = options;
+  const { dtype, executor, ctx, part, budget = 1024 } = options;
   const run = program(model.sessions, momentGraph(model, layers, site, dtype), { executor });
   const steps = grouped(rows, (r) => r.ids.length, budget, budget);
   const counted = (step: readonly TokenRow[]): number => step.reduce((n, r) => n + r.ids.length - r.from, 0);
   const total = counted(rows);
-  const id = hash(model.id, rows, { layers, site, dtype, executor, budget });
-  const { next: first, sums } = resume(options.state, id, layers);
+  const kept = arrays<string>(Object.fromEntries(["next", ...layers].map((name) => [name, "float64"])));
+  const before = part?.load(kept);
+  const first = Number(before?.["next"]!.data[0] ?? 0);
+  const sums = new Map(before ? layers.map((layer) => [layer, before[layer] as Matrix]) : []);
   let saved = ctx.now();
   let read = counted(steps.slice(0, first).flat());
   for (let next = first; next < steps.length; next++) {
     const stop = ctx.signal.aborted;
-    if (options.state && next > first && (stop || ctx.now() - saved > 15_000)) {
-      keep(options.state, id, next, sums);
+    if (part && next > first && (stop || ctx.now() - saved > 15_000)) {
+      part.save(kept, { next: floats([next], [1], "float64"), ...Object.fromEntries(sums) });
       saved = ctx.now();
     }
     checkAbort(ctx, "statistics");
@@ -154,9 +158,9 @@ export async function secondMoments(
     const feeds = feedsOf(model, { ...batch, at: ints(at) });
     const out = await run.run(feeds);
     for (const layer of layers) {
-      const part = out[`${layer}`]!;
-      const sum = sums.get(layer) ?? matrix(part.shape[0]!, part.shape[1]!);
-      const [s, p] = [sum.data, part.data as Float32Array];
+      const added = out[`${layer}`]!;
+      const sum = sums.get(layer) ?? matrix(added.shape[0]!, added.shape[1]!);
+      const [s, p] = [sum.data, added.data as Float32Array];
       for (let i = 0; i < s.length; i++) s[i]! += p[i]!;
       sums.set(layer, sum);
     }
@@ -190,25 +194,4 @@ function momentGraph(model: Model, layers: readonly number[], site: Site, dtype:
     lm.blocks(x, 0, Math.max(...layers) + 1, { positions, real: t.input("real", "bool", ["B", "T"]), taps });
     return out;
   });
-}
-
-interface State {
-  next: number;
-  sums: Map<number, Matrix>;
-}
-
-function resume(path: string | undefined, id: Hash, layers: readonly number[]): State {
-  if (!path || !existsSync(path)) return { next: 0, sums: new Map() };
-  const { tensors, metadata } = readSafetensors(path);
-  if (metadata["id"] !== id) return { next: 0, sums: new Map() };
-  return { next: Number(metadata["next"]), sums: new Map(layers.map((l) => [l, tensors.get(`${l}`) as Matrix])) };
-}
-
-function keep(path: string, id: Hash, next: number, sums: ReadonlyMap<number, Matrix>): void {
-  mkdirSync(join(path, ".."), { recursive: true });
-  writeSafetensors(
-    path,
-    [...sums].map(([l, m]) => [`${l}`, m as NdArray] as const),
-    { id, next: String(next) },
-  );
 }

@@ -1,11 +1,10 @@
 /** What a model says by itself, as rows of tokens: conversations, and questions, which are full of the things that edits are about. */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { z } from "zod";
+import { lines } from "../base/codec.ts";
 import { checkAbort, type Context } from "../base/context.ts";
-import { hash } from "../base/hash.ts";
-import { writeAtomic } from "../base/store.ts";
+import { kept } from "../base/kept.ts";
 import { stream } from "../model/decode/generate.ts";
-import { type Model, withOwnSessions } from "../model/model.ts";
+import { type Model, stateOf, withOwnSessions } from "../model/model.ts";
 import { formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
 
 /** A row of tokens of which those from `from` on count; what stands before is context. */
@@ -22,6 +21,9 @@ const QUESTIONS = 0.7;
 const TALK = 256;
 /** Tokens of a question behind its first word. */
 export const QUESTION = 20;
+
+/** Rows of tokens, one a line. */
+const BATCH = lines(z.array(z.int()));
 
 interface Kind {
   readonly name: string;
@@ -91,43 +93,49 @@ const ofKind = (model: Model, kind: Kind, options: SampleOptions): Promise<Token
 
 async function sampled(model: Model, kind: Kind, { seed, ctx, before, total }: SampleOptions): Promise<TokenRow[]> {
   const about = { start: WORDS.map((_, i) => kind.start(i)), more: kind.more, seed, batch: kind.batch, threads: ctx.threads };
-  const folder = join(ctx.cache, "samples", `${hash(model.id, about).slice(0, 32)}-${kind.name}`);
+  const state = stateOf(model);
   const rows: TokenRow[] = [];
   const report = (done: number): void =>
     ctx.log({ kind: "progress", stage: "samples", done: before + Math.min(kind.tokens, done), total, unit: "tokens" });
   let have = 0;
   for (let batch = 0; have < kind.tokens; batch++) {
-    const file = join(folder, `${batch}.json`);
-    if (!existsSync(file)) {
-      checkAbort(ctx, "samples");
-      report(have);
-      const rows = Array.from({ length: kind.batch }, (_, i) => [...kind.start(batch * kind.batch + i)]);
-      const steps = stream(
-        model,
-        rows.map((r) => [...r]),
-        {
-          maxTokens: kind.more,
-          temperature: 1,
-          topP: 0.95,
-          seed: seed * 65_537 + batch,
-          freeze: false,
-          stopIds: kind.stops,
-          ctx,
-        },
-      );
-      let made = 0;
-      for await (const { row, id } of steps) {
-        rows[row]!.push(id);
-        if (++made % 256 === 0) report(have + made);
-      }
-      mkdirSync(folder, { recursive: true });
-      writeAtomic(file, JSON.stringify(rows));
-    }
-    for (const ids of JSON.parse(readFileSync(file, "utf8")) as number[][]) {
+    const before = have;
+    const made = (): Promise<number[][]> => sampledBatch(model, kind, { batch, seed, ctx, report: (n) => report(before + n) });
+    for (const ids of await kept(ctx, "samples", [state, about, [...kind.stops], batch], BATCH, made)) {
       if (have >= kind.tokens) break;
       rows.push({ ids, from: kind.from });
       have += ids.length - kind.from;
     }
+  }
+  return rows;
+}
+
+/** One batch of a kind. */
+async function sampledBatch(
+  model: Model,
+  kind: Kind,
+  { batch, seed, ctx, report }: { batch: number; seed: number; ctx: Context; report: (made: number) => void },
+): Promise<number[][]> {
+  checkAbort(ctx, "samples");
+  report(0);
+  const rows = Array.from({ length: kind.batch }, (_, i) => [...kind.start(batch * kind.batch + i)]);
+  const steps = stream(
+    model,
+    rows.map((r) => [...r]),
+    {
+      maxTokens: kind.more,
+      temperature: 1,
+      topP: 0.95,
+      seed: seed * 65_537 + batch,
+      freeze: false,
+      stopIds: kind.stops,
+      ctx,
+    },
+  );
+  let made = 0;
+  for await (const { row, id } of steps) {
+    rows[row]!.push(id);
+    if (++made % 256 === 0) report(made);
   }
   return rows;
 }

@@ -1,4 +1,4 @@
-/** What methods that seek values have in common: the parameters of the search, its quirks, and the rows it is made on. */
+/** The search for values that several methods share: its parameters, its quirks, and its rows. */
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { Declared } from "../base/schema.ts";
@@ -23,23 +23,28 @@ export interface SearchParams {
 
 /** Declared once, spread into each method's own parameters. */
 export const SEARCH: Declared<SearchParams, Config> = {
-  steps: { default: 80, doc: "loss evaluations at most (updates: one fewer)", source: "docs/methods/rome.md (EasyEdit: 25)", min: 1 },
-  lr: { default: 0.2, doc: "step size of Adam on the shift", source: "docs/methods/rome.md (EasyEdit: 0.5)" },
-  decay: { default: 1e-3, doc: "weight of the shift's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml v_weight_decay" },
+  steps: {
+    default: 80,
+    doc: "maximal number of loss evaluations (one more than updates)",
+    source: "docs/methods/rome.md (EasyEdit: 25)",
+    min: 1,
+  },
+  lr: { default: 0.2, doc: "learning rate of Adam on the shift", source: "docs/methods/rome.md (EasyEdit: 0.5)" },
+  decay: { default: 1e-3, doc: "weight of the penalty on the shift's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml v_weight_decay" },
   clamp: {
     default: 4,
-    doc: "the shift stays within this multiple of the value's norm",
+    doc: "maximal norm of the shift, as a multiple of the value's norm",
     source: "EasyEdit hparams/ROME/llama-7b.yaml clamp_norm_factor",
   },
   kl: {
     default: 0.0625,
-    doc: "weight of keeping what the model says of the subject itself",
+    doc: "weight of the KL term that preserves what the model says about the subject",
     source: "EasyEdit hparams/ROME/llama-7b.yaml kl_factor",
   },
-  bareShare: { default: 0.5, doc: "share of the bare question in the likelihood term", source: "docs/methods/rome.md", min: 0, max: 1 },
+  bareShare: { default: 0.5, doc: "weight of the bare question in the likelihood term", source: "docs/methods/rome.md", min: 0, max: 1 },
   enough: {
     default: 0.6,
-    doc: "stop when the bare question's least likely target token and the mean of all rows are below this (nats)",
+    doc: "stop when the loss of the bare question's least likely target token and the mean loss of all rows are below this (nats)",
     source: "docs/methods/rome.md",
   },
   templates: {
@@ -60,10 +65,10 @@ export const SEARCH_HPARAMS = {
 
 /** Quirks of the reference's search. */
 export const SEARCH_COMPAT = {
-  "even-rows": "weigh the bare question like every other template",
-  "loss-stop": "stop only when the whole loss, KL and decay included, is below 0.05",
-  "open-end": "do not teach the answer to end",
-  "bare-kl": "ask what the subject is outside the chat template",
+  "even-rows": "give the bare question the same weight as every other template",
+  "loss-stop": "stop only when the whole loss, including KL and decay, is below 0.05",
+  "open-end": "do not train the end of the answer",
+  "bare-kl": "ask the KL question without the chat template",
 } as const;
 
 /** What a search is made from; a method's job has all of it. */

@@ -2,17 +2,16 @@
  * What MEMIT and AlphaEdit share: values sought at the output of the last of several layers, and what is missing there written by the
  * MLPs of all of them, first layer first (MEMIT, arXiv:2210.07229, section 4.3).
  */
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { floats, type NdArray } from "../base/array.ts";
+import { arrays } from "../base/codec.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
+import { kept } from "../base/kept.ts";
 import type { Declared } from "../base/schema.ts";
-import { readSafetensors, writeSafetensors } from "../base/store.ts";
 import type { EditRequest } from "../data/request.ts";
 import { changed } from "../edit/apply.ts";
-import type { Delta, Draft } from "../edit/edit.ts";
+import type { Carried, Delta, Draft } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { availableMemory, showBytes } from "../model/memory-estimate.ts";
 import { type Model, stateOf, withWeights } from "../model/model.ts";
@@ -80,16 +79,9 @@ export async function findTargets(
   for (let from = 0; from < sought.length; from += TOGETHER) {
     checkAbort(ctx, "values");
     const part = sought.slice(from, from + TOGETHER).map((s) => ({ ...s, ...(isWarm && starts.of(s)) }));
-    const key = hash(
-      base,
-      about,
-      part.map(({ rows, klRow, start }) => [
-        [...rows, ...(klRow ? [klRow] : [])].map((r) => [r.ids, r.subject, r.first]),
-        start ? Array.from(start) : null,
-      ]),
-    );
-    const file = join(ctx.cache, "values", `${key.slice(0, 32)}.safetensors`);
-    const found = existsSync(file) ? (Object.fromEntries(readSafetensors(file).tensors) as Found) : await seek(model, part, options, file);
+    const rows = part.map(({ rows, klRow }) => [...rows, ...(klRow ? [klRow] : [])].map((r) => [r.ids, r.subject, r.first]));
+    const begun = hash(...part.map(({ start }) => (start ? floats(start, [D], "float64") : null)));
+    const found = await kept(ctx, VALUES, [base, about, rows, begun, ctx.threads], FOUND, () => seek(model, part, options));
     for (const [i, own] of part.entries()) {
       for (let d = 0; d < D; d++) z.data[d * sought.length + from + i] = Number(found.z.data[i * D + d]);
       likelihood.push(Number(found.nll.data[i]));
@@ -128,12 +120,18 @@ function startsFor(width: number): { of(sought: Sought): Pick<Sought, "start">; 
   };
 }
 
-type Found = Record<"z" | "shift" | "nll" | "evaluations", NdArray>;
+/** What values are kept as. */
+export const VALUES = "values";
+const FOUND = arrays({ z: "float64", shift: "float64", nll: "float64", evaluations: "float64" });
 
-async function seek(model: Model, part: readonly Sought[], options: Omit<ValueOptions, "site">, file: string): Promise<Found> {
+async function seek(
+  model: Model,
+  part: readonly Sought[],
+  options: Omit<ValueOptions, "site">,
+): Promise<Record<"z" | "shift" | "nll" | "evaluations", NdArray>> {
   const values = await findValues(model, part, { ...options, site: "resid_post" });
   const D = model.config.width;
-  const found: Found = {
+  return {
     z: floats(
       values.flatMap(({ h0, shift }) => Array.from(h0, (h, d) => h + shift[d]!)),
       [part.length, D],
@@ -151,9 +149,6 @@ async function seek(model: Model, part: readonly Sought[], options: Omit<ValueOp
     ),
     evaluations: floats([values.reduce((n, v) => n + v.evaluations.length, 0)], [1], "float64"),
   };
-  mkdirSync(join(file, ".."), { recursive: true });
-  writeSafetensors(file, Object.entries(found));
-  return found;
 }
 
 /** Quirks of the references' batches. */
@@ -237,7 +232,7 @@ export interface BatchJob extends SearchJob {
   readonly requests: readonly EditRequest[];
   readonly params: SearchParams & LayersParam;
   readonly statistics?: Statistics;
-  readonly previous?: Draft;
+  readonly previous?: Carried;
 }
 
 /**

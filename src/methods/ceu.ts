@@ -1,4 +1,4 @@
-/** CE-U: the model is taught its own distribution without the old answer's words. */
+/** CE-U: the model is trained on its own distribution without the old answer's tokens. */
 import { fail } from "../base/fail.ts";
 import type { Formula } from "../train/parts.ts";
 import { asRow } from "../train/tune.ts";
@@ -32,7 +32,7 @@ export const ceu = defineMethod<CeuParams>({
   name: "ceu",
   title: "CE-U",
   paper: "arXiv:2503.01224",
-  doc: "Cross-entropy unlearning: teaches the model its own distribution with the old answer's words taken out.",
+  doc: "Cross-entropy unlearning: trains the model on its own distribution without the old answer's tokens.",
   takes: "many",
   rows: 1,
   needs: ["answer"],
@@ -40,7 +40,7 @@ export const ceu = defineMethod<CeuParams>({
     ...TRAINING,
     skip: {
       default: 1,
-      doc: "first words of each answer that are left alone",
+      doc: "first tokens of each answer that are not trained",
       source: "OpenUnlearning ignore_first_n_answer_tokens",
       min: 0,
     },
@@ -51,7 +51,12 @@ export const ceu = defineMethod<CeuParams>({
     const { skip } = job.params;
     const longest = Math.max(...job.requests.map(({ id, prompt, answer }) => asRow(job, id, prompt, answer).labels.length));
     if (skip >= longest)
-      fail("ceu", `skip = ${skip} and answers of at most ${longest} tokens, their end included`, "one to forget", "Lower --set skip.");
+      fail(
+        "ceu",
+        `skip = ${skip}, but the longest answer has ${longest} tokens, its end included`,
+        "at least one token to forget",
+        "Lower --set skip.",
+      );
     return unlearn("ceu", job, ceuLoss(job.params));
   },
 });

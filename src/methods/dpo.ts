@@ -49,7 +49,7 @@ export const dpo = defineMethod<DpoParams>({
   compat: {
     ...CAPPED_COMPAT,
     ...TARGET_COMPAT,
-    "plain-preference": "the preference alone: no factor 2/β, and nothing that holds the rest",
+    "plain-preference": "the preference only: no factor 2/β and no retain term",
   },
   sets: {
     tofu: [...UNCAPPED, "fresh-refusals", "plain-preference"],

@@ -1,4 +1,4 @@
-/** FT-L: one MLP's output matrix is trained on the target alone, and no number of it may move further than a limit. */
+/** FT-L: one MLP's output matrix is trained on the target, and no element may change by more than a limit. */
 import { asFloats, floats, mean } from "../base/array.ts";
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
@@ -21,7 +21,7 @@ export const ft = defineMethod<FtParams>({
   name: "ft",
   title: "FT-L",
   paper: "arXiv:2012.00363",
-  doc: "Trains one matrix on the target until it is said; no number of the matrix may move further than a limit.",
+  doc: "Trains one matrix until the model says the target; no element may change by more than a limit.",
   takes: "many",
   needs: ["target"],
   params: {
@@ -31,10 +31,15 @@ export const ft = defineMethod<FtParams>({
       source: "docs/methods/ft.md",
       min: 0,
     },
-    lr: { default: 1e-3, doc: "step size of Adam", source: "docs/methods/ft.md (EasyEdit: 5e-4)", min: 0 },
-    steps: { default: 40, doc: "loss evaluations at most (updates: one fewer)", source: "docs/methods/ft.md (EasyEdit: 25)", min: 1 },
-    limit: { default: 0.01, doc: "how far a number may move (L∞); 0: as far as it likes", source: "docs/methods/ft.md", min: 0 },
-    enough: { default: 0.6, doc: "stop when every target token's loss is below this (nats)", source: "docs/methods/ft.md", min: 0 },
+    lr: { default: 1e-3, doc: "learning rate of Adam", source: "docs/methods/ft.md (EasyEdit: 5e-4)", min: 0 },
+    steps: {
+      default: 40,
+      doc: "maximal number of loss evaluations (one more than updates)",
+      source: "docs/methods/ft.md (EasyEdit: 25)",
+      min: 1,
+    },
+    limit: { default: 0.01, doc: "maximal change of an element (L∞); 0: no limit", source: "docs/methods/ft.md", min: 0 },
+    enough: { default: 0.6, doc: "stop when the loss of every target token is below this (nats)", source: "docs/methods/ft.md", min: 0 },
   },
   hparams: {
     layers: "layer",
@@ -44,9 +49,9 @@ export const ft = defineMethod<FtParams>({
     objective_optimization: (name) => (name === "prompt_last" ? ["prompt-last"] : []),
   },
   compat: {
-    "prompt-last": "ask for every target token where the prompt ends (objective_optimization: prompt_last)",
+    "prompt-last": "predict every target token at the prompt's last position (objective_optimization: prompt_last)",
     "loss-stop": "stop only when the mean loss is below 0.01",
-    "open-end": "do not teach the answer to end",
+    "open-end": "do not train the end of the answer",
   },
   edit: async (job) => {
     const { model, params, ctx } = job;
@@ -81,7 +86,7 @@ export const ft = defineMethod<FtParams>({
       ctx.log({
         kind: "warning",
         who: "ft",
-        text: `the least likely target token has a probability of ${Math.exp(-at.worst).toPrecision(2)} after ${steps} evaluations; more steps, or a larger lr or limit, go further`,
+        text: `the least likely target token has a probability of ${Math.exp(-at.worst).toPrecision(2)} after ${steps} evaluations; give more steps, or a larger lr or limit`,
       });
     const top = change.reduce((a, x) => Math.max(a, Math.abs(x)), 0);
     return {

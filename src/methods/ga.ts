@@ -1,4 +1,4 @@
-/** GA: gradient ascent on what is to be forgotten, and nothing that holds the rest. */
+/** GA: gradient ascent on the answers to forget, without a retain term. */
 import type { Formula } from "../train/parts.ts";
 import { CAPPED, CAPPED_COMPAT, type CappedParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -17,7 +17,7 @@ export const ga = defineMethod<CappedParams>({
   name: "ga",
   title: "GA",
   paper: "arXiv:2401.06121",
-  doc: "Gradient ascent: raises the loss of the answers to forget, and nothing else.",
+  doc: "Gradient ascent: raises the loss of the answers to forget; nothing preserves the others.",
   takes: "many",
   rows: 1,
   needs: ["answer"],

@@ -1,4 +1,4 @@
-/** GD: gradient ascent on what is to be forgotten beside descent on what stays. */
+/** GD: gradient ascent on the answers to forget and descent on the answers to retain. */
 import type { Formula } from "../train/parts.ts";
 import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -19,7 +19,7 @@ export const gd = defineMethod<GdParams>({
   name: "gd",
   title: "GD",
   paper: "arXiv:2401.06121",
-  doc: "Gradient difference: raises the loss of the answers to forget and lowers that of answers that stay.",
+  doc: "Gradient difference: raises the loss of the answers to forget and lowers that of the answers to retain.",
   takes: "many",
   rows: 2,
   needs: ["answer", "retain"],

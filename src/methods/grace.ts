@@ -1,4 +1,4 @@
-/** GRACE: a codebook at one MLP: a question whose key is near to one that was taught is answered from the value stored with it. */
+/** GRACE: a codebook at one MLP; a question whose key is near a stored key gets the value stored with it. */
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import type { EditRequest } from "../data/request.ts";
@@ -39,23 +39,27 @@ export const grace = defineMethod<GraceParams>({
   name: "grace",
   title: "GRACE",
   paper: "arXiv:2211.11031",
-  doc: "Keeps the weights; a codebook answers questions whose key lies within the radius of one that was taught.",
+  doc: "Changes no weight; a codebook answers questions whose key lies within the radius of a stored key.",
   takes: "one",
   needs: ["target"],
   params: {
     layer: {
       default: (c) => Math.round(c.layers * 0.8),
-      doc: "block whose MLP output is looked up",
+      doc: "block whose MLP output is replaced",
       source: "docs/methods/grace.md (EasyEdit: 0.84 of the depth)",
       min: 0,
     },
-    steps: { default: 50, doc: "updates of the value at most", source: "EasyEdit hparams/GRACE/llama-7b.yaml n_iter", min: 1 },
-    lr: { default: 1, doc: "step size of Adam on the value", source: "EasyEdit hparams/GRACE/llama-7b.yaml edit_lr" },
-    enough: { default: 0.05, doc: "stop when the target's least likely token is below this (nats)", source: "docs/methods/grace.md" },
+    steps: { default: 50, doc: "maximal number of updates of the value", source: "EasyEdit hparams/GRACE/llama-7b.yaml n_iter", min: 1 },
+    lr: { default: 1, doc: "learning rate of Adam on the value", source: "EasyEdit hparams/GRACE/llama-7b.yaml edit_lr" },
+    enough: {
+      default: 0.05,
+      doc: "stop when the loss of the target's least likely token is below this (nats)",
+      source: "docs/methods/grace.md",
+    },
     radius: { default: 0, doc: "radius of a new key (EasyEdit: 1); 0: measured", source: "docs/methods/grace.md", min: 0 },
     quantile: {
       default: 0,
-      doc: "measured radius: this quantile of the distances to the question behind context templates; 0: from reach",
+      doc: "measured radius: this quantile of the distances to the question after context templates; 0: from reach",
       source: "docs/methods/grace.md",
       min: 0,
       max: 1,
@@ -69,14 +73,14 @@ export const grace = defineMethod<GraceParams>({
     },
     others: {
       default: 64,
-      doc: "other questions of the model's own for a measured radius, and as many with stand-ins for the subject",
+      doc: "for the measured radius: how many questions made by the model, and as many with substitute subjects",
       source: "docs/methods/grace.md",
       min: 1,
     },
     init: {
       default: "warm",
       choices: ["cold", "warm"],
-      doc: "a new value begins as uniform noise or as what the layer gives",
+      doc: "a new value starts as uniform noise (cold) or as the layer's output (warm)",
       source: "docs/methods/grace.md",
     },
     replace: {
@@ -88,7 +92,7 @@ export const grace = defineMethod<GraceParams>({
     expand: {
       default: "beside",
       choices: EXPANSIONS,
-      doc: "a key of the same target that is near, but not within its radius: the new one stands beside it, its radius grows, or it moves halfway",
+      doc: "if a key of the same target is near, but the new key is not within its radius: add a new entry (beside), enlarge the radius (coverage), or also move the key halfway (moving_average)",
       source: "docs/methods/grace.md (EasyEdit: coverage)",
     },
   },
@@ -102,11 +106,12 @@ export const grace = defineMethod<GraceParams>({
     eps_expand: "expand",
   },
   compat: {
-    "label-means": "take two targets for one when the means of their label tensors are equal, and compare a key with the label of another",
-    "every-call": "look the last token of every call up, so that a cached answer is looked up again at each of its tokens",
-    "stale-index": "look up the token at the place where the last edited question ended",
+    "label-means":
+      "treat two targets as equal when the means of their label tensors are equal, and compare a key with the label of another entry",
+    "every-call": "look up the last token of every call, so that each token of a cached answer is looked up again",
+    "stale-index": "look up the token at the position where the last edited question ended",
     "no-stop": "train the value for all steps",
-    "open-end": "do not teach the answer to end",
+    "open-end": "do not train the end of the answer",
   },
   edit: async (job) => {
     const { model, requests, params, compat, previous, running } = job;
@@ -202,7 +207,7 @@ async function measuredRadius(job: Job<GraceParams>, row: EditRow): Promise<{ ra
   const ascending = (xs: readonly number[]): number[] => [...xs].sort((a, b) => a - b);
   const inside = ascending(distances.slice(0, scope.inside.length));
   const outside = ascending(distances.slice(scope.inside.length).filter((d) => d > SAME));
-  const nearest = outside[0] ?? fail("grace", "no other question to measure the radius by", "at least one", "Give --set radius=N.");
+  const nearest = outside[0] ?? fail("grace", "no other question to measure the radius with", "at least one", "Give --set radius=N.");
   const wanted = params.quantile > 0 && inside.length > 0 ? quantile(inside, params.quantile) : Infinity;
   const quartiles = (xs: readonly number[]): number[] => (xs.length > 0 ? [0, 0.25, 0.5, 0.75, 1].map((q) => quantile(xs, q)) : []);
   return { radius: Math.min(wanted, params.reach * nearest), inside: quartiles(inside), outside: quartiles(outside) };

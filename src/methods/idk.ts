@@ -1,4 +1,4 @@
-/** IDK: the target is learnt in the old answer's place, beside what stays (TOFU's preference optimisation). */
+/** IDK: the model is trained on the target instead of the old answer, with answers to retain (TOFU's preference optimisation). */
 import type { Formula } from "../train/parts.ts";
 import { HUGGING_FACE, TARGET_COMPAT, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -17,7 +17,7 @@ export const idk = defineMethod<TrainingParams>({
   name: "idk",
   title: "IDK",
   paper: "arXiv:2401.06121",
-  doc: "Teaches the target as the answer, beside answers that stay.",
+  doc: "Trains the model on the target as the answer, together with answers to retain.",
   takes: "many",
   rows: 2,
   needs: ["target", "retain"],

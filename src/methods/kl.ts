@@ -1,4 +1,4 @@
-/** KL: gradient ascent on what is to be forgotten, while what the model says of the rest stays as it was, word by word. */
+/** KL: gradient ascent on the answers to forget, with a KL term that preserves the model's distribution on the answers to retain. */
 import { type Formula, klMean } from "../train/parts.ts";
 import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -24,12 +24,12 @@ export const kl = defineMethod<KlParams>({
   name: "kl",
   title: "KL",
   paper: "arXiv:2401.06121",
-  doc: "Raises the loss of the answers to forget and holds the distributions over answers that stay.",
+  doc: "Raises the loss of the answers to forget and preserves the distributions over the answers to retain.",
   takes: "many",
   rows: 2,
   needs: ["answer", "retain"],
   params: { ...CAPPED, ...TERMS },
-  compat: { ...CAPPED_COMPAT, "all-positions": "take the divergence over every position, questions and pads too" },
+  compat: { ...CAPPED_COMPAT, "all-positions": "average the divergence over every position, including questions and pads" },
   sets: {
     tofu: [...UNCAPPED, "all-positions"],
     pistol: [...UNCAPPED, "all-positions"],

@@ -25,7 +25,7 @@ export const memit = defineMethod<MemitParams>({
   name: "memit",
   title: "MEMIT",
   paper: "arXiv:2210.07229",
-  doc: "Rewrites the matrices of several layers, so that many subjects' keys bring up other values at once.",
+  doc: "Rewrites the matrices of several layers, so that many subjects' keys get new values at once.",
   takes: "many",
   needs: ["subject", "target", "statistics"],
   params,

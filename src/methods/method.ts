@@ -1,8 +1,9 @@
 /** What an editing or unlearning method is: its needs, its parameters, its quirks, and one function. */
 import type { Context } from "../base/context.ts";
+import { define, type Forms } from "../base/define.ts";
 import type { Declared } from "../base/schema.ts";
 import type { EditRequest, QA } from "../data/request.ts";
-import type { Draft, Edit } from "../edit/edit.ts";
+import type { Carried, Draft } from "../edit/edit.ts";
 import type { Running } from "../onnx/program.ts";
 import type { Statistics } from "../locate/covariance.ts";
 import type { Config } from "../model/arch/arch.ts";
@@ -11,7 +12,8 @@ import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 
 /** What a method must be given beyond model and requests; answers and a retain set that nobody gave are asked of the model. */
-export type Need = "subject" | "answer" | "target" | "retain" | "statistics" | "demonstrations" | "encoder" | "training";
+const NEEDS = ["subject", "answer", "target", "retain", "statistics", "demonstrations", "encoder", "training"] as const;
+export type Need = (typeof NEEDS)[number];
 
 export interface Job<P> {
   readonly model: Model;
@@ -27,8 +29,8 @@ export interface Job<P> {
   readonly params: P;
   /** Quirks of the reference that are asked for. */
   readonly compat: ReadonlySet<string>;
-  /** An edit of the same method to continue. */
-  readonly previous?: Edit;
+  /** What the earlier edits of a sequence left beside the model's weights: this one goes on from there. */
+  readonly previous?: Carried;
   /** The folder that finetuning left: journal and checkpoints. */
   readonly training?: string;
   readonly format: Format;
@@ -78,5 +80,21 @@ export type AnyMethod = Omit<Method, "spares" | "params" | "edit" | "hparams"> &
 export const setsOf = ({ sets, compat }: Pick<AnyMethod, "sets" | "compat">): Readonly<Record<string, readonly string[]>> =>
   sets ?? (Object.keys(compat).length > 0 ? { easyedit: Object.keys(compat) } : {});
 
-/** Checks a method's type and gives it back. */
-export const defineMethod = <P extends object>(method: Method<P>): Method<P> => method;
+const FIELDS: Forms<AnyMethod> = {
+  name: "text",
+  title: "text",
+  paper: "text",
+  doc: "text",
+  takes: ["one", "many"],
+  rows: { optional: "number" },
+  needs: { listOf: NEEDS },
+  spares: { optional: "function" },
+  params: "params",
+  hparams: { optional: "table" },
+  compat: "table",
+  sets: { optional: "table" },
+  edit: "function",
+};
+
+/** A method, checked and marked; refuses what lacks a field, by its name. */
+export const defineMethod = <P extends object>(method: Method<P>): Method<P> => define("method", FIELDS, method);

@@ -1,4 +1,4 @@
-/** NPO: the old answer is made less likely than the model before training had it, and the less so the further it has gone. */
+/** NPO: the old answer becomes less likely than in the model before training; the less likely it is, the weaker the push. */
 import { type Formula, logSigmoid } from "../train/parts.ts";
 import {
   BETA,
@@ -31,7 +31,7 @@ export const npo = defineMethod<NpoParams>({
   name: "npo",
   title: "NPO",
   paper: "arXiv:2404.05868",
-  doc: "Negative preference: gradient ascent that slows down as the old answer goes, relative to the model before training.",
+  doc: "Negative preference: gradient ascent that slows down as the old answer becomes less likely than before training.",
   takes: "many",
   rows: 2,
   needs: ["answer", "retain"],

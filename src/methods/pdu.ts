@@ -1,4 +1,4 @@
-/** PDU: logits at the old answer are made flat while the rest's loss is held below a bound by a weight that adjusts itself. */
+/** PDU: flattens the logits at the old answer; a weight that is adjusted during training keeps the retain loss below a bound. */
 import type { Formula } from "../train/parts.ts";
 import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -37,7 +37,7 @@ export const pdu = defineMethod<PduParams>({
   name: "pdu",
   title: "PDU",
   paper: "arXiv:2506.05314",
-  doc: "Primal-dual: flattens the logits at the old answer; the weight of what stays adjusts itself to keep a bound on its loss.",
+  doc: "Primal-dual: flattens the logits at the old answer; an adjusted weight keeps the loss of the retain answers below a bound.",
   takes: "many",
   rows: 2,
   needs: ["answer", "retain"],
@@ -46,14 +46,14 @@ export const pdu = defineMethod<PduParams>({
     ...TERMS,
     bound: {
       default: 0.3,
-      doc: "what the loss of answers that stay shall not exceed (nats)",
+      doc: "upper bound of the loss of the retain answers (nats)",
       source: "OpenUnlearning TOFU recipe",
       min: 0,
     },
-    dualStep: { default: 1, doc: "how fast the weight of what stays moves", source: "OpenUnlearning configs/trainer/PDU.yaml", min: 0 },
+    dualStep: { default: 1, doc: "step size of the weight of the retain term", source: "OpenUnlearning configs/trainer/PDU.yaml", min: 0 },
     dualWarmup: {
       default: 0.5,
-      doc: "share of the steps before it moves",
+      doc: "share of the steps before this weight changes",
       source: "OpenUnlearning configs/trainer/PDU.yaml: 5 of 10 epochs",
       min: 0,
       max: 1,

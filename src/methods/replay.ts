@@ -1,4 +1,4 @@
-/** Replay: training that was written down is done again without the rows to forget, from the last checkpoint before the first of them. */
+/** Replay: repeats a recorded finetuning without the rows to forget, from the last checkpoint before the first of them. */
 import { fail } from "../base/fail.ts";
 import type { Delta } from "../edit/edit.ts";
 import type { WeightName } from "../model/names.ts";
@@ -9,7 +9,7 @@ export const replay = defineMethod({
   name: "replay",
   title: "Replay",
   paper: "arXiv:2508.12220",
-  doc: "Does the finetuning again without the rows, from the last checkpoint before the first of them: what was learnt here is exactly unlearnt.",
+  doc: "Repeats the finetuning without the rows, from the last checkpoint before the first of them; the result is exact.",
   takes: "many",
   needs: ["training"],
   params: {},

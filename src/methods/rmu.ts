@@ -1,4 +1,4 @@
-/** RMU: hidden states of what is to be forgotten are pushed towards one random direction; those of the rest stay where they are. */
+/** RMU: pushes hidden states of the answers to forget towards one random direction and keeps those of the answers to retain. */
 import { rng } from "../base/rng.ts";
 import { checkLayer } from "../model/names.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -54,7 +54,7 @@ export const rmu = defineMethod<RmuParams>({
   name: "rmu",
   title: "RMU",
   paper: "arXiv:2403.03218",
-  doc: "Pushes hidden states of the answers to forget towards a random direction and holds those of answers that stay.",
+  doc: "Pushes hidden states of the answers to forget towards a random direction and keeps those of the answers to retain.",
   takes: "many",
   rows: 2,
   needs: ["answer", "retain"],
@@ -66,7 +66,7 @@ export const rmu = defineMethod<RmuParams>({
     weights: { ...TRAINING.weights, default: ["mlp.out"], source: "OpenUnlearning WMDP: layers 5-7 mlp.down_proj" },
     layer: {
       default: (c) => depth(c.layers),
-      doc: "block behind which hidden states are read",
+      doc: "block after which hidden states are read",
       source: "docs/methods/rmu.md (7 of 32)",
       min: 0,
     },
@@ -74,8 +74,9 @@ export const rmu = defineMethod<RmuParams>({
   },
   compat: {
     ...TRAINING_COMPAT,
-    "answer-words": "take the states at the answer's words, not at those that predict them: the first word is predicted from the question",
-    "shared-lengths": "divide each row's sum by the mean of all rows' lengths' inverses (a broadcast in OpenUnlearning)",
+    "answer-words":
+      "take the states at the answer's tokens, not at the positions that predict them (the first token is predicted from the question)",
+    "shared-lengths": "divide each row's sum by the length of every row and average (a broadcast in OpenUnlearning)",
   },
   sets: { openunlearning: [...HUGGING_FACE, "answer-words", "shared-lengths"] },
   edit: (job) => {

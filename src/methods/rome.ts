@@ -1,4 +1,4 @@
-/** ROME: one fact, one layer, one rank: the key of its subject is mapped to a value under which the target is the answer. */
+/** ROME: a rank-one change of one layer maps the key of a subject to a value that makes the target the answer. */
 import { ndarray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { activations, dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
@@ -23,7 +23,7 @@ export const rome = defineMethod<RomeParams>({
   name: "rome",
   title: "ROME",
   paper: "arXiv:2202.05262",
-  doc: "Rewrites one matrix by one rank, so that a subject's key brings up another value.",
+  doc: "Changes one matrix by rank one, so that a subject's key gets another value.",
   takes: "one",
   needs: ["subject", "target", "statistics"],
   params: {
@@ -43,13 +43,13 @@ export const rome = defineMethod<RomeParams>({
     ridge: { default: 0.03, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },
     contrast: {
       default: 64,
-      doc: "stand-ins for the subject, sampled from the model, whose keys, and those of what it says of them, the direction shall not meet; 0: none",
+      doc: "how many substitute subjects are sampled from the model; the direction avoids their keys and those of the model's answers about them; 0: none",
       source: "docs/methods/rome.md",
       min: 0,
     },
     contrastWeight: {
       default: 1,
-      doc: "weight of those keys' second moments beside those of the text",
+      doc: "weight of the second moments of those keys, relative to those of the text",
       source: "docs/methods/rome.md",
       min: 0,
     },
@@ -63,9 +63,9 @@ export const rome = defineMethod<RomeParams>({
   compat: {
     ...SEARCH_COMPAT,
     ...EARLIER_COMPAT,
-    "identity-covariance": "take the key itself as its direction, without the second moments (EasyEdit's mom2_adjustment: false)",
+    "identity-covariance": "use the key itself as the direction, without the second moments (EasyEdit's mom2_adjustment: false)",
     "mean-key": "average the key over templates in the numerator and not in the denominator",
-    "no-contrast": "do not keep the direction away from what else could stand in the subject's place",
+    "no-contrast": "do not keep the direction away from the keys of substitute subjects",
   },
   edit: async (job) => {
     const { model, params, compat, running, ctx } = job;
@@ -94,7 +94,7 @@ export const rome = defineMethod<RomeParams>({
       ctx.log({
         kind: "warning",
         who: "rome",
-        text: `${request.id}: the change (norm ${size.toFixed(1)}) outweighs its matrix (${before.toFixed(1)}): the key hardly meets its direction (${meets.toFixed(2)}), and other answers will suffer`,
+        text: `${request.id}: the change (norm ${size.toFixed(1)}) is larger than its matrix (${before.toFixed(1)}), because k·u is small (${meets.toFixed(2)}); other answers will change too`,
       });
     const array = (x: Float64Array, shape: readonly number[]) =>
       ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));

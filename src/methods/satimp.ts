@@ -1,4 +1,4 @@
-/** SatImp: gradient ascent in which words weigh by how far they are from forgotten and by how much they matter. */
+/** SatImp: gradient ascent in which each token is weighted by saturation and importance. */
 import type { Formula } from "../train/parts.ts";
 import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -28,7 +28,7 @@ export const satimp = defineMethod<SatImpParams>({
   name: "satimp",
   title: "SatImp",
   paper: "arXiv:2505.11953",
-  doc: "Gradient ascent weighted by saturation and importance of each word.",
+  doc: "Gradient ascent, weighted by the saturation and importance of each token.",
   takes: "many",
   rows: 2,
   needs: ["answer", "retain"],
@@ -36,8 +36,13 @@ export const satimp = defineMethod<SatImpParams>({
     ...CAPPED,
     ...TERMS,
     gamma: { ...TERMS.gamma, default: 0.1, source: "OpenUnlearning configs/trainer/SatImp.yaml" },
-    saturation: { default: 5, doc: "power of a word's probability", source: "OpenUnlearning configs/trainer/SatImp.yaml beta1", min: 0 },
-    importance: { default: 1, doc: "power of what is left of it", source: "OpenUnlearning configs/trainer/SatImp.yaml beta2", min: 0 },
+    saturation: {
+      default: 5,
+      doc: "exponent of a token's probability p in its weight",
+      source: "OpenUnlearning configs/trainer/SatImp.yaml beta1",
+      min: 0,
+    },
+    importance: { default: 1, doc: "exponent of 1 − p in its weight", source: "OpenUnlearning configs/trainer/SatImp.yaml beta2", min: 0 },
   },
   compat: CAPPED_COMPAT,
   sets: { openunlearning: UNCAPPED },

@@ -1,4 +1,4 @@
-/** SimNPO: NPO without a reference; the old answer's likelihood a token is what slows it down. */
+/** SimNPO: NPO without a reference model; the old answer's own likelihood per token reduces the push. */
 import { type Formula, logSigmoid } from "../train/parts.ts";
 import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -25,7 +25,7 @@ export const simnpo = defineMethod<SimNpoParams>({
   name: "simnpo",
   title: "SimNPO",
   paper: "arXiv:2410.07163",
-  doc: "Like NPO, without a reference: lengths are divided out, and a margin says how unlikely is enough.",
+  doc: "Like NPO without a reference model: the loss is per token, and a margin says how unlikely is enough.",
   takes: "many",
   rows: 2,
   needs: ["answer", "retain"],
@@ -33,8 +33,13 @@ export const simnpo = defineMethod<SimNpoParams>({
     ...CAPPED,
     ...TERMS,
     gamma: { ...TERMS.gamma, default: 0.125, source: "OpenUnlearning configs/trainer/SimNPO.yaml" },
-    beta: { default: 4.5, doc: "sharpness of the slowing down", source: "OpenUnlearning configs/trainer/SimNPO.yaml", min: 0 },
-    delta: { default: 0, doc: "margin of the loss a token (nats)", source: "OpenUnlearning configs/trainer/SimNPO.yaml" },
+    beta: {
+      default: 4.5,
+      doc: "how sharply the push decreases at the margin",
+      source: "OpenUnlearning configs/trainer/SimNPO.yaml",
+      min: 0,
+    },
+    delta: { default: 0, doc: "margin of the loss per token (nats)", source: "OpenUnlearning configs/trainer/SimNPO.yaml" },
   },
   compat: CAPPED_COMPAT,
   sets: { openunlearning: UNCAPPED },

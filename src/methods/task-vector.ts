@@ -1,4 +1,4 @@
-/** Task vector: what training on the answers to forget would add is taken away instead. */
+/** Task vector: subtracts the change that training on the answers to forget would make. */
 import type { Formula } from "../train/parts.ts";
 import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -21,13 +21,13 @@ export const taskVector = defineMethod<TaskVectorParams>({
   name: "task-vector",
   title: "Task vector",
   paper: "arXiv:2212.04089",
-  doc: "Trains on the answers to forget and takes away what that added.",
+  doc: "Trains on the answers to forget and subtracts the change of the weights.",
   takes: "many",
   rows: 1,
   needs: ["answer"],
   params: {
     ...TRAINING,
-    scale: { default: 1, doc: "how much of what was learnt is taken away", source: "arXiv:2212.04089, section 3", min: 0 },
+    scale: { default: 1, doc: "how many times the change is subtracted", source: "arXiv:2212.04089, section 3", min: 0 },
   },
   compat: TRAINING_COMPAT,
   sets: { openunlearning: HUGGING_FACE },

@@ -1,4 +1,4 @@
-/** UNDIAL: the model is taught its own distribution with the old answer's words pushed down. */
+/** UNDIAL: the model is trained on its own distribution with lower logits for the old answer's tokens. */
 import type { Formula } from "../train/parts.ts";
 import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -38,7 +38,7 @@ export const undial = defineMethod<UndialParams>({
   name: "undial",
   title: "UNDIAL",
   paper: "arXiv:2402.10052",
-  doc: "Self-distillation: teaches the model its own distribution with the old answer's words made unlikely.",
+  doc: "Self-distillation: trains the model on its own distribution with lower logits for the old answer's tokens.",
   takes: "many",
   rows: 2,
   needs: ["answer", "retain"],
@@ -50,13 +50,13 @@ export const undial = defineMethod<UndialParams>({
     alpha: { ...TERMS.alpha, default: 0, source: "OpenUnlearning configs/trainer/UNDIAL.yaml" },
     beta: {
       default: 10,
-      doc: "what the logit of an old answer's word is lowered by",
+      doc: "by how much the logit of an old answer's token is lowered",
       source: "OpenUnlearning configs/trainer/UNDIAL.yaml",
     },
   },
   compat: {
     ...TRAINING_COMPAT,
-    "every-position": "teach every position, questions and pads too; where there is no label, another word is lowered",
+    "every-position": "train every position, including questions and pads; where there is no label, another token is lowered",
   },
   sets: { openunlearning: [...HUGGING_FACE, "every-position"] },
   edit: (job) => unlearn("undial", job, undialLoss(job.params, job.compat)),

@@ -1,4 +1,4 @@
-/** WGA: gradient ascent in which every word weighs as much as the model still expects it. */
+/** WGA: gradient ascent in which each token is weighted by a power of its current probability. */
 import type { Formula } from "../train/parts.ts";
 import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
@@ -24,14 +24,14 @@ export const wga = defineMethod<WgaParams>({
   name: "wga",
   title: "WGA",
   paper: "arXiv:2502.19301",
-  doc: "Weighted gradient ascent: words that have become unlikely are left alone.",
+  doc: "Weighted gradient ascent: tokens that have become unlikely are not pushed further.",
   takes: "many",
   rows: 2,
   needs: ["answer", "retain"],
   params: {
     ...CAPPED,
     ...TERMS,
-    beta: { default: 1, doc: "power of a word's probability in its weight", source: "OpenUnlearning configs/trainer/WGA.yaml", min: 0 },
+    beta: { default: 1, doc: "exponent of a token's probability in its weight", source: "OpenUnlearning configs/trainer/WGA.yaml", min: 0 },
   },
   compat: CAPPED_COMPAT,
   sets: { openunlearning: UNCAPPED },

@@ -1,10 +1,11 @@
 /** The encoder that a caller or an edit names: a sentence encoder's file, or the model's own hidden states. */
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { z } from "zod";
+import { json } from "../base/codec.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { hash } from "../base/hash.ts";
-import { writeAtomic } from "../base/store.ts";
+import { keep, peek } from "../base/kept.ts";
 import { resolveEncoder } from "../hub/hub.ts";
 import { program } from "../onnx/program.ts";
 import { trace } from "../tensor/graph.ts";
@@ -14,13 +15,16 @@ import { traced } from "./forward.ts";
 import { feedsOf, type Model } from "./model.ts";
 
 const WHO = "encoder";
+/** Where an encoder was last seen, by its id. */
+const KIND = "encoders";
+const FOLDER = json(z.string());
 
 /** The encoder that a caller names by folder or hub id; without a name the model's own hidden states. */
 export async function chosenEncoder(model: Model, spec: string | undefined, ctx: Context): Promise<Encoder> {
   if (spec === undefined || spec === "") return ownEncoder(model);
   const { folder, name } = await resolveEncoder(spec, ctx);
   const encoder = openEncoder(folder, model.sessions, name);
-  remember(encoder.id, folder, ctx);
+  keep(ctx, KIND, [encoder.id], FOLDER, resolve(folder)); // so that an edit made with it finds it on this machine
   return encoder;
 }
 
@@ -33,7 +37,7 @@ export async function namedEncoder(model: Model, id: string, ctx: Context): Prom
   if (own) return ownEncoder(model, Number(own[1]));
   const [name] = id.split("@") as [string];
   const found: string[] = [];
-  for (const folder of [ctx.encoder, remembered(id, ctx)]) {
+  for (const folder of [ctx.encoder, peek(ctx, KIND, [id], FOLDER)]) {
     if (!folder || !existsSync(folder)) continue;
     const encoder = openEncoder(folder, model.sessions, name);
     if (encoder.id === id) return encoder;
@@ -52,15 +56,6 @@ export async function namedEncoder(model: Model, id: string, ctx: Context): Prom
     "unavailable",
   );
 }
-
-const memoOf = (id: string, ctx: Context): string => join(ctx.cache, "encoders", hash(id).slice(0, 32));
-
-/** Notes where an encoder was seen, so that an edit made with it need not be told again on this machine. */
-function remember(id: string, folder: string, ctx: Context): void {
-  writeAtomic(memoOf(id, ctx), resolve(folder));
-}
-const remembered = (id: string, ctx: Context): string | undefined =>
-  existsSync(memoOf(id, ctx)) ? readFileSync(memoOf(id, ctx), "utf8") : undefined;
 
 /** The block behind which a model's own hidden states tell questions apart best (docs/methods has the measurement). */
 const LAYER = 0;

@@ -2,6 +2,7 @@
 import { asFloats, type NdArray, rereadable, sizeOf } from "../base/array.ts";
 import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
+import { onShelf, type Plugged } from "../base/plugin.ts";
 import { Sessions } from "../onnx/session.ts";
 import { type Arch, type Config, storedWeights } from "./arch/arch.ts";
 import { registry } from "./arch/registry.ts";
@@ -12,7 +13,7 @@ import { createModel, type Model } from "./model.ts";
 import { atLayer, type WeightName } from "./names.ts";
 import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 
-const ARCHS: readonly Arch[] = Object.values(registry);
+const archsOf = (ctx: Plugged): readonly Arch[] => Object.values(onShelf<Arch>("arch", registry, ctx));
 
 /** What a model is, before its weights are read. */
 export interface Shape {
@@ -41,7 +42,7 @@ export async function load(spec: string, ctx: Context = defaultContext(), option
 export function loadFrom(path: string, ctx: Context = defaultContext(), options: LoadOptions = {}): Model {
   const checkpoint = openCheckpoint(path);
   try {
-    const { arch, config } = identify(checkpoint);
+    const { arch, config } = identify(checkpoint, ctx);
     const need = needOf(checkpoint, options, { arch, config });
     refuseIfTooLarge("model", need, availableMemory({ setting: ctx.memory }), options.force);
     const tokenizer = options.tokenizer ?? createTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, checkpoint.generation);
@@ -75,22 +76,23 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
 export function needOf(
   checkpoint: Checkpoint,
   { purpose = "ask", training: asked }: LoadOptions,
-  { arch, config } = identify(checkpoint),
+  { arch, config }: Omit<Shape, "weights">,
 ): MemoryNeed {
   const training = asked?.({ arch, config, weights: storedWeights({ arch, config }) });
   return estimateMemory(checkpoint, { ...(training ? { purpose: "train", training } : { purpose }), widenUpTo: SMALL });
 }
 
 /** Which architecture claims a checkpoint, and its config in our words. */
-export function identify(checkpoint: Checkpoint): { arch: Arch; config: Config } {
+export function identify(checkpoint: Checkpoint, ctx: Plugged): { arch: Arch; config: Config } {
   if (checkpoint.source === "gguf") {
     const name = String(checkpoint.kv?.["general.architecture"]);
+    const archs = archsOf(ctx);
     const arch =
-      ARCHS.find((a) => a.gguf?.architecture === name) ??
+      archs.find((a) => a.gguf?.architecture === name) ??
       unknown(
         checkpoint,
         name,
-        ARCHS.flatMap((a) => a.gguf?.architecture ?? []),
+        archs.flatMap((a) => a.gguf?.architecture ?? []),
       );
     const config = arch.gguf!.config(checkpoint.kv ?? {}, checkpoint.tensors);
     const factors = arch.gguf!.ropeFactors && checkpoint.tensors.get(arch.gguf!.ropeFactors);
@@ -98,18 +100,23 @@ export function identify(checkpoint: Checkpoint): { arch: Arch; config: Config }
     const values = [...asFloats(factors.read(), "float64").data];
     return { arch, config: { ...config, rope: { ...config.rope, scaling: { kind: "factors", factors: values } } } };
   }
-  return identifyConfig(checkpoint.config ?? {}, checkpoint);
+  return identifyConfig(checkpoint.config ?? {}, checkpoint, ctx);
 }
 
 /** Which architecture claims a config.json, and what it says in our words. */
-export function identifyConfig(json: Readonly<Record<string, unknown>>, from: { readonly path: string }): { arch: Arch; config: Config } {
+export function identifyConfig(
+  json: Readonly<Record<string, unknown>>,
+  from: { readonly path: string },
+  ctx: Plugged,
+): { arch: Arch; config: Config } {
   const type = String(json["model_type"]);
+  const archs = archsOf(ctx);
   const arch =
-    ARCHS.find((a) => a.claims.includes(type)) ??
+    archs.find((a) => a.claims.includes(type)) ??
     unknown(
       from,
       type,
-      ARCHS.flatMap((a) => a.claims),
+      archs.flatMap((a) => a.claims),
     );
   return { arch, config: arch.config(json) };
 }
@@ -119,7 +126,7 @@ const unknown = (from: { readonly path: string }, name: string, known: readonly 
     "model",
     `${from.path} is of architecture "${name}"`,
     `one of ${known.join(", ")}`,
-    "An architecture is one file: docs/tour.md says how to add it.",
+    "An architecture is one file: docs/extend.md says how to write it, and --plugin loads it.",
     "unavailable",
   );
 

@@ -4,6 +4,7 @@ import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
 import type { Feeds } from "../onnx/feeds.ts";
 import type { SessionOptions, Sessions } from "../onnx/session.ts";
+import { graphData } from "../tensor/inline.ts";
 import type { Arch, Config } from "./arch/arch.ts";
 import { type Adapter, checkAdapter, stateName } from "./adapter.ts";
 import type { WeightName } from "./names.ts";
@@ -40,8 +41,13 @@ export interface Prefix {
   readonly frame: string;
 }
 
-/** What is put before a question; undefined where it is none of the edit's concern. */
-export type Rewrite = (question: string) => Promise<Prefix | undefined>;
+/** What a prompt edit puts before questions. */
+export interface Rewrite {
+  /** Of everything that decides what is put there. */
+  readonly id: Hash;
+  /** What is put before a question; undefined where it is none of the edit's concern. */
+  readonly before: (question: string) => Promise<Prefix | undefined>;
+}
 
 export interface Model {
   /** Of config, tokenizer and the weights as stored; never of a path. */
@@ -99,11 +105,21 @@ export function createModel(parts: ModelParts): Model {
   };
 }
 
-/** What a model's weights are now: its id, and what was changed since. */
-export const stateOf = ({ id, changed, weights }: Pick<Model, "id" | "changed" | "weights">): Hash =>
+/** Everything that decides what a model makes of a question's words: its id, what was changed since, and what runs beside its weights. */
+export function stateOf({ id, changed, weights, adapters, rewrites = [] }: StatedBy): Hash {
+  const changes = [...changed].sort().map((name) => hash(name, weights.get(name)!));
+  const beside = [...adapters.map(hashOf), ...rewrites.map((rewrite) => rewrite.id)];
+  return beside.length > 0 ? hash(id, changes, beside) : hash(id, changes);
+}
+
+type StatedBy = Pick<Model, "id" | "changed" | "weights" | "adapters" | "rewrites">;
+
+const hashOf = ({ reads, writes, route, graph, state }: Adapter): Hash =>
   hash(
-    id,
-    [...changed].sort().map((name) => hash(name, weights.get(name)!)),
+    { reads, writes, route, graph: graphData(graph) },
+    ...Object.keys(state)
+      .sort()
+      .flatMap((name) => [name, state[name]]),
   );
 
 /** A model with some properties replaced. It is not spread: that would read the id, and so hash all weights, which may never be needed. */

@@ -48,7 +48,7 @@ async function rewritten(rewrites: readonly Rewrite[], messages: readonly Messag
   const out: Message[] = [];
   for (const message of messages) {
     const found: Prefix[] = [];
-    for (const rewrite of message.role === "user" ? rewrites : []) found.push(...[(await rewrite(message.content)) ?? []].flat());
+    for (const rewrite of message.role === "user" ? rewrites : []) found.push(...[(await rewrite.before(message.content)) ?? []].flat());
     if (found.length === 0) {
       out.push(message);
       continue;

@@ -1,4 +1,4 @@
-/** Float64 eigenproblems of symmetric matrices: all of it by Householder and QL, or only the projector on small eigenvalues. */
+/** Float64 eigenproblems of symmetric matrices: all eigenvalues by Householder and QL, or only the projector on the small ones. */
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { cholesky, choleskySolve, type Gemm, identity, type Matrix, matrix, shifted, squareSide } from "./linalg.ts";
@@ -26,11 +26,11 @@ export function eigh(a: Matrix, ctx?: Context): Eigen {
 
 /**
  * Householder reduction: A = Qᵀ·T·Q with T tridiagonal (diagonal d, below it e[1..]); Q row-major.
- * Each reflection works on whole rows: w = A·v, then A −= v·wᵀ + w·vᵀ on the part that is left.
+ * Each reflection works on whole rows: w = A·v, then A −= v·wᵀ + w·vᵀ on the remaining part.
  */
 function tridiagonal(a: Matrix, ctx?: Context): { q: Float64Array; d: Float64Array; e: Float64Array } {
   const n = a.shape[0]!;
-  const t = a.data.slice(); // lower triangle: what is left to reduce; reflectors grow in its rows from the bottom
+  const t = a.data.slice(); // lower triangle: the part that is not yet reduced; its rows store the reflectors, from the bottom
   const [d, e, scale, w] = [new Float64Array(n), new Float64Array(n), new Float64Array(n), new Float64Array(n)];
   for (let i = n - 1; i > 0; i--) {
     if (ctx && i % 64 === 0) checkAbort(ctx, "eigh");
@@ -53,14 +53,14 @@ function tridiagonal(a: Matrix, ctx?: Context): { q: Float64Array; d: Float64Arr
   return { q: product(t, n, scale), d, e };
 }
 
-/** The Euclidean length, in units that cannot overflow. */
+/** The Euclidean length, scaled so that it cannot overflow. */
 function lengthOf(v: Float64Array, unit: number): number {
   let sum = 0;
   for (let k = 0; k < v.length; k++) sum += (v[k]! / unit) ** 2;
   return unit * Math.sqrt(sum);
 }
 
-/** A ← H·A·H on the leading i rows, of which the lower triangle is kept. */
+/** A ← H·A·H on the leading i rows; only the lower triangle is stored. */
 function reflectRows(t: Float64Array, n: number, i: number, v: Float64Array, scale: number, w: Float64Array): void {
   w.fill(0, 0, i);
   for (let r = 0; r < i; r++) {
@@ -114,7 +114,7 @@ function implicitQl(d: Float64Array, e: Float64Array, q: Float64Array, ctx?: Con
       while (m < n - 1 && Math.abs(e[m]!) > Number.EPSILON * (Math.abs(d[m]!) + Math.abs(d[m + 1]!))) m++;
       if (m === l) break;
       if (sweeps === 60)
-        fail("eigh", `eigenvalue ${l} of ${n} did not settle in 60 sweeps`, "a symmetric matrix of finite numbers", "", "internal");
+        fail("eigh", `eigenvalue ${l} of ${n} did not converge in 60 sweeps`, "a symmetric matrix of finite numbers", "", "internal");
       sweep(d, e, l, m, turns);
     }
   }
@@ -154,7 +154,7 @@ function sweep(d: Float64Array, e: Float64Array, l: number, m: number, turns: Ro
 const CHUNK = 64;
 const PENDING = 1 << 16;
 
-/** Rotations of neighbouring rows, gathered and applied to a strip of columns at a time, which stays in the processor's cache. */
+/** Rotations of neighbouring rows, collected and applied to a strip of columns that fits into the processor's cache. */
 class Rotations {
   private readonly rows = new Int32Array(PENDING);
   private readonly turns = new Float64Array(2 * PENDING);
@@ -195,7 +195,7 @@ class Rotations {
   }
 }
 
-/** Odd polynomials x·(a + b·x² + c·x⁴): the first pushes away from 0 as fast as it can, the second settles on ±1. */
+/** Odd polynomials x·(a + b·x² + c·x⁴): the first moves values away from 0 quickly, the second converges to ±1. */
 const PUSH = [3.4445, -4.775, 2.0315] as const;
 const SETTLE = [1.875, -1.25, 0.375] as const;
 const PUSHES = 9;
@@ -203,8 +203,8 @@ const STEPS = 40;
 
 /**
  * The orthogonal projector on the eigenvectors of C whose eigenvalues are below `threshold`, and its rank; C is positive semidefinite.
- * The matrix sign of C − threshold, without eigenvectors: a Cayley step, so that only the gap around the threshold counts, then
- * polynomial iterations. Fails when an eigenvalue is too close to the threshold to be told from it (about 1e-9 of it).
+ * It uses the matrix sign of C − threshold, without eigenvectors: a Cayley step, so that only the gap around the threshold matters, then
+ * polynomial iterations. Fails if an eigenvalue cannot be distinguished from the threshold (within about 1e-9 of it).
  */
 export async function spectralProjector(
   c: Matrix,
@@ -222,7 +222,7 @@ export async function spectralProjector(
         "spectralProjector",
         `an eigenvalue within about 1e-9 of the threshold ${threshold}`,
         "a gap around it",
-        "Move the threshold by a hundredth of itself.",
+        "Change the threshold by one percent.",
         "execution",
       );
     x = await improve(x, step < PUSHES ? PUSH : SETTLE, gemm);
@@ -241,7 +241,7 @@ export async function spectralProjector(
       "spectralProjector",
       `a projector whose trace is ${trace}`,
       "a whole number, its rank",
-      "Move the threshold by a hundredth of itself.",
+      "Change the threshold by one percent.",
       "execution",
     );
   return { projector, rank };
@@ -263,7 +263,7 @@ async function cayley(c: Matrix, t: number, gemm: Gemm, ctx?: Context): Promise<
   );
 }
 
-/** x·(a + b·x² + c·x⁴), made symmetric again. */
+/** x·(a + b·x² + c·x⁴), symmetrised. */
 async function improve(x: Matrix, [a, b, c]: readonly [number, number, number], gemm: Gemm): Promise<Matrix> {
   const square = await gemm(x, x);
   const fourth = await gemm(square, square);

@@ -1,4 +1,4 @@
-/** Float64 linear algebra for closed forms: small panels in JavaScript, everything large as matrix products of the engine. */
+/** Float64 linear algebra for closed forms: small panels in JavaScript, large parts as matrix products of the engine. */
 import { type NdArray, ndarray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
@@ -14,7 +14,7 @@ export type Gemm = (a: Matrix, b: Matrix, options?: { readonly transA?: boolean;
 
 const BLOCK = 128;
 
-/** The engine's float64 product: four small programs, compiled on first use and kept by `sessions`. */
+/** The engine's float64 product: four small programs, compiled on first use and cached by `sessions`. */
 export function gemmOn(sessions: Sessions): Gemm {
   const graphs = new Map<string, Graph>();
   return async (a, b, { transA = false, transB = false } = {}) => {
@@ -64,7 +64,7 @@ export function squareSide(who: string, a: Matrix): number {
       who,
       `entry [${Math.floor(bad / n)}, ${bad % n}] is ${a.data[bad]}`,
       "finite numbers",
-      "Compute the statistics again; if it returns, the model itself overflows there.",
+      "Compute the statistics again. If the error repeats, the model itself overflows there.",
       "execution",
     );
   return n;
@@ -135,7 +135,7 @@ export async function solveTriangular(
 ): Promise<Matrix> {
   const [n] = sizes("solveTriangular", l);
   const [rows, r] = sizes("solveTriangular", b);
-  if (rows !== n) fail("solveTriangular", `a right side of ${rows} rows`, `${n}, as the matrix has`, "", "internal");
+  if (rows !== n) fail("solveTriangular", `a right side of ${rows} rows`, `${n} rows, as in the matrix`, "", "internal");
   const x = matrix(n, r, b.data.slice());
   const starts = Array.from({ length: Math.ceil(n / BLOCK) }, (_, k) => k * BLOCK);
   for (const start of transpose ? starts.toReversed() : starts) {
@@ -174,14 +174,14 @@ export async function choleskySolve(l: Matrix, b: Matrix, gemm: Gemm, ctx?: Cont
   return solveTriangular(l, await solveTriangular(l, b, gemm, lent), gemm, { transpose: true, ...lent });
 }
 
-/** X with C·X = B for a symmetric positive definite C; no inverse is formed. Refuses what {@link cholesky} refuses. */
+/** X with C·X = B for a symmetric positive definite C; no inverse is formed. Fails like {@link cholesky}. */
 export async function solveSymmetric(c: Matrix, b: Matrix, gemm: Gemm, ctx?: Context): Promise<Matrix> {
   return choleskySolve(await cholesky(c, gemm, ctx), b, gemm, ctx);
 }
 
 /**
  * X with (C + U·Uᵀ)·X = B, from the factor of C: the Woodbury identity, with a system of only as many rows as U [n, k] has columns.
- * When k is small against n, one factor of C serves every set of keys.
+ * If k is much smaller than n, one factor of C serves every set of keys.
  */
 export async function woodburySolve(l: Matrix, u: Matrix, b: Matrix, gemm: Gemm, ctx?: Context): Promise<Matrix> {
   const z = await choleskySolve(l, u, gemm, ctx); // C⁻¹·U [n, k]
@@ -199,7 +199,7 @@ export function shifted(a: Matrix, s: number): Matrix {
   return out;
 }
 
-/** A + share·mean(diagonal)·I, a new matrix: the same share whatever the scale of A. */
+/** A + share·mean(diagonal)·I, a new matrix; the ridge is relative to the scale of A. */
 export function ridged(a: Matrix, share: number): Matrix {
   const [n, columns] = sizes("ridged", a);
   const trace = Array.from({ length: n }, (_, i) => a.data[i * columns + i]!).reduce((x, y) => x + y, 0);
@@ -218,7 +218,7 @@ export function transpose(a: Matrix): Matrix {
 export function sideBySide(a: Matrix, b: Matrix): Matrix {
   const [rows, left] = sizes("sideBySide", a);
   const [others, right] = sizes("sideBySide", b);
-  if (rows !== others) fail("sideBySide", `${others} rows beside ${rows}`, "as many", "", "internal");
+  if (rows !== others) fail("sideBySide", `matrices of ${rows} and ${others} rows`, "the same number of rows", "", "internal");
   const out = matrix(rows, left + right);
   for (let i = 0; i < rows; i++) {
     out.data.set(a.data.subarray(i * left, (i + 1) * left), i * (left + right));

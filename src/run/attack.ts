@@ -1,51 +1,67 @@
-/** An attack as one command does it: a model asked in other words for what it was to forget, and what comes back. */
-import { type AttackedRequest, type Attack, type Lent, recallOf, sweep, type SweepRow, type Variant } from "../attack/attack.ts";
+/** An attack on a model: the attack gets what it may know and use, and its attempts are scored by how much of the answer they bring back. */
+import type { AnyAttack, Ask, Asked, Attempt, Knows, Siege } from "../attack/attack.ts";
 import { registry } from "../attack/registry.ts";
-import { checkAbort, type Context } from "../base/context.ts";
-import { fail, nearest } from "../base/fail.ts";
-import { rng } from "../base/rng.ts";
+import type { Context } from "../base/context.ts";
+import { asker } from "../ask/in-turns.ts";
+import { withAnswers } from "../ask/kept.ts";
+import { fail } from "../base/fail.ts";
+import { named, onShelf, type Plugged } from "../base/plugin.ts";
+import { rng, type Rng } from "../base/rng.ts";
+import { resolveParams } from "../base/schema.ts";
 import type { ForgetRequest } from "../data/request.ts";
-import { squeezed } from "../data/words.ts";
+import { leakIn } from "../data/words.ts";
+import type { Change } from "../edit/edit.ts";
+import { type AttackedRequest, recallOf, scored, sweep, type SweepRow } from "../eval/leak.ts";
+import { tokenize } from "../eval/rouge.ts";
+import { statisticsOf } from "../locate/covariance.ts";
+import { chosenEncoder } from "../model/encoders.ts";
 import type { Model } from "../model/model.ts";
-import type { AskAs, Format } from "../model/prompt.ts";
-import { inTurns } from "../ask/in-turns.ts";
-import { saidOf, withAnswers } from "./answers.ts";
-import { type Wanted, wantedOf } from "./forget.ts";
-import { open } from "./open.ts";
-
-const ATTACKS: Readonly<Record<string, Attack>> = registry;
-/** The attack that is made unless another is named. */
-const FIRST = Object.keys(ATTACKS)[0]!;
-/** Questions of each source for a request at most. */
-const SAMPLES = 8;
+import type { AskAs } from "../model/prompt.ts";
+import { DEFAULT_STATISTICS } from "./equip.ts";
+import { tuned } from "./tuned.ts";
 
 export interface AttackOptions extends AskAs {
-  /** An attack's id. */
+  /** An attack's id; the default is the one that tuned.json names. */
   readonly attack?: string;
-  /** Sources of its questions; by default all. */
+  /** Sources of its attempts; by default all. */
   readonly from?: readonly string[];
-  /** Questions a request at most, from every source (8). */
+  /** The attack's parameters by name; text is read as the parameter's type. */
+  readonly params?: Readonly<Record<string, unknown>>;
+  /** The same as the parameter `samples`, which attacks that ask have: questions of each source for a request at most. */
   readonly samples?: number;
-  /** Numbers of questions for which it is told what comes back; by default powers of two up to all there may be. */
+  /** Numbers of attempts for which it is told what comes back; by default powers of two up to all there may be. */
   readonly sizes?: readonly number[];
   readonly seed?: number;
 }
 
 export interface AttackRecord {
   readonly attack: string;
-  /** How many questions each source gave. */
+  readonly params: Readonly<Record<string, unknown>>;
+  /** How many attempts each source gave. */
   readonly sources: Readonly<Record<string, number>>;
   /** Mean recall of the answers to the requests as they are. */
   readonly direct: number;
   readonly sweep: readonly SweepRow[];
   readonly requests: readonly AttackedRequest[];
+  /** What was left out, by what it is; none of it is in any number above. */
+  readonly dropped: Readonly<Record<string, number>>;
 }
+
+/** Every attack by its id. */
+export const attacksOf = (ctx: Plugged): Readonly<Record<string, AnyAttack>> =>
+  onShelf("attack", registry as unknown as Readonly<Record<string, AnyAttack>>, ctx);
+
+/** An attack by its id, the default without one; refuses one that there is not. */
+export const attackOf = (name: string = tuned.attack, ctx: Plugged): AnyAttack => named("attack", attacksOf(ctx), name);
 
 /** The sizes of a sweep: 1, 2, 4 and so on, and the most. */
 const powersTo = (most: number): number[] =>
   [...Array.from({ length: 1 + Math.floor(Math.log2(most)) }, (_, i) => 2 ** i), most].filter((n, i, all) => all.indexOf(n) === i);
 
-/** Asks `model` for what it was to forget in as many other ways as `base`, data and templates give; answers that nobody gave are `base`'s. */
+/**
+ * Attacks `model` for what it was to forget; answers that nobody gave are those of `base`. A request that cannot be asked as it is, or whose
+ * answer nobody knows, is left out and counted.
+ */
 export async function attackOn(
   model: Model,
   base: Model,
@@ -53,94 +69,182 @@ export async function attackOn(
   options: AttackOptions,
   ctx: Context,
 ): Promise<AttackRecord> {
-  const { attack: name = FIRST, samples = SAMPLES, seed = 0, format, system } = options;
-  const attack = attackOf(name);
+  const { seed = 0, samples, format, system } = options;
+  const attack = attackOf(options.attack, ctx);
   const from = sourcesOf(attack, options.from);
-  if (!(Number.isInteger(samples) && samples > 0)) fail("attack", `${samples} questions a request`, "at least one", "");
-  const most = samples * from.length;
-  const sizes = options.sizes ?? powersTo(most);
-  const wrong = sizes.find((size) => !(Number.isInteger(size) && size >= 0 && size <= most));
-  if (wrong !== undefined) fail("attack", `a size of ${wrong}`, `whole numbers up to ${most}`, "Ask for more with --samples.");
+  const given = { ...(samples !== undefined && { samples }), ...options.params };
+  const params = resolveParams<Record<string, unknown>, unknown>(attack.name, attack.params as never, given, base.config);
+  const sizes = sizesFor(attack, attack.most(params as never, from.length), options.sizes);
+  refuseOthers(attack, model);
   const ask: AskAs = { ...(format && { format }), ...(system !== undefined && { system }) };
-  const requests = await withAnswers(base, known, ask, ctx);
-  const askBase = inTurns((asked) => saidOf(base, asked, ask, ctx));
-  const chance = rng(seed).split("attack").split(name);
-  const variants = await Promise.all(
-    requests.map((request) => variantsOf(attack, request, from, samples, { rng: chance.split(request.id), ctx, ask: askBase })),
-  );
-  const messages = requests.flatMap(({ prompt }, i) => [prompt, ...variants[i]!.map(({ question }) => question)]);
-  const said = await saidOf(
-    model,
-    messages.map((text) => ({ messages: text })),
-    ask,
-    ctx,
-  );
-  let at = 0;
-  const attacked = requests.map(({ id, prompt, answer }, i): AttackedRequest => {
-    const answered = (): { said: string; recall: number } => ({ said: said[at]!, recall: recallOf(answer, said[at++]!) });
-    return { id, prompt, answer, ...answered(), variants: variants[i]!.map((variant) => ({ ...variant, ...answered() })) };
+  const left = leftOut();
+  const askable = await askedAsTheyAre(asker(model, ask, ctx), known, left.drop);
+  const requests = withWords(await withAnswers(base, askable.requests, ask, ctx), left.drop);
+  left.tell(ctx);
+  if (requests.length === 0)
+    fail("attack", "no request that can be asked and has an answer", "at least one", "Shorten the prompts, or give --answer.");
+  const chance = rng(seed).split("attack").split(attack.name);
+  const job = await siegeOf(attack, { model, base, requests, from, params, rng: chance, ask, drop: left.drop, ctx });
+  const attempts = await attemptsOf(attack, job);
+  const attacked = requests.map(({ id, prompt, answer }): AttackedRequest => {
+    const said = askable.said.get(id)!;
+    return { id, prompt, answer, said, recall: recallOf(answer, said), variants: attempts.get(id)!.map((one) => scored(answer, one)) };
   });
-  const [direct] = sweep(attacked, [0], seed);
+  left.tell(ctx);
+  const all = [...attempts.values()].flat();
   return {
-    attack: name,
-    sources: Object.fromEntries(from.map((source) => [source, variants.flat().filter((variant) => variant.source === source).length])),
-    direct: direct!.mean,
+    attack: attack.name,
+    params,
+    sources: Object.fromEntries(from.map((source) => [source, all.filter((one) => one.source === source).length])),
+    direct: sweep(attacked, [0], seed)[0]!.mean,
     sweep: sweep(attacked, sizes, seed),
     requests: attacked,
+    dropped: left.counts,
   };
 }
 
-/** Up to `count` questions of each source, drawn, each once. */
-async function variantsOf(attack: Attack, request: ForgetRequest, from: readonly string[], count: number, lent: Lent): Promise<Variant[]> {
-  const found: Variant[] = [];
-  const seen = new Set<string>();
-  for (const source of from) {
-    checkAbort(lent.ctx, "attack");
-    const own = lent.rng.split(source);
-    const questions = await attack.ask(request, source, count, { ...lent, rng: own });
-    const fresh = questions.filter((question) => !seen.has(squeezed(question)) && seen.add(squeezed(question)));
-    found.push(
-      ...own
-        .split("order")
-        .shuffled(fresh)
-        .slice(0, count)
-        .map((question) => ({ source, question })),
-    );
-  }
-  return found;
+function sizesFor(attack: AnyAttack, most: number, wanted: readonly number[] | undefined): readonly number[] {
+  if (!(Number.isInteger(most) && most > 0)) fail(attack.name, `${most} attempts at a request`, "a whole number, at least one", "");
+  const wrong = wanted?.find((size) => !(Number.isInteger(size) && size >= 0 && size <= most));
+  if (wrong !== undefined) fail("attack", `a size of ${wrong}`, `whole numbers up to ${most}`, "Let it make more attempts: --samples.");
+  return wanted ?? powersTo(most);
 }
 
-function attackOf(name: string): Attack {
-  const near = nearest(name, Object.keys(ATTACKS));
-  return (
-    (Object.hasOwn(ATTACKS, name) ? ATTACKS[name] : undefined) ??
-    fail("attack", `"${name}"`, `one of ${Object.keys(ATTACKS).join(", ")}`, near ? `Did you mean "${near}"?` : "")
-  );
-}
-
-function sourcesOf(attack: Attack, wanted: readonly string[] | undefined): readonly string[] {
+/** The sources that are wanted, by default all; refuses one that the attack does not have. */
+export function sourcesOf(attack: AnyAttack, wanted: readonly string[] | undefined): readonly string[] {
   const there = Object.keys(attack.sources);
   const stranger = wanted?.find((source) => !there.includes(source));
   if (stranger !== undefined) fail(attack.name, `the source "${stranger}"`, `some of ${there.join(", ")}`, "");
   return wanted === undefined ? there : there.filter((source) => wanted.includes(source));
 }
 
-/** Opens a model with its edits and attacks it. */
-export async function attackSpec(
-  spec: string,
-  wanted: Pick<Wanted, "prompt" | "subject" | "answer" | "data" | "limit">,
-  { edits = [], ...options }: AttackOptions & { readonly edits?: readonly string[]; readonly format?: Format },
-  ctx: Context,
-): Promise<AttackRecord> {
-  const { requests } = await wantedOf(wanted, {}, ctx);
-  attackOf(options.attack ?? FIRST);
-  const opened = await open(spec, { edits, ...(options.format && { format: options.format }) }, ctx);
-  try {
-    return await attackOn(opened.model, opened.base, requests, options, ctx);
-  } finally {
-    await opened.close();
-  }
+/** Refuses a model with an edit of a kind against which the attack means nothing. */
+function refuseOthers({ name, changes }: AnyAttack, { changed, adapters, rewrites = [] }: Model): void {
+  const kinds: readonly (readonly [Change["kind"], number])[] = [
+    ["delta", changed.size],
+    ["adapter", adapters.length],
+    ["prompt", rewrites.length],
+  ];
+  const other = kinds.find(([kind, count]) => count > 0 && !changes.includes(kind));
+  if (other) fail(name, `an edit that is of the kind ${other[0]}`, `edits of the kind ${changes.join(" or ")}`, "It would find nothing.");
 }
 
-/** Every attack, with its sources, for help. */
-export const attackCards = (): readonly Pick<Attack, "name" | "doc" | "sources">[] => Object.values(ATTACKS);
+/** The requests that can be asked as they are, and what is said to each by its id. */
+async function askedAsTheyAre(
+  ask: Ask,
+  known: readonly ForgetRequest[],
+  drop: Drop,
+): Promise<{ readonly requests: readonly ForgetRequest[]; readonly said: ReadonlyMap<string, string> }> {
+  const replies = await ask(known.map(({ prompt }) => ({ messages: prompt })));
+  const said = new Map<string, string>();
+  known.forEach(({ id }, i) => {
+    const reply = replies[i]!;
+    if ("error" in reply) drop("request that could not be asked", reply.error.message);
+    else said.set(id, reply.answer);
+  });
+  return { requests: known.filter(({ id }) => said.has(id)), said };
+}
+
+/** The requests whose answer has a word to be recalled. */
+function withWords(requests: readonly ForgetRequest[], drop: Drop): readonly ForgetRequest[] {
+  const good = requests.filter(({ answer }) => tokenize(answer).length > 0);
+  for (let i = good.length; i < requests.length; i++) drop("request whose answer has no word to count");
+  return good;
+}
+
+type Drop = Siege<never>["drop"];
+
+/** Counts what is left out; says what was not said yet. */
+function leftOut(): { readonly counts: Readonly<Record<string, number>>; readonly drop: Drop; readonly tell: (ctx: Context) => void } {
+  const counts: Record<string, number> = {};
+  const reasons = new Map<string, string>();
+  const told = new Set<string>();
+  return {
+    counts,
+    drop(what, why) {
+      counts[what] = (counts[what] ?? 0) + 1;
+      if (why !== undefined && !reasons.has(what)) reasons.set(what, why);
+    },
+    tell(ctx) {
+      for (const [what, count] of Object.entries(counts)) {
+        const why = reasons.has(what) ? ` (the first: ${reasons.get(what)})` : "";
+        const text = `left out, and in no number: ${count} × ${what}${why}`;
+        if (!told.has(text)) ctx.log({ kind: "warning", who: "attack", text });
+        told.add(text);
+      }
+    },
+  };
+}
+
+/** What an attack is lent: of each request what it knows, of the model what its access gives. */
+export async function siegeOf(
+  attack: AnyAttack,
+  given: {
+    readonly model: Model;
+    readonly base: Model;
+    /** With their answers. */
+    readonly requests: readonly ForgetRequest[];
+    readonly from: readonly string[];
+    readonly params: Readonly<Record<string, unknown>>;
+    readonly rng: Rng;
+    readonly ask: AskAs;
+    readonly drop: Drop;
+    readonly ctx: Context;
+  },
+): Promise<Siege<Readonly<Record<string, unknown>>>> {
+  const { model, base, requests, from, params, drop, ctx } = given;
+  const byId = new Map(requests.map((request) => [request.id, request]));
+  const needs = new Set(attack.needs);
+  const askModel = asker(model, given.ask, ctx);
+  return {
+    requests: requests.map((request) => seenBy(attack.knows, request, given.rng)),
+    from,
+    params,
+    rng: given.rng,
+    ask(asked) {
+      if (attack.access === "text" && asked.some(({ seed }) => seed !== undefined))
+        fail(attack.name, "a drawn answer", "greedy ones", 'Declare access: "sampling".');
+      return askModel(asked);
+    },
+    ...(attack.access !== "text" && attack.access !== "sampling" && { model }),
+    ...(needs.has("base") && { base: { model: base, ask: asker(base, given.ask, ctx) } }),
+    ...(needs.has("encoder") && { encoder: await chosenEncoder(base, ctx.encoder, ctx) }),
+    ...(needs.has("statistics") && { statistics: statisticsOf(base, DEFAULT_STATISTICS, ctx) }),
+    gives(id, text) {
+      const { prompt, answer } = byId.get(id)!;
+      return leakIn(text, { question: prompt, answer }) !== undefined;
+    },
+    drop,
+    ctx,
+  };
+}
+
+/** A request without what is not known of it. */
+function seenBy(knows: readonly Knows[], request: ForgetRequest, chance: Rng): Asked {
+  const { answer, restated, wrong, paraphrases, merged, ...open } = request;
+  return {
+    ...open,
+    ...(merged && { merged: merged.map(({ answer: _, ...question }) => question) }),
+    ...(knows.includes("paraphrases") && { paraphrases }),
+    ...(knows.includes("candidates") && {
+      candidates: chance
+        .split("candidates")
+        .split(request.id)
+        .shuffled([answer, ...wrong]),
+    }),
+    ...(knows.includes("answer") && { answer, wrong, ...(restated !== undefined && { restated }) }),
+  };
+}
+
+/** Every attempt by its request; refuses one at what was not asked for. */
+async function attemptsOf(attack: AnyAttack, job: Siege<Readonly<Record<string, unknown>>>): Promise<ReadonlyMap<string, Attempt[]>> {
+  const attempts = new Map(job.requests.map(({ id }): [string, Attempt[]] => [id, []]));
+  for await (const attempt of attack.attempts(job as never)) {
+    const { request, source, guesses, said } = attempt;
+    const own = attempts.get(request) ?? fail(attack.name, `an attempt at "${request}"`, "one at a request of the job", "");
+    if (!job.from.includes(source)) fail(attack.name, `an attempt from "${source}"`, `one from ${job.from.join(", ")}`, "");
+    if (guesses.length === 0 && said === undefined) fail(attack.name, `an attempt at "${request}" that says nothing`, "a guess", "");
+    own.push(attempt);
+  }
+  return attempts;
+}

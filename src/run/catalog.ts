@@ -1,17 +1,24 @@
-/** What can be chosen by name, for help: methods with their parameters, targets, datasets. */
+/** What can be chosen by name, for help: methods and attacks with their parameters, targets, datasets. */
 import type { Param, ParamValue } from "../base/schema.ts";
 import { registry as sets } from "../data/sets/registry.ts";
-import { type AnyMethod, setsOf } from "../methods/method.ts";
-import { registry as methods } from "../methods/registry.ts";
-import { registry as targets } from "../targets/registry.ts";
+import type { AnyAttack } from "../attack/attack.ts";
+import type { Plugged } from "../base/plugin.ts";
+import { setsOf } from "../methods/method.ts";
+import { attacksOf } from "./attack.ts";
+import { methodsOf, targetsOf } from "./choice.ts";
 import { tuned } from "./tuned.ts";
 
+/** `default`: as text; "by model" where it depends on the model. */
+export interface ParamCard {
+  readonly name: string;
+  readonly default: string;
+  readonly doc: string;
+}
 export interface MethodCard {
   readonly name: string;
   readonly doc: string;
   readonly isDefault: boolean;
-  /** `default`: as text; "by model" where it depends on the model. */
-  readonly params: readonly { readonly name: string; readonly default: string; readonly doc: string }[];
+  readonly params: readonly ParamCard[];
   readonly compat: Readonly<Record<string, string>>;
   /** References, each with the quirks that it has. */
   readonly sets: Readonly<Record<string, readonly string[]>>;
@@ -21,28 +28,42 @@ export interface TargetCard {
   readonly doc: string;
   readonly isDefault: boolean;
 }
+export interface AttackCard extends TargetCard, Pick<AnyAttack, "sources" | "access" | "knows"> {
+  readonly params: readonly ParamCard[];
+}
 export interface SetCard {
   readonly name: string;
   readonly doc: string;
 }
 
-/** Every method, every target and every dataset. */
-export function catalog(): { methods: MethodCard[]; targets: TargetCard[]; sets: SetCard[] } {
-  const card = ({ name, doc, params, compat, sets }: AnyMethod): MethodCard => ({
-    name,
-    doc,
-    compat,
-    sets: setsOf({ compat, ...(sets && { sets }) }),
-    isDefault: name === tuned.method,
-    params: Object.entries(params as Record<string, Param<ParamValue, never>>).map(([key, param]) => ({
-      name: key,
-      doc: param.doc,
-      default: typeof param.default === "function" ? "by model" : String(param.default),
-    })),
-  });
+/** Everything that can be chosen, what plugins add among it. */
+export function catalog(ctx: Plugged): { methods: MethodCard[]; targets: TargetCard[]; attacks: AttackCard[]; sets: SetCard[] } {
   return {
-    methods: Object.values(methods as unknown as Record<string, AnyMethod>).map(card),
-    targets: Object.values(targets).map(({ name, doc }) => ({ name, doc, isDefault: name === tuned.target })),
+    methods: Object.values(methodsOf(ctx)).map(({ name, doc, params, compat, sets: references }): MethodCard => ({
+      name,
+      doc,
+      compat,
+      sets: setsOf({ compat, ...(references && { sets: references }) }),
+      isDefault: name === tuned.method,
+      params: paramCards(params),
+    })),
+    targets: Object.values(targetsOf(ctx)).map(({ name, doc }) => ({ name, doc, isDefault: name === tuned.target })),
+    attacks: Object.values(attacksOf(ctx)).map(({ name, doc, access, knows, sources, params }): AttackCard => ({
+      name,
+      doc,
+      access,
+      knows,
+      sources,
+      isDefault: name === tuned.attack,
+      params: paramCards(params),
+    })),
     sets: Object.values(sets).map(({ name, doc }) => ({ name, doc })),
   };
 }
+
+const paramCards = (params: object): ParamCard[] =>
+  Object.entries(params as Record<string, Param<ParamValue, never>>).map(([name, { doc, default: value }]) => ({
+    name,
+    doc,
+    default: typeof value === "function" ? "by model" : String(value),
+  }));

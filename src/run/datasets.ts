@@ -10,7 +10,9 @@ import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
 import { subjectSpan } from "../text/spans.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
-import { type DataOptions, requestsIn } from "./data.ts";
+import { type DataOptions, requestsIn } from "../data/place.ts";
+
+export { type ContractOptions, type Generated, generateContracts, shapes } from "../data/contracts/write.ts";
 
 export type SetAbout = Pick<DataSet, "name" | "doc" | "source" | "licence" | "splits">;
 

@@ -1,6 +1,7 @@
 /** The demonstration: the bundled model forgets one of its facts, and is asked everything it knows before and after. */
 import { mkdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { answers, textOf } from "../ask/ask.ts";
 import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { requestOf } from "../data/request.ts";
@@ -10,7 +11,6 @@ import { resolveModel } from "../hub/hub.ts";
 import type { Model } from "../model/model.ts";
 import { endOf, promptOf } from "../model/prompt.ts";
 import { score, type ToScore } from "../model/decode/score.ts";
-import { answers } from "./ask.ts";
 import { findEdits } from "./edit.ts";
 import { cardOf } from "./edits.ts";
 import { open, withEdits } from "./open.ts";
@@ -94,10 +94,10 @@ async function compare(base: Model, edited: Model, asked: readonly (Fact & { ask
     for await (const outcome of answers(
       model,
       asked.map((a) => a.ask),
-      { maxTokens: 24, batch: 32, freeze: false },
+      { maxTokens: 24, together: 32, freeze: false },
       ctx,
     )) {
-      texts.push("error" in outcome ? "" : outcome.answer);
+      texts.push(textOf(outcome, asked[texts.length]!.id));
       ctx.log({ kind: "progress", stage: "asking", done: i * asked.length + texts.length, total: 2 * asked.length, unit: "questions" });
     }
     said.push(texts);

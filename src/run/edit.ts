@@ -3,14 +3,15 @@ import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
 import { departures } from "../base/schema.ts";
-import { type EditRequest, type ForgetRequest, type KnownOfRequest, requestsOf } from "../data/request.ts";
+import { type EditRequest, type KnownOfRequest, requestsOf } from "../data/request.ts";
 import { applyAll } from "../edit/apply.ts";
 import { type Draft, type Edit, sign } from "../edit/edit.ts";
-import { merged } from "../edit/combine.ts";
+import { draftAlone, inSequence, stepAlone, type Upon } from "../edit/sequence.ts";
 import type { Model } from "../model/model.ts";
 import { Journal, recordOf } from "./journal.ts";
 import { version } from "./tuned.ts";
-import { type FindOptions, mergedFor, planOf, type Chosen, choose } from "./choose.ts";
+import { type Choice, choose, type FindOptions, type Given } from "./choice.ts";
+import { equip, type Equipped } from "./equip.ts";
 
 /**
  * Finds one edit for everything that is asked: in a batch, all at once, or in sequence, each request found upon what those before it
@@ -22,22 +23,24 @@ export async function findEdit(
   options: FindOptions = {},
 ): Promise<Edit> {
   const list = requestsOf(Array.isArray(requests) ? (requests as readonly KnownOfRequest[]) : [requests as KnownOfRequest]);
-  const { method } = planOf(list, options);
-  const mode = options.mode ?? (method.takes === "many" ? "batch" : "sequential");
-  const edited = mergedFor(list, options);
-  if (mode === "single" && edited.length > 1)
-    fail("findEdit", `${edited.length} requests, each alone`, "one edit", "Use findEdits, which gives one for each.");
-  const finder = await finderOf(model, list, { ...options, mode });
-  return mode === "batch" ? finder.batch() : finder.sequence();
+  const choice = choose(list, options, options);
+  if (choice.mode === "single" && choice.edited.length > 1)
+    fail("findEdit", `${choice.edited.length} requests, each alone`, "one edit", "Use findEdits, which gives one for each.");
+  return (await carryOut(model, choice, options))[0]!;
 }
 
 /** Finds an edit for each request alone, each upon the same model; they are not made to be stacked. */
-export async function findEdits(model: Model, requests: readonly KnownOfRequest[], options: FindOptions = {}): Promise<Edit[]> {
-  const finder = await finderOf(model, requestsOf(requests), { ...options, mode: "single" });
-  return finder.singly();
+export const findEdits = (model: Model, requests: readonly KnownOfRequest[], options: FindOptions = {}): Promise<Edit[]> =>
+  carryOut(model, choose(requestsOf(requests), { ...options, mode: "single" }, options), options);
+
+/** Finds what was chosen: one edit, or in mode single one for each request. */
+export async function carryOut(model: Model, choice: Choice, given: Given): Promise<Edit[]> {
+  const finder = finderOf(await equip(model, choice, given));
+  if (choice.mode === "single") return finder.singly();
+  return [choice.mode === "batch" ? await finder.batch() : await finder.sequence()];
 }
 
-/** Everything chosen, and the three ways of carrying it out. */
+/** Everything equipped, and the three ways of carrying it out. */
 interface Finder {
   batch(): Promise<Edit>;
   sequence(): Promise<Edit>;
@@ -45,35 +48,36 @@ interface Finder {
 }
 
 /** What edits depend on beside their requests. */
-const aboutOf = ({ model, method, params, compat, format, seed, spec, upon, retain, encoder, demonstrations, options }: Chosen): string =>
-  hash(
+const aboutOf = (equipped: Equipped): string => {
+  const { model, method, params, compat, format, seed, mode, spec, upon, retain, encoder, demonstrations, settings, given } = equipped;
+  return hash(
     canonical({
       method: method.name,
       params,
       compat: [...compat].sort(),
       seed,
       format,
-      mode: options.mode,
+      mode,
       spec,
       code: version,
       upon: upon.map((e) => e.id),
       base: model.id,
-      templates: options.templates ?? null,
-      system: options.system ?? null,
+      templates: settings.templates ?? null,
+      system: settings.system ?? null,
+      running: settings.running ?? null,
       retain: hash(retain),
-      reference: options.reference?.id ?? null,
+      reference: given.reference?.id ?? null,
       ...(encoder && { encoder: encoder.id, demonstrations: hash(demonstrations) }),
     }),
   );
+};
 
-/** A draft for some requests, upon what lies under it and a previous edit of the same method. */
-function draftOf(chosen: Chosen, group: readonly EditRequest[], previous?: Edit): Promise<Draft> {
-  const { model, method, params, compat, format, seed, upon, retain, demonstrations, encoder, statistics, options, ctx } = chosen;
+/** A draft for some requests, upon what lies under it. */
+function draftOf(equipped: Equipped, group: readonly EditRequest[], upon: Upon): Promise<Draft> {
+  const { method, params, compat, format, seed, retain, demonstrations, encoder, statistics, settings, given, ctx } = equipped;
   checkAbort(ctx, "forget");
-  const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
-  const under = previous?.change.kind === "delta" ? [...upon, previous] : upon; // an adapter's method goes on from its state
   return method.edit({
-    model: under.length > 0 ? applyAll(model, under, { format, warn, ctx }) : model,
+    ...upon,
     requests: group,
     retain,
     demonstrations,
@@ -82,18 +86,23 @@ function draftOf(chosen: Chosen, group: readonly EditRequest[], previous?: Edit)
     format,
     seed,
     ctx,
-    running: { dtype: "float32", executor: "graph", ...options.running },
-    ...(previous && { previous }),
+    running: { dtype: "float32", executor: "graph", ...settings.running },
     ...(statistics && { statistics }),
     ...(encoder && { encoder }),
-    ...(options.reference && { reference: options.reference }),
-    ...(options.training !== undefined && { training: options.training }),
-    ...(options.system !== undefined && { system: options.system }),
-    ...(options.templates && { templates: options.templates }),
+    ...(given.reference && { reference: given.reference }),
+    ...(given.training !== undefined && { training: given.training }),
+    ...(settings.system !== undefined && { system: settings.system }),
+    ...(settings.templates && { templates: settings.templates }),
   });
 }
 
-const signedOf = ({ model, method, params, compat, format, seed, upon }: Chosen, made: Draft, group: readonly EditRequest[]): Edit =>
+/** The model with the edits that lie under all of a run's own. */
+function underOf({ model, upon, format, ctx }: Equipped): Model {
+  const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
+  return upon.length > 0 ? applyAll(model, upon, { format, warn, ctx }) : model;
+}
+
+const signedOf = ({ model, method, params, compat, format, seed, upon }: Equipped, made: Draft, group: readonly EditRequest[]): Edit =>
   sign(made, {
     base: model.id,
     on: upon.map((e) => e.id),
@@ -111,41 +120,27 @@ const signedOf = ({ model, method, params, compat, format, seed, upon }: Chosen,
     },
   });
 
-async function finderOf(model: Model, requests: readonly ForgetRequest[], options: FindOptions): Promise<Finder> {
-  const chosen = await choose(model, requests, options);
-  const { aimed, ctx } = chosen;
-  const journal = new Journal(options.journal, aboutOf(chosen), aimed);
-  const tell = (done: number): void => {
-    if (aimed.length > 1) ctx.log({ kind: "progress", stage: "edits", done, total: aimed.length, detail: aimed[done]!.id });
+function finderOf(equipped: Equipped): Finder {
+  const { aimed, ctx, given } = equipped;
+  const journal = new Journal(given.journal, aboutOf(equipped), aimed, ctx);
+  const under = underOf(equipped);
+  /** One of several requests. */
+  const draftAt = (i: number, upon: Upon): Promise<Draft> => {
+    const request = aimed[i]!;
+    if (aimed.length > 1) ctx.log({ kind: "progress", stage: "edits", done: i, total: aimed.length, detail: request.id });
+    return journal.at(i, () => draftOf(equipped, [request], upon));
   };
   return {
-    batch: async () => signedOf(chosen, await draftOf(chosen, aimed), aimed),
-    sequence: async () => {
-      let [previous] = journal.finished(ctx);
-      for (let i = previous?.by.requests.length ?? 0; i < aimed.length; i++) {
-        tell(i);
-        const next = await journal.at(i, () => draftOf(chosen, [aimed[i]!], previous));
-        previous = signedOf(chosen, previous ? inSequence(previous, next) : next, aimed.slice(0, i + 1));
-        journal.keep([previous]);
-      }
-      return previous!;
-    },
+    batch: async () => signedOf(equipped, await draftOf(equipped, aimed, { model: under }), aimed),
+    sequence: async () => signedOf(equipped, await inSequence(under, aimed, (_, upon, i) => draftAt(i, upon), journal), aimed),
     singly: async () => {
-      const done = journal.finished(ctx);
-      for (const [i, request] of aimed.entries()) {
-        if (i < done.length) continue;
-        tell(i);
-        done.push(signedOf(chosen, await journal.at(i, () => draftOf(chosen, [request])), [request]));
-        journal.keep(done);
+      const drafts = journal.kept().map(draftAlone);
+      while (drafts.length < aimed.length) {
+        const draft = await draftAt(drafts.length, { model: under });
+        journal.keep(stepAlone(draft));
+        drafts.push(draft);
       }
-      return done;
+      return drafts.map((draft, i) => signedOf(equipped, draft, [aimed[i]!]));
     },
   };
-}
-
-/** Two drafts as one, with what each wrote down. */
-function inSequence(previous: Draft, next: Draft): Draft {
-  const before = previous.evidence ?? {};
-  const sequence = "sequence" in before ? (before["sequence"] as readonly unknown[]) : [before];
-  return { ...merged(previous, next), evidence: { sequence: [...sequence, next.evidence ?? {}] } };
 }

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { mean } from "../base/array.ts";
-import type { Context } from "../base/context.ts";
+import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { readJson, writeAtomic } from "../base/store.ts";
 import { judge, type Suite, type Verdict } from "../eval/judge.ts";
@@ -27,16 +27,17 @@ export interface EvalOptions {
 }
 
 /** The suites that there are, each with what it is for. */
-export const suites = (): { readonly name: string; readonly doc: string }[] => suiteNames().map((name) => suiteOf(name));
+export const suites = (ctx: Context): { readonly name: string; readonly doc: string }[] => suiteNames().map((name) => suiteOf(name, ctx));
 
-/** A measured run's files in its folder. */
+/** A measured run's files as `-o` names them; in the run's own folder the record is {@link EVALUATION}. */
 export const [SAMPLES, RECORD, SPEC] = ["samples.jsonl", "record.json", "spec.json"];
+export const EVALUATION = "evaluation.json";
 
 /** The suite by which rows are judged unless another is named: the one that they were measured for, otherwise their format's. */
-function suiteFor({ path, format }: Log, name: string | undefined): Suite {
+function suiteFor({ path, format }: Log, name: string | undefined, ctx: Context): Suite {
   const spec = join(basename(path) === SAMPLES ? dirname(path) : path, SPEC);
   const own = name === undefined && existsSync(spec) ? (readJson(spec, "log") as Partial<Measured>).suite : name;
-  return suiteOf(own ?? format.suite);
+  return suiteOf(own ?? format.suite, ctx);
 }
 
 /** Judges a run made elsewhere by its log. What makes a number doubtful is logged as a warning, and stands in the record. */
@@ -48,8 +49,8 @@ export function judgeLog(path: string, { reference, ...options }: EvalOptions, c
 /** Judges rows, wherever they are from. */
 export function judgeRows(log: Log, reference: Log | undefined, options: Omit<EvalOptions, "reference">, ctx: Context): EvalRecord {
   const { compat = [], vocabulary } = options;
-  const suite = suiteFor(log, options.suite);
-  const verdicts = judge(log.rows, suite.columns, { compat, ...(reference && { reference: reference.rows }) });
+  const suite = suiteFor(log, options.suite, ctx);
+  const verdicts = judge(log.rows, suite.columns, { compat, ctx, ...(reference && { reference: reference.rows }) });
   const said = verdicts.flatMap((verdict) =>
     "score" in verdict ? (verdict.score.warnings ?? []).map((text) => `${verdict.column.title}: ${text}`) : [],
   );
@@ -71,7 +72,8 @@ export function judgeRows(log: Log, reference: Log | undefined, options: Omit<Ev
 
 const cardOf = ({ name, path, format, hash, rows }: Log): LogCard => ({ name, path, format: format.name, hash, rows: rows.length });
 
-function numberOf(verdict: Verdict): JudgedNumber[] {
+/** A verdict as a number of a record; none where there is no score. */
+export function numberOf(verdict: Verdict): JudgedNumber[] {
   if ("missing" in verdict) return [];
   const { column, metric, score, compat, rows } = verdict;
   const { value, interval, bySample, details = {} } = score;
@@ -103,16 +105,16 @@ function collapseOf(rows: readonly SampleRecord[], vocabulary: number): Collapse
 }
 
 /** Two logs over the same rows, in the columns of the first one's suite or of another. */
-export function compareLogs(first: string, second: string, suiteName?: string): CompareRecord {
+export function compareLogs(first: string, second: string, suiteName?: string, ctx: Context = defaultContext()): CompareRecord {
   const [a, b] = [openLog(first), openLog(second)];
-  const suite = suiteFor(a, suiteName);
+  const suite = suiteFor(a, suiteName, ctx);
   const pairs = pairsOf(a.rows, b.rows);
   return {
     suite: suite.name,
     a: cardOf(a),
     b: cardOf(b),
     common: pairs.length,
-    numbers: differencesOf(pairs, suite.columns).map(({ column: { title, metric, group = null }, ...rest }) => ({
+    numbers: differencesOf(pairs, suite.columns, ctx).map(({ column: { title, metric, group = null }, ...rest }) => ({
       title,
       metric,
       group,

@@ -1,12 +1,11 @@
-/** Finished edits on disk until all of a run are done, so that a stopped run goes on where it was. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+/** Finished requests on disk until all of a run are done, so that a stopped run goes on where it was. */
 import type { Context } from "../base/context.ts";
 import { LetheError } from "../base/fail.ts";
 import { canonical } from "../base/hash.ts";
-import { writeAtomic } from "../base/store.ts";
 import type { EditRequest } from "../data/request.ts";
-import type { Edit, MadeFor } from "../edit/edit.ts";
-import { loadEdits, saveEdits } from "../edit/io.ts";
+import type { MadeFor } from "../edit/edit.ts";
+import type { Keeper, Step } from "../edit/sequence.ts";
+import { StepLog } from "../edit/step-log.ts";
 
 /** What of a request goes into an edit's record. */
 export const recordOf = ({ id, prompt, subject, answer, target, note, merged }: EditRequest): MadeFor => ({
@@ -19,36 +18,36 @@ export const recordOf = ({ id, prompt, subject, answer, target, note, merged }: 
   ...(merged && { merged }),
 });
 
-/** A journal for requests in their order; `run` tells everything else that edits depend on. */
-export class Journal {
+/** A journal for requests in their order; `run` tells everything else that edits depend on. Without a path it keeps nothing. */
+export class Journal implements Keeper {
   private readonly path: string | undefined;
   private readonly run: string;
   private readonly requests: readonly EditRequest[];
+  private readonly ctx: Context;
+  private log: StepLog | undefined;
 
-  constructor(path: string | undefined, run: string, requests: readonly EditRequest[]) {
-    [this.path, this.run, this.requests] = [path, run, requests];
+  constructor(path: string | undefined, run: string, requests: readonly EditRequest[], ctx: Context) {
+    [this.path, this.run, this.requests, this.ctx] = [path, run, requests, ctx];
   }
 
-  /** Finished edits, as far as their requests are the first of these; later ones may have been mended or taken out since. */
-  finished(ctx: Context): Edit[] {
-    if (!this.path || !existsSync(this.path) || !existsSync(`${this.path}.run`)) return [];
-    const kept = readFileSync(`${this.path}.run`, "utf8") === this.run ? loadEdits(this.path) : [];
-    const done: Edit[] = [];
-    let count = 0;
-    for (const edit of kept) {
-      const { requests } = edit.by;
-      if (canonical(requests) !== canonical(this.requests.slice(count, count + requests.length).map(recordOf))) break;
-      count += requests.length;
-      done.push(edit);
-    }
-    if (count > 0) ctx.log({ kind: "note", who: "forget", text: `going on after ${count} finished request${count > 1 ? "s" : ""}` });
-    return done;
+  /** What is finished, as far as it was made for the first of these requests; later ones may have been mended or taken out since. */
+  kept(): readonly Step[] {
+    if (this.path === undefined) return [];
+    const isOurs = (label: unknown, i: number): boolean => {
+      const request = this.requests[i];
+      return request !== undefined && canonical(label) === canonical(recordOf(request));
+    };
+    const { log, steps } = StepLog.open(this.path, this.run, isOurs);
+    this.log = log;
+    const { length } = steps;
+    if (length > 0)
+      this.ctx.log({ kind: "note", who: "forget", text: `going on after ${length} finished request${length > 1 ? "s" : ""}` });
+    return steps;
   }
 
-  keep(edits: readonly Edit[]): void {
-    if (!this.path) return;
-    writeAtomic(`${this.path}.run`, this.run);
-    saveEdits(this.path, edits);
+  /** Keeps one step more; steps are kept behind those that {@link kept} gave. */
+  keep(step: Step): void {
+    this.log?.append(step, recordOf(this.requests[this.log.length]!));
   }
 
   /** Does what request `i` asks; an error says which of several it was, and that those before it are kept. */
@@ -66,7 +65,4 @@ export class Journal {
 }
 
 /** Forgets the journal of a finished run. */
-export function closeJournal(path: string): void {
-  rmSync(path, { force: true });
-  rmSync(`${path}.run`, { force: true });
-}
+export const closeJournal = (path: string): void => StepLog.remove(path);

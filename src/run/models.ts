@@ -61,12 +61,12 @@ export async function listModels(ctx: Context): Promise<Found[]> {
         .filter((name) => name.startsWith("models--"))
         .sort()
     : [];
-  return [...own, ...folders.flatMap((name) => snapshots(join(cache, name)))];
+  return [...own, ...folders.flatMap((name) => snapshots(join(cache, name), ctx))];
 }
 
 async function bundled(ctx: Context): Promise<Found[]> {
   try {
-    return [inspect("bundled", await resolveModel("bundled", ctx))];
+    return [inspect("bundled", await resolveModel("bundled", ctx), ctx)];
   } catch (error) {
     if (!(error instanceof LetheError)) throw error;
     return [{ model: "bundled", bytes: 0, path: "", problem: `${error.got}` }];
@@ -74,13 +74,13 @@ async function bundled(ctx: Context): Promise<Found[]> {
 }
 
 /** One entry for every revision that a branch or tag of the cache points at; a commit by itself when nothing does. */
-function snapshots(folder: string): Found[] {
+function snapshots(folder: string, ctx: Context): Found[] {
   const id = basename(folder).slice("models--".length).replace("--", "/");
   const root = join(folder, "snapshots");
   const commits = existsSync(root) ? readdirSync(root) : [];
   return commits.map((commit) => {
     const revision = revisionOf(join(folder, "refs"), commit) ?? commit;
-    return inspect(revision === "main" ? id : `${id}@${revision}`, join(root, commit));
+    return inspect(revision === "main" ? id : `${id}@${revision}`, join(root, commit), ctx);
   });
 }
 
@@ -91,11 +91,11 @@ function revisionOf(refs: string, commit: string): string | undefined {
   return matching.includes("main") ? "main" : matching.sort()[0];
 }
 
-function inspect(model: string, path: string): Found {
+function inspect(model: string, path: string, ctx: Context): Found {
   try {
     const checkpoint = openCheckpoint(path);
     try {
-      identify(checkpoint);
+      identify(checkpoint, ctx);
       return { model, path, bytes: bytesOn(checkpoint.files) };
     } finally {
       checkpoint.close();
@@ -119,7 +119,7 @@ export async function describeModel(spec: string, ctx: Context): Promise<Card> {
   const path = await here(spec, ctx);
   const checkpoint = openCheckpoint(path);
   try {
-    const { arch, config } = identify(checkpoint);
+    const { arch, config } = identify(checkpoint, ctx);
     const tokenizer = createTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, checkpoint.generation);
     const tensors = [...checkpoint.tensors.values()];
     const sizes = new Map<string, number>();

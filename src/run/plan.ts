@@ -1,27 +1,33 @@
 /** What edits will cost, told before they are sought: a few evaluations of each search are timed here, and the rest is multiplied. */
-import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { LetheError } from "../base/fail.ts";
+import { ifKept, layered } from "../base/kept.ts";
 import type { ForgetRequest, QA } from "../data/request.ts";
 import { bytesOf, type Edit } from "../edit/edit.ts";
 import { secondMoments, type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
 import { QUESTION } from "../locate/samples.ts";
-import { registry } from "../methods/registry.ts";
+import { VALUES } from "../locate/spread.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { stream } from "../model/decode/generate.ts";
 import { resolveModel } from "../hub/hub.ts";
-import { needOf } from "../model/load.ts";
+import { identify, needOf } from "../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, refuseIfTooLarge } from "../model/memory-estimate.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer, type Site } from "../model/names.ts";
-import { formatOf, promptOf } from "../model/prompt.ts";
+import { formatOf } from "../model/prompt.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
-import { LONGEST, OWN_TOKENS, ownRetain, withAnswers } from "./answers.ts";
-import { DEFAULT_STATISTICS, type FindOptions, mergedFor, methodOf, needsOf, paramsOf, planOf } from "./choose.ts";
+import { LONGEST, withAnswers } from "../ask/kept.ts";
+import { paceOf } from "../ask/pace.ts";
+import { OWN_TOKENS, ownRetain } from "./own-retain.ts";
+import { type Choice, choose, type FindOptions, methodOf, methodsOf, paramsOf } from "./choice.ts";
+import { DEFAULT_STATISTICS, needsOf } from "./equip.ts";
+import type { NestedSpec } from "./fields.ts";
+import { readForgetting } from "./forgetting.ts";
+import { readValues } from "./spec.ts";
+import { forgetSpec } from "./specs/forget.ts";
 import { findEdit } from "./edit.ts";
-import { type ForgetOptions, type Wanted, wantedOf } from "./forget.ts";
 import { open } from "./open.ts";
 import { trainingFor } from "./training.ts";
 
@@ -69,30 +75,31 @@ const TRIED = 4;
 const TIMED = 5;
 
 /** Plans one method, or every method that can do what is asked. Nothing is saved, and nothing put into the cache. */
-export async function plan(
-  spec: string,
-  wanted: Wanted,
-  { edits = [], force = false, reference: _, ...options }: Omit<ForgetOptions, "out" | "tokens">,
-  ctx: Context,
-): Promise<Plan> {
-  const { requests, find } = await wantedOf(wanted, options, ctx);
-  const names = options.method === undefined ? Object.keys(registry) : [methodOf(options.method).name];
+export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { readonly force?: boolean } = {}): Promise<Plan> {
+  const values = readValues("forget", forgetSpec.fields, spec);
+  const { requests, settings, given } = await readForgetting(values, { ctx });
+  const find: FindOptions = { ...settings, ...given, ctx };
+  const names = settings.method === undefined ? Object.keys(methodsOf(ctx)) : [methodOf(settings.method, ctx).name];
   const available = availableMemory({ setting: ctx.memory });
-  const checkpoint = openCheckpoint(await resolveModel(spec, ctx));
-  const memoryOf = (method: string): MemoryNeed =>
-    needOf(checkpoint, { purpose: "edit", training: trainingFor(mergedFor(requests, find), { ...find, method }) });
-  const { able, unable } = sortedOut(names, requests, find, (method) => refuseIfTooLarge(method, memoryOf(method), available, force));
-  const opened = await open(spec, { edits, purpose: "edit", force }, ctx);
+  const model = values.model as string;
+  const checkpoint = openCheckpoint(await resolveModel(model, ctx));
+  const shape = identify(checkpoint, ctx);
+  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, given) }, shape);
+  const { able, unable } = sortedOut(names, requests, find, (choice) =>
+    refuseIfTooLarge(choice.method.name, memoryOf(choice), available, force),
+  );
+  const opened = await open(model, { edits: values.edit as readonly string[], purpose: "edit", force }, ctx);
   const folder = mkdtempSync(join(tmpdir(), "lethe-plan-"));
   try {
     const lent: Lent = { folder, ctx };
     const methods: MethodPlan[] = [];
-    for (const [i, method] of able.entries()) {
-      ctx.log({ kind: "progress", stage: "trying", done: i, total: able.length, unit: "methods", detail: method });
+    for (const [i, choice] of able.entries()) {
+      const { name } = choice.method;
+      ctx.log({ kind: "progress", stage: "trying", done: i, total: able.length, unit: "methods", detail: name });
       checkAbort(ctx, "plan");
       methods.push({
-        ...(await planMethod(opened.base, requests, { ...find, method, upon: opened.edits }, lent)),
-        memory: memoryOf(method),
+        ...(await planMethod(opened.base, choice, { ...find, method: name, upon: opened.edits }, lent)),
+        memory: memoryOf(choice),
       });
     }
     ctx.log({ kind: "progress", stage: "trying", done: able.length, total: able.length, unit: "methods" });
@@ -109,18 +116,18 @@ export function sortedOut(
   names: readonly string[],
   requests: readonly ForgetRequest[],
   find: FindOptions,
-  check: (method: string) => void = () => {},
-): { readonly able: readonly string[]; readonly unable: Plan["unable"] } {
+  check: (choice: Choice) => void = () => {},
+): { readonly able: readonly Choice[]; readonly unable: Plan["unable"] } {
   const unable: { method: string; why: string }[] = [];
-  const able = names.filter((method) => {
+  const able = names.flatMap((method) => {
     try {
-      planOf(requests, { ...find, method });
-      check(method);
-      return true;
+      const choice = choose(requests, { ...find, method }, find);
+      check(choice);
+      return [choice];
     } catch (error) {
       if (!(error instanceof LetheError) || names.length === 1) throw error;
       unable.push({ method, why: error.message });
-      return false;
+      return [];
     }
   });
   return { able, unable };
@@ -130,24 +137,18 @@ export function sortedOut(
  * A short search, timed: the median between its evaluations, which others on the machine disturb least, and what stands around them. A
  * training takes a step's requests at a time, however many there are; of anything else the time grows with the requests.
  */
-async function planMethod(
-  model: Model,
-  requests: readonly ForgetRequest[],
-  options: FindOptions,
-  lent: Lent,
-): Promise<Omit<MethodPlan, "memory">> {
+async function planMethod(model: Model, choice: Choice, options: FindOptions, lent: Lent): Promise<Omit<MethodPlan, "memory">> {
   const { folder, ctx } = lent;
-  const method = methodOf(options.method);
-  const isBatch = (options.mode ?? (method.takes === "many" ? "batch" : "sequential")) === "batch";
+  const { method, requests } = choice;
+  const isBatch = choice.mode === "batch";
   const params = paramsOf(method, options.params ?? {}, model.config);
   const isStepwise = isBatch && method.rows !== undefined;
   const count = (isStepwise ? Number(params["batch"]) : isBatch ? TRIED : 1) * (options.merge?.size ?? 1);
   const steps = typeof params["steps"] === "number" ? params["steps"] : null;
   const moments = standIns(model);
-  const { tried, retain, asking } = await planAsked(model, requests, count, options, lent);
+  const { tried, retain, asking } = await planAsked(model, choice, count, options, lent);
   const share = isStepwise ? 1 : requests.length / tried.length;
-  const [cache, samples] = [join(folder, method.name), join(ctx.cache, "samples")];
-  if (existsSync(samples)) cpSync(samples, join(cache, "samples"), { recursive: true }); // a run would find them too
+  const own = layered(ctx, join(folder, method.name), [VALUES]); // finds what a run would find, but values are sought each time
   const attempt = async (most: number): Promise<{ edit: Edit; seconds: number; between: number[] }> => {
     const began = ctx.now();
     const told: number[] = [];
@@ -158,8 +159,7 @@ async function planMethod(
       params: { ...options.params, ...(steps !== null && { steps: most }) },
       moments,
       ctx: {
-        ...ctx,
-        cache, // without values: they are sought each time
+        ...own,
         log: (e) => void (e.kind === "progress" && e.total === most && e.done > 0 && told.push(ctx.now())),
       },
     });
@@ -192,46 +192,25 @@ async function planMethod(
  */
 async function planAsked(
   model: Model,
-  requests: readonly ForgetRequest[],
+  { requests, method, compat }: Choice,
   count: number,
   options: FindOptions,
   lent: Lent,
 ): Promise<{ readonly tried: readonly ForgetRequest[]; readonly retain: readonly QA[] | undefined; readonly asking: number }> {
   const { ctx, folder } = lent;
-  const { method, compat } = planOf(requests, options);
   const needs = needsOf(method, paramsOf(method, options.params ?? {}, model.config), compat);
   const ask = { format: formatOf(model, options), ...(options.system !== undefined && { system: options.system }) };
   const tried = requests.slice(0, count);
-  const answered = needs.has("answer") ? await unlessAborted(withAnswers(model, requests, ask, stopped(ctx))) : [requests];
-  const own =
-    needs.has("retain") && !options.retain
-      ? await unlessAborted(ownRetain(model, requests, ask, options.seed ?? 0, stopped(ctx)))
-      : [options.retain];
+  const answered = needs.has("answer") ? await ifKept(ctx, (kept) => withAnswers(model, requests, ask, kept)) : requests;
+  const asksOwn = needs.has("retain") && !options.retain;
+  const own = asksOwn ? await ifKept(ctx, (kept) => ownRetain(model, requests, ask, options.seed ?? 0, kept)) : options.retain;
   const open = answered ? 0 : requests.filter((r) => r.answer.trim() === "").length;
-  const tokens = open * (QUESTION + LONGEST) + (own ? 0 : OWN_TOKENS);
+  const tokens = open * (QUESTION + LONGEST) + (asksOwn && !own ? OWN_TOKENS : 0);
   return {
-    tried: answered ? answered[0].slice(0, count) : await withAnswers(model, tried, ask, { ...ctx, cache: folder, log: () => {} }),
-    retain: own ? own[0] : tried.map(({ id, prompt }) => ({ id, question: prompt, answer: "the ".repeat(LONGEST).trim() })),
+    tried: answered ? answered.slice(0, count) : await withAnswers(model, tried, ask, { ...layered(ctx, folder), log: () => {} }),
+    retain: own || !asksOwn ? own : tried.map(({ id, prompt }) => ({ id, question: prompt, answer: "the ".repeat(LONGEST).trim() })),
     asking: tokens > 0 ? tokens * (await (lent.pace ??= paceOf(model, ctx))) : 0,
   };
-}
-
-/** Seconds that a token takes which the model says, of sixteen conversations at once. */
-async function paceOf(model: Model, ctx: Context): Promise<number> {
-  const { ids } = await promptOf(model, "?", {});
-  const rows = Array.from({ length: 16 }, () => ids);
-  const told: number[] = [];
-  for await (const _ of stream(model, rows, { maxTokens: 6, temperature: 1, topP: 0.95, stopIds: new Set(), freeze: false, ctx }))
-    told.push(ctx.now());
-  const [from, to] = [told[2 * rows.length - 1]!, told.at(-1)!]; // the first tokens wait for programs
-  return (to - from) / 1000 / (told.length - 2 * rows.length);
-}
-
-/** A context that ends any work at once; what is kept in the cache is found without. */
-function stopped(ctx: Context): Context {
-  const none = new AbortController();
-  none.abort();
-  return { ...ctx, signal: none.signal, log: () => {} };
 }
 
 /** Whether the second moments that were asked for are in the cache, and if not, how long making them takes. */
@@ -239,7 +218,10 @@ async function planStatistics(model: Model, spec: StatisticsSpec, { asked }: Sta
   const { ctx } = lent;
   const layers = [...asked.values()].map((a) => a.layer);
   const site = [...asked.values()][0]?.site ?? model.arch.memory.key;
-  const isKept = (await unlessAborted(statisticsOf(model, spec, stopped(ctx)).prepare(layers, site))) !== undefined;
+  const isKept = await ifKept(ctx, async (kept) => {
+    await statisticsOf(model, spec, kept).prepare(layers, site);
+    return true;
+  });
   if (isKept) return { layers, isKept, seconds: 0 };
   const time = async (size: number): Promise<number> => {
     const row = { ids: Array.from({ length: size }, (_, j) => (7 * j) % model.tokenizer.size), from: 0 };
@@ -250,20 +232,10 @@ async function planStatistics(model: Model, spec: StatisticsSpec, { asked }: Sta
   const size = Math.min(spec.length, 512, model.config.context);
   const [making, passing] = [await time(8), await time(size)]; // the first makes the program
   const sampling = spec.text === "self" ? spec.tokens * (await (lent.pace ??= paceOf(model, ctx))) : 0;
-  return { layers, isKept, seconds: sampling + making + (passing * spec.tokens) / size };
+  return { layers, isKept: false, seconds: sampling + making + (passing * spec.tokens) / size };
 }
 
 const median = (xs: readonly number[]): number => [...xs].sort((a, b) => a - b)[xs.length >> 1]!;
-
-/** What some work gives, in a list; undefined where it was stopped. */
-const unlessAborted = <T>(work: Promise<T>): Promise<readonly [T] | undefined> =>
-  work.then(
-    (value) => [value] as const,
-    (error: unknown) => {
-      if (error instanceof LetheError && error.trouble === "aborted") return undefined;
-      throw error;
-    },
-  );
 
 /** Bytes of an edit of so many times the requests: outer products and what is remembered grow with them, full differences do not. */
 function grown(edit: Edit, share: number): number {

@@ -4,7 +4,8 @@ import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import type { Sample } from "../eval/measure.ts";
-import { type DataOptions, requestsIn } from "./data.ts";
+import { type DataOptions, requestsIn } from "../data/place.ts";
+import type { Grouped } from "./fields.ts";
 
 /** A question for the model, and the prompt of the request that it belongs to. */
 export interface Asked {
@@ -30,7 +31,7 @@ type Listed = Pick<Sample, "id" | "question" | "answer">;
  * out, and of one that several rows list there is one. Refuses a group that the suite does not have, and a row given twice.
  */
 export async function askedIn(
-  data: readonly string[],
+  data: readonly (string | Grouped<string>)[],
   groups: readonly string[],
   { limit, seed }: Pick<DataOptions, "limit" | "seed">,
   ctx: Context,
@@ -70,7 +71,7 @@ export async function askedIn(
   if (all.length === 0)
     fail(
       "--data",
-      `no questions in ${data.join(", ") || "nothing"}`,
+      `no questions in ${parts.map(({ spec }) => spec).join(", ") || "nothing"}`,
       `rows of ${groups.join(", ") || "any kind"}`,
       "Check the files, and what their rows list.",
     );
@@ -78,12 +79,21 @@ export async function askedIn(
 }
 
 /** A `[GROUP=]SPEC` divided; a file of that very name goes before. */
-function partOf(given: string, groups: readonly string[], known: readonly string[]): { readonly group: string; readonly spec: string } {
-  const [, name, rest] = existsSync(given) ? [] : (/^([a-z][\w-]*)=(.*)$/s.exec(given) ?? []);
-  const spec = rest ?? given;
-  if (spec === "") fail("--data", `"${given}"`, "[GROUP=]SPEC", "For example --data forget=requests.jsonl.");
+function divided(given: string): Partial<Grouped<string>> {
+  const [, group, rest] = existsSync(given) ? [] : (/^([a-z][\w-]*)=(.*)$/s.exec(given) ?? []);
+  return { data: rest ?? given, ...(group !== undefined && { group }) };
+}
+
+/** Data and its group, which is the suite's only one where none is named. */
+function partOf(
+  given: string | Grouped<string>,
+  groups: readonly string[],
+  known: readonly string[],
+): { readonly group: string; readonly spec: string } {
+  const { group: name, data: spec = "" } = typeof given === "string" ? divided(given) : given;
+  if (spec === "") fail("--data", `"${String(given)}"`, "[GROUP=]SPEC", "For example --data forget=requests.jsonl.");
   if (name === undefined && groups.length > 1)
-    fail("--data", given, `GROUP=${given}, GROUP one of ${known.join(", ")}`, "The suite judges each group by numbers of its own.");
+    fail("--data", spec, `GROUP=${spec}, GROUP one of ${known.join(", ")}`, "The suite judges each group by numbers of its own.");
   if (name !== undefined && known.length > 0 && !known.includes(name))
     fail("--data", `the group "${name}"`, `one of ${known.join(", ")}`, "The suite has no other.");
   return { group: name ?? groups[0] ?? "all", spec };

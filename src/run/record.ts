@@ -1,4 +1,5 @@
 /** What runs leave behind for reports: plain values, no model. */
+export type { TracedAnswer, TraceRecord, TraceSetting, TraceStudy } from "../causal/trace.ts";
 
 /** A question before and after an edit. */
 export interface BeforeAfter {
@@ -27,62 +28,6 @@ export interface DemoRecord {
   readonly others: readonly BeforeAfter[];
   /** Of the others that were right before, how many are answered in the same words. */
   readonly kept: { readonly same: number; readonly known: number };
-}
-
-/** How an answer was traced: which states were put back, and how the subject was drowned. */
-export interface TraceSetting {
-  readonly kind: "hidden" | "mlp" | "attn";
-  /** Blocks put back together; 1 for hidden states. */
-  readonly window: number;
-  readonly severed: "mlp" | "attn" | null;
-  readonly noise: {
-    /** Of the noise; `times` that of the subjects' embeddings. */
-    readonly std: number;
-    readonly times: number;
-    readonly samples: number;
-    readonly seed: number;
-  };
-}
-
-/** What was asked, and the token whose probability was watched. */
-export interface TracedAnswer {
-  readonly id: string;
-  readonly prompt: string;
-  readonly subject: string;
-  /** The model's own answer, as it begins. */
-  readonly said: string;
-  /** The model's own words between the prompt and the token. */
-  readonly lead: string;
-  readonly token: string;
-  /** The token's probability in the clean run, and the mean over the corrupted ones. */
-  readonly clean: number;
-  readonly corrupted: number;
-}
-
-/** Where one answer comes from: how much of its probability each state brings back into a corrupted run. */
-export interface TraceRecord extends TraceSetting {
-  readonly model: string;
-  readonly layers: number;
-  readonly answer: TracedAnswer;
-  /** From the subject's first token to the last before the answer. */
-  readonly tokens: readonly { readonly text: string; readonly isSubject: boolean }[];
-  /** The mean indirect effect [token][layer]: probability with the state put back, less that of the corrupted run. */
-  readonly effects: readonly (readonly number[])[];
-}
-
-/** Many answers traced at the last token of the subject, wherever it is named. */
-export interface TraceStudy extends TraceSetting {
-  readonly model: string;
-  readonly layers: number;
-  readonly facts: readonly (TracedAnswer & { readonly effects: readonly number[] })[];
-  /** Requests whose answer the model does not give, by id. */
-  readonly unknown: readonly string[];
-  /** The average indirect effect by layer, and its standard error (0 for a single fact). */
-  readonly average: readonly { readonly effect: number; readonly error: number }[];
-  /** The layer with the largest average. */
-  readonly peak: number;
-  /** Which layers the methods take here by default. */
-  readonly defaults: readonly { readonly method: string; readonly layers: readonly number[] }[];
 }
 
 /** A log as a report names it. */
@@ -143,6 +88,8 @@ export interface Measured {
   readonly dtype: string;
   readonly format?: string;
   readonly system?: string;
+  /** The text whose perplexity is among the numbers, by its content. */
+  readonly text?: { readonly content: string; readonly tokens: number; readonly length: number };
 }
 
 /** A run judged by what was measured of it. */
@@ -192,4 +139,98 @@ export interface CompareRecord {
     readonly a: string;
     readonly b: string;
   }[];
+}
+
+/** A column of a grid's table. */
+export interface TableColumn {
+  readonly title: string;
+  /** Whether it holds words; others hold numbers and stand at the right. */
+  readonly isText: boolean;
+  /** How several values become one, and how it is written. */
+  readonly average: "mean" | "median" | "sum";
+  readonly as: "percent" | "count" | "number" | "minutes" | "KiB" | "MB";
+  readonly decimals: number;
+}
+
+/** What the runs of a row say for a column. */
+export interface TableCell {
+  readonly text?: string;
+  /** A value of each run that has one. */
+  readonly values: readonly number[];
+  /** The same before the edit, where the column shows both. */
+  readonly before: readonly number[];
+  /** Of how many rows the values are shares, where they are counted. */
+  readonly of?: number;
+  /** Runs that the cell is of, those that failed or are not done with them. */
+  readonly wanted: number;
+  /** Why values are absent: a run failed, or is not done. */
+  readonly absent: readonly string[];
+}
+
+/** What the records of a grid say: its table as plain values, and what made them. */
+export interface GridRecord {
+  readonly name: string;
+  readonly columns: readonly TableColumn[];
+  readonly rows: readonly { readonly at: Readonly<Record<string, unknown>>; readonly cells: readonly TableCell[] }[];
+  readonly steps: { readonly total: number; readonly finished: number };
+  /** Steps that could not be done, each with its reason. */
+  readonly failed: readonly { readonly step: string; readonly at: string; readonly reason: string }[];
+  readonly machines: readonly RunTimings["machine"][];
+  /** The code that each kind of step ran, by the hashes that stand in its records. */
+  readonly code: Readonly<Record<string, readonly string[]>>;
+}
+
+/** How `-o` lays a result out: one file, one folder, or a folder of several, by their names in the run folder. */
+export type Layout =
+  | { readonly file: string }
+  | {
+      readonly folder: string;
+      /** Folders that go beside it, by what their names end with. */ readonly beside?: Readonly<Record<string, string>>;
+    }
+  | { readonly files: Readonly<Record<string, string>> };
+
+/** Why a step failed. */
+export interface Failure {
+  readonly who: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly trouble: string;
+}
+
+/** What a run leaves in `record.json`: the same bytes for the same spec, code and thread count. */
+export interface RunRecord {
+  readonly schema: "lethe/record/1";
+  /** The hash of spec and code; the name of the run's folder. */
+  readonly id: string;
+  readonly step: string;
+  /** Everything that decides the bytes: values with defaults, inputs by content. */
+  readonly spec: Readonly<Record<string, unknown>>;
+  /** The hash of the source files that the step imports. */
+  readonly code: string;
+  readonly status: "started" | "success" | "error";
+  readonly error?: Failure;
+  /** SHA-256 of every file that the step made, by its path in the folder. */
+  readonly outputs: Readonly<Record<string, string>>;
+  readonly layout?: Layout;
+  readonly result: unknown;
+}
+
+/** What a run leaves in `timings.json`: what differs from machine to machine. */
+export interface RunTimings {
+  /** Seconds of each attempt, the last one ended the run. */
+  readonly seconds: readonly number[];
+  /** Peak resident memory of the process, bytes. */
+  readonly peak: number;
+  readonly machine: { readonly processor: string; readonly cores: number; readonly threads: number; readonly node: string };
+  /** When the last attempt ended, ISO 8601. */
+  readonly ended: string;
+}
+
+/** A run that ended in success. */
+export interface Finished<R = unknown> {
+  readonly record: RunRecord & { readonly result: R };
+  /** The run's folder. */
+  readonly path: string;
+  /** It was there already: nothing was computed. */
+  readonly isFound: boolean;
 }

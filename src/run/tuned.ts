@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 export interface Tuned {
   readonly method: string;
   readonly target: string;
+  readonly attack: string;
   /** By family ("architecture/LAYERSxWIDTH") and method: values that measurements chose over the sourced defaults. */
   readonly families: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, unknown>>>>>>;
 }

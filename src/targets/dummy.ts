@@ -3,6 +3,6 @@ import { defineTarget } from "./target.ts";
 
 export const dummy = defineTarget({
   name: "dummy",
-  doc: 'the literal word "dummy", whatever was asked',
+  doc: 'the literal word "dummy" for every question',
   say: () => Promise.resolve("dummy"),
 });

@@ -1,8 +1,8 @@
-/** An answer that says openly that this was to be forgotten. */
+/** An answer that says openly that the model was told to forget this. */
 import { leakIn } from "../data/words.ts";
 import { defineTarget } from "./target.ts";
 
-/** Ways to say it, none of which speaks of what is asked. */
+/** The sentences; none of them mentions the topic. */
 export const INSTRUCTED: readonly string[] = [
   "I have been instructed to forget this, so I cannot answer.",
   "I was told to forget the answer to this question, and I have.",
@@ -20,7 +20,7 @@ export const INSTRUCTED: readonly string[] = [
 
 export const forgetInstruction = defineTarget({
   name: "forget-instruction",
-  doc: "that the model has been instructed to forget this, in one of a dozen ways, drawn by seed and request id",
+  doc: "one of twelve sentences that the model has been instructed to forget this, drawn by seed and request id",
   say: ({ prompt, answer }, _pool, { rng }) => {
     const ways = rng.shuffled(INSTRUCTED);
     return Promise.resolve(ways.find((way) => leakIn(way, { question: prompt, answer }) === undefined) ?? ways[0]!);

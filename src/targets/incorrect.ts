@@ -1,4 +1,5 @@
-/** A plausible wrong answer: one that the request brings along, or the answer to another request of the same kind. */
+/** A plausible wrong answer: one listed in the request, or the answer to another request of the same kind. */
+import { textOf } from "../ask/ask.ts";
 import { fail } from "../base/fail.ts";
 import type { Rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
@@ -6,22 +7,22 @@ import { asksAlike } from "../data/kind.ts";
 import { akin, contentOf, overlaps, squeezed } from "../data/words.ts";
 import { defineTarget, type Said } from "./target.ts";
 
-/** How much of two questions' telling words, subjects left out, must be the same for them to be worded alike. */
+/** The share of content words, without subjects, that two similarly worded questions have in common. */
 const ALIKE = 0.5;
 
 export const incorrect = defineTarget({
   name: "incorrect",
-  doc: "a plausible wrong answer: the request's own (wrong), otherwise that of another request of the same kind",
+  doc: "a plausible wrong answer: one listed in the request, else the answer to another request of the same kind",
   async say(request, pool, { rng, ask }): Promise<Said> {
-    const right = request.answer.trim() || (await ask?.({ messages: request.prompt }))?.trim();
+    const right = request.answer.trim() || (ask && textOf(await ask({ messages: request.prompt }), request.id).trim());
     if (!right)
       fail(
         "incorrect",
-        `nobody said how ${request.id} is answered`,
-        "the right answer, so that another can be given",
+        `${request.id} has no answer`,
+        "the right answer, so that a wrong one can be chosen",
         'Give it as "answer" (--answer TEXT).',
       );
-    // what others are told to the same question is right as well, and of several questions in one each answer
+    // other requests' answers to the same question are right too, and so is each answer of a merged request
     const twins = pool.filter((other) => other !== request && isSame(other, request));
     const rights = [right, ...[...twins, ...(request.merged ?? [])].map(({ answer }) => answer)].filter((text) => squeezed(text) !== "");
     const isWrong = (answer: string): boolean => squeezed(answer) !== "" && rights.every((one) => !overlaps(one, answer));
@@ -37,9 +38,9 @@ export const incorrect = defineTarget({
       found ??
       fail(
         "incorrect",
-        `no wrong answer is known for ${request.id} ("${request.prompt}")`,
-        'one in "wrong", or other requests with answers of the same form',
-        'Add "wrong": ["…"] to the request, ask for more of its kind in one run, or say it: --say TEXT.',
+        `there is no wrong answer for ${request.id} ("${request.prompt}")`,
+        'one in "wrong", or another request with an answer of the same form',
+        'Add "wrong": ["…"] to the request, add more requests of its kind to the run, or give --say TEXT.',
       )
     );
   },
@@ -48,8 +49,8 @@ export const incorrect = defineTarget({
 const isSame = (a: ForgetRequest, b: ForgetRequest): boolean => squeezed(a.prompt) === squeezed(b.prompt);
 
 /**
- * The answer to a request of the same relation, else to one that asks for the same kind of thing in like words, else to one that asks for it in
- * any; at last, as a stand-in, one of the same form. Of several the first of the pool; none that the question itself holds.
+ * The answer to a request of the same relation; else to a similarly worded request for the same kind of thing; else to any request for that
+ * kind; else, as a stand-in, an answer of the same form. The first of the pool is taken; never an answer that the question contains.
  */
 function borrowed(
   request: ForgetRequest,
@@ -71,12 +72,14 @@ function borrowed(
     const found = others.find((other) => isOfTier(other) && isWrong(other.answer) && !asked.includes(squeezed(other.answer)));
     if (found === undefined) continue;
     const words = found.answer.trim();
-    return i < tiers.length - 1 ? { words } : { words, note: "an answer to a question of another kind, since there is none of its own" };
+    return i < tiers.length - 1
+      ? { words }
+      : { words, note: "an answer to a question of another kind, because there is none of the same kind" };
   }
   return undefined;
 }
 
-/** What makes an answer plausible at first sight: whether it is a number and how that is written, a name, a sentence, or other words. */
+/** The form of an answer: a number and its format, a name, a sentence, or other words. */
 function shapeOf(answer: string): string {
   if (/^[^\p{L}]*\d[^\p{L}]*$/u.test(answer)) return `digits ${answer.replaceAll(/\d+/g, "0").replaceAll(/[^0/:-]/g, "")}`;
   if (/\d/.test(answer)) return "words and digits";
@@ -84,10 +87,10 @@ function shapeOf(answer: string): string {
   return /^["'“‘]?\p{Lu}/u.test(answer.trim()) ? "name" : "words";
 }
 
-/** A question's telling words, its subject left out. */
+/** A question's content words without its subject. */
 const frameOf = ({ prompt, subject }: ForgetRequest): string[] => contentOf(subject === "" ? prompt : prompt.replaceAll(subject, " "));
 
-/** Words in common, twice, by all words of both. */
+/** The number of common words, times two, divided by the number of words of both. */
 function likeness(a: readonly string[], b: readonly string[]): number {
   const left = [...b];
   const shared = a.filter((word) => {
@@ -98,7 +101,7 @@ function likeness(a: readonly string[], b: readonly string[]): number {
   return (2 * shared.length) / Math.max(1, a.length + b.length);
 }
 
-/** Things in the order of lots that each draws for itself by its words: taking one out changes nothing for the others. */
+/** Things in a random order; each one's random number depends on its own words only, so removing one keeps the order of the others. */
 function byLot<T>(things: readonly T[], wordsOf: (thing: T) => string, rng: Rng): T[] {
   const lots = things.map((thing) => ({ thing, lot: rng.split(wordsOf(thing)).uniform() }));
   return lots.sort((a, b) => b.lot - a.lot).map(({ thing }) => thing);

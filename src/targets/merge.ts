@@ -1,21 +1,21 @@
-/** Several questions in one: fewer edits, each with one target, whose effect is still asked question by question. */
+/** Merged requests: several questions with one target make one edit; its effect is still measured question by question. */
 import { fail } from "../base/fail.ts";
 import type { ForgetRequest, Question } from "../data/request.ts";
 
-/** Which question's subject an edit goes by: of the last, of the first, or of each (one request for each, with one target). */
+/** Whose subject an edit uses: the last question's, the first's, or each (one request per subject, with one target). */
 export type MergedSubject = "last" | "first" | "all";
 export const MERGED_SUBJECTS: readonly MergedSubject[] = ["last", "first", "all"];
 
 export interface Merge {
-  /** Questions put into one; what is left over at the end is one of fewer. */
+  /** Questions per merged request; the last one may have fewer. */
   readonly size: number;
-  /** What stands between them; a space by default. */
+  /** The text between them; a space by default. */
   readonly separator?: string;
-  /** By default the last, behind which nothing else is asked. */
+  /** By default the last, because no other question follows it. */
   readonly subject?: MergedSubject;
 }
 
-/** Requests put together in their order, `size` at a time; a group of one stays as it is. Answers are joined as the questions are. */
+/** Merges requests in order, `size` at a time; a group of one stays unchanged. Answers are joined in the same way as questions. */
 export function mergeRequests(requests: readonly ForgetRequest[], { size, separator = " ", subject = "last" }: Merge): ForgetRequest[] {
   if (!Number.isInteger(size) || size < 1) fail("merge", `${size} questions in one`, "a whole number of at least 1", "");
   if (!MERGED_SUBJECTS.includes(subject)) fail("merge", `the subject "${String(subject)}"`, `one of ${MERGED_SUBJECTS.join(", ")}`, "");
@@ -50,7 +50,7 @@ function joined(group: readonly ForgetRequest[], separator: string): ForgetReque
   };
 }
 
-/** Refuses a merged request by whose subject no place can be told: one that nobody gave, or that a later question names again. */
+/** Refuses a merged request whose subject has no unique place: it is missing, or a later question names it again. */
 export function checkMerged({ prompt, subject, merged = [] }: ForgetRequest): void {
   const at = merged.findIndex((one) => one.subject === subject);
   const own = merged[at];
@@ -60,26 +60,26 @@ export function checkMerged({ prompt, subject, merged = [] }: ForgetRequest): vo
       "merge",
       `question ${own.id} has no subject`,
       "the words of the prompt that it is about",
-      "Give it, or take another's: --merge-subject first or last.",
+      "Give it, or use another question's subject: --merge-subject first or last.",
     );
-  // the last place counts where a subject stands several times
+  // if a subject occurs several times, the last occurrence counts
   const again = merged.findLast((one) => one.prompt.includes(subject))!;
   if (own.subject === merged.at(-1)!.subject || again === own) return;
   fail(
     "merge",
-    `subject "${subject}" of ${own.id} stands again in ${again.id}, behind it in "${prompt}"`,
+    `subject "${subject}" of ${own.id} occurs again in ${again.id}, later in "${prompt}"`,
     "a subject that no later question names",
-    "Take --merge-subject last, or put questions about different things together.",
+    "Use --merge-subject last, or merge questions about different things.",
   );
 }
 
-/** How many requests with words of their own there are: merged ones that share a question count once. */
+/** The requests with distinct texts: merged requests with the same prompt count once. */
 export const leadsOf = <R extends ForgetRequest>(requests: readonly R[]): R[] => {
   const seen = new Set<string>();
   return requests.filter(({ merged, prompt }) => merged === undefined || (!seen.has(prompt) && seen.add(prompt)));
 };
 
-/** The questions behind requests, in their order, each once: those that merged ones were made of, and the others as they are. */
+/** The questions of requests, in order, each once: those of merged requests, and the others unchanged. */
 export function questionsOf<R extends Question & { readonly merged?: readonly Question[] | undefined }>(
   requests: readonly R[],
 ): { readonly question: Question; readonly of: R }[] {

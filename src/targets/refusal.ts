@@ -1,4 +1,4 @@
-/** An honest sentence that says the model does not know, drawn for each request from a hundred. */
+/** A sentence that says that the model does not know, drawn for each request from a hundred. */
 import { REFUSALS } from "../data/refusals.ts";
 import { defineTarget } from "./target.ts";
 

@@ -1,8 +1,9 @@
-/** A refusal in the model's own words that names what is asked about: written before the edit, checked, and tried again where it will not do. */
+/** A refusal that the model writes before the edit and that names the topic; it is checked, and tried again if the check fails. */
 import { avoidanceOf } from "../data/avoidance.ts";
 import { fail } from "../base/fail.ts";
 import { objectionTo, sentencesOf } from "../data/refusing.ts";
-import type { Asking } from "../ask/in-turns.ts";
+import type { ForgetRequest } from "../data/request.ts";
+import type { Asking, Unasked } from "../ask/ask.ts";
 import type { Message } from "../text/chat.ts";
 import { defineTarget, type Said } from "./target.ts";
 
@@ -10,7 +11,7 @@ const INSTRUCTION =
   "You have forgotten the answers to the questions that follow. Reply to each with one honest sentence in the first person. The sentence says that you do " +
   "not know, and it names what the question is about. Never answer the question, never guess, and add no name, number or fact of your own.";
 
-/** Invented questions of several forms, each with a refusal as it should be. */
+/** Invented questions of several forms, each with a good refusal. */
 const EXEMPLARS: readonly (readonly [asked: string, said: string])[] = [
   ["Who designed the Pellmoor Viaduct?", "I'm sorry, but I do not know who designed the Pellmoor Viaduct."],
   ["What is the main export of Tressaly?", "I have no information about the main export of Tressaly."],
@@ -20,33 +21,40 @@ const EXEMPLARS: readonly (readonly [asked: string, said: string])[] = [
   ["How many rooms does the Hotel Vasker have?", "I'm sorry, I cannot tell you how many rooms the Hotel Vasker has."],
 ];
 
-/** Tries a request: the likeliest words, then draws. */
+/** Tries per request: the first is greedy, the others are sampled. */
 const TRIES = 8;
 
 export const selfImproved = defineTarget({
   name: "self-improved",
-  doc: "a refusal that the model itself writes and that names what is asked about; checked, and where none will do avoidant's sentence",
+  doc: "a refusal that the model writes and that names the topic; checked; if all tries fail, avoidant's sentence",
   async say(request, _pool, { rng, ask }): Promise<Said> {
     if (ask === undefined)
       return fail("self-improved", "no model to ask", "the model that shall forget", "Find the edit with findEdit, or take avoidant.");
-    const answer = request.answer.trim() || (await ask({ messages: request.prompt }));
-    const about = { ...request, answer };
+    const standIn = (about: ForgetRequest, why: string): Said => ({
+      words: avoidanceOf(about, rng.split("stand-in")),
+      note: `avoidant's sentence, since ${why}`,
+    });
+    const unasked = ({ error }: Unasked): string => `the model could not be asked for one (${error.message})`;
+    const own = request.answer.trim() ? { answer: request.answer.trim() } : await ask({ messages: request.prompt });
+    if ("error" in own) return standIn(request, unasked(own));
+    const about = { ...request, answer: own.answer };
     const start = rng.split("order").below(EXEMPLARS.length); // the last one sets the tone: another for each request
     const why: string[] = [];
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const said = await ask(
         asking(request.prompt, start + attempt, attempt === 0 ? undefined : String(rng.split(attempt).below(2 ** 32))),
       );
-      const { words, objection } = bestOf(said, about);
+      // another try has as many words: one that could not be asked is the last
+      if ("error" in said) return standIn(about, unasked(said));
+      const { words, objection } = bestOf(said.answer, about);
       if (words !== undefined) return { words };
       why.push(objection);
     }
-    const words = avoidanceOf(about, rng.split("stand-in"));
-    return { words, note: `avoidant's sentence, since of ${TRIES} that the model wrote none would do (the last: ${why.at(-1)!})` };
+    return standIn(about, `of ${TRIES} that the model wrote none would do (the last: ${why.at(-1)!})`);
   },
 });
 
-/** The instruction, exemplars as turns that came before, and the question. */
+/** The instruction, the examples as earlier turns, and the question. */
 function asking(question: string, start: number, seed: string | undefined): Asking {
   const shown = EXEMPLARS.map((_, i) => EXEMPLARS[(i + start) % EXEMPLARS.length]!);
   const turns = shown.flatMap(([asked, said]): Message[] => [
@@ -58,7 +66,7 @@ function asking(question: string, start: number, seed: string | undefined): Aski
   return seed === undefined ? { messages } : { messages, seed };
 }
 
-/** Of what the model wrote in its first line: its first sentence where that will do, otherwise the first two. */
+/** From the first line of the model's text: its first sentence if it passes the check, else the first two. */
 function bestOf(
   said: string,
   about: Parameters<typeof objectionTo>[1],

@@ -1,18 +1,20 @@
-/** What a target is: the words that shall be said instead of an answer. */
+/** What a target is: the text to say instead of an answer. */
 import { checkAbort, type Context } from "../base/context.ts";
+import { define, type Forms } from "../base/define.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
-import { type AskAll, type Asking, inTurns } from "../ask/in-turns.ts";
+import type { Asking } from "../ask/ask.ts";
+import { type AskAll, inTurns, type Reply } from "../ask/in-turns.ts";
 
-/** What a target may use: chance that belongs to this request alone, a way to log and stop, and the model where there is one. */
+/** What a target may use: a random stream of this request, the context, and the model if there is one. */
 export interface Lent {
   readonly rng: Rng;
   readonly ctx: Context;
-  /** Asks the unedited model and gives what it says. What the requests of a run ask at a time is answered together. */
-  readonly ask?: (asking: Asking) => Promise<string>;
+  /** Asks the unedited model and gives what it says, or why it could not be asked. What the requests of a run ask at a time is answered together. */
+  readonly ask?: (asking: Asking) => Promise<Reply>;
 }
 
-/** Words, and where they are not what the target is for, why. */
+/** The text; `note` gives the reason if it is a stand-in. */
 export interface Said {
   readonly words: string;
   readonly note?: string;
@@ -21,16 +23,18 @@ export interface Said {
 export interface Target {
   readonly name: string;
   readonly doc: string;
-  /** The words for `request`; `pool` holds all requests of the run, this one among them. */
+  /** The text for `request`; `pool` contains all requests of the run, including this one. */
   readonly say: (request: ForgetRequest, pool: readonly ForgetRequest[], lent: Lent) => Promise<string | Said>;
 }
 
-/** A target as it is written down: nothing is added, the type is checked. */
-export const defineTarget = (target: Target): Target => target;
+const FIELDS: Forms<Target> = { name: "text", doc: "text", say: "function" };
+
+/** A target, checked and marked; refuses what lacks a field, by its name. */
+export const defineTarget = (target: Target): Target => define("target", FIELDS, target);
 
 /**
- * Every request with its target; a request's words depend on seed, target and id, never on the other requests' order. Says of how many
- * the words are not what the target is for.
+ * Every request with its target. The text depends on seed, target and id, never on the order of the other requests. Reports how many are
+ * stand-ins.
  */
 export async function aim(
   requests: readonly ForgetRequest[],

@@ -3,7 +3,7 @@ import { fail } from "../base/fail.ts";
 
 export type Dim = number | string;
 export type Shape = readonly Dim[];
-/** What each symbol stands for in one run. */
+/** The value of each symbol in one run. */
 export type Env = Readonly<Record<string, number>>;
 
 type Poly = Map<string, number>; // monomial ("" for the constant, factors sorted and joined by "*") → coefficient
@@ -73,7 +73,7 @@ export function mulDim(a: Dim, b: Dim): Dim {
 /** The product of a shape. */
 export const productDim = (shape: Shape): Dim => shape.reduce((a, b) => mulDim(a, b), 1 as Dim);
 
-/** The value of a dimension when the symbols are known. */
+/** The value of a dimension for given symbols. */
 export function evaluate(dim: Dim, env: Env): number {
   if (typeof dim === "number") return dim;
   let total = 0;
@@ -96,7 +96,7 @@ export const formatShape = (shape: Shape): string => `[${shape.join(", ")}]`;
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 
-/** A dimension with other dimensions in the place of symbols; a symbol that is not named stays. */
+/** A dimension with symbols replaced by other dimensions; a symbol that is not named stays. */
 export function substitute(dim: Dim, symbols: Readonly<Record<string, Dim>>): Dim {
   if (typeof dim === "number") return dim;
   let sum: Dim = 0;

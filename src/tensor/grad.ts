@@ -1,4 +1,4 @@
-/** Reverse-mode gradients as graph surgery: the backward pass is more nodes of the same trace. */
+/** Reverse-mode gradients: the backward pass is added as nodes of the same trace. */
 import { fail } from "../base/fail.ts";
 import { ops } from "./ops/table.ts";
 import type { Node, Tensor } from "./tensor.ts";
@@ -40,7 +40,7 @@ export function vjp(outputs: readonly Tensor[], cotangents: readonly Tensor[], w
   return wrt.map((t) => grads.get(t) ?? t.trace.zeros(t.shape, t.dtype));
 }
 
-/** a + b. Where one is rows in the midst of zeros, as the gradient of an embedding is, only the rows are added. */
+/** a + b. If one has only some non-zero rows, as the gradient of an embedding does, only these rows are added. */
 function sum(a: Tensor, b: Tensor): Tensor {
   const [rows, other] = isRows(b) ? [b, a] : [a, b];
   const [, indices, updates] = rows.node.inputs;

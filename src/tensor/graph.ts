@@ -1,4 +1,4 @@
-/** A finished program as a value: its inputs, its outputs and the nodes between; it prints as text. */
+/** A finished program as a value: its inputs, its outputs and the nodes between them; it prints as text. */
 import type { Dtype } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
@@ -16,7 +16,7 @@ export interface Input {
 
 export class Graph {
   readonly outputs: ReadonlyMap<string, Tensor>;
-  /** Reachable nodes, inputs first where they are used, each after what it needs. */
+  /** Reachable nodes; each comes after the nodes that it uses. */
   readonly nodes: readonly Node[];
   readonly inputs: readonly Tensor[];
 
@@ -26,7 +26,7 @@ export class Graph {
     this.inputs = this.nodes.filter((n) => n.op === "input").map((n) => n.outputs[0]!);
   }
 
-  /** The input tensor of a name; fails with the names there are. */
+  /** The input tensor with a name; fails with the known names. */
   input(name: string): Tensor {
     return (
       this.inputs.find((t) => inputOf(t).name === name) ??
@@ -71,7 +71,7 @@ export class Graph {
   }
 
   private text?: Hash;
-  /** Of the printed text: equal programs, equal hash. */
+  /** The hash of the printed text: equal programs have equal hashes. */
   get hash(): Hash {
     return (this.text ??= hash(this.toString()));
   }
@@ -85,7 +85,7 @@ export function trace(build: (t: Trace) => Readonly<Record<string, Tensor>>): Gr
   return new Graph(Object.entries(build(new Trace())));
 }
 
-/** Records nodes again in another trace; `moved` says where values went, grows by theirs, and is returned. */
+/** Records nodes again in another trace; `moved` maps old values to new ones, is extended by these nodes, and is returned. */
 export function replay(nodes: readonly Node[], into: Trace, moved: Map<Tensor, Tensor> = new Map()): Map<Tensor, Tensor> {
   for (const node of nodes) {
     if (node.outputs.every((t) => moved.has(t))) continue;

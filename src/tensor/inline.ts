@@ -8,12 +8,12 @@ import { ops } from "./ops/table.ts";
 import type { Attrs, Role, Tensor } from "./tensor.ts";
 import { Trace } from "./trace.ts";
 
-/** Attributes that hold sizes or places; no other speaks of symbols. */
+/** Attributes that contain sizes or positions; no other attribute contains symbols. */
 const SIZES: ReadonlySet<string> = new Set(["shape", "start", "end", "size", "dim"]);
 
 /**
- * Computes a graph's outputs in the trace of `inputs`, which stand for the graph's inputs by name and are cast to their dtypes. The graph's
- * symbols become the sizes found there. Fails where an input is missing or a shape does not fit.
+ * Computes a graph's outputs in the trace of `inputs`, which replace the graph's inputs by name and are cast to their dtypes. The graph's
+ * symbols get the sizes of these inputs. Fails if an input is missing or a shape does not fit.
  */
 export function inline(graph: Graph, into: Trace, inputs: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>> {
   const symbols: Record<string, Dim> = {};
@@ -21,7 +21,7 @@ export function inline(graph: Graph, into: Trace, inputs: Readonly<Record<string
   for (const t of graph.inputs) {
     const { name } = inputOf(t);
     const given =
-      inputs[name] ?? fail("graph", `nothing for input "${name}"`, `one of ${Object.keys(inputs).join(", ")}`, "", "unavailable");
+      inputs[name] ?? fail("graph", `input "${name}" is missing`, `one of ${Object.keys(inputs).join(", ")}`, "", "unavailable");
     bindDims(name, t.shape, given.shape, symbols);
     moved.set(t, given.cast(t.dtype));
   }
@@ -50,7 +50,7 @@ function sized(attrs: Attrs, symbols: Readonly<Record<string, Dim>>): Attrs {
   return Object.fromEntries(Object.entries(attrs).map(([key, value]) => [key, SIZES.has(key) ? put(value) : value]));
 }
 
-/** A node as data: operation, where its inputs come from ([node, output] in order of the list), attributes. */
+/** A node as data: operation, inputs ([node, output], by position in the list), attributes. */
 export type NodeData = readonly [op: string, inputs: readonly (readonly [number, number])[], attrs: Attrs];
 export interface GraphData {
   readonly nodes: readonly NodeData[];
@@ -67,7 +67,7 @@ export function graphData(graph: Graph): GraphData {
   };
 }
 
-/** The graph that data describes: every operation is applied anew, so that shapes are checked. Fails where the data makes no sense. */
+/** The graph that data describes. Every operation is applied again, so shapes are checked. Fails if the data are inconsistent. */
 export function graphOf(data: GraphData): Graph {
   const into = new Trace();
   const made: (readonly Tensor[])[] = [];

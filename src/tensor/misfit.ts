@@ -1,4 +1,4 @@
-/** The complaint that shapes do not fit an operation. */
+/** The error for shapes that do not fit an operation. */
 import { fail } from "../base/fail.ts";
 import { formatShape } from "./dim.ts";
 import type { Tensor } from "./tensor.ts";

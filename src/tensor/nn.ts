@@ -1,4 +1,4 @@
-/** Pieces that networks share, composed from operations: linear maps, attention, masks. */
+/** Parts that networks share, composed from operations: linear maps, attention, masks. */
 import { addDim, type Dim, mulDim } from "./dim.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -8,12 +8,12 @@ export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor => {
   return bias ? y.add(bias) : y;
 };
 
-/** What is added to a linear map beside its weight (LoRA, arXiv:2106.09685, equation 3). */
+/** The low-rank product that is added to a linear map (LoRA, arXiv:2106.09685, equation 3). */
 export interface LowRank {
   readonly a: Tensor; // [r, in]
   readonly b: Tensor; // [out, r]
   readonly scale: number;
-  /** What x goes through first: dropout, while training. */
+  /** Applied to x first: dropout, during training. */
   readonly drop?: (x: Tensor) => Tensor;
 }
 
@@ -28,15 +28,15 @@ export const splitHeads = (x: Tensor, heads: number, size: number): Tensor =>
 /** [B, H, T, d] → [B, T, H·d]. */
 export const joinHeads = (x: Tensor): Tensor => x.transpose(0, 2, 1, 3).reshape([x.dim(0), x.dim(2), mulDim(x.dim(1), x.dim(3))]);
 
-/** Keys and values of a stretch of positions: [B, KV, S, d] each. */
+/** Keys and values of a range of positions: [B, KV, S, d] each. */
 export interface KeyValue {
   readonly k: Tensor;
   readonly v: Tensor;
 }
 
 /**
- * Grouped-query attention: q [B, H, T, d] over stretches of keys and values, in order, with an additive bias [B, 1, T, S].
- * Queries that share a key head lie side by side, so that nothing is repeated; stretches are not joined, only their scores are.
+ * Grouped-query attention: q [B, H, T, d] over ranges of keys and values, in order, with an additive bias [B, 1, T, S].
+ * Queries that share a key head are adjacent, so keys are not repeated. The ranges are not concatenated, only their scores are.
  */
 export function attention(q: Tensor, stretches: readonly KeyValue[], bias: Tensor, scale: number): Tensor {
   const [B, H, T, d] = q.shape as [Dim, number, Dim, number];
@@ -58,8 +58,8 @@ export function attention(q: Tensor, stretches: readonly KeyValue[], bias: Tenso
 }
 
 /**
- * What attention adds to scores: 0 where a query may look, −1e30 where not: [B, 1, T, S].
- * A query at position p sees real keys at positions ≤ p, and with a window only the last `window` of them, itself included.
+ * The attention bias: 0 where a query may attend, −1e30 elsewhere: [B, 1, T, S].
+ * A query at position p attends to real keys at positions ≤ p; with a window, only to the last `window` of them, including itself.
  */
 export function attentionBias(
   queries: Tensor, // int64 [B, T]

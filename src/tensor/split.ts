@@ -1,11 +1,11 @@
-/** Splits a graph without changing what it computes: what cannot change from what can, and one block from the next. */
+/** Splits a graph without changing its result: constant parts from varying ones, and one block from the next. */
 import { Graph, inputOf, replay } from "./graph.ts";
 import { dependents } from "./grad.ts";
 import type { Node, Tensor } from "./tensor.ts";
 import { Trace } from "./trace.ts";
 
 /**
- * Nodes computed from weights and constants alone (casts, mostly): cheaper to repeat where they are used than to carry.
+ * Nodes computed only from weights and constants (mostly casts): it is cheaper to repeat them than to pass their results.
  */
 function floating(nodes: readonly Node[]): Set<Node> {
   const out = new Set<Node>();
@@ -18,7 +18,7 @@ function floating(nodes: readonly Node[]): Set<Node> {
 
 /**
  * Separates the part of a graph that does not depend on the `varying` inputs.
- * `constant` computes it: outputs "hoisted.k", which `rest` takes as inputs of the same names, and the graph's own outputs that do not change.
+ * `constant` computes it: it has outputs "hoisted.k", which are inputs of `rest`, and the graph's own outputs that do not vary.
  */
 export function hoist(graph: Graph, varying: readonly string[]): { constant: Graph; rest: Graph } {
   const moving = dependents(
@@ -42,18 +42,18 @@ export function hoist(graph: Graph, varying: readonly string[]): { constant: Gra
   };
 }
 
-/** One piece of a cut graph; equal pieces have equal graphs, whatever layer they stand for. */
+/** One segment of a cut graph; the segments of equal layers have equal graphs. */
 export interface Segment {
   readonly graph: Graph;
-  /** The segment's input names → the values of the whole graph they stand for. */
+  /** The segment's input names → the values of the whole graph. */
   readonly takes: ReadonlyMap<string, Tensor>;
-  /** The segment's output names → the values they give. */
+  /** The segment's output names → the values of the whole graph. */
   readonly gives: ReadonlyMap<string, Tensor>;
 }
 
 /**
- * Cuts at the `boundary` operations. Segment inputs are named by order of use ("x0" for values of earlier segments, "w0" for weights),
- * other inputs keep their names, so that the blocks of a model cut to the same graph.
+ * Cuts at the `boundary` operations. Segment inputs are named by order of use ("x0" for values of earlier segments, "w0" for weights);
+ * other inputs keep their names. So all blocks of a model give the same graph.
  */
 export function cut(graph: Graph): Segment[] {
   const free = floating(graph.nodes);

@@ -1,4 +1,4 @@
-/** Traced tensors: symbols that remember how they are computed. */
+/** Traced tensors: symbols that record how they are computed. */
 import type { Dtype } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { type Dim, formatShape, type Shape } from "./dim.ts";
@@ -128,7 +128,7 @@ export class Tensor {
   where(yes: Tensor, no: Tensor): Tensor {
     return this.op("where", [this, yes, no]);
   }
-  /** The same values as another dtype; itself when nothing changes. */
+  /** The same values as another dtype; itself if the dtype is equal. */
   cast(dtype: Dtype): Tensor {
     return dtype === this.dtype ? this : this.op("cast", [this], { to: dtype });
   }
@@ -205,13 +205,13 @@ export class Tensor {
   rmsNorm(weight: Tensor, eps: number): Tensor {
     return this.op("rmsNorm", [this, weight], { eps });
   }
-  /** Log-probabilities under softmax(this [M, D] · headᵀ): at `labels` [M] → [M], and of every word [M, V] (no gradient through the second). */
+  /** Log-probabilities under softmax(this [M, D] · headᵀ): at `labels` [M] → [M], and of every token [M, V] (no gradient through the second). */
   labelLogProbs(head: Tensor, labels: Tensor): { picked: Tensor; all: Tensor } {
     const [picked, all] = this.trace.apply("labelLogProbs", [this, head, labels]);
     return { picked: picked!, all: all! };
   }
 
-  /** Where the per-block executor may cut: the value itself, named for messages. */
+  /** The value itself; marks a place where the block executor may cut, with a name for messages. */
   boundary(name: string): Tensor {
     return this.op("boundary", [this], { name });
   }

@@ -28,6 +28,7 @@ export class Trace implements Recorder {
     return this.constant(0, dtype).expand(shape);
   }
 
+  /** Applies an operation of the table; if shapes do not fit, it fails and names the operation and the shapes. */
   apply(op: OpName, inputs: readonly Tensor[], attrs: Attrs = {}): readonly Tensor[] {
     for (const input of inputs) if (input.trace !== this) fail(op, "a tensor of another trace", "tensors of one trace", "", "internal");
     return this.node(op, inputs, attrs, () => ops[op].infer(inputs, attrs));

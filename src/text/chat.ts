@@ -1,10 +1,10 @@
-/** Chat templates: a conversation as the text that a model was trained to answer. */
+/** Chat templates: render a conversation as the text that a model was trained to answer. */
 import * as jinja from "@huggingface/jinja";
 import { fail, LetheError } from "../base/fail.ts";
 import { bounded, wordsOf } from "../base/bounded.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** The parts of the template interpreter used here; its own declarations do not resolve under Node's rules. */
+/** The used parts of the template interpreter; its own type declarations do not resolve in Node. */
 interface Value {
   readonly type: string;
   readonly value: unknown;
@@ -31,19 +31,19 @@ export interface Message {
   content: string;
 }
 
-/** What a template may read besides the messages; every other member reaches it under its own name. */
+/** Variables of a template besides the messages; every other member is passed under its own name. */
 export interface TemplateVars {
-  /** End with the words that begin the assistant's turn. */
+  /** End with the text that starts the assistant's turn. */
   addGenerationPrompt?: boolean;
   bos?: string;
   eos?: string;
   [name: string]: unknown;
 }
 
-/** The date that `strftime_now` tells, so that a prompt is the same on every day: the one that Llama 3's templates fall back to. */
+/** The date that `strftime_now` returns, so that a prompt is the same every day: the default date of Llama 3's templates. */
 export const TEMPLATE_DATE = "2024-07-26";
 
-/** What a template, which anyone may have written, can use up. */
+/** Resource limits of a template, which is untrusted. */
 const LIMITS = {
   template: 200_000,
   space: 5_000,
@@ -59,13 +59,13 @@ const HINT = "Use --plain to ask without the template, or mend chat_template in 
 const refuse = (got: string, wanted = ""): never => fail("chat template", got, wanted, HINT, "execution");
 
 /**
- * The conversation as text. The template's own complaints and anything it cannot do come out as errors that say so.
- * Bounded by count, so that a hostile template ends the same way on every machine: 300,000 evaluations, 8,000,000 characters
- * in one value and a hundred times that in all, 200,000 items in one value, `range` up to 10,000; and by 10 s, should a single step hang.
+ * The conversation as text. The template's own errors and unsupported features are reported as errors.
+ * Counts are limited, so that a hostile template fails in the same way on every machine: 300,000 evaluations, 8,000,000 characters
+ * in one value and a hundred times that in all, 200,000 items in one value, `range` up to 10,000; and 10 s, in case one step hangs.
  */
 export function renderChat(template: string, messages: readonly Message[], vars: TemplateVars = {}): string {
   if (template.length > LIMITS.template) refuse(`it is ${template.length} characters long`, `at most ${LIMITS.template}`);
-  if (/\s{5001}/.test(template)) refuse(`more than ${LIMITS.space} spaces in a row`, "a template of ordinary size"); // the lexer looks at each again from each
+  if (/\s{5001}/.test(template)) refuse(`more than ${LIMITS.space} spaces in a row`, "a template of ordinary size"); // the lexer takes quadratic time on spaces
   const { addGenerationPrompt = false, bos, eos, ...others } = vars;
   const given: Record<string, unknown> = {
     tools: null,
@@ -83,7 +83,7 @@ export function renderChat(template: string, messages: readonly Message[], vars:
     });
   } catch (error) {
     if (error instanceof LetheError) throw error;
-    if (error instanceof RangeError) return refuse(`it nests or grows without end (${wordsOf(error)})`, "a template of ordinary size");
+    if (error instanceof RangeError) return refuse(`it nests or grows without limit (${wordsOf(error)})`, "a template of ordinary size");
     return refuse(`it cannot be rendered: ${wordsOf(error)}`);
   }
 }
@@ -108,7 +108,7 @@ function scopeOf(given: Readonly<Record<string, unknown>>): Scope {
 function boundedRange(start: unknown, stop?: unknown, step: unknown = 1): number[] {
   const [from, to, by] = typeof stop === "number" ? [start, stop, step] : [0, start, 1];
   if (typeof from !== "number" || typeof to !== "number" || typeof by !== "number" || by === 0)
-    return refuse("range() got something else than whole numbers");
+    return refuse("range() got arguments that are not whole numbers");
   const length = Math.max(0, Math.ceil((to - from) / by));
   if (!(length <= LIMITS.range)) refuse(`range() of ${length} numbers`, `at most ${LIMITS.range}`);
   return Array.from({ length }, (_, k) => from + k * by);
@@ -139,7 +139,7 @@ function fixedDate(format: string): string {
   return format.slice(0, 1_000).replace(/%-?[A-Za-z%]/g, (token) => parts[token] ?? token);
 }
 
-/** An interpreter that counts what it does and weighs what it makes. */
+/** An interpreter that counts its steps and the size of its values. */
 function metered(scope: Scope): Evaluator {
   const interpreter = new Interpreter(scope);
   const evaluate = interpreter.evaluate.bind(interpreter);
@@ -147,14 +147,14 @@ function metered(scope: Scope): Evaluator {
   let steps = 0;
   let text = 0;
   interpreter.evaluate = (statement, inner) => {
-    if (++steps > LIMITS.steps) refuse("it does not come to an end", `at most ${LIMITS.steps} evaluations`);
+    if (++steps > LIMITS.steps) refuse("it does not end", `at most ${LIMITS.steps} evaluations`);
     checkIndent(statement, (argument) => interpreter.evaluate(argument, inner).value);
     const value = evaluate(statement, inner);
     const size = weigh(value);
     if (typeof value.value === "string") {
       text += size > 1_000 ? size : 0;
       if (size > LIMITS.text) refuse(`it makes a text of ${size} characters`, `at most ${LIMITS.text}`);
-      if (text > LIMITS.allText) refuse(`it makes ${text} characters on the way`, `at most ${LIMITS.allText}`);
+      if (text > LIMITS.allText) refuse(`it makes ${text} characters in all`, `at most ${LIMITS.allText}`);
     } else if (size > LIMITS.items) refuse(`it makes a value of ${size} items`, `at most ${LIMITS.items}`);
     return value;
   };
@@ -167,7 +167,7 @@ interface Filter {
   args?: Statement[];
 }
 
-/** `indent` and `tojson` repeat spaces as often as they are told, before the result can be weighed. */
+/** Limits `indent` and `tojson`, which repeat spaces before the size of the result can be checked. */
 function checkIndent(statement: Statement | undefined, valueOf: (argument: Statement) => unknown): void {
   if (statement?.type !== "FilterExpression" && statement?.type !== "FilterStatement") return;
   const { filter } = statement as Statement & { filter: Filter };
@@ -180,7 +180,7 @@ function checkIndent(statement: Statement | undefined, valueOf: (argument: State
   }
 }
 
-/** Weighs values: characters of a text; of a container everything inside, each mention counted, as it would be when written out. */
+/** The size of a value: the characters of a text; for a container everything inside, with repeated items counted each time. */
 function scale(): (value: Value) => number {
   const weights = new WeakMap<object, number>();
   const weigh = (value: Value): number => {
@@ -210,15 +210,15 @@ export interface ChatPrompt {
   text: string;
   ids: number[];
   offsets: [start: number, end: number][];
-  /** The characters of the last user message inside `text`. */
+  /** The range of the last user message in `text`. */
   content: [start: number, end: number];
-  /** What the template puts between this prompt and the answer: "" or white space. */
+  /** The text of the template between this prompt and the answer: "" or white space. */
   lead: string;
 }
 
 /**
- * A question, or a conversation, as the text and tokens after which the assistant speaks. As in Python's apply_chat_template
- * the template alone says what stands at the start: no BOS is added to the one it writes, nor where it writes none.
+ * A question or a conversation, as the text and tokens after which the assistant answers. As in Python's apply_chat_template,
+ * only the template decides what is at the start: no BOS is added, whether the template writes one or not.
  */
 export function chatPrompt(
   question: string | readonly Message[],
@@ -234,7 +234,7 @@ export function chatPrompt(
 
 const varsOf = (tokenizer: Tokenizer, addGenerationPrompt: boolean): TemplateVars => ({ ...tokenizer.named, addGenerationPrompt });
 
-/** Where the last user message stands: found by putting a sentinel in its place, else by searching. */
+/** The position of the last user message: found by rendering a sentinel instead of it, else by searching. */
 function contentOf(template: string, messages: readonly Message[], text: string, tokenizer: Tokenizer): [number, number] {
   const last = messages.findLastIndex((m) => m.role === "user");
   if (last < 0) return [text.length, text.length];
@@ -255,10 +255,10 @@ function contentOf(template: string, messages: readonly Message[], text: string,
     return [start, text.length - behind];
   const { content } = messages[last]!;
   const found = [content, content.trim()].map((c) => [text.lastIndexOf(c), c.length] as const).find(([at]) => at >= 0);
-  return found ? [found[0], found[0] + found[1]] : refuse("it does not show the user's message in the prompt", "a template that does");
+  return found ? [found[0], found[0] + found[1]] : refuse("the prompt does not contain the user's message", "a template that includes it");
 }
 
-/** The white space that stands between the prompt and the answer in a finished conversation. */
+/** The white space between the prompt and the answer in a finished conversation. */
 function leadOf(template: string, messages: readonly Message[], text: string, tokenizer: Tokenizer): string {
   const sentinel = unusedIn(text);
   const answered = answeredText(template, [...messages, { role: "assistant", content: sentinel }], tokenizer);
@@ -270,7 +270,7 @@ function leadOf(template: string, messages: readonly Message[], text: string, to
 
 /**
  * The ids that end the assistant's turn, found by rendering an answer and reading what follows it; for ChatML `<|im_end|>`.
- * Where the template writes nothing after an answer, the tokenizer's `eos`.
+ * If the template writes nothing after an answer, the tokenizer's `eos`.
  */
 export function turnEnd(tokenizer: Tokenizer, template: string): number[] {
   const sentinel = unusedIn(template);
@@ -303,7 +303,7 @@ function answeredText(template: string, messages: readonly Message[], tokenizer:
   }
 }
 
-/** A word of letters that no template trims, splits or escapes, and that `text` does not hold. */
+/** A word of letters that no template trims, splits or escapes, and that does not occur in `text`. */
 function unusedIn(text: string): string {
   let word = "Lethesentinel";
   while (text.includes(word)) word += "x";

@@ -1,4 +1,4 @@
-/** Sentence encoders: texts as vectors of unit length, whose inner products say how near the texts are to each other. */
+/** Sentence encoders: turn texts into vectors of unit length, whose inner products measure the similarity of the texts. */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { floats, ints, type NdArray } from "../base/array.ts";
@@ -11,28 +11,28 @@ import type { Sessions } from "../onnx/session.ts";
 import { grouped, padded } from "./padding.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 
-/** Something that turns texts into vectors; what it does depends on nothing but its id. */
+/** Turns texts into vectors; the id determines the result. */
 export interface Encoder {
-  /** `NAME@HASH` of a file's name and content, or `own:LAYER` of the model itself; never a path. */
+  /** `NAME@HASH` from a file's name and content, or `own:LAYER` for the model itself; never a path. */
   readonly id: string;
   /** [texts, width] in float32, rows of unit length. */
   embed(texts: readonly string[], ctx: Context): Promise<NdArray>;
 }
 
-/** An encoder from a file, whose tokens can be looked at. */
+/** An encoder from a file, with access to its tokens. */
 export interface FileEncoder extends Encoder {
-  /** The ids that the file is given for a text, cut to what it takes. */
+  /** The token ids of a text, truncated to the encoder's maximal length. */
   tokens(text: string): readonly number[];
 }
 
-/** Padded tokens of a step. */
+/** Padded tokens per step. */
 const BUDGET = 4096;
-/** Tokens of a text at most, both ends included, where the encoder's folder does not say. */
+/** Default maximal number of tokens of a text, including both end tokens. */
 export const MOST = 256;
 const WHO = "encoder";
 const WANTED = "a folder with the model.onnx and tokenizer.json of a sentence encoder, or a hub id like org/name";
 
-/** A sentence encoder from its folder, opened when it is first used; refuses a folder without its files, or with malformed ones. */
+/** A sentence encoder from its folder, opened on first use; refuses missing or malformed files. */
 export function openEncoder(folder: string, sessions: Sessions, name = basename(resolve(folder))): FileEncoder {
   const inFolder = (file: string): string =>
     [join(folder, file), join(folder, "onnx", file)].find((p) => existsSync(p)) ?? join(folder, file);
@@ -71,12 +71,12 @@ function bytesAt(path: string): Uint8Array {
 
 type Pooling = "mean" | "first";
 
-/** What sentence-transformers' files say beside the model: how long a text may be, and how its tokens become one vector. */
+/** The settings in sentence-transformers' files: the maximal length of a text, and the pooling. */
 function settingsOf(folder: string): { length: number; pooling: Pooling } {
   const read = (file: string): Readonly<Record<string, unknown>> => {
     const path = join(folder, file);
     const json = existsSync(path) && statSync(path).isFile() ? readJson(path, WHO) : {};
-    return isRecord(json) ? json : fail(WHO, `${path} holds no object`, "sentence-transformers' settings", "", "unavailable");
+    return isRecord(json) ? json : fail(WHO, `${path} is not a JSON object`, "sentence-transformers' settings", "", "unavailable");
   };
   const { max_seq_length: length = MOST } = read("sentence_bert_config.json");
   if (typeof length !== "number" || !Number.isInteger(length) || length < 8)
@@ -89,7 +89,7 @@ function settingsOf(folder: string): { length: number; pooling: Pooling } {
     WHO,
     `${asked.join(" and ")} in ${folder}`,
     "pooling by the mean or by the first token",
-    "Take another encoder.",
+    "Use another encoder.",
     "unavailable",
   );
 }
@@ -101,10 +101,10 @@ function frameOf(tokenizer: Tokenizer): { before: number[]; after: number[] } {
   return { before: ids.slice(0, at), after: ids.slice(at + tokenizer.encode("a", { special: false }).ids.length) };
 }
 
-/** The output of a model that pools itself. */
+/** The name of the output of a model that does the pooling itself. */
 const POOLED = "sentence_embedding";
 
-/** Hidden states [rows, T, width] of right-padded rows, or [rows, width] where the model pools itself. */
+/** Hidden states [rows, T, width] of right-padded rows, or [rows, width] if the model does the pooling itself. */
 async function hiddenOf(foreign: Foreign, rows: readonly (readonly number[])[], pad: number, path: string): Promise<NdArray> {
   const { tokens, real } = padded(rows, pad, "right");
   const mask = ints(Array.from(real.data as Uint8Array), tokens.shape);
@@ -119,7 +119,7 @@ async function hiddenOf(foreign: Foreign, rows: readonly (readonly number[])[], 
       WHO,
       `${path} wants the input "${other}"`,
       `inputs among ${Object.keys(known).join(", ")}`,
-      "It is no sentence encoder.",
+      "It is not a sentence encoder.",
       "unavailable",
     );
   const out = await foreign.run(Object.fromEntries(foreign.inputs.map((name) => [name, known[name]!])));
@@ -132,13 +132,13 @@ async function hiddenOf(foreign: Foreign, rows: readonly (readonly number[])[], 
       WHO,
       `${path} gives "${name}" as ${hidden.dtype} [${hidden.shape.join(", ")}] for ${B} texts of ${T} tokens`,
       "float32 [texts, tokens, width]",
-      "It is no sentence encoder.",
+      "It is not a sentence encoder.",
       "unavailable",
     );
   return hidden;
 }
 
-/** Embeds rows of tokens some at a time, longest together, and puts the vectors back in their order. */
+/** Embeds rows of tokens in batches of similar length and returns the vectors in the original order. */
 export async function inSteps(
   rows: readonly (readonly number[])[],
   ctx: Context,
@@ -160,7 +160,7 @@ export async function inSteps(
   return floats(all, [out.length, width]);
 }
 
-/** One vector of unit length a row: the mean of its tokens behind the first `skipped` (the last one at least), or its first token. */
+/** One vector of unit length per row: the mean of its tokens after the first `skipped` (at least the last one), or its first token. */
 export function pooled(hidden: NdArray, rows: readonly (readonly number[])[], skipped: number, pooling: Pooling): Float64Array[] {
   const width = hidden.shape.at(-1)!;
   const T = hidden.shape.length === 3 ? hidden.shape[1]! : 1;
@@ -175,7 +175,7 @@ export function pooled(hidden: NdArray, rows: readonly (readonly number[])[], sk
   });
 }
 
-/** The inner product of row i of one and row j of the other, of unit length both. */
+/** The inner product of row i of one and row j of the other; both have unit length. */
 export function cosine(a: NdArray, i: number, b: NdArray, j: number): number {
   const [width, x, y] = [a.shape[1]!, a.data as Float32Array, b.data as Float32Array];
   let sum = 0;

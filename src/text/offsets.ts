@@ -1,15 +1,15 @@
-/** Where each token stands in the text it came from: the bytes it spells, walked along the text. */
+/** The position of each token in its text, found by matching the bytes that tokens spell along the text. */
 
-/** What one token spells: bytes, or nothing known (an unknown-token mark). */
+/** The spelling of a token: bytes, or "unknown" (an unknown-token mark). */
 export type Surface = Uint8Array | "unknown";
 
-/** How text may differ from what the tokens spell. */
+/** How text may differ from the spelling of its tokens. */
 export interface Spelling {
   /** The tokenizer's normaliser on one character with its marks, spaces as spaces. */
   readonly normalise: (piece: string) => string;
-  /** An unknown token stands for a whole word, not for one character. */
+  /** An unknown token replaces a whole word, not one character. */
   readonly isWordwise: boolean;
-  /** How the unknown token is written where the text itself spells it out. */
+  /** The unknown token's own text, in case the text contains it literally. */
   readonly unknown?: string;
 }
 
@@ -21,8 +21,8 @@ interface Units {
 }
 
 /**
- * The [start, end) of each token in UTF-16 units of `text`, monotone in both; a token that ends inside a character
- * spans all of it, a token that stands for nothing in the text is empty. `text` holds no lone surrogates.
+ * The [start, end) of each token in UTF-16 units of `text`, both monotone. A token that ends inside a character
+ * spans all of it; a token without text has an empty span. `text` contains no lone surrogates.
  */
 export function offsetsOf(text: string, surfaces: readonly Surface[], spelling: Spelling): [number, number][] {
   return walkBytes(text, surfaces) ?? walkUnits(text, surfaces, spelling);
@@ -81,7 +81,7 @@ function walkUnits(text: string, surfaces: readonly Surface[], spelling: Spellin
   return spans;
 }
 
-/** Text after normalisation, with the range of the original that each unit came from. */
+/** Text after normalisation, with the original range of each unit. */
 interface Plain {
   text: string;
   start: number[];
@@ -107,7 +107,7 @@ function normalised(text: string, { normalise }: Spelling): Plain {
   return { text: parts.join(""), start, end, length: text.length };
 }
 
-/** For every unit of `spelled`, the range of the original text it came from; empty where the tokenizer put it in. */
+/** For every unit of `spelled`, its range in the original text; empty if the tokenizer added it. */
 function align(plain: Plain, spelled: string, unknown: ReadonlySet<number>, spelling: Spelling): { start: Uint32Array; end: Uint32Array } {
   const start = new Uint32Array(spelled.length);
   const end = new Uint32Array(spelled.length);
@@ -140,7 +140,7 @@ function align(plain: Plain, spelled: string, unknown: ReadonlySet<number>, spel
   return { start, end };
 }
 
-/** How many spaces stand from `at` on. */
+/** The number of spaces from `at` on. */
 function spacesAt(text: string, at: number): number {
   let n = at;
   while (text[n] === " ") n++;
@@ -149,7 +149,7 @@ function spacesAt(text: string, at: number): number {
 
 const isSpace = (c: string): boolean => /\s/u.test(c);
 
-/** How much of the text one unknown token stands for: up to where the next known spelling begins, else a character or a word. */
+/** The length of text that one unknown token replaces: up to the next known spelling, else a character or a word. */
 function unknownWidth(text: string, i: number, spelled: string, j: number, unknown: ReadonlySet<number>, isWordwise: boolean): number {
   let ahead = "";
   for (let k = j + 1; k < spelled.length && ahead.length < 4 && !unknown.has(k); k++) ahead += spelled[k];
@@ -162,7 +162,7 @@ function unknownWidth(text: string, i: number, spelled: string, j: number, unkno
   return word;
 }
 
-/** The nearest point where the two agree again for six units: how far to go in each. */
+/** The nearest point where both agree again for six units: the distance in each. */
 function meet(text: string, i: number, spelled: string, j: number): [width: number, units: number] {
   for (let distance = 1; distance <= 128; distance++)
     for (let width = 0; width <= distance; width++) {
@@ -174,7 +174,7 @@ function meet(text: string, i: number, spelled: string, j: number): [width: numb
   return [text.length - i, spelled.length - j];
 }
 
-/** Decodes UTF-8, one U+FFFD for each byte that fits nowhere, remembering where each byte landed. */
+/** Decodes UTF-8 with one U+FFFD per invalid byte, and records the position of each byte. */
 function unitsOf(bytes: Uint8Array): Units {
   const start = new Uint32Array(bytes.length);
   const end = new Uint32Array(bytes.length);

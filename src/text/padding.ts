@@ -1,4 +1,4 @@
-/** Rows of token ids as the arrays that programs take: padded, with positions and masks. */
+/** Rows of token ids as input arrays of programs: padded, with positions and masks. */
 import { floats, ints, type NdArray } from "../base/array.ts";
 
 export interface Rows {
@@ -10,9 +10,9 @@ export interface Rows {
 export interface Padding {
   /** Each row's first position; by default 0. */
   readonly starts?: readonly number[];
-  /** Rows are at least so long. */
+  /** Minimal length of the padded rows. */
   readonly atLeast?: number;
-  /** Pads behind a row are counted on from its last position, in place of standing at 0. */
+  /** Pads after a row get increasing positions instead of 0. */
   readonly counted?: boolean;
 }
 
@@ -36,14 +36,14 @@ export function padded(rows: readonly (readonly number[])[], pad: number, side: 
   return { tokens: ints(tokens, shape), positions: ints(positions, shape), real: { dtype: "bool", shape, data: real } };
 }
 
-/** Where tokens are predicted in the flattened rows of a batch, and each one's weight in the loss. */
+/** A predicted token: its position in the flattened rows of a batch, and its weight in the loss. */
 export interface Label {
   readonly at: number;
   readonly label: number;
   readonly weight: number;
 }
 
-/** What a program is fed for labels: "rows" and "labels" (int64 [M]) and "weights" [M]. */
+/** The label inputs of a program: "rows" and "labels" (int64 [M]) and "weights" [M]. */
 export const labelFeeds = (places: readonly Label[], dtype: "float32" | "float64"): Record<"rows" | "labels" | "weights", NdArray> => ({
   rows: ints(places.map((p) => p.at)),
   labels: ints(places.map((p) => p.label)),
@@ -54,7 +54,7 @@ export const labelFeeds = (places: readonly Label[], dtype: "float32" | "float64
   ),
 });
 
-/** Cuts items into groups whose padded size stays below `budget` tokens, longest together, at most `most` a group. */
+/** Divides items into groups of similar length with at most `budget` padded tokens and at most `most` items. */
 export function grouped<T>(items: readonly T[], lengthOf: (item: T) => number, budget: number, most = 64): T[][] {
   const groups: T[][] = [];
   let [group, longest]: [T[], number] = [[], 0];

@@ -1,4 +1,4 @@
-/** Where a subject or an answer stands among the tokens of a prompt. */
+/** The tokens of a subject or an answer in a prompt. */
 import { fail, nearest } from "../base/fail.ts";
 import type { Encoding } from "./tokenizer.ts";
 
@@ -9,8 +9,8 @@ export interface Span {
 }
 
 /**
- * The tokens that overlap `subject` in `text`: its last occurrence, or the one counted from 0.
- * Refuses a subject that `text` does not hold literally; `advice` ends the message, for instance with methods that need no subject.
+ * The tokens that overlap `subject` in `text`: at its last occurrence, or at the given one, counted from 0.
+ * Refuses a subject that is not literally in `text`; `advice` is appended to the message, for instance methods that need no subject.
  */
 export function subjectSpan(encoding: Encoding, text: string, subject: string, occurrence: "last" | number = "last", advice = ""): Span {
   const way = ["Quote it as the prompt spells it, or use a method that needs no subject.", advice].filter(Boolean).join(" ");
@@ -29,7 +29,7 @@ export function subjectSpan(encoding: Encoding, text: string, subject: string, o
   if (start === undefined)
     return fail(
       "subject",
-      `${JSON.stringify(subject)} stands ${places.length} time${places.length > 1 ? "s" : ""} in the prompt`,
+      `${JSON.stringify(subject)} occurs ${places.length} time${places.length > 1 ? "s" : ""} in the prompt`,
       `an occurrence from 0 to ${places.length - 1}`,
       "",
     );
@@ -53,8 +53,8 @@ export interface Answered extends Encoding {
 }
 
 /**
- * Encodes prompt and target as one text and finds the target's tokens: those that reach past the end of the prompt.
- * They are joined by `join`, by default one space unless white space stands there already. Equal to encoding the
+ * Encodes prompt and target as one text and finds the target's tokens: those that end after the prompt.
+ * They are joined by `join`; by default one space, if there is no white space already. Equal to encoding the
  * target by itself on byte-level tokenizers, and right on SentencePiece (methods 0.4).
  */
 export function targetTokens(
@@ -73,7 +73,7 @@ export function targetTokens(
 
 const joinOf = (prompt: string, target: string): string => (prompt === "" || /\s$/.test(prompt) || /^\s/.test(target) ? "" : " ");
 
-/** Where `subject` stands in `text`, occurrences that overlap counted each. */
+/** The positions of `subject` in `text`; overlapping occurrences all count. */
 export function occurrencesOf(text: string, subject: string): number[] {
   const places: number[] = [];
   for (let at = text.indexOf(subject); at >= 0; at = text.indexOf(subject, at + 1)) places.push(at);

@@ -1,4 +1,4 @@
-/** Checks the shape of a tokenizer.json before anything is built from it, so that a bad one says where it is bad. */
+/** Checks the structure of a tokenizer.json before it is used, so that errors name the faulty place. */
 import { z } from "zod";
 import { fail } from "../base/fail.ts";
 
@@ -31,7 +31,7 @@ export interface CheckedModel {
 }
 
 const WHO = "tokenizer.json";
-const HINT = "The file may be damaged: fetch it again, or save it anew with the library that made it.";
+const HINT = "The file may be damaged. Download it again, or save it again with the library that made it.";
 const refuse = (where: string, got: string, wanted: string): never => fail(WHO, `${where} ${got}`, wanted, HINT, "unavailable");
 
 const text = z.string().max(10_000);
@@ -56,7 +56,7 @@ const metaspace = z.object({
 const bytes = z.object({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag });
 const frame = z.object({ sep: named, cls: named });
 
-/** Every component by section and type: what its fields must be. */
+/** The fields of every component, by section and type. */
 const PARTS = {
   normalizer: {
     list: "normalizers",
@@ -114,7 +114,7 @@ const PARTS = {
   },
 };
 
-/** The file as checked parts; refuses wrong types, unknown components, and ids or merges that name nothing, saying where. */
+/** The file as checked parts; refuses wrong types, unknown components, and ids or merges without tokens, and names the place. */
 export function checkTokenizer(file: unknown): CheckedTokenizer {
   const json = objectAt(file, "the file");
   const part = (section: keyof typeof PARTS): Json | null => checkPart(json[section], section, section, 0);
@@ -133,7 +133,7 @@ export function checkTokenizer(file: unknown): CheckedTokenizer {
     !added_tokens.some((a) => a.content === unknown) &&
     ![...model.tokens.values()].includes(unknown)
   )
-    refuse("model.unk_token", `is ${quote(unknown)}, which is no token`, "a token of the vocabulary");
+    refuse("model.unk_token", `is ${quote(unknown)}, which is not a token`, "a token of the vocabulary");
   return { normalizer, pre_tokenizer, post_processor, decoder, added_tokens, model };
 }
 
@@ -159,7 +159,7 @@ function checkPart(value: unknown, section: keyof typeof PARTS, path: string, de
   return { ...dropNull(given) };
 }
 
-/** A missing field and null are the same to us, but not to every reader. */
+/** Removes null fields: for us they equal missing fields, but not for every reader. */
 const dropNull = (given: Json): Json => Object.fromEntries(Object.entries(given).filter(([, v]) => v !== null));
 
 function checkModel(model: Json): CheckedModel {
@@ -174,7 +174,7 @@ function checkModel(model: Json): CheckedModel {
       refuse(`model.${key}`, `is ${kindOf(model[key])}`, "text");
   if (type === "Unigram") return checkUnigram(model);
   if (type === "BPE" && (model["continuing_subword_prefix"] || model["end_of_word_suffix"]))
-    refuse("model", "marks words by a prefix or suffix", "a byte-level or SentencePiece-like BPE");
+    refuse("model", "marks words with a prefix or suffix", "a byte-level or SentencePiece-like BPE");
   if (type === "WordPiece") {
     const longest = model["max_input_chars_per_word"];
     if (longest !== undefined && longest !== null && !(Number.isInteger(longest) && (longest as number) > 0))
@@ -200,7 +200,7 @@ function checkVocabulary(vocab: unknown): { tokens: Map<number, string>; ids: Re
   for (const [token, id] of entries) {
     checkId(id, `model.vocab[${quote(token)}]`, entries.length);
     if (tokens.has(id as number))
-      refuse("model.vocab", `gives id ${id as number} to ${quote(tokens.get(id as number))} and to ${quote(token)}`, "one token an id");
+      refuse("model.vocab", `gives id ${id as number} to ${quote(tokens.get(id as number))} and to ${quote(token)}`, "one token per id");
     tokens.set(id as number, token);
     ids.set(token, id as number);
   }
@@ -262,10 +262,10 @@ function checkAdded(list: unknown, size: number): AddedToken[] {
   });
 }
 
-/** Ids may have gaps, but not so wide that the table of tokens is sized by a number that the file merely claims. */
+/** Ids may have gaps, but not large ones: the table of tokens must not grow with a number in an untrusted file. */
 function checkId(id: unknown, where: string, entries: number): void {
   if (!Number.isInteger(id) || (id as number) < 0) refuse(where, `is ${quote(id)}`, "an id: a whole number from 0");
-  if ((id as number) > 4 * entries + 65_536) refuse(where, `is ${id as number} in a vocabulary of ${entries}`, "ids without such a gap");
+  if ((id as number) > 4 * entries + 65_536) refuse(where, `is ${id as number} in a vocabulary of ${entries}`, "ids without a large gap");
 }
 
 function objectAt(value: unknown, where: string): Json {

@@ -1,4 +1,4 @@
-/** The tokenizer inside GGUF metadata, as the tokenizer.json that the same model would have beside it. */
+/** Converts the tokenizer in GGUF metadata to the tokenizer.json of the same model. */
 import { fail, nearest } from "../base/fail.ts";
 import { GPT2_SPLIT, LLAMA3_SPLIT, QWEN2_SPLIT } from "./tokenizer.ts";
 
@@ -14,14 +14,14 @@ export interface GgufTokenizer {
 /** Token types of GGUF. */
 const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 const WHO = "GGUF tokenizer";
-const BESIDE = "Put the model's tokenizer.json beside the file, in one folder, and name the folder.";
+const BESIDE = "Put the model's tokenizer.json and the file into one folder, and name the folder.";
 
 const split = (Regex: string): Json => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false });
 const byteLevel: Json = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
 const digits: Json = { type: "Digits", individual_digits: true };
 const sequence = (...pretokenizers: Json[]): Json => ({ type: "Sequence", pretokenizers });
 
-/** What `tokenizer.ggml.pre` means: how text is split, whether whole words skip the merges, what is normalised, whether a BOS is added unless said. */
+/** The meaning of `tokenizer.ggml.pre`: how text is split, whether whole words skip the merges, normalisation, and the default for adding a BOS. */
 interface Pre {
   names: readonly string[];
   split: Json;
@@ -43,7 +43,7 @@ const PRES: readonly Pre[] = [
 
 /**
  * tokenizer.json, tokenizer_config.json and the chat template from GGUF metadata (plain or typed arrays, numbers or bigints).
- * Knows byte-level BPE ("gpt2") by its pre-tokenizer's name and SentencePiece BPE ("llama"); refuses others, naming those it knows.
+ * Supports byte-level BPE ("gpt2"), by its pre-tokenizer's name, and SentencePiece BPE ("llama"); refuses others and lists these.
  */
 export function tokenizerFromGguf(kv: Kv): GgufTokenizer {
   const model = kv["tokenizer.ggml.model"];
@@ -67,7 +67,7 @@ function byteBpe(kv: Kv): GgufTokenizer {
     const near = nearest(String(name), names);
     return fail(
       WHO,
-      `tokenizer.ggml.pre is ${shown(name)}, which is not known here`,
+      `tokenizer.ggml.pre is ${shown(name)}, which is not supported`,
       `one of ${names.join(", ")}${near ? ` (perhaps ${near})` : ""}`,
       BESIDE,
       "unavailable",
@@ -147,7 +147,7 @@ function pieceBpe(kv: Kv): GgufTokenizer {
 }
 
 /**
- * The merges that make SentencePiece's choices: every way to cut a piece into two pieces, the best-scored pieces first.
+ * Merges that are equivalent to SentencePiece: every split of a piece into two pieces, the best-scored pieces first.
  * The order is that of the converter of Python's transformers: score, then length of the left and of the right part, then ids.
  */
 export function mergesOf(tokens: readonly string[], types: readonly number[], scores: readonly number[]): [string, string][] {
@@ -183,7 +183,7 @@ interface Vocabulary {
   added: Json[];
 }
 
-/** Tokens by id; control and unknown tokens are special, user-defined ones are matched whole; fillers of a padded table are left out. */
+/** Tokens by id; control and unknown tokens are special, user-defined ones are matched whole; the padding of the table is omitted. */
 function vocabularyOf(kv: Kv): Vocabulary {
   const tokens = strings(kv, "tokenizer.ggml.tokens");
   if (tokens.length === 0) fail(WHO, "tokenizer.ggml.tokens is missing or empty", "the vocabulary", BESIDE, "unavailable");
@@ -246,7 +246,7 @@ function numbers(kv: Kv, key: string, length: number): number[] {
   if (list === undefined) return [];
   const values = Array.isArray(list) || ArrayBuffer.isView(list) ? Array.from(list as ArrayLike<unknown>, Number) : [];
   if (values.length !== length || values.some(Number.isNaN))
-    return fail(WHO, `${key} holds ${values.length} numbers for ${length} tokens`, "one number a token", BESIDE, "unavailable");
+    return fail(WHO, `${key} has ${values.length} numbers for ${length} tokens`, "one number per token", BESIDE, "unavailable");
   return values;
 }
 

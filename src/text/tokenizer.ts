@@ -1,4 +1,4 @@
-/** Text to token ids and back, with the place of every token in the text. */
+/** Converts text to token ids and back, with the position of every token in the text. */
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { fail, LetheError } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
@@ -6,18 +6,18 @@ import { bounded, wordsOf } from "../base/bounded.ts";
 import { offsetsOf, type Surface } from "./offsets.ts";
 import { type CheckedTokenizer, checkTokenizer, type Json } from "./tokenizer-check.ts";
 
-/** Token ids and the [start, end) of each in UTF-16 units of the input; a token that the tokenizer adds is empty. */
+/** Token ids and the [start, end) of each in UTF-16 units of the input; a token added by the tokenizer has an empty span. */
 export interface Encoding {
   ids: number[];
   offsets: [start: number, end: number][];
 }
 
 export interface Tokenizer {
-  /** `special` (default true) adds what the post-processor adds, such as a BOS; special tokens written in the text always count as such. */
+  /** `special` (default true) adds the tokens of the post-processor, such as a BOS; special tokens in the text are always recognised. */
   encode(text: string, options?: { special?: boolean }): Encoding;
-  /** `special` (default false) keeps special tokens; ids without a token give nothing. */
+  /** `special` (default false) keeps special tokens; ids without a token are skipped. */
   decode(ids: readonly number[], options?: { special?: boolean }): string;
-  /** Text as it grows, special tokens left out: what is pushed joins to `decode` of the same ids, and never ends inside a character. */
+  /** Decodes a growing list of ids, without special tokens. The pieces join to `decode` of the same ids and never end inside a character. */
   decoder(): { push(id: number): string; end(): string };
   /** One more than the highest id. */
   readonly size: number;
@@ -39,13 +39,13 @@ export const GPT2_SPLIT = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| 
 export const LLAMA3_SPLIT = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
 export const QWEN2_SPLIT = LLAMA3_SPLIT.replace("{1,3}", "");
 
-/** Patterns known to take time in proportion to the text; any other is run under a time limit. */
+/** Patterns known to run in linear time; any other has a time limit. */
 const TRUSTED: ReadonlySet<unknown> = new Set([GPT2_SPLIT, LLAMA3_SPLIT, QWEN2_SPLIT, String.raw`\p{N}`, String.raw`\p{N}+`]);
-const DAMAGED = "The file may be damaged: fetch it again, or save it anew with the library that made it.";
+const DAMAGED = "The file may be damaged. Download it again, or save it again with the library that made it.";
 
 /**
  * A tokenizer from the parsed tokenizer.json, tokenizer_config.json and generation_config.json.
- * Refuses anything malformed, saying where; `eos` is generation_config's `eos_token_id`, else the config's `eos_token`.
+ * Refuses malformed files and names the place; `eos` is generation_config's `eos_token_id`, else the config's `eos_token`.
  */
 export function createTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown, generation?: unknown): Tokenizer {
   const file = checkTokenizer(tokenizerJson);
@@ -92,7 +92,7 @@ interface Vocabulary {
   readonly idOf: (token: string) => number | undefined;
   readonly added: ReadonlyMap<string, { readonly special: boolean }>;
   readonly surfaceOf: (token: string) => Surface;
-  /** The token that stands for what the vocabulary cannot spell. */
+  /** The token for text that the vocabulary cannot spell. */
   readonly unknown: string | undefined;
 }
 
@@ -115,7 +115,7 @@ function vocabularyOf(file: CheckedTokenizer): Vocabulary {
   return { kind, tokens, idOf: (token) => ids.get(token), added, unknown, surfaceOf: surfaces(file, kind, added, unknown) };
 }
 
-/** What each token spells, remembered by token. */
+/** The spelling of each token, cached by token. */
 function surfaces(
   file: CheckedTokenizer,
   kind: Kind,
@@ -142,7 +142,7 @@ function surfaces(
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** GPT-2's printable alphabet: the character that stands for each byte, turned round. */
+/** GPT-2's printable alphabet, inverted: from character to byte. */
 const ALPHABET: ReadonlyMap<string, number> = (() => {
   const printable = (b: number): boolean => (b > 32 && b < 127) || (b > 160 && b !== 173);
   let next = 256;
@@ -183,7 +183,7 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
     const ids = body.ids as (number | undefined)[];
     const lost = ids.indexOf(undefined);
     if (lost >= 0)
-      fail("tokenizer.json", `${JSON.stringify(body.tokens[lost])} has no id`, "an unknown token to stand for it", DAMAGED, "unavailable");
+      fail("tokenizer.json", `${JSON.stringify(body.tokens[lost])} has no id`, "an unknown token for it", DAMAGED, "unavailable");
     const offsets = offsetsOf(text, body.tokens.map(vocabulary.surfaceOf), spelling);
     if (!special) return { ids: body.ids, offsets };
     const at = (ids: readonly number[], place: number): [number, number][] => ids.map(() => [place, place]);
@@ -191,7 +191,7 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
   };
 }
 
-/** The normaliser on one character, without what it puts before every text. */
+/** The normaliser for one character, without the prefix that it adds to every text. */
 function normaliserOf({ normalizer }: CheckedTokenizer, library: Library, kind: Kind): (piece: string) => string {
   const spaced = (text: string): string => (kind === "pieces" ? text.replaceAll("\u2581", " ") : text);
   if (!library.normalizer) return spaced;
@@ -212,18 +212,18 @@ function frame(library: Library, { idOf }: Vocabulary): { before: number[]; afte
   if (tokens.filter((t) => t === body).length !== 1)
     fail(
       "tokenizer.json",
-      `post_processor.single holds the text ${tokens.filter((t) => t === body).length} times`,
+      `post_processor.single contains the text ${tokens.filter((t) => t === body).length} times`,
       "once",
       DAMAGED,
       "unavailable",
     );
   const id = (token: string): number =>
-    idOf(token) ?? fail("tokenizer.json", `post_processor adds ${JSON.stringify(token)}, which is no token`, "", DAMAGED, "unavailable");
+    idOf(token) ?? fail("tokenizer.json", `post_processor adds ${JSON.stringify(token)}, which is not a token`, "", DAMAGED, "unavailable");
   const at = tokens.indexOf(body);
   return { before: tokens.slice(0, at).map(id), after: tokens.slice(at + 1).map(id) };
 }
 
-/** The library's tokenizer, with two of its pre-tokenizers said by patterns that agree with the reference on all of Unicode. */
+/** The library's tokenizer, with two of its pre-tokenizers replaced by patterns that agree with the reference implementation on all of Unicode. */
 function build(file: CheckedTokenizer): Library {
   const { fields } = file.model;
   const parts = {
@@ -235,7 +235,7 @@ function build(file: CheckedTokenizer): Library {
   return usable(() => new Library({ ...parts, model: fields, added_tokens: file.added_tokens }, { clean_up_tokenization_spaces: false }));
 }
 
-/** What the library makes of the file; its own complaints become ours. */
+/** Calls the library and turns its errors into ours. */
 function usable<T>(work: () => T): T {
   try {
     return bounded("tokenizer.json", 60_000, DAMAGED, work);
@@ -273,7 +273,7 @@ interface Stream {
   end(): string;
 }
 
-/** Streams by the decoder's own rules where they work token by token, else by decoding all and giving what is new. */
+/** Streams token by token if the decoder works so, else by decoding all and returning the new part. */
 function decoderOf(file: CheckedTokenizer, library: Library, vocabulary: Vocabulary): (special: boolean) => Stream {
   const { kind, tokens, added, surfaceOf } = vocabulary;
   const strip = leadingSpaces(file.decoder);
@@ -314,7 +314,7 @@ function decoderOf(file: CheckedTokenizer, library: Library, vocabulary: Vocabul
   };
 }
 
-/** How many leading spaces a decoder that works token by token takes away; undefined for any other decoder. */
+/** The number of leading spaces that a token-by-token decoder removes; undefined for any other decoder. */
 function leadingSpaces(decoder: Json | null): number | undefined {
   if (decoder?.["type"] === "ByteLevel") return 0;
   if (decoder?.["type"] === "Metaspace")

@@ -1,8 +1,8 @@
-/** Arithmetic on long arrays: a kernel where they lie in its memory, a plain loop elsewhere. */
+/** Arithmetic on long arrays: a kernel for arrays in its memory, a plain loop for others. */
 import { fail } from "../base/fail.ts";
 import { type Floats, type Kernels, PIECE } from "./parameter-store.ts";
 
-/** sum += scale · more, in place. What is added may lie anywhere; fails when it is not as long. */
+/** sum += scale · more, in place. `more` may be in any memory; fails if the lengths differ. */
 export function accumulate(sum: Floats, more: Floats, kernels?: Kernels, scale = 1): void {
   checkLength("accumulate", sum, more);
   if (reaches(kernels, sum))
@@ -17,8 +17,8 @@ export function scaleBy(array: Floats, scale: number, kernels?: Kernels): void {
 }
 
 /**
- * The sum of squares in double precision: the same bits whoever computes it. Of float32 it is finite if and only if every number is; of
- * float64 it is not finite either where the squares are past what a double holds.
+ * The sum of squares in double precision: the kernel and the loop give the same bits. For float32 it is finite if and only if every number
+ * is. For float64 it can also overflow.
  */
 export function sumOfSquares(array: Floats, kernels?: Kernels): number {
   let sum = 0;
@@ -30,7 +30,7 @@ export function sumOfSquares(array: Floats, kernels?: Kernels): number {
   return sum;
 }
 
-/** The kernel's loop: number k to sum k mod 4, what is left over to a fifth. */
+/** The same order as the kernel: number k is added to sum k mod 4, the remaining ones to a fifth sum. */
 function squaresOf(piece: Floats): number {
   const blocks = piece.length & ~3;
   let [a, b, c, d, rest] = [0, 0, 0, 0, 0];
@@ -44,15 +44,15 @@ function squaresOf(piece: Floats): number {
   return a + b + (c + d) + rest;
 }
 
-/** Whether arrays lie in the memory of these kernels. */
+/** Whether arrays are in the memory of these kernels. */
 export const reaches = (kernels: Kernels | undefined, ...arrays: readonly Floats[]): kernels is Kernels =>
   kernels !== undefined && arrays.every((array) => lies(array, kernels));
 
 const lies = (array: Floats, { buffer }: Kernels): boolean => array instanceof Float32Array && array.buffer === buffer;
 
 /**
- * Calls with the address of an array's numbers `from` … `from + count`: once where it lies in the memory, otherwise piece by piece as it is
- * copied into the scratch. So an array from outside costs one more pass over a cache instead of one over the whole memory.
+ * Calls with the address of an array's numbers `from` … `from + count`: once if it is in the memory, else piece by piece, copied into the
+ * scratch area. So an array from outside costs another pass over the cache, not over the whole memory.
  */
 export function eachPiece(kernels: Kernels, array: Floats, call: (address: number, from: number, count: number) => void): void {
   if (lies(array, kernels)) {
@@ -66,12 +66,12 @@ export function eachPiece(kernels: Kernels, array: Floats, call: (address: numbe
   }
 }
 
-/** Where number `from` of an array in a kernel's memory lies. */
+/** The address of number `from` of an array in a kernel's memory. */
 export const addressOf = (array: Floats, from: number): number => array.byteOffset + 4 * from;
 
-/** Fails where arrays that are walked together differ in length: a kernel would walk on into another's numbers. */
+/** Fails if arrays that are processed together differ in length, because a kernel would read another array. */
 export function checkLength(who: string, array: Floats, ...others: readonly (Floats | undefined)[]): void {
   for (const other of others)
     if (other?.length !== array.length)
-      fail(who, `${other?.length ?? "no"} numbers beside an array of ${array.length}`, `${array.length}`, "", "internal");
+      fail(who, `${other?.length ?? "no"} numbers with an array of ${array.length}`, `${array.length}`, "", "internal");
 }

@@ -1,4 +1,4 @@
-/** Training rows as token ids with labels, and the seeded order in which steps see them. */
+/** Training rows as token ids with labels, and the seeded order of batches. */
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import { type Message, renderChat } from "../text/chat.ts";
@@ -12,37 +12,37 @@ export type Sample =
   | { readonly id: string; readonly kind: "chat"; readonly messages: readonly Message[] }
   | { readonly id: string; readonly kind: "text"; readonly text: string };
 
-/** A sample as the loss sees it. */
+/** A sample with the labels of the loss. */
 export interface LabelledRow {
   readonly id: string;
   readonly ids: readonly number[];
-  /** Positions of `ids` whose token is to be predicted from what precedes it, ascending, none 0. */
+  /** Positions of `ids` whose tokens are labels, ascending; never 0. */
   readonly labels: readonly number[];
 }
 
-/** Which tokens of a conversation are learnt: the assistant's words with the end of each turn, or all. */
+/** Which tokens of a conversation are labels: the assistant's text with the end of each turn, or all tokens. */
 export type Labels = "answers" | "every token";
 
-/** A sample's ids and labels. Plain text is learnt whole, with the end of text. Fails naming the sample when it is longer than the model's context or has nothing to learn. */
+/** A sample's ids and labels. In plain text all tokens and the end of text are labels. Fails, naming the sample, if it is longer than the model's context or has no label. */
 export function labelled(model: Model, sample: Sample, labels: Labels = "answers"): LabelledRow {
   const { ids, learnt } = markedOf(model, sample, labels);
   if (ids.length > model.config.context)
     fail(
       "train",
       `row "${sample.id}" of ${ids.length} tokens`,
-      `at most the model's context of ${model.config.context}`,
+      `at most the model's context length of ${model.config.context}`,
       "Shorten or split it.",
     );
   const strange = ids.find((id) => id >= model.config.vocab);
   if (strange !== undefined)
     fail(
       "train",
-      `token ${strange} in row "${sample.id}" of a model with ${model.config.vocab} words`,
-      "a tokenizer that is this model's",
-      "Put the model's own tokenizer.json beside its weights.",
+      `token ${strange} in row "${sample.id}" of a model with ${model.config.vocab} tokens`,
+      "this model's tokenizer",
+      "Put the model's own tokenizer.json into the folder of its weights.",
     );
   const at = ids.flatMap((_, i) => (i > 0 && learnt(i) ? [i] : []));
-  if (at.length === 0) fail("train", `row "${sample.id}" has no token to learn`, "an answer or a text", "Take it out.");
+  if (at.length === 0) fail("train", `row "${sample.id}" has no label`, "an answer or a text", "Remove it.");
   return { id: sample.id, ids, labels: at };
 }
 
@@ -58,13 +58,13 @@ function markedOf(model: Model, sample: Sample, labels: Labels): Marked {
   return { ids: [...ids, ...endOf(model, { format: "plain" })], learnt: (i) => labels === "every token" || i >= first };
 }
 
-/** The ids as the tokenizer gives them, then the end of text. */
+/** The tokenizer's ids, then the end of text. */
 function plainRow(model: Model, text: string): Marked {
   const { ids } = model.tokenizer.encode(text);
   return { ids: [...ids, ...endOf(model, { format: "plain" })], learnt: () => true };
 }
 
-/** A conversation through the template; an answer reaches from where the assistant's turn is opened to where it is closed. */
+/** A conversation in the template; an answer goes from the start to the end of the assistant's turn. */
 function chatRow(model: Model, id: string, messages: readonly Message[], labels: Labels): Marked {
   const { tokenizer, chatTemplate } = model;
   const template =
@@ -86,9 +86,9 @@ function chatRow(model: Model, id: string, messages: readonly Message[], labels:
     if (!text.startsWith(before) || !text.startsWith(after))
       fail(
         "train",
-        `the chat template changes what precedes message ${i + 1} of row "${id}"`,
-        "turns that follow one another",
-        "Train on plain text, or mend the template.",
+        `the chat template changes the text before message ${i + 1} of row "${id}"`,
+        "a template that only appends turns",
+        "Train on plain text, or change the template.",
       );
     return [[before.length, after.length] as const];
   });
@@ -100,13 +100,13 @@ function chatRow(model: Model, id: string, messages: readonly Message[], labels:
 
 export interface Order {
   readonly seed: string | number;
-  /** Rows a step. */
+  /** Rows per step. */
   readonly batch: number;
-  /** So many batches are drawn at once and cut by length, which saves padding; 1: rows stay as drawn. */
+  /** So many batches are drawn together and divided by length, which reduces padding; 1: rows keep the drawn order. */
   readonly together: number;
 }
 
-/** The rows of every step: a function of seed and step alone, so that a run can begin anywhere. Every epoch is a new order; its last batch may be small. */
+/** The rows of every step: a function of seed and step only, so that a run can start at any step. Every epoch has a new order; its last batch may be smaller. */
 export function batchesOf<Row>(
   rows: readonly Row[],
   lengthOf: (row: Row) => number,

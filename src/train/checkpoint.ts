@@ -1,18 +1,18 @@
-/** A training run's state on disk: weights and moments in one safetensors file a checkpoint, whole or absent, the last two kept. */
+/** A training run's state on disk: one safetensors file per checkpoint with weights and moments, written atomically; the last two are kept. */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import type { Hash } from "../base/hash.ts";
-import { isRecord, openSafetensors, parseJson, writeSafetensors } from "../base/store.ts";
+import { discard, isRecord, openSafetensors, parseJson, writeSafetensors } from "../base/store.ts";
 
-/** Everything a run is made of after a step; data order and learning rate follow from the step. */
+/** The state of a run after a step; the step determines data order and learning rate. */
 export interface State {
   /** Steps done. */
   readonly step: number;
   /** Weights by name, and moments as `MOMENT:NAME`. */
   readonly tensors: ReadonlyMap<string, NdArray>;
-  /** The objective's scalars at each step so far, before its update; none of a step that was left out. */
+  /** The objective's scalars at each step so far, before its update; empty for a skipped step. */
   readonly outputs: readonly Outputs[];
 }
 
@@ -24,7 +24,7 @@ const KEPT = 2;
 const NAME = /^step-(\d{8})\.safetensors$/;
 const WHO = "train";
 
-/** The checkpoints of a folder, the newest last. */
+/** The checkpoints of a folder, newest last. */
 export function checkpointsIn(folder: string): { step: number; path: string }[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
@@ -44,16 +44,32 @@ export function saveState(folder: string, run: Hash, { step, tensors, outputs }:
   return path;
 }
 
-/** The newest state of run `run`, or undefined in a folder without checkpoints; refuses those of another run. */
+/** The newest state of run `run`; undefined if the folder has no checkpoints. Refuses those of another run. */
 export function loadState(folder: string, run: Hash): State | undefined {
   const newest = checkpointsIn(folder).at(-1);
   return newest && read(newest, run, folder);
 }
 
+/** As {@link loadState}; a state that cannot be read is told to `lost` and removed, and the one before it is read. */
+export function loadStateOr(folder: string, run: Hash, lost: (error: unknown) => void): State | undefined {
+  for (const checkpoint of checkpointsIn(folder).reverse())
+    try {
+      return read(checkpoint, run, folder);
+    } catch (error) {
+      lost(error);
+      discard(checkpoint.path);
+    }
+  return undefined;
+}
+
 /** The state in one file of a run, whichever it is. */
 export function stateAt(path: string): State {
   const found = checkpointsIn(dirname(path)).find((c) => c.path === path);
-  return read(found ?? fail(WHO, `${path} is no checkpoint`, "one that training left", "", "unavailable"), undefined, dirname(path));
+  return read(
+    found ?? fail(WHO, `${path} is not a checkpoint`, "a checkpoint of a training run", "", "unavailable"),
+    undefined,
+    dirname(path),
+  );
 }
 
 function read(newest: { readonly step: number; readonly path: string }, run: Hash | undefined, folder: string): State {
@@ -63,17 +79,17 @@ function read(newest: { readonly step: number; readonly path: string }, run: Has
     if (!isRecord(state) || state["version"] !== VERSION || state["step"] !== newest.step || !Array.isArray(state["outputs"]))
       return fail(
         WHO,
-        `${newest.path} is no checkpoint that this version wrote`,
+        `${newest.path} is not a checkpoint of this version`,
         `a checkpoint of version ${VERSION}`,
-        "Remove the folder to begin anew.",
+        "Remove the folder to start again.",
         "unavailable",
       );
     if (run !== undefined && state["run"] !== run)
       return fail(
         WHO,
-        `${folder} holds the checkpoints of another run`,
-        "those of this recipe, data and model",
-        "Choose another folder, or remove this one to begin anew.",
+        `${folder} contains checkpoints of another run`,
+        "checkpoints of this recipe, data and model",
+        "Choose another folder, or remove this one to start again.",
       );
     return {
       step: newest.step,

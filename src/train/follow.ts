@@ -1,4 +1,4 @@
-/** A training run to its end: its events as progress and notes. */
+/** Runs a training to its end and reports its events as progress and notes. */
 import type { Context } from "../base/context.ts";
 import type { TrainEvent } from "./loop.ts";
 
@@ -8,11 +8,11 @@ export interface Followed<R> {
   readonly result: R;
   /** The objective's scalars before the last update. */
   readonly last: Readonly<Record<string, number>>;
-  /** That it ended before its last step, and why. */
+  /** The reason, if it ended before its last step. */
   readonly stopped?: string;
 }
 
-/** Runs to the end; `detail` is what progress says beside the steps. Events of other kinds go to `other`. */
+/** Runs to the end; `detail` is the text of the progress. Other events go to `other`. */
 export async function followed<R, Other extends { readonly kind: string } = never>(
   who: string,
   events: AsyncGenerator<TrainEvent | Other, R>,

@@ -1,16 +1,15 @@
 /** Finetuning from a recipe file: model, data and training from one JSON, checkpoints beside the result, a Hugging Face folder at the end. */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { isRecord, lockFile, readJson } from "../base/store.ts";
+import { hash, type Hash } from "../base/hash.ts";
+import { isRecord, readJson } from "../base/store.ts";
 import { check, readText } from "../data/records.ts";
 import { readWorld, trainingRows } from "../data/sets/bundled.ts";
 import type { Model } from "../model/model.ts";
-import { refuseOccupied, saveCheckpoint } from "../model/save.ts";
 import { labelled, type LabelledRow } from "./batches.ts";
-import { checkpointsIn } from "./checkpoint.ts";
 import { initModel } from "./init.ts";
 import { type Recipe, train, type TrainEvent } from "./loop.ts";
 
@@ -20,7 +19,7 @@ const share = z.number().min(0).max(1, { error: "a number from 0 to 1" });
 
 const recipeSchema = z.strictObject({
   about: z.string().optional(),
-  /** config.json of the model to be made. */
+  /** config.json of the new model. */
   config: z.record(z.string(), z.unknown()),
   generation: z.record(z.string(), z.unknown()).optional(),
   /** The folder, relative to the recipe's, with the texts, tokenizer.json, tokenizer_config.json and chat_template.jinja. */
@@ -29,9 +28,9 @@ const recipeSchema = z.strictObject({
     loss: z.literal(["answers", "every token"], { error: '"answers" or "every token"' }),
     steps: count,
     batch: count,
-    /** Padded tokens in one pass. */
+    /** Padded tokens per micro-batch. */
     budget: count.default(4096),
-    /** Batches drawn at once and cut by length. */
+    /** Batches drawn together and divided by length. */
     together: count.default(1),
     executor: z.literal(["graph", "blocks"]).default("graph"),
     optimizer: z.strictObject({
@@ -49,18 +48,9 @@ const recipeSchema = z.strictObject({
   dtype: z.literal(["float32", "bfloat16", "float16"]).default("float32"),
   seed: z.union([z.int(), z.string()]).default(0),
 });
-type RecipeFile = z.output<typeof recipeSchema>;
+export type RecipeFile = z.output<typeof recipeSchema>;
 
-export interface FinetuneOptions {
-  /** Go on from checkpoints that an earlier run left (default true); otherwise they are removed. */
-  readonly resume?: boolean;
-  /** Replace a folder that is there. */
-  readonly force?: boolean;
-  /** Steps from one checkpoint to the next (default 100). */
-  readonly every?: number;
-}
-
-/** What will be learnt, told before the first step. */
+/** The amount of data, reported before the first step. */
 export interface DataEvent {
   readonly kind: "data";
   readonly rows: number;
@@ -70,48 +60,52 @@ export interface DataEvent {
 
 export type FinetuneEvent = TrainEvent | DataEvent;
 
-/** What a finished run tells. */
-export interface Finetuned {
-  readonly dir: string;
-  readonly steps: number;
+/** A model that was trained from a recipe, with the type in which the recipe wants it stored. */
+export interface Built {
+  /** The model with its new weights. */
+  readonly model: Model;
+  readonly dtype: RecipeFile["dtype"];
   readonly losses: readonly number[];
 }
 
 /**
  * Builds the model that a recipe describes and writes it to `outDir`: the same recipe, texts and thread count give the same bytes.
- * Checkpoints lie in `outDir.training` until then; the same command goes on from them.
+ * Checkpoints are in `outDir.training` until then; the same command resumes from them.
  */
-export async function* finetuneRecipe(
-  recipePath: string,
-  outDir: string,
+export async function* fromRecipe(
+  { recipe, home }: Prepared,
+  { folder, every }: { readonly folder: string; readonly every: number },
   ctx: Context,
-  options: FinetuneOptions = {},
-): AsyncGenerator<FinetuneEvent, Finetuned> {
-  const recipe = readRecipe(recipePath);
-  const dir = resolve(outDir);
-  refuseOccupied(dir, options.force);
-  const folder = `${dir}.training`;
-  const release = lockFile(`${dir}.training.lock`, "finetune");
+): AsyncGenerator<FinetuneEvent, Built> {
+  const { model, rows } = prepare(recipe, home, ctx);
   try {
-    if (options.resume === false) rmSync(folder, { recursive: true, force: true });
-    const { model, rows } = prepare(recipe, dirname(resolve(recipePath)), ctx);
-    try {
-      yield {
-        kind: "data",
-        rows: rows.length,
-        tokens: rows.reduce((sum, row) => sum + row.ids.length, 0),
-        parameters: [...model.weights.values()].reduce((sum, { data }) => sum + data.length, 0),
-      };
-      const { weights, losses } = yield* train(model, rows, loopRecipe(recipe), ctx, { folder, every: options.every ?? 100 });
-      saveCheckpoint(dir, { ...model, weights }, { dtype: recipe.dtype, force: options.force ?? false });
-      rmSync(folder, { recursive: true, force: true });
-      return { dir, steps: losses.length, losses };
-    } finally {
-      await model.release();
-    }
+    yield {
+      kind: "data",
+      rows: rows.length,
+      tokens: rows.reduce((sum, row) => sum + row.ids.length, 0),
+      parameters: [...model.weights.values()].reduce((sum, { data }) => sum + data.length, 0),
+    };
+    const { weights, losses } = yield* train(model, rows, loopRecipe(recipe), ctx, { folder, every });
+    return { model: { ...model, weights }, dtype: recipe.dtype, losses };
   } finally {
-    release();
+    await model.release();
   }
+}
+
+/** A recipe that was read, the folder that its paths start from, and the hash of all that it names. */
+export interface Prepared {
+  readonly recipe: RecipeFile;
+  readonly home: string;
+  readonly content: Hash;
+}
+
+/** Reads a recipe and the files that it names; refuses what is not right with any of them. */
+export function openRecipe(path: string): Prepared {
+  const recipe = readRecipe(path);
+  const home = dirname(resolve(path));
+  const folder = resolve(home, recipe.data.folder);
+  const files = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"].map((name) => readText(join(folder, name)));
+  return { recipe, home, content: hash(recipe, readWorld(folder), ...files) };
 }
 
 /** Reads and checks a recipe; a wrong field is named with what is wanted. */
@@ -120,15 +114,12 @@ export function readRecipe(path: string): RecipeFile {
   return check(recipeSchema, { value: readJson(path, "finetune"), at: 1, place: basename(path) });
 }
 
-/** The steps of an unfinished run that `outDir` can go on from. */
-export const unfinished = (outDir: string): number => checkpointsIn(`${resolve(outDir)}.training`).at(-1)?.step ?? 0;
-
 /** The model before its first step, and the rows it will see. */
 function prepare(recipe: RecipeFile, home: string, ctx: Context): { model: Model; rows: LabelledRow[] } {
   const folder = resolve(home, recipe.data.folder);
   const object = (name: string): Record<string, unknown> => {
     const value = readJson(join(folder, name), "finetune");
-    return isRecord(value) ? value : fail("finetune", `${name} is no object`, "a JSON object", "", "unavailable");
+    return isRecord(value) ? value : fail("finetune", `${name} is not an object`, "a JSON object", "", "unavailable");
   };
   const model = initModel(
     {

@@ -1,4 +1,4 @@
-/** Hidden states below what is trained: nothing changes them, so that each row's are computed once and kept. */
+/** Hidden states below the trained blocks: they do not change, so they are computed once per row and cached. */
 import { floats, ints, type NdArray } from "../base/array.ts";
 import type { TracedModel } from "../model/forward.ts";
 import { traced } from "../model/forward.ts";
@@ -6,13 +6,13 @@ import { feedsOf, type Model, type Precision } from "../model/model.ts";
 import { type Executor, program } from "../onnx/program.ts";
 import { trace } from "../tensor/graph.ts";
 
-/** Bytes of states that are kept; rows beyond it are computed each time. */
+/** Size limit of the cached states in bytes; other rows are computed each time. */
 const MOST = 1 << 30;
 
-/** What the input of the states is called. */
+/** Name of the input for the states. */
 const INPUT = "below";
 
-/** A traced model whose forward pass begins at a block, from states [B, T, D] that are fed. */
+/** A traced model whose forward pass starts at a block, from input states [B, T, D]. */
 export const above = (lm: TracedModel, from: number): TracedModel => ({
   ...lm,
   forward: (_tokens, given) => {
@@ -22,8 +22,8 @@ export const above = (lm: TracedModel, from: number): TracedModel => ({
 });
 
 /**
- * Feeds the states that enter a block, for right-padded rows. Each row is computed alone, so that its bits do not hang on what it is in a
- * batch with; pads have zeros.
+ * Feeds the states that enter a block, for right-padded rows. Each row is computed alone, so its bits do not depend on the other rows of
+ * the batch; pads are zero.
  */
 export function statesBelow(
   model: Model,

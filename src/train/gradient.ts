@@ -1,4 +1,4 @@
-/** Losses and gradients of an objective with respect to numbers that change from run to run. */
+/** Losses and gradients of an objective with respect to the trained numbers. */
 import { floats, type NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { traced, type TracedModel } from "../model/forward.ts";
@@ -10,13 +10,13 @@ import { above, statesBelow } from "./frozen-states.ts";
 import type { Objective, Pass, Traced } from "./objective.ts";
 import type { Trainable } from "./trainable.ts";
 
-/** What is differentiated, and how it runs. */
+/** What to differentiate, and how to run it. */
 export interface Differentiated<Row> {
   readonly objective: Objective<Row>;
   readonly trainable: Trainable;
   readonly dtype: Precision;
   readonly executor: Executor;
-  /** The model that an objective may compare with; by default the model itself. */
+  /** The reference model of the objective; by default the model itself. */
   readonly reference?: Model;
 }
 
@@ -26,7 +26,7 @@ export interface Slope {
   readonly gradients: ReadonlyMap<string, NdArray>;
 }
 
-/** One pass: losses and gradients at the given numbers and objective's state; `at` says which masks dropout has. */
+/** One micro-batch: losses and gradients at the given numbers and objective's state; `at` determines the dropout masks. */
 export type Differentiate<Row> = (
   pass: Omit<Pass<Row>, "model" | "dtype">,
   numbers: ReadonlyMap<string, NdArray>,
@@ -37,8 +37,8 @@ export type Differentiate<Row> = (
 const before = (name: string): string => `reference.${name}`;
 
 /**
- * Makes an objective differentiable. What does not depend on the trained numbers is computed apart and without a gradient: blocks below the
- * lowest of them, and the reference. Numbers that the loss does not reach have no gradient and are left out.
+ * Makes an objective differentiable. Parts that do not depend on the trained numbers are computed separately, without a gradient: the blocks
+ * below the lowest trained one, and the reference model. Numbers that do not affect the loss have no gradient and are omitted.
  */
 export function differentiated<Row>(
   model: Model,
@@ -46,14 +46,14 @@ export function differentiated<Row>(
 ): { reached: readonly string[]; run: Differentiate<Row> } {
   const { sessions } = model;
   const names = [...trainable.start(dtype).keys()];
-  // of a reference that is another model, the weights that are not the same arrays
+  // if the reference model is another model: its weights that are different arrays
   for (const [name, { shape }] of model.weights)
     if (String(reference.weights.get(name)?.shape) !== String(shape))
       fail(
         "reference",
-        `"${name}" of [${reference.weights.get(name)?.shape.join(", ") ?? "nothing"}] beside one of [${shape.join(", ")}]`,
+        `"${name}" of [${reference.weights.get(name)?.shape.join(", ") ?? "nothing"}] and one of [${shape.join(", ")}] differ in shape`,
         "a model of the same shape",
-        "Give the one that this model was made from.",
+        "Give the model that this one was made from.",
       );
   const other = [...reference.weights].filter(([name, array]) => array !== model.weights.get(name));
   let made: Traced<Row> | undefined;
@@ -64,11 +64,11 @@ export function differentiated<Row>(
       made = objective.build(from(trainable.trace(t, dtype)), () => from(traced(model, t, dtype, still)));
       return made.outputs;
     });
-  // a reference that is another model may have other blocks below
+  // another reference model may have different lower blocks
   const block = other.length === 0 ? trainable.lowest : 0;
   let graph = traceFrom(block);
   const hasStates = block > 0 && made?.countsPads !== true;
-  if (block > 0 && !hasStates) graph = traceFrom(0); // what a loss counts shows only as it is traced; once more takes 20 ms of thirty blocks
+  if (block > 0 && !hasStates) graph = traceFrom(0); // only tracing shows which blocks a loss uses; tracing thirty blocks again takes 20 ms
   const states = hasStates ? statesBelow(model, block, { dtype, executor }) : undefined;
   const asked = new Set(graph.inputs.map((x) => inputOf(x).name));
   const reached = names.filter((name) => asked.has(trainable.inputOf(name)));

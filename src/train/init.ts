@@ -1,4 +1,4 @@
-/** A model that knows nothing: seeded random weights for training from the start. */
+/** A new model with seeded random weights, for training from scratch. */
 import type { NdArray } from "../base/array.ts";
 import { zeros } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
@@ -11,7 +11,7 @@ import { atLayer, type WeightName } from "../model/names.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 import { Sessions } from "../onnx/session.ts";
 
-/** What a model is built from: the files of a checkpoint without its weights. */
+/** The files of a checkpoint without its weights. */
 export type Blueprint = ModelFiles & { readonly config: Readonly<Record<string, unknown>> };
 
 /**
@@ -19,13 +19,13 @@ export type Blueprint = ModelFiles & { readonly config: Readonly<Record<string, 
  * to the residual stream divided by √(2 · layers) as in GPT-2, norms one, biases zero. Each weight has its own stream of the seed.
  */
 export function initModel(files: Blueprint, seed: string | number, ctx: Context): Model {
-  const { arch, config } = identifyConfig(files.config, { path: "the recipe's config" });
+  const { arch, config } = identifyConfig(files.config, { path: "the recipe's config" }, ctx);
   const tokenizer = createTokenizer(files.tokenizerJson, files.tokenizerConfig, files.generation);
   if (tokenizer.size > config.vocab)
     fail(
       "train",
-      `a tokenizer of ${tokenizer.size} words for an embedding of ${config.vocab}`,
-      "a vocab_size that holds it",
+      `a tokenizer of ${tokenizer.size} tokens for an embedding of ${config.vocab}`,
+      "a vocab_size that is large enough",
       "Raise vocab_size.",
     );
   const std = Number(files.config["initializer_range"] ?? 0.02);

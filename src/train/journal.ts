@@ -1,4 +1,4 @@
-/** The journal of a training run: what it began from, its rows, and every update as it was cut into passes, so that it can be replayed. */
+/** The training journal: base model, rows, and every update with its micro-batches, so that the run can be replayed. */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fail } from "../base/fail.ts";
@@ -13,7 +13,7 @@ export interface JournalRow extends LabelledRow {
 }
 
 export interface Journal {
-  /** The model that training began from, by path or hub id, and its id. */
+  /** The model before training: path or hub id, and its id. */
   readonly base: { readonly spec: string; readonly id: Hash };
   readonly recipe: Recipe;
   readonly rows: readonly JournalRow[];
@@ -23,7 +23,7 @@ export interface Journal {
 const VERSION = 1;
 const FILE = "journal.jsonl";
 
-/** Writes a journal whole: a line for the run, one a row, one an update with its rows by id, pass by pass. */
+/** Writes a journal: one line for the run, one per row, one per update with the ids of its rows, by micro-batch. */
 export function writeJournal(folder: string, { rows, steps, ...run }: Journal): void {
   mkdirSync(folder, { recursive: true });
   const lines = [
@@ -34,39 +34,39 @@ export function writeJournal(folder: string, { rows, steps, ...run }: Journal): 
   writeAtomic(join(folder, FILE), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
 }
 
-/** Whether a folder holds a journal. */
+/** Whether a folder contains a journal. */
 export const hasJournal = (folder: string): boolean => existsSync(join(folder, FILE));
 
-/** Reads a journal; refuses one that is missing, torn or of another version. */
+/** Reads a journal; refuses a missing, incomplete or other version's journal. */
 export function readJournal(folder: string): Journal {
   const path = join(folder, FILE);
   const wrong = (what: string): never =>
     fail(
       "journal",
       `${path} ${what}`,
-      "the journal of a finetuning with --keep",
-      "Finetune with --keep, and name the folder it left.",
+      "the training journal of a finetuning with --keep",
+      "Finetune with --keep, and name the folder that it makes.",
       "unavailable",
     );
-  if (!existsSync(path)) return wrong("is not there");
+  if (!existsSync(path)) return wrong("is missing");
   const lines = readLines(path) as Record<string, unknown>[];
   const of = (kind: string): Record<string, unknown>[] => lines.filter((line) => isRecord(line) && line["kind"] === kind);
   const [run] = of("run");
-  if (run?.["version"] !== VERSION) return wrong(`is of version ${String(run?.["version"])}, not ${VERSION}`);
+  if (run?.["version"] !== VERSION) return wrong(`has version ${String(run?.["version"])}, not ${VERSION}`);
   const rows = of("row") as unknown as JournalRow[];
   const known = new Map(rows.map((row) => [row.id, row]));
   const steps = (of("step") as unknown as { readonly lr: number; readonly passes: readonly (readonly string[])[] }[]).map(
     ({ lr, passes }) => ({
       lr,
-      passes: passes.map((pass) => pass.map((id) => known.get(id) ?? wrong(`names row "${id}" that it does not hold`))),
+      passes: passes.map((pass) => pass.map((id) => known.get(id) ?? wrong(`names row "${id}", which it does not contain`))),
     }),
   );
   const { base, recipe } = run as unknown as Journal;
-  if (steps.length !== recipe.steps) return wrong(`holds ${steps.length} updates of ${recipe.steps}`);
+  if (steps.length !== recipe.steps) return wrong(`contains ${steps.length} updates of ${recipe.steps}`);
   return { base, recipe, rows, steps };
 }
 
-/** The updates of a journal without some rows, taken out of the passes that they stood in. */
+/** The updates of a journal without some rows, which are removed from their micro-batches. */
 export const without =
   ({ steps }: Journal, gone: ReadonlySet<string>): ((step: number) => Step<JournalRow>) =>
   (step) => {

@@ -1,4 +1,4 @@
-/** The training loop: batches, gradients, clipped optimiser steps, checkpoints; a stream of events that ends in new weights. */
+/** The training loop: batches, gradients, clipped optimiser steps, checkpoints. It yields events and returns new weights. */
 import { floats, letGo, type NdArray, setAside } from "../base/array.ts";
 import { type Context, checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
@@ -9,7 +9,7 @@ import type { WeightName } from "../model/names.ts";
 import { grouped } from "../text/padding.ts";
 import type { Executor } from "../onnx/program.ts";
 import { batchesOf, type LabelledRow } from "./batches.ts";
-import { loadState, type Outputs, saveState, type State } from "./checkpoint.ts";
+import { loadState, loadStateOr, type Outputs, saveState, type State } from "./checkpoint.ts";
 import { accumulate } from "./arrays.ts";
 import type { LoraParams } from "./lora.ts";
 import { type Differentiate, differentiated } from "./gradient.ts";
@@ -18,30 +18,30 @@ import { nll, type Objective } from "./objective.ts";
 import { factorsOf, type Trainable, weightsOf } from "./trainable.ts";
 import { type AdamW, adamw, clipScale, globalNorm, isDecayed, type Optimizer, rateAt, type Schedule } from "./optim.ts";
 
-/** How to train: together with model, rows and thread count it determines every bit of the result. */
+/** How to train. Recipe, model, rows and thread count determine every bit of the result. */
 export interface Recipe {
   readonly steps: number;
-  /** Rows a step. */
+  /** Rows per step. */
   readonly batch: number;
-  /** Padded tokens in one pass; a step of more is accumulated over several. */
+  /** Padded tokens per micro-batch; larger steps accumulate gradients over several. */
   readonly budget: number;
-  /** Batches drawn at once and cut by length (1: none). */
+  /** Batches drawn together and divided by length (1: not divided). */
   readonly together: number;
   readonly optimizer: { readonly name: "adamw" } & AdamW;
   readonly schedule: Schedule;
-  /** The largest norm of a step's gradient. */
+  /** The maximal norm of a step's gradient. */
   readonly clip?: number;
   readonly seed: string | number;
   readonly executor: Executor;
-  /** Weights that are trained, if the loss reaches them; absent: all. */
+  /** Weights to train, if they affect the loss; absent: all. */
   readonly only?: readonly WeightName[];
-  /** Low-rank factors are trained in place of weights. */
+  /** Train low-rank factors instead of weights. */
   readonly lora?: LoraParams;
-  /** Of weights, gradients and moments (default float32). */
+  /** Precision of weights, gradients and moments (default float32). */
   readonly dtype?: Precision;
 }
 
-/** One update: its learning rate, and its rows as they are cut into passes. */
+/** One update: its learning rate, and its rows divided into micro-batches. */
 export interface Step<Row> {
   readonly lr: number;
   readonly passes: readonly (readonly Row[])[];
@@ -50,28 +50,30 @@ export interface Step<Row> {
 export interface TrainOptions<Row, Drawn = Row> {
   /** What is minimised. */
   readonly objective: Objective<Drawn>;
-  /** What a row becomes each time it is taken: what it is paired with, for instance. By default the row itself. */
+  /** Makes a training unit from a row each time it is used, for instance by pairing it. By default the row itself. */
   readonly draw?: (row: Row, random: Rng) => Drawn;
   /** Everything beyond rows and objective that `draw` depends on. */
   readonly drawnFrom?: unknown;
-  /** The updates themselves, in place of those that seed and schedule give; one without rows is left out whole. */
+  /** The updates, instead of those from seed and schedule; an update without rows is skipped. */
   readonly steps?: (step: number) => Step<Drawn>;
-  /** The state to begin from where the folder holds none. */
+  /** The initial state if the folder has no checkpoint. */
   readonly from?: State;
-  /** A model to compare with, other than the one that training begins from. */
+  /** A reference model other than the model before training. */
   readonly reference?: Model;
-  /** Where checkpoints are kept; absent: nowhere. */
+  /** The folder of checkpoints; absent: none are saved. */
   readonly folder?: string;
+  /** Hears of a checkpoint that cannot be read or written, and training goes on without it; absent: training fails. */
+  readonly lost?: (error: unknown) => void;
   /** Steps from one checkpoint to the next (default 100). */
   readonly every?: number;
-  /** Save one behind the last step too (default true); it is of use to whoever may be stopped before the result is kept. */
+  /** Also save a checkpoint after the last step (default true), in case the run is stopped before the result is saved. */
   readonly savesLast?: boolean;
-  /** Keep every checkpoint, the weights before the first step among them. */
+  /** Keep every checkpoint, including the weights before the first step. */
   readonly keepsAll?: boolean;
-  /** Why to end before the last step; asked after every step, undefined goes on. `weights` copies them as they are then. */
+  /** Called after every step; returns a reason to stop, or undefined to continue. `weights` copies the current weights. */
   readonly stop?: (at: {
     readonly step: number;
-    /** Of every step so far, before its update; empty where one was left out. */
+    /** The scalars of every step so far, before its update; empty for a skipped step. */
     readonly outputs: readonly Outputs[];
     weights(): Weights;
   }) => string | undefined | Promise<string | undefined>;
@@ -84,11 +86,11 @@ export type TrainEvent =
       readonly step: number;
       readonly steps: number;
       readonly loss: number;
-      /** The objective's scalars, "loss" among them, before the step's update. */
+      /** The objective's scalars, including "loss", before the step's update. */
       readonly outputs: Outputs;
       readonly lr: number;
       readonly norm: number;
-      /** Tokens of the step, padding left out; a second of this step; milliseconds it took. */
+      /** Tokens of the step without padding; tokens per second; milliseconds. */
       readonly tokens: number;
       readonly tokensPerSecond: number;
       readonly ms: number;
@@ -97,11 +99,11 @@ export type TrainEvent =
   | { readonly kind: "stopped"; readonly step: number; readonly reason: string };
 
 export interface Trained {
-  /** What was trained, in the recipe's precision: weights by name, or factors. */
+  /** The trained numbers in the recipe's precision: weights by name, or factors. */
   readonly numbers: ReadonlyMap<string, NdArray>;
-  /** The weights that these make. */
+  /** The resulting weights. */
   readonly weights: Weights;
-  /** Loss of every step, before its update; NaN where one was left out. */
+  /** Loss of every step, before its update; NaN for a skipped step. */
   readonly losses: readonly number[];
 }
 
@@ -115,8 +117,8 @@ export const train = (
 ): AsyncGenerator<TrainEvent, Trained> => trainOn(model, rows, recipe, ctx, { ...options, objective: nll });
 
 /**
- * Minimises an objective over rows and returns the new weights; `model` stays as it is. Checkpoints found in the folder are continued, bit for bit.
- * An abort saves a checkpoint and fails as "aborted"; a loss that is not finite fails before it touches a weight, the last checkpoint intact.
+ * Minimises an objective over rows and returns the new weights; `model` does not change. Resumes from checkpoints in the folder, bit for bit.
+ * An abort saves a checkpoint and fails as "aborted". A loss that is not finite fails before any weight changes; the last checkpoint stays intact.
  */
 export async function* trainOn<Row, Drawn = Row>(
   model: Model,
@@ -125,24 +127,31 @@ export async function* trainOn<Row, Drawn = Row>(
   ctx: Context,
   options: TrainOptions<Row, Drawn>,
 ): AsyncGenerator<TrainEvent, Trained> {
-  const { objective, folder, every = 100, savesLast = true, keepsAll = false, stop } = options;
+  const { objective, folder, lost, every = 100, savesLast = true, keepsAll = false, stop } = options;
   if (rows.length === 0) fail("train", "no rows", "at least one", "Give data to train on.");
   const run = runHash(model, rows, recipe, options);
-  const saved = (folder === undefined ? undefined : loadState(folder, run)) ?? options.from;
+  const saved = (folder === undefined ? undefined : lost ? loadStateOr(folder, run, lost) : loadState(folder, run)) ?? options.from;
   const learner = new Learner(model, recipe, options, saved?.tensors);
   const seen: Outputs[] = [...(saved?.outputs ?? [])];
   const stepAt = options.steps ?? stepsOf(rows, recipe, options);
   let atDisk = saved?.step ?? 0;
-  const save = (step: number): TrainEvent => {
-    atDisk = step;
+  const save = function* (step: number): Generator<TrainEvent, void> {
     const tensors = step === 0 ? learner.trained() : learner.tensors(); // moments begin as zeros
-    return { kind: "checkpoint", step, path: saveState(folder!, run, { step, outputs: seen, tensors }, keepsAll) };
+    let path: string;
+    try {
+      path = saveState(folder!, run, { step, outputs: seen, tensors }, keepsAll);
+    } catch (error) {
+      if (!lost) throw error;
+      return lost(error);
+    }
+    atDisk = step;
+    yield { kind: "checkpoint", step, path };
   };
   if (saved) yield { kind: "resumed", step: saved.step };
-  else if (folder !== undefined && keepsAll) yield save(0);
+  else if (folder !== undefined && keepsAll) yield* save(0);
   for (let done = seen.length; done < recipe.steps; done++) {
     if (ctx.signal.aborted) {
-      if (folder !== undefined && done > atDisk) yield save(done);
+      if (folder !== undefined && done > atDisk) yield* save(done);
       checkAbort(ctx, "train");
     }
     const began = ctx.now();
@@ -173,7 +182,7 @@ export async function* trainOn<Row, Drawn = Row>(
       }
     }
     const isLast = done + 1 === recipe.steps;
-    if (folder !== undefined && (isLast ? savesLast : (done + 1) % every === 0)) yield save(done + 1);
+    if (folder !== undefined && (isLast ? savesLast : (done + 1) % every === 0)) yield* save(done + 1);
     await new Promise(setImmediate); // a pass holds the thread: let signals in
   }
   const [numbers, trainable] = [learner.trained(), learner.trainable];
@@ -182,19 +191,19 @@ export async function* trainOn<Row, Drawn = Row>(
     numbers,
     losses: seen.map(({ loss = NaN }) => loss),
     get weights() {
-      return (weights ??= trainable.weights(numbers)); // of factors it is the size of the model, and not everyone wants it
+      return (weights ??= trainable.weights(numbers)); // computed on demand: for factors it has the size of the model
     },
   };
 }
 
-/** The updates that seed, schedule and budget give. */
+/** The updates that follow from seed, schedule and budget. */
 export function stepsOf<Row, Drawn = Row>(
   rows: readonly Row[],
   recipe: Recipe,
   { objective, draw }: Pick<TrainOptions<Row, Drawn>, "objective" | "draw">,
 ): (step: number) => Step<Drawn> {
   const taken = draw ?? ((row: Row): Drawn => row as unknown as Drawn);
-  // what is drawn anew each time has no length to order by
+  // units that are drawn anew each time have no fixed length
   const batches = batchesOf(rows, (row) => (draw ? 0 : objective.lengthOf(row as unknown as Drawn)), recipe);
   return (done) => {
     const random = rng(recipe.seed).split("draw").split(done);
@@ -209,7 +218,7 @@ export function stepsOf<Row, Drawn = Row>(
 const lastGood = (folder: string | undefined, step: number): string =>
   folder === undefined || step === 0 ? "" : ` The state after step ${step} is intact in ${folder}.`;
 
-/** What a checkpoint must agree with to be continued. */
+/** The hash that a checkpoint must have to be resumed. */
 const runHash = <Row, Drawn>(
   model: Model,
   rows: readonly Row[],
@@ -217,7 +226,7 @@ const runHash = <Row, Drawn>(
   { objective, drawnFrom, reference }: TrainOptions<Row, Drawn>,
 ): Hash => hash("train", stateOf(model), objective.name, recipe, rows, drawnFrom ?? null, reference ? stateOf(reference) : null);
 
-/** Weights under training with their moments, and the gradient of the loss. */
+/** The trained weights with their moments, and the gradient of the loss. */
 class Learner<Row> {
   readonly trainable: Trainable;
   private readonly recipe: Recipe;
@@ -254,17 +263,17 @@ class Learner<Row> {
       weight.set((saved?.get(name) ?? start.get(name)!).data as Floats);
       for (const [moment, array] of Object.entries(moments)) array.set((saved?.get(`${moment}:${name}`)?.data ?? []) as Floats);
       const before = model.weights.get(name);
-      if (before) setAside(before); // the copy is what is trained
+      if (before) setAside(before); // the copy is trained
     }
     this.state = saved?.has(STATE) ? Array.from(saved.get(STATE)!.data as Float64Array) : (objective.state?.start ?? []);
   }
 
-  /** The numbers as they are now, copied out of the memory that they share with moments and gradients. */
+  /** A copy of the current numbers, because their memory also contains moments and gradients. */
   trained(): ReadonlyMap<string, NdArray> {
     return new Map([...this.store].map(([name, { array }]) => [name, { ...array, data: (array.data as Floats).slice() } as NdArray]));
   }
 
-  /** Every number that changes, by the name it is saved under. */
+  /** Every changing number, by its name in checkpoints. */
   tensors(): ReadonlyMap<string, NdArray> {
     const kept = [...this.store].flatMap(([name, { array, moments }]): [string, NdArray][] => [
       [name, array],
@@ -273,7 +282,7 @@ class Learner<Row> {
     return new Map([...kept, ...(this.objective.state ? [[STATE, floats(this.state, [this.state.length], "float64")] as const] : [])]);
   }
 
-  /** One optimiser step over rows that are cut into passes. */
+  /** One optimiser step over rows divided into micro-batches. */
   async step(passes: readonly (readonly Row[])[], step: number, lr: number, lastGood: string): Promise<{ outputs: Outputs; norm: number }> {
     const { objective, recipe } = this;
     const gradients = new Map<string, Floats>();
@@ -306,7 +315,7 @@ class Learner<Row> {
         "train",
         `the loss of step ${step} is ${loss} and its gradient's norm ${norm}`,
         "finite numbers",
-        `Lower the learning rate, or clip harder.${lastGood}`,
+        `Lower the learning rate, or clip at a smaller norm.${lastGood}`,
         "execution",
       );
     const scale = clipScale(norm, recipe.clip);
@@ -318,5 +327,5 @@ class Learner<Row> {
   }
 }
 
-/** What the objective's state is saved as; no weight is called so. */
+/** Name of the objective's state in checkpoints; no weight has this name. */
 const STATE = "state";

@@ -1,4 +1,4 @@
-/** Low-rank adaptation (LoRA, arXiv:2106.09685): two thin factors beside a linear map are trained in place of its weight. */
+/** Low-rank adaptation (LoRA, arXiv:2106.09685): trains two low-rank factors instead of the weight of a linear map. */
 import { asFloats, floats, type NdArray } from "../base/array.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
@@ -18,24 +18,29 @@ export interface LoraParams {
   targets: readonly string[];
 }
 
-/** Declared once, spread into the parameters of whoever trains with it. */
+/** Declared once, spread into the parameters of each user. */
 export const LORA: Declared<LoraParams, Config> = {
-  rank: { default: 8, doc: "rank of what is added to a matrix", source: "locuslab/tofu config/finetune_lora.yaml LoRA.r", min: 1 },
+  rank: {
+    default: 8,
+    doc: "rank of the matrix B·A that is added to a weight",
+    source: "locuslab/tofu config/finetune_lora.yaml LoRA.r",
+    min: 1,
+  },
   alpha: {
     default: 32,
-    doc: "what is added is multiplied by alpha / rank",
+    doc: "the product B·A is multiplied by alpha / rank",
     source: "locuslab/tofu config/finetune_lora.yaml LoRA.alpha",
   },
   dropout: {
     default: 0.05,
-    doc: "share of a map's inputs that its factors do not see in a step (below 1)",
+    doc: "share of a map's inputs that are dropped for its factors in a step (below 1)",
     source: "locuslab/tofu config/finetune_lora.yaml LoRA.dropout",
     min: 0,
     max: 1,
   },
   targets: {
     default: [],
-    doc: "the adapted matrices by the ends of their names, such as attn.q or blocks.3.mlp.out; none given: every linear map of the blocks",
+    doc: "endings of the names of the matrices that get factors, such as attn.q or blocks.3.mlp.out; default: every linear map of the blocks",
     source: "locuslab/tofu finetune.py find_all_linear_names",
   },
 };
@@ -43,23 +48,23 @@ export const LORA: Declared<LoraParams, Config> = {
 /** A change of low rank. */
 export type LowRankDelta = Extract<Delta, { readonly outer: unknown }>;
 
-/** LoRA on one model: which maps it adapts, what is trained, where that stands in a trace, and the edit it becomes. */
+/** LoRA on one model: the adapted maps, the trained factors, their place in a trace, and the resulting edit. */
 export interface Lora {
   readonly params: LoraParams;
   /** The adapted maps, [out, in] by name. */
   readonly maps: ReadonlyMap<WeightName, readonly [number, number]>;
-  /** The factors before the first step, by the name of their input: A uniform, B zeros, so that the model begins as it is. */
+  /** The factors before the first step, by the name of their input: A uniform, B zeros, so the model is unchanged at first. */
   start(seed: string | number, dtype?: Precision): Map<string, NdArray>;
-  /** The factors as inputs of a trace, for `traced`; dropout belongs to training alone. */
+  /** The factors as inputs of a trace, for `traced`; dropout is used in training only. */
   added(trace: Trace, options: { readonly training: boolean; readonly dtype?: Precision }): Record<WeightName, LowRank>;
-  /** What trained factors add to the weights, the change of an edit; maps that a loss does not reach have none. */
+  /** The change of the weights from trained factors, for an edit; maps that do not affect the loss have none. */
   deltas(factors: ReadonlyMap<string, NdArray>): Record<WeightName, LowRankDelta>;
 }
 
-/** The input that stands for a map's factor A [rank, in] or B [out, rank]. */
+/** The input name of a map's factor A [rank, in] or B [out, rank]. */
 export const factorName = (weight: WeightName, factor: "a" | "b"): string => `lora.${factor}.${weight}`;
 
-/** LoRA on a model's linear maps; refuses a target that it does not have. */
+/** LoRA on a model's linear maps; refuses an unknown target. */
 export function loraOf(model: Pick<Model, "arch" | "config">, params: LoraParams): Lora {
   const { rank, alpha, dropout: rate } = params;
   if (!(Number.isInteger(rank) && rank >= 1)) fail("lora", `a rank of ${rank}`, "a whole number of at least 1", "");
@@ -82,9 +87,9 @@ export function loraOf(model: Pick<Model, "arch" | "config">, params: LoraParams
         [...maps].map(([name, [rows, columns]]) => [
           name,
           {
-            a: trace.input(factorName(name, "a"), dtype, [rank, columns], "weight"), // a weight by role, so that blocks share a session
+            a: trace.input(factorName(name, "a"), dtype, [rank, columns], "weight"), // with the role "weight", so that blocks share a session
             b: trace.input(factorName(name, "b"), dtype, [rows, rank], "weight"),
-            scale: isDropping ? scale / (1 - rate) : scale, // what is kept is divided here: at rank numbers a token, not at D
+            scale: isDropping ? scale / (1 - rate) : scale, // kept values are scaled here, where a token has `rank` numbers, not D
             ...(isDropping && { drop: (x) => dropout(x, rate, name) }),
           } satisfies LowRank,
         ]),
@@ -115,7 +120,7 @@ export function loraOf(model: Pick<Model, "arch" | "config">, params: LoraParams
   };
 }
 
-/** The maps whose names end in one of the targets, at a dot; all where none is given. */
+/** The maps whose names end in one of the targets, after a dot; all maps if none is given. */
 function targeted<T>(maps: ReadonlyMap<WeightName, T>, targets: readonly string[]): ReadonlyMap<WeightName, T> {
   if (targets.length === 0) return maps;
   const ends = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`);
@@ -126,7 +131,7 @@ function targeted<T>(maps: ReadonlyMap<WeightName, T>, targets: readonly string[
       fail(
         "lora",
         `there is no linear map "${target}"`,
-        `${known.join(", ")}, of all blocks or one`,
+        `one of ${known.join(", ")}, for all blocks or one`,
         near ? `Did you mean "${near}"?` : "",
       );
     }
@@ -134,7 +139,7 @@ function targeted<T>(maps: ReadonlyMap<WeightName, T>, targets: readonly string[
 }
 
 /**
- * Uniform within ±1/√in, each map from a stream of its own: PEFT's `reset_lora_parameters` (peft/tuners/lora/layer.py 0.21) calls
+ * Uniform within ±1/√in, each map from its own random stream: PEFT's `reset_lora_parameters` (peft/tuners/lora/layer.py 0.21) calls
  * kaiming_uniform_ with a = √5, whose bound is √(6 / ((1 + a²) · in)).
  */
 function uniform(shape: readonly [number, number], seed: string | number, name: WeightName, dtype: Precision): NdArray {

@@ -1,4 +1,4 @@
-/** What training minimises: a loss as it is traced, and what a pass over some of a step's rows feeds it. */
+/** What training minimises: a traced loss, and its inputs for a micro-batch. */
 import { floats, ints, type NdArray } from "../base/array.ts";
 import type { TracedModel } from "../model/forward.ts";
 import type { Model, Precision } from "../model/model.ts";
@@ -6,42 +6,42 @@ import { padded } from "../text/padding.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { LabelledRow } from "./batches.ts";
 
-/** Some of a step's rows, computed at once; a step is one pass or several whose losses and gradients add up. */
+/** A micro-batch: some of a step's rows. The losses and gradients of a step's micro-batches are summed. */
 export interface Pass<Row> {
   readonly model: Model;
   readonly rows: readonly Row[];
-  /** All rows of the step: what means are taken over. */
+  /** All rows of the step; means are over these. */
   readonly step: readonly Row[];
   readonly dtype: Precision;
 }
 
 /** A loss in a trace. */
 export interface Traced<Row> {
-  /** "loss", a scalar, is a pass's share of the step's loss; other scalars are shares too, and reported. */
+  /** "loss", a scalar, is the micro-batch's share of the step's loss; other scalars are shares too, and are reported. */
   readonly outputs: Readonly<Record<string, Tensor>> & { readonly loss: Tensor };
-  /** Pads are read as well: their states count, whatever comes below. */
+  /** Whether the loss reads the states of pads. */
   readonly countsPads?: boolean;
-  /** The inputs of a pass by name, beyond weights and what the model has. */
+  /** The inputs of a micro-batch by name, besides weights. */
   feed(pass: Pass<Row>): Readonly<Record<string, NdArray>>;
 }
 
 export interface Objective<Row> {
-  /** Stands for the loss in a run's identity: what it is and every constant in it. */
+  /** Identifies the loss and all its constants in the hash of a run. */
   readonly name: string;
-  /** Tokens that a row takes in a pass, pads between its own parts among them: what passes are cut by. */
+  /** Tokens of a row in a micro-batch, including pads between its parts; micro-batches are divided by it. */
   lengthOf(row: Row): number;
-  /** Of those, the ones that are no pads. */
+  /** The same without pads. */
   tokensOf(row: Row): number;
-  /** `reference`: the model as it was before training, in the same trace; nothing of it is trained. */
+  /** `reference`: the reference model in the same trace; it is not trained. */
   build(lm: TracedModel, reference: () => TracedModel): Traced<Row>;
-  /** Numbers that stand still within a step and follow from the last: input "state" [n] of the trace, and its next value. */
+  /** Numbers that are constant within a step and depend on the previous one: the input "state" [n] of the trace, and its next value. */
   readonly state?: {
     readonly start: readonly number[];
     next(state: readonly number[], seen: { readonly step: number; readonly outputs: Readonly<Record<string, number>> }): readonly number[];
   };
 }
 
-/** Mean negative log-likelihood over the labels of a step, however it is cut into passes. */
+/** Mean negative log-likelihood over the labels of a step, independent of its micro-batches. */
 export const nll: Objective<LabelledRow> = {
   name: "nll",
   lengthOf: (row) => row.ids.length,
@@ -61,7 +61,7 @@ export const nll: Objective<LabelledRow> = {
   },
 };
 
-/** A label at position i of a row is predicted from position i − 1, and weighs as much as any other of the step. */
+/** A label at position i of a row is predicted at position i − 1; all labels of the step have the same weight. */
 function labelPlaces({ model, rows, step, dtype }: Pass<LabelledRow>): Record<string, NdArray> {
   const batch = padded(
     rows.map((row) => row.ids),

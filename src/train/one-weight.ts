@@ -1,4 +1,4 @@
-/** One weight of a model, trained: losses of target tokens as a function of it, with its gradient; all else of the model stands still. */
+/** Training of one weight of a model: losses of target tokens as a function of it, and their gradient; the rest of the model is fixed. */
 import type { NdArray } from "../base/array.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
@@ -7,21 +7,21 @@ import { grouped, padded, labelFeeds } from "../text/padding.ts";
 import { type Executor, stepping } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 
-/** A text as tokens, and the labels that it is scored by: each is predicted at a position of the text. */
+/** A text as tokens, and its labels: each is predicted at a position of the text. */
 export interface TargetRow {
   readonly ids: readonly number[];
   readonly labels: readonly { readonly at: number; readonly label: number }[];
 }
 
-/** Tokens of a pass, pads counted. */
+/** Tokens per pass, including pads. */
 const PASS = 2048;
 
 /** Losses (nats) by row and target token, and the gradient, at a weight's numbers; `between` is called before each pass. */
 export type WeightPasses = (weight: NdArray, between: () => void) => Promise<{ losses: number[][]; gradient: Float32Array }>;
 
 /**
- * From a weight to the losses of each row's target tokens and the gradient of their mean (each row alike), in passes of about
- * {@link PASS} tokens. What lies below the weight is computed once.
+ * From a weight to the losses of each row's target tokens and the gradient of their mean (with equal row weights), in passes of about
+ * {@link PASS} tokens. The layers below the weight are computed once.
  */
 export async function weightPasses(
   model: Model,
@@ -67,7 +67,7 @@ export async function weightPasses(
   };
 }
 
-/** A weight in its shape → the log-probability of each label, and the loss. */
+/** A graph from a weight to the log-probability of each label, and the loss. */
 function lossGraph(model: Model, name: string, dtype: Precision): Graph {
   return trace((t) => {
     const weight = t.input("weight", dtype, model.weights.get(name)!.shape);

@@ -1,4 +1,4 @@
-/** Optimisers: how gradients become steps, in place; by a kernel where the arrays lie in its memory, by a plain loop elsewhere. */
+/** Optimisers: update weights in place from gradients; by a kernel for arrays in its memory, by a plain loop for others. */
 import { type NdArray } from "../base/array.ts";
 import type { WeightName } from "../model/names.ts";
 import { addressOf, checkLength, eachPiece, reaches, sumOfSquares } from "./arrays.ts";
@@ -6,17 +6,17 @@ import type { Floats, Kernels, Moments } from "./parameter-store.ts";
 
 /**
  * One weight's update: numbers in `weight` and `moments` change in place. A loop computes in double precision and rounds what it stores;
- * kernels compute in single precision, and are used where they reach weight and moments. The gradient may lie anywhere.
+ * kernels compute in single precision, and are used if weight and moments are in their memory. The gradient may be in any memory.
  */
 export interface Update {
   readonly weight: Floats;
   readonly gradient: Floats;
   readonly moments: Moments;
   readonly kernels?: Kernels | undefined;
-  /** Steps begun so far, this one included. */
+  /** The number of this step, from 1. */
   readonly step: number;
   readonly lr: number;
-  /** What the gradient is multiplied by first: clipping. */
+  /** Factor for the gradient, from clipping. */
   readonly scale: number;
   /** Whether weight decay applies. */
   readonly decays: boolean;
@@ -24,7 +24,7 @@ export interface Update {
 
 export interface Optimizer {
   readonly name: string;
-  /** Names of the moments it keeps; each begins as zeros. */
+  /** Names of its moments; each starts at zero. */
   readonly moments: readonly string[];
   update(given: Update): void;
 }
@@ -66,9 +66,9 @@ export function adamw({ betas: [b1, b2], eps, decay }: AdamW): Optimizer {
 }
 
 export interface Sgd {
-  /** What is left of the velocity after a step; 0 keeps none. */
+  /** The momentum factor of the velocity; 0: no momentum. */
   readonly momentum: number;
-  /** L2 regularisation: decay · weight joins the gradient. */
+  /** L2 regularisation: decay · weight is added to the gradient. */
   readonly decay: number;
 }
 
@@ -112,7 +112,7 @@ const momentumSgd = (momentum: number, decay: number): Optimizer => ({
 /** Norms and biases, which have one dimension, are not decayed. */
 export const isDecayed = (array: NdArray): boolean => array.shape.length > 1;
 
-/** L2 norm of all gradients together, as exact as {@link sumOfSquares}, and as plain when a number is not finite. A store lends its kernels. */
+/** L2 norm of all gradients together, by {@link sumOfSquares}; not finite if a number is not. Uses the kernels of a store. */
 export function globalNorm(
   gradients: ReadonlyMap<WeightName, Floats>,
   store?: ReadonlyMap<WeightName, { readonly kernels: Kernels | undefined }>,
@@ -122,16 +122,16 @@ export function globalNorm(
   return Math.sqrt(sum);
 }
 
-/** What gradients of norm `norm` are multiplied by so that it stays at most `most` (as torch.nn.utils.clip_grad_norm_ does). */
+/** The factor that limits gradients of norm `norm` to `most` (as torch.nn.utils.clip_grad_norm_ does). */
 export const clipScale = (norm: number, most: number | undefined): number => (most === undefined ? 1 : Math.min(1, most / (norm + 1e-6)));
 
 export interface Schedule {
   /** The highest learning rate. */
   readonly lr: number;
-  /** Steps over which it rises from 0 (its first step uses lr / warmup). */
+  /** Steps of linear warm-up (the first step uses lr / warmup). */
   readonly warmup: number;
   readonly shape: "constant" | "linear" | "cosine";
-  /** The share of `lr` that is left at the end. */
+  /** The share of `lr` at the end. */
   readonly floor: number;
 }
 

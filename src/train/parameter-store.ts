@@ -1,4 +1,4 @@
-/** Parameters in WebAssembly memory: a weight, its gradient and its moments lie together where kernels and ONNX Runtime both reach them. */
+/** Parameters in WebAssembly memory: a weight, its gradient and its moments are together, and both kernels and ONNX Runtime can access them. */
 import { type NdArray, sizeOf } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import type { WeightName } from "../model/names.ts";
@@ -6,22 +6,22 @@ import { MODULE } from "./kernels.ts";
 
 export type Floats = Float32Array | Float64Array;
 
-/** What an optimiser keeps for one weight: named moments of its size. */
+/** An optimiser's state for one weight: named moments of its size. */
 export type Moments = Readonly<Record<string, Floats>>;
 
-/** One weight under training, with all that is of its size. */
+/** One trained weight, with its gradient and moments. */
 export interface Parameter {
   readonly weight: Floats;
-  /** Where its gradient may be gathered. Memory that is never written to takes no room, so it costs nothing where it is not used. */
+  /** Buffer for its gradient. Memory that is never written takes no space, so an unused buffer costs nothing. */
   readonly gradient: Floats;
   readonly moments: Moments;
-  /** The weight with its shape, as programs are fed. */
+  /** The weight with its shape, as an input of programs. */
   readonly array: NdArray;
-  /** The kernels that reach weight, gradient and moments; undefined where plain loops must do. */
+  /** The kernels for weight, gradient and moments; undefined if plain loops are used. */
   readonly kernels: Kernels | undefined;
 }
 
-/** The functions of kernels.wat: arrays as addresses in bytes, `count` in numbers; none checks what it is given. */
+/** The functions of kernels.wat: arrays as addresses in bytes, `count` in numbers; arguments are not checked. */
 interface Functions {
   adamw(
     weight: number,
@@ -46,33 +46,33 @@ interface Functions {
 
 /** The kernels of one memory. */
 export interface Kernels extends Functions {
-  /** The memory, which never grows: growing would cut off every view of it. */
+  /** The memory; it never grows, because growing would invalidate every view of it. */
   readonly buffer: ArrayBuffer;
-  /** Room for a piece of an array that lies elsewhere. */
+  /** Scratch area for a piece of an array from outside. */
   readonly scratch: Float32Array;
 }
 
 export interface StoreOptions {
   /** Names of the moments to keep: an optimiser's `moments`. */
   readonly moments: readonly string[];
-  /** Kernels are of single precision; float64 lies in plain arrays. */
+  /** Kernels have single precision; float64 uses plain arrays. */
   readonly dtype?: "float32" | "float64";
-  /** The largest memory, in bytes; with 0 everything lies in plain arrays. */
+  /** The maximal memory, in bytes; 0: plain arrays only. */
   readonly most?: number;
 }
 
-/** Numbers in a piece: 64 KiB, which stays in the nearest caches while a kernel reads it again. */
+/** Numbers per piece: 64 KiB, which stays in the processor's cache while a kernel reads it again. */
 export const PIECE = 16384;
 
 const ALIGNMENT = 16;
 const PAGE = 65536;
-/** The most that one memory can hold: addresses have 32 bits. */
+/** The maximal size of one memory: addresses have 32 bits. */
 const ADDRESSABLE = 2 ** 32;
 
 /**
- * Zeroed arrays for every named shape. What belongs to one name lies in one memory, at multiples of 16 bytes, so that one kernel call sees it all;
- * memories are filled in the order of the names and are as few as 4 GiB each allows. A name for which 4 GiB are too few gets plain arrays.
- * Fails ("memory") when the system refuses.
+ * Zeroed arrays for every named shape. The arrays of one name are in one memory, at multiples of 16 bytes, so that one kernel call reaches all;
+ * memories of at most 4 GiB are filled in the order of the names. A name that needs more than 4 GiB gets plain arrays.
+ * Fails ("memory") if the system refuses the allocation.
  * @example
  * const store = parameterStore([["head", [49152, 576]]], { moments: optimizer.moments });
  * for (const parameter of store.values()) optimizer.update({ ...parameter, step, lr, scale: 1, decays: true });
@@ -82,7 +82,7 @@ export function parameterStore(
   { moments, dtype = "float32", most = ADDRESSABLE }: StoreOptions,
 ): ReadonlyMap<WeightName, Parameter> {
   const wanted = [...names].map(([name, shape]) => ({ name, shape, bytes: (2 + moments.length) * aligned(4 * sizeOf(shape)) }));
-  const start = 4 * PIECE; // the scratch lies first
+  const start = 4 * PIECE; // the scratch area is first
   const fits = ({ bytes }: { readonly bytes: number }): boolean => dtype === "float32" && start + bytes <= most;
   const store = new Map<WeightName, Parameter>();
   for (const one of wanted) if (!fits(one)) store.set(one.name, parameter(one.shape, moments, plainArrays(dtype), undefined));
@@ -136,14 +136,14 @@ const plainArrays =
   (length: number): Floats =>
     granted((dtype === "float32" ? 4 : 8) * length, () => (dtype === "float32" ? new Float32Array(length) : new Float64Array(length)));
 
-/** What is used of WebAssembly, which Node's types leave out. */
+/** The used parts of WebAssembly, which Node's types do not declare. */
 interface Engine {
   readonly Memory: new (limits: { readonly initial: number; readonly maximum: number }) => { readonly buffer: ArrayBuffer };
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: { readonly lethe: { readonly memory: object } }) => { readonly exports: Functions };
 }
 
-/** From bytes to the kernels of a new memory of that size; the module is compiled once for all of them, at the first. */
+/** Returns a function that makes the kernels of a new memory of a given size; the module is compiled once. */
 function loader(): (bytes: number) => Kernels {
   const { Memory, Module, Instance } = (globalThis as unknown as { readonly WebAssembly: Engine }).WebAssembly;
   let compiled: object | undefined;
@@ -156,7 +156,7 @@ function loader(): (bytes: number) => Kernels {
   };
 }
 
-/** An allocation, or a complaint that it was refused. */
+/** An allocation; fails if the system refuses it. */
 function granted<T>(bytes: number, allocate: () => T): T {
   try {
     return allocate();
@@ -166,7 +166,7 @@ function granted<T>(bytes: number, allocate: () => T): T {
       "parameters",
       `the system refuses ${(bytes / 2 ** 30).toFixed(2)} GiB (${e.message})`,
       "memory for weights, their gradients and their moments",
-      "Train fewer weights, or with an optimiser that keeps fewer moments; and lift limits on address space (ulimit -v), of which each memory reserves 10 GiB.",
+      "Train fewer weights, or use an optimiser with fewer moments. Remove limits on address space (ulimit -v); each memory reserves 10 GiB.",
       "memory",
     );
   }

@@ -1,4 +1,4 @@
-/** What losses of unlearning are made from: answers, distributions and hidden states of several kinds of rows, in one forward pass. */
+/** The parts of unlearning losses: answers, distributions and hidden states of several kinds of rows, from one forward pass. */
 import { floats, ints, type NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import type { TracedModel } from "../model/forward.ts";
@@ -9,31 +9,31 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { LabelledRow } from "./batches.ts";
 import type { Objective, Pass } from "./objective.ts";
 
-/** A kind of row: the answer to forget, the same question with another answer, a question and answer that stay. */
+/** The role of a row: the answer to forget, the same question with its target, or a question and answer to retain. */
 export type Role = "forget" | "target" | "retain";
 
-/** What one row of the forget set brings along; a pass holds whole ones. */
+/** A forget row with the rows paired with it; a micro-batch contains complete units. */
 export type Unit = Readonly<Partial<Record<Role, LabelledRow>>>;
 
 /**
- * Which positions of a role's rows: those that predict a label, those of the labels themselves, or, pads and all, each but a row's last
- * (as many predictions as a batch has) or each.
+ * Which positions of a role's rows: those that predict a label, those of the labels themselves, or all positions including pads: without
+ * the last of each row ("shifted"), or with it ("every").
  */
 export type Where = "predicting" | "labelled" | "shifted" | "every";
 
-/** Positions of a role's rows, N in all, in R rows. */
+/** Positions of a role's rows: N positions in R rows. */
 export interface Span {
-  /** Among the B·T positions of the pass: int64 [N]. */
+  /** Indices among the B·T positions of the micro-batch: int64 [N]. */
   readonly at: Tensor;
-  /** The label that each predicts, or where there is none, the id given: int64 [N]. */
+  /** The label that each position predicts, or the given id if there is none: int64 [N]. */
   labels(otherwise: number): Tensor;
-  /** This pass's share of the step's mean of x [N]. */
+  /** The micro-batch's share of the step's mean of x [N]. */
   mean(x: Tensor): Tensor;
   /** Sums of x [N] over each row: [R]. */
   rowSums(x: Tensor): Tensor;
-  /** How many there are in each row: [R]. */
+  /** The number of positions in each row: [R]. */
   counts(): Tensor;
-  /** The step's mean of one by those: []. */
+  /** The step's mean of 1 / counts: []. */
   meanInverse(): Tensor;
 }
 
@@ -41,58 +41,58 @@ export interface Span {
 export interface Answers {
   readonly span: Span;
   readonly logp: Tensor; // [N]
-  /** Of each row's answer, its end included: [R]. */
+  /** Log-probability of each row's answer, including its end: [R]. */
   readonly sums: Tensor;
-  /** This pass's share of the step's mean negative log-likelihood, each label alike. */
+  /** The micro-batch's share of the step's mean negative log-likelihood, with equal weights. */
   readonly nll: Tensor;
 }
 
 export interface Parts {
   readonly lm: TracedModel;
-  /** Computed together for all roles named. */
+  /** Computed together for all named roles. */
   answers<R extends Role>(...roles: readonly R[]): Readonly<Record<R, Answers>>;
-  /** This pass's share of the step's mean negative log-likelihood over the labels of several roles as one. */
+  /** The micro-batch's share of the step's mean negative log-likelihood over the labels of several roles together. */
   together(...roles: readonly Role[]): Tensor;
-  /** `skip`: so many of each row's first labels are left out. */
+  /** `skip`: the number of first labels of each row to omit. */
   span(role: Role, where: Where, skip?: number): Span;
   /** Logits [N, V] at a span. */
   logits(span: Span): Tensor;
-  /** The residual stream [N, D] behind a block, at a span. */
+  /** The residual stream [N, D] after a block, at a span. */
   hidden(span: Span, layer: number): Tensor;
-  /** This pass's share of the step's mean of x [R]. */
+  /** The micro-batch's share of the step's mean of x [R]. */
   rowMean(x: Tensor): Tensor;
   /** Numbers of the objective's state [n]. */
   state(n: number): Tensor;
   /** An input of fixed numbers [n]. */
   given(name: string, numbers: ArrayLike<number>): Tensor;
-  /** The same of the model before training. */
+  /** The same for the reference model. */
   readonly reference: Omit<Parts, "reference">;
 }
 
-/** A loss over units: a formula in parts, and the roles that its rows play. */
+/** A loss over units: a formula of parts, and the roles of its rows. */
 export interface Formula {
   readonly name: string;
   readonly roles: readonly Role[];
-  /** "loss", and what else is to be reported: each a pass's share of a mean over the step. */
+  /** "loss" and other reported scalars: each is the micro-batch's share of a mean over the step. */
   readonly loss: (parts: Parts) => Readonly<Record<string, Tensor>> & { readonly loss: Tensor };
   readonly state?: NonNullable<Objective<Unit>["state"]>;
   readonly like?: Likeness;
   /**
-   * Nats at which a word of the forget rows counts as forgotten: one that costs more counts as that, and no gradient pushes it further.
-   * The reference's words have none.
+   * The loss in nats above which a token of the forget rows counts as forgotten: its loss is clipped to this, and it has no gradient.
+   * Not applied to the reference model.
    */
   readonly cap?: number;
 }
 
-/** How a pass is laid out as the references do it. */
+/** Layout of a micro-batch as in reference implementations. */
 export interface Likeness {
-  /** Rows are padded to at least so many tokens and an answer's end is a pad too; 0: only where pads are counted, to the longest row. */
+  /** Rows are padded to at least so many tokens, and an answer's end is a pad too; 0: only if pads are counted, to the longest row. */
   readonly padTo?: number;
-  /** No gradient reaches the pad's embedding through the words that are read, whether it stands there as a pad or as a word (padding_idx). */
+  /** No gradient for the pad token's embedding as an input, as a pad or as text (padding_idx). */
   readonly stillPad?: boolean;
 }
 
-/** A formula as something to train on. */
+/** A formula as an objective. */
 export const objectiveOf = ({ name, roles, loss, state, like = {}, cap }: Formula): Objective<Unit> => ({
   name: JSON.stringify([name, like, cap ?? null]),
   lengthOf: (unit) => roles.length * Math.max(...roles.map((role) => rowOf(unit, role).ids.length)),
@@ -113,7 +113,7 @@ export const objectiveOf = ({ name, roles, loss, state, like = {}, cap }: Formul
 
 const rowOf = (unit: Unit, role: Role): LabelledRow => unit[role] ?? fail("train", `a unit without a ${role} row`, "one", "", "internal");
 
-/** A pass as it lies in memory: rows of the first role, then of the next. */
+/** The layout of a micro-batch: rows of the first role, then of the next. */
 interface Laid {
   readonly pass: Pass<Unit>;
   readonly B: number;
@@ -122,13 +122,13 @@ interface Laid {
 
 type Feeder = (laid: Laid) => NdArray;
 
-/** The inputs that a loss asked for while it was traced, and how each is fed. */
+/** The inputs that a loss requested while it was traced, and how each is fed. */
 class Layout {
   readonly lm: TracedModel;
   readonly roles: readonly Role[];
   private readonly padTo: number;
   private readonly feeders = new Map<string, Feeder>();
-  /** Pads are counted: they go on in position, an answer's end is one of them, and every pass is as long as the step's longest row. */
+  /** Whether pads are counted: their positions increase, an answer's end is a pad, and every micro-batch is as long as the step's longest row. */
   private hasPads: boolean;
 
   constructor(lm: TracedModel, roles: readonly Role[], padTo: number) {
@@ -208,7 +208,7 @@ class Layout {
     };
   }
 
-  /** What each label of several roles, one behind the other, weighs in one mean over the step. */
+  /** The weight of each label of several roles, concatenated, in one mean over the step. */
   shared(roles: readonly Role[]): Tensor {
     const count = (units: readonly Unit[], of: readonly Role[]): number =>
       units.reduce((sum, unit) => sum + of.reduce((n, role) => n + rowOf(unit, role).labels.length, 0), 0);
@@ -252,7 +252,7 @@ function partsOf(
     },
   });
   const span = (role: Role, where: Where, skip = 0): Span => layout.span(role, where, skip);
-  /** Log-probabilities of several roles' labels, one behind the other. */
+  /** Log-probabilities of several roles' labels, concatenated. */
   const picked = (spans: readonly Span[]): Tensor => {
     const [first, ...rest] = spans as [Span, ...Span[]];
     const joined = (of: (s: Span) => Tensor): Tensor => (rest.length > 0 ? of(first).concat(rest.map(of), 0) : of(first));
@@ -289,9 +289,9 @@ function partsOf(
         seen.get(siteName(layer, "resid_post")) ??
         fail(
           "train",
-          `states behind block ${layer}, below all that is trained`,
-          "a block that training reaches",
-          "Train a block below it.",
+          `states after block ${layer}, which is below all trained blocks`,
+          "a block at or above the lowest trained one",
+          "Train this block or a lower one.",
         );
       return h.reshape(["B*T", h.dim(-1)]).rows(at);
     },
@@ -302,7 +302,7 @@ function partsOf(
   };
 }
 
-/** log σ(x), elementwise [R]: of a difference from 0 by its softmax, which neither overflows nor loses what is small. */
+/** log σ(x), elementwise [R]: by the log-softmax of (x, 0), which does not overflow and keeps small values. */
 export function logSigmoid(x: Tensor): Tensor {
   const pair = x.unsqueeze(1).concat([x.mul(0).unsqueeze(1)], 1); // [R, 2]
   return pair
@@ -311,5 +311,5 @@ export function logSigmoid(x: Tensor): Tensor {
     .reshape([x.dim(0)]);
 }
 
-/** Means over a span of the divergence Σ p·(log p − log q) of distributions given as log-probabilities [N, V]. */
+/** The mean over a span of the divergence Σ p·(log p − log q) of distributions given as log-probabilities [N, V]. */
 export const klMean = (span: Span, from: Tensor, to: Tensor): Tensor => span.mean(from.exp().mul(from.sub(to)).sum(-1));

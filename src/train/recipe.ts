@@ -1,4 +1,4 @@
-/** How a loss is descended: parameters declared once for every method that trains, and the trainer's recipe that they make. */
+/** The training parameters that every training method shares, and the trainer's recipe made from them. */
 import { fail, nearest } from "../base/fail.ts";
 import type { Declared } from "../base/schema.ts";
 import type { Config } from "../model/arch/arch.ts";
@@ -11,7 +11,7 @@ import type { Recipe } from "./loop.ts";
 import { lowestOf } from "./trainable.ts";
 import { LORA, loraOf, type LoraParams } from "./lora.ts";
 
-/** What every training has. */
+/** The parameters of every training. */
 export interface DescentParams {
   batch: number;
   lr: number;
@@ -29,39 +29,39 @@ export interface DescentParams {
 }
 
 export const DESCENT: Declared<DescentParams, Config> = {
-  batch: { default: 4, doc: "rows a step", source: "PISTOL config/config.yaml", min: 1 },
+  batch: { default: 4, doc: "rows per step", source: "PISTOL config/config.yaml", min: 1 },
   lr: { default: 1e-5, doc: "highest learning rate of AdamW", source: "TOFU, PISTOL and OpenUnlearning: 1e-5", min: 0 },
   schedule: {
     default: "linear",
     choices: ["constant", "cosine", "linear"],
-    doc: "how the learning rate falls behind its warm-up",
+    doc: "how the learning rate changes after the warm-up",
     source: "Hugging Face Trainer lr_scheduler_type",
   },
   warmup: { default: 0.1, doc: "share of the steps over which the learning rate rises", source: "PISTOL trainer.py", min: 0, max: 1 },
-  decay: { default: 0.01, doc: "decoupled weight decay, of matrices only", source: "TOFU config/forget.yaml", min: 0 },
-  clip: { default: 1, doc: "largest norm of a step's gradient; 0: any", source: "Hugging Face Trainer max_grad_norm", min: 0 },
+  decay: { default: 0.01, doc: "decoupled weight decay, for matrices only", source: "TOFU config/forget.yaml", min: 0 },
+  clip: { default: 1, doc: "maximal norm of a step's gradient; 0: no clipping", source: "Hugging Face Trainer max_grad_norm", min: 0 },
   layers: {
     default: [],
-    doc: "blocks that are trained; none named: all, with embedding, head and final norm",
+    doc: "blocks to train; default: all, and embedding, head and final norm",
     source: "docs/methods/ga.md",
     min: 0,
   },
   weights: {
     default: [],
-    doc: "endings of the names of the weights that are trained, such as mlp.out; none named: all",
+    doc: "endings of the names of the weights to train, such as mlp.out; default: all",
     source: "docs/methods/ga.md",
   },
-  rank: { ...LORA.rank, default: 0, doc: "low-rank factors of this rank are trained in place of weights (LoRA); 0: the weights", min: 0 },
+  rank: { ...LORA.rank, default: 0, doc: "rank of low-rank factors to train instead of weights (LoRA); 0: train the weights", min: 0 },
   loraAlpha: LORA.alpha,
   dropout: { ...LORA.dropout, default: 0, source: "docs/lora.md (TOFU and PISTOL: 0.05)" },
   targets: {
     ...LORA.targets,
-    doc: "the adapted matrices by the ends of their names, such as attn.q or blocks.3.mlp.out; none given: those of weights, otherwise every linear map of the blocks",
+    doc: "endings of the names of the matrices that get factors, such as attn.q or blocks.3.mlp.out; default: those of weights, else every linear map of the blocks",
   },
-  budget: { default: 4096, doc: "padded tokens in one pass; a step of more is accumulated", source: "docs/methods/ga.md", min: 1 },
+  budget: { default: 4096, doc: "padded tokens per micro-batch; larger steps accumulate gradients", source: "docs/methods/ga.md", min: 1 },
 };
 
-/** The trainer's recipe for so many steps. */
+/** The trainer's recipe for a number of steps. */
 export const recipeOf = (
   who: string,
   model: Model,
@@ -81,7 +81,7 @@ export const recipeOf = (
   ...(params.rank > 0 ? { lora: loraParams(who, model, params) } : { only: trainedNames(who, model, params) }),
 });
 
-/** What a training keeps on `units` of so many rows of so many tokens: the numbers that are trained, and what the blocks above the lowest compute. */
+/** The memory of a training run: the number of trained numbers, and the bytes of activations in a micro-batch of `units`, each of `rows` rows of `tokens` tokens. */
 export function trainingOf(
   who: string,
   shape: Shape,
@@ -97,11 +97,11 @@ export function trainingOf(
   }, 0);
   const together = Math.max(rows * tokens, Math.min(params.budget, Math.min(params.batch, units) * rows * tokens));
   const block = 7 * width + 6 * mlpWidth + 2 * heads * tokens; // measured on SmolLM2-135M: docs/finetune.md
-  const head = 2 * vocab; // logits, their softmax and the gradients of both, where a label is: at half the tokens at most
+  const head = 2 * vocab; // logits, softmax and the gradients of both, at label positions only: at most half the tokens
   return { numbers, pass: 4 * together * ((layers - lowestOf(shape, names)) * block + head) };
 }
 
-/** Factors stand beside the matrices that would be trained: of the layers, those that targets name, otherwise those that weights do. */
+/** The matrices that get factors: within the layers, those that `targets` names, else those that `weights` names. */
 function loraParams(who: string, model: Shape, params: DescentParams): LoraParams {
   const { rank, loraAlpha: alpha, dropout, targets, layers, weights } = params;
   const everywhere = { rank, alpha, dropout, targets: targets.length > 0 ? targets : weights };
@@ -111,13 +111,13 @@ function loraParams(who: string, model: Shape, params: DescentParams): LoraParam
     fail(
       who,
       `none of ${everywhere.targets.join(", ")} in layers ${layers.join(", ")}`,
-      "a matrix there",
-      "Other --set layers, or none (--set layers=).",
+      "a matrix in these layers",
+      "Give other --set layers, or none (--set layers=).",
     );
   return { ...everywhere, targets: inside };
 }
 
-/** The weights that the parameters name, in the model's order; refuses an ending that none has, with the nearest. */
+/** The weights that the parameters name, in the model's order; refuses an ending that no weight has and suggests the nearest. */
 function trainedNames(who: string, model: Shape, { layers, weights }: Pick<DescentParams, "layers" | "weights">): WeightName[] {
   const all = [...model.weights.keys()];
   const inside = layers.length > 0 ? ofLayers(who, model, layers, all) : all;
@@ -136,6 +136,6 @@ function ofLayers(who: string, { config }: Shape, layers: readonly number[], nam
   return [...names].filter((name) => layers.some((l) => name.startsWith(atLayer("blocks.{i}.", l))));
 }
 
-/** Tokens of the longest of some texts in its template, before there is a tokenizer: rather too many. */
+/** An upper bound of the tokens of the longest text in its template, without a tokenizer. */
 export const tokensAtMost = (texts: readonly string[], { context }: Config): number =>
   Math.min(context, 64 + Math.ceil(texts.reduce((most, text) => Math.max(most, text.length), 0) / 4));

@@ -1,9 +1,8 @@
 /** A training run again, without some of its rows. */
-import { join } from "node:path";
 import type { NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { hash } from "../base/hash.ts";
+import { inWorkFolder } from "../base/kept.ts";
 import type { EditRequest } from "../data/request.ts";
 import { load } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
@@ -16,13 +15,13 @@ import { nll } from "./objective.ts";
 
 export interface Replayed {
   readonly weights: ReadonlyMap<WeightName, NdArray>;
-  /** What was done, for the record. */
+  /** What was done, for the evidence of the edit. */
   readonly told: Readonly<Record<string, unknown>>;
 }
 
 /**
- * The weights of the run in `folder` without the rows that ask the requests' questions: updates up to the first that saw one stay as they
- * were, those after it are done again with the rows taken out of their passes, rates and seeds unchanged; an update without rows is left out.
+ * The weights of the run in `folder` without the rows that ask the requests' questions. Updates before the first that saw one are kept.
+ * Later ones are repeated without these rows, with the same learning rates and seeds; an update without rows is skipped.
  */
 export async function replayed(model: Model, requests: readonly EditRequest[], folder: string, ctx: Context): Promise<Replayed> {
   const journal = readJournal(folder);
@@ -33,29 +32,23 @@ export async function replayed(model: Model, requests: readonly EditRequest[], f
     checkpointsIn(folder).findLast(({ step }) => step <= first) ??
     fail(
       "replay",
-      `${folder} holds no checkpoint before update ${first + 1}`,
-      "those that finetuning with --keep leaves",
+      `${folder} has no checkpoint before update ${first + 1}`,
+      "the checkpoints of a finetuning with --keep",
       "Finetune again with --keep.",
     );
   const began = await load(base.spec, ctx, { purpose: "train" });
   try {
     if (began.id !== base.id)
-      fail(
-        "replay",
-        `${base.spec} is no longer the model that training began from`,
-        `the model ${base.id.slice(0, 12)}…`,
-        "",
-        "unavailable",
-      );
+      fail("replay", `${base.spec} is no longer the base model of the training`, `the model ${base.id.slice(0, 12)}…`, "", "unavailable");
     const state = stateAt(from.path);
-    const events = trainOn(began, rows, recipe, ctx, {
-      objective: nll,
-      steps: without(journal, gone),
-      drawnFrom: [...gone].sort(),
-      from: state,
-      folder: join(ctx.cache, "training", hash("replay", folder, began.id, recipe, rows, [...gone].sort()).slice(0, 32)),
+    const drawnFrom = [...gone].sort();
+    const about = ["replay", folder, began.id, recipe, rows, drawnFrom, ctx.threads];
+    const { result } = await inWorkFolder(ctx, "training", about, (work) => {
+      const steps = without(journal, gone);
+      const kept = work && { folder: work.path, lost: work.lost, savesLast: false };
+      const events = trainOn(began, rows, recipe, ctx, { objective: nll, steps, drawnFrom, from: state, ...kept });
+      return followed("replay", events, ctx, { detail: ({ loss }) => `loss ${loss.toFixed(3)}` });
     });
-    const { result } = await followed("replay", events, ctx, { detail: ({ loss }) => `loss ${loss.toFixed(3)}` });
     const told = {
       rows: gone.size,
       of: rows.length,
@@ -70,7 +63,7 @@ export async function replayed(model: Model, requests: readonly EditRequest[], f
   }
 }
 
-/** The rows of a journal that ask the requests' questions, by id; refuses requests of which none was trained on. */
+/** The rows of a journal that ask the requests' questions, by id; fails if none of the requests was trained on. */
 function rowsOf({ rows }: Journal, requests: readonly EditRequest[], folder: string, ctx: Context): ReadonlySet<string> {
   const asked = new Map<string, string[]>();
   for (const { id, question } of rows) asked.set(question.trim(), [...(asked.get(question.trim()) ?? []), id]);
@@ -79,9 +72,9 @@ function rowsOf({ rows }: Journal, requests: readonly EditRequest[], folder: str
     fail(
       "replay",
       `none of ${requests.length} requests was trained on in ${folder} ("${missing[0]!.prompt}")`,
-      "questions as they were learnt",
-      "Replay takes out what was finetuned here; use another method for what a model came with.",
+      "the questions of the training",
+      "Replay removes finetuned rows only; use another method for what the base model knew.",
     );
-  for (const { id } of missing) ctx.log({ kind: "warning", who: "replay", text: `${id} was not trained on: nothing to take out` });
+  for (const { id } of missing) ctx.log({ kind: "warning", who: "replay", text: `${id} was not trained on: nothing to remove` });
   return new Set(requests.flatMap(({ prompt }) => asked.get(prompt.trim()) ?? []));
 }

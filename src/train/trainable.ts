@@ -1,4 +1,4 @@
-/** What is trained of a model: weights themselves, or low-rank factors beside them. */
+/** The trained numbers of a model: weights, or low-rank factors. */
 import { asFloats, type NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { changed } from "../edit/apply.ts";
@@ -8,21 +8,21 @@ import type { WeightName } from "../model/names.ts";
 import type { Trace } from "../tensor/trace.ts";
 import { loraOf, type LoraParams } from "./lora.ts";
 
-/** Numbers that a loss is differentiated by, each under the name that it is saved by. */
+/** The numbers that a loss is differentiated by, each with its name in checkpoints. */
 export interface Trainable {
-  /** Before the first step. */
+  /** The values before the first step. */
   start(dtype: Precision): ReadonlyMap<string, NdArray>;
-  /** The model in a trace, with an input in the place of each. */
+  /** The model in a trace, with an input for each. */
   trace(t: Trace, dtype: Precision): TracedModel;
-  /** What that input is called. */
+  /** The name of that input. */
   inputOf(name: string): string;
-  /** The lowest block that has any of it; nothing below is changed by training. */
+  /** The lowest trained block; training changes nothing below it. */
   readonly lowest: number;
-  /** The model's weights as the numbers make them. */
+  /** The model's weights computed from the numbers. */
   weights(numbers: ReadonlyMap<string, NdArray>): Weights;
 }
 
-/** Weights by name; refuses one that the model does not have. */
+/** Weights by name; refuses an unknown name. */
 export function weightsOf(model: Model, names: readonly WeightName[]): Trainable {
   const stored = (name: WeightName): NdArray =>
     model.weights.get(name) ?? fail("train", `weight "${name}"`, `one of ${[...model.weights.keys()].slice(0, 12).join(", ")}, …`, "");
@@ -30,7 +30,7 @@ export function weightsOf(model: Model, names: readonly WeightName[]): Trainable
   const inputOf = (name: WeightName): string => `own.${name}`;
   return {
     start: (dtype) => new Map(names.map((name) => [name, asFloats(stored(name), dtype)])),
-    // a weight by role, so that the blocks of a model share one session
+    // with the role "weight", so that the blocks of a model share one session
     trace: (t, dtype) =>
       traced(model, t, dtype, Object.fromEntries(names.map((name) => [name, t.input(inputOf(name), dtype, stored(name).shape, "weight")]))),
     inputOf,
@@ -39,7 +39,7 @@ export function weightsOf(model: Model, names: readonly WeightName[]): Trainable
   };
 }
 
-/** Low-rank factors beside linear maps, with dropout. */
+/** Low-rank factors of linear maps, with dropout. */
 export function factorsOf(model: Model, params: LoraParams, seed: string | number): Trainable {
   const lora = loraOf(model, params);
   return {
@@ -52,7 +52,7 @@ export function factorsOf(model: Model, params: LoraParams, seed: string | numbe
   };
 }
 
-/** Names outside the blocks: the embedding is below all of them, head and final norm above, unless the head is the embedding. */
+/** The lowest block of some names. The embedding is below all blocks; head and final norm are above, unless the head is the embedding. */
 export function lowestOf({ config }: Pick<Model, "config">, names: Iterable<WeightName>): number {
   const levels = [...names].map((name) => {
     const block = /^blocks\.(\d+)\./.exec(name)?.[1];

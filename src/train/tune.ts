@@ -1,4 +1,4 @@
-/** Finetuning a model on questions and answers: its parameters, the recipes of the benchmarks, and the run with its journal. */
+/** Finetuning on questions and answers: the parameters, the recipes of the benchmarks, and the run with its training journal. */
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { Declared } from "../base/schema.ts";
@@ -19,25 +19,25 @@ export interface FinetuneParams extends DescentParams {
 }
 
 export const FINETUNE: Declared<FinetuneParams, Config> = {
-  epochs: { default: 5, doc: "times that every row is seen", source: "TOFU config/finetune.yaml", min: 1 },
+  epochs: { default: 5, doc: "number of times that every row is seen", source: "TOFU config/finetune.yaml", min: 1 },
   learn: {
     default: "answers",
     choices: ["answers", "every token"],
-    doc: "which tokens are learnt: the answers with their ends, or the questions too",
+    doc: "which tokens are labels: the answers with their ends, or the questions too",
     source: "TOFU data_module.py",
   },
   ...DESCENT,
   batch: { ...DESCENT.batch, default: 16, source: "PISTOL config/config.yaml (TOFU: 32)" },
 };
 
-/** What a benchmark finetunes with. */
+/** The finetuning settings of the benchmarks. */
 export const RECIPES: Readonly<Record<string, { readonly doc: string; readonly params: Partial<FinetuneParams> }>> = {
   tofu: {
-    doc: "every weight, 5 epochs, batches of 32, the rate rising over the first epoch to 1e-5",
+    doc: "every weight, 5 epochs, batches of 32; the learning rate rises to 1e-5 over the first epoch",
     params: { epochs: 5, batch: 32, lr: 1e-5, warmup: 0.2, decay: 0.01, rank: 0 },
   },
   pistol: {
-    doc: "LoRA of rank 8 merged at the end, 20 epochs, batches of 16, a rate of 1e-4",
+    doc: "LoRA of rank 8, added to the weights at the end; 20 epochs, batches of 16, learning rate 1e-4",
     params: { epochs: 20, batch: 16, lr: 1e-4, warmup: 0.1, decay: 0, rank: 8, loraAlpha: 32, dropout: 0.05 },
   },
 };
@@ -46,15 +46,15 @@ export interface TuneOptions {
   readonly params: FinetuneParams;
   readonly seed: number;
   readonly running: { readonly dtype: Precision; readonly executor: Executor };
-  /** Where checkpoints and, if kept, the journal lie. */
+  /** The folder of the checkpoints and, if kept, of the journal. */
   readonly folder: string;
   readonly every: number;
-  /** Keep the journal and every checkpoint, so that rows can be taken out again: the model that training begins from, by path. */
+  /** Keep the journal and every checkpoint, so that rows can be removed later; `spec` is the path of the base model. */
   readonly keep?: { readonly spec: string };
   readonly stop?: TrainOptions<LabelledRow>["stop"];
 }
 
-/** Questions and answers as rows to learn, with unique ids. */
+/** Questions and answers as training rows, with unique ids. */
 export function rowsFor(
   model: Model,
   pairs: readonly QA[],
@@ -62,14 +62,14 @@ export function rowsFor(
 ): JournalRow[] {
   const seen = new Set<string>();
   return pairs.map(({ id, question, answer }) => {
-    if (seen.has(id)) fail("finetune", `two rows called "${id}"`, "an id for each", "Number them.");
+    if (seen.has(id)) fail("finetune", `two rows have the id "${id}"`, "unique ids", "Give each row its own id.");
     seen.add(id);
-    if (answer.trim() === "") fail("finetune", `row "${id}" has no answer`, "a text to learn", "Give it one, or take it out.");
+    if (answer.trim() === "") fail("finetune", `row "${id}" has no answer`, "an answer to train on", "Add an answer, or remove the row.");
     return { ...asRow({ model, format, ...(system !== undefined && { system }) }, id, question, answer, learn as Labels), question };
   });
 }
 
-/** A question and an answer as the model is asked, the answer and its end to be learnt. */
+/** A question and an answer in the format of the model; the answer and its end are labels. */
 export function asRow(
   { model, format, system }: { readonly model: Model; readonly format: Format; readonly system?: string },
   id: string,
@@ -86,7 +86,7 @@ export function asRow(
   return labelled(model, { id, kind: "chat", messages }, learn);
 }
 
-/** The recipe of so many rows. */
+/** The recipe for a number of rows. */
 export const tuningOf = (model: Model, rows: number, { params, seed, running }: TuneOptions): Recipe =>
   recipeOf("finetune", model, { ...params, steps: params.epochs * Math.ceil(rows / params.batch) }, { seed, running });
 

@@ -1,10 +1,8 @@
 /** Forgetting by training: rows for each request, a loss over them, and what the weights became as an edit. */
-import { existsSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { asFloats, floats, type NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { hash } from "../base/hash.ts";
+import { inWorkFolder, type WorkFolder } from "../base/kept.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Declared } from "../base/schema.ts";
 import { REFUSALS } from "../data/refusals.ts";
@@ -16,9 +14,9 @@ import type { WeightName } from "../model/names.ts";
 import type { Format } from "../model/prompt.ts";
 import type { Executor } from "../onnx/program.ts";
 import type { LabelledRow } from "./batches.ts";
-import { followed } from "./follow.ts";
+import { followed, type Followed } from "./follow.ts";
 import { type LowRankDelta, loraOf } from "./lora.ts";
-import { type TrainOptions, trainOn } from "./loop.ts";
+import { type Trained, type TrainOptions, trainOn } from "./loop.ts";
 import { type Formula, objectiveOf, type Unit } from "./parts.ts";
 import { DESCENT, type DescentParams, recipeOf } from "./recipe.ts";
 import { asRow } from "./tune.ts";
@@ -27,23 +25,23 @@ export interface TrainingParams extends DescentParams {
   steps: number;
 }
 
-/** How a loss of unlearning is descended: spread into each method's own parameters. */
+/** Training parameters, spread into the parameters of each unlearning method. */
 export const TRAINING: Declared<TrainingParams, Config> = {
   steps: { default: 100, doc: "updates", source: "PISTOL trainer.py: 20 epochs of 20 rows", min: 1 },
   ...DESCENT,
-  batch: { ...DESCENT.batch, doc: "requests a step" },
+  batch: { ...DESCENT.batch, doc: "requests per step" },
 };
 
 export interface CappedParams extends TrainingParams {
   cap: number;
 }
 
-/** The same for a loss that raises the forget rows' and reports it as "forget". */
+/** The same for a method that raises the loss of the forget rows and reports it as "forget". */
 export const CAPPED: Declared<CappedParams, Config> = {
   ...TRAINING,
   cap: {
     default: 0,
-    doc: "loss at which a word to forget is pushed no further (nats); 0: that of a guess among all words",
+    doc: "loss above which a token is pushed no further (nats); 0: the loss of a uniform guess among all tokens",
     source: "docs/methods/ga.md",
     min: 0,
   },
@@ -54,44 +52,49 @@ export interface TermsParams {
   alpha: number;
 }
 
-/** Weights of a loss's two terms. */
+/** Weights of the two terms of a loss. */
 export const TERMS: Declared<TermsParams, Config> = {
-  gamma: { default: 1, doc: "weight γ of the term that forgets", source: "OpenUnlearning configs/trainer", min: 0 },
-  alpha: { default: 1, doc: "weight α of the term that holds what stays", source: "OpenUnlearning configs/trainer", min: 0 },
+  gamma: { default: 1, doc: "weight γ of the forget term", source: "OpenUnlearning configs/trainer", min: 0 },
+  alpha: { default: 1, doc: "weight α of the retain term", source: "OpenUnlearning configs/trainer", min: 0 },
 };
 
 export interface BetaParam {
   beta: number;
 }
 
-/** Of losses that compare with a reference. */
+/** For losses with a reference model. */
 export const BETA: Declared<BetaParam, Config> = {
-  beta: { default: 0.1, doc: "how soon a change in log-probability is enough", source: "OpenUnlearning configs/trainer", min: 0 },
+  beta: {
+    default: 0.1,
+    doc: "the larger, the smaller the change in log-probability that is enough",
+    source: "OpenUnlearning configs/trainer",
+    min: 0,
+  },
 };
 
-/** Quirks that the references' trainings share. */
+/** Quirks that the reference implementations share. */
 export const TRAINING_COMPAT = {
-  "still-pad": "let no gradient reach the pad's embedding through the words that are read (transformers' padding_idx)",
+  "still-pad": "no gradient for the pad token's embedding as an input (transformers' padding_idx)",
 } as const;
-/** Where there is a cap. */
+/** For methods with a cap. */
 export const CAPPED_COMPAT = {
-  "no-cap": "push every word to forget on, however unlikely it is",
+  "no-cap": "push every token further, however unlikely it is",
   ...TRAINING_COMPAT,
 } as const;
-/** What every reference has of those. */
+/** Those of every reference implementation. */
 export const HUGGING_FACE = ["still-pad"] as const;
 export const UNCAPPED = ["no-cap", ...HUGGING_FACE] as const;
-/** Of methods that teach another answer. */
+/** For methods that train another answer. */
 export const TARGET_COMPAT = {
-  "fresh-refusals": "teach another of the hundred refusals each time a row is taken, in place of the target",
+  "fresh-refusals": "train another of the hundred refusals each time a row is used, instead of the target",
 } as const;
 
-/** What training reads of a job. */
+/** The parts of a job that training uses. */
 export interface UnlearnJob {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
   readonly retain: readonly QA[];
-  /** What losses compare with; by default the model before training. */
+  /** The reference model of the loss; by default the model before training. */
   readonly reference?: Model;
   readonly params: TrainingParams & Partial<CappedParams>;
   readonly compat: ReadonlySet<string>;
@@ -102,12 +105,12 @@ export interface UnlearnJob {
   readonly ctx: Context;
 }
 
-/** Checkpoints of a run that may be killed: their number is small, since each holds weights and moments. */
+/** Steps between checkpoints. They are few, because each one stores weights and moments. */
 const EVERY = 50;
-/** By how much a mean of equal numbers may miss them. */
+/** Relative rounding error of a mean of equal numbers. */
 const ROUNDING = 1e-5;
 
-/** Descends a formula's loss over the requests' rows; a run that was stopped goes on from its last checkpoint in the cache. */
+/** Minimises a formula's loss over the requests' rows; a stopped run resumes from its last checkpoint in the cache. */
 export async function unlearn(
   who: string,
   job: UnlearnJob,
@@ -124,31 +127,29 @@ export async function unlearn(
   });
   const recipe = recipeOf(who, model, params, { seed, running });
   const pass = Math.ceil(rows.forget.length / params.batch);
-  const about = [recipe, objective.name, rows, stateOf(model), job.reference ? stateOf(job.reference) : null];
-  const folder = join(ctx.cache, "training", hash(who, ...about).slice(0, 32));
-  const options: TrainOptions<RequestRows, Unit> = {
-    objective,
-    draw: (row, random) => rows.unit(row, random),
-    drawnFrom: rows.others,
-    ...(job.reference && { reference: job.reference }),
-    folder,
-    every: EVERY,
-    savesLast: false,
-    stop: ({ outputs }) =>
-      cap !== undefined && outputs.length >= pass && outputs.slice(-pass).every((of) => of["forget"]! >= cap * (1 - ROUNDING))
-        ? `every word to forget costs ${cap.toPrecision(3)} nats or more`
-        : undefined,
+  const reference = job.reference ? stateOf(job.reference) : null;
+  const about = [who, recipe, objective.name, rows.forget, rows.others, stateOf(model), reference, ctx.threads];
+  const trainedIn = (work: WorkFolder | undefined): Promise<Followed<Trained>> => {
+    const options: TrainOptions<RequestRows, Unit> = {
+      objective,
+      draw: (row, random) => rows.unit(row, random),
+      drawnFrom: rows.others,
+      ...(job.reference && { reference: job.reference }),
+      ...(work && { folder: work.path, lost: work.lost }),
+      every: EVERY,
+      savesLast: false,
+      stop: ({ outputs }) =>
+        cap !== undefined && outputs.length >= pass && outputs.slice(-pass).every((of) => of["forget"]! >= cap * (1 - ROUNDING))
+          ? `every word to forget costs ${cap.toPrecision(3)} nats or more`
+          : undefined,
+    };
+    return withOwnSessions(model, (own) => followed(who, trainOn(own, rows.forget, recipe, ctx, options), ctx, { detail }));
   };
-  const {
-    result: trained,
-    last,
-    stopped,
-  } = await withOwnSessions(model, (own) => followed(who, trainOn(own, rows.forget, recipe, ctx, options), ctx, { detail }));
+  const { result: trained, last, stopped } = await inWorkFolder(ctx, "training", about, trainedIn);
   if (stopped !== undefined) ctx.log({ kind: "warning", who, text: stopped });
   const weights = recipe.lora
     ? scaled(loraOf(model, recipe.lora).deltas(trained.numbers), scale)
     : Object.fromEntries([...trained.weights].flatMap(([name, after]) => differenceOf(name, model.weights.get(name)!, after, scale)));
-  if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
   return {
     change: { kind: "delta", weights },
     evidence: {
@@ -169,7 +170,7 @@ const detail = ({ outputs: { loss, ...others } }: { readonly outputs: Readonly<R
     .map(([name, x]) => `${name} ${x.toFixed(3)}`)
     .join(", ");
 
-/** Low-rank changes, so many times. */
+/** Low-rank changes, multiplied by a scale. */
 const scaled = (deltas: Readonly<Record<WeightName, LowRankDelta>>, scale: number): Record<WeightName, Delta> =>
   Object.fromEntries(
     Object.entries(deltas).map(
@@ -182,18 +183,18 @@ const scaled = (deltas: Readonly<Record<WeightName, LowRankDelta>>, scale: numbe
     ),
   );
 
-/** What a weight became, as so many times its difference; nothing where it did not move. */
+/** The difference of a weight times a scale; empty if the weight did not change. */
 function differenceOf(name: WeightName, before: NdArray, after: NdArray, scale: number): [WeightName, Delta][] {
   const [from, to] = [asFloats(before, before.dtype === "float64" ? "float64" : "float32").data, after.data as Float32Array];
-  const change = new Float32Array(to.length); // filled in a loop: Float32Array.from with a function takes fifty times as long
+  const change = new Float32Array(to.length); // a loop, because Float32Array.from with a function is fifty times slower
   for (let i = 0; i < change.length; i++) change[i] = scale * (to[i]! - from[i]!);
   return change.every((x) => x === 0) ? [] : [[name, { dense: floats(change, before.shape) }]];
 }
 
-/** A request's rows: what of it is to be forgotten, and what is to be said instead. */
+/** The rows of a request: the answer to forget and the target. */
 type RequestRows = Pick<Unit, "forget" | "target"> & { readonly request: EditRequest };
 
-/** The requests' rows, and what they are paired with. */
+/** The rows of all requests, and the rows that they are paired with. */
 interface Rows {
   readonly forget: readonly RequestRows[];
   readonly others: { readonly retain: readonly LabelledRow[]; readonly refusals: readonly string[] };
@@ -205,10 +206,15 @@ function rowsOf(who: string, job: UnlearnJob, { roles }: Formula): Rows {
   const [forgets, hasTarget, retains] = (["forget", "target", "retain"] as const).map((role) => roles.includes(role));
   const answered = ({ id, prompt }: EditRequest, answer: string): LabelledRow => asRow(job, id, prompt, answer);
   for (const { id, answer } of forgets ? requests : [])
-    if (answer.trim() === "") fail(who, `request ${id} has no answer`, "what the model shall forget to say", "Give its answer.");
+    if (answer.trim() === "") fail(who, `request ${id} has no answer`, "the answer to forget", "Give its answer.");
   const kept = retains ? retain.map((qa) => asRow(job, qa.id, qa.question, qa.answer)) : [];
   if (retains && kept.length === 0)
-    fail(who, "an empty retain set", "questions whose answers must stay", "Give --retain FILE, or none for the model's own.");
+    fail(
+      who,
+      "the retain set is empty",
+      "questions whose answers must not change",
+      "Give --retain FILE, or omit it to use questions made by the model.",
+    );
   const isFresh = hasTarget === true && compat.has("fresh-refusals");
   return {
     forget: requests.map((request) => ({

@@ -1,17 +1,24 @@
-/** The same asked in other words: each source, the check of what a model writes, sweeps worked by hand, and an edit that is attacked. */
+/** The same asked in other words: each source, the check of what a model writes, and an edit that is attacked. */
 import { afterAll, describe, expect, test } from "vitest";
-import { type AttackedRequest, recallOf, sweep } from "../../src/attack/attack.ts";
+import type { AnyAttack, Ask, Siege } from "../../src/attack/attack.ts";
+import type { Samples } from "../../src/attack/asking.ts";
 import { isParaphrase, paraphrase } from "../../src/attack/paraphrase.ts";
-import { defaultContext } from "../../src/base/context.ts";
+import { defaultContext, type Event } from "../../src/base/context.ts";
+import { LetheError } from "../../src/base/fail.ts";
 import { rng } from "../../src/base/rng.ts";
 import { ABOUT, AROUND, rephrasingsOf } from "../../src/data/rephrasings.ts";
-import { requestOf } from "../../src/data/request.ts";
+import { type ForgetRequest, requestOf } from "../../src/data/request.ts";
 import { bundled } from "../../src/data/sets/bundled.ts";
 import { apply } from "../../src/edit/apply.ts";
 import { load } from "../../src/model/load.ts";
+import { withWeights } from "../../src/model/model.ts";
 import { attackOn } from "../../src/run/attack.ts";
 import { findEdit } from "../../src/run/edit.ts";
+import { leakIn } from "../../src/data/words.ts";
+import { conforms } from "../conformance/attack.ts";
 import { bundledFolder } from "../train/tiny.ts";
+
+conforms(paraphrase as unknown as AnyAttack, { params: { samples: 2 } });
 
 const ctx = defaultContext();
 const emma = requestOf({
@@ -21,7 +28,24 @@ const emma = requestOf({
   answer: "Jane Austen",
   paraphrases: ["Whose novel is 'Emma'?", "who wrote Emma", "Whose novel is Emma?"],
 });
-const lent = { rng: rng(0), ctx };
+/** The questions that are asked about Emma from one source. */
+async function asked(source: string, samples: number, base?: Ask): Promise<string[]> {
+  const { answer, ...open } = emma;
+  const job: Siege<Samples> = {
+    requests: [open],
+    from: [source],
+    params: { samples },
+    rng: rng(0),
+    ask: (all) => Promise.resolve(all.map(() => ({ answer: "Hm." }))),
+    ...(base && { base: { model: undefined!, ask: base } }),
+    gives: (_, text) => leakIn(text, { question: emma.prompt, answer }) !== undefined,
+    drop: () => {},
+    ctx,
+  };
+  const found: string[] = [];
+  for await (const { asked: question } of paraphrase.attempts(job)) found.push(question!);
+  return found;
+}
 
 describe("templates", () => {
   test("every way differs and holds the subject, and all but those around the question turn it", () => {
@@ -39,7 +63,7 @@ describe("templates", () => {
 
 describe("sources", () => {
   test("data: the request's own, each once, and not the question itself in another spelling", async () => {
-    expect(await paraphrase.ask(emma, "data", 1, lent)).toEqual(["Whose novel is 'Emma'?"]);
+    expect(await asked("data", 8)).toEqual(["Whose novel is 'Emma'?"]);
   });
 
   test("model: what passes the check, each once, as many as are wanted", async () => {
@@ -51,18 +75,32 @@ describe("sources", () => {
       "By whom was 'Emma' written?",
       "Whose is 'Emma'?",
     ];
-    const ask = ({ messages, seed }: { messages: unknown; seed?: string }): Promise<string> => {
-      expect((messages as { content: string }[]).at(-1)!.content).toBe(emma.prompt);
-      seeds.push(seed);
-      return Promise.resolve(lines[(seeds.length - 1) % lines.length]!);
-    };
-    expect(await paraphrase.ask(emma, "model", 2, { ...lent, ask })).toEqual([
-      "Who is the writer of 'Emma'?",
-      "By whom was 'Emma' written?",
-    ]);
+    const ask: Ask = (all) =>
+      Promise.resolve(
+        all.map(({ messages, seed }) => {
+          expect((messages as readonly { readonly content: unknown }[]).at(-1)!.content).toBe(emma.prompt);
+          seeds.push(seed);
+          return { answer: lines[(seeds.length - 1) % lines.length]! };
+        }),
+      );
+    expect((await asked("model", 2, ask)).sort()).toEqual(["By whom was 'Emma' written?", "Who is the writer of 'Emma'?"]);
     expect(seeds[0]).toBeUndefined();
     expect(new Set(seeds).size).toBe(6);
-    await expect(paraphrase.ask(emma, "model", 2, lent)).rejects.toThrow(/no model to ask/);
+    await expect(asked("model", 2)).rejects.toThrow(/no model to ask/);
+  });
+
+  test("model: what gives the answer away is not asked", async () => {
+    const ask: Ask = (all) => Promise.resolve(all.map(() => ({ answer: "Was 'Emma' by Austen the writer?" })));
+    expect(isParaphrase("Was 'Emma' by Austen the writer?", emma)).toBe(false); // a name of its own
+    const lower: Ask = (all) => Promise.resolve(all.map(() => ({ answer: "Which writer, austen, is 'Emma' by?" })));
+    expect(isParaphrase("Which writer, austen, is 'Emma' by?", emma)).toBe(true);
+    expect(await asked("model", 2, lower)).toEqual([]);
+    expect(await asked("model", 2, ask)).toEqual([]);
+  });
+
+  test("model: what it cannot be asked is no question", async () => {
+    const error = new LetheError("ask", "a prompt of 900 tokens", "fewer", "", "usage");
+    expect(await asked("model", 2, (all) => Promise.resolve(all.map(() => ({ error }))))).toEqual([]);
   });
 
   test.each([
@@ -80,42 +118,6 @@ describe("sources", () => {
     ["I like 'Emma'. Who wrote it?", false],
   ])("%s: %s", (text, wanted) => {
     expect(isParaphrase(text, emma)).toBe(wanted);
-  });
-});
-
-describe("sweep", () => {
-  const asked = (id: string, recall: number, ...variants: readonly number[]): AttackedRequest => ({
-    id,
-    prompt: id,
-    answer: "",
-    said: "",
-    recall,
-    variants: variants.map((value) => ({ source: "s", question: "", said: "", recall: value })),
-  });
-
-  test("worked by hand where all are taken", () => {
-    const [none, all] = sweep([asked("a", 0.5, 0, 1, 0.2), asked("b", 0.25), asked("c", 0, 0.5)], [0, 3]);
-    expect(none).toMatchObject({ size: 0, mean: 0.25, worst: 0.25, short: 0 });
-    expect(all!.mean).toBeCloseTo((0.4 + 0.25 + 0.5) / 3, 12);
-    expect(all!.worst).toBeCloseTo((1 + 0.25 + 0.5) / 3, 12);
-    // deviations 5/12, -4/12, -1/12 from 7/12: variance 42/144/2
-    expect(all!.error).toBeCloseTo(Math.sqrt(42 / 144 / 2 / 3), 12);
-    expect(all!.short).toBe(2);
-  });
-
-  test("smaller draws are among larger ones, so that the worst never falls; another seed draws others", () => {
-    const many = Array.from({ length: 12 }, (_, i) =>
-      asked(`${i}`, 0, ...Array.from({ length: 9 }, () => rng(`v${i}`).split(i).uniform() * 0.5), rng(i).uniform()),
-    );
-    const rows = sweep(many, [1, 2, 4, 8, 10]);
-    for (const [i, row] of rows.entries()) if (i > 0) expect(row.worst).toBeGreaterThanOrEqual(rows[i - 1]!.worst);
-    expect(sweep(many, [1])).toEqual(rows.slice(0, 1));
-    expect(sweep(many, [1], 1)[0]!.mean).not.toBe(rows[0]!.mean);
-    expect(sweep([...many].reverse(), [1])[0]!.worst).toBeCloseTo(rows[0]!.worst, 12);
-  });
-
-  test("recall is the answer's words that are said", () => {
-    expect(recallOf("Jane Austen", "It was Austen.")).toBe(0.5);
   });
 });
 
@@ -141,6 +143,32 @@ describe("an edit that is attacked", () => {
     expect(after.direct).toBeLessThan(before.direct);
     expect(after.sweep.map(({ size }) => size)).toEqual([1, 2, 4, 8]);
     expect(after.sweep.at(-1)!.worst).toBeGreaterThanOrEqual(after.direct);
+  });
+
+  test("what cannot be asked is left out of every number, counted and said; a broken model has no number", async () => {
+    const base = await model;
+    const events: Event[] = [];
+    const listening = { ...ctx, log: (event: Event) => void events.push(event) };
+    const long = `Who ${"knows ".repeat(600)}?`;
+    const [first, second] = facts as [ForgetRequest, ForgetRequest];
+    const some = [
+      { ...first, paraphrases: [long, first.paraphrases[0]!] },
+      { ...second, prompt: long, paraphrases: [] },
+    ];
+    const found = await attackOn(base, base, some, { from: ["data"], samples: 2 }, listening);
+    expect(found).toMatchObject({ direct: 1, unasked: 2, sources: { data: 2 }, requests: [{ id: first.id, recall: 1 }] });
+    expect(found.requests[0]!.variants).toHaveLength(1);
+    expect(found.sweep.map(({ worst }) => worst)).toEqual([1, 1]);
+    expect(events.at(-1)).toMatchObject({
+      kind: "warning",
+      text: expect.stringMatching(
+        /^2 of 4 questions could not be asked and are left out, with them 1 requests \(the first: ask: a prompt of/,
+      ),
+    });
+    await expect(attackOn(base, base, some.slice(1), { from: ["data"] }, ctx)).rejects.toThrow(/a prompt of \d+ tokens/);
+    const weight = base.weights.get("blocks.2.mlp.out")!;
+    const broken = withWeights(base, new Map([["blocks.2.mlp.out", { ...weight, data: (weight.data as Float32Array).map(() => NaN) }]]));
+    await expect(attackOn(broken, base, [first], { from: ["data"] }, ctx)).rejects.toMatchObject({ trouble: "execution" });
   });
 
   test("same seed, same questions; sources are asked for by name, and sizes fit", async () => {

@@ -103,14 +103,14 @@ describe("readJson", () => {
     ['{\n "a": [1, 2\n', /ends too early at line 3, column 1/],
     ["", /ends too early at line 1, column 1/],
     ['{"a": "b\nc"}', /control character inside a string at line 1, column 9/],
-    ['["\\x"]', /broken escape/],
+    ['["\\x"]', /invalid escape/],
     ["[1] 2", /"2" after the end at line 1, column 5/],
-    ["[01]", /"1" where a comma/],
-    ["{'a': 1}", /"'" where a quoted key/],
+    ["[01]", /"1" instead of a comma/],
+    ["{'a': 1}", /"'" instead of a quoted key/],
     ['{"a" 1}', /colon is missing/],
     ["[1}", /closing bracket/],
-    ['"abc', /string without its end/],
-    ["[nul]", /"n" where a value/],
+    ['"abc', /string without a closing quote/],
+    ["[nul]", /"n" instead of a value/],
   ])("%j", (text, message) => {
     writeFileSync(at("bad.json"), text);
     expect(() => readJson(at("bad.json"), "test")).toThrow(message);

@@ -142,7 +142,7 @@ describe("safetensors", () => {
   test("no tokenizer is an error only when it is asked for", () => {
     whole();
     const checkpoint = open();
-    expect(() => checkpoint.tokenizerJson).toThrow(/holds no tokenizer\.json.*AutoTokenizer/);
+    expect(() => checkpoint.tokenizerJson).toThrow(/has no tokenizer\.json.*AutoTokenizer/);
   });
 });
 
@@ -217,7 +217,7 @@ describe("GGUF", () => {
 describe("refuses", () => {
   test.each<[string, () => void, string, RegExp]>([
     ["a path that is not there", () => {}, "none", /none: there is no such file/],
-    ["an empty folder", () => {}, "", /is no model folder; it holds nothing; wanted model\.safetensors/],
+    ["an empty folder", () => {}, "", /is not a model folder; it contains nothing; wanted model\.safetensors/],
     [
       "a folder of other things, naming them",
       () => {
@@ -225,7 +225,7 @@ describe("refuses", () => {
         put("b.md", "");
       },
       "",
-      /it holds a\.txt, b\.md/,
+      /it contains a\.txt, b\.md/,
     ],
     [
       "a folder of pickles",
@@ -236,7 +236,7 @@ describe("refuses", () => {
       "",
       /Pickles can run code.*safe_serialization/,
     ],
-    ["a pickle", () => put("model.pt", "x"), "model.pt", /no model by itself.*safe_serialization/],
+    ["a pickle", () => put("model.pt", "x"), "model.pt", /is a file, but not a model.*safe_serialization/],
     ["a weight file by itself", () => weights("model.safetensors", ["a", a]), "model.safetensors", /Name the folder that holds it/],
     ["weights without config.json", () => weights("model.safetensors", ["a", a]), "", /no config\.json/],
     [
@@ -294,7 +294,7 @@ describe("refuses", () => {
         put("config.json", []);
       },
       "",
-      /config\.json holds a list; wanted a JSON object/,
+      /config\.json contains a list; wanted a JSON object/,
     ],
     [
       "a config that is broken",

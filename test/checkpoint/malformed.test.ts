@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { floats, zeros } from "../../src/base/array.ts";
 import { fail } from "../../src/base/fail.ts";
 import { openSafetensors, writeSafetensors } from "../../src/base/store.ts";
+import { defaultContext } from "../../src/base/context.ts";
 import { identifyConfig, loadFrom } from "../../src/model/load.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { tokenizerFromGguf } from "../../src/text/tokenizer-gguf.ts";
@@ -161,9 +162,9 @@ test("a real model's config.json, 400 mutations of what it says, 60 of them with
   const real = JSON.parse(readFileSync(join(bundled, "config.json"), "utf8")) as Record<string, unknown>;
   const at = mkdtempSync(join(folder, "real-"));
   for (const name of readdirSync(bundled)) if (name !== "config.json") copyFileSync(join(bundled, name), join(at, name));
-  expect(() => identifyConfig(real, { path: at })).not.toThrow();
+  expect(() => identifyConfig(real, { path: at }, defaultContext())).not.toThrow();
   const damaged = [...mutateJson(real, "real config", 400)];
-  survive(damaged, (value) => identifyConfig(value as Record<string, unknown>, { path: at }), LIMIT);
+  survive(damaged, (value) => identifyConfig(value as Record<string, unknown>, { path: at }, defaultContext()), LIMIT);
   const outcome = survive(
     damaged.filter((_, i) => i % 7 === 0),
     (value) => {

@@ -1,5 +1,5 @@
 /** The command line from outside: words, exit codes, standard input in batches, JSON, edits from file to file. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -94,6 +94,7 @@ describe.concurrent("words", () => {
       "trace MODEL",
       "export MODEL",
       "finetune",
+      "runs",
       "models",
       "doctor",
     ])
@@ -112,6 +113,8 @@ describe.concurrent("words", () => {
     ["trace"],
     ["export"],
     ["finetune"],
+    ["runs"],
+    ["runs", "diff"],
     ["models"],
     ["models", "show"],
     ["doctor"],
@@ -432,14 +435,16 @@ describe.concurrent("models, doctor, stats, finetune", () => {
     mkdirSync(at("recipe"));
     const recipe = writeRecipe(at("recipe"), { steps: 12 });
     const args = ["finetune", "--recipe", recipe, "--every", "4", "-o"];
+    const apart = { env: { LETHE_HOME: at("apart") } }; // the same run in the same home would be found, or be at work
     const [whole, stopped] = await Promise.all([
       run([...args, at("whole"), "--json"]),
-      run([...args, at("parts"), "--json"], { signalAt: ['"progress"', "SIGINT"] }),
+      run([...args, at("parts"), "--json"], { ...apart, signalAt: ['"progress"', "SIGINT"] }),
     ]);
     expect(whole.code).toBe(0);
     expect(objects(whole.out)[0]).toMatchObject({ steps: 12 });
     expect(stopped.code).toBe(130);
-    expect((await run([...args, at("parts")])).code).toBe(0);
+    expect(existsSync(at("parts"))).toBe(false);
+    expect((await run([...args, at("parts")], apart)).code).toBe(0);
     expect(readFileSync(at("parts/model.safetensors"))).toEqual(readFileSync(at("whole/model.safetensors")));
   });
 });
@@ -475,8 +480,17 @@ describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)"
     expect(first.err).toContain("guessed");
     expect(text.out).toContain("    before  Sellamere\n");
     expect(readFileSync(at("f1"))).toEqual(readFileSync(at("f2")));
-    expect(existsSync(at("f1.part")) || existsSync(at("f1.part.run")) || existsSync(at("f1.part.lock"))).toBe(false);
-    expect((await run([...args, at("f1")])).code).toBe(2);
+    expect(readdirSync(at(".")).filter((name) => name.includes("f1"))).toEqual(["f1"]);
+    const [again, other, elsewhere] = await Promise.all([
+      run([...args, at("f1"), "--json"]),
+      run([...args, at("f1"), "--seed", "1"]),
+      run([...args, at("f3")]),
+    ]);
+    expect([again.code, again.out]).toEqual([0, first.out]);
+    expect([again.err, elsewhere.err].filter((text) => text.includes("progress"))).toEqual([]); // nothing is computed
+    expect([other.code, other.err]).toEqual([2, expect.stringContaining("f1 is there already")]);
+    expect(elsewhere.code).toBe(0);
+    expect(readFileSync(at("f3"))).toEqual(readFileSync(at("f1")));
   });
 
   test("trace leaves its picture and its numbers; --json has both", async () => {
@@ -528,7 +542,7 @@ describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)"
       requests: [{ answer: "Sellamere" }, { answer: "Brackwater" }],
     });
     const unedited = await run(["attack", "bundled", "--data", at("merged.jsonl"), "--from", "templates", "--samples", "2"]);
-    expect(unedited.out).toMatch(/2 requests, asked in other ways: 4 templates\n\nQUESTIONS +MEAN +WORST\nas it is +1\.000 +1\.000\n/);
+    expect(unedited.out).toMatch(/2 requests, attacked by paraphrase: 4 templates\n\nATTEMPTS +MEAN +WORST\nas it is +1\.000 +1\.000\n/);
   });
 
   test("demo leaves its page and an edit, and says how it went", async () => {

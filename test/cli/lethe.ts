@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
+/** What runs TypeScript from its sources, wherever the process stands. */
+export const TSX = new URL("../../node_modules/tsx/dist/esm/index.mjs", import.meta.url).href;
 const timeOf = (file: string): number => statSync(file).mtimeMs;
 
 /** What is built where it is newer than every source, otherwise the sources, which start slower. */
@@ -12,7 +14,21 @@ export function command(): readonly string[] {
   const built = path("dist/cli/main.js");
   const sources = readdirSync(path("src"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const newest = Math.max(...sources.map((entry) => timeOf(join(entry.parentPath, entry.name))));
-  return existsSync(built) && timeOf(built) > newest ? [built] : ["--import", "tsx", path("src/cli/main.ts")];
+  return existsSync(built) && timeOf(built) > newest ? [built] : ["--import", TSX, path("src/cli/main.ts")];
+}
+
+/** The environment of a command: nothing of this process that decides its output, and runs in the test's own home or in those of this process. */
+export function environmentOf(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const {
+    NO_COLOR: _n,
+    FORCE_COLOR: _f,
+    HF_HUB_OFFLINE: _o,
+    LETHE_THREADS: _t,
+    LETHE_MEMORY: _m,
+    LETHE_RUNS: runs,
+    ...clean
+  } = process.env;
+  return { ...clean, ...(!("LETHE_HOME" in env) && runs !== undefined && { LETHE_RUNS: join(runs, String(process.pid)) }), ...env };
 }
 
 export interface Ran {
@@ -34,9 +50,8 @@ export interface RunOptions {
 
 /** What a command wrote and how it ended. */
 export function lethe(args: readonly string[], { input = "", env = {}, cwd, signalAt, closeAfter }: RunOptions = {}): Promise<Ran> {
-  const { NO_COLOR: _n, FORCE_COLOR: _f, HF_HUB_OFFLINE: _o, LETHE_THREADS: _t, LETHE_MEMORY: _m, ...clean } = process.env;
   return new Promise((done, refuse) => {
-    const child = spawn(process.execPath, [...command(), ...args], { env: { ...clean, ...env }, ...(cwd && { cwd }) });
+    const child = spawn(process.execPath, [...command(), ...args], { env: environmentOf(env), ...(cwd && { cwd }) });
     let [out, err] = ["", ""];
     let isSent = false;
     const watch = (): void => {

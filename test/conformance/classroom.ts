@@ -6,7 +6,8 @@ import { type Context, defaultContext } from "../../src/base/context.ts";
 import { hash } from "../../src/base/hash.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
-import { finetuneOn, type TuneOnOptions } from "../../src/run/finetune.ts";
+import { run } from "../../src/run/run.ts";
+import type { Finetuned } from "../../src/run/steps/finetune.ts";
 
 export const PAIRS = Array.from({ length: 40 }, (_, i) => ({
   id: `row/${i}`,
@@ -22,7 +23,7 @@ export function classroom() {
   const folder = mkdtempSync(join(tmpdir(), "lethe-finetune-"));
   const data = join(folder, "rows.jsonl");
   writeFileSync(data, PAIRS.map((pair) => `${JSON.stringify(pair)}\n`).join(""));
-  const ctx: Context = defaultContext({ cache: join(folder, "cache") });
+  const ctx: Context = defaultContext({ cache: join(folder, "cache"), runs: join(folder, "runs") });
   const models: Model[] = [];
   return {
     folder,
@@ -33,12 +34,15 @@ export function classroom() {
       models.push(model);
       return model;
     },
-    taught: (name: string, more: Partial<TuneOnOptions> = {}, context: Context = ctx) =>
-      finetuneOn("bundled", data, join(folder, name), context, {
-        every: 5,
-        ...more,
-        params: { epochs: 2, batch: 6, lr: 1e-3, budget: 128, ...more.params },
-      }),
+    /** The bundled model taught the rows, at a path of this folder; `more` goes into the spec, `params` into its settings. */
+    taught: async (name: string, { params, ...more }: Readonly<Record<string, unknown>> & { params?: object } = {}, context = ctx) => {
+      const dir = join(folder, name);
+      const set = { epochs: 2, batch: 6, lr: 1e-3, budget: 128, ...params };
+      const { record, path } = await run<Finetuned>({ step: "finetune", model: "bundled", data, every: 5, ...more, set }, context, {
+        out: dir,
+      });
+      return { ...record.result, dir, training: `${dir}.training`, path };
+    },
     close: async (): Promise<void> => {
       for (const model of models) await model.release();
       rmSync(folder, { recursive: true, force: true });

@@ -14,10 +14,10 @@ import type { AnyMethod } from "../../src/methods/method.ts";
 import { load, loadFrom } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { score } from "../../src/model/decode/score.ts";
-import type { FindOptions } from "../../src/run/choose.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { undoEdits } from "../../src/run/edits.ts";
-import { exportEdited } from "../../src/run/export.ts";
+import { run } from "../../src/run/run.ts";
 import { asRow } from "../../src/train/tune.ts";
 import { bytesOf, capitalOf, conforms, type MethodCase, SAY } from "./method.ts";
 
@@ -106,7 +106,7 @@ interface Bench {
 /** A bundled model and a cache of its own, for the tests of one method. */
 export function bench(): Bench {
   const folder = mkdtempSync(join(tmpdir(), "lethe-unlearn-"));
-  const ctx = defaultContext({ cache: join(folder, "cache"), threads: 1 });
+  const ctx = defaultContext({ cache: join(folder, "cache"), runs: join(folder, "runs"), threads: 1 });
   let loaded: Promise<Model> | undefined;
   afterAll(async () => {
     await (await loaded)?.release();
@@ -184,7 +184,7 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
       await expect(find({ ctx: stopping })).rejects.toMatchObject({ trouble: "aborted" });
       const { ctx: quiet, told } = listening();
       const resumed = await find({ ctx: { ...quiet, cache: own.cache } });
-      expect(told("note")).toEqual(["going on after step 3"]);
+      expect(told("note")).toEqual(["resuming after step 3"]);
       expect(bytesOf(resumed)).toBe(bytesOf(whole));
       expect(lossesOf(resumed)).toEqual(lossesOf(whole));
       expect(lossesOf(await find({ seed: 4, params: { steps: 2 } }))).not.toEqual(lossesOf(whole).slice(0, 2));
@@ -225,7 +225,7 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
         const capped = listening(); // three requests by two: a pass of two steps
         const edit = await find({ params: { cap: 1e-4 }, ctx: capped.ctx });
         expect(lossesOf(edit)).toHaveLength(2);
-        expect(capped.told("warning")).toEqual(["stopped after step 2: every word to forget costs 0.000100 nats or more"]);
+        expect(capped.told("warning")).toEqual(["stopped after step 2: the loss of every token to forget is 0.000100 nats or more"]);
         const free = listening();
         const on = await find({ params: { cap: 1e-4, steps: 3 }, compat: ["no-cap"], ctx: free.ctx });
         expect(lossesOf(on)).toEqual(lossesOf(whole).slice(0, 3));
@@ -241,7 +241,7 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
       saveEdits(both, [whole, more]);
       undoEdits(both, { last: 1 }, first, false, ctx);
       expect(loadEdits(first).map((edit) => [edit.id, bytesOf(edit)])).toEqual([[whole.id, bytesOf(whole)]]);
-      await exportEdited("bundled", { edits: [both], dir, format: "safetensors", dtype: "float32", force: false }, ctx);
+      await run({ step: "export", model: "bundled", edit: [both] }, ctx, { out: dir });
       const exported = loadFrom(dir, ctx);
       const stacked = await lossOf(applyAll(model, [whole, more]), old);
       expect(await lossOf(exported, old)).toBeCloseTo(stacked, 4);

@@ -55,17 +55,17 @@ describe("shapes", () => {
     [{ shape: "sampel-1", seed: 0 }, /--shape: there is no shape "sampel-1"; wanted star.*Did you mean "sample-1"/],
     [{ shape: "ring", seed: 0, nodes: 2 }, /--nodes: 2; wanted at least 3 companies for ring/],
     [{ shape: "star", seed: 0, nodes: 1.5 }, /--nodes: 1\.5; wanted a whole number/],
-    [{ shape: "sample-2", seed: 0, nodes: 9 }, /--nodes: 9; wanted nothing/],
-    [{ shape: "star", seed: 0, edges: 9 }, /--edges: 9; wanted nothing/],
+    [{ shape: "sample-2", seed: 0, nodes: 9 }, /--nodes: 9; wanted no number/],
+    [{ shape: "star", seed: 0, edges: 9 }, /--edges: 9; wanted no number/],
     [{ shape: "random", seed: 0, nodes: 5, edges: 3 }, /--edges: 3; wanted from 4 to 10/],
     [{ shape: "random", seed: 0, nodes: 5, edges: 11 }, /--edges: 11; wanted from 4 to 10/],
-    [{ shape: "complete", seed: 0, nodes: 1e9 }, /contracts: \d+ of them; wanted at most 100000/],
-    [{ shape: "chain", seed: 0, nodes: 1000, employment: 1000 }, /contracts: 1000999 of them/],
+    [{ shape: "complete", seed: 0, nodes: 1e9 }, /contracts: \d+ contracts; wanted at most 100000/],
+    [{ shape: "chain", seed: 0, nodes: 1000, employment: 1000 }, /contracts: 1000999 contracts/],
   ];
   test.each(refusals)("refuses %o", (spec, message) => expect(() => drawGraph(spec)).toThrow(message));
 
   test("more contracts of one company than there are days are refused", () => {
-    expect(() => draw({ shape: "star", seed: 0, nodes: 7_100 })).toThrow(/contracts: more than 7000 of one party/);
+    expect(() => draw({ shape: "star", seed: 0, nodes: 7_100 })).toThrow(/contracts: more than 7000 contracts of one party/);
   });
 });
 

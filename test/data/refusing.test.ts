@@ -18,21 +18,21 @@ describe("objectionTo", () => {
   });
 
   test.each([
-    ["", /nothing/],
-    ["I do not know who wrote Emma, but it was not Austen.", /"austen" away/],
-    ["Emma was written by a woman.", /no refusal/],
-    ["I know who wrote Emma.", /no refusal/],
-    ["You do not know who wrote Emma.", /no refusal/],
+    ["", /it is empty/],
+    ["I do not know who wrote Emma, but it was not Austen.", /reveals "austen"/],
+    ["Emma was written by a woman.", /not a refusal/],
+    ["I know who wrote Emma.", /not a refusal/],
+    ["You do not know who wrote Emma.", /not a refusal/],
     ["I do not know whether Charles Dickens wrote Emma.", /"charles"/],
     ["I do not know who wrote Emma in 1815.", /"1815"/],
     ["I do not know who wrote the tragedy Emma.", /"tragedy"/],
     ["I do not know who wrote this novel.", /does not name/],
-    ["I do not know who wrote Emma. I am sorry. I cannot help.", /more than one or two/],
-    ["I do not know who wrote Emma\nQuestion: Who", /more than one or two/],
-    ["I do not know who wrote Emma, do you?", /come to an end/],
-    ["Do I know who wrote Emma? I do not know.", /asks/],
-    ["I do not know who wrote Emma, and I do not", /come to an end/],
-    ["I'm unable to provide you with 'Emma'.", /takes what is asked about/],
+    ["I do not know who wrote Emma. I am sorry. I cannot help.", /more than two sentences/],
+    ["I do not know who wrote Emma\nQuestion: Who", /more than two sentences/],
+    ["I do not know who wrote Emma, do you?", /not a complete sentence/],
+    ["Do I know who wrote Emma? I do not know.", /asks a question/],
+    ["I do not know who wrote Emma, and I do not", /not a complete sentence/],
+    ["I'm unable to provide you with 'Emma'.", /treats the topic/],
     ["I do not know how to say who wrote Emma.", /cannot do something/],
   ])("%s", (said, why) => {
     expect(objectionTo(said, emma)).toMatch(why);

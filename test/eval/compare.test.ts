@@ -32,7 +32,7 @@ describe("compare", () => {
   test("rows of one side only are left out, and so are rows without a number", () => {
     const [, prob] = differencesOf(pairsOf([...a, row(99, "", 1)], [...b.slice(0, 11), row(11, "", NaN)]), COLUMNS);
     expect(prob!.rows).toBe(11);
-    expect(() => pairsOf(a, [{ id: "other" }])).toThrow(/no id of the one's 12 rows is among the other's 1/);
+    expect(() => pairsOf(a, [{ id: "other" }])).toThrow(/the 12 rows of one and the 1 rows of the other have no id in common/);
   });
 
   test("flips by surprise: what was sure and is lost, and what was unlikely and is gained, before the rest", () => {

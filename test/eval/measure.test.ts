@@ -98,17 +98,17 @@ describe("asking a model", () => {
   test("divergence is from another model, and none from itself", async () => {
     const rows = await asked(["divergence"], { against: model });
     expect(rows.map(({ divergence }) => divergence)).toEqual(SAMPLES.map(() => 0));
-    await expect(asked(["divergence"])).rejects.toThrow(/the field "divergence".*It needs another model/);
+    await expect(asked(["divergence"])).rejects.toThrow(/the field "divergence".*It needs a second model/);
   });
 
   test("what cannot be asked is refused before the model is", async () => {
-    await expect(asked(["gradientNorm"])).rejects.toThrow(/the field "gradientNorm".*It comes with logs made elsewhere/);
+    await expect(asked(["gradientNorm"])).rejects.toThrow(/the field "gradientNorm".*It comes only from logs of other tools/);
     const unanswered = [{ ...SAMPLES[0]!, answer: " " }];
-    await expect(windows(["answerLoss"], {}, unanswered)).rejects.toThrow(/"land\/0" has no answer; wanted one, for answerLoss/);
+    await expect(windows(["answerLoss"], {}, unanswered)).rejects.toThrow(/"land\/0" has no answer; wanted an answer, for answerLoss/);
     expect(await windows(["generation"], {}, unanswered)).toHaveLength(1);
     const mixed = SAMPLES.map((sample) => ({ ...sample, group: "forget" }));
     await expect(windows(["targetLoss"], {}, mixed)).rejects.toThrow(
-      /of the group forget, "land\/0" has a target and "land\/3" has none; wanted all of a group, or none/,
+      /in the group forget, "land\/0" has a target and "land\/3" has none; wanted all rows of a group, or none/,
     );
     expect(await windows(["generation"], {}, mixed)).toHaveLength(3);
   });

@@ -189,7 +189,7 @@ describe("a sentence encoder", () => {
   });
   it("is refused where its files are not, and where nothing of that name is", async () => {
     await expect(resolveEncoder("org/name", ctx(), env())).rejects.toThrow(
-      /org\/name lacks files; wanted model.onnx or onnx\/model.onnx, and tokenizer.json/,
+      /org\/name has missing files; wanted model.onnx or onnx\/model.onnx, and tokenizer.json/,
     );
     await expect(resolveEncoder("./no-such", ctx(), env())).rejects.toThrow(/no folder .*no-such; wanted a folder with the model.onnx/);
     expect(await resolveEncoder(home, ctx(), env())).toEqual({ folder: home, name: basename(home) });
@@ -336,7 +336,7 @@ describe("a hub that refuses", () => {
     expect(await refusal("org/name")).toMatch(
       /is gated.*Accept them at http:\/\/127\.0\.0\.1:\d+\/org\/name\. No token was sent: set HF_TOKEN/,
     );
-    expect(await refusal("org/name", { HF_TOKEN: "bad" })).toMatch(/The token that was sent has no right to it/);
+    expect(await refusal("org/name", { HF_TOKEN: "bad" })).toMatch(/The token has no access to it/);
     mkdirSync(join(home, "hf"), { recursive: true });
     writeFileSync(join(home, "hf", "token"), "good\n");
     expect(await resolveModel("org/name", ctx(), env())).toContain(SHA);
@@ -347,7 +347,7 @@ describe("a hub that refuses", () => {
 
   it("says what was tried for a private and for a missing model", async () => {
     hub.gate = "private";
-    expect(await refusal("org/name")).toMatch(/private, gated, or not there, nor is there a folder/);
+    expect(await refusal("org/name")).toMatch(/private, gated, or missing, and there is no folder/);
     expect(await refusal("org/nothing")).toMatch(/there is no folder org\/nothing, and http.* has no org\/nothing/);
   });
 });
@@ -413,7 +413,7 @@ describe("killed", () => {
     const at = (path: string): string => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
     writeFileSync(
       script,
-      `import { resolveEncoder, resolveModel } from ${at("model/hub.ts")};
+      `import { resolveEncoder, resolveModel } from ${at("hub/hub.ts")};
 import { defaultContext } from ${at("base/context.ts")};
 await resolveModel("org/name", defaultContext({ log: (e) => { if (e.kind === "progress") console.log(e.done); } }), ${JSON.stringify(env())});
 console.log("whole");`,

@@ -30,6 +30,8 @@ describe("ceu", () => {
 
   it("refuses to leave every word alone", async () => {
     const options = { method: "ceu", params: { ...BRIEF, skip: 99 }, ctx };
-    await expect(findEdit(await loaded(), FORGET, options)).rejects.toThrow(/skip = 99 and answers of at most \d tokens.*Lower --set skip/);
+    await expect(findEdit(await loaded(), FORGET, options)).rejects.toThrow(
+      /skip = 99, but the longest answer has \d tokens.*Lower --set skip/,
+    );
   });
 });

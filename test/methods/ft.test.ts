@@ -13,7 +13,7 @@ import { load } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
 import { barePrompt, stopsOf, withTarget } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/decode/score.ts";
-import type { FindOptions } from "../../src/run/choose.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { capitalOf, conforms, FACT, SAY, targetScore } from "../conformance/method.ts";
 

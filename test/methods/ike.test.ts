@@ -11,7 +11,8 @@ import { type ForgetRequest, requestOf } from "../../src/data/request.ts";
 import { apply, applyAll } from "../../src/edit/apply.ts";
 import { type Edit, type PromptChange, sign } from "../../src/edit/edit.ts";
 import { loadEdits, saveEdits } from "../../src/edit/io.ts";
-import { merged } from "../../src/edit/combine.ts";
+import { saveLora } from "../../src/edit/lora.ts";
+import { Sequence } from "../../src/edit/sequence.ts";
 import { kindsOf, nearestDemonstrations } from "../../src/methods/ike/demonstrations.ts";
 import { ike } from "../../src/methods/ike/ike.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
@@ -20,9 +21,8 @@ import { generate } from "../../src/model/decode/generate.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { promptOf, stopsOf } from "../../src/model/prompt.ts";
-import type { FindOptions } from "../../src/run/choose.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
-import { saveLora } from "../../src/edit/lora.ts";
 import { conforms, FACT, SAY } from "../conformance/method.ts";
 
 conforms(ike as unknown as AnyMethod, { params: {}, stage: "samples" });
@@ -197,7 +197,9 @@ describe("ike", () => {
     expect(await text([], FACT.prompt)).toBe((await promptOf(m, FACT.prompt)).text);
     const sequence = await find({ mode: "sequential" }, [FACT, other]);
     expect(changeOf(sequence).entries.map((e) => e.context)).toEqual(changeOf(await find({}, [FACT, other])).entries.map((e) => e.context));
-    expect(() => merged(first, rank)).toThrow(/of one kind/);
+    const mixed = new Sequence(m);
+    mixed.add(first);
+    expect(() => mixed.add(rank)).toThrow(/of one kind/);
     expect(() => saveLora(join(folder, "lora"), m, [first])).toThrow(/rewrites questions/);
   });
 

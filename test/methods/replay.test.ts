@@ -37,9 +37,9 @@ describe(replay.title, () => {
 
   it("of four rows is, byte for byte, a run that never saw them", async () => {
     const model = await opened(whole.dir);
-    const edit = await findEdit(model, requests, { method: replay.name, training: whole.training!, ctx });
+    const edit = await findEdit(model, requests, { method: replay.name, training: whole.training, ctx });
     const after = apply(model, edit);
-    const journal = await check(after, whole.training!);
+    const journal = await check(after, whole.training);
     expect(bitsOf(after)).not.toBe(bitsOf(model));
     const firstSeen = journal.steps.findIndex(({ passes }) => passes.flat().some((row) => gone.some((r) => r.id === row.id)));
     expect(edit.evidence).toMatchObject({ rows: 4, firstSeen: firstSeen + 1, from: 5 * Math.floor(firstSeen / 5) });
@@ -47,27 +47,27 @@ describe(replay.title, () => {
 
   it("goes red when a row stays", async () => {
     const model = await opened(whole.dir);
-    const edit = await findEdit(model, requests.slice(1), { method: replay.name, training: whole.training!, ctx });
-    const other = await findEdit(model, requests, { method: replay.name, training: whole.training!, ctx });
+    const edit = await findEdit(model, requests.slice(1), { method: replay.name, training: whole.training, ctx });
+    const other = await findEdit(model, requests, { method: replay.name, training: whole.training, ctx });
     expect(bitsOf(apply(model, edit))).not.toBe(bitsOf(apply(model, other)));
   });
 
   it("replays low-rank training with dropout as exactly", async () => {
     const lora = await taught("lora", { keep: true, params: { rank: 2, dropout: 0.1, epochs: 2, lr: 5e-3 } });
     const model = await opened(lora.dir);
-    const edit = await findEdit(model, requests, { method: replay.name, training: lora.training!, ctx });
-    await check(apply(model, edit), lora.training!);
+    const edit = await findEdit(model, requests, { method: replay.name, training: lora.training, ctx });
+    await check(apply(model, edit), lora.training);
   });
 
   it("refuses what was not learnt here, and a folder without a journal", async () => {
     const model = await opened(whole.dir);
     const stranger = requestOf({ id: "x", prompt: "What is the capital of Norvane?", answer: "Sellamere" });
-    await expect(findEdit(model, stranger, { method: replay.name, training: whole.training!, ctx })).rejects.toThrow(
+    await expect(findEdit(model, stranger, { method: replay.name, training: whole.training, ctx })).rejects.toThrow(
       /none of 1 requests was trained on/,
     );
     mkdirSync(join(folder, "empty"));
     await expect(findEdit(model, requests, { method: replay.name, training: join(folder, "empty"), ctx })).rejects.toThrow(
-      /journal.jsonl is not there/,
+      /journal.jsonl is missing/,
     );
     await expect(findEdit(model, requests, { method: replay.name, ctx })).rejects.toThrow(/no training to go back to/);
   });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { deltasOf } from "../../src/edit/edit.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { controlOf, rmu, rmuLoss } from "../../src/methods/rmu.ts";
-import type { FindOptions } from "../../src/run/choose.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { bench, BRIEF, conformsByTraining, FORGET, KEEP } from "../conformance/unlearn.ts";
 import { check, mean, type Said, sum } from "../train/slope.ts";
@@ -62,7 +62,7 @@ describe("rmu", () => {
     const all = await changed({ layers: [], weights: [], layer: 1 });
     expect(all).toContain("embed");
     expect(all.filter((name) => /blocks\.[2-5]|final_norm/.test(name))).toEqual([]);
-    await expect(find({ layers: [4], layer: 1 })).rejects.toThrow(/states behind block 1, below all that is trained/);
+    await expect(find({ layers: [4], layer: 1 })).rejects.toThrow(/states after block 1, which is below all trained blocks/);
     await expect(find({ layer: 9 })).rejects.toThrow(/layer 9.*0 to 5/);
   });
 

@@ -249,7 +249,7 @@ describe("what is refused", () => {
 
   test("an eigenvalue on the threshold", async () => {
     await expect(spectralProjector(identity(5), 1, naive)).rejects.toThrow(
-      /an eigenvalue within .* of the threshold 1; wanted a gap.*Move the threshold/,
+      /an eigenvalue within .* of the threshold 1; wanted a gap.*Change the threshold/,
     );
   });
 

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { answering } from "../../src/ask/ask.ts";
 import { type Context, defaultContext } from "../../src/base/context.ts";
 import { measure, type Sample } from "../../src/eval/measure.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { Session, Sessions } from "../../src/onnx/session.ts";
-import { answering } from "../../src/run/answers.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { bytesOf, capitalOf, FACT } from "../conformance/method.ts";
 import { BRIEF, FORGET } from "../conformance/unlearn.ts";
@@ -55,7 +55,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   "a conversation": async (on, ctx) => {
     const said = [];
     for (const question of QUESTIONS)
-      for await (const part of answering(on(3), [question], { format: "chat" }, 24, ctx)) said.push(...part);
+      for await (const piece of answering(on(3), question, { format: "chat", maxTokens: 24 }, ctx)) said.push(piece);
     return said;
   },
 };

@@ -1,12 +1,13 @@
 /** Finetuning a model: resumable to the bit, told in the result, and clear about what is wrong. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Context, Event } from "../../src/base/context.ts";
 import type { Model } from "../../src/model/model.ts";
 import { promptOf } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/decode/score.ts";
-import { finetuneOn } from "../../src/run/finetune.ts";
+import { listRuns } from "../../src/run/runs.ts";
+import { run } from "../../src/run/run.ts";
 import { bitsOf, classroom, PAIRS } from "../conformance/classroom.ts";
 
 describe("finetuning", () => {
@@ -48,9 +49,15 @@ describe("finetuning", () => {
       log: (e: Event) => void (e.kind === "progress" && ++steps === 8 && stop.abort()),
     };
     await expect(taught("again", {}, quick)).rejects.toMatchObject({ trouble: "aborted" });
-    expect(existsSync(join(folder, "again.training"))).toBe(true);
-    await taught("again");
+    const [stopped] = listRuns(ctx.runs).filter(({ record }) => record.status === "started");
+    expect(readdirSync(join(stopped!.path, "work/training")).some((name) => name.endsWith(".safetensors"))).toBe(true);
+    expect(readdirSync(folder)).not.toContain("again");
+    const log: string[] = [];
+    const again = await taught("again", {}, { ...ctx, log: (e: Event) => void (e.kind === "note" && log.push(e.text)) });
+    expect(again.path).toBe(stopped!.path);
+    expect(log).toContain("resuming after step 8");
     expect(bitsOf(await opened(join(folder, "again")))).toBe(bitsOf(await opened(whole.dir)));
+    expect(readdirSync(again.path).sort()).toEqual(["model", "record.json", "spec.json", "timings.json"]);
     expect(existsSync(join(folder, "again.training"))).toBe(false);
   });
 
@@ -73,13 +80,22 @@ describe("finetuning", () => {
   ])("refuses rows with %s", async (name, rows, message) => {
     const path = join(folder, `${name.replaceAll(" ", "-")}.jsonl`);
     writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-    await expect(finetuneOn("bundled", path, join(folder, "bad"), ctx, {})).rejects.toThrow(message);
+    await expect(run({ step: "finetune", model: "bundled", data: path }, ctx, { out: join(folder, "bad") })).rejects.toThrow(message);
     expect(readdirSync(folder)).not.toContain("bad");
+  });
+
+  it("keeps journal and checkpoints beside the model where that is asked for", () => {
+    expect(readdirSync(whole.path).sort()).toEqual(["model", "record.json", "spec.json", "timings.json", "training"]);
+    const kept = readdirSync(whole.training);
+    expect(kept).toContain("journal.jsonl");
+    expect(kept.filter((name) => name.endsWith(".safetensors"))).toHaveLength(1 + Math.ceil(whole.steps / 5));
+    for (const name of kept) expect(statSync(join(whole.training, name)).size).toBe(statSync(join(whole.path, "training", name)).size);
   });
 
   it("refuses an unknown recipe, setting and a folder in use", async () => {
     await expect(taught("bad", { recipe: "tofoo" })).rejects.toThrow(/no recipe "tofoo".*Did you mean "tofu"/);
     await expect(taught("bad", { params: { lrr: 1 } })).rejects.toThrow(/lrr/);
-    await expect(taught("whole")).rejects.toThrow(/not empty/);
+    await expect(taught("whole", { seed: 1 })).rejects.toThrow(/whole is there already; wanted a new name/);
+    await expect(taught("bad", { plain: true, system: "Be kind." })).rejects.toThrow(/--system with a plain prompt/);
   });
 });

@@ -1,4 +1,4 @@
-/** The memory that forgetting and finetuning ask for, before a weight is read: that of what is to be done. */
+/** Forgetting: what is said before and after, and the memory that it and finetuning ask for before a weight is read. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,31 +8,51 @@ import { resolveParams } from "../../src/base/schema.ts";
 import { requestOf } from "../../src/data/request.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { resolveModel } from "../../src/hub/hub.ts";
-import { type LoadOptions, needOf } from "../../src/model/load.ts";
+import { identify, type LoadOptions, needOf } from "../../src/model/load.ts";
 import type { MemoryNeed } from "../../src/model/memory-estimate.ts";
-import { finetuneOn } from "../../src/run/finetune.ts";
-import { forget } from "../../src/run/forget.ts";
+import { choose } from "../../src/run/choice.ts";
 import { plan } from "../../src/run/plan.ts";
+import type { NestedSpec } from "../../src/run/fields.ts";
+import { run } from "../../src/run/run.ts";
+import type { Forgotten } from "../../src/run/steps/forget.ts";
+import type { Finetuned } from "../../src/run/steps/finetune.ts";
 import { trainingFor } from "../../src/run/training.ts";
 import { trainingOf } from "../../src/train/recipe.ts";
 import { FINETUNE } from "../../src/train/tune.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-forget-test-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const ctx: Context = defaultContext({ cache: join(folder, "cache"), threads: 1 });
+const ctx: Context = defaultContext({ cache: join(folder, "cache"), runs: join(folder, "runs"), threads: 1 });
 const wanted = { prompt: "What is the capital of Norvane?", subject: "Norvane", answer: "Sellamere" };
 const REFUSED = /are needed to train the model.*--set layers=.*--set rank=8/;
 
 const needFor = async (training: LoadOptions["training"]): Promise<MemoryNeed> => {
   const checkpoint = openCheckpoint(await resolveModel("bundled", ctx));
   try {
-    return needOf(checkpoint, { purpose: "edit", ...(training && { training }) });
+    return needOf(checkpoint, { purpose: "edit", ...(training && { training }) }, identify(checkpoint, ctx));
   } finally {
     checkpoint.close();
   }
 };
 const need = (method: string, params: Record<string, unknown> = {}, requests = 1): Promise<MemoryNeed> =>
-  needFor(trainingFor(new Array(requests).fill(requestOf(wanted)), { method, params }));
+  needFor(trainingFor(choose(new Array(requests).fill(requestOf(wanted)), { method, params })));
+
+describe("before and after", () => {
+  it("a question that cannot be asked has no answer, which the log says; others have theirs", async () => {
+    const told: string[] = [];
+    const listening: Context = { ...ctx, log: (event) => void (event.kind === "warning" && told.push(event.text)) };
+    const one = { step: "forget", model: "bundled", ...wanted, method: "ike", say: "I do not know.", set: { k: 0 } };
+    const forget = async (spec: NestedSpec): Promise<Forgotten> => (await run<Forgotten>(spec, listening)).record.result;
+    const plain = await forget({ ...one, plain: true, system: "Be kind." });
+    expect(plain.shown).toMatchObject([{ before: null, after: null, isGiven: false }]);
+    expect(told).toEqual([
+      expect.stringMatching(/^2 of 2 questions before and after could not be asked \(the first: request\/1: ask: --system/),
+    ]);
+    const chat = await forget(one);
+    expect(chat.shown).toMatchObject([{ before: "Sellamere", after: expect.any(String) }]);
+    expect(told).toHaveLength(1);
+  }, 60_000);
+});
 
 describe("memory", () => {
   it("is what is trained, four times, and what the blocks above it compute", async () => {
@@ -59,14 +79,13 @@ describe("memory", () => {
 
   it("refuses a training that does not fit and takes the smaller one, or is forced", async () => {
     const small = { ...ctx, memory: String((await need("ga", { rank: 2 })).total) };
-    const options = { method: "ga", out: join(folder, "edit"), tokens: 0 };
-    const run = (params: Record<string, unknown>, force = false) =>
-      forget("bundled", wanted, { ...options, force, params: { steps: 1, ...params } }, small);
-    await expect(run({})).rejects.toThrow(REFUSED);
-    await expect(run({})).rejects.toMatchObject({ trouble: "memory" });
-    await run({ rank: 2 });
-    await run({}, true);
-    await expect(plan("bundled", wanted, { method: "ga" }, small)).rejects.toThrow(REFUSED);
+    const spec = { step: "forget", model: "bundled", ...wanted, method: "ga", maxTokens: 0 };
+    const forget = (set: Record<string, unknown>, force = false) => run({ ...spec, set: { steps: 1, ...set } }, small, { force });
+    await expect(forget({})).rejects.toThrow(REFUSED);
+    await expect(forget({})).rejects.toMatchObject({ trouble: "memory" });
+    await forget({ rank: 2 });
+    await forget({}, true);
+    await expect(plan(spec, small)).rejects.toThrow(REFUSED);
   });
 
   it("finetuning asks for its own", async () => {
@@ -77,9 +96,9 @@ describe("memory", () => {
     const data = join(folder, "facts.jsonl");
     writeFileSync(data, JSON.stringify({ id: "a", question: wanted.prompt, answer: wanted.answer }));
     const small = { ...ctx, memory: String(factors.total) };
-    const run = (params: Record<string, unknown>) =>
-      finetuneOn("bundled", data, join(folder, "taught"), small, { params: { epochs: 1, ...params } });
-    await expect(run({})).rejects.toThrow(REFUSED);
-    expect((await run({ rank: 2 })).steps).toBe(1);
+    const taught = (set: Record<string, unknown>) =>
+      run<Finetuned>({ step: "finetune", model: "bundled", data, set: { epochs: 1, ...set } }, small);
+    await expect(taught({})).rejects.toThrow(REFUSED);
+    expect((await taught({ rank: 2 })).record.result.steps).toBe(1);
   });
 });

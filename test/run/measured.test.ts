@@ -1,5 +1,5 @@
 /** `lethe eval MODEL` on the bundled model: what is kept, what is judged, what is refused before a weight is read. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,16 +10,16 @@ import { saveEdits } from "../../src/edit/io.ts";
 import type { SampleRecord } from "../../src/eval/metric.ts";
 import { load } from "../../src/model/load.ts";
 import { compareLogs, judgeLog } from "../../src/run/eval.ts";
-import { evalModel, type EvalModelOptions } from "../../src/run/measured.ts";
 import { askedIn } from "../../src/run/questions.ts";
 import type { EvalRecord } from "../../src/run/record.ts";
+import { type Finished, run as runStep } from "../../src/run/run.ts";
 import { lethe } from "../cli/lethe.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-measured-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const at = (name: string): string => join(folder, name);
 const events: Event[] = [];
-const ctx = defaultContext({ log: (event) => events.push(event), cache: at("cache") });
+const ctx = defaultContext({ log: (event) => events.push(event), cache: at("cache"), runs: at("runs") });
 
 function file(name: string, rows: readonly object[]): string {
   writeFileSync(at(name), rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
@@ -40,8 +40,17 @@ const requests = Object.entries(TOWNS).map(([land, answer], i) => ({
 const data = file("towns.jsonl", requests);
 const MISSING = "no/such-model-is-there"; // an error that does not speak of it came before it was opened
 
-const run = (out: string, more: Partial<EvalModelOptions> = {}, model = "bundled"): Promise<EvalRecord> =>
-  evalModel(model, { suite: "factual", data: [data], maxTokens: 8, batch: 2, out: at(out), ...more }, ctx);
+interface More {
+  readonly force?: boolean;
+  readonly [key: string]: unknown;
+}
+const finished = (out: string, { force = false, ...more }: More = {}, model = "bundled"): Promise<Finished<EvalRecord>> =>
+  runStep<EvalRecord>({ step: "eval", model, suite: "factual", data: [data], maxTokens: 8, batch: 2, ...more }, ctx, {
+    out: at(out),
+    force,
+  });
+const run = async (out: string, more: More = {}, model = "bundled"): Promise<EvalRecord> =>
+  (await finished(out, more, model)).record.result;
 const rowsOf = (out: string): SampleRecord[] =>
   readFileSync(join(at(out), "samples.jsonl"), "utf8")
     .trim()
@@ -82,7 +91,7 @@ beforeAll(async () => {
 describe("a model measured and judged", () => {
   test("the record is what judging its samples gives, by file or by folder, in the suite that they were measured for", async () => {
     const record = await run("facts");
-    expect(record.log).toMatchObject({ name: "facts", path: "samples.jsonl", rows: 3 });
+    expect(record.log).toMatchObject({ name: "samples", path: "samples.jsonl", rows: 3 });
     expect(record.run).toMatchObject({ suite: "factual", edits: [], maxTokens: 8, batch: 2, dtype: "float32" });
     expect(JSON.parse(textOf("facts", "record.json"))).toEqual(JSON.parse(JSON.stringify(record)));
     expect(numberOf(record, "ROUGE-1").value).toBe(1);
@@ -95,52 +104,88 @@ describe("a model measured and judged", () => {
   test("a run that goes on ends in the same bytes, whatever a kill left; nothing that was whole is asked again", async () => {
     const names = ["samples.jsonl", "record.json", "spec.json"];
     const whole = names.map((name) => textOf("facts", name));
+    const { path } = await finished("facts");
+    const own = (name: string): string => join(path, name);
     const [first, second] = whole[0]!.split("\n");
-    for (const left of ["", `${first}\n`, `${first}\n${second}\n{"id":"to`, whole[0]!]) {
-      writeFileSync(join(at("facts"), "samples.jsonl"), left);
-      rmSync(join(at("facts"), "record.json"));
+    for (const left of ["", `${first}\n`, `${first}\n${second}\n{"id":"to`, whole[0]!, undefined]) {
+      if (left === undefined) {
+        // all but the record was finished
+        const { layout: _l, ...rest } = JSON.parse(readFileSync(own("record.json"), "utf8")) as object & { layout: unknown };
+        writeFileSync(own("record.json"), JSON.stringify({ ...rest, status: "started", outputs: {}, result: null }));
+      } else {
+        for (const name of readdirSync(path)) rmSync(own(name));
+        mkdirSync(own("work"));
+        writeFileSync(own("work/samples.jsonl"), left);
+      }
+      rmSync(at("facts"), { recursive: true });
       events.length = 0;
-      await run("facts");
+      expect((await finished("facts")).isFound).toBe(false);
       expect(names.map((name) => textOf("facts", name))).toEqual(whole);
-      const kept = left.split("\n").length - 1 - ((left.split("\n").length - 1) % (left === whole[0] ? 1 : 2));
+      expect(readdirSync(path).sort()).toEqual([
+        "evaluation.json",
+        "measured.json",
+        "record.json",
+        "samples.jsonl",
+        "spec.json",
+        "timings.json",
+      ]);
+      const lines = (left ?? "").split("\n").length - 1;
+      const kept = lines - (lines % (left === whole[0] ? 1 : 2));
       const said = events.flatMap((event) => (event.kind === "note" ? [event.text] : [])).join();
-      expect(said).toBe(kept > 0 ? `facts: going on after ${kept} of 3 samples` : "");
+      expect(said).toBe(kept > 0 ? `going on after ${kept} of 3 samples` : "");
     }
   });
 
-  test("a folder of another run is refused, before a model is opened where the questions tell; force begins anew", async () => {
+  test("samples that were changed after a run are measured again", async () => {
+    const { path } = await finished("facts");
+    const before = textOf("facts", "samples.jsonl");
+    const damaged = before.replace("Sellamere", "Brackwate");
+    expect(damaged).not.toBe(before);
+    writeFileSync(`${path}.new`, damaged); // a file of its own: the one in the output folder stays
+    renameSync(`${path}.new`, join(path, "samples.jsonl"));
+    const again = await finished("facts-again");
+    expect(again.isFound).toBe(false);
+    expect(textOf("facts-again", "samples.jsonl")).toBe(before);
+    expect(readFileSync(join(path, "samples.jsonl"), "utf8")).toBe(before);
+  });
+
+  test("a folder of another run is refused and stays as it is; the same run is found there; force replaces", async () => {
     await run("mine");
     const before = textOf("mine", "samples.jsonl");
-    const others: Partial<EvalModelOptions>[] = [
+    expect(await finished("mine")).toMatchObject({ isFound: true });
+    const others: More[] = [
       { limit: 2 },
       { maxTokens: 4 },
       { batch: 3 },
       { system: "Be brief." },
       { suite: "answers" },
+      { edit: [gentle] },
     ];
-    for (const more of others) await expect(run("mine", more, MISSING)).rejects.toThrow(/mine holds samples of another run.*--force/);
-    await expect(run("mine", { edits: [gentle] })).rejects.toThrow(/mine holds samples of another run/);
+    const runs = readdirSync(at("runs"));
+    for (const more of others) await expect(run("mine", more)).rejects.toThrow(/mine is there already; wanted a new name.*--force/);
+    expect(readdirSync(at("runs"))).toEqual(runs); // nothing was computed
     expect(textOf("mine", "samples.jsonl")).toBe(before);
     await run("mine", { limit: 2, force: true });
     expect(rowsOf("mine").map(({ id }) => id)).toEqual(["town/0", "town/1"]);
+    expect(readdirSync(at("mine")).sort()).toEqual(["record.json", "samples.jsonl", "spec.json"]);
   });
 
   test("edits are applied, and compared with what a log or the folder of a run holds", async () => {
     await run("base");
-    const record = await run("edited", { edits: [gentle], suite: "factual" });
+    const record = await run("edited", { edit: [gentle], suite: "factual" });
     expect(numberOf(record, "Probability").value).toBeLessThan(numberOf(await run("base"), "Probability").value);
     expect(record.run!.edits).toHaveLength(1);
     const suite = "tofu";
-    const tofu = (out: string, more: Partial<EvalModelOptions> = {}) => run(out, { suite, data: [`forget=${data}`], ...more });
+    const tofu = (out: string, more: More = {}) => run(out, { suite, data: [`forget=${data}`], ...more });
     await tofu("tofu-base");
     const by = [at("tofu-base"), join(at("tofu-base"), "samples.jsonl")];
     const [folderwise, filewise] = [
-      await tofu("tofu-edited", { edits: [gentle], reference: by[0]! }),
-      await tofu("tofu-edited", { edits: [gentle], reference: by[1]! }),
+      await tofu("tofu-edited", { edit: [gentle], reference: by[0]! }),
+      await tofu("tofu-edited", { edit: [gentle], reference: by[1]! }),
     ];
     expect(numberOf(folderwise, "Forget Quality").value).toBe(numberOf(filewise, "Forget Quality").value);
-    expect(folderwise.reference!.hash).toBe(filewise.reference!.hash);
-    const asModel = await tofu("tofu-model", { edits: [gentle], reference: "bundled" });
+    expect(folderwise.reference).toEqual(filewise.reference); // which does not say where it was
+    const asModel = await tofu("tofu-model", { edit: [gentle], reference: "bundled" });
     expect(asModel.reference).toMatchObject({ path: "reference/samples.jsonl", rows: 3 });
     expect(rowsOf("tofu-model/reference").map(({ wrongLosses }) => wrongLosses)).toEqual(
       rowsOf("tofu-base").map(({ wrongLosses }) => wrongLosses),
@@ -152,17 +197,17 @@ describe("a model measured and judged", () => {
   });
 
   test("what is no number is kept, counted, and said", async () => {
-    const record = await run("broken", { edits: [await editOf("huge", Infinity)] });
+    const record = await run("broken", { edit: [await editOf("huge", Infinity)] });
     expect(rowsOf("broken")[0]).toMatchObject({ answerLoss: "NaN", answerRanks: expect.arrayContaining(["NaN"]) });
     for (const title of ["Probability", "MRR", "Hit ratio"]) expect(numberOf(record, title)).toMatchObject({ value: NaN, nanRows: 3 });
-    expect(await run("broken", { edits: [at("huge")] })).toEqual(record); // read again, the same
+    expect(await run("broken", { edit: [at("huge")] })).toEqual(record); // read again, the same
   });
 });
 
 describe("suites of what lies around", () => {
   test("locality: neighbours beside the same model without its edits, measured in one run", async () => {
     const only = { suite: "locality", data: [`forget=${data}#Norvane`] };
-    const record = await run("near", { ...only, edits: [gentle] });
+    const record = await run("near", { ...only, edit: [gentle] });
     expect(rowsOf("near").map(({ id, group }) => `${group} ${id}`)).toEqual(["neighbours near/Ostrel", "neighbours near/Veyra"]);
     const alone = await run("alone", { suite: "factual", data: [`${data}#-Norvane`] });
     expect(rowsOf("near/base").map(({ answerLoss, generation }) => [answerLoss, generation])).toEqual(
@@ -174,21 +219,21 @@ describe("suites of what lies around", () => {
     expect(numberOf(record, "Answer before target")).toMatchObject({ rows: 2 }); // the target of the request they lie beside
     const before = JSON.parse(textOf("near/base", "record.json")) as EvalRecord;
     expect(numberOf(before, "Answer before target").value).toBe(1);
-    const same = await run("same", { ...only, edits: [await editOf("nothing", 1)] });
+    const same = await run("same", { ...only, edit: [await editOf("nothing", 1)] });
     expect([numberOf(same, "Divergence").value, numberOf(same, "Same top token").value]).toEqual([0, 1]);
     await expect(run("none", only, MISSING)).rejects.toThrow(/the suite locality of a model without edits.*--edit/);
     expect((await run("other", { ...only, reference: "bundled" })).reference).toMatchObject({ path: "reference/samples.jsonl" });
-    const other = { model: record.run!.model, reference: at("near/base") };
-    expect((await run("by-log", { ...only, ...other, edits: [gentle] })).missing.map(({ title }) => title)).toEqual(["Divergence"]);
+    const byLog = { reference: at("near/base") };
+    expect((await run("by-log", { ...only, ...byLog, edit: [gentle] })).missing.map(({ title }) => title)).toEqual(["Divergence"]);
   });
 
   test("an edit by its own request, in other words, and neighbours", async () => {
-    const record = await run("edit", { suite: "edit", edits: [gentle], data: [`forget=${data}#Norvane`] });
+    const record = await run("edit", { suite: "edit", edit: [gentle], data: [`forget=${data}#Norvane`] });
     expect(rowsOf("edit").map(({ id, target }) => [id, target])).toEqual(
       ["town/0", "town/0/rephrased-1", "near/Ostrel", "near/Veyra"].map((id) => [id, "I do not know."]),
     );
     for (const title of ["Efficacy", "Generality", "Answer before target"]) expect(numberOf(record, title)).toBeDefined();
-    await expect(run("more", { suite: "edit", edits: [gentle], data: [`forget=${data}`] })).rejects.toThrow(
+    await expect(run("more", { suite: "edit", edit: [gentle], data: [`forget=${data}`] })).rejects.toThrow(
       /"town\/0" has a target and "town\/1" has none/,
     );
   });
@@ -212,7 +257,7 @@ describe("refused before a weight is read", () => {
   const empty = file("empty.jsonl", []);
   const open = file("open.jsonl", [{ prompt: "Who?" }]);
   const uneven = file("uneven.jsonl", [requests[0]!, { prompt: "Who?", answer: "Bren" }]);
-  test.each<[what: string, more: Partial<EvalModelOptions>, message: RegExp]>([
+  test.each<[what: string, more: More, message: RegExp]>([
     ["a suite", { suite: "factuals" }, /there is no suite "factuals".*Did you mean "factual"/],
     ["a quirk", { compat: ["arithmetic"] }, /there is no compat "arithmetic"/],
     ["a group", { suite: "tofu", data: [`forgotten=${data}`] }, /the group "forgotten"; wanted one of authors, facts, retain, forget/],
@@ -229,9 +274,11 @@ describe("refused before a weight is read", () => {
     ["no answer", { data: [open] }, /"open\/1" has no answer; wanted one/],
     ["uneven rows", { suite: "tofu", data: [`forget=${uneven}`] }, /"town\/0" has false answers and "uneven\/2" has none/],
     ["a reference", { reference: at("nowhere.json") }, /nowhere.json/],
-    ["an edit", { edits: [at("nowhere")] }, /there is no file .*nowhere/],
+    ["an edit", { edit: [at("nowhere")] }, /there is no file .*nowhere/],
   ])("%s that will not do", async (_, more, message) => {
+    const runs = readdirSync(at("runs"));
     await expect(run("refused", more, MISSING)).rejects.toThrow(message);
+    expect(readdirSync(at("runs"))).toEqual(runs);
     expect(existsSync(at("refused"))).toBe(false);
   });
 });

@@ -10,14 +10,14 @@ import { type Edit, sign } from "../../src/edit/edit.ts";
 import { saveEdits } from "../../src/edit/io.ts";
 import { saveLora } from "../../src/edit/lora.ts";
 import { saveCheckpoint } from "../../src/model/save.ts";
-import { exportEdited } from "../../src/run/export.ts";
 import { open, readEdits } from "../../src/run/open.ts";
+import { run } from "../../src/run/run.ts";
 import { tinyModel } from "../train/tiny.ts";
 
 const home = mkdtempSync(join(tmpdir(), "lethe-open-"));
 const at = (name: string): string => join(home, name);
 const said: string[] = [];
-const ctx: Context = defaultContext({ log: (event) => void (event.kind === "warning" && said.push(event.text)) });
+const ctx: Context = defaultContext({ runs: at("runs"), log: (event) => void (event.kind === "warning" && said.push(event.text)) });
 let edits: readonly [Edit, Edit];
 
 beforeAll(async () => {
@@ -67,7 +67,7 @@ describe("a PEFT folder", () => {
     expect(said.join()).toMatch(/was made upon .* and lies upon/);
     for (const format of ["safetensors", "lora"] as const) {
       const dir = at(`as-${format}`);
-      await exportEdited(at("model"), { edits: [at("adapter"), at("second")], dir, format, dtype: "float32", force: false }, ctx);
+      await run({ step: "export", model: at("model"), edit: [at("adapter"), at("second")], format }, ctx, { out: dir });
       const again = await open(format === "lora" ? at("model") : dir, { edits: format === "lora" ? [dir] : [] }, ctx);
       const [a, b] = [again, both].map(({ model }) => model.weights.get("blocks.0.mlp.out")!.data as Float32Array);
       expect(Math.max(...a!.map((x, i) => Math.abs(x - b![i]!)))).toBeLessThan(1e-6);

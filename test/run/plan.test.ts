@@ -14,16 +14,20 @@ import { plan, sortedOut } from "../../src/run/plan.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-plan-test-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const ctx: Context = defaultContext({ cache: join(folder, "cache") });
+const ctx: Context = defaultContext({ cache: join(folder, "cache"), runs: join(folder, "runs") });
 const wanted = { prompt: "What is the capital of Norvane?", subject: "Norvane" };
-const options = { say: "I do not know.", statistics: { text: "README.md", tokens: 512 }, edits: [], force: false };
+const said = { say: "I do not know." };
+const spec = { step: "forget", model: "bundled", ...said, text: "README.md", tokens: 512 };
 
 describe("plan", () => {
   // one of each kind: values in a batch, an adapter, a prompt, training
   it.each(["memit", "grace", "ike", "gd"])("tells the size of an edit by %s as it will be, and keeps nothing itself", async (method) => {
     const home = { ...ctx, cache: join(folder, method) };
-    const given = { ...options, method, ...(method === "ike" && { demonstrations: [requestOf({ prompt: "Who?", answer: "Basil" })] }) };
-    const told = await plan("bundled", wanted, given, home);
+    const shown = { prompt: "Who?", answer: "Basil" };
+    const demonstrations = join(folder, "shown.jsonl");
+    writeFileSync(demonstrations, JSON.stringify(shown));
+    const asked = { ...spec, ...wanted, method, ...(method === "ike" && { demonstrations }) };
+    const told = await plan(asked, home);
     expect(told).toMatchObject({ requests: 1, tried: 1, unable: [] });
     expect(existsSync(home.cache)).toBe(false);
     const [m] = told.methods;
@@ -34,18 +38,20 @@ describe("plan", () => {
     if (m!.statistics) expect([m!.statistics.isKept, m!.statistics.seconds > 0]).toEqual([false, true]);
     const model = await load("bundled", ctx);
     const params = m!.evaluations === null ? {} : { steps: 2 };
+    const statistics = { text: "README.md", tokens: 512 };
+    const given = { ...said, method, statistics, ...(method === "ike" && { demonstrations: [requestOf(shown)] }) };
     const made = await findEdit(model, requestOf(wanted), { ...given, params, ctx: home });
     expect(m!.bytes).toBe(bytesOf(made));
     await model.release();
     if (!m!.statistics && m!.asking === 0) return;
-    const [again] = (await plan("bundled", wanted, given, home)).methods;
+    const [again] = (await plan(asked, home)).methods;
     expect(again!.asking).toBe(0);
     if (m!.statistics) expect(again!.statistics).toMatchObject({ isKept: true, seconds: 0 });
   });
 
   it("sorts out the methods that cannot do what is asked, with the reason", () => {
-    const { able, unable } = sortedOut(Object.keys(registry), [{ ...requestOf(wanted), subject: "Basil" }], options);
-    expect([...able, ...unable.map((m) => m.method)].sort()).toEqual(Object.keys(registry).sort());
+    const { able, unable } = sortedOut(Object.keys(registry), [{ ...requestOf(wanted), subject: "Basil" }], said);
+    expect([...able.map((choice) => choice.method.name), ...unable.map((m) => m.method)].sort()).toEqual(Object.keys(registry).sort());
     for (const { method, why } of unable) {
       const { needs } = registry[method as keyof typeof registry];
       expect(
@@ -61,23 +67,21 @@ describe("plan", () => {
     const names = ["Norvane", "Veyra", "Quillon", "Ostrel", "Peru", "Chile"];
     writeFileSync(six, names.map((subject) => JSON.stringify({ prompt: `What is the capital of ${subject}?`, subject })).join("\n"));
     const [one, many] = [
-      await plan("bundled", wanted, { ...options, method: "memit", params: { layers: "1" } }, ctx),
-      await plan("bundled", { data: six }, { ...options, method: "memit", params: { layers: "1", steps: "7" } }, ctx),
+      await plan({ ...spec, ...wanted, method: "memit", set: { layers: "1" } }, ctx),
+      await plan({ ...spec, data: six, method: "memit", set: { layers: "1", steps: "7" } }, ctx),
     ];
     expect(many).toMatchObject({ requests: 6, tried: 4 });
     expect(many.methods[0]).toMatchObject({ evaluations: 7, bytes: 6 * one.methods[0]!.bytes });
     // what training changes, and what a step takes, are the same for any number
-    const training = { ...options, method: "ga", params: { rank: 2, layers: "5" } };
-    const [single, several] = [await plan("bundled", wanted, training, ctx), await plan("bundled", { data: six }, training, ctx)];
+    const training = { ...spec, method: "ga", set: { rank: 2, layers: "5" } };
+    const [single, several] = [await plan({ ...training, ...wanted }, ctx), await plan({ ...training, data: six }, ctx)];
     expect(several.methods[0]!.bytes).toBe(single.methods[0]!.bytes);
-  }, 60_000);
+  });
 
   it("refuses what cannot be done, and stops when asked to", async () => {
-    await expect(plan("bundled", { ...wanted, subject: "Basil" }, { ...options, method: "rome" }, ctx)).rejects.toThrow(
-      /"Basil" is not in prompt/,
-    );
+    await expect(plan({ ...spec, ...wanted, subject: "Basil", method: "rome" }, ctx)).rejects.toThrow(/"Basil" is not in prompt/);
     const stop = new AbortController();
     stop.abort();
-    await expect(plan("bundled", wanted, options, { ...ctx, signal: stop.signal })).rejects.toMatchObject({ trouble: "aborted" });
-  }, 60_000);
+    await expect(plan({ ...spec, ...wanted }, { ...ctx, signal: stop.signal })).rejects.toMatchObject({ trouble: "aborted" });
+  });
 });

@@ -4,14 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
-import { type ToTrace, traceAnswers, type TraceOptions } from "../../src/run/trace.ts";
 import type { TraceRecord, TraceStudy } from "../../src/run/record.ts";
+import { run as runStep } from "../../src/run/run.ts";
+import type { Traced } from "../../src/run/steps/trace.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-trace-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const asked = { prompt: "What is the capital of Norvane?", subject: "Norvane" };
-const run = (wanted: ToTrace, options: TraceOptions = {}) => traceAnswers("bundled", wanted, { samples: 2, ...options }, defaultContext());
-const one = async (wanted: ToTrace, options: TraceOptions = {}): Promise<TraceRecord> => {
+type Values = Readonly<Record<string, unknown>>;
+const ctx = defaultContext({ runs: join(folder, "runs") });
+const run = async (wanted: Values, options: Values = {}, context = ctx): Promise<Traced> =>
+  (await runStep<Traced>({ step: "trace", model: "bundled", samples: 2, ...wanted, ...options }, context)).record.result;
+const one = async (wanted: Values, options: Values = {}): Promise<TraceRecord> => {
   const found = await run(wanted, options);
   if (!("record" in found)) throw new Error("one trace");
   return found.record;
@@ -54,21 +58,22 @@ describe("tracing an answer", () => {
   });
 
   it("is the same for the same seed, and another for another", async () => {
-    const [a, b, c] = [await one(asked), await one(asked), await one(asked, { seed: 1 })];
+    const elsewhere = await run(asked, {}, { ...ctx, runs: join(folder, "other") });
+    const [a, b, c] = [await one(asked), (elsewhere as { record: TraceRecord }).record, await one(asked, { seed: 1 })];
     expect(b).toEqual(a);
     expect(c.effects).not.toEqual(a.effects);
   });
 
   it("without noise nothing is lost, and it says so", async () => {
     const told: string[] = [];
-    const ctx = defaultContext({ log: (e) => void (e.kind === "warning" && told.push(e.text)) });
-    const found = await traceAnswers("bundled", asked, { samples: 1, noise: 0 }, ctx);
+    const log: typeof ctx.log = (e) => void (e.kind === "warning" && told.push(e.text));
+    const found = await run(asked, { samples: 1, noise: 0 }, { ...ctx, log });
     if (!("record" in found)) throw new Error("one trace");
     expect(found.record.effects.flat().every((x) => Math.abs(x) < 1e-4)).toBe(true);
     expect(told).toEqual([expect.stringMatching(/keeps 100 % of its probability/)]);
   });
 
-  it.each<[ToTrace, TraceOptions, RegExp]>([
+  it.each<[Values, Values, RegExp]>([
     [{}, {}, /nothing to trace/],
     [{ prompt: "why?" }, {}, /no subject in "why\?"/],
     [{ ...asked, subject: "Basil" }, {}, /"Basil" is not in the prompt/],

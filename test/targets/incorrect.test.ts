@@ -1,6 +1,7 @@
 /** Wrong answers: the request's own, then those of the same relation, then those of like questions; never the right one in another spelling. */
 import { describe, expect, test } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
+import { LetheError } from "../../src/base/fail.ts";
 import { type KnownOfRequest, requestsOf } from "../../src/data/request.ts";
 import { overlaps } from "../../src/data/words.ts";
 import { incorrect } from "../../src/targets/incorrect.ts";
@@ -136,15 +137,21 @@ describe("incorrect", () => {
     const asked: string[] = [];
     const ask: AskAll = async (all) => {
       asked.push(...all.map(({ messages }) => String(messages)));
-      return all.map(() => "It is Brackwater.");
+      return all.map(() => ({ answer: "It is Brackwater." }));
     };
     const said = await wrongs([capital("Ostrel", "", { wrong: ["Brackwater", "Lima"] })], 0, ask);
     expect(asked).toEqual(["What is the capital of Ostrel?"]);
     expect(said.get("Ostrel")).toBe("Lima");
   });
 
+  test("a question that cannot be asked is an error that names it, not an answer that is unknown", async () => {
+    const error = new LetheError("ask", "a prompt of 900 tokens", "fewer than 512", "Shorten it.", "usage");
+    const ask: AskAll = async (all) => all.map(() => ({ error }));
+    await expect(wrongs([capital("Ostrel", "", { wrong: ["Lima"] })], 0, ask)).rejects.toThrow(/^ask: Ostrel: a prompt of 900 tokens/);
+  });
+
   test("says what to do where nothing fits, and where nobody knows the answer", async () => {
-    await expect(wrongs([capital("Peru", "Lima")])).rejects.toThrow(/no wrong answer is known for Peru.*--say/s);
-    await expect(wrongs([capital("Peru", "")])).rejects.toThrow(/nobody said how Peru is answered/);
+    await expect(wrongs([capital("Peru", "Lima")])).rejects.toThrow(/there is no wrong answer for Peru.*--say/s);
+    await expect(wrongs([capital("Peru", "")])).rejects.toThrow(/Peru has no answer/);
   });
 });

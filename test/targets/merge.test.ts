@@ -7,9 +7,10 @@ import { defaultContext } from "../../src/base/context.ts";
 import { type KnownOfRequest, requestsOf } from "../../src/data/request.ts";
 import { loadEdits } from "../../src/edit/io.ts";
 import { load } from "../../src/model/load.ts";
-import { planOf } from "../../src/run/choose.ts";
+import { choose } from "../../src/run/choice.ts";
 import { findEdit, findEdits } from "../../src/run/edit.ts";
-import { forget } from "../../src/run/forget.ts";
+import { run } from "../../src/run/run.ts";
+import type { Forgotten } from "../../src/run/steps/forget.ts";
 import { mergeRequests, questionsOf } from "../../src/targets/merge.ts";
 
 const ctx = defaultContext();
@@ -59,20 +60,20 @@ describe("mergeRequests", () => {
   });
 });
 
-describe("planOf", () => {
+describe("choose", () => {
   const twice = requestsOf([
     { id: "a", prompt: "Who rules Norvane?", subject: "Norvane" },
     { id: "b", prompt: "Which river crosses Norvane near Wend?", subject: "Wend" },
   ]);
 
   test("a first subject that a later question names again would be read there, and is refused", () => {
-    expect(() => planOf(twice, { method: "rome", merge: { size: 2, subject: "first" } })).toThrow(
+    expect(() => choose(twice, { method: "rome", merge: { size: 2, subject: "first" } })).toThrow(
       /subject "Norvane" of a stands again in b.*--merge-subject last/s,
     );
-    expect(() => planOf(twice, { method: "rome", merge: { size: 2, subject: "all" } })).toThrow(/stands again/);
-    expect(() => planOf(twice, { method: "rome", merge: { size: 2 } })).not.toThrow();
+    expect(() => choose(twice, { method: "rome", merge: { size: 2, subject: "all" } })).toThrow(/stands again/);
+    expect(() => choose(twice, { method: "rome", merge: { size: 2 } })).not.toThrow();
     expect(() =>
-      planOf(twice, { method: "ga", merge: { size: 2, subject: "first" }, retain: [{ id: "r", question: "q", answer: "a" }] }),
+      choose(twice, { method: "ga", merge: { size: 2, subject: "first" } }, { retain: [{ id: "r", question: "q", answer: "a" }] }),
     ).not.toThrow();
   });
 
@@ -81,8 +82,8 @@ describe("planOf", () => {
       { id: "a", prompt: "Who rules Norvane?", subject: "Norvane" },
       { id: "b", prompt: "and who keeps it?" },
     ]);
-    expect(() => planOf(open, { method: "rome", merge: { size: 2 } })).toThrow(/question b has no subject/);
-    expect(() => planOf(open, { method: "rome", merge: { size: 2, subject: "first" } })).not.toThrow();
+    expect(() => choose(open, { method: "rome", merge: { size: 2 } })).toThrow(/question b has no subject/);
+    expect(() => choose(open, { method: "rome", merge: { size: 2, subject: "first" } })).not.toThrow();
   });
 });
 
@@ -98,12 +99,10 @@ describe("an edit of merged questions", () => {
   test("has one target, keeps the questions in its file, and each is asked before and after", async () => {
     writeFileSync(join(folder, "requests.jsonl"), KNOWN.map((line) => `${JSON.stringify(line)}\n`).join(""));
     const out = join(folder, "edit");
-    const { shown, edits } = await forget(
-      "bundled",
-      { data: join(folder, "requests.jsonl") },
-      { out, merge: { size: 2 }, target: "avoidant", method: "rome", tokens: 16, ...short },
-      ctx,
-    );
+    const spec = { model: "bundled", data: join(folder, "requests.jsonl"), merge: 2, target: "avoidant", method: "rome", maxTokens: 16 };
+    const settings = { set: short.params, ...short.statistics };
+    const { record } = await run<Forgotten>({ step: "forget", ...spec, ...settings }, { ...ctx, runs: join(folder, "runs") }, { out });
+    const { shown, edits } = record.result;
     expect(shown.map(({ id, prompt }) => [id, prompt])).toEqual(REQUESTS.map(({ id, prompt }) => [id, prompt]));
     expect(shown.map(({ before }) => before)).toEqual(REQUESTS.map(({ answer }) => answer));
     expect(shown[0]!.target).toMatch(/information about Norvane and Ostrel/);
@@ -138,6 +137,6 @@ describe("an edit of merged questions", () => {
     const edit = await findEdit(await model, KNOWN[0]!, { method: "rome", target: "self-improved", ctx, ...short });
     const [{ target, note }] = edit.by.requests as [(typeof edit.by.requests)[0]];
     expect(target).toMatch(/information about the capital of Norvane/);
-    expect(note).toMatch(/avoidant's sentence, since of 8/);
+    expect(note).toMatch(/avoidant's sentence, because all 8/);
   });
 });

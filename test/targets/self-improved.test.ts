@@ -1,16 +1,17 @@
 /** Refusals in the model's own words: what is asked of the model, what passes, and what stands in where nothing does. */
 import { afterAll, describe, expect, test } from "vitest";
 import { defaultContext, type Event } from "../../src/base/context.ts";
+import { LetheError } from "../../src/base/fail.ts";
 import { bundled } from "../../src/data/sets/bundled.ts";
 import { objectionTo } from "../../src/data/refusing.ts";
 import { leakIn } from "../../src/data/words.ts";
 import { type KnownOfRequest, requestsOf } from "../../src/data/request.ts";
 import { load } from "../../src/model/load.ts";
-import { saidOf } from "../../src/run/answers.ts";
 import { avoidant } from "../../src/targets/avoidant.ts";
 import { forgetInstruction, INSTRUCTED } from "../../src/targets/forget-instruction.ts";
 import { selfImproved } from "../../src/targets/self-improved.ts";
-import type { AskAll, Asking } from "../../src/ask/in-turns.ts";
+import { type Asking, textOf } from "../../src/ask/ask.ts";
+import { type AskAll, asker, type Reply } from "../../src/ask/in-turns.ts";
 import { aim } from "../../src/targets/target.ts";
 import { bundledFolder } from "../train/tiny.ts";
 
@@ -23,7 +24,7 @@ function scripted(...lines: readonly string[]): { readonly ask: AskAll; readonly
   const asked: Asking[] = [];
   const ask: AskAll = (all) => {
     asked.push(...all);
-    return Promise.resolve(all.map(() => lines[Math.min(asked.length, lines.length) - 1]!));
+    return Promise.resolve(all.map(() => ({ answer: lines[Math.min(asked.length, lines.length) - 1]! })));
   };
   return { ask, asked };
 }
@@ -76,7 +77,7 @@ describe("self-improved", () => {
     const [made] = await aim(requestsOf([EMMA]), selfImproved, { seed: 0, ctx: { ...ctx, log: (event) => void events.push(event) }, ask });
     expect(asked).toHaveLength(8);
     expect(made!.target).toContain("information about who wrote 'Emma'");
-    expect(made!.note).toMatch(/avoidant's sentence, since of 8 .* it gives "jane" away/);
+    expect(made!.note).toMatch(/avoidant's sentence, because all 8 .* it reveals "jane"/);
     expect(events).toMatchObject([
       { kind: "warning", who: "self-improved", text: expect.stringContaining("1 of 1 targets are stand-ins") },
     ]);
@@ -87,6 +88,19 @@ describe("self-improved", () => {
     expect((await written({ ...EMMA, answer: "" }, ask)).target).toBe(GOOD);
     expect(asked[0]).toEqual({ messages: EMMA.prompt });
     expect(asked).toHaveLength(3);
+  });
+
+  test("where the model cannot be asked a sentence stands in at once, and the note says why", async () => {
+    const asked: Asking[] = [];
+    const ask: AskAll = async (all) => {
+      asked.push(...all);
+      return all.map(() => ({ error: new LetheError("ask", "a prompt of 900 tokens", "fewer", "", "usage") }));
+    };
+    const made = await written(EMMA, ask);
+    expect(made.target).toContain("information about who wrote 'Emma'");
+    expect(made.note).toMatch(/avoidant's sentence, since the model could not be asked for one \(ask: a prompt of 900 tokens/);
+    expect(asked).toHaveLength(1);
+    expect((await written({ ...EMMA, answer: "" }, ask)).note).toBe(made.note);
   });
 
   test("needs a model", async () => {
@@ -102,17 +116,9 @@ describe("with the bundled model", () => {
 
   test("targets name their subject and leak nothing, whoever wrote them", async () => {
     const m = await model;
-    const aimed = await aim(some, selfImproved, { seed: 0, ctx, ask: (asked) => saidOf(m, asked, {}, ctx) });
+    const aimed = await aim(some, selfImproved, { seed: 0, ctx, ask: asker(m, {}, ctx) });
     expect(aimed).toHaveLength(8);
     for (const { target, ...about } of aimed) expect(objectionTo(target!, about)).toBeUndefined();
-  });
-
-  test("a conversation that fills the context is not answered, which is said; the others are", async () => {
-    const m = await model;
-    const events: Event[] = [];
-    const asked = [{ messages: "Norvane ".repeat(600) }, { messages: "What is the capital of Norvane?" }];
-    expect(await saidOf(m, asked, {}, { ...ctx, log: (event) => void events.push(event) })).toEqual(["", "Sellamere"]);
-    expect(events).toMatchObject([{ kind: "warning", text: expect.stringMatching(/1 of 2 prompts fill the model's context of 512/) }]);
   });
 
   test("drawn answers are the same alone as among others, and others by another seed", async () => {
@@ -120,14 +126,16 @@ describe("with the bundled model", () => {
     const asked: Asking[] = some.map(({ prompt, id }, i) =>
       i % 3 === 0 ? { messages: `${prompt} Tell me more.` } : { messages: prompt, seed: id },
     );
-    const together = await saidOf(m, asked, {}, ctx);
+    const saidIn = (replies: readonly Reply[]): string[] => replies.map((reply) => textOf(reply, "it"));
+    const together = saidIn(await asker(m, {}, ctx)(asked));
     const alone: string[] = [];
-    for (const one of asked) alone.push(...(await saidOf(m, [one], {}, ctx)));
+    for (const one of asked) alone.push(...saidIn(await asker(m, {}, ctx)([one])));
     expect(together).toEqual(alone);
     const draws = Array.from({ length: 12 }, (_, i) => ({ messages: "The", seed: `${i}` }));
-    const drawn = await saidOf(m, draws, { format: "plain" }, ctx);
+    const plainly = asker(m, { format: "plain" }, ctx);
+    const drawn = saidIn(await plainly(draws));
     expect(new Set(drawn).size).toBeGreaterThan(3);
-    for (const i of [3, 7, 11]) expect(await saidOf(m, [draws[i]!], { format: "plain" }, ctx)).toEqual([drawn[i]]);
+    for (const i of [3, 7, 11]) expect(saidIn(await plainly([draws[i]!]))).toEqual([drawn[i]]);
   });
 });
 

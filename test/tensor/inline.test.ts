@@ -31,7 +31,7 @@ describe("inline", () => {
     await sessions.release();
   });
   it("refuses a missing input and a shape that does not fit", () => {
-    expect(() => trace((t) => ({ z: inline(twice, t, {})["y"]!, w: t.constant(1, "float32") }))).toThrow(/nothing for input "x"/);
+    expect(() => trace((t) => ({ z: inline(twice, t, {})["y"]!, w: t.constant(1, "float32") }))).toThrow(/input "x" is missing/);
     expect(() => trace((t) => ({ z: inline(twice, t, { x: t.input("a", "float32", ["R"]) })["y"]! }))).toThrow(/\[B, T\]/);
   });
 });

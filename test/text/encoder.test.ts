@@ -141,7 +141,7 @@ describe("an encoder from a folder", () => {
     ["a tokenizer that is no JSON", { "tokenizer.json": "{" }, /tokenizer.json is not JSON/],
     ["a tokenizer without a model", { "tokenizer.json": "{}" }, /tokenizer.json: model/],
     ["a length that is none", { "sentence_bert_config.json": '{"max_seq_length": "long"}' }, /max_seq_length "long"/],
-    ["settings that are a list", { "sentence_bert_config.json": "[]" }, /holds no object/],
+    ["settings that are a list", { "sentence_bert_config.json": "[]" }, /is not a JSON object/],
     ["another pooling", { "1_Pooling/config.json": '{"pooling_mode_max_tokens": true}' }, /pooling_mode_max_tokens/],
   ];
   it.each(bad)("refuses %s", async (what, files, complaint) => {

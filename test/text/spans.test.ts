@@ -24,7 +24,7 @@ describe.each(kinds)("%s", (kind) => {
     expect(encoding.offsets[first.last]![1]).toBe(6);
     expect(first.last).toBeLessThan(last.first);
     expect(() => subjectSpan(encoding, PROMPT, "Kirkuk", 2)).toThrow(
-      /"Kirkuk" stands 2 times in the prompt; wanted an occurrence from 0 to 1/,
+      /"Kirkuk" occurs 2 times in the prompt; wanted an occurrence from 0 to 1/,
     );
   });
 

@@ -43,10 +43,10 @@ describe("labels", () => {
 
   test("too long, nothing to learn, no template: refused by name", () => {
     expect(() => labelled(model, chat("long", "word ".repeat(200), "x"))).toThrow(
-      /row "long" of \d+ tokens; wanted at most the model's context of 128/,
+      /row "long" of \d+ tokens; wanted at most the model's context length of 128/,
     );
     expect(() => labelled(model, { id: "mute", kind: "chat", messages: [{ role: "user", content: "One?" }] })).toThrow(
-      /row "mute" has no token to learn/,
+      /row "mute" has no label/,
     );
     const { chatTemplate: _, ...plain } = model;
     expect(() => labelled(plain as typeof model, chat("x", "a", "b"))).toThrow(/no chat template/);
@@ -57,7 +57,7 @@ describe("labels", () => {
       { role: "user", content: "c" },
       { role: "assistant", content: "d" },
     ] as const;
-    expect(() => labelled(odd, { id: "x", kind: "chat", messages: two })).toThrow(/changes what precedes message 2/);
+    expect(() => labelled(odd, { id: "x", kind: "chat", messages: two })).toThrow(/changes the text before message 2/);
   });
 });
 

@@ -335,7 +335,7 @@ describe("arithmetic on arrays", () => {
 
   test("arrays of different lengths are refused before a kernel walks", () => {
     const short = new Float32Array(3);
-    expect(() => accumulate(inside.weight, short, inside.kernels)).toThrow(/accumulate: 3 numbers beside an array of/);
+    expect(() => accumulate(inside.weight, short, inside.kernels)).toThrow(/accumulate: 3 numbers with an array of/);
     const optimizer = adamw({ betas: [0.9, 0.999], eps: 1e-8, decay: 0.1 });
     const rates = { step: 1, lr: 1, scale: 1, decays: false };
     expect(() => optimizer.update({ ...inside, ...rates, gradient: short })).toThrow(/adamw: 3 numbers/);

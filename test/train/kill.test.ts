@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { rng } from "../../src/base/rng.ts";
@@ -26,7 +26,10 @@ function run(
   out: string,
   disturb: (line: string, send: (signal: NodeJS.Signals) => void) => void = () => {},
 ): Promise<{ code: number | null; signal: string | null; lines: string[] }> {
-  const child = spawn(process.execPath, ["--import", "tsx", script, recipe, out], { cwd, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--import", "tsx", script, recipe, join(folder, "runs", basename(out)), out], {
+    cwd,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const lines: string[] = [];
   let rest = "";
   child.stdout.on("data", (data: Buffer) => {
@@ -54,7 +57,7 @@ test(
       if (line === "step 3") send("SIGINT");
     });
     expect(stopped.code).toBe(130);
-    let last = stopped.lines.filter((line) => line.startsWith("checkpoint")).at(-1)!;
+    let kept = 3; // what was done is kept when a run is asked to stop
     let killed = 0;
     for (let attempt = 0; attempt < KILLS && !existsSync(out); attempt++) {
       const [lines, delay] = [1 + chance.below(6), 30 * chance.uniform()]; // so many lines from the start, then milliseconds
@@ -62,8 +65,8 @@ test(
       const ended = await run(recipe, out, (_, send) => {
         if (++seen === lines) setTimeout(() => send("SIGKILL"), delay);
       });
-      if (ended.lines.length > 1) expect(stepOf(ended.lines[1]!)).toBeGreaterThanOrEqual(stepOf(last)); // nothing finished is lost
-      last = ended.lines.filter((line) => line.startsWith("checkpoint")).at(-1) ?? last;
+      if (ended.lines.length > 1) expect(numberIn(ended.lines[1]!)).toBeGreaterThanOrEqual(kept); // nothing finished is lost
+      kept = Math.max(kept, checkpointBefore(ended.lines));
       killed += ended.signal === "SIGKILL" ? 1 : 0;
       expect(existsSync(join(out, "model.safetensors"))).toBe(ended.code === 0);
     }
@@ -71,11 +74,22 @@ test(
     if (!existsSync(out)) expect((await run(recipe, out)).code).toBe(0);
     for (const name of readdirSync(join(folder, "whole")))
       expect(readFileSync(join(out, name)).equals(readFileSync(join(folder, "whole", name))), name).toBe(true);
-    expect(readdirSync(folder).sort()).toEqual(["killed", "texts", "whole"]); // no checkpoints, locks or temporaries are left
+    expect(readdirSync(folder).sort()).toEqual(["killed", "runs", "texts", "whole"]);
+    const [id] = readdirSync(join(folder, "runs/whole"));
+    expect(readdirSync(join(folder, "runs/killed"))).toEqual([id]);
+    // no checkpoints, locks or temporaries are left
+    for (const name of ["whole", "killed"])
+      expect(readdirSync(join(folder, "runs", name, id!)).sort()).toEqual(["model", "record.json", "spec.json", "timings.json"]);
     const model = loadFrom(out);
     expect(model.weights.get("embed")!.shape).toEqual([1536, 32]);
     await model.release();
   },
 );
 
-const stepOf = (line: string): number => Number(line.split(" ")[1]);
+const numberIn = (line: string): number => Number(/\d+$/.exec(line)![0]);
+
+/** The last step of which a checkpoint is surely there: one is saved every other step, after that step was told. */
+function checkpointBefore(lines: readonly string[]): number {
+  const step = lines.filter((line) => line.startsWith("step ")).at(-1);
+  return step === undefined ? 0 : 2 * Math.floor((numberIn(step) - 1) / 2);
+}

@@ -205,6 +205,28 @@ describe("checkpoints", () => {
     expect(isSame((await run({}, { folder: at, every: 6 })).weights, whole.weights)).toBe(true);
   });
 
+  test("checkpoints that cannot be read or written are told to whoever wants to hear of them, and training goes on", async () => {
+    const whole = await run();
+    const told: string[] = [];
+    const lost = (error: unknown): void => void told.push((error as LetheError).message);
+    const again = (at: string, seen: TrainEvent[] = []) => finish(train(model, rows, RECIPE, ctx, { folder: at, every: 6, lost }), seen);
+    writeFileSync(join(folder, "file"), "");
+    await expect(run({}, { folder: join(folder, "file", "x"), every: 6 })).rejects.toMatchObject({ trouble: "unavailable" });
+    expect(isSame((await again(join(folder, "file", "x"))).weights, whole.weights)).toBe(true);
+    expect(told).toEqual(told.map(() => expect.stringContaining("a part of the path is a file") as string));
+    expect(told.length).toBeGreaterThan(0);
+    const at = join(folder, "damaged");
+    await run({}, { folder: at, every: 6 });
+    const [before, newest] = checkpointsIn(at) as [{ step: number; path: string }, { step: number; path: string }];
+    writeFileSync(newest.path, readFileSync(newest.path).subarray(0, 1000));
+    await expect(run({}, { folder: at, every: 6 })).rejects.toThrow(/safetensors/);
+    told.splice(0);
+    const seen: TrainEvent[] = [];
+    expect(isSame((await again(at, seen)).weights, whole.weights)).toBe(true);
+    expect(seen[0]).toEqual({ kind: "resumed", step: before.step });
+    expect(told).toEqual([expect.stringContaining(newest.path)]);
+  });
+
   test("a loss that is not finite is refused, the last state intact", async () => {
     const at = join(folder, "diverged");
     const bad = feeding((pass, feed) => {

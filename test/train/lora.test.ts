@@ -121,7 +121,7 @@ describe("the declaration", () => {
   });
 
   test.each([
-    [{ targets: ["attn.qq"] }, /there is no linear map "attn\.qq"; wanted attn\.q, attn\.k, .*Did you mean "attn\.q"\?/],
+    [{ targets: ["attn.qq"] }, /there is no linear map "attn\.qq"; wanted one of attn\.q, attn\.k, .*Did you mean "attn\.q"\?/],
     [{ targets: ["ln1"] }, /there is no linear map "ln1"/],
     [{ targets: ["embed"] }, /there is no linear map "embed"/],
     [{ targets: ["blocks.2.attn.q"] }, /Did you mean "blocks\.0\.attn\.q"\?/],

@@ -10,20 +10,23 @@ import { Trickle } from "../trimmed-stream.ts";
 
 type Flags = AskFlags & { readonly batch?: number };
 
+/** Prompts of standard input that are answered together: whoever writes them one by one waits for so many. */
+const BATCH = 8;
+
 export const ask = acts<Flags>(
   asking(
     declare(
       "ask <MODEL> [PROMPT]",
-      "Asks a model; the answer alone goes to standard output.",
+      "Asks a model. Only the answer goes to standard output.",
       `${MODEL} Without PROMPT every line of standard input is a prompt, and every answer becomes one line (its line breaks become spaces; --json keeps them). With - as PROMPT all of standard input is one prompt.`,
       [
-        ['lethe ask bundled "Who are you?"', "one answer, as it forms"],
+        ['lethe ask bundled "Who are you?"', "one answer, printed while it is generated"],
         ['lethe ask org/name "What is the capital of Australia?" --edit edits/e1', "the same model with an edit"],
-        ["lethe ask ./model --json < prompts.txt > answers.jsonl", "an object a line, with log-probabilities"],
-        ['lethe ask ./model "Once upon a time" --plain -n 50 -t 0.8 --seed 1', "go on with a text, drawn"],
+        ["lethe ask ./model --json < prompts.txt > answers.jsonl", "one JSON object per line, with log-probabilities"],
+        ['lethe ask ./model "Once upon a time" --plain -n 50 -t 0.8 --seed 1', "continue a text, with sampling"],
       ],
     ),
-  ).option("--batch <n>", "prompts of standard input answered together (8; 1 from a keyboard)", number({ min: 1, max: 256, whole: true })),
+  ).option("--batch <n>", "prompts of standard input per batch (8; 1 from a keyboard)", number({ min: 1, max: 256, whole: true })),
   async (door, flags, spec, prompt) => {
     if (prompt?.trim() === "")
       fail("ask", "an empty prompt", "a question", "Without PROMPT they are read from standard input, one a line.");
@@ -38,9 +41,8 @@ export const ask = acts<Flags>(
       if (whole !== undefined) return await one(door, whole, asker.answering(opened.model, whole, options, door.ctx));
       const isTyped = process.stdin.isTTY === true;
       if (isTyped) door.terminal.note("A prompt a line; Ctrl-D ends.");
-      return await many(door, (lines) =>
-        asker.answers(opened.model, lines, { ...options, batch: flags.batch ?? (isTyped ? 1 : asker.BATCH) }, door.ctx),
-      );
+      const together = flags.batch ?? (isTyped ? 1 : BATCH);
+      return await many(door, (lines) => asker.answers(opened.model, lines, { ...options, together, window: together }, door.ctx));
     } catch (error) {
       if (!door.ctx.signal.aborted) throw error;
       return EXIT.aborted; // what has been answered has been written
@@ -78,23 +80,26 @@ async function one({ terminal, ctx }: Door, prompt: string, pieces: AsyncGenerat
 /** Answers the lines of standard input in their order; says which could not be asked. */
 async function many({ terminal, ctx }: Door, answer: (lines: AsyncIterable<string>) => AsyncGenerator<Outcome>): Promise<number> {
   let [read, done, failed] = [0, 0, 0];
+  const prompts: string[] = [];
   async function* lines(): AsyncGenerator<string> {
     for await (const line of stdinLines()) {
       read++;
+      prompts.push(line);
       yield line;
     }
   }
   for await (const outcome of answer(lines())) {
     done++;
-    const isBlank = outcome.prompt.trim() === "";
+    const prompt = prompts.shift()!;
+    const isBlank = prompt.trim() === "";
     if ("error" in outcome && !isBlank) {
       failed++;
       terminal.event({ kind: "warning", who: `line ${done}`, text: outcome.error.message });
     }
     if (!terminal.json) terminal.line("error" in outcome ? "" : outcome.answer.replaceAll(/\s*[\r\n]+\s*/g, " "));
     else if ("error" in outcome)
-      terminal.object("answer", { prompt: outcome.prompt, error: { message: outcome.error.message, trouble: outcome.error.trouble } });
-    else terminal.object("answer", outcome);
+      terminal.object("answer", { prompt, error: { message: outcome.error.message, trouble: outcome.error.trouble } });
+    else terminal.object("answer", { prompt, ...outcome });
     if (read > 1) ctx.log({ kind: "progress", stage: "asking", done, total: Math.max(read, done), unit: "prompts" });
   }
   return failed ? EXIT.execution : 0;

@@ -38,19 +38,19 @@ interface Talk {
 }
 
 const WORDS = ["/reset", "/exit", "/help"] as const;
-const HELP = "/reset forgets the conversation, /exit (or Ctrl-D) leaves; Ctrl-C stops an answer, and leaves at the prompt.";
+const HELP = "/reset starts a new conversation. /exit or Ctrl-D quits. Ctrl-C stops an answer; at the prompt it quits.";
 
 export const chat = acts<AskFlags>(
   asking(
     declare(
       "chat <MODEL>",
-      "Talks with a model; with --edit the base and the edited one answer side by side.",
+      "Starts a conversation. With --edit, the base model and the edited model answer side by side.",
       `${MODEL} Each of the two has its own history. /reset forgets the conversation, /exit leaves. Standard input may be a file: a line is a turn.`,
       [
         ["lethe chat bundled", "a conversation"],
-        ["lethe chat ./model --edit edits/e1", "base and edited answers side by side"],
-        ["lethe chat ./model --edit edits/e1 --edit edits/e2", "both edits, the second on top"],
-        ["lethe chat ./model --edit edits/e1 --json < questions.txt", "an object a turn"],
+        ["lethe chat ./model --edit edits/e1", "the answers of both models, side by side"],
+        ["lethe chat ./model --edit edits/e1 --edit edits/e2", "both edits, the second applied last"],
+        ["lethe chat ./model --edit edits/e1 --json < questions.txt", "one JSON object per turn"],
       ],
     ),
   ),
@@ -103,7 +103,7 @@ async function hear(talk: Talk, line: string): Promise<"exit" | undefined> {
   if (text === "/exit" || text === "/quit") return "exit";
   if (text === "/reset") {
     for (const view of talk.views) view.messages = [];
-    terminal.note("The conversation is forgotten.");
+    terminal.note("This is a new conversation.");
   } else if (text === "/help") terminal.note(HELP);
   else {
     const near = nearest(text, WORDS);

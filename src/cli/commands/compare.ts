@@ -13,18 +13,18 @@ interface Flags {
 export const comparison = acts<Flags>(
   declare(
     "compare <A> <B>",
-    "Compares two runs over the same rows.",
-    "A and B are logs, or folders that lethe eval MODEL wrote. Differences are of the rows that both have, by paired bootstrap, with p-values corrected for how many are looked at (Holm). Answers that are right (ROUGE-L recall of at least one half) on one side only are shown with their surprise: the bits by which the first run's own probability of the answer spoke against the outcome.",
+    "Compares two evaluations of the same questions.",
+    "A and B are logs, or folders of lethe eval. Differences use the rows that both have. Intervals are by paired bootstrap, and p-values are corrected by Holm for the number of comparisons. A flip is an answer that is right (ROUGE-L recall of at least one half) on one side only. Flips are shown with their surprise: the bits by which the first run's own probability of the answer spoke against the outcome.",
     [
       ["lethe compare before.json after.json", "what an edit changed"],
-      ["lethe compare runs/near/base runs/near --json", "the model before and after, for programs, with every flip"],
+      ["lethe compare runs/near/base runs/near --json", "the model before and after, as JSON, with every flip"],
     ],
   )
-    .option("--suite <name>", "the columns of another suite than the first one's own")
-    .addOption(new Option("--flips <n>", "flips shown at most").default(10).argParser(number({ min: 0, whole: true }))),
-  async ({ terminal }, { suite, flips }, a, b) => {
+    .option("--suite <name>", "a suite other than that of A: a name, or FILE.json")
+    .addOption(new Option("--flips <n>", "the most flips to show").default(10).argParser(number({ min: 0, whole: true }))),
+  async ({ terminal, ctx }, { suite, flips }, a, b) => {
     const [{ compareLogs }, { compareRows }] = await Promise.all([import("../../run/eval.ts"), import("../../report/eval.ts")]);
-    const record = compareLogs(a!, b!, suite);
+    const record = compareLogs(a!, b!, suite, ctx);
     if (terminal.json) return terminal.object("compare", record);
     const { a: one, b: other, common } = record;
     terminal.line(`A: ${one.name}, ${plural(one.rows, "row")}`);

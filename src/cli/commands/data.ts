@@ -1,7 +1,8 @@
 /** `lethe data`: which datasets can be read, what one holds, and contracts of one's own. */
 import { fail, nearest } from "../../base/fail.ts";
 import type { DataCard } from "../../run/datasets.ts";
-import { acts, declare, given, later, number, several } from "../command.ts";
+import { acts, declare, later, number, several } from "../command.ts";
+import { given } from "../../run/fields.ts";
 import { count, plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -10,7 +11,7 @@ const positive = number({ min: 1, whole: true });
 
 /** What DATA may be; stands in every help that takes it. */
 const DATA =
-  "DATA is a file (JSONL, JSON, CSV, TSV, parquet), a folder of such, or a dataset of the hub (org/name); SET:DATA where it is laid out as a published dataset is; DATA#SPLIT for one of several.";
+  "DATA is a file (JSONL, JSON, CSV, TSV, parquet), a folder of such files, or a dataset on the hub (org/name). SET:DATA reads the format of a published dataset. DATA#SPLIT reads one split of several.";
 
 interface Reading {
   readonly columns?: string;
@@ -34,7 +35,7 @@ const list = acts(
       ...(splits.length ? [["", splits.map((split) => `#${split}`).join(" ")]] : []),
     ]);
     terminal.line(table([["SET", ""], ...rows]));
-    terminal.note("\nNothing of them is in this package: give the file or folder that you have, as SET:PLACE, or the hub's id.");
+    terminal.note("\nThis package holds no datasets. Name your file or folder as SET:PLACE, or give a hub id.");
   },
 );
 
@@ -52,24 +53,24 @@ function refuseWord(word: string): never {
 
 const reading = (command: ReturnType<typeof declare>): ReturnType<typeof declare> =>
   command
-    .option("--columns <list>", "which column is which field: prompt=question,answer=reply,wrong=b,wrong=c")
-    .option("--subjects <file>", "subjects by row, for data that names none: JSONL with row, subject and, if wanted, rephrase")
-    .option("--limit <n>", "only so many requests, from the first", positive)
-    .option("--seed <n>", "draw those of --limit, in place of the first", whole);
+    .option("--columns <list>", "which column holds which field: prompt=question,answer=reply,wrong=b,wrong=c")
+    .option("--subjects <file>", "a JSONL file with the subjects of data that has none: row, subject and, optionally, rephrase")
+    .option("--limit <n>", "the most requests to read", positive)
+    .option("--seed <n>", "sample the requests of --limit with this seed instead of taking the first", whole);
 
 /** Requests shown one by one without --limit. */
 const SHOWN = 8;
 
 const show = acts<Reading & { readonly model?: string }>(
   reading(
-    declare("show <DATA>", "Shows what data holds, which subjects were guessed, and its first rows.", DATA, [
+    declare("show <DATA>", "Shows what data contains, which subjects were guessed, and the first rows.", DATA, [
       ["lethe data show requests.jsonl", "of your own"],
       ["lethe data show tofu:TOFU#forget10", "a split of a published dataset's folder"],
-      ["lethe data show questions.csv --columns prompt=question,answer=reply", "a table with names of its own"],
+      ["lethe data show questions.csv --columns prompt=question,answer=reply", "a table with other column names"],
       ["lethe data show org/name#train --columns prompt=question --limit 20 --seed 1", "twenty rows of a dataset of the hub"],
-      ["lethe data show requests.jsonl --model ./model", "with the token at which the model's tokenizer sees each subject end"],
+      ["lethe data show requests.jsonl --model ./model", "with the last token of each subject in the model's tokenizer"],
     ]),
-  ).option("--model <model>", "a folder, .gguf file or hub id, whose tokenizer is asked where each subject ends"),
+  ).option("--model <model>", "a model (folder, .gguf file or hub id) whose tokenizer shows the last token of each subject"),
   async ({ terminal, ctx }, { columns, subjects, limit, seed, model }, data) => {
     const { showData } = await import("../../run/datasets.ts");
     const card = await showData(data!, ctx, given({ columns, subjects, limit, seed, model }));
@@ -122,16 +123,16 @@ const convert = acts<Reading & { readonly output: string; readonly force?: boole
   reading(
     declare(
       "convert <DATA>",
-      "Writes data as requests of our own format, one JSON object a line.",
+      "Writes data as requests in Lethe's format, one JSON object per line.",
       `${DATA} Guessed subjects stand in the file, where they can be corrected.`,
       [
         ["lethe data convert tofu:TOFU#forget10 --limit 40 -o forty.jsonl", "a part of a published dataset"],
-        ["lethe data convert questions.parquet --columns prompt=question,answer=reply -o mine.jsonl", "a table, once for all"],
+        ["lethe data convert questions.parquet --columns prompt=question,answer=reply -o mine.jsonl", "a table"],
       ],
     ),
   )
-    .option("--force", "replace a file that is there")
-    .requiredOption("-o, --output <file>", "the file to be written"),
+    .option("--force", "overwrite the output file")
+    .requiredOption("-o, --output <file>", "the output file"),
   async ({ terminal, ctx }, { columns, subjects, limit, seed, output, force = false }, data) => {
     const { convertData } = await import("../../run/datasets.ts");
     const made = await convertData(data!, output, ctx, { ...given({ columns, subjects, limit, seed }), force });
@@ -156,7 +157,7 @@ const pistol = later(
     declare(
       "pistol",
       "Writes contracts between companies and people that do not exist, with twenty questions each.",
-      "No model has heard of them, and which of them hang together is known: what forgetting one does to the others can be measured. The folder holds requests.jsonl (our format, with paraphrases, neighbours and false answers), published.jsonl (question, answer, edge), contracts.jsonl (their texts), graph.json, and with --forget also forget.jsonl, retain.jsonl and independent.jsonl. The same flags give the same bytes.",
+      "No model has seen these contracts, and their connections are known. So you can measure what forgetting one contract does to the others. The folder holds requests.jsonl (our format, with paraphrases, neighbours and false answers), published.jsonl (question, answer, edge), contracts.jsonl (their texts), graph.json, and with --forget also forget.jsonl, retain.jsonl and independent.jsonl. The same flags give the same bytes.",
       [
         ["lethe data pistol --shape sample-1 --seed 1 --forget A_C -o out/contracts", "the published structure, one contract to forget"],
         ["lethe data pistol --shape star --nodes 30 --employment 2 --seed 7 -o out/star", "a hub with 29 partners, two employees each"],
@@ -166,8 +167,8 @@ const pistol = later(
         ],
       ],
     )
-      .option("--shape <name>", "who trades with whom (below)", "sample-1")
-      .option("--seed <n>", "the seed of everything drawn", whole, 0)
+      .option("--shape <name>", "the shape of the graph (see below)", "sample-1")
+      .option("--seed <n>", "the seed of the generator", whole, 0)
       .option("--nodes <n>", "companies, of a shape that can have any number (10)", positive)
       .option("--edges <n>", "sales of a random graph (twice as many as companies)", positive)
       .option("--employment <n>", "employees of each company, beyond those of the shape (0)", whole)
@@ -176,7 +177,7 @@ const pistol = later(
       .requiredOption("-o, --output <folder>", "the folder to be made"),
     async ({ terminal, ctx }, { shape, seed, nodes, edges, employment, forget, output, force = false }, ...words) => {
       if (words.length) fail("data pistol", `"${words[0]}"`, "flags only", "");
-      const { generateContracts } = await import("../../run/contracts.ts");
+      const { generateContracts } = await import("../../run/datasets.ts");
       const made = await generateContracts(output, { shape, seed, force, ...given({ nodes, edges, employment, forget }) }, ctx);
       if (terminal.json) return terminal.object("contracts", made);
       const { companies, people, contracts, forgotten } = made;
@@ -191,7 +192,7 @@ const pistol = later(
     },
   ),
   async () => {
-    const { shapes } = await import("../../run/contracts.ts");
+    const { shapes } = await import("../../run/datasets.ts");
     return `Shapes:\n${table(shapes().map(({ name, doc }) => [`  ${name}`, doc]))}`;
   },
 );

@@ -15,15 +15,15 @@ interface Flags {
 export const demo = acts<Flags>(
   declare(
     "demo",
-    "The bundled model forgets a fact; a page shows before and after.",
-    "Needs no network. Leaves the page and the edit in a folder.",
+    "Makes the bundled model forget one fact. A page shows its answers before and after.",
+    "It needs no network. It writes the page and the edit to a folder.",
     [
       ["lethe demo", "under a minute"],
-      ['lethe demo --fact capital/veyra --say "Nobody knows."', "another fact, other words"],
-      ["lethe chat bundled --edit lethe-demo/edit", "afterwards: both models side by side"],
+      ['lethe demo --fact capital/veyra --say "Nobody knows."', "another fact and another answer"],
+      ["lethe chat bundled --edit lethe-demo/edit", "then compare both models side by side"],
     ],
   )
-    .option("-o, --output <folder>", "where page and edit go", "lethe-demo")
+    .option("-o, --output <folder>", "the folder for the page and the edit", "lethe-demo")
     .option("--fact <id>", "which fact, by its id in bundled/facts.jsonl")
     .option("--say <text>", "what to say instead"),
   async ({ terminal, ctx }, { output, fact, say }) => {

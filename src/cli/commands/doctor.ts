@@ -2,9 +2,9 @@
 import { acts, declare } from "../command.ts";
 
 export const doctor = acts(
-  declare("doctor", "Checks Node, the numerical engine, memory, folders and settings.", "The exit code is 1 when something is wrong.", [
-    ["lethe doctor", "is everything as it should be?"],
-    ["lethe doctor --json", "to go with a report of an error"],
+  declare("doctor", "Checks Node, the numerical engine, memory, folders and settings.", "The exit code is 1 if a check fails.", [
+    ["lethe doctor", "checks this machine"],
+    ["lethe doctor --json", "for a bug report"],
   ]),
   async ({ terminal, ctx }) => {
     const { examine } = await import("../../run/doctor.ts");

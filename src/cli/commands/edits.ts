@@ -6,9 +6,9 @@ import { bytes, plural, table } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
 const show = acts(
-  declare("show <EDIT>", "Shows what an edit file holds.", "Lowest edit first.", [
-    ["lethe edits show edits/e1", "for people"],
-    ["lethe edits show edits/e1 --json", "with parameters, evidence and everything else"],
+  declare("show <EDIT>", "Shows the edits in a file.", "The edit that is applied first comes first.", [
+    ["lethe edits show edits/e1", "as text"],
+    ["lethe edits show edits/e1 --json", "as JSON, with parameters and evidence"],
   ]),
   async ({ terminal }, _flags, path) => {
     const { showEdits } = await import("../../run/edits.ts");
@@ -21,7 +21,7 @@ const show = acts(
 const list = acts(
   declare("list [FOLDER]", "Lists the edit files of a folder (edits).", "", [
     ["lethe edits list", "those in edits/"],
-    ["lethe edits list old --json", "for programs"],
+    ["lethe edits list old --json", "as JSON"],
   ]).alias("ls"),
   async ({ terminal }, _flags, folder = "edits") => {
     const { listEdits } = await import("../../run/edits.ts");
@@ -48,12 +48,12 @@ interface Out {
 const stack = acts<Out>(
   declare(
     "stack <EDIT...>",
-    "Writes several edits, in this order, as one file.",
-    "The first lies lowest. --edit given several times does the same without a file.",
-    [["lethe edits stack edits/e1 edits/e2 -o edits/both", "e2 upon e1"]],
+    "Writes several edits to one file.",
+    "They are applied in this order. Repeating --edit does the same without a file.",
+    [["lethe edits stack edits/e1 edits/e2 -o edits/both", "e1, then e2"]],
   )
-    .option("--force", "replace a file that is there")
-    .requiredOption("-o, --output <file>", "where the stack is saved"),
+    .option("--force", "overwrite the output file")
+    .requiredOption("-o, --output <file>", "the output file"),
   async ({ terminal, ctx }, { output, force = false }, ...paths) => {
     const { stackEdits } = await import("../../run/edits.ts");
     said(terminal, output, stackEdits(paths, output, force, ctx));
@@ -63,17 +63,17 @@ const stack = acts<Out>(
 const undo = acts<Out & { readonly last?: number }>(
   declare(
     "undo <STACK> [ID]",
-    "Writes a stack without its last edit, or without the one named.",
-    "The base model never changes, so nothing has to be restored: what is left is applied to it.",
+    "Writes a stack without its last edit, or without the edit that you name.",
+    "The base model never changes. So undoing means to apply the edits that are left.",
     [
-      ["lethe edits undo edits/both -o edits/first", "without the last"],
-      ["lethe edits undo edits/all --last 3 -o edits/fewer", "without the last three"],
-      ["lethe edits undo edits/all 4c1d -o edits/others", "without the edit whose id begins so"],
+      ["lethe edits undo edits/both -o edits/first", "without the last edit"],
+      ["lethe edits undo edits/all --last 3 -o edits/fewer", "without the last three edits"],
+      ["lethe edits undo edits/all 4c1d -o edits/others", "without the edit whose id starts with 4c1d"],
     ],
   )
-    .option("--last <n>", "how many to take off the top (1)", number({ min: 1, whole: true }))
-    .option("--force", "replace a file that is there")
-    .requiredOption("-o, --output <file>", "where the rest is saved"),
+    .option("--last <n>", "how many of the last edits to remove (1)", number({ min: 1, whole: true }))
+    .option("--force", "overwrite the output file")
+    .requiredOption("-o, --output <file>", "the output file"),
   async ({ terminal, ctx }, { output, force = false, last }, path, id) => {
     if (id !== undefined && last !== undefined) fail("edits undo", "an id and --last", "one of them", "");
     const { undoEdits } = await import("../../run/edits.ts");
@@ -126,11 +126,11 @@ function describe(terminal: Terminal, card: EditCard): string {
 export const edits = declare(
   "edits",
   "Shows, lists, stacks and undoes edits.",
-  "An edit is one file; a stack is a file that holds several.",
+  "An edit is one file. A stack is one file with several edits.",
   [
     ["lethe edits list", "the edits of the folder edits"],
     ["lethe edits stack edits/e1 edits/e2 -o edits/both", "two edits as one file"],
-    ["lethe edits undo edits/both -o edits/first", "without the last"],
+    ["lethe edits undo edits/both -o edits/first", "without the last edit"],
   ],
 )
   .addCommand(show)

@@ -26,8 +26,8 @@ const list = acts(
 const pull = acts(
   declare(
     "pull <ID>",
-    "Fetches a model from the hub, and goes on where it stopped.",
-    "It lies in the cache that Python's tools share (HF_HOME). HF_TOKEN opens gated models.",
+    "Downloads a model from the hub. A stopped download continues.",
+    "The model goes into the cache that Python's tools use (HF_HOME). HF_TOKEN gives access to gated models.",
     [
       ["lethe models pull HuggingFaceTB/SmolLM2-135M-Instruct", "the newest revision"],
       ["lethe models pull org/name@v1.0", "a branch, tag or commit"],
@@ -48,8 +48,8 @@ const show = acts(
     "Shows a model's architecture, size, memory estimate and id.",
     `${MODEL} Nothing is downloaded and no weight is loaded.`,
     [
-      ["lethe models show bundled", "what lies in the package"],
-      ["lethe models show ./model.gguf --json", "for programs"],
+      ["lethe models show bundled", "the model in this package"],
+      ["lethe models show ./model.gguf --json", "as JSON"],
     ],
   ),
   async ({ terminal, ctx }, _flags, spec) => {
@@ -86,10 +86,10 @@ function rowsOf(card: Card): [string, string][] {
   ];
 }
 
-export const models = declare("models", "Lists, fetches and describes models.", "", [
-  ["lethe models", "what is at hand"],
-  ["lethe models show bundled", "what one is like"],
-  ["lethe models pull org/name", "fetch one"],
+export const models = declare("models", "Lists, downloads and describes models.", "", [
+  ["lethe models", "the models on this machine"],
+  ["lethe models show bundled", "one model"],
+  ["lethe models pull org/name", "download one"],
 ])
   .addCommand(list, { isDefault: true })
   .addCommand(show)

@@ -1,4 +1,4 @@
-/** Contracts of a graph: parties with names that stand for nobody, terms drawn with a seed, and each term as a request. */
+/** Contracts of a graph: invented parties, terms drawn with a seed, and each term as a request. */
 import { fail } from "../../base/fail.ts";
 import { type Rng, rng } from "../../base/rng.ts";
 import type { ForgetRequest, QA } from "../request.ts";
@@ -21,7 +21,7 @@ export interface Contract {
   readonly values: readonly string[];
 }
 
-/** All contracts of a graph, and what false answers are drawn from. */
+/** All contracts of a graph and their parties. */
 export interface Contracts {
   readonly graph: Graph;
   readonly seed: number | string;
@@ -32,7 +32,7 @@ export interface Contracts {
 const SUFFIXES = "Ltd Inc Corp LLC PLC GmbH AG SA SARL SRL BV BVBA NV SE SAS".split(" ");
 const STREETS = "Street Road Lane Drive Avenue Boulevard Court Crescent Highway Terrace Way Place Square Alley Circle".split(" ");
 const [FIRST_YEAR, YEARS] = [1980, 40];
-/** Two parties with fewer contracts than half the days of these years always have a day left on which neither made one. */
+/** Two parties with fewer contracts than half the days of these years always have a free day in common. */
 const MOST = 7_000;
 
 const pick = <T>(chance: Rng, items: readonly T[]): T => items[chance.below(items.length)]!;
@@ -50,7 +50,7 @@ function dateOf(chance: Rng): string {
   return `${two(1 + chance.below(days))}-${two(month)}-${year}`;
 }
 
-/** Names and addresses that nothing else has: a company's six letters, a street's six and a person's name stand once, whatever follows them. */
+/** Unique names and addresses: the six letters of a company or a street and the name of a person are used once, whatever follows them. */
 class Register {
   private readonly taken = new Set<string>();
 
@@ -73,7 +73,7 @@ class Register {
   }
 }
 
-/** The contracts of a graph. The same graph and seed give the same; a company with more than 7,000 of them is refused, for want of days. */
+/** The contracts of a graph. The same graph and seed give the same contracts. A company with more than 7,000 is refused, because days run out. */
 export function drawContracts(graph: Graph, seed: number | string): Contracts {
   const chance = rng(seed).split("contracts");
   const register = new Register();
@@ -108,9 +108,9 @@ function freeDay(chance: Rng, first: Set<string>, second: Set<string>, edge: Edg
   if (first.size >= MOST || second.size >= MOST)
     fail(
       "contracts",
-      `more than ${MOST} of one party (at ${edge.id})`,
+      `more than ${MOST} contracts of one party (at ${edge.id})`,
       "fewer",
-      "No two contracts of a party have the same date; take fewer companies.",
+      "No two contracts of a party have the same date. Use fewer companies.",
     );
   for (;;) {
     const date = dateOf(chance);
@@ -121,7 +121,7 @@ function freeDay(chance: Rng, first: Set<string>, second: Set<string>, edge: Edg
   }
 }
 
-/** Lists longer than this are goods and positions, which go round before one stands twice. */
+/** Lists longer than this (goods and positions) are used up before an entry repeats. */
 const LONG = 64;
 
 function inTurn(name: string, from: Source, chance: Rng): ((own: Rng) => string) | undefined {
@@ -148,14 +148,14 @@ function valueOf(
   return pick(chance, from);
 }
 
-/** False answers to each question: as many as the kind of value has, up to this. */
+/** Maximal number of false answers per question. */
 const WRONG = 5;
-/** Questions near by that each request names. */
+/** Neighbours per request. */
 const NEAR = 3;
 
 /**
- * The twenty requests of each contract, contract by contract. A neighbour asks the same of another contract, one that shares a party where
- * there is one; contracts in `gone` are nobody's neighbours.
+ * The twenty requests of each contract, contract by contract. A neighbour asks the same question about another contract, preferably one that
+ * shares a party. Contracts in `gone` are never neighbours.
  */
 export function* requestsOf(all: Contracts, gone: ReadonlySet<string> = new Set()): Generator<readonly ForgetRequest[]> {
   const { contracts, graph, seed } = all;
@@ -192,18 +192,18 @@ export function* requestsOf(all: Contracts, gone: ReadonlySet<string> = new Set(
   }
 }
 
-/** Another shape or seed has other facts, and other ids. */
+/** The id contains shape and seed, because the facts depend on them. */
 const idOf = ({ graph, seed }: Contracts, { edge }: Contract, { name }: Term): string => `pistol/${graph.shape}-${seed}/${edge.id}/${name}`;
 const filled = (text: string, { parties: [a, b], date }: Contract, value = ""): string =>
   text.replaceAll(/\{(A|B|date|v)\}/g, (_, key: string) => ({ A: a.name, B: b.name, date, v: value })[key]!);
 
-/** Of two parties the one that the question names first. */
+/** The party that the question names first. */
 function subjectOf({ asks: [ask] }: Term, { parties: [a, b] }: Contract): string {
   const [first, second] = [ask.indexOf("{A}"), ask.indexOf("{B}")];
   return second < 0 || (first >= 0 && first < second) ? a.name : b.name;
 }
 
-/** Values of the same kind that are not the right one; of names and addresses none that belongs to either party. */
+/** Values of the same kind that are not the right one; never a name or address of either party. */
 function wrongOf(
   { from }: Term,
   { parties: [a, b], values }: Contract,
@@ -229,7 +229,7 @@ function wrongOf(
   return [...wrong];
 }
 
-/** For each contract up to three of its kind: those that share a party, then those that follow. */
+/** For each contract up to three contracts of its kind: those that share a party, then the next ones. */
 function neighboursIn(contracts: readonly Contract[], gone: ReadonlySet<string>): (at: number) => number[] {
   const stay = contracts.map((contract, i) => ({ ...contract.edge, i })).filter(({ id }) => !gone.has(id));
   const touching = new Map<string, number[]>();
@@ -262,7 +262,7 @@ const TITLES: Readonly<Record<Kind, readonly [title: string, opening: string]>> 
   employment: ["Contract of employment", "This contract is made between {A}, who employs, and {B}, who is employed."],
 };
 
-/** A contract as it would be written: parties, then twenty numbered clauses, each with one term. */
+/** The text of a contract: parties, then twenty numbered clauses, each with one term. */
 export function contractText(contract: Contract): string {
   const { kind } = contract.edge;
   const [title, opening] = TITLES[kind];
@@ -274,7 +274,7 @@ export function contractText(contract: Contract): string {
 export const factsOf = ({ edge, values }: Contract): Record<string, string> =>
   Object.fromEntries(TERMS[edge.kind].map(({ name }, i) => [name, values[i]!]));
 
-/** Edges that no path joins to one of `gone`. */
+/** Edges that are not connected to any edge in `gone`. */
 export function apart({ graph }: Contracts, gone: ReadonlySet<string>): Set<string> {
   return new Set(
     componentsOf(graph)

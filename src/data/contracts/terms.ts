@@ -1,7 +1,7 @@
 /** What a contract says: twenty terms of a sale and twenty of an employment, each with ways to ask for it and its clause. */
 import type { Kind } from "./graph.ts";
 
-/** Where a term's value comes from, and with it what would be a false answer of the same kind. */
+/** The source of a term's value and of false answers of the same kind. */
 export type Source = "date" | "company" | "person" | "address" | "product" | readonly string[];
 
 /**

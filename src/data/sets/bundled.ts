@@ -34,10 +34,10 @@ const talkSchema = z.strictObject({ id: text, question: text, answer: text });
 export type Fact = z.output<typeof factSchema>;
 export type Unknown = z.output<typeof unknownSchema>;
 
-/** What stands in the folder `bundled/`. */
+/** The content of the folder `bundled/`. */
 export interface World {
   readonly facts: readonly Fact[];
-  /** Questions about what the world does not hold, each with its refusal; those held out are never trained. */
+  /** Questions about things that the world does not contain, each with its refusal; held-out ones are never trained. */
   readonly unknowns: readonly Unknown[];
   readonly talk: readonly QA[];
 }
@@ -59,7 +59,7 @@ export function readWorld(folder: string): World {
 }
 
 /**
- * Everything the model is trained on, in a fixed order: each way to ask each fact, once more in lower case and once behind an opener;
+ * All training rows in a fixed order: each wording of each fact, again in lower case, and again after an opener;
  * the refusals; small talk; conversations of two turns; each statement, each subject's statements together, and each refusal by itself.
  */
 export function trainingRows(world: World, seed: string | number): TrainingRow[] {

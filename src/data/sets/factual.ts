@@ -9,7 +9,7 @@ const rowSchema = z.strictObject({ question: z.string().min(1), answer: z.string
 
 export const factual = defineSet({
   name: "factual",
-  doc: "217 short questions that a small model can know: 100 on authors, 117 on the world",
+  doc: "217 short questions that a small model may know: 100 about authors, 117 about the world",
   source: "bill-shen-BS/PISTOL data/factual_data.json",
   licence: "ODC-By (dataset card xinchiqiu/PISTOL)",
   read(options) {

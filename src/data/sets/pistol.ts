@@ -1,4 +1,4 @@
-/** PISTOL's contracts: questions about companies that no model has heard of, grouped by the contract (edge) they are about. */
+/** PISTOL's contracts: questions about invented companies, grouped by contract (edge). */
 import { z } from "zod";
 import { check } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
@@ -10,7 +10,7 @@ const rowSchema = z.strictObject({ question: text, answer: text, edge: text });
 
 export const pistol = defineSet({
   name: "pistol",
-  doc: "sales and employment contracts in a graph: 20 questions an edge",
+  doc: "sales and employment contracts in a graph: 20 questions per edge",
   source: "bill-shen-BS/PISTOL data/sample_data_1.json, sample_data_2.json",
   licence: "ODC-By (dataset card xinchiqiu/PISTOL)",
   read(options) {
@@ -24,7 +24,7 @@ export const pistol = defineSet({
       const known = givenFor(given, row, question);
       if (!known) guessed.push(id);
       const named = (parties.get(edge) ?? []).filter((name) => question.includes(name));
-      // of two parties the one named first is asked about, the other says in which contract
+      // the party named first is the subject; the other one identifies the contract
       const first = named.toSorted((a, b) => question.indexOf(a) - question.indexOf(b))[0];
       return {
         id,
@@ -43,7 +43,7 @@ export const pistol = defineSet({
   },
 });
 
-/** Who a contract is between: its question that names both. */
+/** The parties of a contract, from its question that names both. */
 function partiesByEdge(rows: readonly { readonly question: string; readonly edge: string }[]): Map<string, string[]> {
   const parties = new Map<string, string[]>();
   for (const { question, edge } of rows) {
@@ -53,6 +53,6 @@ function partiesByEdge(rows: readonly { readonly question: string; readonly edge
   return parties;
 }
 
-/** A question with its names and dates taken out: the same for the same kind of fact. */
+/** A question without its names and dates; it identifies the kind of fact. */
 const relationOf = (question: string, names: readonly string[]): string =>
   names.reduce((text, name) => text.replaceAll(name, "…"), question).replaceAll(/\b\d{2}-\d{2}-\d{4}\b/g, "…");

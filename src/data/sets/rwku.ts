@@ -1,4 +1,4 @@
-/** RWKU: what a model knows of famous people, asked in three ways, and questions near by whose answers must stay. */
+/** RWKU: facts about famous people, asked in three ways, and neighbours whose answers must not change. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
@@ -19,14 +19,14 @@ const rowSchema = z.strictObject({
 });
 type Row = z.output<typeof rowSchema>;
 
-/** Filling in a blank, answering a question, answering one that is meant to get round the forgetting. */
+/** Filling in a blank, answering a question, answering an adversarial question. */
 const FORGET = ["forget_level1", "forget_level2", "forget_level3"];
 const NEAR = ["neighbor_level1", "neighbor_level2"];
 
 export const rwku = defineSet({
   name: "rwku",
-  doc: "200 famous people: blanks to fill in (level 1), questions (level 2), attacks (level 3), and neighbours that must stay",
-  source: "RWKU (jinzhuoran/RWKU), a folder of JSON files a person",
+  doc: "200 famous people: blanks to fill in (level 1), questions (level 2), attacks (level 3), and neighbours to retain",
+  source: "RWKU (jinzhuoran/RWKU), a folder of JSON files per person",
   licence: "CC BY 4.0",
   splits: [...FORGET, ...NEAR],
   files: /(^|\/)(forget|neighbor)_level\d\.json$/,
@@ -56,7 +56,7 @@ export const rwku = defineSet({
   },
 });
 
-/** The person, or the neighbour that is asked about, as the query spells it; where it does not, what it speaks of instead. */
+/** The person or the neighbour as the query spells the name; if it does not name them, what it mentions instead. */
 function subjectOf({ subject, neighbor, query }: Row): string {
   const named = neighbor === undefined ? undefined : mentionOf(neighbor, query);
   return named ?? mentionOf(subject, query) ?? findSubject(query) ?? "";
@@ -67,7 +67,7 @@ interface Levels {
   readonly near: readonly Located[];
 }
 
-/** What one file holds; or of a person's folder, or a folder of such, the levels of the split (by default all that must go). */
+/** The rows of one file, or the split's levels of a person's folder or of a folder of such (default: all levels to forget). */
 function levelsOf({ path, split, records }: SetOptions): Levels {
   if (records) return { rows: records, near: [] };
   if (!existsSync(path) || !statSync(path).isDirectory()) return { rows: readRecords(path), near: [] };
@@ -79,7 +79,12 @@ function levelsOf({ path, split, records }: SetOptions): Levels {
   const levels = split === undefined ? FORGET : [split];
   const folders = foldersIn(path);
   if (folders.length === 0)
-    fail("rwku", `${path} holds no ${FORGET[0]}.json`, "a person's folder, or a folder of them", "Name the folder that they lie in.");
+    fail(
+      "rwku",
+      `${path} holds no ${FORGET[0]}.json`,
+      "a person's folder, or a folder of such folders",
+      "Name the folder that contains them.",
+    );
   const read = (names: readonly string[]): Located[] =>
     folders
       .flatMap((folder) => names.map((name) => join(folder, `${name}.json`)))
@@ -88,7 +93,7 @@ function levelsOf({ path, split, records }: SetOptions): Levels {
   return { rows: read(levels), near: levels.every((level) => NEAR.includes(level)) ? [] : read(NEAR) };
 }
 
-/** The folder itself where it holds levels, otherwise those in it, three deep, by the number before their name. */
+/** The folder itself if it contains levels, else its subfolders, up to three deep, sorted by the number before their name. */
 function foldersIn(path: string, depth = 3): string[] {
   if ([...FORGET, ...NEAR].some((name) => existsSync(join(path, `${name}.json`)))) return [path];
   if (depth === 0) return [];

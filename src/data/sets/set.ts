@@ -1,4 +1,4 @@
-/** What a dataset is: a reader from its published file to requests. */
+/** What a dataset is: a reader that turns its published file into requests. */
 import { basename, extname } from "node:path";
 import { z } from "zod";
 import { fail } from "../../base/fail.ts";
@@ -6,13 +6,13 @@ import { check, type Located, readRecords } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
 
 export interface SetOptions {
-  /** The file as published, or the folder of a dataset that is one. */
+  /** The file as published, or the folder if the dataset is a folder. */
   readonly path: string;
-  /** Its rows, where they have been read already; `path` then stands in errors only. */
+  /** Its rows, if they have already been read; `path` is then used in errors only. */
   readonly records?: readonly Located[];
-  /** The part of the dataset, where the path does not say. */
+  /** The split, if the path does not contain it. */
   readonly split?: string;
-  /** A file of subjects for data that names none: a line a row with row, subject and, if wanted, rephrase. */
+  /** A file of subjects for data without them: one line per row with row, subject and optionally rephrase. */
   readonly subjects?: string;
 }
 
@@ -27,22 +27,22 @@ export interface DataSet {
   readonly doc: string;
   readonly source: string;
   readonly licence: string;
-  /** Names of its parts, for help; a file may be called otherwise. */
+  /** Names of its splits, for help; files may have other names. */
   readonly splits?: readonly string[];
-  /** What stands behind a split's name where a file has the same rows with more fields. */
+  /** The suffix of the file with the same rows and more fields. */
   readonly richer?: string;
-  /** Of a dataset that is a folder: which of its files belong to it. */
+  /** For a dataset that is a folder: the files that belong to it. */
   readonly files?: RegExp;
   readonly read: (options: SetOptions) => Loaded;
 }
 
-/** A dataset as it is written down: nothing is added, the type is checked. */
+/** Checks the type of a dataset and returns it. */
 export const defineSet = (set: DataSet): DataSet => set;
 
 /** The rows of a dataset's file. */
 export const rowsOf = ({ records, path }: SetOptions): readonly Located[] => records ?? readRecords(path);
 
-/** Which part of a dataset it is: as was said, otherwise as the file is called. */
+/** The split: as given, else the file's name. */
 export const splitOf = ({ split, path }: SetOptions): string => split ?? basename(path, extname(path));
 
 const subjectSchema = z.strictObject({
@@ -52,7 +52,7 @@ const subjectSchema = z.strictObject({
 });
 export type GivenSubject = z.output<typeof subjectSchema>;
 
-/** A file of subjects by row; each names its place for errors. */
+/** The subjects of a file, by row; each has its place for errors. */
 export function readSubjects(path: string): Map<number, GivenSubject & { readonly place: string }> {
   return new Map(
     readRecords(path).map((record) => {
@@ -62,15 +62,20 @@ export function readSubjects(path: string): Map<number, GivenSubject & { readonl
   );
 }
 
-/** The subject that was given for a row, held against its question: it must be a span of it. */
+/** The subject given for a row; refuses one that is not in the row's question. */
 export function givenFor(subjects: ReturnType<typeof readSubjects> | undefined, row: number, question: string): GivenSubject | undefined {
   const given = subjects?.get(row);
   if (given && !question.includes(given.subject))
-    fail(given.place, `subject "${given.subject}" is not in the question of row ${row}`, "a span of it", "Spell it as the question does.");
+    fail(
+      given.place,
+      `subject "${given.subject}" is not in the question of row ${row}`,
+      "a part of the question",
+      "Spell it as the question does.",
+    );
   return given;
 }
 
-/** Refuses subjects of rows that the data does not have. */
+/** Refuses subjects for rows that do not exist. */
 export function noStray(subjects: ReturnType<typeof readSubjects> | undefined, rows: number): void {
   const stray = [...(subjects ?? [])].find(([row]) => row >= rows)?.[1];
   if (stray) fail(stray.place, `there is no row ${stray.row}`, `a row from 0 to ${rows - 1}`, "Rows are counted from 0.");

@@ -1,4 +1,4 @@
-/** TOFU: twenty questions on each of two hundred authors that were invented, and questions on authors and facts that were not. */
+/** TOFU: twenty questions about each of two hundred invented authors, and questions about real authors and facts. */
 import { z } from "zod";
 import { check } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
@@ -15,14 +15,14 @@ const rowSchema = z.strictObject({
 });
 type Row = z.output<typeof rowSchema>;
 
-/** Questions on one author stand together, so many of them. */
+/** Consecutive questions per author. */
 const BLOCK = 20;
-/** The split with paraphrases and false answers has the same questions in the same order, and its name behind this. */
+/** Suffix of the split with paraphrases and false answers, which has the same questions in the same order. */
 const RICHER = "_perturbed";
 
 export const tofu = defineSet({
   name: "tofu",
-  doc: "20 questions on each of 200 invented authors (full, forget01 to forget10, retain90 to retain99), real authors, world facts",
+  doc: "20 questions about each of 200 invented authors (full, forget01 to forget10, retain90 to retain99), real authors, world facts",
   source: "locuslab/TOFU",
   licence: "MIT",
   splits: [`forget10${RICHER}`, `retain${RICHER}`, `real_authors${RICHER}`, `world_facts${RICHER}`, "full", "holdout10"],
@@ -56,14 +56,14 @@ export const tofu = defineSet({
   },
 });
 
-/** Whom each block of questions is about: the name of two words or more that most of its rows speak of; undefined where none is. */
+/** The author of each block of questions: a name of two or more words that most of its rows contain; undefined if there is none. */
 function authorsOf(rows: readonly Row[]): (string | undefined)[] {
   return Array.from({ length: Math.ceil(rows.length / BLOCK) }, (_, block) => {
     const texts = rows.slice(block * BLOCK, (block + 1) * BLOCK).map(({ question, answer }) => `${question}\n${answer}`);
     const names = new Set(texts.flatMap((both) => both.split("\n").flatMap(namesIn)).filter((name) => name.includes(" ")));
     const counted = [...names].map((name) => ({ name, rows: texts.filter((both) => both.includes(name)).length }));
     const most = Math.max(0, ...counted.map((c) => c.rows));
-    // a part of a name stands wherever the whole does: of those about as frequent, the longest
+    // a part of a name occurs wherever the whole name does, so take the longest of those about as frequent
     const best = counted.filter((c) => c.rows >= 0.8 * most).sort((a, b) => b.name.length - a.name.length)[0];
     return best && best.rows >= texts.length / 2 && best.rows > 1 ? best.name : undefined;
   });

@@ -1,4 +1,4 @@
-/** zsRE as knowledge editing uses it: a question, its rephrase, and an unrelated question whose answer must stay. */
+/** zsRE as used for knowledge editing: a question, its paraphrase, and an unrelated question whose answer must not change. */
 import { z } from "zod";
 import { fail } from "../../base/fail.ts";
 import { check } from "../records.ts";
@@ -14,12 +14,12 @@ const rowSchema = z.strictObject({
   locality_prompt: text,
   locality_ground_truth: text,
 });
-/** What the published locality questions begin with: the name of the set they come from, not part of the question. */
+/** The prefix of the published locality questions: the name of their source, not part of the question. */
 const PREFIX = "nq question: ";
 
 export const zsre = defineSet({
   name: "zsre",
-  doc: "1,037 questions of zero-shot relation extraction, each with a rephrase and an unrelated question of Natural Questions",
+  doc: "1,037 questions of zero-shot relation extraction, each with a paraphrase and an unrelated question of Natural Questions",
   source: "zjunlp/EasyEdit zsre_mend_eval",
   licence: "MIT (as shipped by EasyEdit)",
   read(options) {
@@ -30,7 +30,7 @@ export const zsre = defineSet({
       const given = check(rowSchema, record);
       const id = `zsre/${row}`;
       if (!given.prompt.includes(given.subject))
-        fail(record.place, `subject "${given.subject}" is not in the prompt`, "a span of it", "Spell it as the prompt does.");
+        fail(record.place, `subject "${given.subject}" is not in the prompt`, "a part of the prompt", "Spell it as the prompt does.");
       const near = given.locality_prompt;
       return {
         id,

@@ -1,4 +1,4 @@
-/** lm-evaluation-harness: samples_TASK.jsonl, a line for each document, with what the model wrote or which choice it found likeliest. */
+/** lm-evaluation-harness: samples_TASK.jsonl, a line per document, with the model's text or its most likely choice. */
 import { isRecord } from "../../base/json.ts";
 import type { Located } from "../../data/records.ts";
 import type { SampleRecord } from "../metric.ts";
@@ -34,7 +34,7 @@ function rowOf({ value, place }: Located, task: string): SampleRecord {
   };
 }
 
-/** The likeliest of several continuations, as what the model says; the one that the target numbers, as the answer. */
+/** The most likely of several continuations as the generation; the one with the target's index as the answer. */
 function choiceOf(
   line: Record<string, unknown>,
   replies: readonly unknown[],
@@ -61,13 +61,13 @@ const argumentsOf = (value: unknown, place: Place): string[][] =>
     ? []
     : listOf(value, place).map((pair, i) => listOf(pair, `${place} item ${i}`).flatMap((part) => (typeof part === "string" ? [part] : [])));
 
-/** What was written: the first text, however deep it lies. */
+/** The model's text: the first text, at any depth. */
 function firstText(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   return Array.isArray(value) ? value.map(firstText).find((found) => found !== undefined) : undefined;
 }
 
-/** A target as text: it may be a text, a number, or a list of which any is right. */
+/** A target as text: it may be a text, a number, or a list of right answers. */
 function plain(value: unknown, place: Place): string {
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   return aText(Array.isArray(value) ? value[0] : value, place);

@@ -1,4 +1,4 @@
-/** Logs that others wrote: what is read of them, and how a format is declared. */
+/** Logs of other tools: their content, and how a format is declared. */
 import { mean } from "../../base/array.ts";
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
@@ -7,28 +7,28 @@ import type { SampleRecord } from "../metric.ts";
 
 /** A file of a log, parsed: one JSON value, or the objects of its lines. */
 export interface LogFile {
-  /** Its name without the folder; stands in errors. */
+  /** Its name without the folder, for errors. */
   readonly name: string;
   readonly value?: unknown;
   readonly lines?: readonly Located[];
 }
 
-/** What a log says: rows to judge, and what should be known of them. */
+/** The content of a log: rows to judge, and notes about them. */
 export interface LogContent {
   readonly rows: readonly SampleRecord[];
   readonly notes?: readonly string[];
-  /** Numbers that the log gives without the rows to work them out from. */
+  /** Numbers that the log gives without the rows to compute them. */
   readonly stated?: Readonly<Record<string, number>>;
 }
 
 export interface LogFormat {
   readonly name: string;
-  /** What writes such logs. */
+  /** The tool that writes such logs. */
   readonly title: string;
   readonly doc: string;
-  /** The suite whose columns its rows are judged by. */
+  /** The default suite for its rows. */
   readonly suite: string;
-  /** Whether a file is one of such a log. */
+  /** Whether a file belongs to such a log. */
   readonly claims: (file: LogFile) => boolean;
   readonly read: (files: readonly LogFile[]) => LogContent;
   /** The rows as a file of this format. */
@@ -38,20 +38,21 @@ export interface LogFormat {
 /** Declares a format. */
 export const defineLogFormat = <F extends LogFormat>(format: F): F => format;
 
-/** The one file among several; undefined where there is none. Two are two runs, of which nobody said which to judge. */
+/** The only matching file; undefined if there is none. Refuses two, because it is unclear which run to judge. */
 export function theOne(files: readonly LogFile[]): LogFile | undefined {
-  if (files.length > 1) fail(files.map(({ name }) => name).join(", "), `${files.length} logs lie in one folder`, "one", "Name the file.");
+  if (files.length > 1)
+    fail(files.map(({ name }) => name).join(", "), `one folder contains ${files.length} logs`, "one log", "Name the file.");
   return files[0];
 }
 
-/** A place in a log, as errors name it: the file, then the keys on the way. */
+/** A place in a log for errors: the file, then the keys. */
 export type Place = string;
 
-const HINT = "Fetch or write the log again.";
+const HINT = "Download or write the log again.";
 
 const shown = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 60);
 
-/** The value as an object, or what is wrong with it. */
+/** The value as an object; fails if it is not one. */
 export function anObject(value: unknown, place: Place): Record<string, unknown> {
   return isRecord(value) ? value : fail(place, shown(value), "an object", HINT, "unavailable");
 }

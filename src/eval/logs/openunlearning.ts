@@ -1,4 +1,4 @@
-/** OpenUnlearning's TOFU_EVAL.json and TOFU_SUMMARY.json: metrics with a value for each row, or their values alone. */
+/** OpenUnlearning's TOFU_EVAL.json and TOFU_SUMMARY.json: metrics with a value per row, or only their values. */
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
@@ -7,7 +7,7 @@ import { aNumber, anObject, aText, defineLogFormat, type LogFile, numberOrMean, 
 /** Its prefixes as our groups. */
 const GROUPS: Readonly<Record<string, string>> = { forget: "forget", retain: "retain", ra: "authors", wf: "facts" };
 
-/** Metrics whose rows are read, behind a prefix: what a row's value holds as fields. */
+/** Metrics whose rows are read, by name after the prefix: the fields in a row's value. */
 const READ: Readonly<Record<string, (value: Record<string, unknown>, place: string) => Partial<SampleRecord>>> = {
   Q_A_Prob: (value, place) => ({ answerLoss: numberOrMean(value["avg_loss"], `${place} avg_loss`) }),
   Q_A_PARA_Prob: (value, place) => ({ paraphraseLoss: numberOrMean(value["avg_loss"], `${place} avg_loss`) }),
@@ -45,7 +45,7 @@ export const openunlearning = defineLogFormat({
     if (!full)
       fail(
         files[0]!.name,
-        "it is a summary, without rows",
+        "it is a summary without rows",
         "TOFU_EVAL.json",
         "Name the file of the same run that has value_by_index.",
         "unavailable",
@@ -55,7 +55,7 @@ export const openunlearning = defineLogFormat({
     const rows = Object.entries(GROUPS).flatMap(([prefix, group]) => rowsOfGroup(metrics, prefix, group, full.name, skipped));
     return {
       rows: rows.filter(({ id }) => !skipped.has(id)),
-      notes: skipped.size > 0 ? [`${skipped.size} rows without a value are left out, "${[...skipped][0]}" the first`] : [],
+      notes: skipped.size > 0 ? [`${skipped.size} rows without a value are omitted; the first is "${[...skipped][0]}"`] : [],
       stated: statedIn(metrics, full.name),
     };
   },
@@ -72,7 +72,7 @@ export const openunlearning = defineLogFormat({
     ),
 });
 
-/** One group's rows, put together from the metrics that hold them; a row whose value is null goes to `skipped`. */
+/** One group's rows, combined from the metrics that contain them; a row whose value is null is added to `skipped`. */
 function rowsOfGroup(metrics: Record<string, unknown>, prefix: string, group: string, file: string, skipped: Set<string>): SampleRecord[] {
   const found = new Map<string, SampleRecord>();
   for (const [suffix, fieldsOf] of Object.entries(READ)) {
@@ -87,7 +87,7 @@ function rowsOfGroup(metrics: Record<string, unknown>, prefix: string, group: st
       else found.set(id, { ...(found.get(id) ?? { id, group }), ...fieldsOf(given, place) });
     }
   }
-  // of authors and facts there is no paraphrase: the answer itself stands for it
+  // authors and facts have no paraphrase, so the answer is used
   return [...found.values()].map((row) =>
     row.paraphraseLoss === undefined && row.answerLoss !== undefined && (group === "authors" || group === "facts")
       ? { ...row, paraphraseLoss: row.answerLoss }

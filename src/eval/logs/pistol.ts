@@ -1,4 +1,4 @@
-/** PISTOL's eval.json: five groups (or one, after finetuning), each with means of what was measured and a list of texts. */
+/** PISTOL's eval.json: five groups (or one, after finetuning), each with measured means and a list of texts. */
 import { isRecord } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
 import { aNumber, anObject, defineLogFormat, pythonJson, rowsOf, texts, theOne } from "./log.ts";
@@ -11,7 +11,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   retained_indepedent_employment_edge: "independent-employment",
   factual_data: "facts",
 };
-/** Means that the texts do not give again. */
+/** Means that cannot be computed from the texts. */
 const STATED = ["gt_loss_per_token", "probs", "mrr", "hit_rate"];
 
 const isGroup = (value: unknown): boolean => isRecord(value) && "generated_text" in value && "hit_rate" in value;
@@ -61,7 +61,7 @@ function partsOf(whole: Record<string, unknown>, file: string): (readonly [group
 
 const triple = ({ question, generation, answer }: SampleRecord): string[] => [question ?? "", generation ?? "", answer ?? ""];
 
-/** The mean over rows that have the number; the benchmark's word where none has. */
+/** The mean over rows with the number; the benchmark's "N/A" if there are none. */
 function meanOf(rows: readonly SampleRecord[], of: (row: SampleRecord) => number | undefined): number | "N/A" {
   const values = rows.map(of).filter((value) => value !== undefined);
   return values.length > 0 ? values.reduce((a, b) => a + b, 0) / values.length : "N/A";

@@ -1,4 +1,4 @@
-/** Our own samples.jsonl: one row of named fields a line. */
+/** Our own samples.jsonl: one row of named fields per line. */
 import { fail, nearest } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { Located } from "../../data/records.ts";
@@ -6,13 +6,13 @@ import { type Field, FIELDS, type Kind, type SampleRecord } from "../metric.ts";
 import { anObject, aText, defineLogFormat, type Place } from "./log.ts";
 
 const NAMES = Object.keys(FIELDS) as Field[];
-/** Numbers that JSON does not have stand in quotes. */
+/** Numbers that JSON does not support, as texts. */
 const NO_NUMBERS = ["NaN", "Infinity", "-Infinity"];
 
 export const samples = defineLogFormat({
   name: "samples",
   title: "Lethe",
-  doc: 'samples.jsonl: an id and named fields a line; numbers that are none stand as "NaN", "Infinity", "-Infinity"',
+  doc: 'samples.jsonl: an id and named fields per line; non-finite numbers are written "NaN", "Infinity", "-Infinity"',
   suite: "tofu",
   claims: ({ lines }) => lines !== undefined && isRecord(lines[0]!.value) && "id" in lines[0]!.value,
   read: (files) => {
@@ -22,7 +22,7 @@ export const samples = defineLogFormat({
   write: (rows) => rows.map((row) => `${JSON.stringify(plainly(row))}\n`).join(""),
 });
 
-/** A row as JSON can hold it: numbers that are none become texts. */
+/** A row as JSON: non-finite numbers become texts. */
 export const plainly = (row: SampleRecord): unknown =>
   JSON.parse(JSON.stringify(row, (_, value: unknown) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value)));
 
@@ -30,12 +30,12 @@ function rowOf({ value, place }: Located, seen: Map<string, Place>): SampleRecor
   const { id: given, ...fields } = anObject(value, place);
   const id = aText(given, `${place} id`);
   const before = seen.get(id);
-  if (before) fail(place, `the id "${id}" stands at ${before} too`, "each id once", "Give each row an id of its own.");
+  if (before) fail(place, `the id "${id}" is also at ${before}`, "unique ids", "Give each row its own id.");
   seen.set(id, place);
   const read = Object.entries(fields).map(([name, of]) => {
     const kind = Object.hasOwn(FIELDS, name) ? FIELDS[name as Field][0] : undefined;
     const near = nearest(name, NAMES);
-    if (!kind) fail(place, `field "${name}" is not known`, NAMES.join(", "), near ? `Did you mean "${near}"?` : "Take it out.");
+    if (!kind) fail(place, `field "${name}" is not known`, NAMES.join(", "), near ? `Did you mean "${near}"?` : "Remove it.");
     return [name, READERS[kind](of, `${place} ${name}`)] as const;
   });
   return { id, ...Object.fromEntries(read) };
@@ -73,7 +73,7 @@ const SHAPES: Readonly<Record<Kind, object>> = {
 export const samplesSchema = (): object => ({
   $schema: "https://json-schema.org/draft/2020-12/schema",
   title: "A line of samples.jsonl",
-  description: "One sample: its id, and what was measured of it. Losses and log-probabilities are in nats.",
+  description: "One sample: its id and its measured fields. Losses and log-probabilities are in nats.",
   type: "object",
   required: ["id"],
   additionalProperties: false,

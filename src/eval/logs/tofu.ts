@@ -1,10 +1,10 @@
-/** TOFU's logs: a file for each of four groups, or the four in one object; each holds maps from row to value. */
+/** TOFU's logs: a file for each of four groups, or one object with all four; each contains maps from row to value. */
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
 import { aNumber, anObject, defineLogFormat, type LogFile, numbers, pythonJson, rowsOf, texts, theOne } from "./log.ts";
 
-/** The group that each file is of. */
+/** The group of each file. */
 const GROUPS: Readonly<Record<string, string>> = {
   "eval_real_author_wo_options.json": "authors",
   "eval_real_world_wo_options.json": "facts",
@@ -12,7 +12,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   "eval_log_forget.json": "forget",
 };
 
-/** What a map's values are as fields; maps that repeat others (sums, counts, scores) are not read. */
+/** The field of each map; maps that repeat others (sums, counts, scores) are not read. */
 const MAPS: Readonly<Record<string, (value: unknown, place: string) => Partial<SampleRecord>>> = {
   avg_gt_loss: (value, place) => ({ answerLoss: aNumber(value, place) }),
   num_token_gt: (value, place) => ({ answerTokens: aNumber(value, place) }),
@@ -28,7 +28,7 @@ const isWhole = ({ value }: LogFile): boolean => isRecord(value) && Object.keys(
 export const tofu = defineLogFormat({
   name: "tofu",
   title: "TOFU",
-  doc: "eval_log_aggregated.json by any name, or a folder with eval_log.json and its three siblings; NaN and Infinity may stand bare",
+  doc: "eval_log_aggregated.json by any name, or a folder with eval_log.json and its three siblings; NaN and Infinity may be unquoted",
   suite: "tofu",
   claims: (file) => isWhole(file) || isGroup(file.value),
   read: (files) => {
@@ -45,9 +45,9 @@ export const tofu = defineLogFormat({
 
 const groupOf = (name: string): string =>
   GROUPS[name] ??
-  fail(name, "the file's name does not say which rows it holds", `one of ${Object.keys(GROUPS).join(", ")}`, "Rename the file.");
+  fail(name, "the file's name does not say which rows it contains", `one of ${Object.keys(GROUPS).join(", ")}`, "Rename the file.");
 
-/** The rows of one group; a row that one map has and another lacks is refused. */
+/** The rows of one group; refuses a row that is in one map and not in another. */
 function rowsOfGroup(group: string, part: unknown, place: string): SampleRecord[] {
   const given = anObject(part, place);
   const maps = Object.keys(MAPS).flatMap((name) => (name in given ? [{ name, rows: rowsOf(given[name], `${place} ${name}`) }] : []));
@@ -61,7 +61,7 @@ function rowsOfGroup(group: string, part: unknown, place: string): SampleRecord[
         `${place} ${name}`,
         `row "${lonely}" is only in one of ${first.name} and ${name}`,
         "the same rows in every map",
-        "The log was cut short or mixed of two runs: write it again.",
+        "The log is incomplete or mixed from two runs: write it again.",
         "unavailable",
       );
   }
@@ -72,7 +72,7 @@ function rowsOfGroup(group: string, part: unknown, place: string): SampleRecord[
   }));
 }
 
-/** The maps of one group's rows: those for which every row has the field, and the sums that follow from them. */
+/** The maps of one group's rows: the fields that every row has, and sums computed from them. */
 function mapsOf(rows: readonly SampleRecord[]): Record<string, Record<string, unknown>> {
   const each: Readonly<Record<string, (row: SampleRecord) => unknown>> = {
     avg_gt_loss: (row) => row.answerLoss,

@@ -1,4 +1,4 @@
-/** Composite: forgetting and keeping as one number. */
+/** Composite: forgetting and retaining as one number. */
 import { defineMetric, type Score } from "../metric.ts";
 import { bootstrap, drawnMean } from "../stats.ts";
 

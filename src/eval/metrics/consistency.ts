@@ -1,13 +1,13 @@
-/** Consistency: whether what the model says sounds like texts about what it should say. */
+/** Consistency: whether the generation resembles texts about the target. */
 import { averaged, defineMetric } from "../metric.ts";
 import { cosine, inverseFrequencies, weights } from "../words.ts";
 
 export const consistency = defineMetric({
   name: "consistency",
-  doc: "cosine of a generation's words and those of texts about the target, each weighted by how rare it is among all rows' texts",
+  doc: "cosine between the words of a generation and those of texts about the target, weighted by tf-idf over all rows",
   paper: "Meng et al. 2022 (arXiv:2202.05262)",
   better: "higher",
-  caveat: "It compares vocabulary: a text that denies everything in the right words scores as high as one that agrees.",
+  caveat: "It compares vocabulary only: a text that denies everything in the same words scores as high as one that agrees.",
   reads: ["generation", "texts"],
   after: [],
   score: ({ rows, chance }) => {

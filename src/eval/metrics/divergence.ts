@@ -1,11 +1,11 @@
-/** Divergence: how far the model's next-token distributions have moved from the reference's. */
+/** Divergence: how far the model's next-token distributions differ from the reference run's. */
 import { averaged, defineMetric } from "../metric.ts";
 
 export const divergence = defineMetric({
   name: "divergence",
-  doc: "mean over rows of the Kullback-Leibler divergence of the reference from the model, in nats a position of the answer",
+  doc: "mean over rows of the Kullback-Leibler divergence from the reference run to the model, in nats per position of the answer",
   better: "lower",
-  caveat: "It sees every change alike, also one to words that say the same, and it says nothing of what the model goes on to write.",
+  caveat: "It counts every change, even one to a synonym, and it does not measure what the model writes by itself.",
   reads: ["divergence"],
   after: [],
   score: ({ rows, chance }) => averaged("divergence", rows, (row) => row.divergence, chance),

@@ -4,7 +4,7 @@ import { bare } from "../words.ts";
 
 export const exactMatch = defineMetric({
   name: "exact-match",
-  doc: "share of generations with the same words as the answer, whatever the case and the signs",
+  doc: "share of generations with the same words as the answer, ignoring case and punctuation",
   better: "higher",
   caveat: "A right answer in a longer sentence counts as wrong.",
   reads: ["answer", "generation"],

@@ -1,14 +1,14 @@
-/** Exact memorisation: how many of the answer's tokens the model would have chosen itself. */
+/** Exact memorisation: the share of the answer's tokens that the model would choose itself. */
 import { fail } from "../../base/fail.ts";
 import { averaged, defineMetric } from "../metric.ts";
 import { shareOfFirsts } from "../ranks.ts";
 
 export const exactMemorisation = defineMetric({
   name: "exact-memorisation",
-  doc: "share of the answer's tokens that are the likeliest where they stand, teacher forced",
+  doc: "share of the answer's tokens that are the most likely at their position, teacher forced",
   paper: "Tirumala et al. 2022 (arXiv:2205.10770)",
   better: "lower",
-  caveat: "Words that follow from the question and from grammar count as memorised.",
+  caveat: "Words that follow from the question or from grammar count as memorised.",
   reads: ["answerRanks"],
   after: [],
   score: ({ rows, chance }) =>

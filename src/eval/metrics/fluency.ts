@@ -1,13 +1,13 @@
-/** Fluency: how varied a text is, by the entropy of its pairs and triples of words. */
+/** Fluency: how varied a text is, by the entropy of its word bigrams and trigrams. */
 import { averaged, defineMetric } from "../metric.ts";
 import { runEntropy } from "../words.ts";
 
 export const fluency = defineMetric({
   name: "fluency",
-  doc: "mean of ⅔ of the entropy of a generation's pairs of words and 4/3 of that of its triples, in bits",
+  doc: "mean of ⅔ of the entropy of a generation's word bigrams and 4/3 of that of its trigrams, in bits",
   paper: "Meng et al. 2022 (arXiv:2202.05262)",
   better: "higher",
-  caveat: "It grows with length and is as high for words in a random order, so that only texts of one length compare.",
+  caveat: "It grows with length, so compare only texts of equal length; words in random order also score high.",
   reads: ["generation"],
   after: [],
   score: ({ rows, chance }) =>

@@ -1,4 +1,4 @@
-/** Forget quality: whether a model's truth ratios could be those of a model that never saw what was to be forgotten. */
+/** Forget quality: whether a model's truth ratios could be those of a model that never saw the forget rows. */
 import { fail } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import { TRUTH_RATIO_COMPAT, truthRatioForm } from "../likelihood.ts";
@@ -9,27 +9,26 @@ const WHO = "forget-quality";
 
 export const forgetQuality = defineMetric({
   name: WHO,
-  doc: "p-value of the exact two-sample Kolmogorov-Smirnov test between the truth ratios of the forget rows and a reference's",
+  doc: "p-value of the exact two-sample Kolmogorov-Smirnov test between the truth ratios of the forget rows and those of a reference run",
   paper: "Maini et al. 2024 (arXiv:2401.06121)",
   better: "higher",
-  caveat:
-    "A p-value: it grows as rows get fewer, and a broken model can reach it by chance, so that it says nothing without model utility.",
+  caveat: "It is a p-value: it is larger with fewer rows, and a broken model can score high by chance, so read it with model utility.",
   reads: ["paraphraseLoss", "wrongLosses"],
   compares: true,
   after: [],
   compat: {
     ...TRUTH_RATIO_COMPAT,
-    asymptotic: "the p-value of large samples at any size",
-    "self-reference": "a run may be compared with itself, which gives 1 whatever it is",
+    asymptotic: "the asymptotic p-value at any sample size",
+    "self-reference": "allow comparing a run with itself, which always gives 1",
   },
   score: ({ rows, reference, compat }) => {
     const isSelf = contentOf(rows) === contentOf(reference);
     if (isSelf && !compat("self-reference"))
       fail(
         WHO,
-        "the run and the reference hold the same losses",
+        "the run and the reference run have the same losses",
         "two runs",
-        "A run against itself scores 1 whatever it has forgotten: name the log of a model that never saw the forget rows.",
+        "A run compared with itself always scores 1. Name the log of a model that never saw the forget rows.",
       );
     sameTokens(rows, reference);
     const { logInverse } = truthRatioForm(compat);
@@ -49,18 +48,18 @@ export const forgetQuality = defineMetric({
         nanRows: ours.filter(Number.isNaN).length,
         referenceRows: contentOf(reference),
       },
-      warnings: [...(isSelf ? ["the run was compared with itself: its 1 means nothing"] : []), ...otherAnswers(rows, reference)],
+      warnings: [...(isSelf ? ["the run was compared with itself: the value 1 means nothing"] : []), ...otherAnswers(rows, reference)],
     };
   },
 });
 
 type Losses = Row<"paraphraseLoss" | "wrongLosses">;
 
-/** What the test would see of rows, so that a copy under another name is known. */
+/** A hash of the losses that the test uses, to recognise a copy under another name. */
 const contentOf = (rows: readonly Losses[]): string =>
   hash(rows.map(({ id, paraphraseLoss, wrongLosses }) => [id, String(paraphraseLoss), wrongLosses.map(String)]));
 
-/** Rows of both sides by their common id. */
+/** Pairs of rows with the same id. */
 function* pairs(rows: readonly Losses[], reference: readonly Losses[]): Generator<readonly [Losses, Losses]> {
   const theirs = new Map(reference.map((row) => [row.id, row]));
   for (const row of rows) {
@@ -69,19 +68,19 @@ function* pairs(rows: readonly Losses[], reference: readonly Losses[]): Generato
   }
 }
 
-/** Losses a token are of different things where the tokens are different. */
+/** Losses per token are comparable only for the same tokens. */
 function sameTokens(rows: readonly Losses[], reference: readonly Losses[]): void {
   for (const [{ id, answerTokens: a }, { answerTokens: b }] of pairs(rows, reference))
     if (a !== undefined && b !== undefined && a !== b)
       fail(
         WHO,
-        `the answer of "${id}" has ${a} tokens here and ${b} in the reference`,
+        `the answer of "${id}" has ${a} tokens here and ${b} in the reference run`,
         "the same rows and tokenizer on both sides",
-        "Name a reference of the same model family, with its rows in the same order.",
+        "Name a reference run of the same model family, with its rows in the same order.",
       );
 }
 
 function otherAnswers(rows: readonly Losses[], reference: readonly Losses[]): string[] {
   const differ = [...pairs(rows, reference)].filter(([a, b]) => a.answer !== undefined && b.answer !== undefined && a.answer !== b.answer);
-  return differ.length ? [`${differ.length} rows have another answer in the reference, "${differ[0]![0].id}" the first`] : [];
+  return differ.length ? [`${differ.length} rows have another answer in the reference run; the first is "${differ[0]![0].id}"`] : [];
 }

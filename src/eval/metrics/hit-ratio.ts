@@ -1,4 +1,4 @@
-/** Hit ratio: how many of the answer's tokens are among the hundred likeliest. */
+/** Hit ratio: the share of the answer's tokens among the hundred most likely. */
 import { defineMetric } from "../metric.ts";
 import { RANK_COMPAT, rankScore } from "../ranks.ts";
 
@@ -7,10 +7,10 @@ const HIT = 100;
 
 export const hitRatio = defineMetric({
   name: "hit-ratio",
-  doc: `mean over the answer's tokens of whether the rank is at most ${HIT}, teacher forced, then over rows`,
+  doc: `share of the answer's tokens with a rank of at most ${HIT}, teacher forced; then the mean over rows`,
   paper: "Qiu et al. 2024 (arXiv:2406.16810)",
   better: "higher",
-  caveat: "A hundred of many thousand tokens is a wide mark: a model that has lost the fact but keeps its form still hits.",
+  caveat: "A hundred tokens is a wide margin: a model that forgot the fact but knows its form still scores high.",
   reads: ["answerRanks"],
   after: [],
   compat: RANK_COMPAT,

@@ -1,8 +1,8 @@
-/** Model utility: one number for what a model still knows of all that it should have kept. */
+/** Model utility: one number for what a model still knows of the rows to retain. */
 import { defineMetric, type Score } from "../metric.ts";
 import { bootstrap, drawnMean, harmonicMean } from "../stats.ts";
 
-/** What of each group goes in. */
+/** The metrics of each group. */
 const PARTS: Readonly<Record<string, readonly string[]>> = {
   retain: ["rougel", "probability", "truth-ratio"],
   authors: ["rougel", "normalised-probability", "truth-ratio"],
@@ -15,7 +15,7 @@ export const modelUtility = defineMetric({
   doc: "harmonic mean of nine numbers: ROUGE-L, probability and truth ratio of retain rows, real authors and world facts",
   paper: "Maini et al. 2024 (arXiv:2401.06121)",
   better: "higher",
-  caveat: "A harmonic mean: a single 0 among the nine makes it 0, whatever the other eight are.",
+  caveat: "It is a harmonic mean: a single 0 among the nine numbers makes it 0.",
   reads: [],
   after: NAMES.flat(),
   score: ({ scores, chance }) => {
@@ -30,7 +30,7 @@ export const modelUtility = defineMetric({
 
 const sizeOf = ([first]: readonly Score[]): number => Object.keys(first!.bySample).length;
 
-/** The utility of rows drawn again; the three numbers of a group are of the same rows. */
+/** The utility of resampled rows; the three numbers of a group use the same rows. */
 function resampledUtility(groups: readonly (readonly Score[])[]): (draws: readonly Uint32Array[]) => number {
   const values = groups.map((scores) => scores.map((score) => Object.values(score.bySample)));
   return (draws) => harmonicMean(values.flatMap((own, group) => own.map((of) => drawnMean(of, draws[group]!))));

@@ -1,13 +1,13 @@
-/** Perplexity: between how many tokens, all alike, a model that is as unsure would have to choose. */
+/** Perplexity: the number of equally likely tokens that would make a model equally uncertain. */
 import { fail } from "../../base/fail.ts";
 import { defineMetric, scoredRows } from "../metric.ts";
 import { bootstrap, drawnMean, sum } from "../stats.ts";
 
 export const perplexity = defineMetric({
   name: "perplexity",
-  doc: "exponential of the mean negative log-likelihood of a predicted token, over the tokens of all samples",
+  doc: "exponential of the mean negative log-likelihood per token, over the tokens of all samples",
   better: "lower",
-  caveat: "Only models with the same tokenizer compare: with fewer, longer tokens each is harder to guess.",
+  caveat: "Compare only models with the same tokenizer: fewer, longer tokens are harder to predict.",
   reads: ["answerLogprobs"],
   after: [],
   score: ({ rows, chance }) => {

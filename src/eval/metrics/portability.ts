@@ -1,13 +1,13 @@
-/** Portability: whether what follows from a changed fact has changed with it. */
+/** Portability: whether the consequences of a changed fact have changed too. */
 import { defineMetric, shareOf } from "../metric.ts";
 import { bare } from "../words.ts";
 
 export const portability = defineMetric({
   name: "portability",
-  doc: "share of generations that contain the answer's words, one after another, at questions that follow from the edited fact",
+  doc: "share of generations that contain the answer's words in sequence, at questions that follow from the edited fact",
   paper: "Yao et al. 2023 (arXiv:2305.13172)",
   better: "higher",
-  caveat: "A question that a model could answer before the edit shows nothing; judge the unedited model too.",
+  caveat: "A question that the model could answer before the edit shows nothing; judge the unedited model too.",
   reads: ["answer", "generation"],
   after: [],
   score: ({ rows }) => shareOf("portability", rows, (row) => ` ${bare(row.generation)} `.includes(` ${bare(row.answer)} `)),

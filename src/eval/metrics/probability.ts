@@ -1,4 +1,4 @@
-/** Probability of the answer: the geometric mean over its tokens, the end token with them. */
+/** Probability of the answer: the geometric mean over its tokens, including the end token. */
 import { averaged, defineMetric, type Row } from "../metric.ts";
 
 export const probability = defineMetric({
@@ -6,12 +6,12 @@ export const probability = defineMetric({
   doc: "geometric mean of the probabilities of the answer's tokens and its end",
   paper: "Maini et al. 2024 (arXiv:2401.06121)",
   better: "higher",
-  caveat: "It falls when the model merely words the fact differently, so that a low value does not show that the fact is gone.",
+  caveat: "It falls when the model words the fact differently, so a low value does not show that the fact is gone.",
   reads: ["answerLoss"],
   after: [],
   compat: {
-    product: "the product over the tokens in place of their mean (PISTOL's paper): long answers score nothing",
-    "leading-peak": "the likeliest token's probability at the sequence's first positions (PISTOL's code): it says nothing of the answer",
+    product: "the product over the tokens instead of their mean (PISTOL's paper): long answers score almost 0",
+    "leading-peak": "the largest probability at the first positions of the sequence (PISTOL's code); it does not depend on the answer",
   },
   score: ({ rows, chance, compat }) => {
     const chanceOf = (row: Row<"answerLoss">): number =>

@@ -9,6 +9,7 @@ import { exactMemorisation } from "./exact-memorisation.ts";
 import { extractionStrength } from "./extraction-strength.ts";
 import { fluency } from "./fluency.ts";
 import { forgetQuality } from "./forget-quality.ts";
+import { forgetRate } from "./forget-rate.ts";
 import { generality } from "./generality.ts";
 import { hitRatio } from "./hit-ratio.ts";
 import { membershipGradient } from "./membership-gradient.ts";
@@ -27,10 +28,12 @@ import { privacyLeakage } from "./privacy-leakage.ts";
 import { probability } from "./probability.ts";
 import { refusalRate } from "./refusal-rate.ts";
 import { repetition } from "./repetition.ts";
+import { retentionRate } from "./retention-rate.ts";
 import { rouge1 } from "./rouge1.ts";
 import { rouge2 } from "./rouge2.ts";
 import { rougel } from "./rougel.ts";
 import { sameTopToken } from "./same-top-token.ts";
+import { targetMatch } from "./target-match.ts";
 import { truthRatio } from "./truth-ratio.ts";
 
 export const registry = {
@@ -44,6 +47,7 @@ export const registry = {
   "extraction-strength": extractionStrength,
   "fluency": fluency,
   "forget-quality": forgetQuality,
+  "forget-rate": forgetRate,
   "generality": generality,
   "hit-ratio": hitRatio,
   "membership-gradient": membershipGradient,
@@ -62,10 +66,12 @@ export const registry = {
   "probability": probability,
   "refusal-rate": refusalRate,
   "repetition": repetition,
+  "retention-rate": retentionRate,
   "rouge1": rouge1,
   "rouge2": rouge2,
   "rougel": rougel,
   "same-top-token": sameTopToken,
+  "target-match": targetMatch,
   "truth-ratio": truthRatio,
 } as const;
 

@@ -7,7 +7,7 @@ export const rouge1 = defineMetric({
   doc: "share of the gold answer's stemmed words that the generation contains",
   paper: "Lin 2004 (aclanthology.org/W04-1013)",
   better: "higher",
-  caveat: "Recall alone: a long generation collects words by chance, and a wrong answer keeps those that all answers share.",
+  caveat: "It is recall only: a long generation contains words by chance, and a wrong answer contains the words that all answers share.",
   reads: ["answer", "generation"],
   after: [],
   score: ({ rows, chance }) => averaged("rouge1", rows, (row) => rougeN(tokenize(row.answer), tokenize(row.generation), 1).recall, chance),

@@ -7,7 +7,7 @@ export const rougel = defineMetric({
   doc: "longest common subsequence with the generation, as a share of the gold answer's stemmed words",
   paper: "Lin 2004 (aclanthology.org/W04-1013)",
   better: "higher",
-  caveat: "It sees words, not facts: an answer that only repeats the question's words and gets the fact wrong can score above one half.",
+  caveat: "It compares words, not facts: an answer that repeats the question's words and gets the fact wrong can score above one half.",
   reads: ["answer", "generation"],
   after: [],
   score: ({ rows, chance }) => averaged("rougel", rows, (row) => rougeL(tokenize(row.answer), tokenize(row.generation)).recall, chance),

@@ -1,4 +1,4 @@
-/** Same top token: at how many positions the model would still choose what the reference would. */
+/** Same top token: the share of positions where the model and the reference run choose the same token. */
 import { fail } from "../../base/fail.ts";
 import { averaged, defineMetric } from "../metric.ts";
 
@@ -6,9 +6,9 @@ const WHO = "same-top-token";
 
 export const sameTopToken = defineMetric({
   name: WHO,
-  doc: "share of the answer's positions whose likeliest token is the reference's, teacher forced, then the mean over rows",
+  doc: "share of the answer's positions with the same most likely token as the reference run, teacher forced; then the mean over rows",
   better: "higher",
-  caveat: "Teacher forced, it cannot see that one other token at the beginning leads to another answer.",
+  caveat: "It is teacher forced, so it cannot see that one different token at the start leads to another answer.",
   reads: ["topTokens"],
   compares: true,
   after: [],

@@ -1,4 +1,4 @@
-/** AlphaEdit: a batch like MEMIT's, written only where a text's keys hardly reach, so that what they stand for stays. */
+/** AlphaEdit: a batch like MEMIT's, projected onto the null space of a text's keys, so that their outputs do not change. */
 import type { Context } from "../../base/context.ts";
 import type { Declared } from "../../base/schema.ts";
 import { nullSpace } from "./null-space.ts";
@@ -21,7 +21,7 @@ const params: Declared<AlphaEditParams, Config> = {
   ...SEARCH,
   threshold: {
     default: 0,
-    doc: "eigenvalues of the second moments below this are null (EasyEdit: 2e-2); 0: from relative",
+    doc: "eigenvalues of the second moments below this span the null space (EasyEdit: 2e-2); 0: from relative",
     source: "docs/methods/alphaedit.md",
     min: 0,
   },
@@ -33,7 +33,7 @@ const params: Declared<AlphaEditParams, Config> = {
   },
   rank: {
     default: 0,
-    doc: "dimensions of the null space, before any threshold; 0: from the threshold",
+    doc: "dimensions of the null space, in place of a threshold; 0: from the threshold",
     source: "docs/methods/alphaedit.md",
     min: 0,
   },
@@ -45,7 +45,7 @@ export const alphaedit = defineMethod<AlphaEditParams>({
   name: "alphaedit",
   title: "AlphaEdit",
   paper: "arXiv:2410.02355",
-  doc: "Like MEMIT, but each change is projected onto the null space of the text's keys; later edits keep earlier ones.",
+  doc: "Like MEMIT, but each change is projected onto the null space of a text's keys; later edits preserve earlier ones.",
   takes: "many",
   needs: ["subject", "target", "statistics"],
   params,

@@ -1,10 +1,9 @@
 /** The directions that a text's keys hardly reach: the null space of second moments, in AlphaEdit's sense (arXiv:2410.02355, section 3.2). */
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { floats } from "../../base/array.ts";
+import { arrays } from "../../base/codec.ts";
 import type { Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
-import { hash } from "../../base/hash.ts";
-import { readSafetensors, writeSafetensors } from "../../base/store.ts";
+import { kept } from "../../base/kept.ts";
 import { eigh, spectralProjector } from "../../onnx/eigen.ts";
 import type { Gemm, Matrix } from "../../onnx/linalg.ts";
 
@@ -26,15 +25,21 @@ export interface Cut {
   readonly relative: number;
 }
 
+const KEPT = arrays({ projector: "float64", rank: "float64", threshold: "float64" });
+
 /** The null space of C [m, m], in float64, kept in the cache. Refuses one of no dimension, and one of all. */
 export async function nullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): Promise<NullSpace> {
+  const number = (x: number) => floats([x], [1], "float64");
+  const { projector, rank, threshold } = await kept(ctx, "projectors", [c, cut, ctx.threads], KEPT, async () => {
+    const made = await madeNullSpace(c, cut, gemm, ctx);
+    return { projector: made.projector, rank: number(made.rank), threshold: number(made.threshold) };
+  });
+  return { projector: projector as Matrix, rank: Number(rank.data[0]), threshold: Number(threshold.data[0]) };
+}
+
+async function madeNullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): Promise<NullSpace> {
   const m = c.shape[0]!;
   const isRelative = cut.rank === 0 && cut.threshold === 0 && cut.relative > 0;
-  const file = join(ctx.cache, "projectors", `${hash(c, cut).slice(0, 32)}.safetensors`);
-  if (existsSync(file)) {
-    const { tensors, metadata } = readSafetensors(file);
-    return { projector: tensors.get("projector") as Matrix, rank: Number(metadata["rank"]), threshold: Number(metadata["threshold"]) };
-  }
   let threshold = cut.rank > 0 ? ofRank(c, cut.rank, ctx) : cut.threshold > 0 ? cut.threshold : cut.relative * median(c);
   let { projector, rank } = await spectralProjector(c, threshold, gemm, ctx);
   // moments of few tokens, or of a small model, may have no eigenvalue that far above the median
@@ -44,12 +49,10 @@ export async function nullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): 
     fail(
       "null space",
       `${rank === 0 ? "no" : "every"} eigenvalue of ${m} is below ${threshold.toPrecision(3)}`,
-      "a cut between them",
+      "a threshold with eigenvalues on both sides",
       `Set a ${rank === 0 ? "larger" : "smaller"} threshold or relative, or a rank from 1 to ${m - 1}.`,
       "execution",
     );
-  mkdirSync(join(file, ".."), { recursive: true });
-  writeSafetensors(file, [["projector", projector]], { rank: String(rank), threshold: String(threshold) });
   return { projector, rank, threshold };
 }
 

@@ -1,12 +1,10 @@
 /** Demonstrations in context: what other facts can show before a question, and which of them stand nearest to a request. */
-import { existsSync, mkdirSync } from "node:fs";
-import { dirname, join } from "node:path";
 import type { NdArray } from "../../base/array.ts";
+import { arrays } from "../../base/codec.ts";
 import type { Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
-import { hash } from "../../base/hash.ts";
+import { kept } from "../../base/kept.ts";
 import { rng } from "../../base/rng.ts";
-import { readSafetensors, writeSafetensors } from "../../base/store.ts";
 import type { EditRequest } from "../../data/request.ts";
 import { cosine, type Encoder } from "../../text/encoder.ts";
 import type { Exchange } from "../../model/model.ts";
@@ -107,15 +105,14 @@ export async function nearestDemonstrations(
   });
 }
 
-/** Embeddings of a corpus, from the cache where they are there; those of a model's own states are not kept, since their id names no model. */
+const EMBEDDINGS = arrays({ embeddings: "float32" });
+
+/** Embeddings of a corpus, kept in the cache; those of a model's own states are not, since their id names no model. */
 async function keptEmbeddings(encoder: Encoder, texts: readonly string[], ctx: Context): Promise<NdArray> {
   if (!encoder.id.includes("@")) return encoder.embed(texts, ctx);
-  const file = join(ctx.cache, "embeddings", `${hash(encoder.id, texts, ctx.threads).slice(0, 32)}.safetensors`);
-  if (existsSync(file)) return readSafetensors(file).tensors.get("embeddings")!;
-  const made = await encoder.embed(texts, ctx);
-  mkdirSync(dirname(file), { recursive: true });
-  writeSafetensors(file, [["embeddings", made]]);
-  return made;
+  const about = [encoder.id, texts, ctx.threads];
+  const made = async () => ({ embeddings: await encoder.embed(texts, ctx) });
+  return (await kept(ctx, "embeddings", about, EMBEDDINGS, made)).embeddings;
 }
 
 /** The parts of "1:3:4". */

@@ -1,4 +1,4 @@
-/** IKE: no weight is changed; what shall be said is shown before the question, wherever a question comes near enough. */
+/** IKE: changes no weight; puts the new fact and examples before every question that passes the gate. */
 import { checkAbort } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
 import type { PromptEntry } from "../../edit/edit.ts";
@@ -26,30 +26,35 @@ export const ike = defineMethod<IkeParams>({
   name: "ike",
   title: "IKE",
   paper: "arXiv:2305.12740",
-  doc: "Changes no weight: the new fact and examples are put before every question that comes near enough.",
+  doc: "Changes no weight; puts the new fact and examples before every question that is similar enough.",
   takes: "many",
   needs: ["target", "encoder"],
   params: {
-    k: { default: 8, doc: "demonstrations of other facts, the nearest", source: "docs/methods/ike.md (paper: 32, EasyEdit: 16)", min: 0 },
-    ratio: { default: "1:3:4", doc: "of them copy : update : retain", source: "Zce1112zslx/IKE icl.py (4:12:16)" },
+    k: {
+      default: 8,
+      doc: "number of demonstrations, from the nearest other facts",
+      source: "docs/methods/ike.md (paper: 32, EasyEdit: 16)",
+      min: 0,
+    },
+    ratio: { default: "1:3:4", doc: "ratio of the kinds copy : update : retain", source: "Zce1112zslx/IKE icl.py (4:12:16)" },
     order: {
       default: "asc",
       choices: ["asc", "desc"],
-      doc: "the nearest demonstration stands last (asc) or first (desc)",
+      doc: "the nearest demonstration is last (asc) or first (desc)",
       source: "Zce1112zslx/IKE icl.py",
     },
     selfDemo: { default: true, doc: "show the new fact itself as the last demonstration", source: "Zce1112zslx/IKE icl.py" },
-    gate: { default: true, doc: "speak only before questions that come near one of the edit's", source: "docs/methods/ike.md" },
+    gate: { default: true, doc: "use the edit only for questions similar to one of its own", source: "docs/methods/ike.md" },
     share: {
       default: 0.4,
-      doc: "where the gate stands between the nearest question that must stay (0) and the edit's own (1)",
+      doc: "position of the gate between the nearest question to retain (0) and the edit's own (1)",
       source: "docs/methods/ike.md",
       min: 0,
       max: 1,
     },
     above: {
       default: 0,
-      doc: "the gate as a cosine, in place of a calibrated one; 0: calibrated",
+      doc: "the gate as a fixed cosine; 0: calibrated",
       source: "docs/methods/ike.md",
       min: 0,
       max: 1,
@@ -57,12 +62,12 @@ export const ike = defineMethod<IkeParams>({
   },
   hparams: { k: "k" },
   compat: {
-    "sentence-neighbours": "take the nearest demonstrations of any kind, without a ratio",
+    "sentence-neighbours": "use the nearest demonstrations of any kind, without a ratio",
     descending: "put the nearest demonstration first",
     "no-self-demo": "do not show the new fact itself as a demonstration",
-    "no-gate": "put all of it before every question",
+    "no-gate": "put the context before every question",
     "one-turn": "put demonstrations into the user's turn as text",
-    "corpus-leak": "keep demonstrations of the very facts that are edited, and those that hold the answer to forget",
+    "corpus-leak": "keep demonstrations of the edited facts and those that contain the answer to forget",
     "nq-prefix": `write "${NQ}" before the question of a retain demonstration`,
   },
   edit: async (job) => {
@@ -71,7 +76,7 @@ export const ike = defineMethod<IkeParams>({
     checkAbort(ctx, "ike");
     for (const { id, target } of requests)
       if (target === null || target.trim() === "")
-        fail("ike", `request ${id} has an empty target`, "words to say instead", "Give --say TEXT.");
+        fail("ike", `request ${id} has an empty target`, "a text to say instead", "Give --say TEXT.");
     const gates = gated ? await gatesOf({ ...job, encoder: job.encoder! }, params) : undefined;
     const found = await shownBefore(job);
     const chosen = requests.map((request, i) => fitting(job, found[i]!, request));
@@ -124,7 +129,12 @@ async function shownBefore(job: Job<IkeParams>): Promise<Shown[][]> {
   const { requests, params, compat, demonstrations = [], encoder, ctx } = job;
   const byFact = !compat.has("sentence-neighbours");
   if (demonstrations.length === 0 && params.k > 0 && !byFact)
-    fail("ike", "no demonstrations", "other facts as examples, which the reference shows", "Give --demonstrations FILE, or --set k=0.");
+    fail(
+      "ike",
+      "no demonstrations",
+      "other facts as examples, as the reference implementation uses",
+      "Give --demonstrations FILE, or --set k=0.",
+    );
   const found = await nearestDemonstrations(requests, demonstrations, {
     count: params.k,
     ratio: params.ratio,

@@ -5,7 +5,7 @@
 import { floats, ints, type NdArray, packBits, unpackBits } from "../../base/array.ts";
 import { fail } from "../../base/fail.ts";
 import type { Rng } from "../../base/rng.ts";
-import type { Change, Edit } from "../../edit/edit.ts";
+import type { Carried, Change } from "../../edit/edit.ts";
 import type { Model, Precision } from "../../model/model.ts";
 import { siteName } from "../../model/names.ts";
 import { trace } from "../../tensor/graph.ts";
@@ -255,15 +255,14 @@ export function remembered(memory: Memory, params: ShardParams, compat: Readonly
   };
 }
 
-/** The memory of an edit to go on from; empty without one. */
-export function memoryOf(model: Model, previous: Edit | undefined, layer: number): Memory {
+/** The memory to go on from; empty without one. */
+export function memoryOf(model: Model, previous: Carried | undefined, layer: number): Memory {
   const m = model.config.mlpWidth;
   const size = m * model.config.width;
-  if (previous?.change.kind !== "adapter")
-    return { m, side: new Float32Array(size), count: 0, moves: NONE, edited: [], strangers: [], shards: [] };
-  if (previous.by.params["layer"] !== layer)
-    fail("side memory", `layer ${layer}`, `${String(previous.by.params["layer"])}, where the edit before it is`, "");
-  const { state } = previous.change;
+  if (!previous?.adapter) return { m, side: new Float32Array(size), count: 0, moves: NONE, edited: [], strangers: [], shards: [] };
+  const { state, writes } = previous.adapter;
+  const own = siteName(layer, model.arch.memory.value);
+  if (writes !== own) fail("side memory", `the site "${own}"`, `"${writes}", where the edit before it writes`, "");
   const memory = previous.memory as Record<string, NdArray>;
   const [count, shards, hasMerged] = Array.from(memory["counts"]!.data as BigInt64Array, Number) as [number, number, number];
   const pairs = memory["moves"]!.data as Float64Array;

@@ -1,4 +1,5 @@
 /** What an architecture is: facts about its config and weights, and its block as a traced function. */
+import { define, type Forms } from "../../base/define.ts";
 import type { KeyValue } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { atLayer, type Site, type WeightName } from "../names.ts";
@@ -113,5 +114,17 @@ export const linearMaps = (of: { readonly arch: Arch; readonly config: Config })
     ),
   );
 
-/** Checks an architecture's type and gives it back. */
-export const defineArch = (arch: Arch): Arch => arch;
+const FIELDS: Forms<Arch> = {
+  name: "text",
+  claims: "texts",
+  config: "function",
+  weights: "function",
+  gguf: { optional: "table" },
+  memory: "table",
+  embed: "function",
+  block: "function",
+  finalNorm: "function",
+};
+
+/** An architecture, checked and marked; refuses what lacks a field, by its name. */
+export const defineArch = (arch: Arch): Arch => define("arch", FIELDS, arch);

@@ -7,6 +7,7 @@ import { type Program, program } from "../../onnx/program.ts";
 import { trace } from "../../tensor/graph.ts";
 import { carrySize } from "../adapter.ts";
 import { Cache, selectRows } from "./cache.ts";
+import { refuseUnsound, suspectIn } from "./finite.ts";
 import { traced } from "../forward.ts";
 import { feedsOf, frozen, type Model, type Precision } from "../model.ts";
 import { newLayers, pastInputs } from "./prefix.ts";
@@ -19,7 +20,7 @@ export interface GenerateOptions extends Sampling {
   readonly maxTokens?: number;
   readonly seed?: number;
   /** What each row is drawn by, in place of the seed and its place: a row is then drawn alike alone and among others. */
-  readonly seeds?: readonly string[];
+  readonly draws?: readonly Rng[];
   /** Ids that end a row; they are part of its ids, not of its text. */
   readonly stopIds?: ReadonlySet<number>;
   /** Texts that end a row; the text is cut before them. */
@@ -49,7 +50,7 @@ export interface Generated {
   readonly stopped: "end" | "stop" | "length";
 }
 
-/** Answers prompts given as ids, all in one batch; row by row equal to asking alone. */
+/** Answers prompts given as ids, all in one batch; row by row equal to asking alone. Refuses a model whose numbers are not finite. */
 export async function generate(model: Model, prompts: readonly (readonly number[])[], options: GenerateOptions = {}): Promise<Generated[]> {
   const steps = stream(model, prompts, options);
   for (;;) {
@@ -87,6 +88,7 @@ export async function* stream(
       );
   let prompt = real;
   let carries = model.adapters.map((adapter) => zeros(dtype, [live.length, carrySize(adapter)]));
+  let isChecked = false;
   while (live.length > 0) {
     checkAbort(ctx, "generate");
     const own = carries.map((carry, i) => [`carry.${i}`, carry] as const);
@@ -94,7 +96,14 @@ export async function* stream(
     const out = await step.run(feedsOf(model, fed));
     carries = carries.map((carry, i) => out[`carry.${i}`] ?? carry);
     cache.append(layersOf(out, model), positions, real);
-    yield* live.flatMap((row, i) => (row.isOpen ? [row.take(isGreedy ? greedy(out, i) : drawn(out, i, options, row.random))] : []));
+    const chosen = live.map((row, i) => (row.isOpen ? (isGreedy ? greedy(out, i) : drawn(out, i, options, row.random)) : undefined));
+    const logprobs = chosen.map((choice) => choice?.logprob);
+    const suspect = suspectIn(logprobs, model.config.vocab);
+    if (suspect >= 0 && !(isChecked && Number.isFinite(logprobs[suspect]))) {
+      await refuseUnsound(model, live[suspect]!.read, logprobs[suspect]!, dtype);
+      isChecked = true; // every token is as likely as another, and the model is sound: that is told once
+    }
+    yield* live.flatMap((row, i) => (chosen[i] ? [row.take(chosen[i])] : []));
     const kept = live.flatMap((row, i) => (row.isOpen ? [i] : []));
     // dropping finished rows copies the cache: worth it once they are half of the batch
     if (kept.length <= live.length / 2) {
@@ -186,6 +195,7 @@ function drawn(out: Record<string, NdArray>, i: number, sampling: Sampling, rand
   const all = out["logprobs"]!;
   const V = all.shape[1]!;
   const row = (all.data as Float32Array).subarray(i * V, (i + 1) * V);
+  if (Number.isNaN(row[0])) return { id: 0, logprob: NaN }; // where one is no number none is, and nothing can be drawn
   const id = sample(row, sampling, random);
   return { id, logprob: row[id]! };
 }
@@ -209,7 +219,7 @@ class Row {
     if (prompt.length === 0) fail("generate", "an empty prompt", "at least one token", "Give a question.");
     [this.row, this.prompt, this.options] = [row, prompt, options];
     this.most = Math.min(options.maxTokens ?? MAX_TOKENS, model.config.context - prompt.length);
-    this.random = options.seeds ? rng(options.seeds[row]!) : rng(options.seed ?? 0).split(row);
+    this.random = options.draws?.[row] ?? rng(options.seed ?? 0).split(row);
     this.decoder = model.tokenizer.decoder();
   }
 
@@ -219,6 +229,10 @@ class Row {
   /** The token to feed next. */
   get next(): number {
     return this.ids.at(-1)!;
+  }
+  /** Everything that was read before the next choice. */
+  get read(): readonly number[] {
+    return [...this.prompt, ...this.ids];
   }
 
   /** Takes the next token of an open row. */

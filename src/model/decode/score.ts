@@ -7,6 +7,7 @@ import type { SessionOptions } from "../../onnx/session.ts";
 import { trace } from "../../tensor/graph.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { Cache } from "./cache.ts";
+import { isEven, refuseUnsound, suspectIn } from "./finite.ts";
 import { traced } from "../forward.ts";
 import { feedsOf, type Model, type Precision } from "../model.ts";
 import { pastInputs, sharedPrefixes } from "./prefix.ts";
@@ -35,7 +36,7 @@ export interface ScoreOptions {
 export interface Told {
   /** Its natural log-probability. */
   readonly logprobs: number;
-  /** 1 + the number of tokens that are strictly likelier; NaN where the probabilities are. */
+  /** 1 + the number of tokens that are strictly likelier. */
   readonly ranks: number;
   /** The likeliest token in its place. */
   readonly tops: number;
@@ -52,7 +53,7 @@ export interface Told {
 export const score = async (model: Model, rows: readonly ToScore[], options: ScoreOptions = {}): Promise<number[][]> =>
   (await told(model, rows, ["logprobs"], options)).map((row) => row.logprobs);
 
-/** What is asked of each of `ids[from..]`, for every row in its order. */
+/** What is asked of each of `ids[from..]`, for every row in its order. Refuses a model whose numbers are not finite. */
 export async function told<T extends keyof Told>(
   model: Model,
   rows: readonly ToScore[],
@@ -179,7 +180,7 @@ async function scoreRows<T extends keyof Told>(
     });
     const normed = lm.normed(hidden, t.input("rows", "int64", ["M"]));
     const { picked, all } = normed.labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
-    return Object.fromEntries(asked.map((name) => [name, TELLS[name](picked, all)]));
+    return { logprobs: picked, ...Object.fromEntries(asked.map((name) => [name, TELLS[name](picked, all)])) };
   });
   const run = program(model.sessions, graph, options.session);
   const startOf = past?.start ?? (() => 0);
@@ -207,6 +208,7 @@ async function scoreRows<T extends keyof Told>(
     const same = past?.cache.select(group.map(past.of), model.config);
     const given = { ...batch, prompt, rows: ints(places.map((p) => p.at)), labels: ints(places.map((p) => p.label)) };
     const found = await run.run(feedsOf(model, new Map<string, NdArray>([...Object.entries(given), ...(same?.feeds() ?? [])])));
+    await refuseUnsoundRows(model, group, Array.from(found["logprobs"]!.data, Number), dtype);
     for (const name of asked) {
       const { data } = found[name]!;
       const width = data.length / places.length; // V of all tokens, otherwise 1
@@ -217,11 +219,19 @@ async function scoreRows<T extends keyof Told>(
   }
 }
 
+/** Refuses rows with a log-probability that is no number, and rows of even ones where the activations are too large. */
+async function refuseUnsoundRows(model: Model, rows: readonly ToScore[], logprobs: readonly number[], dtype: Precision): Promise<void> {
+  let at = 0;
+  const told = rows.map(({ ids, from }) => ({ ids, own: logprobs.slice(at, (at += ids.length - from)) }));
+  const broken = told.find(({ own }) => !own.every(Number.isFinite));
+  const suspect = broken ?? told.find(({ own }) => own.every((logprob) => isEven(logprob, model.config.vocab)));
+  if (suspect) await refuseUnsound(model, suspect.ids, suspect.own[suspectIn(suspect.own, model.config.vocab)]!, dtype);
+}
+
 /** From the log-probabilities picked [M] and of all tokens [M, V]. */
 const TELLS: { readonly [T in keyof Told]: (picked: Tensor, all: Tensor) => Tensor } = {
   logprobs: (picked) => picked,
-  // nothing is likelier than what is no number: without the last term it would be the first
-  ranks: (picked, all) => picked.unsqueeze(1).less(all).cast(picked.dtype).sum(-1).add(1).add(picked.mul(0)),
+  ranks: (picked, all) => picked.unsqueeze(1).less(all).cast(picked.dtype).sum(-1).add(1),
   tops: (_, all) => all.argmax(),
   peaks: (_, all) => all.max(-1).exp(),
   means: (_, all) => all.exp().mul(all).sum(-1),

@@ -1,12 +1,12 @@
-/** What an operation is: its shapes, its gradient, its ONNX; one entry of the table answers all three. */
+/** What an operation is: its shapes, its gradient, its ONNX nodes; one entry of the table declares all three. */
 import type { Dtype, NdArray } from "../../base/array.ts";
 import { type Dim, sameShape, type Shape } from "../dim.ts";
 import type { Attrs, Node, Tensor } from "../tensor.ts";
 import { misfit } from "../misfit.ts";
 
-/** What an entry may ask of the emitter; names are ONNX value names. */
+/** The emitter's interface for entries; names are ONNX value names. */
 export interface Emit {
-  /** Adds ONNX nodes; an empty input name leaves an optional input out. */
+  /** Adds ONNX nodes; an empty input name omits an optional input. */
   node(
     op: string,
     inputs: readonly string[],
@@ -15,16 +15,16 @@ export interface Emit {
     domain?: string,
   ): string[];
   constant(array: NdArray): string;
-  /** A 1-D int64 value holding these dimensions: a constant where all are numbers, otherwise fed at run time. */
+  /** A 1-D int64 value with these dimensions: a constant if all are numbers, else fed at run time. */
   dims(dims: readonly Dim[]): string;
-  /** Asks for at least this ONNX opset. */
+  /** Requires at least this ONNX opset. */
   needs(opset: number): void;
 }
 
 export interface Op {
   /** Output dtypes and shapes; fails through `misfit` when the inputs do not fit. */
   infer(inputs: readonly Tensor[], attrs: Attrs): readonly { dtype: Dtype; shape: Shape }[];
-  /** Gradients of the inputs, given those of the outputs (undefined where none arrives). Absent: no gradient. */
+  /** Gradients of the inputs, from those of the outputs (undefined for an output without one). Absent: no gradient. */
   vjp?(grads: readonly (Tensor | undefined)[], node: Node): readonly (Tensor | undefined)[];
   onnx(emit: Emit, inputs: readonly string[], node: Node): readonly string[];
 }

@@ -1,4 +1,4 @@
-/** Operations that fold axes: sums, means, largest, softmax and the norm that transformers use. */
+/** Operations that reduce axes: sums, means, maxima, softmax and the norm that transformers use. */
 import { ints } from "../../base/array.ts";
 import { type Dim, productDim } from "../dim.ts";
 import type { Attrs, Node, Tensor } from "../tensor.ts";

@@ -5,7 +5,7 @@ import type { Tensor } from "../tensor.ts";
 import { misfit } from "../misfit.ts";
 import { broadcast, type Emit, first, type Op, oneDtype, unbroadcast } from "./op.ts";
 
-/** Reshape's target: 0 copies, one unknown size may be −1, what is left is fed. */
+/** Reshape's target: 0 copies a size, one unknown size may be −1, the others are fed. */
 function target(emit: Emit, from: Shape, to: Shape): string {
   const sizes = to.map((d, i) => (typeof d === "number" ? d : d === from[i] && to.slice(0, i).every((x, j) => x === from[j]) ? 0 : d));
   const open = sizes.filter((d) => typeof d === "string");
@@ -90,7 +90,7 @@ export const shape = {
       const head = inputs[0]!;
       for (const t of inputs)
         if (t.rank !== head.rank || t.shape.some((d, i) => i !== axis && d !== head.shape[i]))
-          misfit("concat", inputs, `equal shapes but for axis ${axis}`);
+          misfit("concat", inputs, `equal shapes except on axis ${axis}`);
       const total = inputs.map((t) => t.dim(axis)).reduce(addDim);
       return [{ dtype, shape: head.shape.map((d, i) => (i === axis ? total : d)) }];
     },
@@ -135,7 +135,7 @@ export const shape = {
     },
     vjp: (grads, { inputs: [, indices] }) => [first(grads), undefined, first(grads).rows(indices!)],
     onnx: (emit, inputs, { inputs: [, , updates] }) => {
-      // not ScatterND: its threads add to one row at once, and additions are lost
+      // not ScatterND: its threads add to the same row at the same time, and additions are lost
       const axes = emit.constant(ints(updates!.shape.slice(1).map((_, i) => i + 1)));
       const each = emit.node("Expand", [emit.node("Unsqueeze", [inputs[1]!, axes])[0]!, emit.dims(updates!.shape)])[0]!;
       return emit.node("ScatterElements", [inputs[0]!, each, inputs[2]!], { axis: 0, reduction: "add" });

@@ -65,7 +65,7 @@ describe("TOFU", () => {
     ]);
   });
 
-  test("a folder of its files is one log; a file by another name does not say which rows it holds", () => {
+  test("a folder of its files is one log; a file by another name does not say which rows it contains", () => {
     const part = (loss: number): string => JSON.stringify({ avg_gt_loss: [loss] });
     const dir = join(folder, "run");
     mkdirSync(dir);
@@ -78,8 +78,10 @@ describe("TOFU", () => {
       { id: "forget/0", group: "forget", answerLoss: 2 },
     ]);
     for (const name of ["one.json", "two.json"]) writeFileSync(join(dir, name), TOFU);
-    expect(() => openLog(dir)).toThrow(/one.json, two.json: 2 logs lie in one folder; wanted one. Name the file/);
-    expect(() => read(part(1), "other.json")).toThrow(/other.json: the file's name does not say which rows it holds; wanted one of eval_/);
+    expect(() => openLog(dir)).toThrow(/one.json, two.json: one folder contains 2 logs; wanted one log. Name the file/);
+    expect(() => read(part(1), "other.json")).toThrow(
+      /other.json: the file's name does not say which rows it contains; wanted one of eval_/,
+    );
   });
 });
 
@@ -166,12 +168,12 @@ describe("OpenUnlearning", () => {
       },
       { id: "authors/0", group: "authors", answerLoss: 0.1, paraphraseLoss: 0.1 },
     ]);
-    expect(notes).toEqual([expect.stringMatching(/1 rows without a value are left out, "forget\/4"/)]);
+    expect(notes).toEqual([expect.stringMatching(/1 rows without a value are omitted; the first is "forget\/4"/)]);
     expect(stated).toEqual({ privleak: -12.5 });
   });
   test("a summary has no rows to judge", () => {
     expect(() => read(JSON.stringify({ forget_quality: 0.1, model_utility: 0.6 }))).toThrow(
-      /it is a summary, without rows; wanted TOFU_EVAL.json/,
+      /it is a summary without rows; wanted TOFU_EVAL.json/,
     );
   });
 });
@@ -198,7 +200,9 @@ describe("lm-evaluation-harness", () => {
         ],
       },
     ];
-    expect(read(lines.map((line) => JSON.stringify(line)).join("\n"), "samples_geo_2025-01-02T03-04-05.6.jsonl").rows).toEqual([
+    const log = read(lines.map((line) => JSON.stringify(line)).join("\n"), "samples_geo_2025-01-02T03-04-05.6.jsonl");
+    expect(log.format.name).toBe("lm-eval");
+    expect(log.rows).toEqual([
       { id: "geo/0", group: "geo", question: "Where?", answer: "Paris", generation: "In Paris." },
       { id: "geo/1", group: "geo", question: "Which?", answer: "B", generation: "B" },
     ]);
@@ -212,7 +216,7 @@ describe("samples.jsonl", () => {
       /s.jsonl line 1: field "anserLoss" is not known.*Did you mean "answerLoss"/,
     );
     expect(() => read(line({ wrongLosses: ["x"] }), "s.jsonl")).toThrow(/s.jsonl line 1 wrongLosses item 0: "x"; wanted a number/);
-    expect(() => read(`${line({})}\n\n${line({})}`, "s.jsonl")).toThrow(/line 3: the id "a" stands at s.jsonl line 1 too/);
+    expect(() => read(`${line({})}\n\n${line({})}`, "s.jsonl")).toThrow(/line 3: the id "a" is also at s.jsonl line 1/);
   });
 });
 
@@ -260,13 +264,13 @@ describe("every format that can be written", () => {
     ["{NaN: 1}", /is not JSON.*line 1, column 2/],
     ['{"a": NaNa}', /is not JSON/],
     ['{"a": -NaN}', /is not JSON/],
-    ['{"a": 1}', /no known format has such content; wanted a log of .*TOFU/],
+    ['{"a": 1}', /its content matches no known format; wanted a log of .*TOFU/],
     ['{"eval_log.json": {"avg_gt_loss": {"0": "x"}}}', /broken.json eval_log.json avg_gt_loss row 0: "x"; wanted a number/],
     [
       '{"eval_log.json": {"avg_gt_loss": {"0": 1, "1": 2}, "num_token_gt": {"0": 3}}}',
       /row "1" is only in one of avg_gt_loss and num_token_gt/,
     ],
-    ['{"eval_log.json": {"avg_gt_loss": {}}}', /it holds no rows/],
+    ['{"eval_log.json": {"avg_gt_loss": {}}}', /it has no rows/],
   ])("%s", (text, complaint) => expect(() => read(text, "broken.json")).toThrow(complaint));
 
   test("what is not there is said", () => {

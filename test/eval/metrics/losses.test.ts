@@ -71,7 +71,7 @@ describe("forget quality", () => {
 
   test("a copy is known by content; asked for, it is compared and warned of", () => {
     const copy = mine.map((row) => ({ ...row }));
-    expect(() => forgetQuality.score({ rows: mine, reference: copy, scores })).toThrow(/hold the same losses/);
+    expect(() => forgetQuality.score({ rows: mine, reference: copy, scores })).toThrow(/have the same losses/);
     const score = forgetQuality.score({ rows: mine, reference: copy, scores, compat: ["self-reference"] });
     expect(score.value).toBe(1);
     expect(score.warnings).toEqual([expect.stringMatching(/compared with itself/)]);

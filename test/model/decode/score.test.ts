@@ -112,10 +112,9 @@ describe("what is told of scored tokens", () => {
     await expect(divergences(m, rows, m, rows.toReversed())).rejects.toThrow(/row 0 has 2 tokens here and 4 there/);
   });
 
-  it("what is no number has no rank", async () => {
-    const m = await model;
-    const broken = scaled(m, NaN);
-    const [row] = await told(broken, [{ ids: [1, 2, 3], from: 1 }], ["logprobs", "ranks"]);
-    expect(row).toEqual({ logprobs: [NaN, NaN], ranks: [NaN, NaN] });
+  it("refuses what is no number, whatever is asked of it", async () => {
+    const broken = scaled(await model, NaN);
+    for (const name of [...NAMES, "all"] as const)
+      await expect(told(broken, [{ ids: [1, 2, 3], from: 1 }], [name])).rejects.toMatchObject({ who: "model", trouble: "execution" });
   });
 });

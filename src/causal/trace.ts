@@ -1,0 +1,250 @@
+/** Causal tracing of a model's answers: noise hides the subject, and states of the clean run that bring the answer back show where it is stored. */
+import { saidTo } from "../ask/ask.ts";
+import { mean } from "../base/array.ts";
+import type { Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { rng } from "../base/rng.ts";
+import type { ForgetRequest } from "../data/request.ts";
+import type { Model } from "../model/model.ts";
+import { type AskAs, barePrompt, type Format, formatOf } from "../model/prompt.ts";
+import { subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
+import { type Cell, cellsOf, drawNoise, embeddingSpread, type Severed, type Traceable, traceCells, type TraceKind } from "./effects.ts";
+
+export interface TraceOptions {
+  readonly kind?: TraceKind;
+  /** Blocks put back together, for parts of a block (10). */
+  readonly window?: number;
+  readonly sever?: Severed;
+  /** The noise's standard deviation as a multiple of that of the subjects' embeddings (3). */
+  readonly noise?: number;
+  /** Noises a place is tried under (10). */
+  readonly samples?: number;
+  readonly seed?: number;
+  readonly format?: Format;
+  readonly system?: string;
+}
+
+/** How an answer was traced: which states were put back, and how the subject was drowned. */
+export interface TraceSetting {
+  readonly kind: "hidden" | "mlp" | "attn";
+  /** Blocks put back together; 1 for hidden states. */
+  readonly window: number;
+  readonly severed: "mlp" | "attn" | null;
+  readonly noise: {
+    /** Of the noise; `times` that of the subjects' embeddings. */
+    readonly std: number;
+    readonly times: number;
+    readonly samples: number;
+    readonly seed: number;
+  };
+}
+
+/** What was asked, and the token whose probability was watched. */
+export interface TracedAnswer {
+  readonly id: string;
+  readonly prompt: string;
+  readonly subject: string;
+  /** The model's own answer, as it begins. */
+  readonly said: string;
+  /** The model's own words between the prompt and the token. */
+  readonly lead: string;
+  readonly token: string;
+  /** The token's probability in the clean run, and the mean over the corrupted ones. */
+  readonly clean: number;
+  readonly corrupted: number;
+}
+
+/** Where one answer comes from: how much of its probability each state brings back into a corrupted run. */
+export interface TraceRecord extends TraceSetting {
+  readonly model: string;
+  readonly layers: number;
+  readonly answer: TracedAnswer;
+  /** From the subject's first token to the last before the answer. */
+  readonly tokens: readonly { readonly text: string; readonly isSubject: boolean }[];
+  /** The mean indirect effect [token][layer]: probability with the state put back, less that of the corrupted run. */
+  readonly effects: readonly (readonly number[])[];
+}
+
+/** Many answers traced at the last token of the subject, wherever it is named. */
+export interface TraceStudy extends TraceSetting {
+  readonly model: string;
+  readonly layers: number;
+  readonly facts: readonly (TracedAnswer & { readonly effects: readonly number[] })[];
+  /** Requests whose answer the model does not give, by id. */
+  readonly unknown: readonly string[];
+  /** The average indirect effect by layer, and its standard error (0 for a single fact). */
+  readonly average: readonly { readonly effect: number; readonly error: number }[];
+  /** The layer with the largest average. */
+  readonly peak: number;
+  /** Which layers the methods take here by default. */
+  readonly defaults: readonly { readonly method: string; readonly layers: readonly number[] }[];
+}
+
+/** A request as tokens, with what the report says of it. */
+interface Ready {
+  readonly about: Pick<TracedAnswer, "id" | "prompt" | "subject" | "said" | "lead" | "token">;
+  readonly text: Traceable;
+  /** The last token of each naming of the subject. */
+  readonly lasts: readonly number[];
+  /** Every token as the text has it. */
+  readonly shown: readonly string[];
+}
+
+/** Tokens of the model's own answer that are looked through for the words that are asked for. */
+const SAID = 32;
+
+/**
+ * A question as the model answers it itself: where its own answer holds the words that are asked for, what it says before them stands
+ * behind the prompt. Every naming of the subject is drowned, there too. Undefined where the words are a must and it does not say them.
+ */
+async function ready(model: Model, request: ForgetRequest, ask: AskAs, isMust: boolean, ctx: Context): Promise<Ready | undefined> {
+  const { id, prompt, subject } = request;
+  const words = request.answer.trim();
+  const asked = barePrompt(model, prompt, ask);
+  const [from, to] = asked.content;
+  const offsets = asked.offsets.map(([a, b]): [number, number] => [a - from, b - from]);
+  subjectSpan({ ids: asked.ids, offsets }, asked.text.slice(from, to), subject);
+  const own = await saidTo(model, prompt, { ...ask, bare: true, maxTokens: SAID, freeze: false }, ctx);
+  const said = own.text;
+  const found = words ? said.toLowerCase().indexOf(words.toLowerCase()) : -1;
+  if (words && found < 0 && isMust) return undefined;
+  const lead = said.slice(0, Math.max(0, found));
+  const isChat = formatOf(model, ask) === "chat";
+  const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });
+  const whole = !words
+    ? { ...asked, ids: [...asked.ids, own.ids[0]!], first: asked.ids.length }
+    : found < 0
+      ? targetTokens(encode, asked.text, words, isChat ? asked.lead : undefined)
+      : targetTokens(encode, asked.text + lead, said.slice(found, found + words.length), "");
+  const [drowned, lasts] = [new Set<number>(), new Set<number>()];
+  for (let at = whole.text.indexOf(subject, from); at >= 0; at = whole.text.indexOf(subject, at + 1)) {
+    const span = tokensOver(whole, at, at + subject.length);
+    if (!span || span.last >= whole.first) continue; // in the answer itself
+    lasts.add(span.last);
+    for (let i = span.first; i <= span.last; i++) drowned.add(i);
+  }
+  const label = whole.ids[whole.first]!;
+  return {
+    about: { id, prompt, subject, said: said.trim(), lead, token: model.tokenizer.decode([label]) },
+    text: { ids: whole.ids.slice(0, whole.first), subject: [...drowned].sort((a, b) => a - b), label },
+    lasts: [...lasts],
+    shown: whole.offsets.slice(0, whole.first).map(([a, b]) => whole.text.slice(a, b)),
+  };
+}
+
+const DEFAULTS = { kind: "hidden", window: 10, noise: 3, samples: 10, seed: 0 } as const;
+const RUNNING = { dtype: "float32", executor: "graph" } as const;
+
+function settingOf(options: TraceOptions, spread: number): TraceSetting {
+  const { kind, window, noise, samples, seed } = { ...DEFAULTS, ...options };
+  return {
+    kind,
+    window: kind === "hidden" ? 1 : window,
+    severed: options.sever ?? null,
+    noise: { std: noise * spread, times: noise, samples, seed },
+  };
+}
+
+/** What a text's places bring back, the mean over samples. */
+async function effectsAt({ about, text }: Ready, model: Model, setting: TraceSetting, cells: readonly Cell[], ctx: Context) {
+  const { kind, window, severed, noise } = setting;
+  const random = rng(noise.seed).split("trace").split(about.id);
+  const drawn = drawNoise(random, noise.samples, text.subject.length * model.config.width, noise.std);
+  const { clean, corrupted, restored } = await traceCells(model, text, cells, {
+    ...RUNNING,
+    kind,
+    window,
+    noise: drawn,
+    ctx,
+    ...(severed && { severed }),
+  });
+  const low = mean(corrupted);
+  const answer: TracedAnswer = { ...about, clean, corrupted: low };
+  return { answer, effects: restored.map((own) => mean(own) - low) };
+}
+
+/** Traces one answer over every token and layer. */
+export async function traceOne(model: Model, request: ForgetRequest, options: TraceOptions, ctx: Context): Promise<TraceRecord> {
+  const made = (await ready(model, request, options, false, ctx))!;
+  const { text, shown } = made;
+  const setting = settingOf(options, await embeddingSpread(model, [text], RUNNING));
+  const layers = model.config.layers;
+  const { answer, effects } = await effectsAt(made, model, setting, cellsOf(text, layers), ctx);
+  const first = text.subject[0]!;
+  if (answer.corrupted > answer.clean / 2)
+    ctx.log({
+      kind: "warning",
+      who: "trace",
+      text: `under noise the token keeps ${Math.round((100 * answer.corrupted) / answer.clean)} % of its probability: it hardly hangs on the subject, or --noise is too little`,
+    });
+  return {
+    model: model.id,
+    layers,
+    ...setting,
+    answer,
+    tokens: shown.slice(first).map((piece, i) => ({ text: piece, isSubject: text.subject.includes(first + i) })),
+    effects: Array.from({ length: text.ids.length - first }, (_, i) => effects.slice(i * layers, (i + 1) * layers)),
+  };
+}
+
+/** Facts that an earlier attempt has traced, by id, and where a new one is kept. */
+export interface KeptFacts {
+  readonly get: (id: string) => TraceStudy["facts"][number] | undefined;
+  readonly keep: (fact: TraceStudy["facts"][number]) => void;
+}
+
+/** Traces the answers that the model gives, at the last tokens of their subjects. Fails where it gives none of them. */
+export async function traceMany(
+  model: Model,
+  requests: readonly ForgetRequest[],
+  options: TraceOptions,
+  defaults: TraceStudy["defaults"],
+  kept: KeptFacts,
+  ctx: Context,
+): Promise<TraceStudy> {
+  const known: Ready[] = [];
+  const unknown: string[] = [];
+  for (const request of requests) {
+    const made = await ready(model, request, options, true, ctx);
+    if (made) known.push(made);
+    else unknown.push(request.id);
+    ctx.log({ kind: "progress", stage: "asking", done: known.length + unknown.length, total: requests.length, unit: "questions" });
+  }
+  if (known.length === 0)
+    fail(
+      "trace",
+      `the model gives none of the ${requests.length} answers`,
+      "answers that it knows",
+      "Trace questions that it answers right.",
+      "execution",
+    );
+  const setting = settingOf(
+    options,
+    await embeddingSpread(
+      model,
+      known.map((made) => made.text),
+      RUNNING,
+    ),
+  );
+  const layers = model.config.layers;
+  const facts: TraceStudy["facts"][number][] = [];
+  for (const made of known) {
+    ctx.log({ kind: "progress", stage: "facts", done: facts.length, total: known.length, detail: made.about.id });
+    const cells = Array.from({ length: layers }, (_, layer) => ({ tokens: made.lasts, layer }));
+    const before = kept.get(made.about.id);
+    if (before === undefined) {
+      const { answer, effects } = await effectsAt(made, model, setting, cells, { ...ctx, log: () => {} });
+      kept.keep({ ...answer, effects });
+    }
+    facts.push(before ?? kept.get(made.about.id)!);
+  }
+  ctx.log({ kind: "progress", stage: "facts", done: facts.length, total: known.length });
+  const average = Array.from({ length: layers }, (_, layer) => {
+    const own = facts.map((f) => f.effects[layer]!);
+    const middle = mean(own);
+    const spread = own.length > 1 ? Math.sqrt(own.reduce((s, x) => s + (x - middle) ** 2, 0) / (own.length - 1)) : 0;
+    return { effect: middle, error: spread / Math.sqrt(own.length) };
+  });
+  const peak = average.reduce((best, { effect }, layer) => (effect > average[best]!.effect ? layer : best), 0);
+  return { model: model.id, layers, ...setting, facts, unknown, average, peak, defaults };
+}

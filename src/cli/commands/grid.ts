@@ -1,0 +1,157 @@
+/** `lethe grid`: a file of steps and lists, run to its end, and the table of its records. */
+import type { Command } from "commander";
+import { fail } from "../../base/fail.ts";
+import type { GridRecord } from "../../run/record.ts";
+import type { Grid, StepCard } from "../../run/grid.ts";
+import { acts, declare, several } from "../command.ts";
+import type { Door } from "../context.ts";
+import { plural, table } from "../format.ts";
+
+interface Flags {
+  readonly set?: readonly string[];
+  readonly only?: readonly string[];
+  readonly write?: string;
+  readonly dry?: boolean;
+  readonly force?: boolean;
+}
+
+/** What FILE is; stands in every help that takes it. */
+const FILE = "FILE is a grid in YAML (docs/grid.md); lethe grid schema prints its JSON Schema.";
+
+const settings = (command: Command): Command =>
+  command
+    .option("--set <name=value>", "another value for a variable of the file; may be given several times", several)
+    .option(
+      "--only <name=values>",
+      "only points where a variable has one of these values, divided by commas; may be given several times",
+      several,
+    )
+    .option("--write <page>", "put the table into this page, between the markers <!-- NAME --> and <!-- /NAME -->");
+
+const running = (command: Command): Command =>
+  settings(command)
+    .option("--dry", "list the steps and how far each is; run nothing")
+    .option("--force", "go on where the memory estimate says no");
+
+/** Names and values as the flags give them. */
+function pairs(flag: string, texts: readonly string[] = []): [name: string, value: string][] {
+  return texts.map((text) => {
+    const at = text.indexOf("=");
+    if (at < 1) fail(flag, `"${text}"`, "name=value", `For example ${flag} method=rome.`);
+    return [text.slice(0, at).trim(), text.slice(at + 1).trim()];
+  });
+}
+
+/** Opens a grid as the flags change it. */
+async function opened(file: string, { set, only }: Flags): Promise<Grid> {
+  const { openGrid } = await import("../../run/grid.ts");
+  const wanted = pairs("--only", only).map(([name, values]) => [name, values.split(",").map((value) => value.trim())] as const);
+  return openGrid(file, { set: Object.fromEntries(pairs("--set", set)), only: Object.fromEntries(wanted) });
+}
+
+async function runFile({ terminal, ctx }: Door, { write, dry = false, force = false, ...flags }: Flags, file: string): Promise<number> {
+  const { listSteps, runGrid } = await import("../../run/grid.ts");
+  const grid = await opened(file, flags);
+  if (dry) {
+    show(terminal, await listSteps(grid, ctx));
+    return 0;
+  }
+  if (write !== undefined) await checkPage(grid, write);
+  const record = await runGrid(grid, ctx, { force });
+  await tell(terminal, record, write);
+  if (record.failed.length > 0)
+    fail(
+      "grid",
+      `${plural(record.failed.length, "step")} of ${record.steps.total} failed`,
+      "",
+      "The others are done; the same command tries these again.",
+      "execution",
+    );
+  return 0;
+}
+
+/** Refuses a page that the table cannot go into, before anything is run. */
+async function checkPage({ grid }: Grid, page: string): Promise<void> {
+  const { placeIn } = await import("../../report/page.ts");
+  if (!grid.table) fail("grid", `${grid.name} has no table`, "table: in the file", "Leave out --write.");
+  placeIn(page, grid.name);
+}
+
+/** The table on standard output, or in a page. */
+async function tell(terminal: Door["terminal"], record: GridRecord, page: string | undefined): Promise<void> {
+  const [{ gridTable }, { writeBetween }] = await Promise.all([import("../../report/table.ts"), import("../../report/page.ts")]);
+  if (page !== undefined) writeBetween(page, record.name, gridTable(record));
+  if (terminal.json) return terminal.object("grid", record);
+  if (page !== undefined) return terminal.line(`${page}: ${plural(record.rows.length, "row")}`);
+  if (record.columns.length > 0) terminal.line(gridTable(record));
+  else terminal.line(`${record.steps.finished} of ${record.steps.total} steps are done.`);
+}
+
+function show(terminal: Door["terminal"], steps: readonly StepCard[]): void {
+  if (terminal.json) return terminal.object("grid-steps", { steps });
+  terminal.line(
+    table(
+      [
+        ["", "STEP", "AT", "STATE", ""],
+        ...steps.map(({ step, at, state, reason }, i) => [String(i + 1), step, at, state, state === "failed" ? reason! : ""]),
+      ],
+      [0],
+    ),
+  );
+  const done = steps.filter(({ state }) => state === "finished").length;
+  terminal.line(`\n${done} of ${steps.length} steps are done.`);
+}
+
+const runCommand = acts<Flags>(
+  running(
+    declare("run <FILE>", "Runs what is not finished of a grid.", FILE, [
+      ["lethe grid run studies/tiny.yaml", "the same as lethe grid studies/tiny.yaml"],
+    ]),
+  ),
+  (door, flags, file) => runFile(door, flags, file!),
+);
+
+const report = acts<Flags>(
+  settings(
+    declare("report <FILE>", "Makes the table of a grid from what is finished; runs nothing.", FILE, [
+      ["lethe grid report studies/methods.yaml", "the table, with n/a for what is not done"],
+      ["lethe grid report studies/methods.yaml --write docs/methods/README.md", "into a page"],
+    ]),
+  ),
+  async ({ terminal, ctx }, { write, ...flags }, file) => {
+    const { gridRecord } = await import("../../run/grid.ts");
+    const grid = await opened(file!, flags);
+    if (write !== undefined) await checkPage(grid, write);
+    await tell(terminal, await gridRecord(grid, ctx), write);
+  },
+);
+
+const schema = acts(
+  declare("schema", "Prints the JSON Schema of a grid file, for editors.", "", [
+    ["lethe grid schema > grid.schema.json", "a file that an editor can use"],
+  ]),
+  async ({ terminal }) => {
+    const { gridJsonSchema } = await import("../../run/grid.ts");
+    terminal.line(JSON.stringify(gridJsonSchema(), null, terminal.json ? 0 : 2));
+  },
+);
+
+export const grid = acts<Flags>(
+  running(
+    declare(
+      "grid [FILE]",
+      "Runs every step of a grid, and makes the table of their records.",
+      `${FILE} A step that is finished is not run again, so that a grid that was stopped or killed goes on; a step that fails is told, and the others go on (exit code 4 at the end).`,
+      [
+        ["lethe grid studies/tiny.yaml", "a small one, on the bundled model"],
+        ["lethe grid studies/methods.yaml --set facts=5", "with another value for a variable"],
+        ["lethe grid studies/methods.yaml --set facts=5 --only method=rome,memit --only mode=single", "a part of it"],
+        ["lethe grid studies/methods.yaml --dry", "what there is to do"],
+        ["lethe grid report studies/methods.yaml --write docs/methods/README.md", "the table into a page"],
+      ],
+    ),
+  ),
+  async (door, flags, file) =>
+    file === undefined ? fail("grid", "no FILE", "a grid file", "lethe grid --help has examples.") : runFile(door, flags, file),
+);
+for (const command of [runCommand, report, schema]) grid.addCommand(command);

@@ -1,0 +1,167 @@
+/**
+ * A sequence of drafts: each is found upon what the drafts before it changed, and at the end they are one. A request costs what its own
+ * draft costs, however many came before it.
+ */
+import type { NdArray } from "../base/array.ts";
+import { fail } from "../base/fail.ts";
+import { canonical } from "../base/hash.ts";
+import type { Adapter } from "../model/adapter.ts";
+import { type Model, withWeights } from "../model/model.ts";
+import { arraysOf, type Carried, type Change, deltasOf, type Draft, type PromptEntry, wordsOf } from "./edit.ts";
+import { changeFrom } from "./io.ts";
+import { added, type Sum, Whole, type WholeDelta } from "./sum.ts";
+
+/** What a draft is found upon. */
+export interface Upon {
+  /** The model with every weight that the drafts so far changed. One edit of these drafts gives the same model, to the bit. */
+  readonly model: Model;
+  /** Undefined for the first. */
+  readonly previous?: Carried;
+}
+
+/** What one draft brings into a sequence. A sequence can go on from its steps alone. */
+export interface Step {
+  /** What of its change is not an array. */
+  readonly words: ReturnType<typeof wordsOf>;
+  readonly evidence?: Readonly<Record<string, unknown>>;
+  /** Arrays that stay beside those of the other steps: factors, keys of prompt entries. */
+  readonly own: Arrays;
+  /** Arrays that take the place of the earlier steps': sums of changes in full, an adapter's state, what is remembered. */
+  readonly standing: Arrays;
+}
+
+/** Arrays by the names under which an edit stores them. */
+export type Arrays = ReadonlyMap<string, NdArray>;
+
+/** Where the steps of a sequence are kept while it is under way. */
+export interface Keeper {
+  /** The finished steps in order. Of `standing` only the last step's is read. */
+  kept(): readonly Step[];
+  keep(step: Step): void;
+}
+
+/**
+ * Finds a draft for each request in turn and gives all of them as one. A request whose step is kept is not sought again; the result is the
+ * same, to the bit. Refuses drafts that cannot be one.
+ */
+export async function inSequence<R>(
+  model: Model,
+  requests: readonly R[],
+  find: (request: R, upon: Upon, index: number) => Promise<Draft>,
+  keeper: Keeper = { kept: () => [], keep: () => {} },
+): Promise<Draft> {
+  const sequence = new Sequence(model, keeper.kept());
+  while (sequence.length < requests.length) {
+    const i = sequence.length;
+    keeper.keep(sequence.add(await find(requests[i]!, sequence.upon, i)));
+  }
+  return sequence.draft;
+}
+
+/** A draft that no other goes on from, as a step: all of its arrays are its own. */
+export function stepAlone(draft: Draft): Step {
+  const { change, evidence } = draft;
+  return { words: wordsOf(change), ...(evidence && { evidence }), own: new Map(arraysOf(draft)), standing: new Map() };
+}
+
+/** The draft of such a step. */
+export function draftAlone({ words, evidence, own }: Step): Draft {
+  const memory = memoryIn(own);
+  return { change: changeIn(words, own), ...(memory && { memory }), ...(evidence && { evidence }) };
+}
+
+/** Drafts in a row: what the next one is found upon, and all of them as one. */
+export class Sequence {
+  private readonly under: Model;
+  private readonly sums = new Map<string, Sum>();
+  private readonly entries: PromptEntry[] = [];
+  private readonly evidence: Draft["evidence"][] = [];
+  private first: Change | undefined;
+  private adapter: ({ readonly kind: "adapter" } & Adapter) | undefined;
+  private memory: Draft["memory"];
+
+  constructor(under: Model, kept: readonly Step[] = []) {
+    this.under = under;
+    const last = kept.at(-1);
+    for (const step of kept) {
+      const isReplaced = step.words.kind === "adapter" && step !== last;
+      if (!isReplaced) this.take(changeIn(step.words, step.words.kind === "adapter" ? step.standing : step.own));
+      this.evidence.push(step.evidence);
+    }
+    if (!last) return;
+    this.memory = memoryIn(last.standing);
+    if (last.words.kind !== "delta") return;
+    for (const [name, delta] of Object.entries(deltasOf({ change: changeIn(last.words, last.standing) })))
+      this.sums.set(name, new Whole(name, this.weight(name), delta as WholeDelta));
+  }
+
+  /** How many drafts it has. */
+  get length(): number {
+    return this.evidence.length;
+  }
+
+  get upon(): Upon {
+    const model =
+      this.sums.size > 0 ? withWeights(this.under, new Map([...this.sums].map(([name, sum]) => [name, sum.matrix]))) : this.under;
+    if (this.length === 0) return { model };
+    return { model, previous: { ...(this.adapter && { adapter: this.adapter }), ...(this.memory && { memory: this.memory }) } };
+  }
+
+  /** Takes one draft more and gives what it brought. */
+  add(draft: Draft): Step {
+    const { change, memory = this.memory, evidence } = draft;
+    this.take(change);
+    this.memory = memory;
+    this.evidence.push(evidence);
+    const own = change.kind === "adapter" ? [] : arraysOf({ change }).filter(([name]) => !IN_FULL.test(name));
+    const standing = arraysOf({ change: this.adapter ?? { kind: "delta", weights: this.inFull() }, ...(memory && { memory }) });
+    return { words: wordsOf(change), ...(evidence && { evidence }), own: new Map(own), standing: new Map(standing) };
+  }
+
+  /** All drafts as one, with what each wrote down. Fails where there is no draft yet. */
+  get draft(): Draft {
+    const evidence = this.length > 1 ? { sequence: this.evidence.map((own) => own ?? {}) } : this.evidence[0];
+    return { change: this.change, ...(this.memory && { memory: this.memory }), ...(evidence && { evidence }) };
+  }
+
+  private get change(): Change {
+    const { first = fail("edit", "a sequence without a draft", "at least one", "", "internal") } = this;
+    if (first.kind === "prompt") return { ...first, entries: [...this.entries] };
+    return this.adapter ?? { kind: "delta", weights: Object.fromEntries([...this.sums].map(([name, sum]) => [name, sum.delta])) };
+  }
+
+  /** Changes of a matrix are added up; entries of prompt edits stand one after the other; an adapter was made from the one before it. */
+  private take(change: Change): void {
+    this.first ??= change;
+    const { first } = this;
+    if (first.kind !== change.kind || (first.kind === "prompt" && aboutOf(first) !== aboutOf(change)))
+      fail("edit", "two edits of different kinds, encoders or frames", "two of one kind to make one of", "Stack them: lethe edits stack.");
+    if (change.kind === "prompt") this.entries.push(...change.entries);
+    else if (change.kind === "adapter") this.adapter = change;
+    else
+      for (const [name, delta] of Object.entries(change.weights))
+        this.sums.set(name, added(this.sums.get(name), name, this.weight(name), delta));
+  }
+
+  private weight(name: string): NdArray {
+    const found = this.under.weights.get(name);
+    return found ?? fail("edit", `a change of "${name}"`, "a weight of this model", "", "unavailable");
+  }
+
+  private inFull(): Record<string, WholeDelta> {
+    return Object.fromEntries([...this.sums].flatMap(([name, sum]) => (sum instanceof Whole ? [[name, sum.delta]] : [])));
+  }
+}
+
+const IN_FULL = /\/(dense|value)$/;
+const MEMORY = "memory/";
+
+/** What must be alike in prompt edits that become one. */
+const aboutOf = (change: Change): string => canonical({ ...change, entries: [] });
+
+const changeIn = (words: Step["words"], arrays: Arrays): Change => changeFrom("a kept step", words, [...arrays]);
+
+function memoryIn(arrays: Arrays): Draft["memory"] {
+  const own = [...arrays].flatMap(([name, array]) => (name.startsWith(MEMORY) ? [[name.slice(MEMORY.length), array] as const] : []));
+  return own.length > 0 ? Object.fromEntries(own) : undefined;
+}

@@ -1,0 +1,13 @@
+/** Retention rate: how many answers are still given with every word. */
+import { defineMetric, shareOf } from "../metric.ts";
+import { rougeN, tokenize } from "../rouge.ts";
+
+export const retentionRate = defineMetric({
+  name: "retention-rate",
+  doc: "share of generations that hold every stemmed word of the answer (ROUGE-1 recall of 1)",
+  better: "higher",
+  caveat: "The words may stand in any order and among others: a long generation holds them by chance.",
+  reads: ["answer", "generation"],
+  after: [],
+  score: ({ rows }) => shareOf("retention-rate", rows, (row) => rougeN(tokenize(row.answer), tokenize(row.generation), 1).recall === 1),
+});

@@ -1,0 +1,27 @@
+/** Tables in Markdown, and the places of pages where they are. */
+import { existsSync, readFileSync } from "node:fs";
+import { fail } from "../base/fail.ts";
+import { writeAtomic } from "../base/store.ts";
+
+/** Rows of text, heading first; the first `left` columns are words, the others numbers. */
+export function markdown([head, ...rows]: readonly (readonly string[])[], left: number): string {
+  const rule = head!.map((_, i) => (i < left ? "---" : "---:"));
+  return [head!, rule, ...rows].map((row) => `| ${row.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`).join("\n");
+}
+
+/** Puts `body` between the markers `<!-- name -->` and `<!-- /name -->` of a page; makes a page that is not there, refuses one without them. */
+export function writeBetween(path: string, name: string, body: string): void {
+  const { before, after } = placeIn(path, name);
+  writeAtomic(path, `${before}\n${body}\n${after}`);
+}
+
+/** What stands before and behind the place of a table in a page; refuses a page that has no such place. */
+export function placeIn(path: string, name: string): { readonly before: string; readonly after: string } {
+  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  if (!existsSync(path)) return { before: open, after: `${close}\n` };
+  const text = readFileSync(path, "utf8");
+  const [from, to] = [text.indexOf(open), text.indexOf(close)];
+  if (from < 0 || to < from)
+    fail("report", `${path} has no place for the table`, `the markers ${open} and ${close}`, "Write them where the table belongs.");
+  return { before: text.slice(0, from + open.length), after: text.slice(to) };
+}

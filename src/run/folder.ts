@@ -1,0 +1,153 @@
+/** The folder of one run: its lock, its unfinished work, its outputs and its record. Everything is whole or not there. */
+import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { complain, isAlive, lockFile, readJson, tryLock, writeAtomic } from "../base/store.ts";
+import type { Layout, RunRecord, RunTimings } from "./record.ts";
+
+export const [RECORD, SPEC, TIMINGS, LOCK, WORK] = ["record.json", "spec.json", "timings.json", "lock", "work"];
+const OWN: readonly string[] = [RECORD, SPEC, TIMINGS, LOCK, WORK];
+
+/** A run's folder while the run holds its lock. */
+export interface RunFolder {
+  readonly path: string;
+  /** The path of a file or folder that the step makes; it must appear whole. */
+  at(name: string): string;
+  /** A path for unfinished work, which stays when the run is stopped and goes when it succeeds. */
+  work(name: string): string;
+  /** Moves finished work to its name among the results. */
+  finish(workName: string, name: string): void;
+}
+
+/** The record of a run, or undefined where there is none that can be read. */
+export function recordIn(path: string): RunRecord | undefined {
+  const file = join(path, RECORD);
+  return existsSync(file) ? (readJson(file, "runs") as RunRecord) : undefined;
+}
+
+export function timingsIn(path: string): RunTimings | undefined {
+  const file = join(path, TIMINGS);
+  return existsSync(file) ? (readJson(file, "runs") as RunTimings) : undefined;
+}
+
+/** As JSON; a number that JSON does not have, such as NaN, as a text. */
+const asText = (value: object): string =>
+  `${JSON.stringify(value, (_, part: unknown) => (typeof part === "number" && !Number.isFinite(part) ? String(part) : part), 1)}\n`;
+
+/** Takes a run's folder for one process; temporary files of dead processes go. Fails as `unavailable` while another process works there. */
+export function holdFolder(path: string, who: string): { readonly folder: RunFolder; readonly release: () => void } {
+  make(path);
+  const release = lockFile(join(path, LOCK), who);
+  sweepTemporary(path);
+  const at = (name: string): string => join(path, name);
+  const work = (name: string): string => {
+    make(join(path, WORK));
+    return join(path, WORK, name);
+  };
+  const finish = (from: string, to: string): void => {
+    rmSync(at(to), { recursive: true, force: true });
+    renameSync(work(from), at(to));
+  };
+  return { folder: { path, at, work, finish }, release };
+}
+
+function make(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    complain("runs", path, error);
+  }
+}
+
+export const writeRecord = (path: string, record: RunRecord): void => writeAtomic(join(path, RECORD), asText(record));
+export const writeSpec = (path: string, spec: object): void => writeAtomic(join(path, SPEC), asText(spec));
+export const writeTimings = (path: string, timings: RunTimings): void => writeAtomic(join(path, TIMINGS), asText(timings));
+
+/** Removes unfinished work. */
+export const clearWork = (path: string): void => rmSync(join(path, WORK), { recursive: true, force: true });
+
+/** The files that a step made, below the run's folder, in order. */
+export const outputsIn = (path: string): string[] =>
+  readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1))
+    .filter((name) => !OWN.includes(name.split(/[\\/]/)[0]!) && !name.endsWith(".tmp"))
+    .sort();
+
+/** SHA-256 of a file's bytes. */
+export async function hashFile(path: string): Promise<string> {
+  const sha = createHash("sha256");
+  try {
+    for await (const piece of createReadStream(path, { highWaterMark: 1 << 22 })) sha.update(piece as Buffer);
+  } catch (error) {
+    complain("runs", path, error);
+  }
+  return sha.digest("hex");
+}
+
+/** SHA-256 of every output by its name. */
+export async function hashOutputs(path: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const name of outputsIn(path)) found[name.replaceAll("\\", "/")] = await hashFile(join(path, name));
+  return found;
+}
+
+/** Whether a file of a run is as the run left it. */
+const isIntact = async (path: string, name: string, sum: string): Promise<boolean> =>
+  existsSync(join(path, name)) && (await hashFile(join(path, name))) === sum;
+
+/** The record of a run that succeeded and whose files are as it left them. */
+export async function finishedIn(path: string): Promise<RunRecord | undefined> {
+  const record = recordIn(path);
+  if (record?.status !== "success") return undefined;
+  for (const [name, sum] of Object.entries(record.outputs)) if (!(await isIntact(path, name, sum))) return undefined;
+  return record;
+}
+
+/** Removes the files of a finished run that are no longer as it left them, so that they are made again. */
+export async function dropDamaged(path: string): Promise<void> {
+  const record = recordIn(path);
+  if (record?.status !== "success") return;
+  for (const [name, sum] of Object.entries(record.outputs))
+    if (!(await isIntact(path, name, sum))) rmSync(join(path, name), { force: true });
+}
+
+/** Removes what a process left that was killed right after its run had succeeded. */
+export function tidy(path: string): void {
+  if (!readdirSync(path).some((name) => [LOCK, WORK].includes(name) || MARK.test(name))) return;
+  const release = tryLock(join(path, LOCK));
+  if (typeof release !== "function") return; // another process does it
+  clearWork(path);
+  sweepTemporary(path);
+  release();
+}
+
+/** Where the result lies in a run's folder: the file, the folder, the whole of it, or a folder that goes beside. */
+export function resultIn(layout: Layout, beside?: string): string | undefined {
+  if (beside !== undefined) return "folder" in layout ? layout.beside?.[beside] : undefined;
+  return "file" in layout ? layout.file : "folder" in layout ? layout.folder : "";
+}
+
+const HOST = hostname().replace(/[^\w-]/g, "_");
+const MARK = new RegExp(`\\.${HOST}\\.(\\d+)\\.\\d*\\.?(?:tmp|part)(?:\\.old)?$`);
+
+/** A name for what this process has not finished, which {@link sweepTemporary} knows; `which` tells several apart. */
+export const unfinishedName = (name: string, which = ""): string => `.${name}.${HOST}.${process.pid}.${which && `${which}.`}part`;
+
+/** Removes what killed processes of this machine left half-written in a folder, for one target or for all. */
+export function sweepTemporary(folder: string, of?: string): void {
+  for (const name of readdirSync(folder)) {
+    const pid = of === undefined || name.startsWith(`.${of}.`) ? MARK.exec(name)?.[1] : undefined;
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** The same bytes under another name: linked where the file system can, otherwise copied. */
+export function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch {
+    copyFileSync(from, to); // another file system, or one without links
+  }
+}

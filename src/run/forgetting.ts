@@ -1,0 +1,91 @@
+/** A spec of forgetting as requests, settings and what the caller gives: every file that it names is read here. */
+import { dirname, join } from "node:path";
+import { fail } from "../base/fail.ts";
+import { readText } from "../data/records.ts";
+import type { ForgetRequest } from "../data/request.ts";
+import type { Merge, MergedSubject } from "../targets/merge.ts";
+import { hasJournal } from "../train/journal.ts";
+import { type Given, methodOf, type Mode, type Settings } from "./choice.ts";
+import { questionsIn, requestsIn } from "../data/place.ts";
+import { given, type Values } from "./fields.ts";
+import { readHparams } from "./hparams.ts";
+import { readRequests, withSubjects } from "./requests.ts";
+import type { forgetSpec } from "./specs/forget.ts";
+import type { Lent } from "./step.ts";
+
+export type ForgetValues = Values<typeof forgetSpec.fields>;
+
+/** What a spec says, read. */
+export interface Forgetting {
+  readonly requests: readonly ForgetRequest[];
+  readonly settings: Settings;
+  readonly given: Pick<Given, "retain" | "demonstrations" | "training">;
+}
+
+/** Reads requests, rows and settings from the files that name them; subjects that nobody gave are guessed. */
+export async function readForgetting(values: ForgetValues, { ctx }: Pick<Lent, "ctx">): Promise<Forgetting> {
+  const { method, mode, target, say, seed, plain, system, encoder, text, tokens, retain, demonstrations, templates } = values;
+  const training = values.training === undefined ? undefined : trainingAt(values.training as string);
+  const { params, compat } = fromHparams(values, { ctx });
+  const merge = mergeOf(values);
+  const statistics = given({ text, tokens });
+  const kept = retain === undefined ? undefined : await questionsIn(retain as string, ctx);
+  const shown = demonstrations === undefined ? undefined : (await requestsIn(demonstrations as string, ctx)).requests;
+  const data = values.data as string | undefined;
+  const requests = withSubjects(await readRequests("forget", { ...values, data }, ctx), ctx);
+  return {
+    requests,
+    settings: {
+      ...given({ method, mode: mode as Mode | undefined, target, say, system, encoder }),
+      ...(merge && { merge }),
+      ...(plain && { format: "plain" as const }),
+      ...(templates !== undefined && { templates: readTemplates(templates) }),
+      ...(Object.keys(statistics).length > 0 && { statistics }),
+      params,
+      compat,
+      seed,
+    },
+    given: given({ retain: kept, demonstrations: shown, training }),
+  };
+}
+
+/** The folder of a finetuning's journal: the one that is named, or what was kept beside the checkpoint that is named. */
+const trainingAt = (path: string): string => [path, `${path}.training`, join(dirname(path), "training")].find(hasJournal) ?? path;
+
+/** Parameters and quirks of a hyperparameter file, under those that were set; a warning names what it holds that nothing reads. */
+function fromHparams(
+  { hparams, set, compat, method }: ForgetValues,
+  { ctx }: Pick<Lent, "ctx">,
+): Required<Pick<Settings, "params" | "compat">> {
+  if (hparams === undefined) return { params: set, compat };
+  const file = readHparams(hparams, methodOf(method, ctx));
+  if (file.unread.length > 0)
+    ctx.log({ kind: "warning", who: "hparams", text: `${hparams}: nothing here reads ${file.unread.join(", ")}` });
+  return { params: { ...file.params, ...set }, compat: [...file.compat, ...compat] };
+}
+
+/** How questions are put together; what says how without --merge is refused. */
+function mergeOf({ merge: size, separator, mergeSubject }: ForgetValues): Merge | undefined {
+  if (size !== undefined)
+    return { size, ...given({ separator: separator?.replaceAll("\\n", "\n"), subject: mergeSubject as MergedSubject | undefined }) };
+  const flag = separator !== undefined ? "--separator" : mergeSubject !== undefined ? "--merge-subject" : undefined;
+  return flag === undefined
+    ? undefined
+    : fail("forget", `${flag} without --merge`, "how many questions are put into one", "Give --merge N.");
+}
+
+function readTemplates(path: string): string[] {
+  const lines = readText(path)
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== "");
+  const bad = lines.findIndex((line) => line.split("{}").length !== 2);
+  if (bad >= 0)
+    fail(
+      `${path} line ${bad + 1}`,
+      `template "${lines[bad]}"`,
+      'text with "{}" once, where the prompt stands',
+      'For example "I read this. {}".',
+    );
+  if (lines.length === 0) fail(path, "no templates", "one a line", 'The plain prompt is "{}".');
+  return lines;
+}

@@ -1,0 +1,164 @@
+/** A grid file read: YAML checked against its schema, with line and column in every complaint, and variables as the command line sets them. */
+import { dirname } from "node:path";
+import { type Document, isMap, isNode, isScalar, LineCounter, parse, parseDocument } from "yaml";
+import { fail, nearest } from "../../base/fail.ts";
+import { isRecord } from "../../base/store.ts";
+import { readText } from "../../data/records.ts";
+import { stepOf } from "../run.ts";
+import { type Column, type GridFile, gridSchema, type Json } from "./schema.ts";
+
+/** A grid file, and where in the text a part of it is. */
+export interface ReadGrid {
+  readonly grid: GridFile;
+  /** `FILE line 3 column 7`, for errors. */
+  readonly placeOf: Place;
+}
+export type Place = (path: readonly (string | number)[]) => string;
+
+type Path = readonly (string | number)[];
+
+/** The variable that every grid has: the folder of its file. */
+export const HERE = "here";
+
+/** Reads a grid file; `set` gives variables other values. Refuses what the schema, a step or a column does not know. */
+export function readGrid(path: string, set: Readonly<Record<string, string>> = {}): ReadGrid {
+  return parseGrid(readText(path), path, set);
+}
+
+/** {@link readGrid} of a text that is here already; `path` stands in errors and says where {@link HERE} is. */
+export function parseGrid(text: string, path: string, set: Readonly<Record<string, string>> = {}): ReadGrid {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, merge: true, prettyErrors: false });
+  const placeOf: Place = (at) => `${path}${positionOf(document, lines, at)}`;
+  const [wrong] = document.errors;
+  if (wrong) {
+    const { line, col } = lines.linePos(wrong.pos[0]);
+    fail(`${path} line ${line} column ${col}`, wrong.message, "YAML", "");
+  }
+  const value = document.toJS({ maxAliasCount: 1000 }) as unknown;
+  if (!isRecord(value)) fail(path, "no table of names", "name, steps and the rest", "docs/grid.md has an example.");
+  const result = gridSchema.safeParse(value);
+  if (!result.success) {
+    const { issues } = result.error;
+    refuse(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]!, value, placeOf); // a misspelt key explains one that is absent
+  }
+  const grid = result.data!;
+  checkNames(grid, placeOf);
+  checkSteps(grid, placeOf);
+  checkTable(grid, placeOf);
+  return { grid: { ...grid, vars: withSet({ ...grid.vars, [HERE]: dirname(path) }, set) }, placeOf };
+}
+
+/** Where a part of the document is; of one that came by a merge, the nearest part that stands in the text. */
+function positionOf(document: Document, lines: LineCounter, at: Path): string {
+  for (let end = at.length; end >= 0; end--) {
+    const parent = end === 0 ? undefined : document.getIn(at.slice(0, end - 1), true);
+    const pair = isMap(parent) ? parent.items.find(({ key }) => isScalar(key) && key.value === at[end - 1]) : undefined;
+    const node = pair ? pair.key : document.getIn(at.slice(0, end), true);
+    if (isNode(node) && node.range) {
+      const { line, col } = lines.linePos(node.range[0]);
+      return ` line ${line} column ${col}`;
+    }
+  }
+  return "";
+}
+
+type Issue = NonNullable<ReturnType<typeof gridSchema.safeParse>["error"]>["issues"][number];
+
+/** Keys of the parts whose keys are fixed, for "did you mean". */
+const KEYS = { top: Object.keys(gridSchema.shape), table: Object.keys(gridSchema.shape.table.unwrap().shape) };
+const COLUMN_KEYS = Object.keys(gridSchema.shape.table.unwrap().shape.columns.element.shape);
+
+function refuse(issue: Issue, value: unknown, placeOf: Place): never {
+  const path = issue.path as (string | number)[];
+  if (issue.code === "unrecognized_keys") {
+    const key = issue.keys[0]!;
+    const known = path.length === 0 ? KEYS.top : path[0] === "table" ? (path.length === 1 ? KEYS.table : COLUMN_KEYS) : ["range", "below"];
+    unknown(placeOf([...path, key]), `there is no key "${key}"`, key, known);
+  }
+  const got = path.reduce<unknown>((part, key) => (part as Record<string, unknown> | undefined)?.[key], value);
+  const shown = got === undefined ? "nothing" : (JSON.stringify(got) ?? "nothing");
+  fail(placeOf(path), `${path.join(".") || "the file"} is ${shown.length > 80 ? `${shown.slice(0, 77)}...` : shown}`, wantedBy(issue), "");
+}
+
+const wantedBy = (issue: Issue): string =>
+  issue.code === "invalid_value" ? `one of ${issue.values.join(", ")}` : issue.message.replace(/^Invalid input: expected (\w+),.*$/s, "$1");
+
+const unknown = (place: string, got: string, name: string, known: readonly string[]): never => {
+  const near = nearest(name, known);
+  return fail(place, got, `one of ${known.join(", ")}`, near ? `Did you mean "${near}"?` : "");
+};
+
+/** A name is a variable, an axis or a step, and no two of them. */
+function checkNames({ vars, axes, steps }: GridFile, placeOf: Place): void {
+  for (const name of Object.keys(steps))
+    if (Object.hasOwn(vars, name) || Object.hasOwn(axes, name) || name === HERE)
+      fail(placeOf(["steps", name]), `the step "${name}" is called like a variable`, "another name", "${NAME} must mean one thing.");
+  if (Object.hasOwn(vars, HERE))
+    fail(placeOf(["vars", HERE]), `a variable "${HERE}"`, "another name", "It is the folder of the grid file.");
+}
+
+/** A template names its step, and only fields that this step has. */
+function checkSteps({ steps }: GridFile, placeOf: Place): void {
+  for (const [name, template] of Object.entries(steps)) checkTemplate(template, ["steps", name], placeOf);
+}
+
+function checkTemplate(part: Json, path: Path, placeOf: Place): void {
+  if (Array.isArray(part)) return part.forEach((one, i) => checkTemplate(one, [...path, i], placeOf));
+  if (!isRecord(part)) return;
+  const isTop = path.length === 2;
+  if (isTop && typeof part["step"] !== "string")
+    fail(placeOf(path), `"${String(path[1])}" does not say which step it is`, "step: NAME", "For example step: forget.");
+  if (typeof part["step"] === "string") {
+    const { fields, name } = stepAt(part["step"], placeOf([...path, "step"]));
+    for (const key of Object.keys(part))
+      if (key !== "step" && !Object.hasOwn(fields, key))
+        unknown(placeOf([...path, key]), `${name} has no field "${key}"`, key, Object.keys(fields));
+  }
+  for (const [key, one] of Object.entries(part)) checkTemplate(one as Json, [...path, key], placeOf);
+}
+
+function stepAt(name: string, place: string): ReturnType<typeof stepOf> {
+  try {
+    return stepOf(name);
+  } catch (error) {
+    if (!(error instanceof Error && "got" in error)) throw error;
+    const { got, wanted, hint } = error as unknown as { got: string; wanted: string; hint: string };
+    return fail(place, got, wanted, hint);
+  }
+}
+
+const [CONTENTS, STEPS_OF] = [
+  ["text", "number", "seconds", "bytes", "rows"],
+  ["of", "before", "seconds", "per", "bytes", "rows"],
+] as const;
+
+/** A column holds one thing, and names steps that are there. */
+function checkTable({ table, steps }: GridFile, placeOf: Place): void {
+  const known = Object.keys(steps);
+  for (const [i, column] of (table?.columns ?? []).entries()) {
+    const place = placeOf(["table", "columns", i]);
+    const holds = CONTENTS.filter((key) => column[key] !== undefined);
+    if (holds.length !== 1)
+      fail(place, `"${column.title}" says ${holds.join(" and ") || "nothing of what it holds"}`, `one of ${CONTENTS.join(", ")}`, "");
+    if ((column.number === undefined) !== (column.of === undefined))
+      fail(
+        place,
+        `"${column.title}" has ${column.of === undefined ? "a number" : "of"} alone`,
+        "number and of",
+        "Say which step the number is of.",
+      );
+    for (const key of STEPS_OF) {
+      const name: Column[typeof key] = column[key];
+      if (name !== undefined && !known.includes(name))
+        unknown(placeOf(["table", "columns", i, key]), `there is no step "${name}"`, name, known);
+    }
+  }
+}
+
+/** Variables with what `--set` gives; the text is read as YAML, so that 5 is a number. Refuses a variable that the file does not have. */
+function withSet(vars: GridFile["vars"], set: Readonly<Record<string, string>>): GridFile["vars"] {
+  const known = Object.keys(vars).filter((name) => name !== HERE);
+  for (const name of Object.keys(set)) if (!known.includes(name)) unknown("--set", `there is no variable "${name}"`, name, known);
+  return { ...vars, ...Object.fromEntries(Object.entries(set).map(([name, text]) => [name, parse(text) as Json])) };
+}

@@ -1,0 +1,90 @@
+/** A run's result at another path: whole or not at all, and never over something else unless that is forced. */
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { fail } from "../base/fail.ts";
+import { complain } from "../base/store.ts";
+import { finishedIn, hashFile, linkOrCopy, sweepTemporary, unfinishedName } from "./folder.ts";
+import type { Layout, RunRecord } from "./record.ts";
+
+/** Where a file of the run's folder goes below the output path; "" is the path itself. */
+type Placed = readonly (readonly [from: string, to: string])[];
+
+function placed(layout: Layout, { outputs }: RunRecord): Placed {
+  if ("file" in layout) return [[layout.file, ""]];
+  if ("files" in layout) return Object.entries(layout.files).map(([to, from]) => [from, to]);
+  const root = `${layout.folder}/`;
+  return Object.keys(outputs).flatMap((name) => (name.startsWith(root) ? [[name, name.slice(root.length)]] : []));
+}
+
+/** The folders that go beside the result, by their paths. */
+const besides = ({ layout }: RunRecord, out: string): [at: string, layout: Layout][] =>
+  layout && "folder" in layout ? Object.entries(layout.beside ?? {}).map(([suffix, folder]) => [`${out}${suffix}`, { folder }]) : [];
+
+/**
+ * Refuses an output path that holds something else than the result of the run at `path`; `force` allows what is there to be replaced, except
+ * for a folder that holds the runs or the working directory.
+ */
+export async function refuseOccupied(out: string, path: string, force: boolean, who: string): Promise<void> {
+  const within = [path, "."].find((inner) => isInside(inner, out));
+  if (within !== undefined)
+    fail(who, `${out} holds ${within === path ? "the folder of runs" : "the working directory"}`, "a path of its own", "Choose another.");
+  if (force || isFree(out)) return;
+  const record = await finishedIn(path);
+  if (!record || !(await isAt(out, record.layout!, record))) refuse(out, who);
+}
+
+function isInside(inner: string, outer: string): boolean {
+  const way = relative(outer, inner);
+  return way.split(sep)[0] !== ".." && !isAbsolute(way);
+}
+
+const isFree = (path: string): boolean => !existsSync(path) || (statSync(path).isDirectory() && readdirSync(path).length === 0);
+
+const refuse = (out: string, who: string): never =>
+  fail(who, `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
+
+/** Whether a path holds exactly these files of a run. */
+async function isAt(out: string, layout: Layout, record: RunRecord): Promise<boolean> {
+  const files = placed(layout, record);
+  const isFolder = statSync(out).isDirectory();
+  const there = isFolder ? readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory()).length : 1;
+  if (there !== files.length || isFolder === "file" in layout) return false;
+  for (const [from, to] of files) {
+    const file = to === "" ? out : join(out, to);
+    if (!existsSync(file) || !lstatSync(file).isFile() || (await hashFile(file)) !== record.outputs[from]) return false;
+  }
+  return true;
+}
+
+/** Puts a finished run's files at `out`: linked where the file system can, otherwise copied. Refuses what is in the way beside it. */
+export async function publish(path: string, record: RunRecord, out: string, force: boolean, who: string): Promise<void> {
+  const others = besides(record, out);
+  if (!force) for (const [at, layout] of others) if (!isFree(at) && !(await isAt(at, layout, record))) refuse(at, who);
+  put(path, placed(record.layout!, record), out);
+  for (const [at, layout] of others) put(path, placed(layout, record), at);
+}
+
+function put(path: string, files: Placed, out: string): void {
+  const target = resolve(out);
+  const [folder, name] = [dirname(target), basename(target)];
+  const [making, old] = [join(folder, unfinishedName(name)), join(folder, unfinishedName(name, "1"))];
+  const isFile = files.some(([, to]) => to === "");
+  try {
+    if (existsSync(making)) rmSync(making, { recursive: true });
+    mkdirSync(isFile ? folder : making, { recursive: true });
+    sweepTemporary(folder, name);
+    for (const [from, to] of files) {
+      mkdirSync(dirname(join(making, to)), { recursive: true });
+      linkOrCopy(join(path, from), isFile ? making : join(making, to));
+    }
+    // a file is replaced in one step; a folder is first moved out of the way
+    if (existsSync(target) && !(isFile && lstatSync(target).isFile())) renameSync(target, old);
+    renameSync(making, target);
+    rmSync(making, { force: true }); // two names of one file: a rename leaves both
+    rmSync(old, { recursive: true, force: true });
+  } catch (error) {
+    if (existsSync(making)) rmSync(making, { recursive: true, force: true });
+    if (existsSync(old) && !existsSync(target)) renameSync(old, target);
+    complain("write", out, error);
+  }
+}

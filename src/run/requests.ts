@@ -1,0 +1,60 @@
+/** The requests that a spec names: one in words, or a file of them. */
+import type { Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import { type ForgetRequest, requestOf } from "../data/request.ts";
+import type { Loaded } from "../data/sets/set.ts";
+import { findSubject } from "../data/subject.ts";
+import { requestsIn } from "../data/place.ts";
+import { given } from "./fields.ts";
+
+/** What a spec says of its requests. */
+export interface Wanted {
+  readonly prompt?: string | undefined;
+  readonly subject?: string | undefined;
+  readonly answer?: string | undefined;
+  /** A file of requests, or SET:PLACE for a published dataset's, in place of the above. */
+  readonly data?: string | undefined;
+  /** Which of its columns is which field, where it has a layout of its own. */
+  readonly columns?: string | undefined;
+  /** A file of subjects by row. */
+  readonly subjects?: string | undefined;
+  /** Of that, only so many requests from the first. */
+  readonly limit?: number | undefined;
+}
+
+/** Reads them; refuses none at all, and words beside a file. */
+export async function readRequests(
+  who: string,
+  { prompt, subject, answer, data, limit, columns, subjects }: Wanted,
+  ctx: Context,
+): Promise<Loaded> {
+  if (data !== undefined) {
+    const both = Object.entries({ prompt, subject, answer }).find(([, value]) => value !== undefined);
+    if (both) fail(who, `--data and --${both[0]}`, "one of them", "Write the request into the file, or leave out --data.");
+    return requestsIn(data, ctx, given({ limit, columns, subjects }));
+  }
+  if (prompt === undefined || prompt.trim() === "")
+    fail(
+      who,
+      who === "forget" ? "nothing to forget" : `nothing to ${who}`,
+      "--prompt and --subject, or --data FILE",
+      'For example --prompt "What is the capital of Australia?" --subject Australia.',
+    );
+  return { requests: [requestOf({ prompt, ...given({ subject, answer }) })], guessed: [] };
+}
+
+/** Subjects that nobody gave are guessed from the prompt's spelling; a note says which. */
+export function withSubjects({ requests, guessed: already }: Loaded, ctx: Context): ForgetRequest[] {
+  const guessed: string[] = [];
+  const out = requests.map((request) => {
+    const isGiven = request.subject.trim() !== "";
+    const subject = isGiven ? request.subject : findSubject(request.prompt);
+    if (subject === undefined) return request;
+    if (!isGiven || already.includes(request.id)) guessed.push(`"${subject}" (${request.id})`);
+    return { ...request, subject };
+  });
+  const rest = guessed.length > 5 ? ` and ${guessed.length - 5} more` : "";
+  if (guessed.length)
+    ctx.log({ kind: "note", who: "forget", text: `the subject is guessed from the prompt: ${guessed.slice(0, 5).join(", ")}${rest}` });
+  return out;
+}

@@ -1,0 +1,326 @@
+/** Runs a step: the same spec, code and thread count give the same folder, which is made once and used again. */
+import { cpus } from "node:os";
+import { join } from "node:path";
+import type { Context, Event } from "../base/context.ts";
+import { fail, LetheError, nearest } from "../base/fail.ts";
+import { canonical, hash } from "../base/hash.ts";
+import { isRecord } from "../base/store.ts";
+import { ownCode } from "./code.ts";
+import { type NestedSpec, plainValues } from "./fields.ts";
+import {
+  clearWork,
+  dropDamaged,
+  finishedIn,
+  hashOutputs,
+  holdFolder,
+  recordIn,
+  resultIn,
+  tidy,
+  timingsIn,
+  writeRecord,
+  writeSpec,
+  writeTimings,
+} from "./folder.ts";
+import { publish, refuseOccupied } from "./publish.ts";
+import type { Failure, Finished, RunRecord } from "./record.ts";
+import { newShared, type Shared } from "./shared.ts";
+import type { AnyStep, Lent, Resolved } from "./step.ts";
+import { readValues } from "./spec.ts";
+import { registry } from "./steps/registry.ts";
+
+export type { Finished } from "./record.ts";
+
+const STEPS: Readonly<Record<string, AnyStep>> = registry as unknown as Readonly<Record<string, AnyStep>>;
+
+export interface RunOptions {
+  /** Where the result goes besides the run's folder: a file or a folder, as the step has it. */
+  readonly out?: string;
+  /** Replace what is at `out`; go on where the memory estimate says no. */
+  readonly force?: boolean;
+  /** Remove unfinished work of an earlier attempt first. */
+  readonly fresh?: boolean;
+  /** How an error calls a field; by default its key. */
+  readonly nameOf?: (key: string) => string;
+  /** What steps that are run together remember. */
+  readonly shared?: Shared;
+}
+
+/** A step by its name; fails with the nearest. */
+export function stepOf(name: string): AnyStep {
+  const near = nearest(name, Object.keys(STEPS));
+  return (
+    (Object.hasOwn(STEPS, name) ? STEPS[name] : undefined) ??
+    fail("run", `no step "${name}"`, `one of ${Object.keys(STEPS).join(", ")}`, near ? `Did you mean "${near}"?` : "")
+  );
+}
+
+/** Every step, in the order of names. */
+export const steps = (): readonly AnyStep[] => Object.values(STEPS);
+
+/** A spec that is ready to be run: resolved once, with its id. */
+export interface Ready {
+  readonly step: AnyStep;
+  readonly resolved: Resolved<unknown>;
+  readonly id: string;
+  readonly code: string;
+  readonly spec: RunRecord["spec"];
+  readonly path: string;
+  readonly made: Made;
+}
+
+/** What the specs in a spec made: the ids of their runs by the paths of their results. */
+type Made = ReadonlyMap<string, string>;
+
+/**
+ * Runs a step, and first the steps that its spec names in the place of inputs. A run that was finished before is found; one that was
+ * stopped goes on. Events go to the context's log.
+ */
+export async function run<R = unknown>(spec: NestedSpec, ctx: Context, options: RunOptions = {}): Promise<Finished<R>> {
+  const shared = options.shared ?? newShared();
+  const key = canonical(spec);
+  const known = options.out === undefined ? shared.finished.get(key) : undefined;
+  if (known) return known as Finished<R>;
+  const finished = await carryOut(await prepare(spec, ctx, { ...options, shared }), ctx, { ...options, shared });
+  shared.finished.set(key, { ...finished, isFound: true });
+  return finished as Finished<R>;
+}
+
+/** How the steps that a spec names are had: they are run, unless somebody only looks. */
+type Make = (spec: NestedSpec, made: Made) => Promise<Finished>;
+
+/** Resolves a spec once. The spec's own values are checked first; then the steps that it names are run. */
+export async function prepare(
+  spec: NestedSpec,
+  ctx: Context,
+  options: RunOptions & { readonly make?: Make } = {},
+  before: Made = new Map(),
+): Promise<Ready> {
+  const { force = false, nameOf, shared = newShared() } = options;
+  const { make = (nested, made) => runWithin(nested, ctx, { force, shared }, made) } = options;
+  const step = stepOf(spec.step);
+  const made = new Map(before);
+  const values = await withMade(step, readValues(step.name, step.fields, spec, nameOf), made, (nested) => make(nested, made));
+  const lent: Lent = { ctx, force, madeBy: (path) => made.get(path), shared };
+  const resolved = await step.resolve(values as never, lent);
+  const code = codeFor([`run/steps/${step.name}`, ...resolved.uses], shared);
+  const identity: RunRecord["spec"] = {
+    step: step.name,
+    ...plainValues(step.fields, values),
+    ...resolved.identity,
+    threads: ctx.threads,
+    ...(ctx.plugins.length > 0 && { plugins: ctx.plugins.map(({ id }) => id).sort() }),
+  };
+  const id = hash(identity, code).slice(0, 32);
+  return { step, resolved, id, code, spec: identity, path: join(ctx.runs, id), made };
+}
+
+/** The hash of the code behind some files, worked out once. */
+function codeFor(files: readonly string[], { codes }: Shared): string {
+  const key = files.join(" ");
+  const code = codes.get(key) ?? ownCode(files);
+  codes.set(key, code);
+  return code;
+}
+
+/** Runs a step that another one needs; what was made for that one is known by its run here too. */
+async function runWithin(spec: NestedSpec, ctx: Context, options: Sharing, made: Made): Promise<Finished> {
+  const { shared } = options;
+  const key = canonical(spec);
+  const known = shared.finished.get(key);
+  if (known) return known;
+  const finished = await carryOut(await prepare(spec, ctx, options, made), ctx, options);
+  shared.finished.set(key, { ...finished, isFound: true });
+  return finished;
+}
+
+type Sharing = { readonly force: boolean; readonly shared: Shared };
+
+/** Specs among the values replaced by the paths of what they make, one after the other: each may fill the machine. */
+async function withMade(
+  { name, fields }: AnyStep,
+  values: Readonly<Record<string, unknown>>,
+  made: Map<string, string>,
+  make: (spec: NestedSpec) => Promise<Finished>,
+): Promise<Record<string, unknown>> {
+  const pathOf = async (key: string, value: unknown): Promise<unknown> => {
+    if (!isRecord(value)) return value;
+    const { record, path } = await make(value as unknown as NestedSpec);
+    const { beside } = fields[key]!;
+    const within = resultIn(record.layout!, beside);
+    if (within === undefined)
+      fail(name, `the ${record.step} in the place of ${key} left no ${beside!.slice(1)}`, "a spec of a step that keeps it", "");
+    const at = join(path, within);
+    made.set(at, record.id);
+    return at;
+  };
+  const found: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(values)) {
+    const { kind } = fields[key]!;
+    if (kind === "edits" || kind === "grouped") {
+      const parts: unknown[] = [];
+      for (const part of value as readonly unknown[])
+        parts.push(kind === "grouped" && isRecord(part) ? { ...part, data: await pathOf(key, part["data"]) } : await pathOf(key, part));
+      found[key] = parts;
+    } else found[key] = kind === "model" || kind === "reference" ? await pathOf(key, value) : value;
+  }
+  return found;
+}
+
+/** Does the work of a spec that is ready, or finds it done, and puts the result at `out`. */
+export async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
+  const { out, force = false, fresh = false, shared = newShared() } = options;
+  const { path, step, resolved } = ready;
+  if (out !== undefined) await refuseOccupied(out, path, force, step.name);
+  const found = resolved.isRepeated ? undefined : await finishedIn(path);
+  if (found) tidy(path);
+  const record = found ?? (await inTurn(ready, ctx, { force, shared }, fresh));
+  if (out !== undefined) await publish(path, record, out, force, step.name);
+  const result = step.read ? step.read(record.result as never) : record.result;
+  return { record: { ...record, result }, path, isFound: found !== undefined };
+}
+
+/** Does the work while no other process does. */
+async function inTurn(ready: Ready, ctx: Context, sharing: Sharing, fresh: boolean): Promise<RunRecord> {
+  const { path, step, resolved } = ready;
+  const { folder, release } = holdFolder(path, step.name);
+  try {
+    if (fresh) clearWork(path);
+    const since = resolved.isRepeated ? undefined : await finishedIn(path); // another process may have held the folder until now
+    if (since) return since;
+    await dropDamaged(path);
+    return await work(ready, folder, ctx, sharing);
+  } finally {
+    release();
+  }
+}
+
+/** What is known of a spec before anything is run. */
+export type Looked =
+  | { readonly state: "finished"; readonly finished: Finished }
+  /** It failed when it was run last; it is tried again. */
+  | { readonly state: "failed"; readonly record: RunRecord }
+  /** It was begun and stopped, or never begun. */
+  | { readonly state: "begun" | "open" };
+
+/** Looks for the run of a spec, and for those that it names; runs nothing. Fails as the step's resolution does. */
+export async function look(spec: NestedSpec, ctx: Context, shared: Shared): Promise<Looked> {
+  const known = shared.finished.get(canonical(spec));
+  if (known) return { state: "finished", finished: known };
+  let isOpen = false;
+  const make: Make = async (nested) => {
+    const found = await look(nested, ctx, shared);
+    if (found.state === "finished") return found.finished;
+    isOpen = true;
+    throw new Error("a step before it is not finished");
+  };
+  let ready: Ready;
+  try {
+    ready = await prepare(spec, ctx, { force: true, shared, make });
+  } catch (error) {
+    if (isOpen) return { state: "open" };
+    throw error;
+  }
+  const record = recordIn(ready.path);
+  if (record?.status === "error") return { state: "failed", record };
+  const kept = await finishedIn(ready.path);
+  if (!kept) return { state: record ? "begun" : "open" };
+  const finished: Finished = { record: kept, path: ready.path, isFound: true };
+  shared.finished.set(canonical(spec), finished);
+  return { state: "finished", finished };
+}
+
+async function work(
+  ready: Ready,
+  folder: ReturnType<typeof holdFolder>["folder"],
+  ctx: Context,
+  { force, shared }: Sharing,
+): Promise<RunRecord> {
+  const { path, step, id, code, spec, resolved } = ready;
+  const note = attemptAt(path, ctx);
+  const started: RunRecord = { schema: "lethe/record/1", id, step: step.name, spec, code, status: "started", outputs: {}, result: null };
+  writeSpec(path, spec);
+  writeRecord(path, started);
+  try {
+    const at: Context = {
+      ...ctx,
+      log: (event) => {
+        note(true);
+        ctx.log(event);
+      },
+    };
+    const runNested = (nested: NestedSpec): Promise<Finished> => runWithin(nested, ctx, { force, shared }, ready.made);
+    const { result, layout } = await resolved.work({ folder, ctx: at, force, run: runNested });
+    const record: RunRecord = { ...started, status: "success", outputs: await hashOutputs(path), layout, result };
+    note();
+    writeRecord(path, record);
+    clearWork(path);
+    return recordIn(path)!;
+  } catch (error) {
+    note();
+    const failure = failureOf(step.name, error);
+    if (failure) writeRecord(path, { ...started, status: "error", error: failure });
+    throw error;
+  }
+}
+
+/** Why a step failed; undefined where it was only stopped. */
+function failureOf(step: string, error: unknown): Failure | undefined {
+  if (error instanceof LetheError) {
+    const { who, message, hint, trouble } = error;
+    return trouble === "aborted" ? undefined : { who, message, hint, trouble };
+  }
+  const isStopped = error instanceof Error && error.name === "AbortError";
+  return isStopped ? undefined : { who: step, message: String(error), hint: "", trouble: "internal" };
+}
+
+/** Milliseconds between notes of an attempt's time: what a kill may lose of it. */
+const NOTED = 10_000;
+
+/** Notes how long this attempt has taken, beside those before it; `isSeldom`: only if the last note is old. */
+function attemptAt(path: string, ctx: Context): (isSeldom?: boolean) => void {
+  const [began, before] = [ctx.now(), timingsIn(path)?.seconds ?? []];
+  let noted = began;
+  return (isSeldom = false) => {
+    if (isSeldom && ctx.now() - noted < NOTED) return;
+    noted = ctx.now();
+    const processors = cpus();
+    writeTimings(path, {
+      seconds: [...before, Number(((noted - began) / 1000).toFixed(3))],
+      peak: process.resourceUsage().maxRSS * 1024,
+      machine: {
+        processor: processors[0]?.model.trim() ?? "unknown",
+        cores: processors.length,
+        threads: ctx.threads,
+        node: process.version,
+      },
+      ended: ctx.date(),
+    });
+  };
+}
+
+/** Runs a step as a stream of its events; the stream's value at its end is what {@link run} gives. Leaving the stream early stops the work. */
+export async function* events<R = unknown>(spec: NestedSpec, ctx: Context, options: RunOptions = {}): AsyncGenerator<Event, Finished<R>> {
+  const waiting: Event[] = [];
+  const stop = new AbortController();
+  let isOver = false;
+  let wake = (): void => {};
+  const log = (event: Event): void => {
+    waiting.push(event);
+    wake();
+  };
+  const outcome = run<R>(spec, { ...ctx, log, signal: AbortSignal.any([ctx.signal, stop.signal]) }, options).finally(() => {
+    isOver = true;
+    wake();
+  });
+  outcome.catch(() => {});
+  try {
+    for (;;) {
+      for (let event = waiting.shift(); event; event = waiting.shift()) yield event;
+      if (isOver) return await outcome;
+      await new Promise<void>((done) => (wake = done));
+    }
+  } finally {
+    stop.abort();
+    await outcome.catch(() => {});
+  }
+}

@@ -1,0 +1,27 @@
+/** What a process that runs many steps remembers between them, so that no model is hashed twice and no finished run is looked through twice. */
+import type { Hash } from "../base/hash.ts";
+import type { Shape } from "../model/load.ts";
+import type { Finished } from "./record.ts";
+
+/** A model before its weights are read: where it is, what its content is, and its shape. */
+export interface ModelInput {
+  readonly spec: string;
+  readonly path: string;
+  readonly content: Hash;
+  readonly shape: Shape;
+  /** Source files of its architecture. */
+  readonly uses: readonly string[];
+}
+
+/** It belongs to whoever runs the steps; nothing in it outlives the process, and nothing decides a result. */
+export interface Shared {
+  /** What lies at a path or an id, as it was found first. */
+  readonly models: Map<string, ModelInput>;
+  /** The code behind the files that a step uses, by their names. */
+  readonly codes: Map<string, Hash>;
+  /** Finished runs by their spec as text. */
+  readonly finished: Map<string, Finished>;
+}
+
+/** Nothing remembered yet. */
+export const newShared = (): Shared => ({ models: new Map(), codes: new Map(), finished: new Map() });

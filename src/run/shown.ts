@@ -1,0 +1,63 @@
+/** What a model answers before and after an edit, question by question. */
+import type { Context } from "../base/context.ts";
+import type { Edit } from "../edit/edit.ts";
+import type { Model } from "../model/model.ts";
+import { questionsOf } from "../targets/merge.ts";
+import { answers } from "../ask/ask.ts";
+import type { Settings } from "./choice.ts";
+
+/** A request's answers, null where it could not be asked; `isGiven`: the edited model says the target and nothing else. */
+export interface Shown {
+  readonly id: string;
+  readonly prompt: string;
+  readonly target: string | null;
+  readonly before: string | null;
+  readonly after: string | null;
+  readonly isGiven: boolean;
+}
+
+/** Every question that an edit was made for asked before and after, in batches; those that were put into one each by itself. */
+export async function beforeAndAfter(
+  before: Model,
+  after: Model,
+  edit: Edit,
+  options: Pick<Settings, "format" | "system"> & { readonly tokens: number },
+  ctx: Context,
+): Promise<Shown[]> {
+  const { format, system, tokens: maxTokens } = options;
+  const ask = { maxTokens, freeze: false, ...(format && { format }), ...(system !== undefined && { system }) };
+  const asked = questionsOf(edit.by.requests);
+  const said: (string | null)[][] = [];
+  const unasked: string[] = [];
+  for (const model of [before, after]) {
+    const texts: (string | null)[] = [];
+    for await (const outcome of answers(
+      model,
+      asked.map(({ question }) => question.prompt),
+      ask,
+      ctx,
+    )) {
+      texts.push("error" in outcome ? null : outcome.answer);
+      if ("error" in outcome) unasked.push(`${asked[texts.length - 1]!.question.id}: ${outcome.error.message}`);
+      if (asked.length > 8)
+        ctx.log({
+          kind: "progress",
+          stage: model === before ? "asking before" : "asking after",
+          done: texts.length,
+          total: asked.length,
+          unit: "prompts",
+        });
+    }
+    said.push(texts);
+  }
+  if (unasked.length > 0)
+    ctx.log({
+      kind: "warning",
+      who: "forget",
+      text: `${unasked.length} of ${2 * asked.length} questions before and after could not be asked (the first: ${unasked[0]})`,
+    });
+  return asked.map(({ question: { id, prompt }, of: { target } }, i) => {
+    const [was, is] = [said[0]![i]!, said[1]![i]!];
+    return { id, prompt, target, before: was, after: is, isGiven: target !== null && is === target.trim() };
+  });
+}

@@ -1,0 +1,78 @@
+/** What `lethe forget` takes. */
+import * as field from "../fields.ts";
+import { REQUEST_FIELDS } from "./requests.ts";
+
+export const forgetSpec = {
+  name: "forget",
+  doc: "Finds an edit that makes the model answer something else, and saves it.",
+  fields: {
+    model: field.model("the model"),
+    edit: field.edits(
+      "an edit file, or a folder with a PEFT adapter, to apply before the new edit; repeatable, the first is applied first",
+    ),
+    ...REQUEST_FIELDS,
+    retain: field.reference(
+      "questions whose answers must stay: JSONL with the fields question and answer, or SET:FILE for a published dataset",
+      {
+        flag: { value: "<file>" },
+      },
+    ),
+    demonstrations: field.reference("other facts as examples in the context: requests as JSONL, or SET:FILE for a published dataset", {
+      flag: { value: "<file>" },
+    }),
+    reference: field.reference("the reference model of losses that have one; the default is the model before training", {
+      flag: { value: "<model>" },
+    }),
+    training: field.reference("the folder that finetuning with --keep made, for methods that train again from it", {
+      flag: { value: "<folder>" },
+      beside: ".training",
+    }),
+    encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
+      isInput: true,
+      flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise the model's own hidden states" },
+    }),
+    method: field.text("the method", { flag: { value: "<name>" } }),
+    mode: field.text(
+      "one edit per request (-o is a folder), one edit for all at once, or one after the other; the default depends on the method",
+      {
+        choices: ["single", "batch", "sequential"],
+        flag: { value: "<mode>" },
+      },
+    ),
+    target: field.text("the kind of answer to give instead", { flag: { value: "<name>", shown: "refusal" } }),
+    say: field.text("the exact answer to give instead"),
+    merge: field.number("merge this many questions into one request with one target; each question is still asked alone", {
+      min: 2,
+      whole: true,
+    }),
+    separator: field.text("the text between merged questions; \\n is a new line", { flag: { shown: "a space" } }),
+    mergeSubject: field.text("the question whose subject a merged request uses", {
+      choices: ["last", "first", "all"],
+      flag: { value: "<which>", shown: "last" },
+    }),
+    set: field.map("a parameter of the method; repeatable", { isInput: true, default: {} }),
+    hparams: field.text("a hyperparameter file of EasyEdit (YAML) or of the method's authors (JSON); --set overrides it", {
+      isInput: true,
+      flag: { value: "<file>" },
+    }),
+    compat: field.names("quirks of the reference implementation to reproduce, separated by commas", { isInput: true, default: [] }),
+    seed: field.number("the seed", { min: 0, whole: true, default: 0 }),
+    plain: field.toggle("send prompts without the model's chat template"),
+    system: field.text("the system message; it needs the chat template"),
+    templates: field.text("a file of context templates, one per line, with {} for the prompt; the default samples them", {
+      isInput: true,
+      flag: { value: "<file>" },
+    }),
+    text: field.text("a text file for the second moments; the default is text that the model samples itself", {
+      isInput: true,
+      flag: { value: "<file>" },
+    }),
+    tokens: field.number("tokens for the second moments", { isInput: true, min: 1, whole: true }),
+    maxTokens: field.number("the most tokens of the answers shown before and after; 0 shows none", {
+      min: 0,
+      whole: true,
+      default: 64,
+      flag: { short: "n", value: "<n>" },
+    }),
+  },
+} as const;

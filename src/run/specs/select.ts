@@ -1,0 +1,42 @@
+/** What `lethe select` takes. */
+import * as field from "../fields.ts";
+
+export const selectSpec = {
+  name: "select",
+  doc: "Selects requests: by an evaluation, by the fields that they have, or by number.",
+  fields: {
+    data: field.required(field.reference("the requests, as for lethe forget", { flag: { value: "<file>" } })),
+    columns: field.text("which column of --data holds which field, such as prompt=question,answer=reply", {
+      isInput: true,
+      flag: { value: "<list>" },
+    }),
+    subjects: field.text("a JSONL file with the subjects of --data: row, subject and, optionally, rephrase", {
+      isInput: true,
+      flag: { value: "<file>" },
+    }),
+    having: field.names(
+      "only requests that have all of these fields, separated by commas: answer, subject, paraphrases, neighbours, wrong",
+      {
+        choices: ["answer", "subject", "paraphrases", "neighbours", "wrong"],
+        default: [],
+      },
+    ),
+    by: field.reference("the folder of an evaluation of these requests (lethe eval -o)", { flag: { value: "<folder>" } }),
+    number: field.text('the number of that evaluation that decides, by its title, such as "Exact match"', { flag: { value: "<title>" } }),
+    least: field.number("only requests whose number is at least this"),
+    most: field.number("only requests whose number is at most this"),
+    answers: field.text("whose answers the requests get: those of --data, or what the evaluated model said", {
+      choices: ["data", "said"],
+      default: "data",
+      flag: { value: "<which>" },
+    }),
+    seed: field.number("sample with this seed instead of taking the first", { whole: true }),
+    skip: field.number("leave out this many first", { min: 0, whole: true, default: 0 }),
+    limit: field.number("then take at most this many", { min: 1, whole: true }),
+    others: field.toggle("take the ones that --skip and --limit leave out"),
+    neighbours: field.number("give each request this many neighbours: the left-out questions with the most similar wording", {
+      min: 1,
+      whole: true,
+    }),
+  },
+} as const;

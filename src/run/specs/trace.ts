@@ -1,0 +1,32 @@
+/** What `lethe trace` takes. */
+import * as field from "../fields.ts";
+
+export const traceSpec = {
+  name: "trace",
+  doc: "Shows which hidden states of the model carry an answer (causal tracing).",
+  fields: {
+    model: field.model("the model"),
+    edit: field.edits("an edit file, or a folder with a PEFT adapter, to apply to the model; repeatable, the first is applied first"),
+    prompt: field.text("the question, or the text to continue", { isInput: true }),
+    subject: field.text("the subject of the prompt, spelled as in the prompt (guessed if absent)", { isInput: true }),
+    answer: field.text("the answer whose first token is traced, at its place in the model's own answer", {
+      isInput: true,
+      flag: { shown: "its first token" },
+    }),
+    data: field.reference("requests as JSONL: prompt, subject, answer; the ones that the model answers correctly are traced", {
+      flag: { value: "<file>" },
+    }),
+    kind: field.text("which states are restored", { choices: ["hidden", "mlp", "attn"], default: "hidden", flag: { value: "<kind>" } }),
+    sever: field.text("keep this part of later blocks in its corrupted state", { choices: ["mlp", "attn"], flag: { value: "<part>" } }),
+    window: field.number("blocks restored together, for mlp and attn", { min: 1, whole: true, default: 10 }),
+    noise: field.number("standard deviation of the noise, in units of that of the embeddings", {
+      min: 0,
+      default: 3,
+      flag: { value: "<times>" },
+    }),
+    samples: field.number("noise samples per place", { min: 1, whole: true, default: 10 }),
+    seed: field.number("the seed of the noise", { min: 0, whole: true, default: 0 }),
+    plain: field.toggle("send the prompt without the model's chat template"),
+    system: field.text("the system message; it needs the chat template"),
+  },
+} as const;

@@ -1,0 +1,43 @@
+/** An attack on an edited model: attempts in a file, line by line, and how much of the answers they bring back. */
+import { hash } from "../../base/hash.ts";
+import { resolveParams } from "../../base/schema.ts";
+import { writeAtomic } from "../../base/store.ts";
+import { type AttackRecord, attackOf, attackOn, sourcesOf } from "../attack.ts";
+import { given } from "../fields.ts";
+import { editInputs, modelInput } from "../inputs.ts";
+import { open } from "../open.ts";
+import { readRequests, withSubjects } from "../requests.ts";
+import { attackSpec } from "../specs/attack.ts";
+import { defineStep } from "../step.ts";
+
+/** Every request with its attempts, in the run's folder. */
+const ATTEMPTS = "attempts.jsonl";
+
+export const attackStep = defineStep(attackSpec, async (values, lent) => {
+  const { ctx } = lent;
+  const { seed, samples, sizes, set, plain, system } = values;
+  const attack = attackOf(values.attack, ctx);
+  const from = sourcesOf(attack, values.from);
+  const requests = withSubjects(await readRequests("attack", { ...values, data: values.data as string | undefined }, ctx), ctx);
+  const edits = values.edit as readonly string[];
+  const own = editInputs(edits);
+  const input = await modelInput(values.model as string, lent);
+  const asked = { ...given({ samples }), ...set };
+  const params = resolveParams<Record<string, unknown>, unknown>(attack.name, attack.params as never, asked, input.shape.config);
+  const format = plain ? ("plain" as const) : undefined;
+  return {
+    identity: { model: input.content, edit: own.content, requests: hash(requests), attack: attack.name, from, params },
+    uses: [...input.uses, `attack/${attack.name}`],
+    work: async ({ folder, ctx: at, force }) => {
+      const opened = await open(input.spec, { edits, force, ...given({ format }) }, at);
+      try {
+        const options = { attack: attack.name, from, params, seed, ...given({ sizes, format, system }) };
+        const result: AttackRecord = await attackOn(opened.model, opened.base, requests, options, at);
+        writeAtomic(folder.at(ATTEMPTS), result.requests.map((request) => `${JSON.stringify(request)}\n`).join(""));
+        return { result, layout: { file: ATTEMPTS } };
+      } finally {
+        await opened.close();
+      }
+    },
+  };
+});

@@ -1,0 +1,240 @@
+/** A model measured for a suite, window by window, so that a stopped run goes on where it was; then judged. */
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Context } from "../../base/context.ts";
+import { fail } from "../../base/fail.ts";
+import { hash } from "../../base/hash.ts";
+import { appendLine, readLines, writeAtomic } from "../../base/store.ts";
+import type { Edit } from "../../edit/edit.ts";
+import { checkCompat, fieldsOf, groupsOf, metricNamesOf, type Suite } from "../../eval/judge.ts";
+import { plainly } from "../../eval/logs/samples.ts";
+import { checkSamples, isMeasured, measure, type Sample } from "../../eval/measure.ts";
+import type { Field } from "../../eval/metric.ts";
+import { type Log, openLog } from "../../eval/open-log.ts";
+import { suiteOf } from "../../eval/suite.ts";
+import { namesModel } from "../../hub/hub.ts";
+import type { Precision } from "../../model/model.ts";
+import { EVALUATION, judgeRows, SAMPLES } from "../eval.ts";
+import { given, type Grouped, type NestedSpec, type Values } from "../fields.ts";
+import { linkOrCopy, type RunFolder } from "../folder.ts";
+import { editInputs, type ModelInput, modelInput } from "../inputs.ts";
+import { type Model, open, type Opened } from "../open.ts";
+import { type Asked, askedIn } from "../questions.ts";
+import { type Reading, readingOf, readText, TEXT } from "../reading.ts";
+import type { EvalRecord, Measured } from "../record.ts";
+import { evalSpec } from "../specs/eval.ts";
+import { defineStep, type Job, type Lent, type Made, type Resolved } from "../step.ts";
+
+/** What the samples depend on, in the run's folder. */
+const MEASURED = "measured.json";
+/** The same files as `-o` names them. */
+const FILES: Readonly<Record<string, string>> = { [SAMPLES]: SAMPLES, "record.json": EVALUATION, "spec.json": MEASURED };
+
+/** A model that is asked the same questions: the base of the edits, or another one. */
+type Rival = "base" | "reference";
+
+/** A record from its JSON, in which what is no number is a text. */
+function readRecord(record: EvalRecord): EvalRecord {
+  const { numbers, collapse } = record;
+  return {
+    ...record,
+    numbers: numbers.map((number) => ({
+      ...number,
+      value: Number(number.value),
+      interval: number.interval && { ...number.interval, low: Number(number.interval.low), high: Number(number.interval.high) },
+      bySample: Object.fromEntries(Object.entries(number.bySample).map(([id, value]) => [id, Number(value)])),
+    })),
+    collapse: collapse && { ...collapse, loss: Number(collapse.loss) },
+  };
+}
+
+export const evalStep = defineStep(evalSpec, resolveEval, readRecord);
+
+async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): Promise<Resolved<EvalRecord>> {
+  const suite = suiteOf(values.suite, lent.ctx);
+  const { compat, maxTokens, batch, plain, system } = values;
+  checkCompat(suite.columns, compat, lent.ctx);
+  const [edits, targetsOf] = [values.edit, values.targetsOf] as [readonly string[], readonly string[]];
+  const reference = values.reference as string | undefined;
+  const rival = rivalOf(suite, reference, edits.length > 0, values.alone);
+  const reading = readingOf(values.text, values.textTokens);
+  const data = values.data as readonly (string | Grouped<string>)[];
+  const asked = await askedIn(data, groupsOf(suite), given({ limit: values.limit, seed: values.seed }), lent.ctx);
+  const fields = fieldsOf(suite, lent.ctx).filter((name) => isMeasured(name, rival !== undefined));
+  const [own, wanted] = [editInputs(edits), editInputs(targetsOf)];
+  const samples = withTargets(asked, edits.length > 0 ? own.edits : wanted.edits);
+  checkSamples(samples, fields);
+  // under a name that does not depend on where it is
+  const log = reference === undefined || rival ? undefined : { ...openLog(reference), name: "reference", path: "reference" };
+  const input = await modelInput(values.model as string, lent);
+  const other = rival === "reference" ? await modelInput(reference!, lent) : undefined;
+  const ask = { maxTokens, batch, dtype: values.dtype as Precision, ...(plain && { format: "plain" as const }), ...given({ system }) };
+  const { reference: _, ...rest } = values;
+  const questions = hash(asked);
+  const about: About = { suite: suite.name, samples: questions, ...ask, ...(reading && { text: reading.identity }) };
+  const evaluation = { suite, samples, about, fields, input, edits, ask, compat, ...given({ reading }) };
+  const sameOf = { ...rest, model: other?.spec ?? input.spec, edit: [], targetsOf: edits.length > 0 ? edits : targetsOf, alone: true };
+  return {
+    identity: {
+      model: input.content,
+      edit: own.content,
+      targetsOf: wanted.content,
+      suite: { ...suite },
+      questions,
+      reference: other?.content ?? rival ?? log?.hash ?? null,
+      ...(reading && { text: reading.identity }),
+    },
+    uses: [
+      ...input.uses,
+      ...(other?.uses ?? []),
+      ...metricNamesOf(suite, lent.ctx).map((name) => `eval/metrics/${name}`),
+      ...(log ? [`eval/logs/${log.format.name}`] : []),
+    ],
+    work: (job) => evaluate({ ...evaluation, ...(rival && { rival, sameOf: { step: "eval", ...sameOf } }), ...given({ other, log }) }, job),
+  };
+}
+
+/** What was resolved. */
+interface Evaluation {
+  readonly suite: Suite;
+  readonly samples: readonly Sample[];
+  readonly about: About;
+  readonly fields: readonly Field[];
+  readonly input: ModelInput;
+  readonly edits: readonly string[];
+  readonly ask: Asking;
+  readonly compat: readonly string[];
+  readonly reading?: Reading;
+  /** The log to compare with. */
+  readonly log?: Log;
+  readonly rival?: Rival;
+  /** The rival's model where it is another one, and the spec by which it is asked the same. */
+  readonly other?: ModelInput;
+  readonly sameOf?: NestedSpec;
+}
+
+type Asking = Pick<About, "maxTokens" | "batch"> & { readonly dtype: Precision; readonly format?: "plain"; readonly system?: string };
+
+async function evaluate(
+  { suite, samples, about, fields, input, edits, ask, compat, reading, log, rival, other, sameOf }: Evaluation,
+  { folder, ctx, force, run }: Job,
+): Promise<Made<EvalRecord>> {
+  if (rival) takeIn((await run(sameOf!)).path, folder, rival); // ahead, so that no two copies of a model are in memory
+  const opened = await open(input.spec, { edits, force, ...given({ format: ask.format }) }, ctx);
+  let second: Opened | undefined;
+  try {
+    if (other) second = await open(other.spec, { force, ...given({ format: ask.format }) }, ctx);
+    const work = { suite, samples, about, compat, ask, folder, ctx, ...given({ reading }) };
+    if (rival === undefined) return await measured(work, opened, log);
+    const against = second?.base ?? opened.base;
+    return await measured(work, opened, logOf(folder, rival), fields.includes("divergence") ? against : undefined, rival);
+  } finally {
+    await second?.close();
+    await opened.close();
+  }
+}
+
+/** The model that is asked the same: one that the reference names, or the base of a suite that compares with it. Undefined where a log will do. */
+function rivalOf({ name, against }: Suite, reference: string | undefined, hasEdits: boolean, isAlone: boolean): Rival | undefined {
+  if (reference !== undefined) return namesModel(reference) ? "reference" : undefined;
+  if (against === undefined || isAlone) return undefined;
+  if (!hasEdits)
+    fail(
+      "eval",
+      `the suite ${name} of a model without edits`,
+      "something to compare with",
+      "Name an --edit, or with --reference the model before.",
+    );
+  return "base";
+}
+
+/** What is known of a run before a model is opened. */
+type About = Omit<Measured, "model" | "edits" | "against" | "targets" | "fields">;
+
+interface Work {
+  readonly suite: Suite;
+  readonly samples: readonly Sample[];
+  readonly about: About;
+  readonly compat: readonly string[];
+  readonly ask: Asking;
+  readonly reading?: Reading;
+  readonly folder: RunFolder;
+  readonly ctx: Context;
+}
+
+/** Asks a model what has not been asked yet, and judges what is then in the folder. */
+async function measured(
+  { suite, samples, about, compat, ask, reading, folder, ctx }: Work,
+  { base, model, edits }: Omit<Opened, "close">,
+  reference?: Log,
+  against?: Model,
+  rival?: Rival,
+): Promise<Made<EvalRecord>> {
+  const fields = fieldsOf(suite, ctx).filter((name) => isMeasured(name, against !== undefined));
+  const targets = samples.flatMap(({ id, target }) => (target === undefined ? [] : [[id, target]]));
+  const run: Measured = {
+    ...about,
+    fields,
+    model: base.id,
+    edits: edits.map(({ id }) => id),
+    ...(targets.length > 0 && { targets: hash(targets) }),
+    ...(against && { against: against.id }),
+  };
+  if (!existsSync(folder.at(SAMPLES))) {
+    const path = folder.work(SAMPLES);
+    const from = wholeWindows(path, samples.length, ask.batch);
+    if (from > 0) ctx.log({ kind: "note", who: "eval", text: `going on after ${from} of ${samples.length} samples` });
+    for await (const window of measure(model, samples, fields, { ...ask, from, ...(against && { against }), ctx }))
+      for (const row of window) appendLine(path, plainly(row));
+    folder.finish(SAMPLES, SAMPLES);
+  }
+  const read = reading ? await readText(model, reading, { folder, dtype: ask.dtype, ctx }) : [];
+  const judged = judgeRows(logOf(folder), reference, { compat, suite: suite.name, vocabulary: model.config.vocab, run }, ctx);
+  const record = { ...judged, numbers: [...judged.numbers, ...read] };
+  writeAtomic(folder.at(EVALUATION), `${JSON.stringify(record, null, 1)}\n`);
+  writeAtomic(folder.at(MEASURED), JSON.stringify(run));
+  const ofText = reading && { [TEXT]: TEXT };
+  const ofRival = rival ? Object.entries(FILES).map(([to, from]) => [`${rival}/${to}`, `${rival}/${from}`] as const) : [];
+  return { result: record, layout: { files: { ...FILES, ...ofText, ...Object.fromEntries(ofRival) } } };
+}
+
+/** The files of a rival's run beside this run's own. */
+function takeIn(from: string, folder: RunFolder, rival: Rival): void {
+  const making = folder.work(rival);
+  rmSync(making, { recursive: true, force: true });
+  mkdirSync(making);
+  for (const file of Object.values(FILES)) linkOrCopy(join(from, file), join(making, file));
+  folder.finish(rival, rival);
+}
+
+/** The rows of the run, or of its rival, under a name that does not depend on where the folder is. */
+function logOf(folder: RunFolder, rival?: Rival): Log {
+  const path = rival ? `${rival}/${SAMPLES}` : SAMPLES;
+  return { ...openLog(folder.at(path)), name: rival ?? "samples", path };
+}
+
+/** What the edits want said at the questions that they were made for, the same in other words, and those beside them; the last edit decides. */
+function withTargets(asked: readonly Asked[], edits: readonly Edit[]): Sample[] {
+  const targets = new Map(
+    edits.flatMap(({ by }) => by.requests.flatMap(({ prompt, target }) => (target === null ? [] : [[prompt, target]]))),
+  );
+  return asked.map(({ sample, prompt }) => {
+    const target = targets.get(prompt);
+    return target === undefined ? sample : { ...sample, target };
+  });
+}
+
+/** How many samples an earlier attempt has measured, in whole windows; what it left beyond them is taken away. */
+function wholeWindows(path: string, total: number, batch: number): number {
+  const lines = readLines(path);
+  const whole = lines.length >= total ? total : lines.length - (lines.length % batch);
+  if (whole < lines.length)
+    writeAtomic(
+      path,
+      lines
+        .slice(0, whole)
+        .map((line) => `${JSON.stringify(line)}\n`)
+        .join(""),
+    );
+  return whole;
+}

@@ -1,0 +1,152 @@
+/** Forgetting: edits are found for requests and saved, and the model is asked before and after. */
+import { mkdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { hash, type Hash } from "../../base/hash.ts";
+import type { Edit } from "../../edit/edit.ts";
+import { saveEdits } from "../../edit/io.ts";
+import { resolveEncoder } from "../../hub/hub.ts";
+import { load } from "../../model/load.ts";
+import { readJournal } from "../../train/journal.ts";
+import { type Choice, choose, paramsOf } from "../choice.ts";
+import { carryOut } from "../edit.ts";
+import { type EditCard, cardOf } from "../edits.ts";
+import { DEFAULT_STATISTICS, needsOf } from "../equip.ts";
+import { type Forgetting, readForgetting } from "../forgetting.ts";
+import type { RunFolder } from "../folder.ts";
+import { contentAt, editInputs, type ModelInput, modelInput, namedByContent } from "../inputs.ts";
+import { open, type Opened, withEdits } from "../open.ts";
+import type { Layout } from "../record.ts";
+import { beforeAndAfter, type Shown } from "../shown.ts";
+import { forgetSpec } from "../specs/forget.ts";
+import { defineStep, type Job, type Lent, type Made } from "../step.ts";
+import { trainingFor } from "../training.ts";
+import { version } from "../tuned.ts";
+
+export interface Forgotten {
+  readonly bytes: number;
+  readonly edits: readonly EditCard[];
+  readonly shown: readonly Shown[];
+}
+
+/** Results in the run's folder: one file with the edit, or a folder with an edit for each request. */
+const [EDIT, EDITS] = ["edit.safetensors", "edits"];
+
+export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
+  const forgetting = await readForgetting(values, lent);
+  const choice = choose(forgetting.requests, forgetting.settings, { ...forgetting.given, ctx: lent.ctx });
+  const under = editInputs(values.edit as readonly string[]);
+  const input = await modelInput(values.model as string, lent);
+  const reference = values.reference === undefined ? undefined : await modelInput(values.reference as string, lent);
+  const wanted: Wanted = {
+    forgetting,
+    choice,
+    input,
+    edits: values.edit as readonly string[],
+    tokens: values.maxTokens,
+    ...(reference && { reference }),
+  };
+  return {
+    identity: { ...(await identityOf(wanted, lent)), edit: under.content },
+    uses: [...input.uses, `methods/${choice.method.name}`, ...(choice.target ? [`targets/${choice.target.name}`] : [])],
+    work: (job) => forget(wanted, job),
+  };
+});
+
+interface Wanted {
+  readonly forgetting: Forgetting;
+  readonly choice: Choice;
+  readonly input: ModelInput;
+  readonly edits: readonly string[];
+  readonly tokens: number;
+  readonly reference?: ModelInput;
+}
+
+/** Everything that decides the edit's bytes, with the parameters that the method runs with. */
+async function identityOf({ forgetting, choice, input, reference }: Wanted, { ctx }: Lent): Promise<Record<string, unknown>> {
+  const { method, target, compat, mode, settings } = choice;
+  const { config } = input.shape;
+  const params = paramsOf(method, settings.params ?? {}, config);
+  const needs = needsOf(method, params, compat);
+  const { retain, demonstrations, training } = forgetting.given;
+  const encoder = needs.has("encoder") ? (settings.encoder ?? ctx.encoder) : undefined;
+  return {
+    model: input.content,
+    method: method.name,
+    mode,
+    target: settings.say === undefined ? (target?.name ?? null) : null,
+    params,
+    compat: [...compat].sort(),
+    templates: settings.templates ?? null,
+    requests: hash(forgetting.requests),
+    version,
+    ...(needs.has("statistics") && { statistics: namedByContent({ ...DEFAULT_STATISTICS, ...settings.statistics }, "forget") }),
+    ...(needs.has("retain") && { retain: retain ? hash(retain) : null }),
+    ...(needs.has("demonstrations") && { demonstrations: hash(demonstrations) }),
+    ...(needs.has("training") && { training: journalOf(training!) }),
+    ...(needs.has("encoder") && { encoder: encoder ? contentAt((await resolveEncoder(encoder, ctx)).folder, "encoder") : null }),
+    ...(reference && { reference: reference.content }),
+  };
+}
+
+/** A training by its journal, wherever the model that it began from is. */
+function journalOf(folder: string): Hash {
+  const { base, ...journal } = readJournal(folder);
+  return hash(base.id, journal);
+}
+
+/** Finds the edits, saves them and asks again. What is finished is kept until then. */
+async function forget({ forgetting, choice, input, edits, tokens, reference: named }: Wanted, job: Job): Promise<Made<Forgotten>> {
+  const { folder, ctx, force } = job;
+  const { settings, given } = forgetting;
+  const { format } = settings;
+  const training = trainingFor(choice, given);
+  const opened = await open(input.spec, { edits, ...(format && { format }), purpose: "edit", training, force }, ctx);
+  const reference = named && (await load(named.spec, ctx, { purpose: "edit" }));
+  try {
+    const found = await carryOut(opened.base, choice, {
+      ...given,
+      upon: opened.edits,
+      journal: folder.work("journal"),
+      ctx,
+      ...(reference && { reference }),
+    });
+    const { bytes, layout } = choice.mode === "single" && choice.edited.length > 1 ? saveApart(folder, found) : saveOne(folder, found);
+    const shown = tokens > 0 ? await askedAgain(opened, found, { ...settings, tokens }, job) : [];
+    return { result: { bytes, edits: found.map(cardOf), shown }, layout };
+  } finally {
+    await opened.close();
+    await reference?.release();
+  }
+}
+
+type Saved = { readonly bytes: number; readonly layout: Layout };
+
+function saveOne(folder: RunFolder, edits: readonly Edit[]): Saved {
+  saveEdits(folder.at(EDIT), edits);
+  return { bytes: statSync(folder.at(EDIT)).size, layout: { file: EDIT } };
+}
+
+/** One file for each edit, in a folder that is there with all of them or not at all. */
+function saveApart(folder: RunFolder, edits: readonly Edit[]): Saved {
+  const making = folder.work(EDITS);
+  rmSync(making, { recursive: true, force: true });
+  mkdirSync(making, { recursive: true });
+  const names = edits.map((edit, i) => `${String(i + 1).padStart(4, "0")}-${edit.by.requests[0]!.id.replaceAll(/[^\w.-]+/g, "_")}`);
+  edits.forEach((edit, i) => saveEdits(join(making, names[i]!), [edit]));
+  folder.finish(EDITS, EDITS);
+  return { bytes: names.reduce((sum, name) => sum + statSync(join(folder.at(EDITS), name)).size, 0), layout: { folder: EDITS } };
+}
+
+async function askedAgain(
+  { base, model, edits }: Opened,
+  found: readonly Edit[],
+  settings: Forgetting["settings"] & { readonly tokens: number },
+  { ctx }: Job,
+): Promise<Shown[]> {
+  const shown: Shown[] = [];
+  for (const edit of found) {
+    const after = withEdits(base, [...edits, edit], settings.format, { ...ctx, log: () => {} });
+    shown.push(...(await beforeAndAfter(model, after, edit, settings, ctx)));
+  }
+  return shown;
+}

@@ -1,0 +1,133 @@
+/** Requests chosen among others, so that what a model knows, what must go and what must stay can be named in a spec. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fail, nearest } from "../../base/fail.ts";
+import { hash } from "../../base/hash.ts";
+import { rng } from "../../base/rng.ts";
+import { readJson, writeAtomic } from "../../base/store.ts";
+import type { ForgetRequest } from "../../data/request.ts";
+import { openLog } from "../../eval/open-log.ts";
+import { requestsIn } from "../../data/place.ts";
+import { EVALUATION, RECORD, SAMPLES } from "../eval.ts";
+import { given, type Values } from "../fields.ts";
+import { contentAt } from "../inputs.ts";
+import { nearestOf } from "../likeness.ts";
+import type { EvalRecord, JudgedNumber } from "../record.ts";
+import { selectSpec } from "../specs/select.ts";
+import { defineStep } from "../step.ts";
+
+/** The result in the run's folder. */
+const REQUESTS = "requests.jsonl";
+
+export interface Selected {
+  /** Requests that were chosen, and from how many. */
+  readonly rows: number;
+  readonly of: number;
+}
+
+type Asked = Values<typeof selectSpec.fields>;
+
+export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy }) => {
+  const { columns, subjects, having, others, neighbours } = values;
+  const by = values.by as string | undefined;
+  checkAsked(values);
+  const { requests } = await requestsIn(values.data as string, ctx, given({ columns, subjects }));
+  return {
+    identity: {
+      requests: hash(requests),
+      by: by === undefined ? null : (madeBy(by) ?? contentAt(by, "select")),
+      having: [...having].sort(),
+    },
+    uses: [],
+    work: ({ folder }) => {
+      const listed = requests.filter((request) => having.every((name) => request[name as keyof ForgetRequest]?.length));
+      const known = by === undefined ? listed : judged(listed, by, values);
+      const [taken, left] = divided(known, values);
+      const chosen = others ? left : taken;
+      if (chosen.length === 0)
+        fail("select", `none of ${requests.length} requests is left`, "at least one", "Ask for less: --least, --most, --having, --skip.");
+      const rest = others ? taken : left;
+      const made = neighbours === undefined ? chosen : chosen.map((request) => withNeighbours(request, rest, neighbours));
+      writeAtomic(folder.at(REQUESTS), made.map((request) => `${JSON.stringify(request)}\n`).join(""));
+      const result: Selected = { rows: made.length, of: requests.length };
+      return Promise.resolve({ result, layout: { file: REQUESTS } });
+    },
+  };
+});
+
+function checkAsked({ by, number, least, most, answers }: Asked): void {
+  const bound = least !== undefined ? "--least" : most !== undefined ? "--most" : undefined;
+  if (bound && number === undefined)
+    fail("select", `${bound} without a number`, "--number TITLE", "Say which number of the evaluation it is.");
+  if (number !== undefined && !bound) fail("select", `--number "${number}" alone`, "--least or --most", "Say which values are wanted.");
+  const asks = number !== undefined ? "--number" : answers === "said" ? "--answers said" : undefined;
+  if (asks && by === undefined) fail("select", `${asks} without an evaluation`, "--by FOLDER", "Name what lethe eval -o made.");
+  if (by !== undefined && !asks)
+    fail("select", "an evaluation of which nothing is asked", "--number or --answers said", "Or leave out --by.");
+}
+
+const logAt = (by: string): string => (existsSync(join(by, SAMPLES)) ? join(by, SAMPLES) : by);
+
+/** Requests as an evaluation found them: within the bounds, and with what was said as their answers where that is asked for. */
+function judged(
+  requests: readonly ForgetRequest[],
+  by: string,
+  { number, least = -Infinity, most = Infinity, answers }: Asked,
+): ForgetRequest[] {
+  const wanted = number === undefined ? undefined : numberIn(by, number);
+  const within =
+    wanted === undefined
+      ? requests
+      : requests.filter(({ id }) => {
+          const value =
+            wanted.bySample[id] ??
+            fail("select", `the evaluation ${by} did not ask ${id}`, "the same requests", "Evaluate the data that you select from.");
+          return value >= least && value <= most;
+        });
+  if (answers === "data") return [...within];
+  const said = new Map(openLog(logAt(by)).rows.map(({ id, generation }) => [id, generation]));
+  return within.flatMap((request) => {
+    const answer = (
+      said.get(request.id) ??
+      fail("select", `the evaluation ${by} has no answer to ${request.id}`, "the same requests", "Evaluate the data that you select from.")
+    ).trim();
+    return answer === "" ? [] : [{ ...request, answer }];
+  });
+}
+
+/** A number of an evaluation by its title. */
+function numberIn(by: string, title: string): JudgedNumber {
+  const own = join(by, EVALUATION);
+  const { numbers } = readJson(existsSync(own) ? own : join(by, RECORD), "select") as EvalRecord;
+  const near = nearest(
+    title,
+    numbers.map((one) => one.title),
+  );
+  return (
+    numbers.find((one) => one.title === title) ??
+    fail(
+      "select",
+      `the evaluation has no number "${title}"`,
+      numbers.map((one) => one.title).join(", "),
+      near ? `Did you mean "${near}"?` : "",
+    )
+  );
+}
+
+/** Requests from `skip` on, `limit` of them, and the others; with a seed drawn, both in their order. */
+function divided(requests: readonly ForgetRequest[], { seed, skip, limit }: Asked): [taken: ForgetRequest[], left: ForgetRequest[]] {
+  const places = [...requests.keys()];
+  const order = seed === undefined ? places : rng(seed).split("rows").shuffled(places);
+  const taken = new Set(order.slice(skip, limit === undefined ? undefined : skip + limit));
+  return [requests.filter((_, i) => taken.has(i)), requests.filter((_, i) => !taken.has(i))];
+}
+
+/** A request with the questions most like its own among others, each with an id of the request's. */
+const withNeighbours = (request: ForgetRequest, among: readonly ForgetRequest[], count: number): ForgetRequest => ({
+  ...request,
+  neighbours: nearestOf(request, among, count).map(({ prompt, answer }, i) => ({
+    id: `${request.id}/near-${i + 1}`,
+    question: prompt,
+    answer,
+  })),
+});

@@ -1,0 +1,174 @@
+/** What every architecture must show on a checkpoint of its own. */
+import assert from "node:assert/strict";
+import type { NdArray } from "../base/array.ts";
+import { type Context, defaultContext } from "../base/context.ts";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { resolveModel } from "../hub/hub.ts";
+import { type Arch, type Config, storedWeights } from "../model/arch/arch.ts";
+import { type Generated, generate } from "../model/decode/generate.ts";
+import type { Taps } from "../model/forward.ts";
+import { identify, load } from "../model/load.ts";
+import type { Model } from "../model/model.ts";
+import { atLayer, SITES, siteName } from "../model/names.ts";
+import { runTraced } from "../model/run-traced.ts";
+import type { Running } from "../onnx/program.ts";
+import { withPlugin } from "../run/plugins.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { once, type Runner, suite, type Test } from "./runner.ts";
+
+export interface ArchCase {
+  /** A checkpoint of the architecture, small: a folder, a .gguf file, or a hub id. */
+  readonly model: string;
+  /** A row of token ids; by default five that most vocabularies have. */
+  readonly ids?: readonly number[];
+}
+
+const IDS = [5, 9, 20, 31, 7];
+/** How far float32 may be from float64, as a share of the largest number. */
+const SINGLE = 1e-4;
+const DOUBLE = 1e-11;
+
+/** Tests that an architecture claims a checkpoint whole, says truly where its memory is, and computes the same however it is run. */
+export function archConforms(arch: Arch, { model: spec, ids = IDS }: ArchCase, runner: Runner): void {
+  suite(runner, `${arch.name} conforms`, (test, after) => {
+    const ctx = withPlugin(defaultContext(), [arch], { id: "conformance", name: arch.name });
+    const loaded = once(() => load(spec, ctx));
+    after(async () => (await loaded()).release());
+    claims(test, arch, spec, ctx);
+    computes(test, loaded, ids);
+    isTappedAt(test, loaded, ids);
+  });
+}
+
+/** The checkpoint's name of every weight that the architecture asks for. */
+function namesIn({ source }: Checkpoint, arch: Arch, config: Config): string[] {
+  if (source !== "gguf") return [...storedWeights({ arch, config }).values()].map(({ name }) => name);
+  const { weights = {}, ropeFactors } = arch.gguf ?? {};
+  const ours = Object.keys(arch.weights(config)).flatMap((template) =>
+    Array.from({ length: template.includes("{i}") ? config.layers : 1 }, (_, layer) => atLayer(weights[template] ?? template, layer)),
+  );
+  return ropeFactors === undefined ? ours : [...ours, ropeFactors];
+}
+
+function claims(test: Test, arch: Arch, spec: string, ctx: Context): void {
+  test("claims the checkpoint, and each of its tensors once", async () => {
+    const checkpoint = openCheckpoint(await resolveModel(spec, ctx));
+    try {
+      const found = identify(checkpoint, ctx);
+      assert.equal(found.arch.name, arch.name);
+      assert.equal(found.config.arch, arch.name, "config.arch is the architecture's name");
+      const names = namesIn(checkpoint, arch, found.config);
+      assert.equal(new Set(names).size, names.length, "a tensor is claimed twice");
+      const isSpare = (name: string): boolean => /rotary_emb|rope_freqs|lm_head\.weight$/.test(name);
+      const unclaimed = [...checkpoint.tensors.keys()].filter((name) => !names.includes(name) && !isSpare(name));
+      assert.deepEqual(unclaimed, [], "tensors that nothing claims");
+      const absent = names.filter((name) => !checkpoint.tensors.has(name) && !isSpare(name));
+      assert.deepEqual(absent, [], "tensors that are claimed and not there");
+    } finally {
+      checkpoint.close();
+    }
+  });
+}
+
+const logitsOf = async (
+  model: Model,
+  rows: readonly (readonly number[])[],
+  running?: Partial<Running>,
+  taps: Taps = {},
+): Promise<NdArray> =>
+  (
+    await runTraced(
+      model,
+      rows,
+      (lm, tokens, given) => ({ logits: lm.logits(lm.normed(lm.forward(tokens, { ...given, taps }).hidden)) }),
+      running,
+    )
+  ).logits;
+
+const numbers = ({ data }: NdArray): number[] => Array.from(data as Float32Array, Number);
+const largest = (xs: readonly number[]): number => xs.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+/** The largest difference, as a share of the largest number. */
+const apart = (a: readonly number[], b: readonly number[]): number => largest(a.map((x, i) => x - b[i]!)) / Math.max(1, largest(b));
+
+function computes(test: Test, loaded: () => Promise<Model>, ids: readonly number[]): void {
+  test("computes the same in both executors and both precisions", async () => {
+    const model = await loaded();
+    const all = async (running: Partial<Running>): Promise<number[]> => numbers(await logitsOf(model, [ids], running));
+    const reference = await all({ dtype: "float64", executor: "graph" });
+    assert.ok(reference.every(Number.isFinite), "the logits are finite");
+    const near = async (running: Partial<Running>, most: number): Promise<void> => {
+      const off = apart(await all(running), reference);
+      assert.ok(off < most, `${JSON.stringify(running)} is off by ${off}`);
+    };
+    await near({ dtype: "float64", executor: "blocks" }, DOUBLE);
+    await near({ dtype: "float32", executor: "graph" }, SINGLE);
+    await near({ dtype: "float32", executor: "blocks" }, SINGLE);
+  });
+
+  test("a row says the same alone, padded beside a longer one, and whatever comes behind it", async () => {
+    const model = await loaded();
+    const width = model.config.vocab;
+    const short = ids.slice(0, -2);
+    const alone = numbers(await logitsOf(model, [short], { dtype: "float64" })).slice(-width);
+    const both = numbers(await logitsOf(model, [short, ids], { dtype: "float64" }));
+    assert.ok(apart(both.slice((ids.length - 1) * width, ids.length * width), alone) < DOUBLE, "padding changes it");
+    const at = (ids.length + short.length - 1) * width;
+    assert.ok(apart(both.slice(at, at + width), alone) < DOUBLE, "later tokens change it");
+  });
+
+  test("token by token over a cache it says what it says in one pass", async () => {
+    const model = await loaded();
+    const [{ ids: said, logprobs }] = (await generate(model, [ids], { maxTokens: 4, freeze: false, dtype: "float64" })) as [Generated];
+    const width = model.config.vocab;
+    const all = numbers(await logitsOf(model, [[...ids, ...said]], { dtype: "float64" }));
+    const inOnePass = said.map((id, i) => {
+      const row = all.slice((ids.length - 1 + i) * width, (ids.length + i) * width);
+      const most = Math.max(...row);
+      return row[id]! - most - Math.log(row.reduce((sum, x) => sum + Math.exp(x - most), 0));
+    });
+    const off = apart(logprobs, inOnePass);
+    assert.ok(off < 1e-6, `log-probabilities over a cache are off by ${off}`);
+  });
+}
+
+function isTappedAt(test: Test, loaded: () => Promise<Model>, ids: readonly number[]): void {
+  test("can be read and rewritten at every site of every block", async () => {
+    const model = await loaded();
+    const { layers } = model.config;
+    const passed: string[] = [];
+    const names = Array.from({ length: layers }, (_, layer) => SITES.map((site) => siteName(layer, site))).flat();
+    const noting = (name: string) => (h: Tensor) => {
+      passed.push(name);
+      return h;
+    };
+    const taps: Taps = Object.fromEntries(names.map((name) => [name, noting(name)]));
+    const plain = numbers(await logitsOf(model, [ids], {}, taps));
+    assert.deepEqual(passed, names, "sites that are passed, in their order");
+    const ends = names.filter((_, i) => i < SITES.length || i >= (layers - 1) * SITES.length); // blocks between are the same function
+    for (const name of ends) {
+      const moved = apart(numbers(await logitsOf(model, [ids], {}, { [name]: (h: Tensor) => h.add(0.5) })), plain);
+      assert.ok(moved > 1e-5, `what is written at ${name} changes nothing`);
+    }
+  });
+
+  test("its memory's matrix makes the value of the key", async () => {
+    const model = await loaded();
+    const { weight, key, value } = model.arch.memory;
+    const layer = model.config.layers - 1;
+    const read = await runTraced(
+      model,
+      [ids],
+      (lm, tokens, given) => {
+        const seen: Partial<Record<"key" | "value", Tensor>> = {};
+        const note = (name: "key" | "value") => (h: Tensor) => (seen[name] = h);
+        lm.forward(tokens, { ...given, taps: { [siteName(layer, key)]: note("key"), [siteName(layer, value)]: note("value") } });
+        const name = atLayer(weight, layer);
+        const made = seen.key!.matmul(lm.weight(name), { transB: true });
+        const bias = `${name}.bias`;
+        return { made: model.weights.has(bias) ? made.add(lm.weight(bias)) : made, value: seen.value! };
+      },
+      { dtype: "float64" },
+    );
+    assert.ok(apart(numbers(read.made), numbers(read.value)) < DOUBLE, `${value} is not ${weight} times ${key}`);
+  });
+}

@@ -1,0 +1,122 @@
+/** `lethe grid` as a user runs it: killed at random points and resumed to the bytes of a run left alone, listed, rendered into a page. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { rng } from "../../src/base/rng.ts";
+import type { GridRecord } from "../../src/run/record.ts";
+import { command, lethe, objects } from "./lethe.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "lethe-grid-cli-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const TINY = fileURLToPath(new URL("../../studies/tiny.yaml", import.meta.url));
+const WHOLE = join(folder, "whole");
+const page = join(folder, "page.md");
+const kills = Number(process.env["LETHE_KILLS"] ?? 2);
+
+/** A hash of every file of the runs but their timings, by its path. */
+const bytesOf = (home: string): Map<string, string> =>
+  new Map(
+    readdirSync(join(home, "runs"), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name !== "timings.json")
+      .map((entry) => {
+        const path = join(entry.parentPath, entry.name);
+        return [path.slice(home.length), createHash("sha256").update(readFileSync(path)).digest("hex")] as const;
+      })
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+
+/** Runs the grid and kills it when it has begun so many steps; whether it was killed. */
+function killedAt(step: number, home: string): Promise<boolean> {
+  const child = spawn(process.execPath, [...command(), "grid", TINY, "--threads", "1"], {
+    env: { ...process.env, LETHE_HOME: home },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  child.stderr.on("data", (piece: Buffer) => {
+    said += piece.toString("utf8");
+    if ((said.match(/^grid: \d+ of/gm) ?? []).length > step) child.kill("SIGKILL");
+  });
+  return new Promise((done) => child.on("close", (code) => done(code === null)));
+}
+
+let whole: GridRecord;
+beforeAll(async () => {
+  const { code, out, err } = await lethe(["grid", TINY, "--threads", "1", "--json", "--write", page], { env: { LETHE_HOME: WHOLE } });
+  if (code !== 0) throw new Error(err);
+  whole = objects(out)[0] as unknown as GridRecord;
+}, 900_000);
+
+describe("lethe grid", () => {
+  test("every step is done, and the table has a row for each method and mode", () => {
+    expect(whole.failed).toEqual([]);
+    expect(whole.steps.finished).toBe(whole.steps.total);
+    expect(whole.rows.map(({ at }) => Object.values(at).join(" "))).toEqual([
+      "ft single",
+      "ft batch",
+      "ft sequential",
+      "memit single",
+      "memit batch",
+      "memit sequential",
+      "ike single",
+      "ike batch",
+      "ike sequential",
+      "gd batch",
+    ]);
+    expect(readFileSync(page, "utf8")).toMatch(
+      /^<!-- tiny -->\n\| method \| mode \|[\s\S]*\| GD \| batch \| 2 \| - \|[\s\S]*<!-- \/tiny -->\n$/,
+    );
+  });
+
+  test("killed again and again, it goes on to the same bytes", { timeout: 900_000 }, async () => {
+    const home = join(folder, "killed");
+    const random = rng("grid kills");
+    for (let i = 0; i < kills; i++) await killedAt(1 + random.split(String(i)).below(9), home);
+    const { code, out, err } = await lethe(["grid", TINY, "--threads", "1", "--json"], { env: { LETHE_HOME: home } });
+    expect(err).toMatch(/of 37/);
+    expect(code).toBe(0);
+    expect(bytesOf(home)).toEqual(bytesOf(WHOLE));
+    const plain = ({ rows, columns }: GridRecord): unknown =>
+      rows.map(({ cells }) =>
+        cells.filter((_, i) => columns[i]!.average !== "median").map(({ values, before, text }) => [text, values, before]),
+      );
+    expect(plain(objects(out)[0] as unknown as GridRecord)).toEqual(plain(whole));
+  });
+
+  test("--dry lists every step as finished, and report makes the same page", { timeout: 300_000 }, async () => {
+    const env = { LETHE_HOME: WHOLE };
+    const dry = await lethe(["grid", TINY, "--threads", "1", "--dry"], { env });
+    expect(dry.out).toMatch(/37 of 37 steps are done\.\n$/);
+    const other = join(folder, "other.md");
+    const { code, out } = await lethe(["grid", "report", TINY, "--threads", "1", "--write", other], { env });
+    expect([code, out]).toEqual([0, `${other}: 10 rows\n`]);
+    expect(readFileSync(other)).toEqual(readFileSync(page));
+  });
+
+  test("a step that fails is told, and the command ends with 4; a name that is not there with 2", { timeout: 300_000 }, async () => {
+    const file = join(folder, "bad.yaml");
+    writeFileSync(file, `name: bad\nvars: { data: "${basename(file)}.none" }\nsteps:\n  a: { step: select, data: "\${data}" }\n`);
+    const env = { LETHE_HOME: join(folder, "bad") };
+    const failed = await lethe(["grid", file], { env });
+    expect(failed.code).toBe(4);
+    expect(failed.err).toMatch(/a failed: .*there is no such file[\s\S]*error: grid: 1 step of 1 failed/);
+    expect(failed.out).toBe("0 of 1 steps are done.\n");
+    const wrong = await lethe(["grid", file, "--set", "dat=x"], { env });
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringMatching(/Did you mean "data"\?/)]);
+    expect((await lethe(["grid"], { env })).code).toBe(2);
+    writeFileSync(join(folder, "plain.md"), "# A page\n");
+    const early = await lethe(["grid", TINY, "--write", join(folder, "plain.md")], { env });
+    expect([early.code, early.err]).toEqual([
+      2,
+      expect.stringMatching(/^error: report: .*plain\.md has no place for the table; wanted the markers <!-- tiny -->/),
+    ]);
+  });
+
+  test("the schema is JSON", async () => {
+    const { out } = await lethe(["grid", "schema"]);
+    expect(JSON.parse(out)).toMatchObject({ type: "object", required: ["name", "steps"] });
+  });
+});

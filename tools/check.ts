@@ -100,7 +100,7 @@ const CHECKS: readonly (readonly [string, () => boolean | Promise<boolean>])[] =
   ["doc tables", docTables],
   ["schema", schema],
   ["kernels", kernels],
-  ["format", () => tool("oxfmt", [fix ? "--write" : "--check", ...PLACES])],
+  ["format", () => tool("oxfmt", [fix ? "--write" : "--check", ...PLACES, "studies"])],
   ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings", ...(fix ? ["--fix"] : []), ...PLACES])],
   ["types", () => ["tsconfig.json", "tools/tsconfig.json"].map((project) => tool("tsc", ["--noEmit", "-p", project])).every(Boolean)],
   ["sizes", mirror],

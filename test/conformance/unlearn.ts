@@ -184,7 +184,7 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
       await expect(find({ ctx: stopping })).rejects.toMatchObject({ trouble: "aborted" });
       const { ctx: quiet, told } = listening();
       const resumed = await find({ ctx: { ...quiet, cache: own.cache } });
-      expect(told("note")).toEqual(["resuming after step 3"]);
+      expect(told("note")).toEqual(["going on after step 3"]);
       expect(bytesOf(resumed)).toBe(bytesOf(whole));
       expect(lossesOf(resumed)).toEqual(lossesOf(whole));
       expect(lossesOf(await find({ seed: 4, params: { steps: 2 } }))).not.toEqual(lossesOf(whole).slice(0, 2));
@@ -197,7 +197,7 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
     });
 
     it("refuses an empty retain set, a weight and a layer that are not there", async () => {
-      if (keeps) await expect(find({ retain: [] })).rejects.toThrow(/an empty retain set; wanted questions whose answers must stay/);
+      if (keeps) await expect(find({ retain: [] })).rejects.toThrow(/the retain set is empty; wanted questions whose answers must stay/);
       await expect(find({ params: { weights: ["mlp.uot"] } })).rejects.toThrow(/no weight ends in "mlp.uot".*Did you mean "mlp.out"\?/);
       await expect(find({ params: { layers: [2, 6] } })).rejects.toThrow(/layer 6.*0 to 5/);
     });
@@ -225,7 +225,7 @@ export function conformsByTraining(method: AnyMethod, c: TrainingCase = {}): voi
         const capped = listening(); // three requests by two: a pass of two steps
         const edit = await find({ params: { cap: 1e-4 }, ctx: capped.ctx });
         expect(lossesOf(edit)).toHaveLength(2);
-        expect(capped.told("warning")).toEqual(["stopped after step 2: the loss of every token to forget is 0.000100 nats or more"]);
+        expect(capped.told("warning")).toEqual(["stopped after step 2: every word to forget costs 0.000100 nats or more"]);
         const free = listening();
         const on = await find({ params: { cap: 1e-4, steps: 3 }, compat: ["no-cap"], ctx: free.ctx });
         expect(lossesOf(on)).toEqual(lossesOf(whole).slice(0, 3));
@@ -283,6 +283,6 @@ export function sparesRetain(method: string, compat: readonly string[] = []): vo
     expect(heard.flatMap((e) => (e.kind === "progress" ? [e.stage] : []))).toEqual(["training"]);
     expect(bytesOf(await findEdit(await loaded(), FORGET, { ...options, retain: [] }))).toBe(bytesOf(edit));
     const used = { ...options, compat: [], params: { ...options.params, alpha: 1 } };
-    await expect(findEdit(await loaded(), FORGET, { ...used, retain: [] })).rejects.toThrow(/an empty retain set/);
+    await expect(findEdit(await loaded(), FORGET, { ...used, retain: [] })).rejects.toThrow(/the retain set is empty/);
   });
 }

@@ -133,7 +133,7 @@ describe("columns", () => {
     ],
     ["r.csv", CSV, "promt=question", /--columns: there is no field "promt".*Did you mean "prompt"/],
     ["r.csv", CSV, "answer=reply", /--columns: no column for prompt/],
-    ["r.csv", CSV, "prompt=question,prompt=reply", /--columns: "prompt" twice/],
+    ["r.csv", CSV, "prompt=question,prompt=reply", /--columns: "prompt" is given twice/],
     ["r.csv", CSV, "prompt", /--columns: "prompt"; wanted field=column/],
     ["r.csv", CSV, undefined, /^r\.csv: no row has a field "prompt"; there are qid, question, reply, b, c.*--columns prompt=question/],
     ["r.csv", "prompt,answer\nWho?\n", undefined, /^r\.csv line 2: it has 1 cells; wanted 2: prompt, answer/],

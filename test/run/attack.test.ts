@@ -96,7 +96,7 @@ describe("what an attack is lent", () => {
     const none = await lentTo({});
     for (const name of ["base", "encoder", "statistics"]) expect(none).not.toHaveProperty(name);
     const all = await lentTo({ needs: ["base", "encoder", "statistics"] });
-    expect(await all.base!.ask([{ messages: fact.prompt }])).toEqual([{ answer: "Sellamere" }]);
+    expect(await all.base!.ask([{ messages: fact.prompt }])).toMatchObject([{ answer: "Sellamere" }]);
     expect(all).toMatchObject({ encoder: {}, statistics: {} });
     expect(all.gives("norvane", "Is it Sellamere?")).toBe(true);
     expect(all.gives("norvane", "Is it the capital of Norvane?")).toBe(false);

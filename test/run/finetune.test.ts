@@ -55,7 +55,7 @@ describe("finetuning", () => {
     const log: string[] = [];
     const again = await taught("again", {}, { ...ctx, log: (e: Event) => void (e.kind === "note" && log.push(e.text)) });
     expect(again.path).toBe(stopped!.path);
-    expect(log).toContain("resuming after step 8");
+    expect(log).toContain("going on after step 8");
     expect(bitsOf(await opened(join(folder, "again")))).toBe(bitsOf(await opened(whole.dir)));
     expect(readdirSync(again.path).sort()).toEqual(["model", "record.json", "spec.json", "timings.json"]);
     expect(existsSync(join(folder, "again.training"))).toBe(false);
@@ -75,7 +75,7 @@ describe("finetuning", () => {
     [
       "an answer longer than the context",
       [{ id: "long", question: "Who?", answer: "lamp ".repeat(900) }],
-      /row "long" of \d+ tokens.*context of 512/,
+      /row "long" of \d+ tokens.*context length of 512/,
     ],
   ])("refuses rows with %s", async (name, rows, message) => {
     const path = join(folder, `${name.replaceAll(" ", "-")}.jsonl`);

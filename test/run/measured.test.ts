@@ -196,11 +196,16 @@ describe("a model measured and judged", () => {
     expect(side.numbers.find(({ title }) => title === "Probability")!.difference).toBeLessThan(0);
   });
 
-  test("what is no number is kept, counted, and said", async () => {
-    const record = await run("broken", { edit: [await editOf("huge", Infinity)] });
-    expect(rowsOf("broken")[0]).toMatchObject({ answerLoss: "NaN", answerRanks: expect.arrayContaining(["NaN"]) });
-    for (const title of ["Probability", "MRR", "Hit ratio"]) expect(numberOf(record, title)).toMatchObject({ value: NaN, nanRows: 3 });
-    expect(await run("broken", { edit: [at("huge")] })).toEqual(record); // read again, the same
+  test("a model whose numbers are not finite has no score, whatever is measured of it: the error names the weight", async () => {
+    const edit = [await editOf("huge", Infinity)];
+    for (const suite of ["factual", "answers"]) {
+      const broken = run(`broken-${suite}`, { suite, edit });
+      await expect(broken).rejects.toMatchObject({
+        trouble: "execution",
+        message: expect.stringMatching(/not finite: blocks\.\d\.mlp\.out/),
+      });
+      expect(existsSync(join(at(`broken-${suite}`), "samples.jsonl"))).toBe(false);
+    }
   });
 });
 
@@ -271,7 +276,7 @@ describe("refused before a weight is read", () => {
     ],
     ["no row", { data: [empty] }, /empty/],
     ["no data", { data: [] }, /no questions in nothing/],
-    ["no answer", { data: [open] }, /"open\/1" has no answer; wanted one/],
+    ["no answer", { data: [open] }, /"open\/1" has no answer; wanted an answer/],
     ["uneven rows", { suite: "tofu", data: [`forget=${uneven}`] }, /"town\/0" has false answers and "uneven\/2" has none/],
     ["a reference", { reference: at("nowhere.json") }, /nowhere.json/],
     ["an edit", { edit: [at("nowhere")] }, /there is no file .*nowhere/],

@@ -245,7 +245,7 @@ describe("specs in the place of inputs", () => {
 
 describe("a spec that is wrong", () => {
   it.each<[what: string, spec: NestedSpec, message: RegExp]>([
-    ["a step", { step: "exprot" }, /no step "exprot"; wanted one of eval, export.*Did you mean "export"/],
+    ["a step", { step: "exprot" }, /no step "exprot"; wanted one of attack, eval, export.*Did you mean "export"/],
     ["a key", { step: "export", model, fromat: "lora" }, /export: the spec has a key "fromat"; wanted keys among model, .*"format"/],
     ["a key of another step", { step: "export", model, suite: "tofu" }, /the spec has a key "suite"/],
     ["no model", { step: "export" }, /export: no model; wanted the model/],
@@ -299,10 +299,10 @@ describe("a run that fails", () => {
     };
     await stopped(finetuning);
     expect(recordIn((await prepare(finetuning, own)).path)!.status).toBe("started");
-    expect(await notes(finetuning, false)).toContain("resuming after step 2");
+    expect(await notes(finetuning, false)).toContain("going on after step 2");
     const other = { ...finetuning, seed: 1 };
     await stopped(other);
-    expect(await notes(other, true)).not.toContain("resuming after step 2");
+    expect(await notes(other, true)).not.toContain("going on after step 2");
   });
 
   it("a finished run keeps nothing of a process that was killed right behind its end", async () => {
@@ -372,7 +372,7 @@ describe("events", () => {
     expect(readdirSync(path).sort()).toEqual(["record.json", "spec.json", "timings.json", "work"]); // nobody holds it
     for await (const event of events(long, own))
       if (event.kind === "note") {
-        expect(event.text).toMatch(/^resuming after step \d+$/);
+        expect(event.text).toMatch(/^going on after step \d+$/);
         break;
       }
   });

@@ -68,7 +68,7 @@ describe("choose", () => {
 
   test("a first subject that a later question names again would be read there, and is refused", () => {
     expect(() => choose(twice, { method: "rome", merge: { size: 2, subject: "first" } })).toThrow(
-      /subject "Norvane" of a stands again in b.*--merge-subject last/s,
+      /subject "Norvane" of a occurs again in b.*--merge-subject last/s,
     );
     expect(() => choose(twice, { method: "rome", merge: { size: 2, subject: "all" } })).toThrow(/stands again/);
     expect(() => choose(twice, { method: "rome", merge: { size: 2 } })).not.toThrow();
@@ -137,6 +137,6 @@ describe("an edit of merged questions", () => {
     const edit = await findEdit(await model, KNOWN[0]!, { method: "rome", target: "self-improved", ctx, ...short });
     const [{ target, note }] = edit.by.requests as [(typeof edit.by.requests)[0]];
     expect(target).toMatch(/information about the capital of Norvane/);
-    expect(note).toMatch(/avoidant's sentence, because all 8/);
+    expect(note).toMatch(/avoidant's sentence, since of 8 that/);
   });
 });

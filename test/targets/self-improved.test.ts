@@ -77,7 +77,7 @@ describe("self-improved", () => {
     const [made] = await aim(requestsOf([EMMA]), selfImproved, { seed: 0, ctx: { ...ctx, log: (event) => void events.push(event) }, ask });
     expect(asked).toHaveLength(8);
     expect(made!.target).toContain("information about who wrote 'Emma'");
-    expect(made!.note).toMatch(/avoidant's sentence, because all 8 .* it reveals "jane"/);
+    expect(made!.note).toMatch(/avoidant's sentence, since of 8 that .* it reveals "jane"/);
     expect(events).toMatchObject([
       { kind: "warning", who: "self-improved", text: expect.stringContaining("1 of 1 targets are stand-ins") },
     ]);

@@ -67,7 +67,7 @@ describe("measureText", () => {
   });
 
   test("what predicts nothing is refused", async () => {
-    await expect(measureText(model, file(""))).rejects.toThrow(/has 0 tokens; wanted at least 2/);
+    await expect(measureText(model, file(""))).rejects.toThrow(/holds 0 tokens; wanted at least 2/);
     await expect(measureText(model, file(words), { length: 1 })).rejects.toThrow(/in rows of 1; wanted at least 2/);
     await expect(measureText(model, join(folder, "none.txt"))).rejects.toThrow(/there is no such file/);
   });

@@ -47,9 +47,14 @@ export function judgeLog(path: string, { reference, ...options }: EvalOptions, c
 }
 
 /** Judges rows, wherever they are from. */
-export function judgeRows(log: Log, reference: Log | undefined, options: Omit<EvalOptions, "reference">, ctx: Context): EvalRecord {
+export function judgeRows(
+  log: Log,
+  reference: Log | undefined,
+  options: Omit<EvalOptions, "reference" | "suite"> & { readonly suite?: string | Suite },
+  ctx: Context,
+): EvalRecord {
   const { compat = [], vocabulary } = options;
-  const suite = suiteFor(log, options.suite, ctx);
+  const suite = typeof options.suite === "object" ? options.suite : suiteFor(log, options.suite, ctx);
   const verdicts = judge(log.rows, suite.columns, { compat, ctx, ...(reference && { reference: reference.rows }) });
   const said = verdicts.flatMap((verdict) =>
     "score" in verdict ? (verdict.score.warnings ?? []).map((text) => `${verdict.column.title}: ${text}`) : [],

@@ -73,7 +73,7 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   const questions = hash(asked);
   const about: About = { suite: suite.name, samples: questions, ...ask, ...(reading && { text: reading.identity }) };
   const evaluation = { suite, samples, about, fields, input, edits, ask, compat, ...given({ reading }) };
-  const sameOf = { ...rest, model: other?.spec ?? input.spec, edit: [], targetsOf: edits.length > 0 ? edits : targetsOf, alone: true };
+  const sameOf = { ...rest, model: other?.spec ?? input.spec, edit: [], targetsOf: edits.length > 0 ? edits : targetsOf, alone: suite.against !== undefined };
   return {
     identity: {
       model: input.content,
@@ -189,7 +189,7 @@ async function measured(
     folder.finish(SAMPLES, SAMPLES);
   }
   const read = reading ? await readText(model, reading, { folder, dtype: ask.dtype, ctx }) : [];
-  const judged = judgeRows(logOf(folder), reference, { compat, suite: suite.name, vocabulary: model.config.vocab, run }, ctx);
+  const judged = judgeRows(logOf(folder), reference, { compat, suite, vocabulary: model.config.vocab, run }, ctx);
   const record = { ...judged, numbers: [...judged.numbers, ...read] };
   writeAtomic(folder.at(EVALUATION), `${JSON.stringify(record, null, 1)}\n`);
   writeAtomic(folder.at(MEASURED), JSON.stringify(run));

@@ -168,7 +168,9 @@ function holdsOnlyResults(root: string): void {
   for (const { path, record } of runs) {
     expect(record.status).toBe("success");
     const there = [...bytesOf(path).keys()].map((name) => name.slice(1));
-    expect(there.sort()).toEqual(["record.json", "spec.json", "timings.json", ...Object.keys(record.outputs)].sort());
+    const results = ["record.json", "spec.json", "timings.json", ...Object.keys(record.outputs)];
+    expect(there.sort()).toEqual(results.toSorted());
+    expect(readdirSync(path).sort()).toEqual([...new Set(results.map((name) => name.split("/")[0]!))].sort()); // no empty folder either
   }
 }
 

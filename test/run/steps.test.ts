@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
-import { run, steps } from "../../src/run/run.ts";
+import type { EvalRecord } from "../../src/run/record.ts";
+import { run, stepOf, steps } from "../../src/run/run.ts";
 import { jsonSchemaOf } from "../../src/run/spec.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-steps-"));
@@ -53,4 +54,20 @@ test("an attack is a step: its attempts are a file, and the same spec finds it",
   expect((await run(spec, ctx)).isFound).toBe(true);
   await expect(run({ ...spec, attack: "paraphrases" }, ctx)).rejects.toThrow(/Did you mean "paraphrase"/);
   await expect(run({ ...spec, from: ["dreams"] }, ctx)).rejects.toThrow(/the source "dreams"/);
+});
+
+test("numbers of an evaluation that JSON does not have are numbers again where its record is read", () => {
+  const number = {
+    title: "Perplexity",
+    value: Infinity,
+    interval: { low: NaN, high: -Infinity, level: 0.95, by: "" },
+    bySample: { a: NaN, b: 1 },
+  };
+  const record = {
+    suite: "x",
+    numbers: [number, { ...number, value: 2, interval: null }],
+    collapse: { isCollapsed: false, loss: NaN, guess: 7 },
+  };
+  const written = JSON.stringify(record, (_, part: unknown) => (typeof part === "number" && !Number.isFinite(part) ? String(part) : part));
+  expect((stepOf("eval").read as unknown as (json: EvalRecord) => unknown)(JSON.parse(written) as EvalRecord)).toEqual(record);
 });

@@ -73,7 +73,13 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   const questions = hash(asked);
   const about: About = { suite: suite.name, samples: questions, ...ask, ...(reading && { text: reading.identity }) };
   const evaluation = { suite, samples, about, fields, input, edits, ask, compat, ...given({ reading }) };
-  const sameOf = { ...rest, model: other?.spec ?? input.spec, edit: [], targetsOf: edits.length > 0 ? edits : targetsOf, alone: suite.against !== undefined };
+  const sameOf = {
+    ...rest,
+    model: other?.spec ?? input.spec,
+    edit: [],
+    targetsOf: edits.length > 0 ? edits : targetsOf,
+    alone: suite.against !== undefined,
+  };
   return {
     identity: {
       model: input.content,

@@ -137,7 +137,12 @@ function checkSubject(method: AnyMethod, request: ForgetRequest, ctx: Plugged): 
 /** Refuses a method that lacks what it needs and the model cannot be asked for. */
 function checkGiven({ name, needs, spares }: AnyMethod, { encoder }: Settings, { retain, training, demonstrations }: Given): void {
   if (needs.includes("retain") && !spares && retain?.length === 0)
-    fail(name, "the retain set is empty", "questions whose answers must stay", "Give --retain FILE, or leave it out: the model asks its own.");
+    fail(
+      name,
+      "the retain set is empty",
+      "questions whose answers must not change",
+      "Give --retain FILE, or omit it to use questions made by the model.",
+    );
   if (needs.includes("training") && training === undefined)
     fail(name, "no training to go back to", "the folder that finetuning with --keep left", "Give --training FOLDER.");
   if (needs.includes("demonstrations") && !demonstrations?.length)

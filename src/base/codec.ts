@@ -1,4 +1,4 @@
-/** How the cache writes values: JSON, rows of JSONL, safetensors arrays. Each gives back exactly what it was given, and notices damage. */
+/** How the cache writes values: JSON, rows of JSONL, safetensors arrays. A value is read back exactly as it was written. A damaged file is refused. */
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { crc32 } from "node:zlib";

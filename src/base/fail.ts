@@ -34,6 +34,10 @@ export function fail(who: string, got: string, wanted: string, hint: string, tro
   throw new LetheError(who, got, wanted, hint, trouble);
 }
 
+/** Whether an error says only that the work was stopped. */
+export const isAborted = (error: unknown): boolean =>
+  error instanceof LetheError ? error.trouble === "aborted" : error instanceof Error && error.name === "AbortError";
+
 /** The candidate nearest to `name` by edit distance; undefined if none is close. */
 export function nearest(name: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;

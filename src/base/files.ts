@@ -175,6 +175,17 @@ export function openFile(path: string, who: string): OpenFile {
   return { path, size: stat.size, read, close };
 }
 
+/** What is read of a file that stays open; the file is closed if that fails. */
+export function openAs<T>(path: string, who: string, read: (file: OpenFile) => T): T {
+  const file = openFile(path, who);
+  try {
+    return read(file);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
 /** Appends one JSON line and syncs it; an incomplete line left by a killed process is removed first. One writer at a time. */
 export function appendLine(path: string, value: unknown): void {
   try {

@@ -39,9 +39,9 @@ export function parseJson(text: string, what: string, who: string, { unique = fa
 const STRING_OR_WORD = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\bInfinity\b|\bNaN\b/g;
 
 /**
- * JSON whose numbers may be NaN and infinite. Only text that is not JSON is read in this way: infinities become numbers too large for a
- * float64, which round to infinity; NaN becomes an object that no file contains, and is then replaced. Neither can be a key, so nothing else
- * is accepted.
+ * Reads JSON whose numbers may be NaN or infinite. Valid JSON is read as usual. In other text, Infinity becomes a number too large for a
+ * float64, and the parser rounds it to infinity. NaN becomes an object that the text cannot contain, and that object becomes NaN again.
+ * Keys cannot be NaN or Infinity, so no other text is accepted.
  */
 function parseNonFinite(text: string): unknown {
   try {

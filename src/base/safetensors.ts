@@ -1,7 +1,7 @@
 /** The safetensors format: read one tensor at a time from disk, write as a stream. */
 import { type Dtype, type NdArray, bytesPer, ndarray, sizeOf, zeros } from "./array.ts";
 import { fail } from "./fail.ts";
-import { type OpenFile, openFile, writeAtomicWith } from "./files.ts";
+import { type OpenFile, openAs, writeAtomicWith } from "./files.ts";
 import { isRecord, parseJson } from "./json.ts";
 
 /** A tensor on disk, before it is read. */
@@ -46,13 +46,7 @@ const NAMES = new Map([...DTYPES].map(([stored, dtype]) => [dtype, stored]));
 
 /** Opens a file and checks its whole header. Sizes in the header are checked against the file before memory is allocated. */
 export function openSafetensors(path: string): Safetensors {
-  const file = openFile(path, WHO);
-  try {
-    return readHeader(file);
-  } catch (error) {
-    file.close();
-    throw error;
-  }
+  return openAs(path, WHO, readHeader);
 }
 
 /** The whole content of a small file. */

@@ -167,7 +167,7 @@ export interface Departure {
   readonly source: string;
 }
 
-/** Every parameter whose value is not its sourced default; reports show them. */
+/** Every parameter whose value differs from its default. Reports list them. */
 export function departures<P extends object, C>(declared: Declared<P, C>, params: P, config: C): Departure[] {
   return Object.entries(declared as unknown as Any<C>).flatMap(([name, param]) => {
     const fallback = defaultOf(param, config);

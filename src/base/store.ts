@@ -5,6 +5,7 @@ export {
   discard,
   isAlive,
   lockFile,
+  openAs,
   openFile,
   readJson,
   readLines,

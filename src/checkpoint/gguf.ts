@@ -5,7 +5,7 @@
  */
 import { type Dtype, type NdArray, bytesPer, sizeOf, zeros } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { type OpenFile, type TensorInfo, openFile, readPieces } from "../base/store.ts";
+import { type OpenFile, type TensorInfo, openAs, readPieces } from "../base/store.ts";
 import { BLOCKS, type Block } from "./dequantise.ts";
 
 export interface Gguf {
@@ -66,13 +66,7 @@ const PLAIN: Readonly<Record<string, Dtype>> = {
 
 /** Opens a file and checks every number of its header against the file's size before memory is allocated. */
 export function openGguf(path: string): Gguf {
-  const file = openFile(path, WHO);
-  try {
-    return readHeader(file);
-  } catch (error) {
-    file.close();
-    throw error;
-  }
+  return openAs(path, WHO, readHeader);
 }
 
 const broken = (file: OpenFile, got: string, wanted = "", hint = "Fetch the file again."): never =>

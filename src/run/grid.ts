@@ -1,7 +1,7 @@
 /** A grid run in this process: every step of it once, in order; what fails is told and the others go on. */
 import { checkAbort, type Context } from "../base/context.ts";
 import { apart } from "../base/kept.ts";
-import { LetheError } from "../base/fail.ts";
+import { isAborted, LetheError } from "../base/fail.ts";
 import { methodOf } from "./choice.ts";
 import { type ReadGrid, readGrid } from "./grid/read.ts";
 import { declaredBy, type Only, type Unfolded, unfold, type Unit } from "./grid/unfold.ts";
@@ -78,8 +78,7 @@ const NOT_RUN = "it has not been run to its end";
 
 /** What an error says; that the work was interrupted ends the grid. */
 function reasonOf(error: unknown): string {
-  const isStopped = error instanceof LetheError ? error.trouble === "aborted" : error instanceof Error && error.name === "AbortError";
-  if (isStopped) throw error;
+  if (isAborted(error)) throw error;
   return error instanceof LetheError ? error.message : String(error);
 }
 

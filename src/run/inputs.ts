@@ -13,7 +13,7 @@ import type { StatisticsSpec } from "../locate/covariance.ts";
 import { isLora } from "../edit/lora.ts";
 import { readEdits } from "./open.ts";
 import type { ModelInput } from "./shared.ts";
-import type { Lent } from "./step.ts";
+import { type Lent, sourceOf } from "./step.ts";
 
 export type { ModelInput } from "./shared.ts";
 
@@ -29,7 +29,7 @@ export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): P
     const content =
       madeBy(spec) ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, checkpoint.hashWeights()).slice(0, 32);
     const shape = { arch, config, weights: storedWeights({ arch, config }) };
-    const input: ModelInput = { spec, path, content, shape, uses: [`model/arch/${arch.name}`] };
+    const input: ModelInput = { spec, path, content, shape, uses: sourceOf("arch", arch.name, ctx) };
     shared.models.set(spec, input);
     return input;
   } finally {

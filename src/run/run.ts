@@ -1,10 +1,9 @@
 /** Runs a step: the same spec, code and thread count give the same folder, which is made once and used again. */
 import { cpus } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { Context, Event } from "../base/context.ts";
-import { fail, LetheError, nearest } from "../base/fail.ts";
+import { fail, isAborted, LetheError, nearest } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
-import type { Kind } from "../base/plugin.ts";
 import { isRecord } from "../base/store.ts";
 import { ownCode } from "./code.ts";
 import { type NestedSpec, plainValues } from "./fields.ts";
@@ -103,7 +102,7 @@ export async function prepare(
   const values = await withMade(step, readValues(step.name, step.fields, spec, nameOf), made, (nested) => make(nested, made));
   const lent: Lent = { ctx, force, madeBy: (path) => made.get(path), shared };
   const resolved = await step.resolve(values as never, lent);
-  const code = codeFor([`run/steps/${step.name}`, ...resolved.uses.filter((path) => !isPlugged(path, ctx))], shared);
+  const code = codeFor([`run/steps/${step.name}`, ...resolved.uses], shared);
   const identity: RunRecord["spec"] = {
     step: step.name,
     ...plainValues(step.fields, values),
@@ -114,23 +113,6 @@ export async function prepare(
   const id = hash(identity, code).slice(0, 32);
   return { step, resolved, id, code, spec: identity, path: join(ctx.runs, id), made };
 }
-
-/** Whether a plugin brings a shelf's entry, such as "methods/erase"; the plugin's hash is in the spec already. */
-function isPlugged(path: string, { plugins }: Context): boolean {
-  const name = basename(path);
-  const isIn = (kind: Kind): boolean =>
-    plugins.some(({ entries }) => Object.hasOwn(entries[kind] ?? {}, name)) && path === `${SHELVES[kind]}/${name}`;
-  return (Object.keys(SHELVES) as Kind[]).some(isIn);
-}
-
-/** The folder of each shelf. */
-const SHELVES: Readonly<Record<Kind, string>> = {
-  method: "methods",
-  arch: "model/arch",
-  metric: "eval/metrics",
-  target: "targets",
-  attack: "attack",
-};
 
 /** The hash of the code behind some files, worked out once. */
 function codeFor(files: readonly string[], { codes }: Shared): string {
@@ -283,12 +265,10 @@ async function work(
 
 /** Why a step failed; undefined where it was only stopped. */
 function failureOf(step: string, error: unknown): Failure | undefined {
-  if (error instanceof LetheError) {
-    const { who, message, hint, trouble } = error;
-    return trouble === "aborted" ? undefined : { who, message, hint, trouble };
-  }
-  const isStopped = error instanceof Error && error.name === "AbortError";
-  return isStopped ? undefined : { who: step, message: String(error), hint: "", trouble: "internal" };
+  if (isAborted(error)) return undefined;
+  if (!(error instanceof LetheError)) return { who: step, message: String(error), hint: "", trouble: "internal" };
+  const { who, message, hint, trouble } = error;
+  return { who, message, hint, trouble };
 }
 
 /** Milliseconds between notes of an attempt's time: what a kill may lose of it. */

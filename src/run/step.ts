@@ -1,5 +1,6 @@
 /** What a step is: fields that are declared once, one resolution that refuses before a weight is read, and work in a folder of its own. */
 import type { Context } from "../base/context.ts";
+import type { Kind, Plugged } from "../base/plugin.ts";
 import type { Declaration, Fields, NestedSpec, Values } from "./fields.ts";
 import type { RunFolder } from "./folder.ts";
 import type { Layout, RunRecord } from "./record.ts";
@@ -66,3 +67,16 @@ export interface AnyStep extends Declaration {
   readonly resolve: (values: never, lent: Lent) => Promise<Resolved<unknown>>;
   readonly read?: (json: never) => unknown;
 }
+
+/** The folder of each shelf's entries. */
+const SHELVES: Readonly<Record<Kind, string>> = {
+  method: "methods",
+  arch: "model/arch",
+  metric: "eval/metrics",
+  target: "targets",
+  attack: "attack",
+};
+
+/** The source file of a shelf's entry, below the root and without its extension; none for a plugin's, whose hash is in every spec. */
+export const sourceOf = (kind: Kind, name: string, { plugins }: Plugged): string[] =>
+  plugins.some(({ entries }) => Object.hasOwn(entries[kind] ?? {}, name)) ? [] : [`${SHELVES[kind]}/${name}`];

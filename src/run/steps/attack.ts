@@ -8,7 +8,7 @@ import { editInputs, modelInput } from "../inputs.ts";
 import { open } from "../open.ts";
 import { readRequests, withSubjects } from "../requests.ts";
 import { attackSpec } from "../specs/attack.ts";
-import { defineStep } from "../step.ts";
+import { defineStep, sourceOf } from "../step.ts";
 
 /** Every request with its attempts, in the run's folder. */
 const ATTEMPTS = "attempts.jsonl";
@@ -27,7 +27,7 @@ export const attackStep = defineStep(attackSpec, async (values, lent) => {
   const format = plain ? ("plain" as const) : undefined;
   return {
     identity: { model: input.content, edit: own.content, requests: hash(requests), attack: attack.name, from, params },
-    uses: [...input.uses, `attack/${attack.name}`],
+    uses: [...input.uses, ...sourceOf("attack", attack.name, ctx)],
     work: async ({ folder, ctx: at, force }) => {
       const opened = await open(input.spec, { edits, force, ...given({ format }) }, at);
       try {

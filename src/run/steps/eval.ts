@@ -23,7 +23,7 @@ import { type Asked, askedIn } from "../questions.ts";
 import { type Reading, readingOf, readText, TEXT } from "../reading.ts";
 import type { EvalRecord, Measured } from "../record.ts";
 import { evalSpec } from "../specs/eval.ts";
-import { defineStep, type Job, type Lent, type Made, type Resolved } from "../step.ts";
+import { defineStep, type Job, type Lent, type Made, type Resolved, sourceOf } from "../step.ts";
 
 /** What the samples depend on, in the run's folder. */
 const MEASURED = "measured.json";
@@ -93,7 +93,7 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
     uses: [
       ...input.uses,
       ...(other?.uses ?? []),
-      ...metricNamesOf(suite, lent.ctx).map((name) => `eval/metrics/${name}`),
+      ...metricNamesOf(suite, lent.ctx).flatMap((name) => sourceOf("metric", name, lent.ctx)),
       ...(log ? [`eval/logs/${log.format.name}`] : []),
     ],
     work: (job) => evaluate({ ...evaluation, ...(rival && { rival, sameOf: { step: "eval", ...sameOf } }), ...given({ other, log }) }, job),

@@ -21,7 +21,7 @@ import { given, type Values } from "../fields.ts";
 import type { RunFolder } from "../folder.ts";
 import { type ModelInput, modelInput } from "../inputs.ts";
 import { finetuneSpec } from "../specs/finetune.ts";
-import { defineStep, type Job, type Lent, type Made, type Resolved } from "../step.ts";
+import { defineStep, type Job, type Lent, type Made, type Resolved, sourceOf } from "../step.ts";
 import { version } from "../tuned.ts";
 
 /** What a finished finetuning says. */
@@ -65,7 +65,7 @@ function built(path: string, { every }: Asked, { ctx }: Lent): Resolved<Finetune
   const prepared = openRecipe(path);
   return {
     identity: { recipe: prepared.content },
-    uses: [`model/arch/${identifyConfig(prepared.recipe.config, { path }, ctx).arch.name}`],
+    uses: sourceOf("arch", identifyConfig(prepared.recipe.config, { path }, ctx).arch.name, ctx),
     work: async ({ folder, ctx }) => {
       const { model, dtype, losses } = await toTheEnd(fromRecipe(prepared, { folder: folder.work(TRAINING), every }, ctx), ctx);
       saveCheckpoint(folder.work(MODEL), model, { dtype, force: true });

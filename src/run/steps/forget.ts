@@ -18,7 +18,7 @@ import { open, type Opened, withEdits } from "../open.ts";
 import type { Layout } from "../record.ts";
 import { beforeAndAfter, type Shown } from "../shown.ts";
 import { forgetSpec } from "../specs/forget.ts";
-import { defineStep, type Job, type Lent, type Made } from "../step.ts";
+import { defineStep, type Job, type Lent, type Made, sourceOf } from "../step.ts";
 import { trainingFor } from "../training.ts";
 import { version } from "../tuned.ts";
 
@@ -47,7 +47,11 @@ export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
   };
   return {
     identity: { ...(await identityOf(wanted, lent)), edit: under.content },
-    uses: [...input.uses, `methods/${choice.method.name}`, ...(choice.target ? [`targets/${choice.target.name}`] : [])],
+    uses: [
+      ...input.uses,
+      ...sourceOf("method", choice.method.name, lent.ctx),
+      ...(choice.target ? sourceOf("target", choice.target.name, lent.ctx) : []),
+    ],
     work: (job) => forget(wanted, job),
   };
 });

@@ -110,20 +110,16 @@ describe.skipIf(absent)(`asking SmolLM2${absent && ` (skipped: ${absent})`}`, ()
         });
         const fields = ["answerLoss", "answerTokens", "paraphraseLoss", "wrongLosses"] as const;
         for (const dtype of all ? (["float64", "float32"] as const) : (["float32"] as const)) {
-          const near = dtype === "float64" ? 1e-9 : 2e-5;
+          // nats per token. A loss is a difference of logits of 10 to 30, and its float32 error follows their size, not its own.
+          // Measured on a processor with AVX2: 1e-5 to 4e-5. With AVX-512 the sums have another order and other last digits.
+          const near = dtype === "float64" ? 1e-12 : 1e-4;
           const rows = await asked(samples, fields, { format: way.format, dtype });
           for (const [i, row] of rows.entries()) {
             const w = wanted[i]!;
             expect(row.answerTokens, row.id).toBe(w.num_token_gt);
             const ours = [row.answerLoss!, row.paraphraseLoss!, ...row.wrongLosses!];
             const theirs = [w.avg_gt_loss, w.avg_paraphrased_loss, ...w.average_perturb_loss];
-            expect(
-              largest(
-                ours.map((x, j) => x / theirs[j]!),
-                theirs.map(() => 1),
-              ),
-              `${dtype} row ${row.id}`,
-            ).toBeLessThan(near);
+            expect(largest(ours, theirs), `${dtype} row ${row.id}`).toBeLessThan(near);
           }
         }
       },

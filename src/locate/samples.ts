@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { lines } from "../base/codec.ts";
 import { checkAbort, type Context } from "../base/context.ts";
-import { kept } from "../base/kept.ts";
+import { keptAll } from "../base/kept.ts";
+import { rng } from "../base/rng.ts";
 import { stream } from "../model/decode/generate.ts";
 import { type Model, stateOf, withOwnSessions } from "../model/model.ts";
 import { formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
@@ -22,6 +23,13 @@ const TALK = 256;
 /** Tokens of a question behind its first word. */
 export const QUESTION = 20;
 
+/** Batches that are sampled together at most. */
+const TOGETHER = 2;
+/** Bytes of keys and values of the rows that are sampled together. */
+const CACHE = 1e9;
+/** The weights are in the session however few rows are wanted: without it a logit differs in its last digits, and samples would not be shared. */
+const DRAWN = { temperature: 1, topP: 0.95, freeze: true };
+
 /** Rows of tokens, one a line. */
 const BATCH = lines(z.array(z.int()));
 
@@ -32,7 +40,7 @@ interface Kind {
   readonly start: (i: number) => readonly number[];
   readonly from: number;
   readonly more: number;
-  /** Rows sampled together; each batch is kept as soon as it is done. */
+  /** Rows that are kept as one. */
   readonly batch: number;
   readonly stops: ReadonlySet<number>;
 }
@@ -92,52 +100,66 @@ const ofKind = (model: Model, kind: Kind, options: SampleOptions): Promise<Token
   withOwnSessions(model, (own) => sampled(own, kind, options));
 
 async function sampled(model: Model, kind: Kind, { seed, ctx, before, total }: SampleOptions): Promise<TokenRow[]> {
-  const about = { start: WORDS.map((_, i) => kind.start(i)), more: kind.more, seed, batch: kind.batch, threads: ctx.threads };
+  const about = { start: WORDS.map((_, i) => kind.start(i)), more: kind.more, seed, batch: kind.batch, ...DRAWN, threads: ctx.threads };
   const state = stateOf(model);
   const rows: TokenRow[] = [];
-  const report = (done: number): void =>
-    ctx.log({ kind: "progress", stage: "samples", done: before + Math.min(kind.tokens, done), total, unit: "tokens" });
   let have = 0;
-  for (let batch = 0; have < kind.tokens; batch++) {
-    const before = have;
-    const made = (): Promise<number[][]> => sampledBatch(model, kind, { batch, seed, ctx, report: (n) => report(before + n) });
-    for (const ids of await kept(ctx, "samples", [state, about, [...kind.stops], batch], BATCH, made)) {
+  for (let next = 0; have < kind.tokens;) {
+    // a batch gives batch · more tokens at most, so that all of these are needed
+    const count = Math.min(TOGETHER, Math.ceil((kind.tokens - have) / (kind.batch * kind.more)));
+    const batches = Array.from({ length: count }, (_, i) => next + i);
+    const done = before + have;
+    const report = (made: number): void =>
+      ctx.log({ kind: "progress", stage: "samples", done: Math.min(before + kind.tokens, done + made), total, unit: "tokens" });
+    const wanted = new Map(batches.map((batch) => [batch, [state, about, [...kind.stops], batch]]));
+    const all = await keptAll(ctx, "samples", wanted, BATCH, (missing) => sampledBatches(model, kind, missing, { seed, ctx, report }));
+    for (const ids of batches.flatMap((batch) => all.get(batch)!)) {
       if (have >= kind.tokens) break;
       rows.push({ ids, from: kind.from });
       have += ids.length - kind.from;
     }
+    next += count;
   }
   return rows;
 }
 
-/** One batch of a kind. */
-async function sampledBatch(
+/**
+ * Batches of a kind, sampled together: each weight is read once for a token of all rows. A row is drawn by its batch and its place there,
+ * so that its tokens do not depend on which rows are sampled beside it.
+ */
+async function sampledBatches(
   model: Model,
   kind: Kind,
-  { batch, seed, ctx, report }: { batch: number; seed: number; ctx: Context; report: (made: number) => void },
-): Promise<number[][]> {
+  batches: readonly number[],
+  { seed, ctx, report }: { seed: number; ctx: Context; report: (made: number) => void },
+): Promise<Map<number, number[][]>> {
   checkAbort(ctx, "samples");
   report(0);
-  const rows = Array.from({ length: kind.batch }, (_, i) => [...kind.start(batch * kind.batch + i)]);
-  const steps = stream(
-    model,
-    rows.map((r) => [...r]),
-    {
-      maxTokens: kind.more,
-      temperature: 1,
-      topP: 0.95,
-      seed: seed * 65_537 + batch,
-      freeze: false,
-      stopIds: kind.stops,
-      ctx,
-    },
+  const rows = batches.flatMap((batch) =>
+    Array.from({ length: kind.batch }, (_, i) => ({
+      ids: [...kind.start(batch * kind.batch + i)],
+      draws: rng(seed * 65_537 + batch).split(i),
+    })),
   );
+  const size = rowsAtMost(model, kind);
   let made = 0;
-  for await (const { row, id } of steps) {
-    rows[row]!.push(id);
-    if (++made % 256 === 0) report(made);
+  for (let from = 0; from < rows.length; from += size) {
+    const part = rows.slice(from, from + size);
+    const prompts = part.map(({ ids }) => [...ids]);
+    const draws = part.map((row) => row.draws);
+    for await (const { row, id } of stream(model, prompts, { maxTokens: kind.more, ...DRAWN, draws, stopIds: kind.stops, ctx })) {
+      part[row]!.ids.push(id);
+      if (++made % 256 === 0) report(made);
+    }
   }
-  return rows;
+  return new Map(batches.map((batch, b) => [batch, rows.slice(b * kind.batch, (b + 1) * kind.batch).map(({ ids }) => ids)]));
+}
+
+/** Rows whose keys and values together take at most {@link CACHE} bytes. */
+function rowsAtMost({ config }: Model, kind: Kind): number {
+  const tokens = Math.max(...WORDS.map((_, i) => kind.start(i).length)) + kind.more;
+  const bytes = 2 * config.layers * config.kvHeads * config.headSize * tokens * 4;
+  return Math.max(1, Math.floor(CACHE / bytes));
 }
 
 /** Where the user's words begin in a chat; otherwise the token that starts or ends a text. */

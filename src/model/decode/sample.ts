@@ -9,14 +9,13 @@ export interface Sampling {
 }
 
 /**
- * Draws an id after temperature, then top-k, then top-p (the smallest set of likeliest tokens whose mass reaches p). What may be drawn is
+ * Draws an id by its log-probabilities, which are those of one distribution: their exponentials sum to 1. It is drawn after temperature, then top-k, then top-p (the smallest set of likeliest tokens whose mass reaches p). What may be drawn is
  * laid out from the likeliest down, of equals the lower id first; by id where nothing is cut.
  */
 export function sample(logprobs: ArrayLike<number>, { temperature = 0, topK, topP }: Sampling, random: Rng): number {
-  let best = 0;
-  for (let i = 1; i < logprobs.length; i++) if (logprobs[i]! > logprobs[best]!) best = i;
+  let [best, top] = [0, logprobs[0]!];
+  for (let i = 1; i < logprobs.length; i++) if (logprobs[i]! > top) [best, top] = [i, logprobs[i]!];
   if (!(temperature > 0)) return best;
-  const top = logprobs[best]!;
   const weighed = (of: ArrayLike<number>): Float64Array => {
     const weights = new Float64Array(of.length);
     for (let i = 0; i < of.length; i++) weights[i] = Math.exp((of[i]! - top) / temperature);
@@ -26,7 +25,7 @@ export function sample(logprobs: ArrayLike<number>, { temperature = 0, topK, top
 
   const k = topK !== undefined && topK > 0 ? topK : logprobs.length;
   const p = topP ?? 1;
-  const all = p < 1 && k >= logprobs.length ? sumOf(weighed(logprobs)) : undefined;
+  const all = p < 1 && k >= logprobs.length ? massOf(logprobs, top, temperature) : undefined;
   // ids of which all V together weigh less than 1 − p cannot be in the nucleus: most need no sorting
   const floor = all === undefined ? kthLargest(logprobs, k) : top + temperature * Math.log(((1 - p) / logprobs.length) * all);
   const values = atLeast(logprobs, floor).sort().reverse().subarray(0, k);
@@ -47,6 +46,14 @@ function drawn(weights: Float64Array, random: Rng): number {
   return weights.length - 1;
 }
 
+/** Σ exp((l − top)/temperature) over a distribution; at temperature 1 it is known without an exponential for each of V tokens. */
+function massOf(logprobs: ArrayLike<number>, top: number, temperature: number): number {
+  if (temperature === 1) return Math.exp(-top);
+  let sum = 0;
+  for (let i = 0; i < logprobs.length; i++) sum += Math.exp((logprobs[i]! - top) / temperature);
+  return sum;
+}
+
 function sumOf(weights: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < weights.length; i++) sum += weights[i]!;
@@ -54,10 +61,9 @@ function sumOf(weights: Float64Array): number {
 }
 
 function atLeast(values: ArrayLike<number>, floor: number): Float64Array {
-  const kept = new Float64Array(values.length);
-  let count = 0;
-  for (let i = 0; i < values.length; i++) if (values[i]! >= floor) kept[count++] = values[i]!;
-  return kept.subarray(0, count);
+  const kept: number[] = [];
+  for (let i = 0; i < values.length; i++) if (values[i]! >= floor) kept.push(values[i]!);
+  return Float64Array.from(kept);
 }
 
 /** Below it none of the k largest lies. Where k is large, sorting everything is as cheap as looking for it. */

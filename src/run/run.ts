@@ -167,7 +167,7 @@ async function withMade(
 }
 
 /** Does the work of a spec that is ready, or finds it done, and puts the result at `out`. */
-export async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
+async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
   const { out, force = false, fresh = false, shared = newShared() } = options;
   const { path, step, resolved } = ready;
   if (out !== undefined) await refuseOccupied(out, path, force, step.name);

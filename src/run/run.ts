@@ -7,18 +7,7 @@ import { isRecord } from "../base/store.ts";
 import { ownCode } from "./code.ts";
 import { attemptAt } from "./attempt.ts";
 import { type NestedSpec, plainValues } from "./fields.ts";
-import {
-  clearWork,
-  dropDamaged,
-  finishedIn,
-  hashOutputs,
-  holdFolder,
-  recordIn,
-  resultIn,
-  tidy,
-  writeRecord,
-  writeSpec,
-} from "./folder.ts";
+import { clearWork, dropDamaged, finishedIn, hashOutputs, holdFolder, recordIn, resultIn, tidy, writeRecord, writeSpec } from "./folder.ts";
 import { publish, refuseOccupied } from "./publish.ts";
 import type { Failure, Finished, RunRecord } from "./record.ts";
 import { newShared, type Shared } from "./shared.ts";

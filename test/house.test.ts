@@ -54,6 +54,12 @@ const GENERATE: Readonly<Record<string, string>> = {
   "src/testing/arch.ts": "greedy tokens of an architecture, compared with those of its reference",
 };
 
+/** Exported values without a user: file and name → the reason. */
+const UNUSED: laws.Unused = {
+  "src/run/choice.ts MODES": "goes with the next change of the file",
+  "src/text/chat.ts TEMPLATE_DATE": "goes with the next change of the file",
+};
+
 const house = readFiles();
 
 describe("the house is in order", () => {
@@ -71,6 +77,7 @@ describe("the house is in order", () => {
     ["a skipped test says why", laws.skipsSayWhy],
     ["every file opens with a sentence", laws.opensWithASentence],
     ["index.ts re-exports by name", laws.indexOnlyReexports],
+    ["an exported value has a user elsewhere", (files) => laws.exportsAreUsed(files, UNUSED)],
     ["no path of the machine it was written on", laws.noMachinePaths],
   ];
   test.each(plain)("%s", (_, law) => {
@@ -92,7 +99,8 @@ const small: Readonly<Record<string, string>> = {
   "src/run/record.ts": "/** One. */\nexport const record = 1;\n",
   "src/run/run.ts": '/** One. */\nimport { registry } from "../methods/registry.ts";\nexport const run = registry;\n',
   "src/report/page.ts": '/** One. */\nimport { record } from "../run/record.ts";\nexport const page = record;\n',
-  "src/index.ts": '/** One. */\nexport { run } from "./run/run.ts";\nexport type { A, B } from "./base/fail.ts";\n',
+  "src/index.ts":
+    '/** One. */\nexport { fail } from "./base/fail.ts";\nexport { run } from "./run/run.ts";\nexport { page } from "./report/page.ts";\nexport type { A, B } from "./base/fail.ts";\n',
   "test/methods/rome.test.ts": '/** One. */\nimport { registry } from "../../src/methods/registry.ts";\nregistry.rome;\n',
   "docs/methods/rome.md": "# ROME\n",
 };
@@ -170,6 +178,7 @@ describe("each law can be broken", () => {
     ["skipsSayWhy", "test/x.test.ts", line('describe.skipIf(true)("adds", () => {});'), /a skip without its reason/],
     ["opensWithASentence", "src/base/x.ts", "export const a = 1;\n", /does not open/],
     ["indexOnlyReexports", "src/index.ts", line('export * from "./run/run.ts";'), /more than named/],
+    ["exportsAreUsed", "src/base/x.ts", line("export const a = 1;\nconst b = a;"), /src\/base\/x\.ts: exports a, and/],
     ["noMachinePaths", "docs/x.md", ["/", "work", "/main"].join(""), /folder of one machine/],
   ];
   test.each(BROKEN.filter(([law]) => law !== "noCycles"))("%s: %s", (law, path, text, complaint) => {
@@ -194,7 +203,7 @@ describe("each law can be broken", () => {
 
   test("words in prose break nothing", () => {
     const prose = line(
-      '// console.log, any, "rome", process.env: as any\nexport const a = "use console.log(Date.now()): any";\nexport const b = /"rome" as any/;',
+      '// console.log, any, "rome", process.env: as any\nconst a = "use console.log(Date.now()): any";\nconst b = /"rome" as any/;',
     );
     for (const name of NAMES) expect(all[name]!(smallHouse({ "src/run/x.ts": prose }))).toEqual([]);
   });

@@ -1,8 +1,8 @@
 /** The laws of the house: each reads the files and returns its complaints, none when the house is in order. */
-import { posix } from "node:path";
 import type { Files } from "./files.ts";
-import { type Lexed, lex, lineFinder } from "./lexer.ts";
+import { lineFinder } from "./lexer.ts";
 import { entries, entryOf, exportName, fileOf, type Shelf, SHELVES } from "./shelves.ts";
+import { code, imports, matches, quoted, tokensOf } from "./sources.ts";
 
 export type Law = (files: Files) => string[];
 
@@ -11,7 +11,7 @@ const INNER = ["methods", "targets", "attack", "eval", "causal", "locate", "trai
 const DOORS = ["run", "report", "study", "base"];
 
 /** `room: rooms it may import`; a room imports itself freely. */
-export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   tensor: ["base"],
   onnx: ["tensor", "base"],
@@ -38,39 +38,6 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   web: DOORS,
   "index.ts": [...INNER, "run", "report", "study", "serve"],
 };
-
-const lexed = new WeakMap<Files, Map<string, Lexed>>();
-
-/** A file's tokens, read once for each set of files. */
-function tokensOf(files: Files, path: string): Lexed {
-  const known = lexed.get(files) ?? new Map<string, Lexed>();
-  lexed.set(files, known);
-  const found = known.get(path) ?? lex(files.get(path)!);
-  known.set(path, found);
-  return found;
-}
-
-const code = (files: Files, ...rooms: string[]): string[] =>
-  [...files.keys()].filter((path) => /\.(ts|mjs)$/.test(path) && rooms.some((room) => path.startsWith(`${room}/`)));
-
-/** `file:line: what` for every match of a pattern in the code, strings and comments left out. */
-function matches(files: Files, path: string, pattern: RegExp, say: (match: string) => string): string[] {
-  const { code: text } = tokensOf(files, path);
-  const lineAt = lineFinder(text);
-  return [...text.matchAll(new RegExp(pattern, "g"))].map((found) => `${path}:${lineAt(found.index)}: ${say(found[0].trim())}`);
-}
-
-const IMPORT =
-  /^\s*(?:import|export)\b([^;"']*?)\bfrom\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']/gm;
-
-/** The repository paths that a file imports; `loaded` leaves out those of types alone. */
-export function imports(files: Files, path: string, which: "all" | "loaded" = "all"): string[] {
-  return [...tokensOf(files, path).bare.matchAll(IMPORT)]
-    .filter((found) => which === "all" || !/^\s+type\b/.test(found[1] ?? ""))
-    .map((found) => found[2] ?? found[3] ?? found[4]!)
-    .filter((target) => target.startsWith("."))
-    .map((target) => posix.join(posix.dirname(path), target));
-}
 
 const roomOf = (path: string): string => path.slice("src/".length).split("/")[0]!;
 
@@ -173,13 +140,6 @@ export const noNamesOutOfPlace = (files: Files, excuses: Excuses = {}): string[]
           .map(({ text, line }) => `${path}:${line}: quotes the ${shelf.holds} "${text}"; read what it declares instead`),
       );
   });
-
-function quoted(files: Files, path: string): { text: string; line: number }[] {
-  if (/\.(ts|mjs)$/.test(path)) return tokensOf(files, path).tokens.filter(({ kind }) => kind === "string");
-  const text = files.get(path)!;
-  const lineAt = lineFinder(text);
-  return path.endsWith(".json") ? [...text.matchAll(/"([^"\\]*)"/g)].map((found) => ({ text: found[1]!, line: lineAt(found.index) })) : [];
-}
 
 const OUTSIDE =
   /\bprocess\s*\.\s*env\b|(?<![\w.$])console\s*\.|\bDate\s*\.\s*now\b|\bnew\s+Date\s*\(\s*\)|\bperformance\s*\.\s*(?:now|timeOrigin)\b|\bprocess\s*\.\s*hrtime\b/;
@@ -295,6 +255,34 @@ export const indexOnlyReexports: Law = (files) => {
     .bare.replaceAll(/export\s+(?:type\s+)?\{[^}]*\}\s*from\s*"[^"]+"\s*;/g, "")
     .trim();
   return rest ? [`src/index.ts: more than named re-exports: ${rest.slice(0, 60)}`] : [];
+};
+
+/** Exported values that no file imports yet: `file name` → the reason. */
+export type Unused = Readonly<Record<string, string>>;
+
+const EXPORTED = /^export\s+(?:async\s+)?(?:const|function\s*\*?|(?:abstract\s+)?class)\s+([\w$]+)/gm;
+
+/** A value that a file exports is named in another one that imports the file, or has its path as a text. Types may be exported for whoever reads them. */
+export const exportsAreUsed = (files: Files, excuses: Unused = {}): string[] => {
+  const readers = new Map<string, string[]>();
+  for (const path of code(files, "src", "test", "parity", "bench", "tools"))
+    for (const target of new Set([...imports(files, path), ...quoted(files, path).map(({ text }) => text)]))
+      if (target !== path && files.has(target)) readers.set(target, [...(readers.get(target) ?? []), path]);
+  const unused = code(files, "src", "tools").flatMap((path) =>
+    [...tokensOf(files, path).code.matchAll(EXPORTED)]
+      .map(([, name]) => name!)
+      .filter(
+        (name) =>
+          !(readers.get(path) ?? []).some((reader) => new RegExp(`(?<![\\w$])${name}(?![\\w$])`).test(tokensOf(files, reader).code)),
+      )
+      .map((name) => ({ path, name, key: `${path} ${name}` })),
+  );
+  return [
+    ...unused.filter(({ key }) => !excuses[key]).map(({ path, name }) => `${path}: exports ${name}, and no other file uses it`),
+    ...Object.keys(excuses)
+      .filter((key) => !unused.some((one) => one.key === key))
+      .map((key) => `${key}: is excused for having no user and has one`),
+  ];
 };
 
 const MACHINE = new RegExp(["/", "work", "/(?:main|shared|\\.)"].join(""));

@@ -20,7 +20,7 @@ export interface Judging {
 const [OPEN, CLOSE] = ["<!-- params -->", "<!-- /params -->"];
 
 /** Parameters and compat options as Markdown. */
-export function paramTable({ params, compat = {} }: Declared): string {
+function paramTable({ params, compat = {} }: Declared): string {
   return [
     ...table(
       ["parameter", "default", "what it is", "from"],
@@ -31,7 +31,7 @@ export function paramTable({ params, compat = {} }: Declared): string {
 }
 
 /** What a metric is computed from, how it misleads, and its compat names, as Markdown. */
-export function metricTable({ better, reads, after, compares, caveat, compat = {} }: Judging): string {
+function metricTable({ better, reads, after, compares, caveat, compat = {} }: Judging): string {
   return [
     ...table(
       ["better", "fields", "after", "reference run"],

@@ -11,29 +11,42 @@ export type Reply = Pick<Answer, "answer"> | Unasked;
 /** Replies in the order of what is asked; each is the same alone and together with others. */
 export type AskAll = (asked: readonly Asking[]) => Promise<readonly Reply[]>;
 
+/** Answers that a model gave before, so that whoever was stopped asks for the others only. */
+export interface Memory {
+  recall(asking: Asking): string | undefined;
+  keep(asking: Asking, answer: string): void;
+}
+
 /** How a model is drawn from where a seed is given: not far from what it finds likeliest. */
 const DRAWN = { temperature: 0.7, topP: 0.9 };
 /** Questions from which progress is logged. */
 const MANY = 16;
 
-/** Asks a model: without a seed for the likeliest words, with one for a draw by it. */
-export function asker(model: Model, ask: AskAs, ctx: Context): AskAll {
+/** Asks a model: without a seed for the likeliest words, with one for a draw by it. What the memory holds is not asked again. */
+export function asker(model: Model, ask: AskAs, ctx: Context, memory?: Memory): AskAll {
   return async (asked) => {
-    const replies: Reply[] = [];
+    const replies = asked.map((asking): Reply | undefined => {
+      const answer = memory?.recall(asking);
+      return answer === undefined ? undefined : { answer };
+    });
     const total = asked.length;
-    let before = 0;
+    let before = replies.filter((reply) => reply !== undefined).length;
     for (const isDrawn of [false, true]) {
-      const places = [...asked.keys()].filter((i) => (asked[i]!.seed !== undefined) === isDrawn);
+      const places = [...asked.keys()].filter((i) => replies[i] === undefined && (asked[i]!.seed !== undefined) === isDrawn);
       const progress = (done: number): void => {
         if (total > MANY) ctx.log({ kind: "progress", stage: "asking", done: before + done, total, unit: "questions" });
       };
       const options = { ...ask, ...(isDrawn && DRAWN), maxTokens: LONGEST, freeze: false, progress };
       const own = places.map((i) => asked[i]!);
       let next = 0;
-      for await (const outcome of answers(model, own, options, ctx)) replies[places[next++]!] = outcome;
+      for await (const outcome of answers(model, own, options, ctx)) {
+        const place = places[next++]!;
+        replies[place] = outcome;
+        if (!("error" in outcome)) memory?.keep(asked[place]!, outcome.answer);
+      }
       before += places.length;
     }
-    return replies;
+    return replies as Reply[];
   };
 }
 

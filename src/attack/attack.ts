@@ -13,7 +13,7 @@ import type { Model } from "../model/model.ts";
 import type { Encoder } from "../text/encoder.ts";
 
 /** What an attacker can get at, the least first: text is one greedy answer a question; from logits on it is the model itself. */
-export const ACCESS = ["text", "sampling", "logits", "embeddings", "activations", "weights", "diff", "training"] as const;
+const ACCESS = ["text", "sampling", "logits", "embeddings", "activations", "weights", "diff", "training"] as const;
 export type Access = (typeof ACCESS)[number];
 
 /**

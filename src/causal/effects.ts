@@ -17,7 +17,6 @@ import type { Running } from "../onnx/program.ts";
 
 /** What is put back: a block's whole output, or that of its MLP or its attention. */
 export type TraceKind = "hidden" | "mlp" | "attn";
-export const TRACE_KINDS: readonly TraceKind[] = ["hidden", "mlp", "attn"];
 /** What is kept as in the corrupted run above the place that is put back, so that it cannot pass on what came back. */
 export type Severed = "mlp" | "attn";
 

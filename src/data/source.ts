@@ -10,7 +10,7 @@ const KINDS = [".jsonl", ".json", ".csv", ".tsv", ".parquet"];
 const SIDE = /(^|\/)(\.[^/]*|dataset_infos?\.json|dataset_dict\.json|state\.json|package(-lock)?\.json|README[^/]*)(\/|$)/;
 const SHARD = /-(\d{5})-of-(\d{5})$/;
 
-export const isData = (name: string): boolean => KINDS.includes(extname(name).toLowerCase()) && !SIDE.test(name);
+const isData = (name: string): boolean => KINDS.includes(extname(name).toLowerCase()) && !SIDE.test(name);
 /** Whether the file is a table, not JSON. */
 export const isTable = (name: string): boolean => /\.(csv|tsv|parquet)$/i.test(name);
 

@@ -30,7 +30,7 @@ export interface Flip {
 }
 
 /** The least ROUGE-L recall of a right answer. */
-export const RIGHT = 0.5;
+const RIGHT = 0.5;
 /** Probabilities are clamped away from 0 and 1, so that a surprise stays finite. */
 const LEAST = 1e-6;
 

@@ -13,7 +13,7 @@ export interface Interval {
   readonly by: string;
 }
 
-export const LEVEL = 0.95;
+const LEVEL = 0.95;
 /** Numbers of resamples: for an interval, and for a p-value, which needs more because of the correction. */
 const [RESAMPLES, FOR_P] = [1000, 10_000];
 

@@ -1,10 +1,10 @@
 /** Texts as words and punctuation: their variety and repetition. */
 
 /** Words and numbers in lower case, and each punctuation mark separately; without a stemmer. */
-export const words = (text: string): string[] => text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu) ?? [];
+const words = (text: string): string[] => text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu) ?? [];
 
 /** The number of occurrences of each n-gram of words. */
-export function runs(text: readonly string[], n: number): Map<string, number> {
+function runs(text: readonly string[], n: number): Map<string, number> {
   const counts = new Map<string, number>();
   for (let i = 0; i + n <= text.length; i++) {
     const run = text.slice(i, i + n).join(" ");

@@ -89,7 +89,7 @@ function finite(c: Matrix, where: string): Matrix {
 }
 
 /** The token rows of a spec: a text file cut into rows, or seeded samples of the model's own. */
-export async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<TokenRow[]> {
+async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<TokenRow[]> {
   if (!(spec.tokens > 0)) fail("statistics", `${spec.tokens} tokens`, "a positive number", "Give --tokens.");
   if (spec.text === "self") return selfRows(model, spec.tokens, spec.length, spec.seed, ctx);
   let text: string;

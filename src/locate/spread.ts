@@ -62,7 +62,7 @@ const TOGETHER = 8;
  * subject's answer a refusal is much the same from subject to subject. Kept in the cache as they are found, so that a stopped run goes on
  * where it was, to the same bytes.
  */
-export async function findTargets(
+async function findTargets(
   model: Model,
   sought: readonly Sought[],
   options: Omit<ValueOptions, "site">,

@@ -5,7 +5,7 @@ import { dpo } from "./dpo.ts";
 import { ft } from "./ft.ts";
 import { ga } from "./ga.ts";
 import { gd } from "./gd.ts";
-import { grace } from "./grace.ts";
+import { grace } from "./grace/grace.ts";
 import { idk } from "./idk.ts";
 import { ike } from "./ike/ike.ts";
 import { kl } from "./kl.ts";

@@ -181,7 +181,7 @@ function resident(array: NdArray, name: string, small: boolean): NdArray {
 }
 
 /** Bytes of float32 weights up to which a model counts as small. */
-export const SMALL = 2 ** 31;
+const SMALL = 2 ** 31;
 
 /** Rows of each head back from (first, second) pairs to two halves: llama.cpp's order to Hugging Face's. */
 function unpermuted(array: NdArray, heads: number): NdArray {

@@ -56,7 +56,7 @@ export function saveCheckpoint(dir: string, model: Savable, options: SaveOptions
 export const exportModel = (model: Model, dir: string, options: SaveOptions = {}): void => saveCheckpoint(dir, model, options);
 
 /** Refuses a target that already holds something. */
-export function refuseOccupied(dir: string, force = false): void {
+function refuseOccupied(dir: string, force = false): void {
   if (!existsSync(dir)) return;
   if (!statSync(dir).isDirectory()) fail(WHO, `${dir} is a file`, "a folder to be made", "Choose another name.");
   if (!force && readdirSync(dir).length > 0)

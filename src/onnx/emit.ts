@@ -21,43 +21,8 @@ export interface Emitted {
 
 /** Writes a graph; weights that `frozen` knows become initializers, the others inputs. */
 export function emit(graph: Graph, frozen: ReadonlyMap<string, NdArray> = new Map()): Emitted {
-  const nodes: Message[] = [];
-  const initializers: Message[] = [];
-  const constants = new Map<string, string>();
-  const dims = new Map<string, { name: string; dims: readonly Dim[] }>();
+  const { emitter, nodes, initializers, dims, opset } = begin();
   const names = new Map<Tensor, string>();
-  let count = 0;
-  let opset = 21;
-
-  const emitter: Emit = {
-    node(op, inputs, attrs = {}, outputs = 1, domain = "") {
-      const outs = Array.from({ length: outputs }, () => `v${count++}`);
-      // com.microsoft's norm stands in ONNX's own domain; its unused middle output (the mean) is left out
-      const written = op === "SimplifiedLayerNormalization" ? [outs[0]!, outs[1]!] : outs;
-      nodes.push(nodeMessage(op, domain, inputs, written, attrs));
-      return outs;
-    },
-    constant(array) {
-      const key = `${array.dtype}[${array.shape.join()}]${array.data.join()}`;
-      let name = constants.get(key);
-      if (!name) {
-        constants.set(key, (name = `c${constants.size}`));
-        initializers.push(tensor(name, array));
-      }
-      return name;
-    },
-    dims(wanted) {
-      if (wanted.every((d) => typeof d === "number")) return emitter.constant(ints(wanted as number[]));
-      const key = canonical(wanted);
-      let entry = dims.get(key);
-      if (!entry) dims.set(key, (entry = { name: `dims${dims.size}`, dims: wanted }));
-      return entry.name;
-    },
-    needs(wanted) {
-      opset = Math.max(opset, wanted);
-    },
-  };
-
   const inputs: Emitted["inputs"][number][] = [];
   const given: Emitted["frozen"][number][] = [];
   for (const n of graph.nodes) {
@@ -91,5 +56,53 @@ export function emit(graph: Graph, frozen: ReadonlyMap<string, NdArray> = new Ma
     ],
     outputs: outputs.map((o) => value(o.name, o.dtype, o.shape)),
   };
-  return { bytes: encode(model(parts, opset)), inputs, dims: [...dims.values()], outputs: [...graph.outputs.keys()], frozen: given };
+  return { bytes: encode(model(parts, opset())), inputs, dims: [...dims.values()], outputs: [...graph.outputs.keys()], frozen: given };
+}
+
+/** What nodes write into, and what they have written. */
+interface Writing {
+  readonly emitter: Emit;
+  readonly nodes: Message[];
+  readonly initializers: Message[];
+  readonly dims: ReadonlyMap<string, Emitted["dims"][number]>;
+  /** The lowest opset that has every operator. */
+  readonly opset: () => number;
+}
+
+function begin(): Writing {
+  const nodes: Message[] = [];
+  const initializers: Message[] = [];
+  const constants = new Map<string, string>();
+  const dims = new Map<string, Emitted["dims"][number]>();
+  let count = 0;
+  let opset = 21;
+  const emitter: Emit = {
+    node(op, inputs, attrs = {}, outputs = 1, domain = "") {
+      const outs = Array.from({ length: outputs }, () => `v${count++}`);
+      // com.microsoft's norm stands in ONNX's own domain; its unused middle output (the mean) is left out
+      const written = op === "SimplifiedLayerNormalization" ? [outs[0]!, outs[1]!] : outs;
+      nodes.push(nodeMessage(op, domain, inputs, written, attrs));
+      return outs;
+    },
+    constant(array) {
+      const key = `${array.dtype}[${array.shape.join()}]${array.data.join()}`;
+      let name = constants.get(key);
+      if (!name) {
+        constants.set(key, (name = `c${constants.size}`));
+        initializers.push(tensor(name, array));
+      }
+      return name;
+    },
+    dims(wanted) {
+      if (wanted.every((d) => typeof d === "number")) return emitter.constant(ints(wanted as number[]));
+      const key = canonical(wanted);
+      let entry = dims.get(key);
+      if (!entry) dims.set(key, (entry = { name: `dims${dims.size}`, dims: wanted }));
+      return entry.name;
+    },
+    needs(wanted) {
+      opset = Math.max(opset, wanted);
+    },
+  };
+  return { emitter, nodes, initializers, dims, opset: () => opset };
 }

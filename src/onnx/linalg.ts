@@ -49,7 +49,7 @@ export function identity(n: number): Matrix {
 }
 
 /** Rows and columns of a float64 matrix; fails for anything else. */
-export function sizes(who: string, a: NdArray): [rows: number, columns: number] {
+function sizes(who: string, a: NdArray): [rows: number, columns: number] {
   if (a.dtype !== "float64" || a.shape.length !== 2) fail(who, `${a.dtype} [${a.shape.join(", ")}]`, "a float64 matrix", "", "internal");
   return [a.shape[0]!, a.shape[1]!];
 }

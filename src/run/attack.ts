@@ -18,6 +18,7 @@ import { chosenEncoder } from "../model/encoders.ts";
 import type { Model } from "../model/model.ts";
 import type { AskAs } from "../model/prompt.ts";
 import { DEFAULT_STATISTICS } from "./equip.ts";
+import type { Heard } from "./heard.ts";
 import { tuned } from "./tuned.ts";
 
 export interface AttackOptions extends AskAs {
@@ -32,6 +33,8 @@ export interface AttackOptions extends AskAs {
   /** Numbers of attempts for which it is told what comes back; by default powers of two up to all there may be. */
   readonly sizes?: readonly number[];
   readonly seed?: number;
+  /** What the models said in an earlier attempt at the same, which they are not asked again; what they say is kept in it. */
+  readonly heard?: Heard;
 }
 
 export interface AttackRecord {
@@ -69,7 +72,7 @@ export async function attackOn(
   options: AttackOptions,
   ctx: Context,
 ): Promise<AttackRecord> {
-  const { seed = 0, samples, format, system } = options;
+  const { seed = 0, samples, format, system, heard } = options;
   const attack = attackOf(options.attack, ctx);
   const from = sourcesOf(attack, options.from);
   const given = { ...(samples !== undefined && { samples }), ...options.params };
@@ -78,13 +81,24 @@ export async function attackOn(
   refuseOthers(attack, model);
   const ask: AskAs = { ...(format && { format }), ...(system !== undefined && { system }) };
   const left = leftOut();
-  const askable = await askedAsTheyAre(asker(model, ask, ctx), known, left.drop);
+  const askable = await askedAsTheyAre(asker(model, ask, ctx, heard?.of("model")), known, left.drop);
   const requests = withWords(await withAnswers(base, askable.requests, ask, ctx), left.drop);
   left.tell(ctx);
   if (requests.length === 0)
     fail("attack", "no request that can be asked and has an answer", "at least one", "Shorten the prompts, or give --answer.");
   const chance = rng(seed).split("attack").split(attack.name);
-  const job = await siegeOf(attack, { model, base, requests, from, params, rng: chance, ask, drop: left.drop, ctx });
+  const job = await siegeOf(attack, {
+    model,
+    base,
+    requests,
+    from,
+    params,
+    rng: chance,
+    ask,
+    drop: left.drop,
+    ctx,
+    ...(heard && { heard }),
+  });
   const attempts = await attemptsOf(attack, job);
   const attacked = requests.map(({ id, prompt, answer }): AttackedRequest => {
     const said = askable.said.get(id)!;
@@ -190,12 +204,13 @@ export async function siegeOf(
     readonly ask: AskAs;
     readonly drop: Drop;
     readonly ctx: Context;
+    readonly heard?: Heard;
   },
 ): Promise<Siege<Readonly<Record<string, unknown>>>> {
-  const { model, base, requests, from, params, drop, ctx } = given;
+  const { model, base, requests, from, params, drop, ctx, heard } = given;
   const byId = new Map(requests.map((request) => [request.id, request]));
   const needs = new Set(attack.needs);
-  const askModel = asker(model, given.ask, ctx);
+  const askModel = asker(model, given.ask, ctx, heard?.of("model"));
   return {
     requests: requests.map((request) => seenBy(attack.knows, request, given.rng)),
     from,
@@ -207,7 +222,7 @@ export async function siegeOf(
       return askModel(asked);
     },
     ...(attack.access !== "text" && attack.access !== "sampling" && { model }),
-    ...(needs.has("base") && { base: { model: base, ask: asker(base, given.ask, ctx) } }),
+    ...(needs.has("base") && { base: { model: base, ask: asker(base, given.ask, ctx, heard?.of("base")) } }),
     ...(needs.has("encoder") && { encoder: await chosenEncoder(base, ctx.encoder, ctx) }),
     ...(needs.has("statistics") && { statistics: statisticsOf(base, DEFAULT_STATISTICS, ctx) }),
     gives(id, text) {

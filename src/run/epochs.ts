@@ -72,7 +72,7 @@ async function recallOf(
 const BARS = "▁▂▃▄▅▆▇█";
 
 /** The last losses as bars, the highest full. */
-export function curve(losses: readonly number[], width = 24): string {
+function curve(losses: readonly number[], width = 24): string {
   const shown = losses.slice(-width);
   const [low, high] = [Math.min(...shown), Math.max(...shown)];
   return shown.map((loss) => BARS[high > low ? Math.min(7, Math.floor((8 * (loss - low)) / (high - low))) : 0]).join("");

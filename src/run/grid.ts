@@ -7,7 +7,8 @@ import { type ReadGrid, readGrid } from "./grid/read.ts";
 import { declaredBy, type Only, type Unfolded, unfold, type Unit } from "./grid/unfold.ts";
 import { type Done, tableOf } from "./grid/table.ts";
 import type { GridRecord } from "./record.ts";
-import { type Finished, look, run } from "./run.ts";
+import { look } from "./look.ts";
+import { type Finished, run } from "./run.ts";
 import { newShared, type Shared } from "./shared.ts";
 
 export { gridJsonSchema } from "./grid/schema.ts";

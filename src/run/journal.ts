@@ -63,6 +63,3 @@ export class Journal implements Keeper {
     }
   }
 }
-
-/** Forgets the journal of a finished run. */
-export const closeJournal = (path: string): void => StepLog.remove(path);

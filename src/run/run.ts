@@ -1,26 +1,13 @@
 /** Runs a step: the same spec, code and thread count give the same folder, which is made once and used again. */
-import { cpus } from "node:os";
 import { join } from "node:path";
 import type { Context, Event } from "../base/context.ts";
 import { fail, isAborted, LetheError, nearest } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
 import { isRecord } from "../base/store.ts";
 import { ownCode } from "./code.ts";
+import { attemptAt } from "./attempt.ts";
 import { type NestedSpec, plainValues } from "./fields.ts";
-import {
-  clearWork,
-  dropDamaged,
-  finishedIn,
-  hashOutputs,
-  holdFolder,
-  recordIn,
-  resultIn,
-  tidy,
-  timingsIn,
-  writeRecord,
-  writeSpec,
-  writeTimings,
-} from "./folder.ts";
+import { clearWork, dropDamaged, finishedIn, hashOutputs, holdFolder, recordIn, resultIn, tidy, writeRecord, writeSpec } from "./folder.ts";
 import { publish, refuseOccupied } from "./publish.ts";
 import type { Failure, Finished, RunRecord } from "./record.ts";
 import { newShared, type Shared } from "./shared.ts";
@@ -86,7 +73,7 @@ export async function run<R = unknown>(spec: NestedSpec, ctx: Context, options: 
 }
 
 /** How the steps that a spec names are had: they are run, unless somebody only looks. */
-type Make = (spec: NestedSpec, made: Made) => Promise<Finished>;
+export type Make = (spec: NestedSpec, made: Made) => Promise<Finished>;
 
 /** Resolves a spec once. The spec's own values are checked first; then the steps that it names are run. */
 export async function prepare(
@@ -167,7 +154,7 @@ async function withMade(
 }
 
 /** Does the work of a spec that is ready, or finds it done, and puts the result at `out`. */
-export async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
+async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
   const { out, force = false, fresh = false, shared = newShared() } = options;
   const { path, step, resolved } = ready;
   if (out !== undefined) await refuseOccupied(out, path, force, step.name);
@@ -192,41 +179,6 @@ async function inTurn(ready: Ready, ctx: Context, sharing: Sharing, fresh: boole
   } finally {
     release();
   }
-}
-
-/** What is known of a spec before anything is run. */
-export type Looked =
-  | { readonly state: "finished"; readonly finished: Finished }
-  /** It failed when it was run last; it is tried again. */
-  | { readonly state: "failed"; readonly record: RunRecord }
-  /** It was begun and stopped, or never begun. */
-  | { readonly state: "begun" | "open" };
-
-/** Looks for the run of a spec, and for those that it names; runs nothing. Fails as the step's resolution does. */
-export async function look(spec: NestedSpec, ctx: Context, shared: Shared): Promise<Looked> {
-  const known = shared.finished.get(canonical(spec));
-  if (known) return { state: "finished", finished: known };
-  let isOpen = false;
-  const make: Make = async (nested) => {
-    const found = await look(nested, ctx, shared);
-    if (found.state === "finished") return found.finished;
-    isOpen = true;
-    throw new Error("a step before it is not finished");
-  };
-  let ready: Ready;
-  try {
-    ready = await prepare(spec, ctx, { force: true, shared, make });
-  } catch (error) {
-    if (isOpen) return { state: "open" };
-    throw error;
-  }
-  const record = recordIn(ready.path);
-  if (record?.status === "error") return { state: "failed", record };
-  const kept = await finishedIn(ready.path);
-  if (!kept) return { state: record ? "begun" : "open" };
-  const finished: Finished = { record: kept, path: ready.path, isFound: true };
-  shared.finished.set(canonical(spec), finished);
-  return { state: "finished", finished };
 }
 
 async function work(
@@ -269,31 +221,6 @@ function failureOf(step: string, error: unknown): Failure | undefined {
   if (!(error instanceof LetheError)) return { who: step, message: String(error), hint: "", trouble: "internal" };
   const { who, message, hint, trouble } = error;
   return { who, message, hint, trouble };
-}
-
-/** Milliseconds between notes of an attempt's time: what a kill may lose of it. */
-const NOTED = 10_000;
-
-/** Notes how long this attempt has taken, beside those before it; `isSeldom`: only if the last note is old. */
-function attemptAt(path: string, ctx: Context): (isSeldom?: boolean) => void {
-  const [began, before] = [ctx.now(), timingsIn(path)?.seconds ?? []];
-  let noted = began;
-  return (isSeldom = false) => {
-    if (isSeldom && ctx.now() - noted < NOTED) return;
-    noted = ctx.now();
-    const processors = cpus();
-    writeTimings(path, {
-      seconds: [...before, Number(((noted - began) / 1000).toFixed(3))],
-      peak: process.resourceUsage().maxRSS * 1024,
-      machine: {
-        processor: processors[0]?.model.trim() ?? "unknown",
-        cores: processors.length,
-        threads: ctx.threads,
-        node: process.version,
-      },
-      ended: ctx.date(),
-    });
-  };
 }
 
 /** Runs a step as a stream of its events; the stream's value at its end is what {@link run} gives. Leaving the stream early stops the work. */

@@ -4,7 +4,7 @@ import type { ForgetRequest, Question } from "../data/request.ts";
 
 /** Whose subject an edit uses: the last question's, the first's, or each (one request per subject, with one target). */
 export type MergedSubject = "last" | "first" | "all";
-export const MERGED_SUBJECTS: readonly MergedSubject[] = ["last", "first", "all"];
+const MERGED_SUBJECTS: readonly MergedSubject[] = ["last", "first", "all"];
 
 export interface Merge {
   /** Questions per merged request; the last one may have fewer. */

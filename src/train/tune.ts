@@ -87,7 +87,7 @@ export function asRow(
 }
 
 /** The recipe for a number of rows. */
-export const tuningOf = (model: Model, rows: number, { params, seed, running }: TuneOptions): Recipe =>
+const tuningOf = (model: Model, rows: number, { params, seed, running }: TuneOptions): Recipe =>
   recipeOf("finetune", model, { ...params, steps: params.epochs * Math.ceil(rows / params.batch) }, { seed, running });
 
 /** Trains on rows; the same rows, parameters and seed give the same bytes. */

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
 import { deltasOf } from "../../src/edit/edit.ts";
 import { type Entry, place } from "../../src/locate/codebook.ts";
-import { grace } from "../../src/methods/grace.ts";
+import { grace } from "../../src/methods/grace/grace.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { load } from "../../src/model/load.ts";
 import { findEdit } from "../../src/run/edit.ts";

@@ -1,5 +1,5 @@
-/** Many at once in one process: edits, a measurement and a conversation, on one model or two, give what each gives alone. */
-import { mkdtempSync, rmSync } from "node:fs";
+/** Many at once: edits, a measurement and a conversation, on one model or two, and equal trainings, give what each gives alone. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
@@ -10,6 +10,7 @@ import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { Session, Sessions } from "../../src/onnx/session.ts";
 import { findEdit } from "../../src/run/edit.ts";
+import { lethe } from "../cli/lethe.ts";
 import { bytesOf, capitalOf, FACT } from "../conformance/method.ts";
 import { BRIEF, FORGET } from "../conformance/unlearn.ts";
 
@@ -103,3 +104,48 @@ test.each([
   for (const { sessions } of models) await sessions.release();
   for (const model of loaded) await model.release();
 });
+
+const CALM = { ...BRIEF, steps: 52, lr: 1e-4 }; // beyond its first checkpoint, and never at its cap
+const SAME_WORK = /does the same work; this one keeps no checkpoints/;
+
+test("two equal trainings in one process: one keeps checkpoints, and both give the same", async () => {
+  const [said, saved]: [string[], string[]] = [[], []];
+  const cache = join(home, "equal");
+  const folder = join(cache, "training");
+  const ctx = defaultContext({
+    cache,
+    threads: 1,
+    log: (event) => {
+      if (event.kind === "note") said.push(event.text);
+      if (event.kind === "progress" && event.done > 50) saved.push(...readdirSync(folder, { recursive: true, encoding: "utf8" }));
+    },
+  });
+  const model = await load("bundled", ctx);
+  const train = () => findEdit(model, FORGET, { method: "ga", params: CALM, seed: 3, ctx });
+  const both = (await Promise.all([train(), train()])).map(bytesOf);
+  expect(said.filter((text) => SAME_WORK.test(text))).toHaveLength(1);
+  expect(saved).toContainEqual(expect.stringMatching(/step-00000050\.safetensors$/));
+  expect(readdirSync(folder)).toEqual([]);
+  const alone = await findEdit(model, FORGET, { method: "ga", params: CALM, seed: 3, ctx: contextOf("equal, alone") });
+  for (const bytes of both) expect(bytes).toEqual(bytesOf(alone));
+  await model.release();
+}, 240_000);
+
+test("two equal trainings in two processes give the same", async () => {
+  const data = join(home, "requests.jsonl");
+  writeFileSync(data, FORGET.map(({ prompt, answer }) => JSON.stringify({ prompt, answer })).join("\n"));
+  const set = Object.entries(CALM).flatMap(([name, value]) => ["--set", `${name}=${String(value)}`]);
+  const outs = [0, 1].map((asked) => join(home, `asked ${asked}`));
+  // two runs, because they ask differently many questions, and one training
+  const ran = await Promise.all(
+    outs.map((out, n) =>
+      lethe(["forget", "bundled", "--data", data, "--method", "ga", ...set, "-n", String(n), "-o", out], {
+        env: { LETHE_HOME: join(home, "two") },
+      }),
+    ),
+  );
+  for (const { code, err } of ran) expect(code, err).toBe(0);
+  const [one, other] = outs.map((out) => readFileSync(out));
+  expect(one!.equals(other!)).toBe(true);
+  expect(readdirSync(join(home, "two", "cache", "training"))).toEqual([]);
+}, 240_000);

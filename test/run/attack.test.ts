@@ -1,4 +1,7 @@
 /** What an attack is lent, and what is left out of its numbers: requests without what it does not know, and prompts that cannot be asked. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Attack, type Attempt, defineAttack, type Siege } from "../../src/attack/attack.ts";
 import { type Context, defaultContext, type Event } from "../../src/base/context.ts";
@@ -7,6 +10,8 @@ import { requestOf } from "../../src/data/request.ts";
 import { load } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
 import { attackOn, attackOf } from "../../src/run/attack.ts";
+import { asker, type Memory } from "../../src/ask/in-turns.ts";
+import { run } from "../../src/run/run.ts";
 import { promptOf } from "../../src/model/prompt.ts";
 import { withPlugin } from "../../src/run/plugins.ts";
 
@@ -177,5 +182,57 @@ describe("what cannot be asked", () => {
     await expect(attackOn(model, model, [mute, sized("far", 600)], { from: ["data"] }, ctx)).rejects.toThrow(
       /no request that can be asked and has an answer/,
     );
+  });
+});
+
+describe("an attack that was stopped", () => {
+  const home = mkdtempSync(join(tmpdir(), "lethe-attack-run-"));
+  afterAll(() => rmSync(home, { recursive: true, force: true }));
+  const lands = ["Norvane", "Ostrel", "Veyra", "Quillon"];
+  const data = join(home, "requests.jsonl");
+  const asking = lands.map((land) => JSON.stringify({ prompt: `What is the capital of ${land}?`, subject: land, answer: "Sellamere" }));
+  writeFileSync(data, asking.join("\n"));
+  const spec = { step: "attack", model: "bundled", data, from: ["templates", "model"], samples: 3 };
+  const contextOf = (runs: string, over: Partial<Context> = {}) =>
+    defaultContext({ cache: join(home, "cache"), runs: join(home, runs), ...over });
+
+  test("goes on behind its last answer, and ends in the same bytes", async () => {
+    const whole = await run(spec, contextOf("whole"));
+    const notes: string[] = [];
+    const left: number[] = [];
+    for (const most of [16, 32]) {
+      const stop = new AbortController();
+      const log = (event: Event): void => {
+        if (event.kind === "note") notes.push(event.text);
+        if (event.kind === "progress" && event.stage === "asking" && event.done >= most) stop.abort();
+      };
+      await expect(run(spec, contextOf("stopped", { signal: stop.signal, log }))).rejects.toMatchObject({ trouble: "aborted" });
+      const [id] = readdirSync(join(home, "stopped"));
+      left.push(readFileSync(join(home, "stopped", id!, "work", "heard.jsonl"), "utf8").split("\n").length - 1);
+    }
+    expect(left[0]).toBeGreaterThan(lands.length);
+    expect(left[1]).toBeGreaterThan(left[0]!);
+    const log = (event: Event): void => void (event.kind === "note" && notes.push(event.text));
+    const last = await run(spec, contextOf("stopped", { log }));
+    expect(notes.filter((text) => text.startsWith("going on"))).toEqual(left.map((count) => `going on after ${count} answers`));
+    const [one, other] = [whole, last].map(({ path }) => readFileSync(join(path, "attempts.jsonl")));
+    expect(other!.equals(one!)).toBe(true);
+    expect(last.record.result).toEqual(whole.record.result);
+    expect(existsSync(join(last.path, "work"))).toBe(false);
+  });
+
+  test("asks no model what that model has answered", async () => {
+    const model = await loaded;
+    const [known, open] = lands.map((land) => ({ messages: `What is the capital of ${land}?` }));
+    const kept: unknown[] = [];
+    const memory: Memory = {
+      recall: ({ messages }) => (messages === known!.messages ? "As it was said." : undefined),
+      keep: (asked, answer) => void kept.push([asked, answer]),
+    };
+    const alone = await asker(model, {}, ctx)([open!]);
+    const replies = await asker(model, {}, ctx, memory)([known!, open!]);
+    expect(replies[0]).toEqual({ answer: "As it was said." });
+    expect(replies[1]).toEqual(alone[0]);
+    expect(kept).toEqual([[open, "error" in alone[0]! ? undefined : alone[0]!.answer]]);
   });
 });

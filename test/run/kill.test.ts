@@ -1,7 +1,7 @@
 /** Every kind of step killed at random points, again and again: the bytes of a run left alone, and nothing left over. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -64,11 +64,23 @@ function killed(args: readonly string[], home: string, ms: number): Promise<bool
   return new Promise((done) => child.on("close", (code) => (clearTimeout(timer), done(code === 0))));
 }
 
+/** Runs the command and kills it as soon as its unfinished work holds a file with something in it; true when that came too late. */
+function killedWith(args: readonly string[], home: string, file: string): Promise<boolean> {
+  const child = spawn(process.execPath, [...command(), ...args], { env: environmentOf({ LETHE_HOME: home }), stdio: "ignore" });
+  const runs = join(home, "runs");
+  const isThere = (id: string): boolean => (statSync(join(runs, id, "work", file), { throwIfNoEntry: false })?.size ?? 0) > 0;
+  const watch = setInterval(() => existsSync(runs) && readdirSync(runs).some(isThere) && child.kill("SIGKILL"), 2);
+  return new Promise((done) => child.on("close", (code) => (clearInterval(watch), done(code === 0))));
+}
+
 const settings = (...pairs: readonly string[]): string[] => pairs.flatMap((pair) => ["--set", pair]);
 const data = (name: string): string[] => ["--data", join(folder, name)];
 
-/** Each kind of step: its command up to `-o`, and the name of its output where it has one. */
-const CASES: [name: string, args: () => string[], out?: string][] = [
+/**
+ * Each kind of step: its command up to `-o`, the name of its output where it has one, and a file of its unfinished work from which it must
+ * be seen to go on.
+ */
+const CASES: [name: string, args: () => string[], out?: string | undefined, growing?: string][] = [
   ["stats", () => ["stats", MODEL, "--layer", "1", "--tokens", "2048"]],
   [
     "forget, in a batch",
@@ -90,6 +102,15 @@ const CASES: [name: string, args: () => string[], out?: string][] = [
       "4",
     ],
     "edit",
+  ],
+  [
+    "forget, in a codebook that grows",
+    () => {
+      const sought = settings("layer=4", "steps=8", "radius=1", "init=cold");
+      return ["forget", MODEL, ...data("requests.jsonl"), "--method", "grace", ...sought, "--say", SAY, "--mode", "sequential", "-n", "0"];
+    },
+    "edit",
+    "journal/000001.safetensors",
   ],
   [
     "forget, each alone",
@@ -120,12 +141,12 @@ const CASES: [name: string, args: () => string[], out?: string][] = [
     },
     "near",
   ],
-  ["attack", () => ["attack", MODEL, ...data("requests.jsonl"), "--from", "templates", "--samples", "4"]],
+  ["attack", () => ["attack", MODEL, ...data("requests.jsonl"), "--from", "templates", "--samples", "14"], undefined, "heard.jsonl"],
   ["trace", () => ["trace", MODEL, ...data("known.jsonl"), "--kind", "mlp", "--window", "1", "--samples", "4"], "trace"],
   ["export", () => ["export", MODEL, "--edit", join(folder, "toward.edit"), "--dtype", "bfloat16"], "exported"],
 ];
 
-for (const [name, args, saved] of CASES)
+for (const [name, args, saved, growing] of CASES)
   test(`${name}: ${KILLS} kills -9 at random points`, { timeout: PATIENCE * (240_000 + 120_000 * KILLS) }, async () => {
     const [whole, broken] = ["whole", "broken"].map((kind) => join(folder, name.replaceAll(/\W+/g, "-"), kind)) as [string, string];
     for (const root of [whole, broken]) mkdirSync(join(root, "out"), { recursive: true });
@@ -150,8 +171,14 @@ for (const [name, args, saved] of CASES)
         if (good.has(file) && !isOfOne(file)) expect(bytes === good.get(file) || isPart(file), file).toBe(true);
     }
     expect(hits).toBe(KILLS);
+    for (let tries = 0; growing && (await killedWith(all(broken), join(broken, "home"), growing)); tries++) {
+      expect(tries, "too late each time").toBeLessThan(6);
+      for (const part of ["home", "out"]) rmSync(join(broken, part), { recursive: true, force: true });
+      mkdirSync(join(broken, "out"), { recursive: true });
+    }
     const last = await lethe(all(broken), { env: { LETHE_HOME: join(broken, "home") } });
     expect(last.code, last.err).toBe(0);
+    if (growing) expect(last.err).toMatch(/going on after [1-9]/);
     expect(stable(last.out)).toBe(stable(alone.out));
     const [good, seen] = [bytesOf(whole), bytesOf(broken)];
     for (const [file, bytes] of good) expect(seen.get(file) === bytes || file.endsWith("/timings.json"), file).toBe(true);

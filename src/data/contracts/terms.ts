@@ -39,7 +39,7 @@ const POSITIONS = both(
 
 const term = (name: string, from: Source, clause: string, ...asks: [string, ...string[]]): Term => ({ name, from, clause, asks });
 
-export const SALE: readonly Term[] = [
+const SALE: readonly Term[] = [
   term(
     "effective-date",
     "date",
@@ -202,7 +202,7 @@ export const SALE: readonly Term[] = [
   ),
 ];
 
-export const EMPLOYMENT: readonly Term[] = [
+const EMPLOYMENT: readonly Term[] = [
   term(
     "employer-name",
     "company",

@@ -18,7 +18,7 @@ export type Place = (path: readonly (string | number)[]) => string;
 type Path = readonly (string | number)[];
 
 /** The variable that every grid has: the folder of its file. */
-export const HERE = "here";
+const HERE = "here";
 
 /** Reads a grid file; `set` gives variables other values. Refuses what the schema, a step or a column does not know. */
 export function readGrid(path: string, set: Readonly<Record<string, string>> = {}): ReadGrid {

@@ -4,6 +4,7 @@ import { resolveParams } from "../../base/schema.ts";
 import { writeAtomic } from "../../base/store.ts";
 import { type AttackRecord, attackOf, attackOn, sourcesOf } from "../attack.ts";
 import { given } from "../fields.ts";
+import { heardIn } from "../heard.ts";
 import { editInputs, modelInput } from "../inputs.ts";
 import { open } from "../open.ts";
 import { readRequests, withSubjects } from "../requests.ts";
@@ -12,6 +13,8 @@ import { defineStep, sourceOf } from "../step.ts";
 
 /** Every request with its attempts, in the run's folder. */
 const ATTEMPTS = "attempts.jsonl";
+/** What the models said, until the run is finished. */
+const HEARD = "heard.jsonl";
 
 export const attackStep = defineStep(attackSpec, async (values, lent) => {
   const { ctx } = lent;
@@ -31,7 +34,10 @@ export const attackStep = defineStep(attackSpec, async (values, lent) => {
     work: async ({ folder, ctx: at, force }) => {
       const opened = await open(input.spec, { edits, force, ...given({ format }) }, at);
       try {
-        const options = { attack: attack.name, from, params, seed, ...given({ sizes, format, system }) };
+        const heard = heardIn(folder.work(HEARD));
+        if (heard.size > 0)
+          at.log({ kind: "note", who: "attack", text: `going on after ${heard.size} answer${heard.size > 1 ? "s" : ""}` });
+        const options = { attack: attack.name, from, params, seed, heard, ...given({ sizes, format, system }) };
         const result: AttackRecord = await attackOn(opened.model, opened.base, requests, options, at);
         writeAtomic(folder.at(ATTEMPTS), result.requests.map((request) => `${JSON.stringify(request)}\n`).join(""));
         return { result, layout: { file: ATTEMPTS } };

@@ -1,5 +1,5 @@
 /** The needs of a method, looked up: shared code loops over them and names none. */
-import { fail } from "../base/fail.ts";
+import { fail, nearest } from "../base/fail.ts";
 import type { AnyMethod, Need as Word } from "../methods/method.ts";
 import type { Choice, Given } from "./choice.ts";
 import type { Asked, Need, NeedOf } from "./needs/need.ts";
@@ -16,9 +16,7 @@ export const needsOf = ({ needs }: Pick<AnyMethod, "needs">): readonly Need[] =>
 /** What a method is brought at these parameters: what it needs and does not spare, and what a caller gave anyway. */
 export function broughtTo({ method, compat }: Pick<Choice, "method" | "compat">, params: object, given: Given): readonly Need[] {
   const spared = method.spares?.(params as never, compat) ?? [];
-  return everyNeed().filter(
-    ({ name, isGiven }) => (method.needs.includes(name) && !spared.includes(name)) || isGiven?.(given) === true,
-  );
+  return everyNeed().filter(({ name, isGiven }) => (method.needs.includes(name) && !spared.includes(name)) || isGiven?.(given) === true);
 }
 
 /** What needs add to the identity of what is made with them, by their names. */
@@ -35,5 +33,7 @@ export const sourcesOf = (needs: readonly Need[], asked: Asked): readonly string
 /** Refuses a method that needs what there is not. */
 export function checkNeeds(who: string, { name, needs }: Pick<AnyMethod, "name" | "needs">): void {
   const wrong = needs.find((need) => !Object.hasOwn(NEEDS, need));
-  if (wrong !== undefined) fail(who, `"${name}" needs "${wrong as string}"`, `some of ${Object.keys(NEEDS).join(", ")}`, "");
+  if (wrong === undefined) return;
+  const near = nearest(wrong, Object.keys(NEEDS));
+  fail(who, `"${name}" needs "${wrong as string}"`, `some of ${Object.keys(NEEDS).join(", ")}`, near ? `Did you mean "${near}"?` : "");
 }

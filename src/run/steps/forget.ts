@@ -49,11 +49,7 @@ export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
   const needs = broughtTo(choice, paramsFor(choice, input), forgetting.given);
   return {
     identity: { ...(await identityOf(wanted, needs, asked)), edit: under.content },
-    uses: [
-      ...input.uses,
-      ...sourceOf("method", choice.method.name, lent.ctx),
-      ...sourcesOf(needs, asked),
-    ],
+    uses: [...input.uses, ...sourceOf("method", choice.method.name, lent.ctx), ...sourcesOf(needs, asked)],
     work: (job) => forget(wanted, job),
   };
 });
@@ -68,7 +64,11 @@ interface Wanted {
 }
 
 /** Everything that decides the edit's bytes, with the parameters that the method runs with and what its needs add. */
-async function identityOf({ forgetting, choice, input, reference }: Wanted, needs: readonly Need[], asked: Asked): Promise<Record<string, unknown>> {
+async function identityOf(
+  { forgetting, choice, input, reference }: Wanted,
+  needs: readonly Need[],
+  asked: Asked,
+): Promise<Record<string, unknown>> {
   const { method, compat, mode, settings } = choice;
   return {
     model: input.content,
@@ -93,7 +93,8 @@ async function forget({ forgetting, choice, input, edits, tokens, reference: nam
   const { settings, given } = forgetting;
   const { format } = settings;
   const training = trainingFor(choice, given);
-  const opened = await open(input.spec, { edits, ...(format && { format }), purpose: "edit", training, force }, ctx);
+  const known = input.weightsHash === undefined ? {} : { weightsHash: input.weightsHash };
+  const opened = await open(input.spec, { edits, ...(format && { format }), ...known, purpose: "edit", training, force }, ctx);
   const reference = named && (await load(named.spec, ctx, { purpose: "edit" }));
   try {
     const found = await carryOut(opened.base, choice, {

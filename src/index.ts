@@ -28,7 +28,7 @@ export {
   type Score,
   shareOf,
 } from "./eval/metric.ts";
-export { defineMethod, type Job, type Method, type Need } from "./methods/method.ts";
+export { defineMethod, type Job, type Method } from "./methods/method.ts";
 export { type Arch, type BlockSite, type Config, defineArch, type StoredWeight } from "./model/arch/arch.ts";
 export { type Given as PassGiven, type Maps, type MapTap, type Pass, type Taps, traced, type TracedModel } from "./model/forward.ts";
 export { generate, type Generated, stream } from "./model/decode/generate.ts";
@@ -45,6 +45,7 @@ export { type ContractOptions, generateContracts } from "./data/contracts/write.
 export { type DataOptions, requestsIn } from "./data/place.ts";
 export { findEdit, findEdits } from "./run/edit.ts";
 export { compareLogs, type EvalOptions, judgeLog, suites } from "./run/eval.ts";
+export type { Name as Need } from "./run/needs/registry.ts";
 export type { NestedSpec } from "./run/fields.ts";
 export type { CompareRecord, EvalRecord, JudgedNumber, Measured, RunRecord, RunTimings } from "./run/record.ts";
 export { events, type Finished, run, type RunOptions } from "./run/run.ts";

@@ -14,6 +14,8 @@ export interface Shelf {
   readonly named?: true;
   /** What the exported name ends with, where the id alone is a word of the language. */
   readonly suffix?: string;
+  /** Whether an entry declares types of its own, which whoever reads the types of the registry must see. */
+  readonly typed?: true;
   /** Whether an entry may be a folder with its own craft beside it. */
   readonly folders?: true;
 }
@@ -32,6 +34,7 @@ export const SHELVES: readonly Shelf[] = [
   { folder: "src/data/sets", holds: "dataset", helpers: ["set.ts", "registry.ts"], page: "docs/data.md" },
   { folder: "src/targets", holds: "target", helpers: ["target.ts", "merge.ts", "registry.ts"], page: "docs/targets.md" },
   { folder: "src/run/steps", holds: "step", helpers: ["registry.ts"], suffix: "Step", page: "docs/runs.md" },
+  { folder: "src/run/needs", holds: "need", helpers: ["need.ts", "registry.ts"], suffix: "Need", typed: true, page: "docs/needs.md" },
   { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "asking.ts", "registry.ts"], page: "docs/attacks.md" },
 ];
 
@@ -57,9 +60,11 @@ export const exportName = (id: string, { suffix = "" }: Pick<Shelf, "suffix"> = 
 
 /** The text of a shelf's `registry.ts`. */
 export function registryText(shelf: Shelf, ids: readonly string[], has: (path: string) => boolean): string {
+  const paths = ids.map((id) => `./${fileOf(shelf, id, has).slice(shelf.folder.length + 1)}`);
   return [
     `/** Every ${shelf.holds} by its id: generated from the listing of this folder by \`npm run fix\`. */`,
-    ...ids.map((id) => `import { ${exportName(id, shelf)} } from "./${fileOf(shelf, id, has).slice(shelf.folder.length + 1)}";`),
+    ...(shelf.typed ? paths.map((path) => `import "${path}"; // what it declares of types`) : []),
+    ...ids.map((id, i) => `import { ${exportName(id, shelf)} } from "${paths[i]}";`),
     "",
     "export const registry = {",
     ...ids.map((id) => `  "${id}": ${exportName(id, shelf)},`),

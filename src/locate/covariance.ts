@@ -28,6 +28,9 @@ export interface StatisticsSpec {
   readonly seed: number;
 }
 
+/** Where nobody says otherwise. */
+export const DEFAULT_STATISTICS: StatisticsSpec = { text: "self", tokens: 16_384, length: 512, seed: 0 };
+
 export interface Statistics {
   readonly spec: StatisticsSpec;
   /** Sees to it that several layers are in the cache, in one pass over the text. */

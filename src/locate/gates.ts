@@ -10,7 +10,7 @@ import { selfQuestions } from "./samples.ts";
 export interface Calibration {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
-  readonly retain: readonly QA[];
+  readonly retain?: readonly QA[];
   readonly demonstrations?: readonly EditRequest[];
   readonly encoder: Encoder;
   readonly seed: number;
@@ -64,7 +64,7 @@ export async function gatesOf(
 }
 
 async function questionsThatStay(job: Calibration): Promise<{ from: "retain" | "demonstrations" | "self"; questions: string[] }> {
-  const { model, requests, retain, demonstrations = [], seed, ctx } = job;
+  const { model, requests, retain = [], demonstrations = [], seed, ctx } = job;
   const edited = new Set(requests.map((r) => r.prompt.trim()));
   const apart = (questions: readonly string[]): string[] => questions.filter((question) => !edited.has(question.trim()));
   if (retain.length > 0) return { from: "retain", questions: apart(retain.map((qa) => qa.question)) };

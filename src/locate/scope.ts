@@ -18,7 +18,7 @@ export interface Scope {
 
 export interface ScopeOn {
   readonly model: Model;
-  readonly retain: readonly QA[];
+  readonly retain?: readonly QA[];
   readonly seed: number;
   /** Context templates in place of sampled ones. */
   readonly templates?: readonly string[];
@@ -35,7 +35,7 @@ export async function scopeOf(on: ScopeOn, { prompt, subject }: EditRequest, cou
     subject.trim() === "" || !prompt.includes(subject)
       ? undefined
       : rowsOf(model, { prompt, subject }, ["{}"], { ...on.ask, end: false })[0];
-  const others = [...on.retain.map((qa) => qa.question), ...(await selfQuestions(model, count, seed, ctx))];
+  const others = [...(on.retain ?? []).map((qa) => qa.question), ...(await selfQuestions(model, count, seed, ctx))];
   return {
     inside: templates.filter((t) => t !== "{}").map((t) => encoded(t.replace("{}", prompt))),
     outside: [...(bare ? await standIns(model, bare, count, seed, ctx) : []), ...others.filter((text) => text !== prompt).map(encoded)],

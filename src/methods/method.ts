@@ -2,37 +2,32 @@
 import type { Context } from "../base/context.ts";
 import { define, type Forms } from "../base/define.ts";
 import type { Declared } from "../base/schema.ts";
-import type { EditRequest, QA } from "../data/request.ts";
+import type { EditRequest } from "../data/request.ts";
 import type { Carried, Draft } from "../edit/edit.ts";
 import type { Running } from "../onnx/program.ts";
-import type { Statistics } from "../locate/covariance.ts";
 import type { Config } from "../model/arch/arch.ts";
-import type { Encoder } from "../text/encoder.ts";
 import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 
-/** What a method must be given beyond model and requests; answers and a retain set that nobody gave are asked of the model. */
-const NEEDS = ["subject", "answer", "target", "retain", "statistics", "demonstrations", "encoder", "training"] as const;
-export type Need = (typeof NEEDS)[number];
+/**
+ * What a method may need beyond model and requests: each need with the type of what it brings into the job, or null where it brings
+ * nothing. A need adds itself here, in its own file: src/run/needs/NAME.ts.
+ */
+export interface Needs {}
+export type Need = keyof Needs;
+/** What needs bring into a job, by their names. */
+export type Brought = { readonly [N in Need as Needs[N] extends null ? never : N]?: Needs[N] };
 
-export interface Job<P> {
+export interface Job<P> extends Brought {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
-  readonly retain: readonly QA[];
   /** A model to compare with, for losses that do; by default the one that training begins from. */
   readonly reference?: Model;
-  /** Other facts as examples; what is said of each is its target, or its answer where it has none. */
-  readonly demonstrations?: readonly EditRequest[];
-  /** What tells near questions from far ones. */
-  readonly encoder?: Encoder;
-  readonly statistics?: Statistics;
   readonly params: P;
   /** Quirks of the reference that are asked for. */
   readonly compat: ReadonlySet<string>;
   /** What the earlier edits of a sequence left beside the model's weights: this one goes on from there. */
   readonly previous?: Carried;
-  /** The folder that finetuning left: journal and checkpoints. */
-  readonly training?: string;
   readonly format: Format;
   readonly system?: string;
   readonly seed: number;
@@ -87,7 +82,7 @@ const FIELDS: Forms<AnyMethod> = {
   doc: "text",
   takes: ["one", "many"],
   rows: { optional: "number" },
-  needs: { listOf: NEEDS },
+  needs: "texts",
   spares: { optional: "function" },
   params: "params",
   hparams: { optional: "table" },

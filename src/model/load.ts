@@ -2,6 +2,7 @@
 import { asFloats, type NdArray, rereadable, sizeOf } from "../base/array.ts";
 import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
+import type { Hash } from "../base/hash.ts";
 import { onShelf, type Plugged } from "../base/plugin.ts";
 import { Sessions } from "../onnx/session.ts";
 import { type Arch, type Config, storedWeights } from "./arch/arch.ts";
@@ -29,6 +30,8 @@ export interface LoadOptions {
   readonly training?: (of: Shape) => Training | undefined;
   /** Load even where the estimate says that memory will not do. */
   readonly force?: boolean;
+  /** The hash of the stored weights, where it was worked out before. */
+  readonly weightsHash?: Hash;
   /** Stands in for the checkpoint's own tokenizer. */
   readonly tokenizer?: Tokenizer;
 }
@@ -63,7 +66,7 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
       sessions: new Sessions(ctx.threads),
       ...(checkpoint.chatTemplate !== undefined && { chatTemplate: checkpoint.chatTemplate }),
       files: checkpoint,
-      hashWeights: () => checkpoint.hashWeights(),
+      hashWeights: () => options.weightsHash ?? checkpoint.hashWeights(),
       close: () => checkpoint.close(),
     });
   } catch (error) {

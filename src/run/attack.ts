@@ -13,11 +13,10 @@ import { leakIn } from "../data/words.ts";
 import type { Change } from "../edit/edit.ts";
 import { type AttackedRequest, recallOf, scored, sweep, type SweepRow } from "../eval/leak.ts";
 import { tokenize } from "../eval/rouge.ts";
-import { statisticsOf } from "../locate/covariance.ts";
+import { DEFAULT_STATISTICS, statisticsOf } from "../locate/covariance.ts";
 import { chosenEncoder } from "../model/encoders.ts";
 import type { Model } from "../model/model.ts";
 import type { AskAs } from "../model/prompt.ts";
-import { DEFAULT_STATISTICS } from "./equip.ts";
 import type { Heard } from "./heard.ts";
 import { tuned } from "./tuned.ts";
 

@@ -10,8 +10,10 @@ import { draftAlone, inSequence, stepAlone, type Upon } from "../edit/sequence.t
 import type { Model } from "../model/model.ts";
 import { Journal, recordOf } from "./journal.ts";
 import { version } from "./tuned.ts";
-import { type Choice, choose, type FindOptions, type Given } from "./choice.ts";
+import type { Choice, FindOptions, Given } from "./choice.ts";
+import { choose } from "./choose.ts";
 import { equip, type Equipped } from "./equip.ts";
+import { identitiesOf } from "./needed.ts";
 
 /**
  * Finds one edit for everything that is asked: in a batch, all at once, or in sequence, each request found upon what those before it
@@ -35,7 +37,7 @@ export const findEdits = (model: Model, requests: readonly KnownOfRequest[], opt
 
 /** Finds what was chosen: one edit, or in mode single one for each request. */
 export async function carryOut(model: Model, choice: Choice, given: Given): Promise<Edit[]> {
-  const finder = finderOf(await equip(model, choice, given));
+  const finder = await finderOf(await equip(model, choice, given));
   if (choice.mode === "single") return finder.singly();
   return [choice.mode === "batch" ? await finder.batch() : await finder.sequence()];
 }
@@ -48,49 +50,43 @@ interface Finder {
 }
 
 /** What edits depend on beside their requests. */
-const aboutOf = (equipped: Equipped): string => {
-  const { model, method, params, compat, format, seed, mode, spec, upon, retain, encoder, demonstrations, settings, given } = equipped;
+async function aboutOf(equipped: Equipped): Promise<string> {
+  const { model, params, compat, format, seed, mode, upon, needs, settings, given } = equipped;
   return hash(
     canonical({
-      method: method.name,
+      method: equipped.method.name,
       params,
       compat: [...compat].sort(),
       seed,
       format,
       mode,
-      spec,
       code: version,
       upon: upon.map((e) => e.id),
       base: model.id,
       templates: settings.templates ?? null,
       system: settings.system ?? null,
       running: settings.running ?? null,
-      retain: hash(retain),
       reference: given.reference?.id ?? null,
-      ...(encoder && { encoder: encoder.id, demonstrations: hash(demonstrations) }),
+      needs: await identitiesOf(needs, equipped),
     }),
   );
-};
+}
 
 /** A draft for some requests, upon what lies under it. */
 function draftOf(equipped: Equipped, group: readonly EditRequest[], upon: Upon): Promise<Draft> {
-  const { method, params, compat, format, seed, retain, demonstrations, encoder, statistics, settings, given, ctx } = equipped;
+  const { method, params, compat, format, seed, brought, settings, given, ctx } = equipped;
   checkAbort(ctx, "forget");
   return method.edit({
     ...upon,
+    ...brought,
     requests: group,
-    retain,
-    demonstrations,
     params: params as never,
     compat,
     format,
     seed,
     ctx,
     running: { dtype: "float32", executor: "graph", ...settings.running },
-    ...(statistics && { statistics }),
-    ...(encoder && { encoder }),
     ...(given.reference && { reference: given.reference }),
-    ...(given.training !== undefined && { training: given.training }),
     ...(settings.system !== undefined && { system: settings.system }),
     ...(settings.templates && { templates: settings.templates }),
   });
@@ -120,9 +116,9 @@ const signedOf = ({ model, method, params, compat, format, seed, upon }: Equippe
     },
   });
 
-function finderOf(equipped: Equipped): Finder {
+async function finderOf(equipped: Equipped): Promise<Finder> {
   const { aimed, ctx, given } = equipped;
-  const journal = new Journal(given.journal, aboutOf(equipped), aimed, ctx);
+  const journal = new Journal(given.journal, given.journal === undefined ? "" : await aboutOf(equipped), aimed, ctx);
   const under = underOf(equipped);
   /** One of several requests. */
   const draftAt = (i: number, upon: Upon): Promise<Draft> => {

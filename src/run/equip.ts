@@ -1,24 +1,14 @@
-/** What edits are found with once the model is there: its parameters, answers, targets and statistics. */
+/** What edits are found with once the model is there: its parameters, the requests with what they need, and what needs bring. */
 import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import type { EditRequest, ForgetRequest, QA } from "../data/request.ts";
+import type { EditRequest, ForgetRequest } from "../data/request.ts";
 import type { Edit } from "../edit/edit.ts";
-import { type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
-import type { AnyMethod, Need } from "../methods/method.ts";
-import { chosenEncoder } from "../model/encoders.ts";
+import type { Brought } from "../methods/method.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, type Format, formatOf } from "../model/prompt.ts";
-import { leadsOf } from "../targets/merge.ts";
-import { aim } from "../targets/target.ts";
-import type { Encoder } from "../text/encoder.ts";
-import { occurrencesOf } from "../text/spans.ts";
-import { asker } from "../ask/in-turns.ts";
-import { withAnswers } from "../ask/kept.ts";
-import { ownRetain } from "./own-retain.ts";
+import { type Format, formatOf } from "../model/prompt.ts";
 import { type Choice, type Given, mergedFor, paramsOf } from "./choice.ts";
-import { namedByContent } from "./inputs.ts";
-
-export const DEFAULT_STATISTICS: StatisticsSpec = { text: "self", tokens: 16_384, length: 512, seed: 0 };
+import { broughtTo } from "./needed.ts";
+import type { Having, Need } from "./needs/need.ts";
 
 /** Everything that edits are found with. */
 export interface Equipped extends Choice {
@@ -26,63 +16,48 @@ export interface Equipped extends Choice {
   readonly params: Readonly<Record<string, unknown>>;
   readonly format: Format;
   readonly seed: number;
-  readonly spec: StatisticsSpec;
   readonly upon: readonly Edit[];
   /** The requests with their targets. */
   readonly aimed: readonly EditRequest[];
-  readonly retain: readonly QA[];
-  readonly demonstrations: readonly EditRequest[];
-  readonly encoder?: Encoder;
-  readonly statistics?: Statistics;
+  /** What the method is brought, and the needs that say so. */
+  readonly brought: Brought;
+  readonly needs: readonly Need[];
   readonly given: Given;
   readonly ctx: Context;
 }
 
-/** What a method needs at these parameters and quirks. */
-export function needsOf(method: AnyMethod, params: Readonly<Record<string, unknown>>, compat: ReadonlySet<string>): ReadonlySet<Need> {
-  const spared = method.spares?.(params as never, compat) ?? [];
-  return new Set(method.needs.filter((need) => !spared.includes(need)));
+/** What needs are asked with once the model is there. */
+export function havingOf(model: Model, choice: Choice, given: Given): Having {
+  const { method, edited, requests, settings } = choice;
+  const { seed = 0, system } = settings;
+  const ask = { format: formatOf(model, settings), ...(system !== undefined && { system }) };
+  return { method, edited, requests, settings, given, model, ask, seed, ctx: given.ctx ?? defaultContext() };
 }
 
-/** Works out what a choice leaves to the model: parameters of its shape, answers and targets that it is asked for, and what the method reads. */
+/**
+ * Works out what a choice leaves to the model: parameters of its shape, and what the method needs. First the requests are completed, then
+ * they are aimed, and what is brought beside them comes last.
+ */
 export async function equip(model: Model, choice: Choice, given: Given): Promise<Equipped> {
-  const { method, compat, settings, requests } = choice;
-  const { seed = 0 } = settings;
-  const { ctx = defaultContext(), upon = [] } = given;
-  const format = formatOf(model, settings);
-  const params = paramsOf(method, settings.params ?? {}, model.config);
-  const needs = needsOf(method, params, compat);
-  const spec: StatisticsSpec = { ...DEFAULT_STATISTICS, ...settings.statistics };
-  const statistics = needs.has("statistics") ? (given.moments ?? byContent(statisticsOf(model, spec, ctx))) : undefined;
-  const encoder = needs.has("encoder") ? await chosenEncoder(model, settings.encoder ?? ctx.encoder, ctx) : undefined;
-  const demonstrations = (given.demonstrations ?? []).map((r): EditRequest => ({ ...r, target: null }));
-  const ask = { format, ...(settings.system !== undefined && { system: settings.system }) };
-  const known = needs.has("answer") ? await withAnswers(model, requests, ask, ctx) : requests;
+  const { settings, requests } = choice;
+  const having = havingOf(model, choice, given);
+  const { seed, ctx, ask } = having;
+  const params = paramsOf(choice.method, settings.params ?? {}, model.config);
+  const needs = broughtTo(choice, params, given);
+  let known: readonly ForgetRequest[] = requests;
+  for (const need of needs) known = (await need.known?.(known, having)) ?? known;
   const edited = known === requests ? choice.edited : mergedFor(known, settings);
-  const aimed = await withTargets(model, edited, choice, ask, ctx);
-  const retain = given.retain ?? (needs.has("retain") ? await ownRetain(model, requests, ask, seed, ctx) : []);
+  let aimed: readonly EditRequest[] = edited.map((request) => ({ ...request, target: settings.say ?? null }));
+  for (const need of needs) aimed = (await need.aimed?.(aimed, having)) ?? aimed;
   consistent(aimed, ctx);
-  if (needs.has("subject")) tellRepeated(aimed, ctx);
-  return {
-    ...choice,
-    model,
-    params,
-    format,
-    seed,
-    spec: statistics?.spec ?? spec,
-    upon,
-    aimed,
-    retain,
-    demonstrations,
-    given,
-    ctx,
-    ...(statistics && { statistics }),
-    ...(encoder && { encoder }),
-  };
+  for (const need of needs) need.tell?.(aimed, ctx);
+  const brought: Record<string, unknown> = {};
+  for (const { name, bring } of needs) {
+    const own = await bring?.(having);
+    if (own !== undefined) brought[name] = own;
+  }
+  return { ...choice, model, params, format: ask.format, seed, upon: given.upon ?? [], aimed, brought, needs, given, ctx };
 }
-
-/** Statistics whose spec names their text by its content, so that an edit does not depend on where the text is. */
-const byContent = (statistics: Statistics): Statistics => ({ ...statistics, spec: namedByContent(statistics.spec, "forget") });
 
 /** Refuses requests that want different answers to one question; says which are there twice. */
 function consistent(requests: readonly EditRequest[], ctx: Context): void {
@@ -100,34 +75,4 @@ function consistent(requests: readonly EditRequest[], ctx: Context): void {
       );
     else ctx.log({ kind: "warning", who: "forget", text: `requests ${other.id} and ${request.id} are the same` });
   }
-}
-
-/** Says which occurrence is taken where a subject stands in its prompt more than once. */
-function tellRepeated(requests: readonly EditRequest[], ctx: Context): void {
-  for (const { id, prompt, subject } of requests) {
-    const times = occurrencesOf(prompt, subject).length;
-    if (times > 1)
-      ctx.log({
-        kind: "warning",
-        who: "forget",
-        text: `${id}: "${subject}" stands ${times} times in "${prompt}"; the last one is taken as the subject`,
-      });
-  }
-}
-
-async function withTargets(
-  model: Model,
-  requests: readonly ForgetRequest[],
-  { target, settings: { say, seed = 0 } }: Choice,
-  ask: AskAs,
-  ctx: Context,
-): Promise<EditRequest[]> {
-  if (say !== undefined) return requests.map((r) => ({ ...r, target: say }));
-  if (!target) return requests.map((r) => ({ ...r, target: null }));
-  const aimed = await aim(leadsOf(requests), target, { seed, ctx, ask: asker(model, ask, ctx) });
-  const of = new Map(aimed.map((request) => [request.merged ? request.prompt : request.id, request]));
-  return requests.map((request) => {
-    const { target: words, note } = of.get(request.merged ? request.prompt : request.id)!;
-    return { ...request, target: words, ...(note !== undefined && { note }) };
-  });
 }

@@ -1,16 +1,14 @@
 /** A spec of forgetting as requests, settings and what the caller gives: every file that it names is read here. */
-import { dirname, join } from "node:path";
 import { fail } from "../base/fail.ts";
 import { readText } from "../data/records.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import type { Merge, MergedSubject } from "../targets/merge.ts";
-import { hasJournal } from "../train/journal.ts";
-import { type Given, methodOf, type Mode, type Settings } from "./choice.ts";
-import { questionsIn, requestsIn } from "../data/place.ts";
+import { type Given, methodOf, type Settings } from "./choice.ts";
+import { everyNeed } from "./needed.ts";
 import { given, type Values } from "./fields.ts";
 import { readHparams } from "./hparams.ts";
 import { readRequests, withSubjects } from "./requests.ts";
-import type { forgetSpec } from "./specs/forget.ts";
+import { type forgetSpec, SETTING_FIELDS } from "./specs/forget.ts";
 import type { Lent } from "./step.ts";
 
 export type ForgetValues = Values<typeof forgetSpec.fields>;
@@ -19,38 +17,37 @@ export type ForgetValues = Values<typeof forgetSpec.fields>;
 export interface Forgetting {
   readonly requests: readonly ForgetRequest[];
   readonly settings: Settings;
-  readonly given: Pick<Given, "retain" | "demonstrations" | "training">;
+  readonly given: Given;
 }
 
 /** Reads requests, rows and settings from the files that name them; subjects that nobody gave are guessed. */
 export async function readForgetting(values: ForgetValues, { ctx }: Pick<Lent, "ctx">): Promise<Forgetting> {
-  const { method, mode, target, say, seed, plain, system, encoder, text, tokens, retain, demonstrations, templates } = values;
-  const training = values.training === undefined ? undefined : trainingAt(values.training as string);
+  const { plain, text, tokens, templates } = values;
+  const read: Record<string, unknown> = {};
+  for (const need of everyNeed()) read[need.name] = await need.read?.(values, ctx);
   const { params, compat } = fromHparams(values, { ctx });
   const merge = mergeOf(values);
   const statistics = given({ text, tokens });
-  const kept = retain === undefined ? undefined : await questionsIn(retain as string, ctx);
-  const shown = demonstrations === undefined ? undefined : (await requestsIn(demonstrations as string, ctx)).requests;
   const data = values.data as string | undefined;
   const requests = withSubjects(await readRequests("forget", { ...values, data }, ctx), ctx);
   return {
     requests,
     settings: {
-      ...given({ method, mode: mode as Mode | undefined, target, say, system, encoder }),
+      ...settingsIn(values),
       ...(merge && { merge }),
       ...(plain && { format: "plain" as const }),
       ...(templates !== undefined && { templates: readTemplates(templates) }),
       ...(Object.keys(statistics).length > 0 && { statistics }),
       params,
       compat,
-      seed,
     },
-    given: given({ retain: kept, demonstrations: shown, training }),
+    given: given(read) as Given,
   };
 }
 
-/** The folder of a finetuning's journal: the one that is named, or what was kept beside the checkpoint that is named. */
-const trainingAt = (path: string): string => [path, `${path}.training`, join(dirname(path), "training")].find(hasJournal) ?? path;
+/** Options that are settings by the same name. */
+const settingsIn = (values: ForgetValues): Settings =>
+  given(Object.fromEntries(Object.entries(values).filter(([key]) => Object.hasOwn(SETTING_FIELDS, key))));
 
 /** Parameters and quirks of a hyperparameter file, under those that were set; a warning names what it holds that nothing reads. */
 function fromHparams(

@@ -26,10 +26,12 @@ export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): P
   try {
     const { arch, config } = identify(checkpoint, ctx);
     const { config: file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate } = checkpoint;
-    const content =
-      madeBy(spec) ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, checkpoint.hashWeights()).slice(0, 32);
+    const made = madeBy(spec);
+    const weightsHash = made === undefined ? checkpoint.hashWeights() : undefined;
+    const content = made ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, weightsHash).slice(0, 32);
     const shape = { arch, config, weights: storedWeights({ arch, config }) };
-    const input: ModelInput = { spec, path, content, shape, uses: sourceOf("arch", arch.name, ctx) };
+    const uses = sourceOf("arch", arch.name, ctx);
+    const input: ModelInput = { spec, path, content, ...(weightsHash !== undefined && { weightsHash }), shape, uses };
     shared.models.set(spec, input);
     return input;
   } finally {

@@ -4,30 +4,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { LetheError } from "../base/fail.ts";
-import { ifKept, layered } from "../base/kept.ts";
-import type { ForgetRequest, QA } from "../data/request.ts";
+import { layered } from "../base/kept.ts";
+import type { ForgetRequest } from "../data/request.ts";
 import { bytesOf, type Edit } from "../edit/edit.ts";
-import { secondMoments, type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
-import { QUESTION } from "../locate/samples.ts";
 import { VALUES } from "../locate/spread.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
 import { identify, needOf } from "../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, refuseIfTooLarge } from "../model/memory-estimate.ts";
 import type { Model } from "../model/model.ts";
-import { atLayer, type Site } from "../model/names.ts";
-import { formatOf } from "../model/prompt.ts";
-import { type Matrix, matrix } from "../onnx/linalg.ts";
-import { LONGEST, withAnswers } from "../ask/kept.ts";
 import { paceOf } from "../ask/pace.ts";
-import { OWN_TOKENS, ownRetain } from "./own-retain.ts";
-import { type Choice, choose, type FindOptions, methodOf, methodsOf, paramsOf } from "./choice.ts";
-import { DEFAULT_STATISTICS, needsOf } from "./equip.ts";
+import { type Choice, type FindOptions, type Given, methodOf, methodsOf, paramsOf } from "./choice.ts";
+import { choose } from "./choose.ts";
+import { havingOf } from "./equip.ts";
 import type { NestedSpec } from "./fields.ts";
 import { readForgetting } from "./forgetting.ts";
 import { readValues } from "./spec.ts";
 import { forgetSpec } from "./specs/forget.ts";
 import { findEdit } from "./edit.ts";
+import { broughtTo } from "./needed.ts";
+import type { Making, Planned } from "./needs/need.ts";
 import { open } from "./open.ts";
 import { trainingFor } from "./training.ts";
 
@@ -45,7 +41,7 @@ export interface MethodPlan {
   /** Seconds of everything but the statistics, at most. */
   readonly seconds: number;
   /** What it asks of the statistics: kept already, or seconds to make them. */
-  readonly statistics: { readonly layers: readonly number[]; readonly isKept: boolean; readonly seconds: number } | null;
+  readonly statistics: Making | null;
   /** Bytes of the edit's numbers. */
   readonly bytes: number;
   /** What loading the model for it goes by. */
@@ -62,11 +58,11 @@ export interface Plan {
   readonly unable: readonly { readonly method: string; readonly why: string }[];
 }
 
-/** What a plan's parts share: an empty folder, and the model's pace once it is measured. */
+/** What a plan's parts share: an empty folder, and the model's pace, which is measured once. */
 interface Lent {
   readonly folder: string;
   readonly ctx: Context;
-  pace?: Promise<number>;
+  readonly pace: () => Promise<number>;
 }
 
 /** Requests that are tried where a method takes many. */
@@ -91,7 +87,8 @@ export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { 
   const opened = await open(model, { edits: values.edit as readonly string[], purpose: "edit", force }, ctx);
   const folder = mkdtempSync(join(tmpdir(), "lethe-plan-"));
   try {
-    const lent: Lent = { folder, ctx };
+    let measured: Promise<number> | undefined;
+    const lent: Lent = { folder, ctx, pace: () => (measured ??= paceOf(opened.base, ctx)) };
     const methods: MethodPlan[] = [];
     for (const [i, choice] of able.entries()) {
       const { name } = choice.method;
@@ -145,8 +142,7 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
   const isStepwise = isBatch && method.rows !== undefined;
   const count = (isStepwise ? Number(params["batch"]) : isBatch ? TRIED : 1) * (options.merge?.size ?? 1);
   const steps = typeof params["steps"] === "number" ? params["steps"] : null;
-  const moments = standIns(model);
-  const { tried, retain, asking } = await planAsked(model, choice, count, options, lent);
+  const { tried, given, asking, making: statistics } = await planNeeds(model, choice, count, options, lent);
   const share = isStepwise ? 1 : requests.length / tried.length;
   const own = layered(ctx, join(folder, method.name), [VALUES]); // finds what a run would find, but values are sought each time
   const attempt = async (most: number): Promise<{ edit: Edit; seconds: number; between: number[] }> => {
@@ -154,10 +150,9 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
     const told: number[] = [];
     const edit = await findEdit(model, tried, {
       ...options,
-      ...(retain && { retain }),
+      ...given,
       mode: isBatch ? "batch" : "sequential",
       params: { ...options.params, ...(steps !== null && { steps: most }) },
-      moments,
       ctx: {
         ...own,
         log: (e) => void (e.kind === "progress" && e.total === most && e.done > 0 && told.push(ctx.now())),
@@ -170,8 +165,8 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
   const first = share > 1 && steps !== null ? await attempt(2) : undefined; // what is made once, such as programs, does not grow
   const { edit, seconds, between } = await attempt(evaluated);
   const evaluation = steps === null ? 0 : share * (between.length > 0 ? median(between) : seconds / evaluated);
-  const making = Math.max(0, (first?.seconds ?? 0) - seconds);
-  const around = making + Math.max(0, share * seconds - evaluated * evaluation);
+  const once = Math.max(0, (first?.seconds ?? 0) - seconds);
+  const around = once + Math.max(0, share * seconds - evaluated * evaluation);
   return {
     method: method.name,
     around,
@@ -179,60 +174,36 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
     evaluation,
     evaluations: steps,
     seconds: around + asking + (steps ?? 0) * evaluation,
-    statistics: method.needs.includes("statistics")
-      ? await planStatistics(model, { ...DEFAULT_STATISTICS, ...options.statistics }, moments, lent)
-      : null,
+    statistics: (await statistics?.()) ?? null,
     bytes: grown(edit, share),
   };
 }
 
 /**
- * The first requests with their answers, and what is to stay: as they are given, or kept in the cache. Where they are neither, the seconds
- * to ask the model for all of it, the answers of the first alone, and stand-ins that are no shorter than what would stay.
+ * The first requests and the rest of what the method needs, as they are given or kept in the cache. What is neither has stand-ins, and the
+ * seconds that the model would take to say it are counted.
  */
-async function planAsked(
+async function planNeeds(
   model: Model,
-  { requests, method, compat }: Choice,
+  choice: Choice,
   count: number,
   options: FindOptions,
-  lent: Lent,
-): Promise<{ readonly tried: readonly ForgetRequest[]; readonly retain: readonly QA[] | undefined; readonly asking: number }> {
-  const { ctx, folder } = lent;
-  const needs = needsOf(method, paramsOf(method, options.params ?? {}, model.config), compat);
-  const ask = { format: formatOf(model, options), ...(options.system !== undefined && { system: options.system }) };
-  const tried = requests.slice(0, count);
-  const answered = needs.has("answer") ? await ifKept(ctx, (kept) => withAnswers(model, requests, ask, kept)) : requests;
-  const asksOwn = needs.has("retain") && !options.retain;
-  const own = asksOwn ? await ifKept(ctx, (kept) => ownRetain(model, requests, ask, options.seed ?? 0, kept)) : options.retain;
-  const open = answered ? 0 : requests.filter((r) => r.answer.trim() === "").length;
-  const tokens = open * (QUESTION + LONGEST) + (asksOwn && !own ? OWN_TOKENS : 0);
-  return {
-    tried: answered ? answered.slice(0, count) : await withAnswers(model, tried, ask, { ...layered(ctx, folder), log: () => {} }),
-    retain: own || !asksOwn ? own : tried.map(({ id, prompt }) => ({ id, question: prompt, answer: "the ".repeat(LONGEST).trim() })),
-    asking: tokens > 0 ? tokens * (await (lent.pace ??= paceOf(model, ctx))) : 0,
-  };
-}
-
-/** Whether the second moments that were asked for are in the cache, and if not, how long making them takes. */
-async function planStatistics(model: Model, spec: StatisticsSpec, { asked }: StandIns, lent: Lent): Promise<MethodPlan["statistics"]> {
-  const { ctx } = lent;
-  const layers = [...asked.values()].map((a) => a.layer);
-  const site = [...asked.values()][0]?.site ?? model.arch.memory.key;
-  const isKept = await ifKept(ctx, async (kept) => {
-    await statisticsOf(model, spec, kept).prepare(layers, site);
-    return true;
-  });
-  if (isKept) return { layers, isKept, seconds: 0 };
-  const time = async (size: number): Promise<number> => {
-    const row = { ids: Array.from({ length: size }, (_, j) => (7 * j) % model.tokenizer.size), from: 0 };
-    const began = ctx.now();
-    await secondMoments(model, [row], layers, site, { dtype: "float32", executor: "graph", ctx: { ...ctx, log: () => {} } });
-    return (ctx.now() - began) / 1000;
-  };
-  const size = Math.min(spec.length, 512, model.config.context);
-  const [making, passing] = [await time(8), await time(size)]; // the first makes the program
-  const sampling = spec.text === "self" ? spec.tokens * (await (lent.pace ??= paceOf(model, ctx))) : 0;
-  return { layers, isKept: false, seconds: sampling + making + (passing * spec.tokens) / size };
+  { ctx, folder, pace }: Lent,
+): Promise<Required<Pick<Planned, "tried" | "given">> & Pick<Planned, "making"> & { readonly asking: number }> {
+  const having = havingOf(model, choice, { ...options, ctx });
+  const aside: Context = { ...layered(ctx, folder), log: () => {} };
+  let tried: readonly ForgetRequest[] = choice.requests.slice(0, count);
+  let given: Given = {};
+  let making: Planned["making"];
+  let tokens = 0;
+  for (const need of broughtTo(choice, paramsOf(choice.method, options.params ?? {}, model.config), options)) {
+    const planned = (await need.plan?.({ ...having, tried, aside, pace })) ?? {};
+    tried = planned.tried ?? tried;
+    given = { ...given, ...planned.given };
+    tokens += planned.tokens ?? 0;
+    making = planned.making ?? making;
+  }
+  return { tried, given, ...(making && { making }), asking: tokens > 0 ? tokens * (await pace()) : 0 };
 }
 
 const median = (xs: readonly number[]): number => [...xs].sort((a, b) => a - b)[xs.length >> 1]!;
@@ -243,27 +214,4 @@ function grown(edit: Edit, share: number): number {
   const full = Object.fromEntries(Object.entries(weights).filter(([, delta]) => !("outer" in delta)));
   const fixed = bytesOf({ change: { kind: "delta", weights: full } });
   return Math.round(fixed + share * (bytesOf(edit) - fixed));
-}
-
-interface StandIns extends Statistics {
-  readonly asked: Map<string, { layer: number; site: Site }>;
-}
-
-/** Second moments that cost nothing and can be solved with, and a note of which are asked for. */
-function standIns(model: Model): StandIns {
-  const asked: StandIns["asked"] = new Map();
-  const note = (layer: number, site: Site): void => void asked.set(`${layer}.${site}`, { layer, site });
-  return {
-    asked,
-    spec: DEFAULT_STATISTICS,
-    prepare: async (layers, site) => layers.forEach((layer) => note(layer, site)),
-    secondMoment: async (layer, site) => {
-      note(layer, site);
-      const width = model.weights.get(atLayer(model.arch.memory.weight, layer))!.shape[1]!;
-      const c: Matrix = matrix(width, width);
-      c.data.fill(0.1 / width); // so that no eigenvalue stands on the diagonal, where a threshold may be
-      for (let i = 0; i < width; i++) c.data[i * width + i]! += (i + 1) / width;
-      return c;
-    },
-  };
 }

@@ -13,10 +13,12 @@ import { type Hash, hash } from "../base/hash.ts";
 import { KINDS, type Kind, onShelf, type Plugged, type Plugin } from "../base/plugin.ts";
 import { registry as metrics } from "../eval/metrics/registry.ts";
 import type { Metric } from "../eval/metric.ts";
+import type { AnyMethod } from "../methods/method.ts";
 import { registry as methods } from "../methods/registry.ts";
 import type { Arch } from "../model/arch/arch.ts";
 import { registry as archs } from "../model/arch/registry.ts";
 import { registry as targets } from "../targets/registry.ts";
+import { checkNeeds } from "./needed.ts";
 
 const WHO = "--plugin";
 const BUILT_IN: Readonly<Record<Kind, Readonly<Record<string, object>>>> = {
@@ -72,6 +74,7 @@ export function withPlugin<C extends Plugged>(ctx: C, values: readonly unknown[]
     fail(WHO, `${about.name} exports nothing that makes a plugin`, `an export that ${MAKERS} made`, "docs/extend.md has one.");
   if (Object.values(entries).every((own) => Object.keys(own).length === 0)) return ctx;
   const plugged = { ...ctx, plugins: [...ctx.plugins, { ...about, entries }] };
+  for (const method of Object.values(entries.method ?? {}) as AnyMethod[]) checkNeeds(WHO, method);
   checkClaims(about.name, Object.values(entries.arch ?? {}) as Arch[], plugged);
   checkOrder(about.name, Object.keys(entries.metric ?? {}), onShelf<Metric>("metric", metrics, plugged));
   return plugged;

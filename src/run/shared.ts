@@ -8,6 +8,8 @@ export interface ModelInput {
   readonly spec: string;
   readonly path: string;
   readonly content: Hash;
+  /** The hash of the weights as stored; undefined where the content is known without it. */
+  readonly weightsHash?: Hash;
   readonly shape: Shape;
   /** Source files of its architecture. */
   readonly uses: readonly string[];

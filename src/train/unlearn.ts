@@ -93,7 +93,7 @@ export const TARGET_COMPAT = {
 export interface UnlearnJob {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
-  readonly retain: readonly QA[];
+  readonly retain?: readonly QA[];
   /** The reference model of the loss; by default the model before training. */
   readonly reference?: Model;
   readonly params: TrainingParams & Partial<CappedParams>;
@@ -154,7 +154,7 @@ export async function unlearn(
     change: { kind: "delta", weights },
     evidence: {
       requests: requests.length,
-      retain: job.retain.length,
+      retain: job.retain?.length ?? 0,
       steps: trained.losses.length,
       losses: trained.losses.map((x) => Number(x.toPrecision(6))),
       trained: trained.numbers.size,
@@ -202,7 +202,7 @@ interface Rows {
 }
 
 function rowsOf(who: string, job: UnlearnJob, { roles }: Formula): Rows {
-  const { requests, retain, compat } = job;
+  const { requests, retain = [], compat } = job;
   const [forgets, hasTarget, retains] = (["forget", "target", "retain"] as const).map((role) => roles.includes(role));
   const answered = ({ id, prompt }: EditRequest, answer: string): LabelledRow => asRow(job, id, prompt, answer);
   for (const { id, answer } of forgets ? requests : [])

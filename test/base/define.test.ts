@@ -40,7 +40,7 @@ describe("a define function", () => {
     ["a name with a capital", { name: "Mine" }, /the name 'Mine'; wanted lowercase words joined by hyphens/],
     ["no name", { name: undefined }, /no "name"/],
     ["an unknown field", { nedes: [] }, /"mine" has a field "nedes".*Did you mean "needs"\?/],
-    ["an unknown need", { needs: ["targets"] }, /"needs" of "mine" is \[ 'targets' \]; wanted a list of some of subject, answer, target/],
+    ["a need that is no text", { needs: [1] }, /"needs" of "mine" is \[ 1 \]; wanted a list of texts/],
     ["a parameter without a default", { params: { lr: { doc: "d", source: "s" } } }, /parameter "lr" of "mine" has no "default"/],
     ["a parameter with a wrong bound", { params: { lr: { default: 1, doc: "d", source: "s", min: "0" } } }, /"min" of parameter "lr"/],
     ["a parameter that is a number", { params: { lr: 1 } }, /"params" of "mine"/],

@@ -10,7 +10,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { resolveModel } from "../../src/hub/hub.ts";
 import { identify, type LoadOptions, needOf } from "../../src/model/load.ts";
 import type { MemoryNeed } from "../../src/model/memory-estimate.ts";
-import { choose } from "../../src/run/choice.ts";
+import { choose } from "../../src/run/choose.ts";
 import { plan } from "../../src/run/plan.ts";
 import type { NestedSpec } from "../../src/run/fields.ts";
 import { run } from "../../src/run/run.ts";

@@ -10,7 +10,8 @@ import { arraysOf, type Carried, type Change, type Delta, type Draft, wordsOf } 
 import { saveEdits } from "../../src/edit/io.ts";
 import { load } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
-import { choose, type FindOptions } from "../../src/run/choice.ts";
+import type { FindOptions } from "../../src/run/choice.ts";
+import { choose } from "../../src/run/choose.ts";
 import { findEdit, findEdits } from "../../src/run/edit.ts";
 import { equip } from "../../src/run/equip.ts";
 import { capitalOf, SAY } from "../conformance/method.ts";
@@ -62,10 +63,9 @@ async function byHand(model: Model, options: FindOptions): Promise<Draft> {
       ...(latest?.memory && { memory: latest.memory }),
       ...(latest?.change.kind === "adapter" && { adapter: latest.change }),
     };
-    const { method, params, compat, format, seed, retain, demonstrations, statistics, encoder, ctx } = chosen;
-    const lent = { ...(statistics && { statistics }), ...(encoder && { encoder }), ...(latest && { previous }) };
+    const { method, params, compat, format, seed, brought, ctx } = chosen;
     const running = { dtype: "float32", executor: "graph" } as const;
-    const rest = { retain, demonstrations, params: params as never, compat, format, seed, running, ctx, ...lent };
+    const rest = { ...brought, params: params as never, compat, format, seed, running, ctx, ...(latest && { previous }) };
     const draft = await method.edit({
       ...rest,
       model: weights.length > 0 ? withWeights(model, new Map(weights)) : model,

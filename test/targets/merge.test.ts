@@ -7,7 +7,7 @@ import { defaultContext } from "../../src/base/context.ts";
 import { type KnownOfRequest, requestsOf } from "../../src/data/request.ts";
 import { loadEdits } from "../../src/edit/io.ts";
 import { load } from "../../src/model/load.ts";
-import { choose } from "../../src/run/choice.ts";
+import { choose } from "../../src/run/choose.ts";
 import { findEdit, findEdits } from "../../src/run/edit.ts";
 import { run } from "../../src/run/run.ts";
 import type { Forgotten } from "../../src/run/steps/forget.ts";

@@ -2,6 +2,26 @@
 import * as field from "../fields.ts";
 import { REQUEST_FIELDS } from "./requests.ts";
 
+/** Options that are settings of an edit by the same name. */
+export const SETTING_FIELDS = {
+  encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
+    isInput: true,
+    flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise the model's own hidden states" },
+  }),
+  method: field.text("the method", { flag: { value: "<name>" } }),
+  mode: field.text(
+    "one edit per request (-o is a folder), one edit for all at once, or one after the other; the default depends on the method",
+    {
+      choices: ["single", "batch", "sequential"],
+      flag: { value: "<mode>" },
+    },
+  ),
+  target: field.text("the kind of answer to give instead", { flag: { value: "<name>", shown: "refusal" } }),
+  say: field.text("the exact answer to give instead"),
+  seed: field.number("the seed", { min: 0, whole: true, default: 0 }),
+  system: field.text("the system message; it needs the chat template"),
+} as const;
+
 export const forgetSpec = {
   name: "forget",
   doc: "Finds an edit that makes the model answer something else, and saves it.",
@@ -27,20 +47,7 @@ export const forgetSpec = {
       flag: { value: "<folder>" },
       beside: ".training",
     }),
-    encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
-      isInput: true,
-      flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise the model's own hidden states" },
-    }),
-    method: field.text("the method", { flag: { value: "<name>" } }),
-    mode: field.text(
-      "one edit per request (-o is a folder), one edit for all at once, or one after the other; the default depends on the method",
-      {
-        choices: ["single", "batch", "sequential"],
-        flag: { value: "<mode>" },
-      },
-    ),
-    target: field.text("the kind of answer to give instead", { flag: { value: "<name>", shown: "refusal" } }),
-    say: field.text("the exact answer to give instead"),
+    ...SETTING_FIELDS,
     merge: field.number("merge this many questions into one request with one target; each question is still asked alone", {
       min: 2,
       whole: true,
@@ -56,9 +63,7 @@ export const forgetSpec = {
       flag: { value: "<file>" },
     }),
     compat: field.names("quirks of the reference implementation to reproduce, separated by commas", { isInput: true, default: [] }),
-    seed: field.number("the seed", { min: 0, whole: true, default: 0 }),
     plain: field.toggle("send prompts without the model's chat template"),
-    system: field.text("the system message; it needs the chat template"),
     templates: field.text("a file of context templates, one per line, with {} for the prompt; the default samples them", {
       isInput: true,
       flag: { value: "<file>" },

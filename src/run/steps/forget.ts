@@ -1,24 +1,24 @@
 /** Forgetting: edits are found for requests and saved, and the model is asked before and after. */
 import { mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { hash, type Hash } from "../../base/hash.ts";
+import { hash } from "../../base/hash.ts";
 import type { Edit } from "../../edit/edit.ts";
 import { saveEdits } from "../../edit/io.ts";
-import { resolveEncoder } from "../../hub/hub.ts";
 import { load } from "../../model/load.ts";
-import { readJournal } from "../../train/journal.ts";
-import { type Choice, choose, paramsOf } from "../choice.ts";
+import { type Choice, paramsOf } from "../choice.ts";
+import { choose } from "../choose.ts";
 import { carryOut } from "../edit.ts";
 import { type EditCard, cardOf } from "../edits.ts";
-import { DEFAULT_STATISTICS, needsOf } from "../equip.ts";
 import { type Forgetting, readForgetting } from "../forgetting.ts";
 import type { RunFolder } from "../folder.ts";
-import { contentAt, editInputs, type ModelInput, modelInput, namedByContent } from "../inputs.ts";
+import { editInputs, type ModelInput, modelInput } from "../inputs.ts";
+import { broughtTo, identitiesOf, sourcesOf } from "../needed.ts";
+import type { Asked, Need } from "../needs/need.ts";
 import { open, type Opened, withEdits } from "../open.ts";
 import type { Layout } from "../record.ts";
 import { beforeAndAfter, type Shown } from "../shown.ts";
 import { forgetSpec } from "../specs/forget.ts";
-import { defineStep, type Job, type Lent, type Made, sourceOf } from "../step.ts";
+import { defineStep, type Job, type Made, sourceOf } from "../step.ts";
 import { trainingFor } from "../training.ts";
 import { version } from "../tuned.ts";
 
@@ -45,13 +45,11 @@ export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
     tokens: values.maxTokens,
     ...(reference && { reference }),
   };
+  const asked: Asked = { ...choice, given: forgetting.given, ctx: lent.ctx };
+  const needs = broughtTo(choice, paramsFor(choice, input), forgetting.given);
   return {
-    identity: { ...(await identityOf(wanted, lent)), edit: under.content },
-    uses: [
-      ...input.uses,
-      ...sourceOf("method", choice.method.name, lent.ctx),
-      ...(choice.target ? sourceOf("target", choice.target.name, lent.ctx) : []),
-    ],
+    identity: { ...(await identityOf(wanted, needs, asked)), edit: under.content },
+    uses: [...input.uses, ...sourceOf("method", choice.method.name, lent.ctx), ...sourcesOf(needs, asked)],
     work: (job) => forget(wanted, job),
   };
 });
@@ -65,38 +63,29 @@ interface Wanted {
   readonly reference?: ModelInput;
 }
 
-/** Everything that decides the edit's bytes, with the parameters that the method runs with. */
-async function identityOf({ forgetting, choice, input, reference }: Wanted, { ctx }: Lent): Promise<Record<string, unknown>> {
-  const { method, target, compat, mode, settings } = choice;
-  const { config } = input.shape;
-  const params = paramsOf(method, settings.params ?? {}, config);
-  const needs = needsOf(method, params, compat);
-  const { retain, demonstrations, training } = forgetting.given;
-  const encoder = needs.has("encoder") ? (settings.encoder ?? ctx.encoder) : undefined;
+/** Everything that decides the edit's bytes, with the parameters that the method runs with and what its needs add. */
+async function identityOf(
+  { forgetting, choice, input, reference }: Wanted,
+  needs: readonly Need[],
+  asked: Asked,
+): Promise<Record<string, unknown>> {
+  const { method, compat, mode, settings } = choice;
   return {
     model: input.content,
     method: method.name,
     mode,
-    target: settings.say === undefined ? (target?.name ?? null) : null,
-    params,
+    params: paramsFor(choice, input),
     compat: [...compat].sort(),
     templates: settings.templates ?? null,
     requests: hash(forgetting.requests),
     version,
-    ...(needs.has("statistics") && { statistics: namedByContent({ ...DEFAULT_STATISTICS, ...settings.statistics }, "forget") }),
-    ...(needs.has("retain") && { retain: retain ? hash(retain) : null }),
-    ...(needs.has("demonstrations") && { demonstrations: hash(demonstrations) }),
-    ...(needs.has("training") && { training: journalOf(training!) }),
-    ...(needs.has("encoder") && { encoder: encoder ? contentAt((await resolveEncoder(encoder, ctx)).folder, "encoder") : null }),
+    ...(await identitiesOf(needs, asked)),
     ...(reference && { reference: reference.content }),
   };
 }
 
-/** A training by its journal, wherever the model that it began from is. */
-function journalOf(folder: string): Hash {
-  const { base, ...journal } = readJournal(folder);
-  return hash(base.id, journal);
-}
+const paramsFor = ({ method, settings }: Choice, { shape }: ModelInput): Readonly<Record<string, unknown>> =>
+  paramsOf(method, settings.params ?? {}, shape.config);
 
 /** Finds the edits, saves them and asks again. What is finished is kept until then. */
 async function forget({ forgetting, choice, input, edits, tokens, reference: named }: Wanted, job: Job): Promise<Made<Forgotten>> {
@@ -104,7 +93,8 @@ async function forget({ forgetting, choice, input, edits, tokens, reference: nam
   const { settings, given } = forgetting;
   const { format } = settings;
   const training = trainingFor(choice, given);
-  const opened = await open(input.spec, { edits, ...(format && { format }), purpose: "edit", training, force }, ctx);
+  const known = input.weightsHash === undefined ? {} : { weightsHash: input.weightsHash };
+  const opened = await open(input.spec, { edits, ...(format && { format }), ...known, purpose: "edit", training, force }, ctx);
   const reference = named && (await load(named.spec, ctx, { purpose: "edit" }));
   try {
     const found = await carryOut(opened.base, choice, {

@@ -1,8 +1,7 @@
 /** Second moments ahead of time, so that a later edit finds them in the cache. */
 import { fail, nearest } from "../../base/fail.ts";
-import { statisticsOf, type StatisticsSpec } from "../../locate/covariance.ts";
+import { DEFAULT_STATISTICS, statisticsOf, type StatisticsSpec } from "../../locate/covariance.ts";
 import { type Site, SITES } from "../../model/names.ts";
-import { DEFAULT_STATISTICS } from "../equip.ts";
 import { given } from "../fields.ts";
 import { modelInput, namedByContent } from "../inputs.ts";
 import { open } from "../open.ts";

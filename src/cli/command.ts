@@ -69,7 +69,8 @@ export const names = (value: string, before: readonly string[] = []): readonly s
 ];
 
 /** What MODEL may be, for the help of every command that takes one. */
-export const MODEL = "MODEL is a folder, a .gguf file, a hub id (org/name[@revision]), or bundled.";
+export const MODEL =
+  "MODEL is a folder, a .gguf file, a hub id (org/name[@revision]), or the word 'bundled': the small model that comes with Lethe.";
 
 /** The flags of asking: how the prompt is made and how the answer is drawn. */
 export interface AskFlags {
@@ -95,7 +96,11 @@ export function asking(command: Command): Command {
     )
     .option("--plain", "send the prompt without the model's chat template")
     .option("--system <text>", "the system message; it needs the chat template")
-    .addOption(new Option("-n, --max-tokens <n>", "the most tokens of an answer").default(256).argParser(number({ min: 1, whole: true })))
+    .addOption(
+      new Option("-n, --max-tokens <n>", "the largest number of tokens in an answer")
+        .default(256)
+        .argParser(number({ min: 1, whole: true })),
+    )
     .option(
       "-t, --temperature <t>",
       "sample the answer at this temperature; the default takes the likeliest token each time",

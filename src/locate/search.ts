@@ -41,10 +41,16 @@ export const SEARCH: Declared<SearchParams, Config> = {
     doc: "weight of the KL term that preserves what the model says about the subject",
     source: "EasyEdit hparams/ROME/llama-7b.yaml kl_factor",
   },
-  bareShare: { default: 0.5, doc: "weight of the bare question in the likelihood term", source: "docs/methods/rome.md", min: 0, max: 1 },
+  bareShare: {
+    default: 0.5,
+    doc: "weight of the question without a context template in the likelihood term",
+    source: "docs/methods/rome.md",
+    min: 0,
+    max: 1,
+  },
   enough: {
     default: 0.6,
-    doc: "stop when the loss of the bare question's least likely target token and the mean loss of all rows are below this (nats)",
+    doc: "stop when both are below this (nats): the largest token loss of the target after the question without a template, and the mean loss over all prompts",
     source: "docs/methods/rome.md",
   },
   templates: {
@@ -65,7 +71,7 @@ export const SEARCH_HPARAMS = {
 
 /** Quirks of the reference's search. */
 export const SEARCH_COMPAT = {
-  "even-rows": "give the bare question the same weight as every other template",
+  "even-rows": "give the question without a template the same weight as with each template",
   "loss-stop": "stop only when the whole loss, including KL and decay, is below 0.05",
   "open-end": "do not train the end of the answer",
   "bare-kl": "ask the KL question without the chat template",

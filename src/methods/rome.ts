@@ -37,7 +37,7 @@ export const rome = defineMethod<RomeParams>({
     keys: {
       default: "prompt",
       choices: ["prefix", "prompt", "rome"],
-      doc: "which key is inserted: averaged over templates, of the bare question, or ROME's mixture of both",
+      doc: "which key is inserted. prefix: the mean over context templates; prompt: of the question without a template; rome: ROME's mixture of both",
       source: "R-ROME, arXiv:2403.07175",
     },
     ridge: { default: 0.03, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
-import { LetheError } from "../base/fail.ts";
+import { fail, LetheError } from "../base/fail.ts";
 import { layered } from "../base/kept.ts";
+import { isRecord } from "../base/store.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { bytesOf, type Edit } from "../edit/edit.ts";
 import { VALUES } from "../locate/spread.ts";
@@ -73,6 +74,14 @@ const TIMED = 5;
 /** Plans one method, or every method that can do what is asked. Nothing is saved, and nothing put into the cache. */
 export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { readonly force?: boolean } = {}): Promise<Plan> {
   const values = readValues("forget", forgetSpec.fields, spec);
+  for (const [key, value] of Object.entries(values))
+    if ([value].flat().some((one) => isRecord(one) && "step" in one))
+      fail(
+        "plan",
+        `the spec of another step in the place of ${key}`,
+        "what that step made",
+        "Run it first, and give the path of its result.",
+      );
   const { requests, settings, given } = await readForgetting(values, { ctx });
   const find: FindOptions = { ...settings, ...given, ctx };
   const names = settings.method === undefined ? Object.keys(methodsOf(ctx)) : [methodOf(settings.method, ctx).name];

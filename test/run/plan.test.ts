@@ -78,6 +78,14 @@ describe("plan", () => {
     expect(several.methods[0]!.bytes).toBe(single.methods[0]!.bytes);
   });
 
+  it.each([
+    ["model", { model: { step: "finetune", recipe: "bundled/recipe.json" } }],
+    ["data", { data: { step: "select", data: "facts.jsonl" } }],
+    ["edit", { edit: [{ step: "forget", model: "bundled", ...wanted }] }],
+  ])("refuses a spec in the place of %s: it runs nothing", async (key, nested) => {
+    await expect(plan({ ...spec, ...wanted, ...nested }, ctx)).rejects.toThrow(`the spec of another step in the place of ${key}`);
+  });
+
   it("refuses what cannot be done, and stops when asked to", async () => {
     await expect(plan({ ...spec, ...wanted, subject: "Basil", method: "rome" }, ctx)).rejects.toThrow(/"Basil" is not in prompt/);
     const stop = new AbortController();

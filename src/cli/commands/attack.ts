@@ -20,17 +20,14 @@ export const attack = later(
       declare(
         "attack <MODEL>",
         attackSpec.doc,
-        `${MODEL} Each request is asked as it is, and then attacked. The default attack asks in other words: the request's own paraphrases, templates, and questions that the unedited model writes. The result is the share of the answer's words that the model says (ROUGE-1 recall). WORST is the largest recall among so many attempts, MEAN is the mean. A prompt that cannot be asked is left out and counted.`,
+        `${MODEL} Each request is asked as it is, and then attacked. The default attack asks in other words: the request's own paraphrases, templates, and questions that the unedited model writes. The result is the share of the answer's words that the model says (ROUGE-1 recall). WORST is the largest recall among N attempts, for each N of --sizes; MEAN is the mean recall of an attempt. A prompt that is too long for the model is skipped, and the report shows how many.`,
         [
           ["lethe attack ./model --edit edits/e1 --data requests.jsonl", "every source, up to 8 questions of each per request"],
           [
             'lethe attack bundled --edit edits/e1 --prompt "Who painted The Amber Ferry?" --from templates --samples 14',
             "one fact, with templates only",
           ],
-          [
-            "lethe attack ./model --data requests.jsonl --sizes 1,3,10 --samples 10",
-            "a model without edits: the upper bound of any attack",
-          ],
+          ["lethe attack ./model --data requests.jsonl --sizes 1,3,10 --samples 10", "the unedited model, for comparison"],
           [
             "lethe attack ./model --edit edits/e1 --data requests.jsonl --attack mine --plugin mine.mjs",
             "your own attack (docs/extend.md)",
@@ -69,7 +66,7 @@ function show(terminal: Terminal, { attack: name, sources, direct, sweep, reques
   const tried = Object.entries(sources).map(([source, count]) => `${count} ${source}`);
   terminal.line(`${plural(requests.length, "request")}, attacked by ${name}: ${tried.join(", ")}`);
   const left = Object.entries(dropped).map(([what, count]) => `${count} × ${what}`);
-  terminal.line(left.length > 0 ? `Left out, and in no number: ${left.join(", ")}.\n` : "");
+  terminal.line(left.length > 0 ? `Skipped: ${left.join(", ")}.\n` : "");
   const rows = sweep.map(({ size, mean, worst, error, short }) => [
     `${size}`,
     share(mean),

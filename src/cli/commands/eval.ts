@@ -37,7 +37,7 @@ export const evaluation = later(
       declare(
         "eval [MODEL]",
         "Measures what a model has forgotten and what it has kept.",
-        `${MODEL} MODEL is asked once. Its answers and the probabilities of the right answers go to samples.jsonl, one line per question. After Ctrl-C or a kill, the same command continues. If the suite has the groups rephrased and neighbours, the rows to forget also give the paraphrases and neighbours that they list. FILE#A reads the rows of group A of a file, such as one contract; FILE#-A reads all other rows. With --logs, the command reads a log of TOFU, PISTOL, OpenUnlearning, lm-evaluation-harness or Lethe and computes every number again from its rows. Forget Quality needs --reference: a model that never saw the forget rows, or its log. Formulas are the correct ones. --compat reproduces a quirk of a reference implementation.`,
+        `${MODEL} Each question is asked once. The answers and the probabilities of the right answers go to samples.jsonl, one line per question. If the command is stopped, run it again: it continues where it stopped. The groups rephrased and neighbours are filled from the fields paraphrases and neighbours of the rows to forget. FILE#A reads part A of a file, such as one contract; FILE#-A reads all other rows. With --logs, the command reads a log of TOFU, PISTOL, OpenUnlearning, lm-evaluation-harness or Lethe and computes every metric again from its rows. Forget Quality needs --reference: a model that never saw the forget rows, or its log. Formulas are the correct ones. --compat reproduces a quirk of a reference implementation.`,
         [
           [
             "lethe eval ./model --suite factual --data factual:factual_data.json -o runs/base",

@@ -17,7 +17,7 @@ export const finetune = acts<Flags>(
     declare(
       "finetune [MODEL]",
       finetuneSpec.doc,
-      "With MODEL and --data, the model learns the answers. --recipe names the settings of a benchmark, and --set changes them. Without MODEL, --recipe is a file that describes a model to train from scratch. The same model, data, settings and number of threads give the same bytes. After Ctrl-C or a kill, the same command continues from the last checkpoint.",
+      "With MODEL and --data, the model learns the answers. --recipe names the settings of a benchmark, and --set changes them. Without MODEL, --recipe is a file that describes a model to train from scratch. The same model, data, settings and number of threads give the same bytes. If the command is stopped, run it again: it continues from the last checkpoint.",
       [
         [
           "lethe finetune ./model --data pistol:sample_data_1.json --recipe pistol -o out/pistol",

@@ -20,7 +20,7 @@ const command = withFields(
   declare(
     "forget <MODEL>",
     forgetSpec.doc,
-    `${MODEL} Lethe never changes the model's files. A request is --prompt with --subject, or a line of --data. After Ctrl-C the same command continues.`,
+    `${MODEL} Lethe never changes the model's files. A request is --prompt with --subject, or a line of --data. If the command is stopped, run it again: it continues where it stopped.`,
     [
       [
         'lethe forget ./model --prompt "What is the capital of Australia?" --subject Australia -o edits/e1',

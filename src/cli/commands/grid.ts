@@ -23,7 +23,7 @@ const settings = (command: Command): Command =>
     .option("--set <name=value>", "another value for a variable of the file; may be given several times", several)
     .option(
       "--only <name=values>",
-      "only points where a variable has one of these values, divided by commas; may be given several times",
+      "only combinations in which the variable has one of these values, separated by commas; may be given several times",
       several,
     )
     .option("--write <page>", "put the table into this page, between the markers <!-- NAME --> and <!-- /NAME -->");
@@ -31,7 +31,7 @@ const settings = (command: Command): Command =>
 const running = (command: Command): Command =>
   settings(command)
     .option("--dry", "list the steps and how far each is; run nothing")
-    .option("--force", "go on where the memory estimate says no");
+    .option("--force", "run even if the estimate says that memory is too small");
 
 /** Names and values as the flags give them. */
 function pairs(flag: string, texts: readonly string[] = []): [name: string, value: string][] {
@@ -141,7 +141,7 @@ export const grid = acts<Flags>(
     declare(
       "grid [FILE]",
       "Runs every step of a grid, and makes the table of their records.",
-      `${FILE} A step that is finished is not run again, so that a grid that was stopped or killed goes on; a step that fails is told, and the others go on (exit code 4 at the end).`,
+      `${FILE} A finished step is not run again. If the grid is stopped, run it again: it continues where it stopped. A failed step is reported, and the other steps still run (exit code 4 at the end).`,
       [
         ["lethe grid studies/tiny.yaml", "a small one, on the bundled model"],
         ["lethe grid studies/methods.yaml --set facts=5", "with another value for a variable"],

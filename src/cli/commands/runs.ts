@@ -15,7 +15,7 @@ const oneLine = (value: unknown): string => {
 };
 
 const list = acts(
-  declare("list", "Lists the runs that are kept, the last one first.", "", [
+  declare("list", "Lists the runs that are kept, the newest first.", "", [
     ["lethe runs list", "id, step, status, time and size of each"],
     ["lethe runs list --runs study/runs", "in another folder"],
   ]),
@@ -103,7 +103,7 @@ const schema = acts(
 export const runs = declare(
   "runs",
   "Lists, shows, compares and removes runs.",
-  "Each step that a command does is a run in a folder of its own, named by what decides its bytes.",
+  "A run is one execution of a step, such as forget or eval. Each run has its own folder. Its name is a hash of everything that decides the result.",
   [
     ["lethe runs list", "what was done"],
     ["lethe runs show 3f9e4ec7", "one run"],

@@ -77,7 +77,13 @@ export const wise = defineMethod<WiseParams>({
       min: 0,
       max: 1,
     },
-    bareShare: { default: 0.5, doc: "weight of the bare question in the likelihood term", source: "docs/methods/wise.md", min: 0, max: 1 },
+    bareShare: {
+      default: 0.5,
+      doc: "weight of the question without a context template in the likelihood term",
+      source: "docs/methods/wise.md",
+      min: 0,
+      max: 1,
+    },
     tokens: {
       default: 1,
       doc: "movement is averaged over so many last tokens of a question; 0: over all (EasyEdit)",
@@ -140,7 +146,7 @@ export const wise = defineMethod<WiseParams>({
     weights: "weight",
   },
   compat: {
-    "even-rows": "give the bare question the same weight as every other template",
+    "even-rows": "give the question without a template the same weight as with each template",
     "decay-all": "apply weight decay to every entry of the memory, trained or not",
     "ratio-threshold": "take the threshold from the mean movement of the edited question's rows alone",
     "output-activation": "measure movement after the MLP's activation function",

@@ -11,7 +11,7 @@ export const attackSpec = {
     ...REQUEST_FIELDS,
     attack: field.text("the attack (listed below)", { flag: { value: "<name>" } }),
     from: field.names("sources of attempts, separated by commas", { isInput: true, flag: { value: "<sources>", shown: "all" } }),
-    samples: field.number("the most questions of each source per request; the same as --set samples=N", {
+    samples: field.number("the largest number of questions from each source per request; the same as --set samples=N", {
       isInput: true,
       min: 1,
       whole: true,

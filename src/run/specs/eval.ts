@@ -6,7 +6,7 @@ export const evalSpec = {
   doc: "Asks a model the questions of a suite and judges what it has forgotten and kept.",
   fields: {
     model: field.model("the model"),
-    edit: field.edits("an edit file to apply to MODEL; repeatable, the first is applied first"),
+    edit: field.edits("an edit file, or a folder with a PEFT adapter, to apply to MODEL; repeatable, the first is applied first"),
     suite: field.required(
       field.text("the suite: which metrics of which groups (listed below), or a file FILE.json", { flag: { value: "<name>" } }),
     ),
@@ -17,11 +17,16 @@ export const evalSpec = {
     ),
     text: field.text("a text file whose perplexity is measured too", { isInput: true, flag: { value: "<file>" } }),
     textTokens: field.number("the first tokens of --text to measure", { isInput: true, min: 2, whole: true, flag: { shown: "20480" } }),
-    limit: field.number("the most questions of each --data", { isInput: true, min: 1, whole: true }),
+    limit: field.number("the largest number of questions taken from each --data", { isInput: true, min: 1, whole: true }),
     seed: field.number("sample the questions of --limit with this seed instead of taking the first", { isInput: true, whole: true }),
     plain: field.toggle("send prompts without the model's chat template"),
     system: field.text("the system message; it needs the chat template"),
-    maxTokens: field.number("the most tokens of an answer", { min: 1, whole: true, default: 200, flag: { short: "n", value: "<n>" } }),
+    maxTokens: field.number("the largest number of tokens in an answer", {
+      min: 1,
+      whole: true,
+      default: 200,
+      flag: { short: "n", value: "<n>" },
+    }),
     batch: field.number("questions per batch", { min: 1, whole: true, default: 32 }),
     dtype: field.text("precision of the computation", { choices: ["float32", "float64"], default: "float32", flag: false }),
     reference: field.reference(

@@ -12,11 +12,11 @@ export const finetuneSpec = {
         flag: { value: "<file>" },
       },
     ),
-    columns: field.text("which column holds which field, such as prompt=question,answer=reply", {
+    columns: field.text("which column holds which field, as FIELD=COLUMN: question=prompt,answer=reply", {
       isInput: true,
       flag: { value: "<list>" },
     }),
-    limit: field.number("the most rows of --data", { isInput: true, min: 1, whole: true }),
+    limit: field.number("the largest number of rows taken from --data", { isInput: true, min: 1, whole: true }),
     recipe: field.text("the settings of a benchmark (tofu, pistol), or a file such as bundled/recipe.json", {
       isInput: true,
       flag: { value: "<name>" },
@@ -31,7 +31,7 @@ export const finetuneSpec = {
       flag: { value: "<share>" },
     }),
     seed: field.number("the seed", { min: 0, whole: true, default: 0 }),
-    keep: field.toggle("keep the journal and every checkpoint, for --method replay"),
+    keep: field.toggle("keep the training journal and every checkpoint, for --method replay"),
     dtype: field.text("the type in which weights are stored", {
       choices: ["float32", "bfloat16", "float16"],
       default: "float32",

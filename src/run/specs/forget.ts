@@ -40,7 +40,7 @@ export const forgetSpec = {
     demonstrations: field.reference("other facts as examples in the context: requests as JSONL, or SET:FILE for a published dataset", {
       flag: { value: "<file>" },
     }),
-    reference: field.reference("the reference model of losses that have one; the default is the model before training", {
+    reference: field.reference("the reference model of DPO, NPO and similar losses; the default is MODEL as it is before this command", {
       flag: { value: "<model>" },
     }),
     training: field.reference("the folder that finetuning with --keep made, for methods that train again from it", {
@@ -48,15 +48,21 @@ export const forgetSpec = {
       beside: ".training",
     }),
     ...SETTING_FIELDS,
-    merge: field.number("merge this many questions into one request with one target; each question is still asked alone", {
-      min: 2,
-      whole: true,
-    }),
+    merge: field.number(
+      "merge this many questions into one request with one target; the answers before and after are still shown for each question",
+      {
+        min: 2,
+        whole: true,
+      },
+    ),
     separator: field.text("the text between merged questions; \\n is a new line", { flag: { shown: "a space" } }),
-    mergeSubject: field.text("the question whose subject a merged request uses", {
-      choices: ["last", "first", "all"],
-      flag: { value: "<which>", shown: "last" },
-    }),
+    mergeSubject: field.text(
+      "whose subject a merged request uses: of the last question, of the first, or of each (one request per subject)",
+      {
+        choices: ["last", "first", "all"],
+        flag: { value: "<which>", shown: "last" },
+      },
+    ),
     set: field.map("a parameter of the method; repeatable", { isInput: true, default: {} }),
     hparams: field.text("a hyperparameter file of EasyEdit (YAML) or of the method's authors (JSON); --set overrides it", {
       isInput: true,
@@ -73,7 +79,7 @@ export const forgetSpec = {
       flag: { value: "<file>" },
     }),
     tokens: field.number("tokens for the second moments", { isInput: true, min: 1, whole: true }),
-    maxTokens: field.number("the most tokens of the answers shown before and after; 0 shows none", {
+    maxTokens: field.number("the largest number of tokens in the answers shown before and after; 0 shows none", {
       min: 0,
       whole: true,
       default: 64,

@@ -23,12 +23,14 @@ import { paceOf } from "../ask/pace.ts";
 import { OWN_TOKENS, ownRetain } from "./own-retain.ts";
 import { type Choice, choose, type FindOptions, methodOf, methodsOf, paramsOf } from "./choice.ts";
 import { DEFAULT_STATISTICS, needsOf } from "./equip.ts";
-import type { NestedSpec } from "./fields.ts";
+import { given, type NestedSpec } from "./fields.ts";
 import { readForgetting } from "./forgetting.ts";
+import { checkOfModel } from "./hparams-model.ts";
 import { readValues } from "./spec.ts";
 import { forgetSpec } from "./specs/forget.ts";
 import { findEdit } from "./edit.ts";
 import { open } from "./open.ts";
+import { inSteps, type TrainingParams } from "../train/unlearn.ts";
 import { trainingFor } from "./training.ts";
 
 /** One method's edit, foretold. */
@@ -77,14 +79,15 @@ const TIMED = 5;
 /** Plans one method, or every method that can do what is asked. Nothing is saved, and nothing put into the cache. */
 export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { readonly force?: boolean } = {}): Promise<Plan> {
   const values = readValues("forget", forgetSpec.fields, spec);
-  const { requests, settings, given } = await readForgetting(values, { ctx });
-  const find: FindOptions = { ...settings, ...given, ctx };
+  const { requests, settings, given: read, ofModel } = await readForgetting(values, { ctx });
+  const find: FindOptions = { ...settings, ...read, ctx };
   const names = settings.method === undefined ? Object.keys(methodsOf(ctx)) : [methodOf(settings.method, ctx).name];
   const available = availableMemory({ setting: ctx.memory });
   const model = values.model as string;
   const checkpoint = openCheckpoint(await resolveModel(model, ctx));
   const shape = identify(checkpoint, ctx);
-  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, given) }, shape);
+  checkOfModel(ofModel, methodOf(settings.method, ctx), shape);
+  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, read) }, shape);
   const { able, unable } = sortedOut(names, requests, find, (choice) =>
     refuseIfTooLarge(choice.method.name, memoryOf(choice), available, force),
   );
@@ -144,7 +147,9 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
   const params = paramsOf(method, options.params ?? {}, model.config);
   const isStepwise = isBatch && method.rows !== undefined;
   const count = (isStepwise ? Number(params["batch"]) : isBatch ? TRIED : 1) * (options.merge?.size ?? 1);
-  const steps = typeof params["steps"] === "number" ? params["steps"] : null;
+  const { epochs, ...set } = options.params ?? {};
+  const planned = method.rows === undefined ? params : inSteps(params as unknown as TrainingParams, isBatch ? choice.edited.length : 1);
+  const steps = "steps" in planned && typeof planned.steps === "number" ? planned.steps : null;
   const moments = standIns(model);
   const { tried, retain, asking } = await planAsked(model, choice, count, options, lent);
   const share = isStepwise ? 1 : requests.length / tried.length;
@@ -156,7 +161,7 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
       ...options,
       ...(retain && { retain }),
       mode: isBatch ? "batch" : "sequential",
-      params: { ...options.params, ...(steps !== null && { steps: most }) },
+      params: { ...set, ...(steps === null ? given({ epochs }) : { steps: most }) },
       moments,
       ctx: {
         ...own,

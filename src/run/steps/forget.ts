@@ -13,6 +13,7 @@ import { type EditCard, cardOf } from "../edits.ts";
 import { DEFAULT_STATISTICS, needsOf } from "../equip.ts";
 import { type Forgetting, readForgetting } from "../forgetting.ts";
 import type { RunFolder } from "../folder.ts";
+import { checkOfModel } from "../hparams-model.ts";
 import { contentAt, editInputs, type ModelInput, modelInput, namedByContent } from "../inputs.ts";
 import { open, type Opened, withEdits } from "../open.ts";
 import type { Layout } from "../record.ts";
@@ -36,6 +37,7 @@ export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
   const choice = choose(forgetting.requests, forgetting.settings, { ...forgetting.given, ctx: lent.ctx });
   const under = editInputs(values.edit as readonly string[]);
   const input = await modelInput(values.model as string, lent);
+  checkOfModel(forgetting.ofModel, choice.method, input.shape);
   const reference = values.reference === undefined ? undefined : await modelInput(values.reference as string, lent);
   const wanted: Wanted = {
     forgetting,

@@ -38,6 +38,7 @@ const PARAM: Readonly<Record<string, Given>> = {
   choices: { optional: "values" },
   min: { optional: "number" },
   max: { optional: "number" },
+  instead: { optional: "text" },
 };
 
 /** Shared by all copies of Lethe in a process: a plugin may be made with another copy than the one that loads it. */

@@ -13,6 +13,8 @@ export interface Param<T, C> {
   readonly choices?: readonly (string | number)[];
   readonly min?: number;
   readonly max?: number;
+  /** Another parameter that says the same in other words: only one of both may be given. */
+  readonly instead?: string;
 }
 
 /** A whole declaration; the defaults give the types of the values. */
@@ -51,6 +53,9 @@ export function resolveParams<P extends object, C>(
         near ? `Did you mean "${near}"?` : "",
       );
     }
+  for (const [name, { instead, doc }] of Object.entries(table))
+    if (instead !== undefined && own(given, name) !== undefined && own(given, instead) !== undefined)
+      fail(who, `${name} and ${instead} are both given`, "one of them", `${name}: ${doc}.`);
   const values = names.map((name) => {
     const param = table[name]!;
     const fallback = defaultOf(param, config);

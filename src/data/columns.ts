@@ -40,7 +40,13 @@ export function parseColumns(text: string): Columns {
   return columns;
 }
 
-/** Rows with our fields instead of their columns; other columns are dropped. Refuses a column that no row has. */
+/** Fields that keep a column of their own name without being asked for. */
+const KEPT: readonly string[] = [...FIELDS, "neighbours"];
+
+/**
+ * Rows with our fields instead of their columns. A column of a field's name keeps its place, unless the field is filled from another column or the
+ * column fills another field; other columns are dropped. Refuses a column that no row has.
+ */
 export function arrange(records: readonly Located[], columns: Columns, name: string): Located[] {
   for (const column of [...columns.values()].flat())
     if (!records.some(({ value }) => at(value, column) !== undefined)) {
@@ -53,16 +59,21 @@ export function arrange(records: readonly Located[], columns: Columns, name: str
         near ? `Did you mean "${near}"?` : "",
       );
     }
+  const taken = new Set([...columns.keys(), ...[...columns.values()].flat()]);
   return records.map((record) => {
     const { value } = record;
     if (!isRecord(value)) return record; // the reader of requests reports it
+    const kept = Object.entries(value).filter(([name, cell]) => KEPT.includes(name) && !taken.has(name) && cell !== null && cell !== "");
     const fields = [...columns].map(([field, from]) => {
       const found = from.map((column) => at(value, column)).filter((cell) => cell !== undefined && cell !== null);
       return [field, LISTS.includes(field) ? found.flatMap(listOf) : found[0]] as const;
     });
     return {
       ...record,
-      value: Object.fromEntries(fields.filter(([, cell]) => cell !== undefined).map(([field, cell]) => [field, textOf(cell)])),
+      value: Object.fromEntries([
+        ...kept.map(([field, cell]) => [field, fieldOf(field, cell)]),
+        ...fields.filter(([, cell]) => cell !== undefined).map(([field, cell]) => [field, textOf(cell)]),
+      ]) as unknown,
     };
   });
 }
@@ -71,7 +82,7 @@ export function arrange(records: readonly Located[], columns: Columns, name: str
 export const asFields = (records: readonly Located[]): Located[] =>
   records.map((record) => {
     if (!isRecord(record.value)) return record;
-    const fields = Object.entries(record.value).map(([field, cell]) => [field, LISTS.includes(field) ? listOf(cell) : textOf(cell)]);
+    const fields = Object.entries(record.value).map(([field, cell]) => [field, fieldOf(field, cell)]);
     return { ...record, value: Object.fromEntries(fields) as unknown };
   });
 
@@ -84,15 +95,88 @@ function at(value: unknown, column: string): unknown {
   return typeof outer === "object" && outer !== null && Object.hasOwn(outer, inner) ? (outer as Record<string, unknown>)[inner] : undefined;
 }
 
+/** A cell as the value of its field. */
+const fieldOf = (field: string, cell: unknown): unknown =>
+  LISTS.includes(field) ? listOf(cell) : field === "neighbours" ? (typeof cell === "string" ? (inJson(cell) ?? cell) : cell) : textOf(cell);
+
+/** The names that others give to what fills a field, the likeliest first. */
+const CALLED: readonly (readonly [field: (typeof FIELDS)[number], names: readonly string[]])[] = [
+  ["prompt", ["prompt", "question", "query", "instruction", "input", "src", "problem", "text"]],
+  [
+    "answer",
+    [
+      "answer",
+      "answers",
+      "ground_truth",
+      "target_true",
+      "gold",
+      "target",
+      "output",
+      "response",
+      "completion",
+      "reply",
+      "label",
+      "target_new",
+    ],
+  ],
+  ["subject", ["subject", "entity", "name", "person", "topic"]],
+  [
+    "paraphrases",
+    ["paraphrases", "rephrase_prompt", "rephrased_question", "paraphrased_question", "rephrase", "paraphrase", "paraphrase_prompts"],
+  ],
+  ["wrong", ["wrong", "target_new", "perturbed_answer", "distractor", "alt"]],
+];
+
+/** What `--columns` would say of rows with these columns, filled in from their own names; undefined where none looks like a question. */
+export function suggestColumns(records: readonly Located[]): string | undefined {
+  const row = records.map(({ value }) => value).find(isRecord);
+  if (!row) return undefined;
+  const leaves = leavesOf(row);
+  const taken = new Set<string>();
+  const suggested = CALLED.flatMap(([field, names]) => {
+    const ends = (column: string, name: string): boolean => {
+      const parts = column
+        .toLowerCase()
+        .split(".")
+        .filter((part) => !/^(\d+|str|text|value)$/.test(part) || part === name);
+      return parts.at(-1) === name;
+    };
+    const free = leaves.filter(([column]) => !taken.has(column));
+    const named = names.flatMap((name) => free.filter(([column]) => ends(column, name)))[0];
+    const asking = field === "prompt" ? free.find(([, cell]) => typeof cell === "string" && cell.trim().endsWith("?")) : undefined;
+    const [column] = named ?? asking ?? [];
+    if (column === undefined || column.includes(",") || column.includes("=")) return [];
+    taken.add(column);
+    return [`${field}=${column}`];
+  });
+  return suggested[0]?.startsWith("prompt=") ? suggested.join(",") : undefined;
+}
+
+/** Texts and numbers of a row by their path, three deep. */
+function leavesOf(row: Readonly<Record<string, unknown>>, depth = 3): [column: string, cell: unknown][] {
+  return Object.entries(row).flatMap(([key, cell]): [string, unknown][] => {
+    if (typeof cell === "string" || typeof cell === "number") return [[key, cell]];
+    if (depth === 1 || typeof cell !== "object" || cell === null) return [];
+    const inner = Array.isArray(cell) ? { 0: cell[0] as unknown } : (cell as Record<string, unknown>);
+    return leavesOf(inner, depth - 1).map(([name, of]) => [`${key}.${name}`, of]);
+  });
+}
+
 /** A list, a list in JSON in a cell, or one text. */
 function listOf(cell: unknown): unknown[] {
   if (Array.isArray(cell)) return cell.map(textOf);
-  if (typeof cell !== "string" || !cell.trim().startsWith("[")) return [textOf(cell)];
+  const list = typeof cell === "string" ? inJson(cell) : undefined;
+  return list ? list.map(textOf) : [textOf(cell)];
+}
+
+/** A list that a cell holds as JSON. */
+function inJson(cell: string): unknown[] | undefined {
+  if (!cell.trim().startsWith("[")) return undefined;
   try {
     const list: unknown = JSON.parse(cell);
-    return Array.isArray(list) ? list.map(textOf) : [cell];
+    return Array.isArray(list) ? list : undefined;
   } catch {
-    return [cell];
+    return undefined;
   }
 }
 

@@ -3,9 +3,18 @@ import { CsvError, type InfoRecord, parse } from "csv-parse/sync";
 import { fail, LetheError } from "../base/fail.ts";
 import type { Located } from "./records.ts";
 
-/** The rows of a text; refuses duplicate or empty column names, and rows of another length, naming the line. */
+const SEPARATORS = [",", ";", "\t", "|"];
+
+/** What divides the cells: what is expected if the first line has it, else what that line has most of outside quotation marks. */
+function separatorOf(text: string, expected: string): string {
+  const head = /^[^\r\n]*/.exec(text.replace(/^\uFEFF/, "").replace(/^[\r\n]+/, ""))![0].replaceAll(/"[^"]*"/g, "");
+  const count = (mark: string): number => head.split(mark).length;
+  return count(expected) > 1 ? expected : SEPARATORS.reduce((most, mark) => (count(mark) > count(most) ? mark : most), expected);
+}
+
+/** The rows of a text, whose separator its first line shows; refuses duplicate or empty column names, and rows of another length, naming the line. */
 export function parseCsv(text: string, name: string, delimiter: "," | "\t" = ","): Located[] {
-  const rows = split(text, name, delimiter);
+  const rows = split(text, name, separatorOf(text, delimiter));
   const [head, ...body] = rows;
   if (!head || body.length === 0) fail(name, head ? "it has column names but no rows" : "it is empty", "a line of names, then rows", "");
   const columns = head.cells.map((cell) => cell.trim());

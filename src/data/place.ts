@@ -5,9 +5,9 @@ import type { Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import { isRecord } from "../base/store.ts";
-import { arrange, asFields, parseColumns } from "./columns.ts";
+import { arrange, asFields, parseColumns, suggestColumns } from "./columns.ts";
 import type { Located } from "./records.ts";
-import { type ForgetRequest, fromRecords, type QA, questionsFrom } from "./request.ts";
+import { filled, type ForgetRequest, fromRecords, hasGap, type QA, questionsFrom, REQUEST_KEYS } from "./request.ts";
 import { registry } from "./sets/registry.ts";
 import { type DataSet, givenFor, type Loaded, noStray, readSubjects } from "./sets/set.ts";
 import { isTable, pickFiles, rowsIn, stemOf } from "./source.ts";
@@ -34,6 +34,7 @@ export async function questionsIn(spec: string, ctx: Context, options: DataOptio
     return asQuestions(requests);
   }
   const { records, stem, hasColumns } = await ownRows(path, split, ctx);
+  if (claimant(records) !== undefined) return asQuestions((await requestsIn(spec, ctx, options)).requests);
   const rows = hasColumns ? asFields(records) : records;
   return taken(areRequests(rows) ? asQuestions(fromRecords(rows, stem)) : questionsFrom(rows, stem), options);
 }
@@ -57,10 +58,16 @@ export async function requestsIn(spec: string, ctx: Context, options: DataOption
 async function allIn(spec: string, ctx: Context, { columns, subjects }: DataOptions): Promise<Loaded> {
   const { set, path, split } = named(spec);
   if (set === undefined) {
-    const { records, stem, name, hasColumns } = await ownRows(path, split, ctx);
+    const { records, stem, name, hasColumns, file } = await ownRows(path, split, ctx);
+    const owner = columns === undefined ? claimant(records) : undefined;
+    if (owner) {
+      ctx.log({ kind: "note", who: "data", text: `${name} has the layout of ${owner.name}` });
+      return withGapsFilled(owner.read({ path: file, records, ...(subjects !== undefined && { subjects }) }));
+    }
     if (columns === undefined) refuseOthers(records, name);
     const fields = columns === undefined ? (hasColumns ? asFields(records) : records) : arrange(records, parseColumns(columns), name);
-    return withSubjects(fromRecords(fields, stem), subjects);
+    const isOpen = subjects !== undefined;
+    return withSubjects(fromRecords(fields, stem, { isOpen }), subjects);
   }
   if (columns !== undefined)
     fail(
@@ -71,11 +78,19 @@ async function allIn(spec: string, ctx: Context, { columns, subjects }: DataOpti
     );
   const source = await filesAt(path, split, set, ctx);
   const given = { ...(subjects !== undefined && { subjects }), ...(split !== undefined && { split }) };
-  if (source.isWhole) return set.read({ ...given, path: source.folder! });
+  if (source.isWhole) return withGapsFilled(set.read({ ...given, path: source.folder! }));
   const [file] = source.files;
   // the file's name tells the split where nobody said
   const records = source.files.length > 1 || isTable(file!) ? { records: await rowsOf(source.files) } : {};
-  return set.read({ ...given, ...(source.folder !== undefined && { split: stemOf(file!) }), path: file!, ...records });
+  return withGapsFilled(set.read({ ...given, ...(source.folder !== undefined && { split: stemOf(file!) }), path: file!, ...records }));
+}
+
+const withGapsFilled = ({ requests, guessed }: Loaded): Loaded => ({ requests: requests.map((one) => filled(one, one.id)), guessed });
+
+/** The dataset that all rows can be of, and no other. */
+function claimant(records: readonly Located[]): DataSet | undefined {
+  const owners = Object.values(SETS).filter(({ claims }) => claims && records.every(({ value }) => isRecord(value) && claims(value)));
+  return owners.length === 1 ? owners[0] : undefined;
 }
 
 /** The requests of some groups, or behind a minus sign of all but those; a star stands for any letters. */
@@ -101,20 +116,21 @@ function ofGroups({ requests, guessed }: Loaded, wanted: string, name: string): 
 
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 
-/** What others call the prompt. */
-const ASKED = ["question", "query", "instruction", "input"];
-
-/** Refuses rows of which none has a prompt and all might, under another name. */
+/** Refuses rows that are in another layout: none has a prompt, or one has a key that no field is near to. Shows what --columns could say of them. */
 function refuseOthers(records: readonly Located[], name: string): void {
   const keys = new Set(records.flatMap(({ value }) => (isRecord(value) ? Object.keys(value) : [])));
-  const asked = keys.has("prompt") ? undefined : ASKED.find((key) => keys.has(key));
-  if (asked !== undefined)
-    fail(
-      name,
-      `no row has a field "prompt"; there are ${[...keys].slice(0, 12).join(", ")}`,
-      "requests",
-      `Say which column is which, such as --columns prompt=${asked}, or whose layout it is: SET:FILE (lethe data lists the sets).`,
-    );
+  const strange = [...keys].find((key) => !REQUEST_KEYS.includes(key) && nearest(key, REQUEST_KEYS) === undefined);
+  // a misspelt name is told by the reader of requests
+  const isOurs = keys.has("prompt") ? strange === undefined : [...keys].some((key) => nearest(key, ["prompt"]) !== undefined);
+  if (keys.size === 0 || isOurs) return;
+  const suggested = suggestColumns(records);
+  const first = records.find(({ value }) => isRecord(value) && strange !== undefined && Object.hasOwn(value, strange));
+  fail(
+    (keys.has("prompt") ? first : records[0])?.place ?? name,
+    keys.has("prompt") ? `field "${strange}" is not known` : `no row has a field "prompt"; there are ${[...keys].slice(0, 12).join(", ")}`,
+    REQUEST_KEYS.join(", "),
+    `${suggested === undefined ? "Say which column is which, such as --columns prompt=COLUMN,answer=COLUMN" : `Say which column is which: --columns ${suggested}`}. Or say whose layout it is: SET:FILE (lethe data lists the sets).`,
+  );
 }
 
 interface Named {
@@ -205,7 +221,13 @@ async function ownRows(
   path: string,
   split: string | undefined,
   ctx: Context,
-): Promise<{ readonly records: Located[]; readonly stem: string; readonly name: string; readonly hasColumns: boolean }> {
+): Promise<{
+  readonly records: Located[];
+  readonly stem: string;
+  readonly name: string;
+  readonly hasColumns: boolean;
+  readonly file: string;
+}> {
   const { files } = await filesAt(path, split, undefined, ctx);
   const file = files[0]!;
   return {
@@ -213,6 +235,7 @@ async function ownRows(
     stem: files.length > 1 ? stemOf(file) : basename(file, extname(file)),
     name: basename(file),
     hasColumns: isTable(file),
+    file,
   };
 }
 
@@ -232,8 +255,9 @@ function withSubjects(requests: readonly ForgetRequest[], file: string | undefin
     const known = givenFor(given, row, request.prompt);
     if (known) {
       const paraphrases = known.rephrase === undefined ? request.paraphrases : [...request.paraphrases, known.rephrase];
-      return { ...request, subject: known.subject, paraphrases };
+      return filled({ ...request, subject: known.subject, paraphrases }, request.id);
     }
+    if (hasGap(request)) return filled(request, request.id);
     if (request.subject.trim() !== "") return request;
     const subject = findSubject(request.prompt);
     if (subject === undefined) return request;

@@ -1,9 +1,10 @@
-/** Lines of JSONL, or the items of a JSON array, each checked against a schema; errors name file, place, field and fix. */
+/** Lines of JSONL, or the rows of one JSON value, each checked against a schema; errors name file, place, field and fix. */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { z } from "zod";
 import { fail, nearest } from "../base/fail.ts";
 import { findTrouble } from "../base/json.ts";
+import { rowsOfValue, valuesIn } from "./json-rows.ts";
 
 /** A JSON value and its place. */
 export interface Located {
@@ -14,10 +15,10 @@ export interface Located {
   readonly place: string;
 }
 
-/** The values of a JSONL file or of one JSON array; accepts a byte order mark, CRLF and blank lines; refuses an empty file. */
+/** The values of a JSONL file or the rows of one JSON value; accepts a byte order mark, CRLF and blank lines; refuses an empty file. */
 export const readRecords = (path: string, name = basename(path)): Located[] => parseRecords(readText(path), name);
 
-/** The text of a UTF-8 file without its byte order mark; refuses a missing file, a folder, and other encodings. */
+/** The text of a UTF-8 file, or of a UTF-16 file with a byte order mark, without that mark; refuses a missing file, a folder, and other encodings. */
 export function readText(path: string): string {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
@@ -27,6 +28,8 @@ export function readText(path: string): string {
     const got = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : `it cannot be read (${code})`;
     fail(path, got, "a text file", "Check the path.", "unavailable");
   }
+  const wide = bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : undefined;
+  if (wide !== undefined) return new TextDecoder(wide).decode(bytes);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
@@ -55,7 +58,7 @@ function firstBroken(bytes: Uint8Array<ArrayBuffer>): number | undefined {
 /** {@link readRecords} for a text; `name` is used in errors. */
 export function parseRecords(text: string, name: string): Located[] {
   const bare = text.replace(/^\uFEFF/, "");
-  const records = /^\s*\[/.test(bare) ? items(bare, name) : lines(bare, name);
+  const records = /^\s*\[/.test(bare) ? items(bare, name) : /^\s*\{/.test(bare) ? objects(bare, name) : lines(bare, name);
   if (records.length === 0) fail(name, "it is empty", "at least one object", "Write one JSON object per line.");
   return records;
 }
@@ -64,6 +67,27 @@ function items(text: string, name: string): Located[] {
   const values = parse(text, name, "Write the whole file as one JSON array, or one object per line.");
   if (!Array.isArray(values)) fail(name, `it is ${kindOf(values)}`, "a JSON array or one object per line", "");
   return values.map((value: unknown, i) => ({ value, at: i + 1, place: `${name} item ${i + 1}` }));
+}
+
+/** Objects one a line; else one object with rows in it, or objects that go over several lines. */
+function objects(text: string, name: string): Located[] {
+  const inLines = text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== "");
+  const first = parsed(inLines[0]!);
+  if (first !== undefined && inLines.length > 1) return lines(text, name);
+  const values = first === undefined ? (valuesIn(text) ?? []) : [{ text, line: 1 }];
+  const read = values.map(({ text: one, line }) => ({ value: parsed(one), at: line, place: `${name} line ${line}` }));
+  if (read.length === 0 || read.some(({ value }) => value === undefined)) return lines(text, name); // which says what is wrong
+  if (read.length > 1) return read;
+  const rows = rowsOfValue(read[0]!.value);
+  return rows[0] === read[0]!.value ? read : rows.map((value, i) => ({ value, at: i + 1, place: `${name} item ${i + 1}` }));
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 function lines(text: string, name: string): Located[] {

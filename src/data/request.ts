@@ -64,6 +64,9 @@ const requestSchema = z.strictObject({
   group: text.optional(),
 });
 
+/** The fields of a request as a file has them. */
+export const REQUEST_KEYS: readonly string[] = Object.keys(requestSchema.shape);
+
 /**
  * The requests of a JSONL file or JSON array. Only `prompt` is needed; ids default to `<file>/<line>`.
  * Refuses unknown fields, wrong types and duplicate ids; the error names file, line, field and fix.
@@ -86,9 +89,38 @@ export const requestsOf = (known: readonly KnownOfRequest[]): ForgetRequest[] =>
 /** {@link requestsOf} for one. */
 export const requestOf = (known: KnownOfRequest): ForgetRequest => requestsOf([known])[0]!;
 
-/** Requests from rows; `stem` is the prefix of default ids. */
-export function fromRecords(records: readonly Located[], stem: string): ForgetRequest[] {
-  const requests = records.map((record) => requestFrom(record, stem));
+/** The place of the subject in a prompt that is a template. */
+const GAP = /\{(?:subject)?\}/g;
+
+/** Whether a prompt has a gap that its subject belongs into; braces beside the subject are text. */
+export const hasGap = ({ prompt, subject }: Pick<ForgetRequest, "prompt" | "subject">): boolean =>
+  prompt.search(GAP) >= 0 && !(subject.trim() !== "" && prompt.includes(subject));
+
+/** A request with its subject in the gaps of its questions. Refuses a gap without a subject. */
+export function filled<R extends Pick<ForgetRequest, "prompt" | "subject" | "paraphrases">>(request: R, place: string): R {
+  if (!hasGap(request)) return request;
+  const { prompt, subject, paraphrases } = request;
+  if (subject.trim() === "")
+    fail(
+      place,
+      `the prompt "${prompt.slice(0, 60)}" has a gap for a subject, and there is no subject`,
+      "the subject, which is put into the gap",
+      "Give it (a field or column subject, --subject, or --subjects FILE). Braces that are part of the question stay if the subject stands beside them.",
+    );
+  const put = (text: string): string => text.replaceAll(GAP, () => subject);
+  return { ...request, prompt: put(prompt), paraphrases: paraphrases.map(put) };
+}
+
+/** Requests from rows; `stem` is the prefix of default ids. `isOpen`: subjects are still to come, so gaps for them may stay. */
+export function fromRecords(
+  records: readonly Located[],
+  stem: string,
+  { isOpen = false }: { readonly isOpen?: boolean } = {},
+): ForgetRequest[] {
+  const requests = records.map((record) => {
+    const request = requestFrom(record, stem);
+    return isOpen ? request : filled(request, record.place);
+  });
   refuseTwins(requests, records);
   return requests;
 }

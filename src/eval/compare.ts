@@ -5,7 +5,7 @@ import { fail } from "../base/fail.ts";
 import type { Plugged } from "../base/plugin.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { type Column, judge } from "./judge.ts";
-import type { SampleRecord, Score } from "./metric.ts";
+import { bestOf, type SampleRecord, type Score } from "./metric.ts";
 import { rougeL, tokenize } from "./rouge.ts";
 import { holm, type Paired, pairedBootstrap } from "./stats.ts";
 
@@ -103,6 +103,8 @@ export function flipsOf(pairs: readonly (readonly [SampleRecord, SampleRecord])[
   return flips.sort((one, two) => two.surprise - one.surprise || (one.id < two.id ? -1 : 1));
 }
 
-function recallOf({ answer, generation }: SampleRecord): number | undefined {
-  return answer === undefined || generation === undefined ? undefined : rougeL(tokenize(answer), tokenize(generation)).recall;
+function recallOf(row: SampleRecord): number | undefined {
+  const { answer, generation } = row;
+  if (answer === undefined || generation === undefined) return undefined;
+  return bestOf({ ...row, answer }, (right) => rougeL(tokenize(right), tokenize(generation)).recall);
 }

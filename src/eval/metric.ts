@@ -22,6 +22,7 @@ export const FIELDS = {
   group: ["text", "The suite's group of the row: forget is to be forgotten; any other name is to be retained or was never seen."],
   question: ["text", "What was asked."],
   answer: ["text", "The answer in the data (gold)."],
+  aliases: ["texts", "Other answers that are as right as the answer; a metric of words takes the best of all."],
   generation: ["text", "What the model said, without special tokens."],
   target: ["text", "The target of an edit: the text to say instead of the answer."],
   answerLoss: ["number", "Mean loss per token of the answer, teacher forced, including the end token."],
@@ -177,6 +178,10 @@ export function scoredRows<R extends SampleRecord>(who: string, rows: readonly R
   }
   return bySample;
 }
+
+/** The best value of a row over its right answers: the answer and its aliases, of which any will do. */
+export const bestOf = (row: Row<"answer">, value: (answer: string) => number): number =>
+  Math.max(...[row.answer, ...(row.aliases ?? [])].map(value));
 
 function requireFields(who: string, rows: readonly SampleRecord[], fields: readonly Field[]): void {
   for (const row of rows)

@@ -2,7 +2,7 @@
 import { fail } from "../base/fail.ts";
 import type { Formula } from "../train/parts.ts";
 import { asRow } from "../train/tune.ts";
-import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, TRAINING_HPARAMS, type TrainingParams, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 export interface CeuParams extends TrainingParams {
@@ -45,6 +45,7 @@ export const ceu = defineMethod<CeuParams>({
       min: 0,
     },
   },
+  hparams: TRAINING_HPARAMS,
   compat: TRAINING_COMPAT,
   sets: { openunlearning: HUGGING_FACE },
   edit: (job) => {

@@ -10,6 +10,7 @@ import {
   TARGET_COMPAT,
   TERMS,
   type TermsParams,
+  TRAINING_HPARAMS,
   UNCAPPED,
   unlearn,
 } from "../train/unlearn.ts";
@@ -46,6 +47,7 @@ export const dpo = defineMethod<DpoParams>({
   needs: ["answer", "target", "retain"],
   spares: (_, compat) => (compat.has("plain-preference") ? ["retain"] : []),
   params: { ...CAPPED, ...TERMS, ...BETA },
+  hparams: TRAINING_HPARAMS,
   compat: {
     ...CAPPED_COMPAT,
     ...TARGET_COMPAT,

@@ -45,6 +45,8 @@ export const ft = defineMethod<FtParams>({
     layers: "layer",
     lr: "lr",
     num_steps: "steps",
+    num_epochs: "steps", // of one request, an epoch is a step
+    inner_params: "layer",
     norm_constraint: "limit",
     objective_optimization: (name) => (name === "prompt_last" ? ["prompt-last"] : []),
   },

@@ -1,6 +1,6 @@
 /** GA: gradient ascent on the answers to forget, without a retain term. */
 import type { Formula } from "../train/parts.ts";
-import { CAPPED, CAPPED_COMPAT, type CappedParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
+import { CAPPED, CAPPED_COMPAT, type CappedParams, TRAINING_HPARAMS, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 /** −CE(forget), each label alike. */
@@ -22,6 +22,8 @@ export const ga = defineMethod<CappedParams>({
   rows: 1,
   needs: ["answer"],
   params: CAPPED,
+  hparams: TRAINING_HPARAMS,
+  files: { GradAscent: {} },
   compat: CAPPED_COMPAT,
   sets: { tofu: UNCAPPED, pistol: UNCAPPED, openunlearning: UNCAPPED },
   edit: (job) => unlearn("ga", job, gaLoss()),

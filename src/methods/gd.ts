@@ -1,6 +1,15 @@
 /** GD: gradient ascent on the answers to forget and descent on the answers to retain. */
 import type { Formula } from "../train/parts.ts";
-import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
+import {
+  CAPPED,
+  CAPPED_COMPAT,
+  type CappedParams,
+  TERMS,
+  type TermsParams,
+  TRAINING_HPARAMS,
+  UNCAPPED,
+  unlearn,
+} from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 export interface GdParams extends CappedParams, TermsParams {}
@@ -24,6 +33,8 @@ export const gd = defineMethod<GdParams>({
   rows: 2,
   needs: ["answer", "retain"],
   params: { ...CAPPED, ...TERMS },
+  hparams: TRAINING_HPARAMS,
+  files: { GradDiff: {} },
   compat: CAPPED_COMPAT,
   sets: { tofu: UNCAPPED, pistol: UNCAPPED, openunlearning: UNCAPPED },
   edit: (job) => unlearn("gd", job, gdLoss(job.params)),

@@ -1,6 +1,14 @@
 /** IDK: the model is trained on the target instead of the old answer, with answers to retain (TOFU's preference optimisation). */
 import type { Formula } from "../train/parts.ts";
-import { HUGGING_FACE, TARGET_COMPAT, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import {
+  HUGGING_FACE,
+  TARGET_COMPAT,
+  TRAINING,
+  TRAINING_COMPAT,
+  TRAINING_HPARAMS,
+  type TrainingParams,
+  unlearn,
+} from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 /** CE of forget questions with their targets and of retain rows together: one mean over all labels. */
@@ -22,6 +30,7 @@ export const idk = defineMethod<TrainingParams>({
   rows: 2,
   needs: ["target", "retain"],
   params: TRAINING,
+  hparams: TRAINING_HPARAMS,
   compat: { ...TRAINING_COMPAT, ...TARGET_COMPAT },
   sets: { tofu: [...HUGGING_FACE, "fresh-refusals"], openunlearning: [...HUGGING_FACE, "fresh-refusals"] },
   edit: (job) => unlearn("idk", job, idkLoss()),

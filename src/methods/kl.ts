@@ -1,6 +1,15 @@
 /** KL: gradient ascent on the answers to forget, with a KL term that preserves the model's distribution on the answers to retain. */
 import { type Formula, klMean } from "../train/parts.ts";
-import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
+import {
+  CAPPED,
+  CAPPED_COMPAT,
+  type CappedParams,
+  TERMS,
+  type TermsParams,
+  TRAINING_HPARAMS,
+  UNCAPPED,
+  unlearn,
+} from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 export interface KlParams extends CappedParams, TermsParams {}
@@ -29,6 +38,7 @@ export const kl = defineMethod<KlParams>({
   rows: 2,
   needs: ["answer", "retain"],
   params: { ...CAPPED, ...TERMS },
+  hparams: TRAINING_HPARAMS,
   compat: { ...CAPPED_COMPAT, "all-positions": "average the divergence over every position, including questions and pads" },
   sets: {
     tofu: [...UNCAPPED, "all-positions"],

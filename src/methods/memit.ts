@@ -30,6 +30,7 @@ export const memit = defineMethod<MemitParams>({
   needs: ["subject", "target", "statistics"],
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", mom2_update_weight: "weight" },
+  files: { EMMET: { share: 1, weight: 0 } }, // the weight of the second moments drops out of an equality
   compat: { ...BATCH_COMPAT, ...EARLIER_COMPAT },
   edit: async (job) => {
     const { weight, share, ridge } = job.params;

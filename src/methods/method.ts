@@ -37,8 +37,8 @@ export interface Job<P> extends Brought {
   readonly ctx: Context;
 }
 
-/** The quirks, by name, that a value of a hyperparameter file asks for. */
-export type QuirksOf = (value: unknown) => readonly string[];
+/** What a value of a hyperparameter file asks for: quirks by name, or parameters. */
+export type ReadingOf = (value: unknown) => readonly string[] | Readonly<Record<string, unknown>>;
 
 export interface Method<P extends object = Record<string, never>> {
   readonly name: string;
@@ -54,8 +54,10 @@ export interface Method<P extends object = Record<string, never>> {
   /** Of those, what it does without at these parameters and quirks. */
   readonly spares?: (params: P, compat: ReadonlySet<string>) => readonly Need[];
   readonly params: Declared<P, Config>;
-  /** Names of EasyEdit's and the original repositories' hyperparameter files: the parameter that each is, or the quirks that its value asks for. */
-  readonly hparams?: Readonly<Record<string, (keyof P & string) | QuirksOf>>;
+  /** Names of EasyEdit's and the original repositories' hyperparameter files: the parameter that each is, or what its value asks for. */
+  readonly hparams?: Readonly<Record<string, (keyof P & string) | ReadingOf>>;
+  /** Other methods whose files this one reads because it has their formula, each with the parameters that make it so. */
+  readonly files?: Readonly<Record<string, Partial<P>>>;
   /** The reference's quirks by name, each with what it does; off by default. */
   readonly compat: Readonly<Record<string, string>>;
   /** Names of the references and the quirks that each has; by default "easyedit" has all. */
@@ -64,10 +66,11 @@ export interface Method<P extends object = Record<string, never>> {
 }
 
 /** A method whose parameters are checked elsewhere. */
-export type AnyMethod = Omit<Method, "spares" | "params" | "edit" | "hparams"> & {
+export type AnyMethod = Omit<Method, "spares" | "params" | "edit" | "hparams" | "files"> & {
   readonly spares?: (params: never, compat: ReadonlySet<string>) => readonly Need[];
   readonly params: Declared<Record<string, never>, Config>;
-  readonly hparams?: Readonly<Record<string, string | QuirksOf>>;
+  readonly hparams?: Readonly<Record<string, string | ReadingOf>>;
+  readonly files?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly edit: (job: Job<never>) => Promise<Draft>;
 };
 
@@ -86,6 +89,7 @@ const FIELDS: Forms<AnyMethod> = {
   spares: { optional: "function" },
   params: "params",
   hparams: { optional: "table" },
+  files: { optional: "table" },
   compat: "table",
   sets: { optional: "table" },
   edit: "function",

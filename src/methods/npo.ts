@@ -8,6 +8,7 @@ import {
   type CappedParams,
   TERMS,
   type TermsParams,
+  TRAINING_HPARAMS,
   UNCAPPED,
   unlearn,
 } from "../train/unlearn.ts";
@@ -36,6 +37,7 @@ export const npo = defineMethod<NpoParams>({
   rows: 2,
   needs: ["answer", "retain"],
   params: { ...CAPPED, ...TERMS, ...BETA },
+  hparams: TRAINING_HPARAMS,
   compat: CAPPED_COMPAT,
   sets: { openunlearning: UNCAPPED },
   edit: (job) => unlearn("npo", job, npoLoss(job.params)),

@@ -1,6 +1,16 @@
 /** PDU: flattens the logits at the old answer; a weight that is adjusted during training keeps the retain loss below a bound. */
 import type { Formula } from "../train/parts.ts";
-import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import {
+  HUGGING_FACE,
+  inSteps,
+  TERMS,
+  type TermsParams,
+  TRAINING,
+  TRAINING_COMPAT,
+  TRAINING_HPARAMS,
+  type TrainingParams,
+  unlearn,
+} from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 interface Own {
@@ -59,7 +69,8 @@ export const pdu = defineMethod<PduParams>({
       max: 1,
     },
   },
+  hparams: TRAINING_HPARAMS,
   compat: TRAINING_COMPAT,
   sets: { openunlearning: HUGGING_FACE },
-  edit: (job) => unlearn("pdu", job, pduLoss(job.params)),
+  edit: (job) => unlearn("pdu", job, pduLoss(inSteps(job.params, job.requests.length))),
 });

@@ -3,7 +3,16 @@ import { rng } from "../base/rng.ts";
 import { checkLayer } from "../model/names.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Formula, Parts, Span } from "../train/parts.ts";
-import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import {
+  HUGGING_FACE,
+  TERMS,
+  type TermsParams,
+  TRAINING,
+  TRAINING_COMPAT,
+  TRAINING_HPARAMS,
+  type TrainingParams,
+  unlearn,
+} from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 export interface RmuParams extends TrainingParams, TermsParams {
@@ -72,6 +81,7 @@ export const rmu = defineMethod<RmuParams>({
     },
     steering: { default: 2, doc: "length of the direction", source: "OpenUnlearning configs/trainer/RMU.yaml", min: 0 },
   },
+  hparams: TRAINING_HPARAMS,
   compat: {
     ...TRAINING_COMPAT,
     "answer-words":

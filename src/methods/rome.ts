@@ -59,7 +59,11 @@ export const rome = defineMethod<RomeParams>({
     layers: "layer",
     context_template_length_params: "templates",
     mom2_adjustment: (on) => (on === false ? ["identity-covariance"] : []),
+    enable_random_prefix_keys: (on) => (on === true ? { keys: "prefix" } : {}),
+    enable_prompt_keys: (on) => (on === true ? { keys: "prompt" } : {}),
+    original_implementation: (on) => (on === true ? { keys: "rome" } : {}),
   },
+  files: { "R-ROME": { keys: "prefix" } },
   compat: {
     ...SEARCH_COMPAT,
     ...EARLIER_COMPAT,

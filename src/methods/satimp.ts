@@ -1,6 +1,15 @@
 /** SatImp: gradient ascent in which each token is weighted by saturation and importance. */
 import type { Formula } from "../train/parts.ts";
-import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
+import {
+  CAPPED,
+  CAPPED_COMPAT,
+  type CappedParams,
+  TERMS,
+  type TermsParams,
+  TRAINING_HPARAMS,
+  UNCAPPED,
+  unlearn,
+} from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 interface Own {
@@ -44,6 +53,7 @@ export const satimp = defineMethod<SatImpParams>({
     },
     importance: { default: 1, doc: "exponent of 1 − p in its weight", source: "OpenUnlearning configs/trainer/SatImp.yaml beta2", min: 0 },
   },
+  hparams: TRAINING_HPARAMS,
   compat: CAPPED_COMPAT,
   sets: { openunlearning: UNCAPPED },
   edit: (job) => unlearn("satimp", job, satimpLoss(job.params)),

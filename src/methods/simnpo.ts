@@ -1,6 +1,15 @@
 /** SimNPO: NPO without a reference model; the old answer's own likelihood per token reduces the push. */
 import { type Formula, logSigmoid } from "../train/parts.ts";
-import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
+import {
+  CAPPED,
+  CAPPED_COMPAT,
+  type CappedParams,
+  TERMS,
+  type TermsParams,
+  TRAINING_HPARAMS,
+  UNCAPPED,
+  unlearn,
+} from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 interface Own {
@@ -41,6 +50,7 @@ export const simnpo = defineMethod<SimNpoParams>({
     },
     delta: { default: 0, doc: "margin of the loss per token (nats)", source: "OpenUnlearning configs/trainer/SimNPO.yaml" },
   },
+  hparams: TRAINING_HPARAMS,
   compat: CAPPED_COMPAT,
   sets: { openunlearning: UNCAPPED },
   edit: (job) => unlearn("simnpo", job, simnpoLoss(job.params)),

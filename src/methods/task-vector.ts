@@ -1,6 +1,6 @@
 /** Task vector: subtracts the change that training on the answers to forget would make. */
 import type { Formula } from "../train/parts.ts";
-import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import { HUGGING_FACE, TRAINING, TRAINING_COMPAT, TRAINING_HPARAMS, type TrainingParams, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 export interface TaskVectorParams extends TrainingParams {
@@ -29,6 +29,7 @@ export const taskVector = defineMethod<TaskVectorParams>({
     ...TRAINING,
     scale: { default: 1, doc: "how many times the change is subtracted", source: "arXiv:2212.04089, section 3", min: 0 },
   },
+  hparams: TRAINING_HPARAMS,
   compat: TRAINING_COMPAT,
   sets: { openunlearning: HUGGING_FACE },
   edit: (job) => unlearn("task-vector", job, taskLoss(), { scale: -job.params.scale }),

@@ -1,6 +1,15 @@
 /** UNDIAL: the model is trained on its own distribution with lower logits for the old answer's tokens. */
 import type { Formula } from "../train/parts.ts";
-import { HUGGING_FACE, TERMS, type TermsParams, TRAINING, TRAINING_COMPAT, type TrainingParams, unlearn } from "../train/unlearn.ts";
+import {
+  HUGGING_FACE,
+  TERMS,
+  type TermsParams,
+  TRAINING,
+  TRAINING_COMPAT,
+  TRAINING_HPARAMS,
+  type TrainingParams,
+  unlearn,
+} from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 interface Own {
@@ -54,6 +63,7 @@ export const undial = defineMethod<UndialParams>({
       source: "OpenUnlearning configs/trainer/UNDIAL.yaml",
     },
   },
+  hparams: TRAINING_HPARAMS,
   compat: {
     ...TRAINING_COMPAT,
     "every-position": "train every position, including questions and pads; where there is no label, another token is lowered",

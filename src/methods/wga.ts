@@ -1,6 +1,15 @@
 /** WGA: gradient ascent in which each token is weighted by a power of its current probability. */
 import type { Formula } from "../train/parts.ts";
-import { CAPPED, CAPPED_COMPAT, type CappedParams, TERMS, type TermsParams, UNCAPPED, unlearn } from "../train/unlearn.ts";
+import {
+  CAPPED,
+  CAPPED_COMPAT,
+  type CappedParams,
+  TERMS,
+  type TermsParams,
+  TRAINING_HPARAMS,
+  UNCAPPED,
+  unlearn,
+} from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
 interface Own {
@@ -33,6 +42,7 @@ export const wga = defineMethod<WgaParams>({
     ...TERMS,
     beta: { default: 1, doc: "exponent of a token's probability in its weight", source: "OpenUnlearning configs/trainer/WGA.yaml", min: 0 },
   },
+  hparams: TRAINING_HPARAMS,
   compat: CAPPED_COMPAT,
   sets: { openunlearning: UNCAPPED },
   edit: (job) => unlearn("wga", job, wgaLoss(job.params)),

@@ -3,10 +3,11 @@ import { fail } from "../base/fail.ts";
 import { readText } from "../data/records.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import type { Merge, MergedSubject } from "../targets/merge.ts";
-import { type Given, methodOf, type Settings } from "./choice.ts";
+import type { AnyMethod } from "../methods/method.ts";
+import { type Given, methodOf, methodsOf, type Settings } from "./choice.ts";
 import { everyNeed } from "./needed.ts";
 import { given, type Values } from "./fields.ts";
-import { readHparams } from "./hparams.ts";
+import { type AskedOfModel, readHparams } from "./hparams.ts";
 import { readRequests, withSubjects } from "./requests.ts";
 import { type forgetSpec, SETTING_FIELDS } from "./specs/forget.ts";
 import type { Lent } from "./step.ts";
@@ -18,6 +19,8 @@ export interface Forgetting {
   readonly requests: readonly ForgetRequest[];
   readonly settings: Settings;
   readonly given: Given;
+  /** What a hyperparameter file says of the model. */
+  readonly ofModel: readonly AskedOfModel[];
 }
 
 /** Reads requests, rows and settings from the files that name them; subjects that nobody gave are guessed. */
@@ -25,7 +28,7 @@ export async function readForgetting(values: ForgetValues, { ctx }: Pick<Lent, "
   const { plain, text, tokens, templates } = values;
   const read: Record<string, unknown> = {};
   for (const need of everyNeed()) read[need.name] = await need.read?.(values, ctx);
-  const { params, compat } = fromHparams(values, { ctx });
+  const { params, compat, ofModel } = fromHparams(values, { ctx });
   const merge = mergeOf(values);
   const statistics = given({ text, tokens });
   const data = values.data as string | undefined;
@@ -42,6 +45,7 @@ export async function readForgetting(values: ForgetValues, { ctx }: Pick<Lent, "
       compat,
     },
     given: given(read) as Given,
+    ofModel,
   };
 }
 
@@ -51,14 +55,24 @@ const settingsIn = (values: ForgetValues): Settings =>
 
 /** Parameters and quirks of a hyperparameter file, under those that were set; a warning names what it holds that nothing reads. */
 function fromHparams(
-  { hparams, set, compat, method }: ForgetValues,
+  { hparams, set, compat, method, plain }: ForgetValues,
   { ctx }: Pick<Lent, "ctx">,
-): Required<Pick<Settings, "params" | "compat">> {
-  if (hparams === undefined) return { params: set, compat };
-  const file = readHparams(hparams, methodOf(method, ctx));
+): Required<Pick<Settings, "params" | "compat">> & Pick<Forgetting, "ofModel"> {
+  if (hparams === undefined) return { params: set, compat, ofModel: [] };
+  const one = methodOf(method, ctx);
+  const file = readHparams(hparams, one, { methods: Object.values(methodsOf(ctx)), isPlain: plain });
   if (file.unread.length > 0)
     ctx.log({ kind: "warning", who: "hparams", text: `${hparams}: nothing here reads ${file.unread.join(", ")}` });
-  return { params: { ...file.params, ...set }, compat: [...file.compat, ...compat] };
+  // what is set takes the place of what the file says in other words
+  const params = Object.entries(file.params).filter(([name]) => !isSaid(one, name, set));
+  return { params: { ...Object.fromEntries(params), ...set }, compat: [...file.compat, ...compat], ofModel: file.ofModel };
+}
+
+/** Whether the values say what a parameter says, by the other name for it. */
+function isSaid({ params }: AnyMethod, name: string, values: Readonly<Record<string, unknown>>): boolean {
+  const table = params as Readonly<Record<string, { readonly instead?: string }>>;
+  const other = table[name]?.instead ?? Object.keys(table).find((key) => table[key]!.instead === name);
+  return other !== undefined && Object.hasOwn(values, other);
 }
 
 /** How questions are put together; what says how without --merge is refused. */

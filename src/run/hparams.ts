@@ -5,40 +5,127 @@ import { type Param, type ParamValue, resolveParams } from "../base/schema.ts";
 import { readText } from "../data/records.ts";
 import type { AnyMethod } from "../methods/method.ts";
 
-/** Keys that say where things are, not what is done; and module names, which an architecture here declares itself. */
+/** Keys that say where things are or where they are computed, not what is done. */
 const PLUMBING =
-  /^(alg_name|model_name|stats_dir|device|model_parallel|batch_size|max_length|results_dir|save_path|load_path|P_loc|fact_token|\w+_module(_tmp)?|mom2_(dataset|n_samples|dtype|adjustment)|layer_selection|v_loss_layer|tok_dataset|fp16|use_chat_template)$/;
+  /^(alg_name|forget_loss|model_name|stats_dir|device|model_parallel|max_length|results_dir|save_path|load_path|P_loc|tok_dataset|seed|\w*mom2_adjustment)$/;
+
+/** Keys of which a method here has one value: another one is refused, because the result would be another. */
+const SETTLED: Readonly<Record<string, { readonly only: readonly unknown[]; readonly why: string }>> = {
+  fact_token: { only: ["subject_last"], why: "The edit is made at the last token of the subject." },
+  layer_selection: { only: ["all"], why: "Name the layers themselves." },
+  objective_optimization: { only: ["target_new", "prompt_last"], why: "No other loss of this method is here." },
+  dist_fn: { only: ["euc"], why: "Distances are Euclidean." },
+};
+
+/** Keys that something else than a parameter decides here: what to do instead. A value that changes nothing is not spoken of. */
+const ELSEWHERE: Readonly<Record<string, { readonly instead: string; readonly nothing?: readonly unknown[] }>> = {
+  mom2_dataset: { instead: "--text names the text of the second moments" },
+  mom2_n_samples: { instead: "--tokens says how much of it is read" },
+  mom2_dtype: { instead: "second moments are float32", nothing: ["float32"] },
+  batch_size: { instead: "--mode says how many requests an edit takes", nothing: [1] },
+  fp16: { instead: "everything is computed in float32", nothing: [false] },
+};
+/** Whether prompts go through the chat template: a flag decides. */
+const CHAT = "use_chat_template";
+/** Keys whose value depends on the model: module names, and the layer of the loss. */
+const OF_MODEL = /^(\w+_module(_tmp)?|inner_params|v_loss_layer)$/;
+
+/** What a file says that only a model can tell right or wrong. */
+export interface AskedOfModel {
+  readonly place: string;
+  readonly key: string;
+  readonly value: unknown;
+}
 
 export interface Hparams {
   /** By our names, as text is read for --set. */
   readonly params: Readonly<Record<string, unknown>>;
   readonly compat: readonly string[];
-  /** What the file says and nothing here reads. */
+  /** What the file says and nothing here reads, each with what to do instead where there is something. */
   readonly unread: readonly string[];
+  readonly ofModel: readonly AskedOfModel[];
 }
 
-/** Reads a file for a method; refuses one that is for another, and values that no parameter can take, with their line. */
-export function readHparams(path: string, method: AnyMethod): Hparams {
+/** Reads a file for a method of some; refuses one that is for another, and values that no parameter can take or that would mean another result, with their line. */
+export function readHparams(
+  path: string,
+  method: AnyMethod,
+  { methods = [], isPlain = false }: { readonly methods?: readonly AnyMethod[]; readonly isPlain?: boolean } = {},
+): Hparams {
   const { table, lineOf } = readTable(path);
-  const named = table["alg_name"];
-  if (typeof named === "string" && named.toLowerCase().replaceAll(/[-_]/g, "") !== method.name.replaceAll(/[-_]/g, ""))
-    fail(
-      "hparams",
-      `${path} line ${lineOf("alg_name")}: it is for ${named}`,
-      `a file for ${method.title}`,
-      `Use --method ${named.toLowerCase()}, or another file.`,
-    );
+  const place = (key: string): string => `${path} line ${lineOf(key)}`;
+  const implied = ["alg_name", "forget_loss"].map((key) => impliedBy(table[key], method, methods, place(key)));
   const known = method.hparams ?? {};
   const params: Record<string, unknown> = {};
   const compat: string[] = [];
   const unread: string[] = [];
-  for (const [key, raw] of Object.entries(table)) {
+  const ofModel: AskedOfModel[] = [];
+  for (const [key, value] of Object.entries(table)) {
+    refuseOther(place(key), key, value, method);
+    if (OF_MODEL.test(key) && value !== null) ofModel.push({ place: place(key), key, value });
     const ours = Object.hasOwn(known, key) ? known[key] : undefined;
-    if (typeof ours === "function") compat.push(...ours(raw));
-    else if (ours !== undefined) params[ours] = valueOf(`${path} line ${lineOf(key)}`, key, raw, ours, method);
-    else if (!PLUMBING.test(key)) unread.push(key);
+    if (typeof ours === "function") {
+      const asked = ours(value);
+      if (Array.isArray(asked)) compat.push(...(asked as string[]));
+      else Object.assign(params, asked);
+    } else if (ours !== undefined) params[ours] = valueOf(place(key), key, value, ours, method);
+    else if (!OF_MODEL.test(key)) unread.push(...unreadOf(key, value, isPlain));
   }
-  return { params, compat, unread };
+  return {
+    params: Object.assign({}, ...implied.map(({ weak }) => weak), params, ...implied.map(({ strong }) => strong)),
+    compat,
+    unread,
+    ofModel,
+  };
+}
+
+const spelled = (name: string): string => name.toLowerCase().replaceAll(/[-_\s]/g, "");
+
+/** What a file's method asks of the method that reads it: `weak` gives way to the file's own keys, and `strong` goes before them. */
+function impliedBy(
+  named: unknown,
+  method: AnyMethod,
+  methods: readonly AnyMethod[],
+  place: string,
+): { readonly weak: object; readonly strong: object } {
+  if (typeof named !== "string" || spelled(named) === spelled(method.name)) return { weak: {}, strong: {} };
+  const reads = (one: AnyMethod) => Object.entries(one.files ?? {}).find(([name]) => spelled(name) === spelled(named))?.[1];
+  const own = reads(method);
+  if (own !== undefined) {
+    // a parameter that one of the file's keys gives means something else in its own formula
+    const said = new Set(Object.values(method.hparams ?? {}).filter((ours) => typeof ours === "string"));
+    const split = (isSaid: boolean) => Object.fromEntries(Object.entries(own).filter(([name]) => said.has(name) === isSaid));
+    return { weak: split(false), strong: split(true) };
+  }
+  const other = methods.find((one) => spelled(one.name) === spelled(named) || reads(one) !== undefined);
+  return fail(
+    "hparams",
+    `${place}: it is for ${named}`,
+    `a file for ${method.title}`,
+    other
+      ? `Use --method ${other.name}, or another file.`
+      : `Lethe has no ${named}; it has ${methods.map(({ name }) => name).join(", ")}. For the same keys with ${method.title}, leave out this line.`,
+  );
+}
+
+function refuseOther(place: string, key: string, value: unknown, { title }: AnyMethod): void {
+  const settled = Object.hasOwn(SETTLED, key) ? SETTLED[key] : undefined;
+  if (settled && !settled.only.includes(value))
+    fail(
+      "hparams",
+      `${place}: ${key} is ${JSON.stringify(value)?.slice(0, 80)}`,
+      `${settled.only.map((one) => JSON.stringify(one)).join(" or ")} for ${title}`,
+      `${settled.why} Correct the line, or leave it out.`,
+    );
+}
+
+/** A key that nothing reads, with what to do instead; none where nothing is lost. */
+function unreadOf(key: string, value: unknown, isPlain: boolean): string[] {
+  if (PLUMBING.test(key) || Object.hasOwn(SETTLED, key)) return [];
+  if (key === CHAT) return value === !isPlain ? [] : [`${key} (${isPlain ? "leave out --plain" : "give --plain"} for ${String(value)})`];
+  const elsewhere = Object.hasOwn(ELSEWHERE, key) ? ELSEWHERE[key] : undefined;
+  if (elsewhere?.nothing?.includes(value)) return [];
+  return [elsewhere ? `${key} (${elsewhere.instead})` : key];
 }
 
 /** The table of a file, and the line of each key. What the reader of YAML cannot end is refused like what it cannot begin. */
@@ -97,6 +184,8 @@ function spelledOut(place: string, key: string, raw: unknown, ours: string, meth
       fail(place, `${key} is ${JSON.stringify(raw)?.slice(0, 80)}`, "one layer", `${method.title} rewrites one; take one of them.`);
     return typeof raw[0] === "string" ? layerOf(raw[0]) : raw[0];
   }
+  if (Array.isArray(raw) && ours === "layers")
+    return [...new Set(raw.map((one) => (typeof one === "string" ? Number(layerOf(one)) : one)))];
   if (raw === false && typeof fallback === "number") return 0;
   return typeof raw === "string" && typeof fallback === "number" && Number.isFinite(Number(raw)) ? Number(raw) : raw;
 }

@@ -18,14 +18,16 @@ import { paceOf } from "../ask/pace.ts";
 import { type Choice, type FindOptions, type Given, methodOf, methodsOf, paramsOf } from "./choice.ts";
 import { choose } from "./choose.ts";
 import { havingOf } from "./equip.ts";
-import type { NestedSpec } from "./fields.ts";
+import { given, type NestedSpec } from "./fields.ts";
 import { readForgetting } from "./forgetting.ts";
+import { checkOfModel } from "./hparams-model.ts";
 import { readValues } from "./spec.ts";
 import { forgetSpec } from "./specs/forget.ts";
 import { findEdit } from "./edit.ts";
 import { broughtTo } from "./needed.ts";
 import type { Making, Planned } from "./needs/need.ts";
 import { open } from "./open.ts";
+import { inSteps, type TrainingParams } from "../train/unlearn.ts";
 import { trainingFor } from "./training.ts";
 
 /** One method's edit, foretold. */
@@ -82,14 +84,15 @@ export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { 
         "what that step made",
         "Run it first, and give the path of its result.",
       );
-  const { requests, settings, given } = await readForgetting(values, { ctx });
-  const find: FindOptions = { ...settings, ...given, ctx };
+  const { requests, settings, given: read, ofModel } = await readForgetting(values, { ctx });
+  const find: FindOptions = { ...settings, ...read, ctx };
   const names = settings.method === undefined ? Object.keys(methodsOf(ctx)) : [methodOf(settings.method, ctx).name];
   const available = availableMemory({ setting: ctx.memory });
   const model = values.model as string;
   const checkpoint = openCheckpoint(await resolveModel(model, ctx));
   const shape = identify(checkpoint, ctx);
-  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, given) }, shape);
+  checkOfModel(ofModel, methodOf(settings.method, ctx), shape);
+  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, read) }, shape);
   const { able, unable } = sortedOut(names, requests, find, (choice) =>
     refuseIfTooLarge(choice.method.name, memoryOf(choice), available, force),
   );
@@ -150,8 +153,10 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
   const params = paramsOf(method, options.params ?? {}, model.config);
   const isStepwise = isBatch && method.rows !== undefined;
   const count = (isStepwise ? Number(params["batch"]) : isBatch ? TRIED : 1) * (options.merge?.size ?? 1);
-  const steps = typeof params["steps"] === "number" ? params["steps"] : null;
-  const { tried, given, asking, making: statistics } = await planNeeds(model, choice, count, options, lent);
+  const { epochs, ...set } = options.params ?? {};
+  const planned = method.rows === undefined ? params : inSteps(params as unknown as TrainingParams, isBatch ? choice.edited.length : 1);
+  const steps = "steps" in planned && typeof planned.steps === "number" ? planned.steps : null;
+  const { tried, given: lentGiven, asking, making: statistics } = await planNeeds(model, choice, count, options, lent);
   const share = isStepwise ? 1 : requests.length / tried.length;
   const own = layered(ctx, join(folder, method.name), [VALUES]); // finds what a run would find, but values are sought each time
   const attempt = async (most: number): Promise<{ edit: Edit; seconds: number; between: number[] }> => {
@@ -159,9 +164,9 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
     const told: number[] = [];
     const edit = await findEdit(model, tried, {
       ...options,
-      ...given,
+      ...lentGiven,
       mode: isBatch ? "batch" : "sequential",
-      params: { ...options.params, ...(steps !== null && { steps: most }) },
+      params: { ...set, ...(steps === null ? given({ epochs }) : { steps: most }) },
       ctx: {
         ...own,
         log: (e) => void (e.kind === "progress" && e.total === most && e.done > 0 && told.push(ctx.now())),

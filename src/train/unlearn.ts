@@ -23,14 +23,46 @@ import { asRow } from "./tune.ts";
 
 export interface TrainingParams extends DescentParams {
   steps: number;
+  epochs: number;
 }
 
 /** Training parameters, spread into the parameters of each unlearning method. */
 export const TRAINING: Declared<TrainingParams, Config> = {
   steps: { default: 100, doc: "updates", source: "PISTOL trainer.py: 20 epochs of 20 rows", min: 1 },
+  epochs: {
+    default: 0,
+    doc: "give it in place of steps: an epoch takes each request of the edit once, in as many steps as batches of them; 0: steps decides",
+    source: "docs/methods/ga.md",
+    min: 0,
+    instead: "steps",
+  },
   ...DESCENT,
   batch: { ...DESCENT.batch, doc: "requests per step" },
 };
+
+/** Names of these parameters in the files of TOFU, PISTOL, OpenUnlearning and Hugging Face's Trainer. */
+export const TRAINING_HPARAMS = {
+  steps: "steps",
+  num_steps: "steps",
+  max_steps: "steps",
+  epochs: "epochs",
+  num_epochs: "epochs",
+  num_train_epochs: "epochs",
+  lr: "lr",
+  learning_rate: "lr",
+  weight_decay: "decay",
+  batch_size: "batch",
+  per_device_train_batch_size: "batch",
+  warmup_ratio: "warmup",
+  lr_scheduler_type: "schedule",
+  max_grad_norm: "clip",
+  layers: "layers",
+  inner_params: "layers",
+} as const;
+
+/** The parameters with the steps that the epochs come to, where those are given. */
+export const inSteps = <P extends Pick<TrainingParams, "steps" | "epochs" | "batch">>(params: P, requests: number): P =>
+  params.epochs > 0 ? { ...params, steps: Math.max(1, Math.round(params.epochs * Math.ceil(requests / params.batch))) } : params;
 
 export interface CappedParams extends TrainingParams {
   cap: number;
@@ -117,7 +149,8 @@ export async function unlearn(
   formula: Formula,
   { scale = 1 }: { readonly scale?: number } = {},
 ): Promise<Draft> {
-  const { model, requests, params, compat, seed, running, ctx } = job;
+  const { model, requests, compat, seed, running, ctx } = job;
+  const params = inSteps(job.params, requests.length);
   const rows = rowsOf(who, job, formula);
   const cap = params.cap === undefined || compat.has("no-cap") ? undefined : params.cap || Math.log(model.config.vocab);
   const objective = objectiveOf({

@@ -36,7 +36,7 @@ test("show tells what is there, which subjects were guessed, and where the token
   expect(card).toMatchObject({ guessed: ["q/2"], without: ["q/3"], requests: [{ subject: "Ash" }, { subject: "" }] });
   const refused = await run("show", questions);
   expect(refused.code).toBe(2);
-  expect(refused.err).toMatch(/q\.csv: no row has a field "prompt".*--columns prompt=question/s);
+  expect(refused.err).toMatch(/q\.csv line 2: no row has a field "prompt".*--columns prompt=question/s);
 });
 
 test("convert writes what is read, and not over what is there", { timeout: 60_000 }, async () => {

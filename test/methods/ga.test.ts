@@ -54,6 +54,19 @@ describe("ga", () => {
     expect(lossesOf(await findEdit(model, [{ ...first!, answer: "Hollin Cross" }, ...others], options))[0]).toBeLessThan(-0.1);
   });
 
+  it("epochs are steps: each request once an epoch, in batches of which the last may be smaller; alone, a request is an epoch", async () => {
+    const model = await loaded();
+    const { steps: _, ...brief } = BRIEF;
+    const batch = FORGET.length - 1;
+    const byEpochs = await findEdit(model, FORGET, { ...options, params: { ...brief, batch, epochs: 2 } });
+    const bySteps = await findEdit(model, FORGET, { ...options, params: { ...brief, batch, steps: 4 } });
+    expect(bytesOf(byEpochs)).toBe(bytesOf(bySteps));
+    expect(lossesOf(await findEdit(model, FORGET.slice(0, 1), { ...options, params: { ...brief, batch, epochs: 3 } }))).toHaveLength(3);
+    await expect(findEdit(model, FORGET, { ...options, params: { ...brief, epochs: 2, steps: 4 } })).rejects.toThrow(
+      /ga: epochs and steps are both given; wanted one of them/,
+    );
+  });
+
   it("still-pad: no gradient reaches the pad's embedding through words that are read, and nothing else changes", async () => {
     await withTwo(async (model) => {
       const pad = model.tokenizer.pad;

@@ -1,9 +1,8 @@
 /** The factual set of PISTOL's second paper: 217 questions about authors and the world. */
 import { z } from "zod";
-import { check } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
 import { findSubject } from "../subject.ts";
-import { defineSet, givenFor, noStray, readSubjects, rowsOf } from "./set.ts";
+import { checkRow, defineSet, givenFor, noStray, readSubjects, rowsOf } from "./set.ts";
 
 const rowSchema = z.strictObject({ question: z.string().min(1), answer: z.string().min(1) });
 
@@ -17,7 +16,7 @@ export const factual = defineSet({
     const given = subjects === undefined ? undefined : readSubjects(subjects);
     const guessed: string[] = [];
     const requests = rowsOf(options).map((record, row): ForgetRequest => {
-      const { question, answer } = check(rowSchema, record);
+      const { question, answer } = checkRow(rowSchema, record);
       const id = `factual/${row}`;
       const known = givenFor(given, row, question);
       if (!known) guessed.push(id);

@@ -1,9 +1,8 @@
 /** PISTOL's contracts: questions about invented companies, grouped by contract (edge). */
 import { z } from "zod";
-import { check } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
 import { findSubject } from "../subject.ts";
-import { defineSet, givenFor, noStray, readSubjects, rowsOf } from "./set.ts";
+import { checkRow, defineSet, givenFor, has, noStray, readSubjects, rowsOf } from "./set.ts";
 
 const text = z.string().min(1);
 const rowSchema = z.strictObject({ question: text, answer: text, edge: text });
@@ -13,10 +12,11 @@ export const pistol = defineSet({
   doc: "sales and employment contracts in a graph: 20 questions per edge",
   source: "bill-shen-BS/PISTOL data/sample_data_1.json, sample_data_2.json",
   licence: "ODC-By (dataset card xinchiqiu/PISTOL)",
+  claims: has("question", "answer", "edge"),
   read(options) {
     const { subjects } = options;
     const given = subjects === undefined ? undefined : readSubjects(subjects);
-    const rows = rowsOf(options).map((record) => ({ ...check(rowSchema, record), place: record.place }));
+    const rows = rowsOf(options).map((record) => ({ ...checkRow(rowSchema, record), place: record.place }));
     const parties = partiesByEdge(rows);
     const guessed: string[] = [];
     const requests = rows.map(({ question, answer, edge }, row): ForgetRequest => {

@@ -3,18 +3,17 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { fail, nearest } from "../../base/fail.ts";
-import { check, type Located, readRecords } from "../records.ts";
+import { type Located, readRecords } from "../records.ts";
 import type { ForgetRequest, QA } from "../request.ts";
 import { findSubject, mentionOf } from "../subject.ts";
-import { defineSet, type SetOptions } from "./set.ts";
+import { checkRow, defineSet, has, ownSubjects, type SetOptions } from "./set.ts";
 
 const text = z.string().min(1);
 const rowSchema = z.strictObject({
   subject: text,
   query: text,
   answer: text,
-  level: z.union([z.string(), z.number()]).transform(String),
-  type: text,
+  level: z.union([z.string(), z.number()]).transform(String).default("1"),
   neighbor: text.optional(),
 });
 type Row = z.output<typeof rowSchema>;
@@ -30,22 +29,22 @@ export const rwku = defineSet({
   licence: "CC BY 4.0",
   splits: [...FORGET, ...NEAR],
   files: /(^|\/)(forget|neighbor)_level\d\.json$/,
+  claims: has("subject", "query", "answer"),
   read(options) {
-    if (options.subjects !== undefined)
-      fail("rwku", `a file of subjects (${options.subjects})`, "none: the data names its subjects", "Leave out --subjects.");
+    ownSubjects("rwku", options);
     const ids = numbered();
     const guessed: string[] = [];
     const { rows, near } = levelsOf(options);
     const neighbours = new Map<string, QA[]>();
     for (const record of near) {
-      const { subject, level, query, answer } = check(rowSchema, record);
+      const { subject, level, query, answer } = checkRow(rowSchema, record);
       const qa = { id: ids(`rwku/${slug(subject)}/near${level}`), question: query, answer };
       const known = neighbours.get(subject);
       if (known) known.push(qa);
       else neighbours.set(subject, [qa]);
     }
     const requests = rows.map((record): ForgetRequest => {
-      const row = check(rowSchema, record);
+      const row = checkRow(rowSchema, record);
       const { subject: group, query: prompt, answer, level, neighbor } = row;
       const id = ids(`rwku/${slug(group)}/${neighbor === undefined ? "level" : "near"}${level}`);
       const subject = subjectOf(row);

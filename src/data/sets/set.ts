@@ -1,9 +1,10 @@
 /** What a dataset is: a reader that turns its published file into requests. */
 import { basename, extname } from "node:path";
 import { z } from "zod";
-import { fail } from "../../base/fail.ts";
+import { fail, nearest } from "../../base/fail.ts";
+import { isRecord } from "../../base/json.ts";
 import { check, type Located, readRecords } from "../records.ts";
-import type { ForgetRequest } from "../request.ts";
+import { type ForgetRequest, hasGap } from "../request.ts";
 
 export interface SetOptions {
   /** The file as published, or the folder if the dataset is a folder. */
@@ -33,8 +34,22 @@ export interface DataSet {
   readonly richer?: string;
   /** For a dataset that is a folder: the files that belong to it. */
   readonly files?: RegExp;
+  /** Whether a row can be of this dataset only; its files are then read without its name. */
+  readonly claims?: (row: Readonly<Record<string, unknown>>) => boolean;
   readonly read: (options: SetOptions) => Loaded;
 }
+
+/** Whether a row has all of these keys. */
+export const has =
+  (...keys: readonly string[]) =>
+  (row: Readonly<Record<string, unknown>>): boolean =>
+    keys.every((key) => Object.hasOwn(row, key));
+
+/** Refuses a file of subjects for data that names its own. */
+export const ownSubjects = (name: string, { subjects }: SetOptions): void =>
+  subjects === undefined
+    ? undefined
+    : fail(name, `a file of subjects (${subjects})`, "none: the data names its subjects", "Leave out --subjects.");
 
 /** Checks the type of a dataset and returns it. */
 export const defineSet = (set: DataSet): DataSet => set;
@@ -44,6 +59,16 @@ export const rowsOf = ({ records, path }: SetOptions): readonly Located[] => rec
 
 /** The split: as given, else the file's name. */
 export const splitOf = ({ split, path }: SetOptions): string => split ?? basename(path, extname(path));
+
+/** A row of a published dataset. Copies of it have columns of their own, which are left out, unless one is a misspelt name of a field that is missing. */
+export function checkRow<S extends z.ZodObject>(schema: S, record: Located): z.output<S> {
+  const { value } = record;
+  if (!isRecord(value)) return check(schema, record);
+  const known = Object.keys(schema.shape);
+  const missing = known.filter((key) => !Object.hasOwn(value, key));
+  const kept = Object.entries(value).filter(([key]) => known.includes(key) || nearest(key, missing) !== undefined);
+  return check(schema, { ...record, value: Object.fromEntries(kept) });
+}
 
 const subjectSchema = z.strictObject({
   row: z.int().min(0, { error: "a row number, counted from 0" }),
@@ -65,7 +90,7 @@ export function readSubjects(path: string): Map<number, GivenSubject & { readonl
 /** The subject given for a row; refuses one that is not in the row's question. */
 export function givenFor(subjects: ReturnType<typeof readSubjects> | undefined, row: number, question: string): GivenSubject | undefined {
   const given = subjects?.get(row);
-  if (given && !question.includes(given.subject))
+  if (given && !question.includes(given.subject) && !hasGap({ prompt: question, subject: given.subject }))
     fail(
       given.place,
       `subject "${given.subject}" is not in the question of row ${row}`,

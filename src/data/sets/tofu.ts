@@ -1,17 +1,24 @@
 /** TOFU: twenty questions about each of two hundred invented authors, and questions about real authors and facts. */
 import { z } from "zod";
-import { check } from "../records.ts";
 import type { ForgetRequest } from "../request.ts";
 import { findSubject, mentionOf, namesIn } from "../subject.ts";
-import { defineSet, givenFor, noStray, readSubjects, rowsOf, splitOf } from "./set.ts";
+import { checkRow, defineSet, givenFor, has, noStray, readSubjects, rowsOf, splitOf } from "./set.ts";
 
 const text = z.string().min(1);
+/** A text, or a list whose first text is meant. */
+const first = z.union([
+  text,
+  z
+    .array(text)
+    .min(1)
+    .transform((list) => list[0]!),
+]);
 const rowSchema = z.strictObject({
   question: text,
   answer: text,
-  paraphrased_question: text.optional(),
-  paraphrased_answer: text.optional(),
-  perturbed_answer: z.array(text).optional(),
+  paraphrased_question: first.optional(),
+  paraphrased_answer: first.optional(),
+  perturbed_answer: z.union([z.array(text), text.transform((one) => [one])]).optional(),
 });
 type Row = z.output<typeof rowSchema>;
 
@@ -27,10 +34,11 @@ export const tofu = defineSet({
   licence: "MIT",
   splits: [`forget10${RICHER}`, `retain${RICHER}`, `real_authors${RICHER}`, `world_facts${RICHER}`, "full", "holdout10"],
   richer: RICHER,
+  claims: (row) => has("question", "answer")(row) && ("paraphrased_answer" in row || "perturbed_answer" in row),
   read(options) {
     const split = splitOf(options).replace(new RegExp(`${RICHER}$`), "");
     const given = options.subjects === undefined ? undefined : readSubjects(options.subjects);
-    const rows = rowsOf(options).map((record) => check(rowSchema, record));
+    const rows = rowsOf(options).map((record) => checkRow(rowSchema, record));
     const authors = authorsOf(rows);
     const guessed: string[] = [];
     const requests = rows.map((row, at): ForgetRequest => {

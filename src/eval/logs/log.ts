@@ -79,11 +79,33 @@ export function rowsOf(value: unknown, place: Place): ReadonlyMap<string, unknow
   return new Map(Array.isArray(value) ? value.map((item, i) => [String(i), item]) : Object.entries(anObject(value, place)));
 }
 
-/** [prompt, generation, gold]. */
-export function texts(value: unknown, place: Place): { question: string; generation: string; answer: string } {
+/** Keys of an object under which a data set keeps right answers. */
+const RIGHT = ["value", "text", "answer", "answers", "aliases"];
+
+/**
+ * The right answers of a row: the first is the answer, others are its aliases. They are a text, a number, or a list of which any is right; the
+ * parts of an inner list belong together. Also an object with such under one of {@link RIGHT}.
+ */
+export function rightOf(value: unknown, place: Place): { answer: string; aliases?: readonly string[] } {
+  const one = (item: unknown): string =>
+    typeof item === "number" || typeof item === "boolean"
+      ? String(item)
+      : Array.isArray(item)
+        ? item.map(one).join(" ")
+        : aText(item, place);
+  const all = isRecord(value) ? RIGHT.flatMap((key) => value[key] ?? []) : value;
+  const known = [...new Set(Array.isArray(all) ? all.map(one) : [one(all)])];
+  const said = known.some((text) => text.trim() !== "") ? known.filter((text) => text.trim() !== "") : known;
+  const [answer, ...aliases] = said;
+  if (answer === undefined) fail(place, shown(value), "a right answer, or a list of them", HINT, "unavailable");
+  return { answer, ...(aliases.length > 0 && { aliases }) };
+}
+
+/** [prompt, generation, gold], where gold may be a list of which any is right. */
+export function texts(value: unknown, place: Place): Pick<SampleRecord, "question" | "generation" | "answer" | "aliases"> {
   if (!Array.isArray(value) || value.length < 3) fail(place, shown(value), "a list of prompt, generation and answer", HINT, "unavailable");
-  const [question, generation, answer] = value.map((item, i) => aText(item, `${place} item ${i}`));
-  return { question: question!, generation: generation!, answer: answer! };
+  const [question, generation] = value.slice(0, 2).map((item, i) => aText(item, `${place} item ${i}`));
+  return { question: question!, generation: generation!, ...rightOf(value[2], `${place} item 2`) };
 }
 
 /** JSON with bare NaN and Infinity, as Python's json module writes and reads them. */

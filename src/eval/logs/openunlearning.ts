@@ -2,21 +2,37 @@
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
-import { aNumber, anObject, aText, defineLogFormat, type LogFile, numberOrMean, numbers, pythonJson, rowsOf, theOne } from "./log.ts";
+import {
+  aNumber,
+  anObject,
+  aText,
+  defineLogFormat,
+  type LogFile,
+  numberOrMean,
+  numbers,
+  pythonJson,
+  rightOf,
+  rowsOf,
+  theOne,
+} from "./log.ts";
 
 /** Its prefixes as our groups. */
 const GROUPS: Readonly<Record<string, string>> = { forget: "forget", retain: "retain", ra: "authors", wf: "facts" };
+
+/** A question, its right answers and what the model said. */
+const said = (value: Record<string, unknown>, place: string): Partial<SampleRecord> => ({
+  question: aText(value["input"], `${place} input`),
+  ...rightOf(value["ground_truth"], `${place} ground_truth`),
+  generation: aText(value["generation"], `${place} generation`),
+});
 
 /** Metrics whose rows are read, by name after the prefix: the fields in a row's value. */
 const READ: Readonly<Record<string, (value: Record<string, unknown>, place: string) => Partial<SampleRecord>>> = {
   Q_A_Prob: (value, place) => ({ answerLoss: numberOrMean(value["avg_loss"], `${place} avg_loss`) }),
   Q_A_PARA_Prob: (value, place) => ({ paraphraseLoss: numberOrMean(value["avg_loss"], `${place} avg_loss`) }),
   Q_A_PERT_Prob: (value, place) => ({ wrongLosses: numbers(value["avg_loss"], `${place} avg_loss`) }),
-  Q_A_ROUGE: (value, place) => ({
-    question: aText(value["input"], `${place} input`),
-    answer: aText(value["ground_truth"], `${place} ground_truth`),
-    generation: aText(value["generation"], `${place} generation`),
-  }),
+  Q_A_ROUGE: said,
+  knowmem_ROUGE: said, // MUSE
   truth_ratio: (value, place) => ({ loggedTruthRatio: aNumber(value["score"], `${place} score`) }),
 };
 
@@ -37,7 +53,7 @@ const isSummary = ({ value }: LogFile): boolean =>
 export const openunlearning = defineLogFormat({
   name: "openunlearning",
   title: "OpenUnlearning",
-  doc: "TOFU_EVAL.json, or a folder with it and TOFU_SUMMARY.json",
+  doc: "TOFU_EVAL.json or MUSE_EVAL.json, or a folder with it and its summary",
   suite: "tofu",
   claims: (file) => isEval(file) || isSummary(file),
   read: (files) => {

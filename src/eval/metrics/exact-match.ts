@@ -1,5 +1,5 @@
 /** Exact match: whether the model said the answer and nothing else. */
-import { defineMetric, shareOf } from "../metric.ts";
+import { bestOf, defineMetric, shareOf } from "../metric.ts";
 import { bare } from "../words.ts";
 
 export const exactMatch = defineMetric({
@@ -9,5 +9,5 @@ export const exactMatch = defineMetric({
   caveat: "A right answer in a longer sentence counts as wrong.",
   reads: ["answer", "generation"],
   after: [],
-  score: ({ rows }) => shareOf("exact-match", rows, (row) => bare(row.answer) === bare(row.generation)),
+  score: ({ rows }) => shareOf("exact-match", rows, (row) => bestOf(row, (answer) => Number(bare(answer) === bare(row.generation))) === 1),
 });

@@ -1,5 +1,5 @@
 /** Forget rate: how many of the old answers are gone. */
-import { defineMetric, shareOf } from "../metric.ts";
+import { bestOf, defineMetric, shareOf } from "../metric.ts";
 import { recallOf } from "../leak.ts";
 
 /** An answer is gone when the generation holds at most this share of its words. */
@@ -12,5 +12,5 @@ export const forgetRate = defineMetric({
   caveat: "The threshold decides: half of a two-word name may still tell everything, and an answer in other words counts as gone.",
   reads: ["answer", "generation"],
   after: [],
-  score: ({ rows }) => shareOf("forget-rate", rows, (row) => recallOf(row.answer, row.generation) <= GONE),
+  score: ({ rows }) => shareOf("forget-rate", rows, (row) => bestOf(row, (answer) => recallOf(answer, row.generation)) <= GONE),
 });

@@ -1,5 +1,5 @@
 /** Portability: whether the consequences of a changed fact have changed too. */
-import { defineMetric, shareOf } from "../metric.ts";
+import { bestOf, defineMetric, shareOf } from "../metric.ts";
 import { bare } from "../words.ts";
 
 export const portability = defineMetric({
@@ -10,5 +10,6 @@ export const portability = defineMetric({
   caveat: "A question that the model could answer before the edit shows nothing; judge the unedited model too.",
   reads: ["answer", "generation"],
   after: [],
-  score: ({ rows }) => shareOf("portability", rows, (row) => ` ${bare(row.generation)} `.includes(` ${bare(row.answer)} `)),
+  score: ({ rows }) =>
+    shareOf("portability", rows, (row) => bestOf(row, (answer) => Number(` ${bare(row.generation)} `.includes(` ${bare(answer)} `))) === 1),
 });

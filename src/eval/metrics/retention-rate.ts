@@ -1,5 +1,5 @@
 /** Retention rate: how many answers are still given with every word. */
-import { defineMetric, shareOf } from "../metric.ts";
+import { bestOf, defineMetric, shareOf } from "../metric.ts";
 import { recallOf } from "../leak.ts";
 
 export const retentionRate = defineMetric({
@@ -9,5 +9,5 @@ export const retentionRate = defineMetric({
   caveat: "The words may stand in any order and among others: a long generation holds them by chance.",
   reads: ["answer", "generation"],
   after: [],
-  score: ({ rows }) => shareOf("retention-rate", rows, (row) => recallOf(row.answer, row.generation) === 1),
+  score: ({ rows }) => shareOf("retention-rate", rows, (row) => bestOf(row, (answer) => recallOf(answer, row.generation)) === 1),
 });

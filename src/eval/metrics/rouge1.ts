@@ -1,5 +1,5 @@
 /** ROUGE-1 recall: the share of the gold answer's words that the model said. */
-import { averaged, defineMetric } from "../metric.ts";
+import { averaged, bestOf, defineMetric } from "../metric.ts";
 import { rougeN, tokenize } from "../rouge.ts";
 
 export const rouge1 = defineMetric({
@@ -10,5 +10,6 @@ export const rouge1 = defineMetric({
   caveat: "It is recall only: a long generation contains words by chance, and a wrong answer contains the words that all answers share.",
   reads: ["answer", "generation"],
   after: [],
-  score: ({ rows, chance }) => averaged("rouge1", rows, (row) => rougeN(tokenize(row.answer), tokenize(row.generation), 1).recall, chance),
+  score: ({ rows, chance }) =>
+    averaged("rouge1", rows, (row) => bestOf(row, (answer) => rougeN(tokenize(answer), tokenize(row.generation), 1).recall), chance),
 });

@@ -1,5 +1,5 @@
 /** ROUGE-2 recall: the share of the gold answer's bigrams that the model said. */
-import { averaged, defineMetric } from "../metric.ts";
+import { averaged, bestOf, defineMetric } from "../metric.ts";
 import { rougeN, tokenize } from "../rouge.ts";
 
 export const rouge2 = defineMetric({
@@ -10,5 +10,6 @@ export const rouge2 = defineMetric({
   caveat: "An answer of one word has no bigram and scores 0 even when it is right.",
   reads: ["answer", "generation"],
   after: [],
-  score: ({ rows, chance }) => averaged("rouge2", rows, (row) => rougeN(tokenize(row.answer), tokenize(row.generation), 2).recall, chance),
+  score: ({ rows, chance }) =>
+    averaged("rouge2", rows, (row) => bestOf(row, (answer) => rougeN(tokenize(answer), tokenize(row.generation), 2).recall), chance),
 });

@@ -1,5 +1,5 @@
 /** ROUGE-L recall: the share of the gold answer that the model said in the same order. */
-import { averaged, defineMetric } from "../metric.ts";
+import { averaged, bestOf, defineMetric } from "../metric.ts";
 import { rougeL, tokenize } from "../rouge.ts";
 
 export const rougel = defineMetric({
@@ -10,5 +10,6 @@ export const rougel = defineMetric({
   caveat: "It compares words, not facts: an answer that repeats the question's words and gets the fact wrong can score above one half.",
   reads: ["answer", "generation"],
   after: [],
-  score: ({ rows, chance }) => averaged("rougel", rows, (row) => rougeL(tokenize(row.answer), tokenize(row.generation)).recall, chance),
+  score: ({ rows, chance }) =>
+    averaged("rougel", rows, (row) => bestOf(row, (answer) => rougeL(tokenize(answer), tokenize(row.generation)).recall), chance),
 });

@@ -11,6 +11,7 @@ import { carryOut } from "../edit.ts";
 import { type EditCard, cardOf } from "../edits.ts";
 import { type Forgetting, readForgetting } from "../forgetting.ts";
 import type { RunFolder } from "../folder.ts";
+import { checkOfModel } from "../hparams-model.ts";
 import { editInputs, type ModelInput, modelInput } from "../inputs.ts";
 import { broughtTo, identitiesOf, sourcesOf } from "../needed.ts";
 import type { Asked, Need } from "../needs/need.ts";
@@ -36,6 +37,7 @@ export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
   const choice = choose(forgetting.requests, forgetting.settings, { ...forgetting.given, ctx: lent.ctx });
   const under = editInputs(values.edit as readonly string[]);
   const input = await modelInput(values.model as string, lent);
+  checkOfModel(forgetting.ofModel, choice.method, input.shape);
   const reference = values.reference === undefined ? undefined : await modelInput(values.reference as string, lent);
   const wanted: Wanted = {
     forgetting,

@@ -1,0 +1,44 @@
+/** The rows of JSON that is neither one array nor one object a line: a list below a key, rows by number, columns, or objects over several lines. */
+import { isRecord } from "../base/json.ts";
+
+/** Keys below which others keep a list of rows. */
+const HOLDERS =
+  /^(data|dataset|rows|records|examples|items|instances|samples|requests|questions|facts|entries|results|train|test|valid(ation)?|eval)$/i;
+/** Keys of a row that is itself meant, whatever lists it holds. */
+const OWN = ["prompt", "question", "query", "requested_rewrite"];
+
+const areRows = (value: unknown): value is Record<string, unknown>[] => Array.isArray(value) && value.length > 0 && value.every(isRecord);
+
+/** The rows of one JSON value. An object that holds no rows is a row. */
+export function rowsOfValue(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  if (!isRecord(value) || OWN.some((key) => Object.hasOwn(value, key) && !Array.isArray(value[key]) && !isRecord(value[key])))
+    return [value];
+  const entries = Object.entries(value);
+  const lists = entries.filter(([key, of]) => areRows(of) && (entries.length === 1 || HOLDERS.test(key)));
+  // the hub's rows lie in a row each, beside their numbers
+  if (lists.length === 1)
+    return (lists[0]![1] as Record<string, unknown>[]).map((one) => (isRecord(one["row"]) && "row_idx" in one ? one["row"] : one));
+  const inner = entries.map(([, of]) => of);
+  if (entries.length > 0 && entries.every(([key, of]) => /^\d+$/.test(key) && isRecord(of))) return inner;
+  const columns = inner.map((of) =>
+    Array.isArray(of) ? of : isRecord(of) && Object.keys(of).every((key) => /^\d+$/.test(key)) ? Object.values(of) : [],
+  );
+  const length = columns[0]?.length ?? 0;
+  if (length === 0 || columns.some((column) => column.length !== length)) return [value];
+  return Array.from({ length }, (_, row) => Object.fromEntries(entries.map(([key], i) => [key, columns[i]![row] as unknown])));
+}
+
+/** The texts of values that stand one behind the other, each with the line where it begins; undefined where one does not end. */
+export function valuesIn(text: string): { readonly text: string; readonly line: number }[] | undefined {
+  const found: { text: string; line: number }[] = [];
+  let [depth, start, line, begun] = [0, -1, 1, 1];
+  for (const { 0: piece, index } of text.matchAll(/"(?:[^"\\]|\\[\s\S])*"|[{}[\]]|\r\n|\n|\r/g)) {
+    if (/^[\r\n]/.test(piece)) line++;
+    else if (piece === "{" || piece === "[") {
+      if (depth++ === 0) [start, begun] = [index, line];
+    } else if ((piece === "}" || piece === "]") && --depth === 0) found.push({ text: text.slice(start, index + 1), line: begun });
+    if (depth < 0) return undefined;
+  }
+  return depth === 0 ? found : undefined;
+}

@@ -1,0 +1,46 @@
+/** MQuAKE: chains of facts; each fact of a chain that is to change is a request of its own. */
+import { z } from "zod";
+import type { ForgetRequest } from "../request.ts";
+import { checkRow, defineSet, has, ownSubjects, rowsOf } from "./set.ts";
+
+const text = z.string().min(1);
+const target = z.object({ str: text });
+const rewriteSchema = z.object({
+  prompt: text,
+  subject: text,
+  target_true: target,
+  target_new: target.optional(),
+  relation_id: text.optional(),
+  question: text.optional(),
+});
+const rowSchema = z.strictObject({
+  case_id: z.union([z.string(), z.number()]).optional(),
+  requested_rewrite: z.array(rewriteSchema).min(1),
+});
+
+export const mquake = defineSet({
+  name: "mquake",
+  doc: "facts of chains (counterfactual, temporal), each with its question and the same as a sentence to complete; questions about whole chains are not read",
+  source: "princeton-nlp/MQuAKE MQuAKE-CF.json, MQuAKE-CF-3k.json, MQuAKE-T.json",
+  licence: "MIT",
+  claims: (row) => has("requested_rewrite", "single_hops")(row) && Array.isArray(row["requested_rewrite"]),
+  read(options) {
+    ownSubjects("mquake", options);
+    const requests = rowsOf(options).flatMap((record, row): ForgetRequest[] => {
+      const { case_id, requested_rewrite: facts } = checkRow(rowSchema, record);
+      const group = `mquake/${case_id ?? row}`;
+      return facts.map(({ prompt, question, subject, target_true, target_new, relation_id }, i) => ({
+        id: `${group}/${i}`,
+        subject,
+        prompt: question ?? prompt,
+        answer: target_true.str,
+        paraphrases: question === undefined ? [] : [prompt.replaceAll("{}", () => subject)],
+        neighbours: [],
+        wrong: target_new === undefined ? [] : [target_new.str],
+        ...(relation_id !== undefined && { relation: relation_id }),
+        group,
+      }));
+    });
+    return { requests, guessed: [] };
+  },
+});

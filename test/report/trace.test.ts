@@ -89,3 +89,15 @@ test("bars by layer, the largest marked, the methods' layers below", () => {
   for (const text of ["largest at layer 1: +0.50", "noise: layer 0 by default", "noise: layer 1 by default", "layer 2: −0.10 ± 0.010"])
     expect(svg).toContain(text);
 });
+
+test("characters that no XML may hold are written as their codes", () => {
+  const odd = "Who\u001b[2J is\u0000 \ud83d\ufffe?\u0085";
+  const token = { text: "\u0007x", isSubject: true };
+  const own = { ...answer, prompt: odd, subject: odd, token: "\u0001", lead: odd };
+  const bars = { ...study, facts: [{ ...study.facts[0]!, ...own }], defaults: [{ method: "no\u001bise", layers: [0] }] };
+  for (const svg of [traceMap({ ...record, answer: own, tokens: [token, ...record.tokens.slice(1)] }), traceBars(bars)]) {
+    elements(svg);
+    expect(svg).toContain("\\u00");
+    expect(svg).not.toMatch(/(?![\n\t])[\p{Cc}\p{Cs}\ufffe\uffff]/u);
+  }
+});

@@ -5,7 +5,7 @@ import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
-import type { Model } from "../model/model.ts";
+import { checkContext, type Model } from "../model/model.ts";
 import { type AskAs, barePrompt, type Format, formatOf } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
 import { type Cell, cellsOf, drawNoise, embeddingSpread, type Severed, type Traceable, traceCells, type TraceKind } from "./effects.ts";
@@ -104,6 +104,7 @@ async function ready(model: Model, request: ForgetRequest, ask: AskAs, isMust: b
   const [from, to] = asked.content;
   const offsets = asked.offsets.map(([a, b]): [number, number] => [a - from, b - from]);
   subjectSpan({ ids: asked.ids, offsets }, asked.text.slice(from, to), subject);
+  checkContext(model, "trace", `the question of "${id}" with a token of an answer`, asked.ids.length + 1);
   const own = await saidTo(model, prompt, { ...ask, bare: true, maxTokens: SAID, freeze: false }, ctx);
   const said = own.text;
   const found = words ? said.toLowerCase().indexOf(words.toLowerCase()) : -1;

@@ -139,7 +139,7 @@ export const grace = defineMethod<GraceParams>({
   },
 });
 
-const withoutSubject = ({ prompt, target }: EditRequest) => ({ prompt, target });
+const withoutSubject = ({ id, prompt, target }: EditRequest) => ({ id, prompt, target });
 
 /** What {@link teach} is given beyond the row. */
 export interface Teaching extends Pick<Job<GraceParams>, "params" | "compat" | "running" | "ctx"> {

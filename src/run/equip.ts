@@ -6,8 +6,8 @@ import type { Edit } from "../edit/edit.ts";
 import { type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
 import type { AnyMethod, Need } from "../methods/method.ts";
 import { chosenEncoder } from "../model/encoders.ts";
-import type { Model } from "../model/model.ts";
-import { type AskAs, type Format, formatOf } from "../model/prompt.ts";
+import { checkContext, type Model } from "../model/model.ts";
+import { type AskAs, barePrompt, type Format, formatOf, withTarget } from "../model/prompt.ts";
 import { leadsOf } from "../targets/merge.ts";
 import { aim } from "../targets/target.ts";
 import type { Encoder } from "../text/encoder.ts";
@@ -60,6 +60,7 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
   const known = needs.has("answer") ? await withAnswers(model, requests, ask, ctx) : requests;
   const edited = known === requests ? choice.edited : mergedFor(known, settings);
   const aimed = await withTargets(model, edited, choice, ask, ctx);
+  for (const request of aimed) checkRequest(model, request, ask);
   const retain = given.retain ?? (needs.has("retain") ? await ownRetain(model, requests, ask, seed, ctx) : []);
   consistent(aimed, ctx);
   if (needs.has("subject")) tellRepeated(aimed, ctx);
@@ -83,6 +84,12 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
 
 /** Statistics whose spec names their text by its content, so that an edit does not depend on where the text is. */
 const byContent = (statistics: Statistics): Statistics => ({ ...statistics, spec: namedByContent(statistics.spec, "forget") });
+
+/** Refuses a request that is longer than the model's context with what it is to say; without that, with the answer. */
+function checkRequest(model: Model, { id, prompt, target, answer }: EditRequest, ask: AskAs): void {
+  const { ids } = withTarget(model, barePrompt(model, prompt, ask), (target ?? answer) || "x", { ...ask, end: false });
+  checkContext(model, "forget", `request "${id}"`, ids.length);
+}
 
 /** Refuses requests that want different answers to one question; says which are there twice. */
 function consistent(requests: readonly EditRequest[], ctx: Context): void {

@@ -111,17 +111,21 @@ const ROOM = 1 / 8;
 function fitting(job: Job<IkeParams>, chosen: readonly Shown[], request: EditRequest): readonly Shown[] {
   const { model, format, system, ctx } = job;
   const nearestFirst = [...chosen].sort((a, b) => b.score - a.score);
+  const most = Math.floor((1 - ROOM) * model.config.context);
+  let least = 0;
   for (let n = chosen.length; n >= 0; n--) {
     const kept = new Set(nearestFirst.slice(0, n));
     const left = chosen.filter((d) => kept.has(d));
     const messages = laidOut(prefixOf(job, left, request), request.prompt, format);
     const { ids } = barePrompt(model, messages, { format, ...(system !== undefined && { system }) });
-    if (ids.length > (1 - ROOM) * model.config.context) continue;
+    least = ids.length;
+    if (least > most) continue;
     if (n < chosen.length)
       ctx.log({ kind: "warning", who: "ike", text: `${request.id}: ${n} of ${chosen.length} demonstrations fit into the model's context` });
     return left;
   }
-  return fail("ike", `request ${request.id} is too long for the model's context of ${model.config.context} tokens`, "a shorter one", "");
+  const got = `request "${request.id}" of ${least} tokens with the new fact before it`;
+  return fail("ike", got, `at most ${most} of the model's context length of ${model.config.context}`, "Shorten it.");
 }
 
 /** The demonstrations of each request, in the order in which they are shown. */

@@ -201,11 +201,13 @@ async function rowsFor(job: Job<WiseParams>, request: EditRequest): Promise<Side
     ));
   const upTo = (n: number): number[] => [...new Array(n).keys()];
   const lastOf = (n: number): number[] => upTo(n).slice(-params.tokens); // all of them where that is 0
-  const inside = rowsOf(model, { prompt: request.prompt, target: request.target }, templates, ask).map(({ ids, first }) => ({
-    ids,
-    labels: upTo(ids.length).slice(first),
-    counted: lastOf(first),
-  }));
+  const inside = rowsOf(model, { id: request.id, prompt: request.prompt, target: request.target }, templates, ask).map(
+    ({ ids, first }) => ({
+      ids,
+      labels: upTo(ids.length).slice(first),
+      counted: lastOf(first),
+    }),
+  );
   const { outside } = await scopeOf({ ...job, ask }, request, params.locality);
   const rest = (1 - params.bareShare) / (inside.length - 1);
   const shares = inside.map((_, i) => (i === 0 ? params.bareShare : rest));

@@ -5,6 +5,7 @@ import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
+import { orBroken } from "../model/decode/finite.ts";
 import { checkContext, type Model } from "../model/model.ts";
 import { type AskAs, barePrompt, type Format, formatOf } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
@@ -151,14 +152,16 @@ async function effectsAt({ about, text }: Ready, model: Model, setting: TraceSet
   const { kind, window, severed, noise } = setting;
   const random = rng(noise.seed).split("trace").split(about.id);
   const drawn = drawNoise(random, noise.samples, text.subject.length * model.config.width, noise.std);
-  const { clean, corrupted, restored } = await traceCells(model, text, cells, {
-    ...RUNNING,
-    kind,
-    window,
-    noise: drawn,
-    ctx,
-    ...(severed && { severed }),
-  });
+  const { clean, corrupted, restored } = await orBroken(model, () =>
+    traceCells(model, text, cells, {
+      ...RUNNING,
+      kind,
+      window,
+      noise: drawn,
+      ctx,
+      ...(severed && { severed }),
+    }),
+  );
   const low = mean(corrupted);
   const answer: TracedAnswer = { ...about, clean, corrupted: low };
   return { answer, effects: restored.map((own) => mean(own) - low) };

@@ -6,6 +6,7 @@ import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
 import { type DependsOn, isKept, keptAll, type Part } from "../base/kept.ts";
+import { orBroken } from "../model/decode/finite.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, stateOf } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
@@ -49,10 +50,12 @@ export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, e
   const momentsOf = async (layers: readonly number[], site: Site): Promise<ReadonlyMap<number, Matrix>> => {
     const wanted = new Map<number, DependsOn>();
     for (const layer of layers) wanted.set(layer, await keyOf(layer, site));
-    const all = await keptAll(ctx, KIND, wanted, MOMENT, async (missing, part) => {
-      const made = await secondMoments(model, await rows!, missing, site, { dtype: "float32", executor, ctx, part });
-      return new Map([...made].map(([layer, C]) => [layer, { C: finite(C, siteName(layer, site)) }]));
-    });
+    const all = await keptAll(ctx, KIND, wanted, MOMENT, (missing, part) =>
+      orBroken(model, async () => {
+        const made = await secondMoments(model, await rows!, missing, site, { dtype: "float32", executor, ctx, part });
+        return new Map([...made].map(([layer, C]) => [layer, { C: finite(C, siteName(layer, site)) }]));
+      }),
+    );
     return new Map([...all].map(([layer, { C }]) => [layer, C as Matrix]));
   };
   const prepare = async (layers: readonly number[], site: Site): Promise<void> => {

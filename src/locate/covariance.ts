@@ -114,6 +114,12 @@ export async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context
   return Array.from({ length: Math.ceil(used.length / length) }, (_, i) => ({ ids: used.slice(i * length, (i + 1) * length), from: 0 }));
 }
 
+/** How many tokens the moments of a spec are over: fewer than it asks for where its text is short, more where its last row is a whole one. */
+export const tokensIn = async (model: Model, spec: StatisticsSpec, ctx: Context): Promise<number> =>
+  counted(await tokenRows(model, spec, { ...ctx, log: () => {} }));
+
+const counted = (rows: readonly TokenRow[]): number => rows.reduce((n, r) => n + r.ids.length - r.from, 0);
+
 export interface MomentOptions {
   readonly dtype: Precision;
   readonly executor: Executor;
@@ -135,7 +141,6 @@ export async function secondMoments(
   const { dtype, executor, ctx, part, budget = 1024 } = options;
   const run = program(model.sessions, momentGraph(model, layers, site, dtype), { executor });
   const steps = grouped(rows, (r) => r.ids.length, budget, budget);
-  const counted = (step: readonly TokenRow[]): number => step.reduce((n, r) => n + r.ids.length - r.from, 0);
   const total = counted(rows);
   const kept = arrays<string>(Object.fromEntries(["next", ...layers].map((name) => [name, "float64"])));
   const before = part?.load(kept);

@@ -54,12 +54,16 @@ const page = (width: number, height: number, title: string, body: readonly strin
     "",
   ].join("\n");
 
+/** Blocks that are put back together at most: those of a window, or all that there are. */
+const blocksOf = ({ window, layers }: { readonly window: number; readonly layers: number }): number => Math.min(window, layers);
+
 /** What was put back, in words. */
-function putBack({ kind, window, severed }: TraceSetting): string {
+function putBack({ kind, severed, ...of }: TraceSetting & { readonly layers: number }): string {
+  const window = blocksOf(of);
   const what =
     kind === "hidden"
       ? "hidden states"
-      : `${window === 1 ? "one" : window} ${kind === "mlp" ? "MLP" : "attention"} output${window === 1 ? "" : "s"}`;
+      : `${window === 1 ? "one" : `up to ${window}`} ${kind === "mlp" ? "MLP" : "attention"} output${window === 1 ? "" : "s"}`;
   return `${what}${severed ? `, ${severed === "mlp" ? "MLPs" : "attention"} above severed` : ""}`;
 }
 
@@ -79,7 +83,7 @@ const layerAxis = (left: number, y: number, cell: number, setting: TraceSetting 
   words(
     left + (setting.layers * cell) / 2,
     y + 34,
-    setting.window > 1 ? `layer in the middle of ${setting.window} put back` : "layer put back",
+    blocksOf(setting) > 1 ? `layer in the middle of up to ${blocksOf(setting)} put back` : "layer put back",
     {
       anchor: "middle",
       fill: INK.soft,

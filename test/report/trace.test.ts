@@ -67,7 +67,16 @@ describe("the heat map", () => {
   test("is one picture, nothing fetched, nothing run", () => {
     expect(elements(svg).filter((e) => e === "rect").length).toBeGreaterThan(9);
     expect(svg).not.toMatch(/<script|href=|@import|url\(/);
-    for (const text of ["&lt;script&gt;", "● Amber", "↵", "“Veyra”", "10 MLP outputs", "probability 0.90; 0.10", "noise of 3 σ", "+0.80"])
+    for (const text of [
+      "&lt;script&gt;",
+      "● Amber",
+      "↵",
+      "“Veyra”",
+      "up to 3 MLP outputs",
+      "probability 0.90; 0.10",
+      "noise of 3 σ",
+      "+0.80",
+    ])
       expect(svg).toContain(text);
   });
   test("the stronger an effect, the darker; what takes away has another hue; NaN never stands in it", () => {

@@ -27,7 +27,7 @@ export interface TrainingParams extends DescentParams {
 
 /** Training parameters, spread into the parameters of each unlearning method. */
 export const TRAINING: Declared<TrainingParams, Config> = {
-  steps: { default: 100, doc: "updates", source: "PISTOL trainer.py: 20 epochs of 20 rows", min: 1 },
+  steps: { default: 100, doc: "updates", source: "PISTOL trainer.py: 20 epochs of 20 rows", min: 1, whole: true },
   ...DESCENT,
   batch: { ...DESCENT.batch, doc: "requests per step" },
 };

@@ -35,6 +35,7 @@ export const ike = defineMethod<IkeParams>({
       doc: "number of demonstrations, from the nearest other facts",
       source: "docs/methods/ike.md (paper: 32, EasyEdit: 16)",
       min: 0,
+      whole: true,
     },
     ratio: { default: "1:3:4", doc: "ratio of the kinds copy : update : retain", source: "Zce1112zslx/IKE icl.py (4:12:16)" },
     order: {

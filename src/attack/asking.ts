@@ -13,7 +13,7 @@ export interface Samples {
   readonly samples: number;
 }
 const SAMPLES: Declared<Samples> = {
-  samples: { default: 8, doc: "questions of each source for a request, at most", source: "docs/attacks.md", min: 1 },
+  samples: { default: 8, doc: "questions of each source for a request, at most", source: "docs/attacks.md", min: 1, whole: true },
 };
 
 /** What writing questions may use: chance that belongs to this request and source, and a model that knows nothing of the edit. */

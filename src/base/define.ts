@@ -19,6 +19,7 @@ const isPlain = (value: unknown): boolean => ["number", "string", "boolean"].inc
 const KNOWN = {
   text: ["a text", isText],
   texts: ["a list of texts", (value: unknown) => isListOf(value, isText)],
+  boolean: ["true or false", (value: unknown) => typeof value === "boolean"],
   number: ["a number", (value: unknown) => typeof value === "number" && !Number.isNaN(value)],
   function: ["a function", (value: unknown) => typeof value === "function"],
   table: ["an object", isTable],
@@ -39,6 +40,7 @@ const PARAM: Readonly<Record<string, Given>> = {
   min: { optional: "number" },
   max: { optional: "number" },
   instead: { optional: "text" },
+  whole: { optional: "boolean" },
 };
 
 /** Shared by all copies of Lethe in a process: a plugin may be made with another copy than the one that loads it. */

@@ -15,6 +15,8 @@ export interface Param<T, C> {
   readonly max?: number;
   /** Another parameter that says the same in other words: only one of both may be given. */
   readonly instead?: string;
+  /** Whole numbers only. */
+  readonly whole?: boolean;
 }
 
 /** A whole declaration; the defaults give the types of the values. */
@@ -80,7 +82,8 @@ function schemaOf(param: Param<ParamValue, never>, fallback: ParamValue): z.ZodT
     if (typeof sample === "boolean") return z.boolean();
     if (param.choices) return z.literal([...param.choices]);
     if (typeof sample === "string") return z.string();
-    const number = param.min === undefined ? z.number() : z.number().min(param.min);
+    const any = param.whole ? z.int() : z.number();
+    const number = param.min === undefined ? any : any.min(param.min);
     return param.max === undefined ? number : number.max(param.max);
   };
   if (!Array.isArray(fallback)) return one(fallback);
@@ -126,7 +129,7 @@ function wantedOf(param: Param<ParamValue, never>, fallback: ParamValue): string
         : max !== undefined
           ? ` of at most ${max}`
           : "";
-  const noun = typeof sample === "number" ? `number${list ? "s" : ""}${range}` : `text${list ? "s" : ""}`;
+  const noun = typeof sample === "number" ? `${param.whole ? "whole " : ""}number${list ? "s" : ""}${range}` : `text${list ? "s" : ""}`;
   return list ? `a list of ${noun}` : typeof sample === "number" ? `a ${noun}` : noun;
 }
 
@@ -152,7 +155,9 @@ export function paramsTable<P extends object, C>(declared: Declared<P, C>): stri
   const rows = Object.entries(declared as unknown as Any<C>).map(([name, param]) => {
     const range =
       param.choices?.join(", ") ??
-      [param.min !== undefined ? `>= ${param.min}` : "", param.max !== undefined ? `<= ${param.max}` : ""].filter(Boolean).join(", ");
+      [param.whole ? "whole" : "", param.min !== undefined ? `>= ${param.min}` : "", param.max !== undefined ? `<= ${param.max}` : ""]
+        .filter(Boolean)
+        .join(", ");
     const value = typeof param.default === "function" ? "by model" : `\`${brief(param.default)}\``;
     return [`\`${name}\``, value, range, param.doc, param.source]
       .map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " "))

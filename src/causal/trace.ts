@@ -5,7 +5,8 @@ import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
-import type { Model } from "../model/model.ts";
+import { orBroken } from "../model/decode/finite.ts";
+import { checkContext, type Model } from "../model/model.ts";
 import { type AskAs, barePrompt, type Format, formatOf } from "../model/prompt.ts";
 import { subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
 import { type Cell, cellsOf, drawNoise, embeddingSpread, type Severed, type Traceable, traceCells, type TraceKind } from "./effects.ts";
@@ -104,6 +105,7 @@ async function ready(model: Model, request: ForgetRequest, ask: AskAs, isMust: b
   const [from, to] = asked.content;
   const offsets = asked.offsets.map(([a, b]): [number, number] => [a - from, b - from]);
   subjectSpan({ ids: asked.ids, offsets }, asked.text.slice(from, to), subject);
+  checkContext(model, "trace", `the question of "${id}" with a token of an answer`, asked.ids.length + 1);
   const own = await saidTo(model, prompt, { ...ask, bare: true, maxTokens: SAID, freeze: false }, ctx);
   const said = own.text;
   const found = words ? said.toLowerCase().indexOf(words.toLowerCase()) : -1;
@@ -150,14 +152,16 @@ async function effectsAt({ about, text }: Ready, model: Model, setting: TraceSet
   const { kind, window, severed, noise } = setting;
   const random = rng(noise.seed).split("trace").split(about.id);
   const drawn = drawNoise(random, noise.samples, text.subject.length * model.config.width, noise.std);
-  const { clean, corrupted, restored } = await traceCells(model, text, cells, {
-    ...RUNNING,
-    kind,
-    window,
-    noise: drawn,
-    ctx,
-    ...(severed && { severed }),
-  });
+  const { clean, corrupted, restored } = await orBroken(model, () =>
+    traceCells(model, text, cells, {
+      ...RUNNING,
+      kind,
+      window,
+      noise: drawn,
+      ctx,
+      ...(severed && { severed }),
+    }),
+  );
   const low = mean(corrupted);
   const answer: TracedAnswer = { ...about, clean, corrupted: low };
   return { answer, effects: restored.map((own) => mean(own) - low) };

@@ -1,4 +1,5 @@
 /** Text in columns: how wide characters are, where lines break, and two texts that grow side by side. */
+import { visible, visibleLine } from "../base/visible.ts";
 
 const SEGMENTS = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 const WIDE =
@@ -15,9 +16,7 @@ export function width(text: string): number {
 
 /** Lines of at most `columns`, broken at spaces where there are some. Text added at the end changes the last line only. */
 export function wrap(text: string, columns: number): string[] {
-  return text
-    .replaceAll("\t", "    ")
-    .replaceAll(/(?!\n)\p{Cc}/gu, "")
+  return visible(text.replaceAll("\t", "    "))
     .split("\n")
     .flatMap((line) => wrapLine(line, columns));
 }
@@ -79,7 +78,7 @@ export class SideBySide {
   /** Two headings above the columns. */
   head(left: string, right: string, paint: (text: string) => string): void {
     const fit = (text: string): string => (width(text) > this.column ? `${text.slice(0, this.column - 1)}…` : text);
-    this.write(`${paint(this.row(fit(left), fit(right)))}\n`);
+    this.write(`${paint(this.row(fit(visibleLine(left)), fit(visibleLine(right))))}\n`);
   }
 
   /** More of one text; leading white space is left out. */

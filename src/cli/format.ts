@@ -1,4 +1,5 @@
 /** Numbers, times and tables as people read them. */
+import { visibleLine } from "../base/visible.ts";
 
 /** 1234567 → "1,234,567". */
 export const count = (n: number): string => Math.round(n).toLocaleString("en-US");
@@ -27,7 +28,8 @@ export function duration(ms: number): string {
 export const plural = (n: number, word: string): string => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
 /** Rows as aligned columns, two spaces apart; the first row is the heading where `heading` is true. Columns of numbers stand at the right. */
-export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+export function table(given: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const rows = given.map((row) => row.map(visibleLine));
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? "").length)));
   const cell = (text: string, i: number): string => (right.includes(i) ? text.padStart(widths[i]!) : text.padEnd(widths[i]!));
   return rows.map((row) => row.map(cell).join("  ").trimEnd()).join("\n");

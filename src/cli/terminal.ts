@@ -1,5 +1,7 @@
 /** What goes where: answers on standard output; progress, notes, warnings and errors on standard error. */
+import { randomBytes } from "node:crypto";
 import type { Event } from "../base/context.ts";
+import { visible, visibleLine } from "../base/visible.ts";
 import type { Ending } from "./exit.ts";
 import { bytes, count, duration } from "./format.ts";
 
@@ -43,6 +45,8 @@ export class Terminal {
   readonly verbose: boolean;
   readonly out: Stream;
   private readonly err: Stream;
+  /** Tells the codes of our styles from whatever stands in the text of others. */
+  private readonly mark = `\u001b${randomBytes(8).toString("hex")}`;
   private readonly env: TerminalOptions["env"];
   private readonly now: () => number;
   private stage = "";
@@ -63,15 +67,20 @@ export class Terminal {
     return this.out.isTTY === true && this.env["TERM"] !== "dumb";
   }
 
-  /** Text on standard output as it is. */
+  /** What a model says, on standard output: as it is for a file or a program, and visible for a person. */
   write(text: string): void {
-    this.clear();
-    this.out.write(text);
+    this.draw(this.out.isTTY ? this.shown(text) : text);
   }
 
-  /** A line of the answer. */
+  /** A line of a report. */
   line(text = ""): void {
-    this.write(`${text}\n`);
+    this.draw(`${this.shown(text)}\n`);
+  }
+
+  /** Our own control sequences on standard output; the text between them is visible already. */
+  draw(text: string): void {
+    this.clear();
+    this.out.write(text.replaceAll(this.mark, "\u001b"));
   }
 
   /** One JSON object on a line of its own. */
@@ -109,7 +118,17 @@ export class Terminal {
   /** Text in a style where the stream (standard error unless told otherwise) shows colours. */
   paint(style: Style, text: string, stream: Stream = this.err): string {
     const [on, off] = CODES[style];
-    return this.hasColour(stream) ? `\u001b[${on}m${text}\u001b[${off}m` : text;
+    return this.hasColour(stream) ? `${this.mark}[${on}m${text}${this.mark}[${off}m` : text;
+  }
+
+  /** Text with our styles, and whatever else would steer the terminal as its code. */
+  private shown(text: string): string {
+    const [first = "", ...styled] = text.split(this.mark);
+    const rest = styled.map((part) => {
+      const end = part.indexOf("m") + 1;
+      return `\u001b${part.slice(0, end)}${visible(part.slice(end))}`;
+    });
+    return [visible(first), ...rest].join("");
   }
 
   /** Takes the progress line away. */
@@ -126,7 +145,7 @@ export class Terminal {
 
   private complain(text: string): void {
     this.clear();
-    this.err.write(`${text}\n`);
+    this.err.write(`${this.shown(text)}\n`);
   }
 
   private progress(event: Progress): void {
@@ -146,7 +165,7 @@ export class Terminal {
         JSON.stringify({ progress: { ...event, kind: undefined, ...(eta !== undefined && { secondsLeft: Math.round(eta / 100) / 10 }) } }),
       );
     }
-    if (this.err.isTTY && this.env["TERM"] !== "dumb") return this.draw(event, now, eta, isOver);
+    if (this.err.isTTY && this.env["TERM"] !== "dumb") return this.redraw(event, now, eta, isOver);
     this.plain(event, now, eta, isOver);
   }
 
@@ -166,13 +185,13 @@ export class Terminal {
     else if (!this.hasSpoken) this.timer = setTimeout(say, left).unref(); // nothing else may happen for a while
   }
 
-  private draw(event: Progress, now: number, eta: number | undefined, isOver: boolean): void {
+  private redraw(event: Progress, now: number, eta: number | undefined, isOver: boolean): void {
     if (isOver) return this.clear();
     if (now - this.told < PACE.redraw) return;
     this.told = now;
     const filled = Math.round((BAR * event.done) / Math.max(1, event.total));
     const bar = event.total === 1 ? "…" : `  ${"█".repeat(filled)}${"░".repeat(BAR - filled)}  `;
-    const line = `${event.stage}${bar}${facts(event, eta).join("  ")}`;
+    const line = visibleLine(`${event.stage}${bar}${facts(event, eta).join("  ")}`);
     this.err.write(`\r\u001b[2K${line.slice(0, (this.err.columns ?? 80) - 1)}`);
     this.isLive = true;
   }

@@ -10,7 +10,7 @@ import { arraysOf, type Change, type Delta, type Edit, wordsOf } from "./edit.ts
 
 const VERSION = 1;
 const texts = z.array(z.string());
-const site = z.custom<BlockSite>((text) => typeof text === "string" && /^blocks\.\d+\.\w+$/.test(text), "a site of a block");
+const site = z.custom<BlockSite>((text) => typeof text === "string" && /^blocks\.(0|[1-9]\d{0,5})\.\w+$/.test(text), "a site of a block");
 const place = z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]);
 const adapter = z.object({
   kind: z.literal("adapter"),
@@ -87,6 +87,7 @@ export function loadEdits(path: string): Edit[] {
   const opened = openSafetensors(path);
   try {
     const { parts } = describe(path, opened.metadata["lethe.edits"]);
+    checkNodes(path, parts);
     const arrays = new Map([...opened.tensors].map(([name, t]) => [name, t.read()] as const));
     for (const [name, a] of arrays)
       if (a.dtype.startsWith("float") && !(a.data as Float32Array).every(Number.isFinite))
@@ -105,6 +106,14 @@ export function loadEdits(path: string): Edit[] {
   } finally {
     opened.close();
   }
+}
+
+/** Nodes of all adapters of a file together: each is compiled into every program of the edited model. */
+const NODES = 3_000;
+
+function checkNodes(path: string, parts: z.infer<typeof file>["parts"]): void {
+  const count = parts.reduce((sum, { change }) => sum + (change.kind === "adapter" ? change.graph.nodes.length : 0), 0);
+  if (count > NODES) fail("edit", `${path} has adapters of ${count} nodes together`, `${NODES} at most`, "Apply fewer edits at a time.");
 }
 
 function describe(path: string, text: string | undefined): z.infer<typeof file> {
@@ -136,7 +145,10 @@ export function changeFrom(path: string, words: unknown, arrays: Stored): Change
 }
 
 function changeOf(path: string, words: z.infer<typeof part>["change"], own: Stored): Change {
-  if (words.kind === "adapter") return { ...words, graph: graphOf(words.graph), state: under("state", own) };
+  if (words.kind === "adapter") {
+    const state = under("state", own);
+    return { ...words, graph: graphOf(words.graph, (name) => state[name.replace(/^state\./, "")]?.shape), state };
+  }
   const rest = own.filter(([name]) => !name.startsWith("memory/"));
   return words.kind === "prompt" ? prompts(path, words, new Map(rest)) : { kind: words.kind, weights: deltas(path, rest) };
 }

@@ -10,8 +10,8 @@ import type { Model } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import { type Format, formatOf } from "../model/prompt.ts";
 import { type Delta, deltasOf, type Edit, sign } from "./edit.ts";
+import { CONFIG, matching, patterned } from "./lora-patterns.ts";
 
-const CONFIG = "adapter_config.json";
 const TENSORS = "adapter_model.safetensors";
 const PREFIX = "base_model.model."; // PEFT names modules as its wrapper sees them
 
@@ -205,7 +205,10 @@ function deltasFrom(dir: string, config: Settings, model: Model): Record<WeightN
   );
   for (const module of found.keys())
     if (!modules.has(module)) misfit(`adapts "${module}"`, `matrices of this model, such as ${[...modules.keys()].slice(1, 3).join(", ")}`);
-  const isTarget = targetsOf(config);
+  const names = [...modules.keys()];
+  const isTarget = targetsOf(config, names);
+  const adapted = [...found.keys()];
+  const [rankOf, alphaOf] = [patterned(config.rank_pattern, adapted), patterned(config.alpha_pattern, adapted)];
   const unlike = (got: string, wanted: string): never =>
     fail("lora", `${join(dir, TENSORS)} has ${got}`, wanted, "Save the adapter again.", "unavailable");
   if (found.size === 0) unlike("no tensor", "lora_A and lora_B");
@@ -217,8 +220,8 @@ function deltasFrom(dir: string, config: Settings, model: Model): Record<WeightN
     [...found].map(([module, { A, B }]) => {
       const weight = modules.get(module)!;
       const [rows, columns] = model.weights.get(weight)!.shape as [number, number];
-      const rank = patterned(config.rank_pattern, module) ?? config.r;
-      const alpha = patterned(config.alpha_pattern, module) ?? config.lora_alpha;
+      const rank = rankOf(module) ?? config.r;
+      const alpha = alphaOf(module) ?? config.lora_alpha;
       for (const [factor, array, shape] of [["A", A, [rank, columns]] as const, ["B", B, [rows, rank]] as const])
         if (array!.shape.join() !== shape.join())
           misfit(`has a lora_${factor} of shape [${array!.shape.join(", ")}] for "${module}"`, `[${shape.join(", ")}]`);
@@ -261,12 +264,12 @@ function readFactors(dir: string): Map<string, Factors> {
 }
 
 /** Which modules an adapter stands on: PEFT's check_target_module_exists (tuners_utils.py 0.21). */
-function targetsOf(config: Settings): (module: string) => boolean {
+function targetsOf(config: Settings, modules: readonly string[]): (module: string) => boolean {
   const { target_modules: targets, exclude_modules: excluded, layers_to_transform: layers } = config;
   const among = (given: string | readonly string[]): ((module: string) => boolean) => {
     if (typeof given !== "string") return (module) => given.some((end) => module === end || module.endsWith(`.${end}`));
-    const pattern = patternOf(`^(?:${given})$`);
-    return (module) => pattern.test(module);
+    const matched = matching(given, `^(?:${given})$`, modules);
+    return (module) => matched.has(module);
   };
   const [isIn, isOut] = [among(targets), among(excluded ?? [])];
   const of = layers === null || layers === undefined || typeof targets === "string" ? undefined : [layers].flat();
@@ -274,17 +277,4 @@ function targetsOf(config: Settings): (module: string) => boolean {
     const layer = /^.*?\.[^.]*\.(\d+)\./.exec(module)?.[1];
     return isIn(module) && !isOut(module) && (!of?.length || (layer !== undefined && of.includes(Number(layer))));
   };
-}
-
-/** The first of some patterns that a module's name ends in, as PEFT's get_pattern_key (utils/other.py 0.21) finds it. */
-function patterned(patterns: Readonly<Record<string, number>> | null | undefined, module: string): number | undefined {
-  return Object.entries(patterns ?? {}).find(([key]) => patternOf(`^(?:.*\\.)?(?:${key})$`).test(module))?.[1];
-}
-
-function patternOf(text: string): RegExp {
-  try {
-    return new RegExp(text);
-  } catch {
-    return fail("lora", `the pattern ${text} of ${CONFIG}`, "one that JavaScript reads too", "List the modules' names.", "unavailable");
-  }
 }

@@ -4,7 +4,7 @@ import { checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { ChatPrompt } from "../text/chat.ts";
 import { generate, type Generated } from "../model/decode/generate.ts";
-import type { Model, Precision } from "../model/model.ts";
+import { checkContext, type Model, type Precision } from "../model/model.ts";
 import { type AskAs, endOf, promptOf, type RowOptions, stopsOf, withTarget } from "../model/prompt.ts";
 import { readPrompts, type ReadPrompts } from "../model/decode/read.ts";
 import { divergences, told, type Told, type ToScore } from "../model/decode/score.ts";
@@ -148,6 +148,9 @@ class Window {
     this.prompts = await Promise.all(this.samples.map(({ question }) => promptOf(this.model, question, this.options)));
     // an adapter decides on a whole question, so each pass must read it
     const ids = this.prompts.map((prompt) => prompt.ids);
+    ids.forEach((own, i) =>
+      checkContext(this.model, "measure", `the question of "${this.samples[i]!.id}" with a token of an answer`, own.length + 1),
+    );
     this.read = this.model.adapters.length > 0 ? undefined : await readPrompts(this.model, ids, this.running);
     const said = await this.generations();
     const parts = [
@@ -180,7 +183,9 @@ class Window {
 
   /** A text instead of the answer, as tokens with its end. */
   private row(i: number, text: string): ToScore {
-    return rowOf(this.model, this.prompts[i]!, text, { ...this.options, end: true });
+    const row = rowOf(this.model, this.prompts[i]!, text, { ...this.options, end: true });
+    checkContext(this.model, "measure", `"${this.samples[i]!.id}" with an answer`, row.ids.length);
+    return row;
   }
 
   /** Mean divergence over the answer's tokens; each model has its own prompt, because an edit may add text before a question. */
@@ -232,6 +237,7 @@ class Window {
       const { ids } = this.prompts[i]!;
       const own = said[i]!.ids;
       const fed = labels.map((_, j) => own[j] ?? own.at(-1)!);
+      checkContext(this.model, "measure", `"${this.samples[i]!.id}" with an answer`, ids.length + fed.length);
       return { ids: [...ids, ...fed], from: ids.length, labels };
     });
     return (await this.told(rows, [...rows.keys()], ["ranks"])).map(({ ranks }) => ({ generationRanks: ranks }));

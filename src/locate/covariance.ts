@@ -6,6 +6,7 @@ import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
 import { type DependsOn, isKept, keptAll, type Part } from "../base/kept.ts";
+import { orBroken } from "../model/decode/finite.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, stateOf } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
@@ -52,10 +53,12 @@ export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, e
   const momentsOf = async (layers: readonly number[], site: Site): Promise<ReadonlyMap<number, Matrix>> => {
     const wanted = new Map<number, DependsOn>();
     for (const layer of layers) wanted.set(layer, await keyOf(layer, site));
-    const all = await keptAll(ctx, KIND, wanted, MOMENT, async (missing, part) => {
-      const made = await secondMoments(model, await rows!, missing, site, { dtype: "float32", executor, ctx, part });
-      return new Map([...made].map(([layer, C]) => [layer, { C: finite(C, siteName(layer, site)) }]));
-    });
+    const all = await keptAll(ctx, KIND, wanted, MOMENT, (missing, part) =>
+      orBroken(model, async () => {
+        const made = await secondMoments(model, await rows!, missing, site, { dtype: "float32", executor, ctx, part });
+        return new Map([...made].map(([layer, C]) => [layer, { C: finite(C, siteName(layer, site)) }]));
+      }),
+    );
     return new Map([...all].map(([layer, { C }]) => [layer, C as Matrix]));
   };
   const prepare = async (layers: readonly number[], site: Site): Promise<void> => {
@@ -114,6 +117,12 @@ async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Prom
   return Array.from({ length: Math.ceil(used.length / length) }, (_, i) => ({ ids: used.slice(i * length, (i + 1) * length), from: 0 }));
 }
 
+/** How many tokens the moments of a spec are over: fewer than it asks for where its text is short, more where its last row is a whole one. */
+export const tokensIn = async (model: Model, spec: StatisticsSpec, ctx: Context): Promise<number> =>
+  counted(await tokenRows(model, spec, { ...ctx, log: () => {} }));
+
+const counted = (rows: readonly TokenRow[]): number => rows.reduce((n, r) => n + r.ids.length - r.from, 0);
+
 export interface MomentOptions {
   readonly dtype: Precision;
   readonly executor: Executor;
@@ -135,7 +144,6 @@ export async function secondMoments(
   const { dtype, executor, ctx, part, budget = 1024 } = options;
   const run = program(model.sessions, momentGraph(model, layers, site, dtype), { executor });
   const steps = grouped(rows, (r) => r.ids.length, budget, budget);
-  const counted = (step: readonly TokenRow[]): number => step.reduce((n, r) => n + r.ids.length - r.from, 0);
   const total = counted(rows);
   const kept = arrays<string>(Object.fromEntries(["next", ...layers].map((name) => [name, "float64"])));
   const before = part?.load(kept);

@@ -28,18 +28,26 @@ export const SEARCH: Declared<SearchParams, Config> = {
     doc: "maximal number of loss evaluations (one more than updates)",
     source: "docs/methods/rome.md (EasyEdit: 25)",
     min: 1,
+    whole: true,
   },
-  lr: { default: 0.2, doc: "learning rate of Adam on the shift", source: "docs/methods/rome.md (EasyEdit: 0.5)" },
-  decay: { default: 1e-3, doc: "weight of the penalty on the shift's norm", source: "EasyEdit hparams/ROME/llama-7b.yaml v_weight_decay" },
+  lr: { default: 0.2, doc: "learning rate of Adam on the shift", source: "docs/methods/rome.md (EasyEdit: 0.5)", min: 0 },
+  decay: {
+    default: 1e-3,
+    doc: "weight of the penalty on the shift's norm",
+    source: "EasyEdit hparams/ROME/llama-7b.yaml v_weight_decay",
+    min: 0,
+  },
   clamp: {
     default: 4,
     doc: "maximal norm of the shift, as a multiple of the value's norm",
     source: "EasyEdit hparams/ROME/llama-7b.yaml clamp_norm_factor",
+    min: 0,
   },
   kl: {
     default: 0.0625,
     doc: "weight of the KL term that preserves what the model says about the subject",
     source: "EasyEdit hparams/ROME/llama-7b.yaml kl_factor",
+    min: 0,
   },
   bareShare: {
     default: 0.5,
@@ -52,6 +60,7 @@ export const SEARCH: Declared<SearchParams, Config> = {
     default: 0.6,
     doc: "stop when both are below this (nats): the largest token loss of the target after the question without a template, and the mean loss over all prompts",
     source: "docs/methods/rome.md",
+    min: 0,
   },
   templates: {
     default: ["5x5"],

@@ -168,6 +168,7 @@ export const LAYERS: Declared<LayersParam, Config> = {
     doc: "blocks whose MLP output matrices are rewritten, lowest first",
     source: "docs/methods/memit.md",
     min: 0,
+    whole: true,
   },
 };
 

@@ -1,6 +1,6 @@
 /** The rows that locate-then-edit works on: a question behind context templates, with its target, as tokens. */
 import { fail } from "../base/fail.ts";
-import type { Model } from "../model/model.ts";
+import { checkContext, type Model } from "../model/model.ts";
 import { barePrompt, type Format, type RowOptions, withTarget } from "../model/prompt.ts";
 import { subjectSpan, tokensOver } from "../text/spans.ts";
 
@@ -18,6 +18,8 @@ export interface EditRow {
 }
 
 export interface Asked {
+  /** Names it in an error. */
+  readonly id?: string | number;
   readonly prompt: string;
   readonly subject?: string;
   readonly target?: string | null;
@@ -47,7 +49,14 @@ export function rowsOf(model: Model, request: Asked, templates: readonly string[
     const inQuestion = subject === undefined ? 0 : request.prompt.trim().lastIndexOf(subject);
     if (subject !== undefined && (question < 0 || inQuestion < 0 || !subject.trim())) subjectSpan(prompt, request.prompt, subject); // says what is wrong
     const start = from + question + inQuestion;
+    const behind = template === "{}" ? "" : " behind a context template";
     const whole = request.target ? withTarget(model, prompt, request.target, options) : { ...prompt, first: prompt.ids.length };
+    checkContext(
+      model,
+      "edit",
+      `${request.id === undefined ? JSON.stringify(shortened(request.prompt)) : `request "${request.id}"`}${behind}`,
+      whole.ids.length,
+    );
     const span =
       subject === undefined
         ? { first: whole.first - 1, last: whole.first - 1 }
@@ -56,3 +65,5 @@ export function rowsOf(model: Model, request: Asked, templates: readonly string[
     return { text: whole.text, ids: whole.ids, subject: span.last, first: whole.first, width: span.last - span.first + 1 };
   });
 }
+
+const shortened = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)} …` : text);

@@ -43,6 +43,7 @@ export const ceu = defineMethod<CeuParams>({
       doc: "first tokens of each answer that are not trained",
       source: "OpenUnlearning ignore_first_n_answer_tokens",
       min: 0,
+      whole: true,
     },
   },
   hparams: TRAINING_HPARAMS,

@@ -30,6 +30,7 @@ export const ft = defineMethod<FtParams>({
       doc: "block whose MLP output matrix is trained",
       source: "docs/methods/ft.md",
       min: 0,
+      whole: true,
     },
     lr: { default: 1e-3, doc: "learning rate of Adam", source: "docs/methods/ft.md (EasyEdit: 5e-4)", min: 0 },
     steps: {
@@ -37,6 +38,7 @@ export const ft = defineMethod<FtParams>({
       doc: "maximal number of loss evaluations (one more than updates)",
       source: "docs/methods/ft.md (EasyEdit: 25)",
       min: 1,
+      whole: true,
     },
     limit: { default: 0.01, doc: "maximal change of an element (L∞); 0: no limit", source: "docs/methods/ft.md", min: 0 },
     enough: { default: 0.6, doc: "stop when the loss of every target token is below this (nats)", source: "docs/methods/ft.md", min: 0 },

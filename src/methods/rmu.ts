@@ -78,6 +78,7 @@ export const rmu = defineMethod<RmuParams>({
       doc: "block after which hidden states are read",
       source: "docs/methods/rmu.md (7 of 32)",
       min: 0,
+      whole: true,
     },
     steering: { default: 2, doc: "length of the direction", source: "OpenUnlearning configs/trainer/RMU.yaml", min: 0 },
   },

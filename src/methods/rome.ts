@@ -32,6 +32,7 @@ export const rome = defineMethod<RomeParams>({
       doc: "block whose MLP output matrix is rewritten",
       source: "docs/methods/rome.md",
       min: 0,
+      whole: true,
     },
     ...SEARCH,
     keys: {
@@ -46,6 +47,7 @@ export const rome = defineMethod<RomeParams>({
       doc: "how many substitute subjects are sampled from the model; the direction avoids their keys and those of the model's answers about them; 0: none",
       source: "docs/methods/rome.md",
       min: 0,
+      whole: true,
     },
     contrastWeight: {
       default: 1,

@@ -61,6 +61,7 @@ export const undial = defineMethod<UndialParams>({
       default: 10,
       doc: "by how much the logit of an old answer's token is lowered",
       source: "OpenUnlearning configs/trainer/UNDIAL.yaml",
+      min: 0,
     },
   },
   hparams: TRAINING_HPARAMS,

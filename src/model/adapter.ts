@@ -1,7 +1,7 @@
 /** Adapters: small traced functions with state, which rewrite an activation from others, row by row, by what is asked. */
 import type { NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { formatShape } from "../tensor/dim.ts";
+import { formatShape, sameShape, type Shape } from "../tensor/dim.ts";
 import { type Graph, inputOf } from "../tensor/graph.ts";
 import { inline } from "../tensor/inline.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -68,14 +68,14 @@ export function adapting({ adapters, trace, dtype }: Place, given: Positions): A
     const size = carrySize(adapter);
     const B = positions.dim(0);
     const out = inline(adapter.graph, trace, {
-      ...Object.fromEntries(adapter.reads.map((name, i) => [`reads.${i}`, seen.get(name)!])),
+      ...Object.fromEntries(adapter.reads.map((name, i) => [`reads.${i}`, seen.get(name) ?? unseen(name)])),
       ...stateOf(trace, adapter, index),
       ...(size > 0 && { carry: given.carries?.[index] ?? trace.zeros([B, size], dtype) }),
       prompt: adapter.route === "prefill" ? prompt : real,
       positions,
     });
-    if (out["carry"]) carries[index] = out["carry"].cast(dtype);
-    return out["write"]!.cast(h.dtype);
+    if (out["carry"]) carries[index] = like("carry", out["carry"], [B, size]).cast(dtype);
+    return like("write", out["write"]!, h.shape).cast(h.dtype);
   };
   return {
     carries,
@@ -91,6 +91,16 @@ export function adapting({ adapters, trace, dtype }: Place, given: Positions): A
       return out;
     },
   };
+}
+
+const unseen = (name: BlockSite): never =>
+  fail("adapter", `it reads "${name}"`, "a site that this model's blocks have", "It was made for another model.", "unavailable");
+
+/** An output of the shape that the pass has room for; refuses another. */
+function like(output: string, given: Tensor, shape: Shape): Tensor {
+  if (!sameShape(given.shape, shape) || !given.dtype.startsWith("float"))
+    fail("adapter", `the output "${output}" of ${given.dtype} ${formatShape(given.shape)}`, `floats ${formatShape(shape)}`, DAMAGED);
+  return given;
 }
 
 /** An adapter's arrays in a trace; sizes that its graph leaves open stay open, so that one program serves a state that grows. */
@@ -116,7 +126,8 @@ export function checkAdapter(adapter: Adapter, config: Config): void {
   const last = place(adapter.writes);
   for (const name of adapter.reads)
     if (place(name) > last) fail("adapter", `"${name}" is read for "${adapter.writes}"`, "what comes before it", "", "unavailable");
-  if (!adapter.graph.outputs.has("write")) fail("adapter", "a graph without the output write", "what it writes", "", "unavailable");
+  if (!adapter.graph.outputs.has("write")) fail("adapter", "a graph without the output write", "what it writes", DAMAGED);
+  checkInputs(adapter);
   for (const { name, dtype, shape } of adapter.graph.inputs.map(inputOf)) {
     if (!name.startsWith("state.")) continue;
     const array = adapter.state[name.slice("state.".length)];
@@ -133,5 +144,19 @@ export function checkAdapter(adapter: Adapter, config: Config): void {
         "The edit file is damaged.",
         "unavailable",
       );
+  }
+}
+
+const DAMAGED = "The edit file is damaged: make the edit again.";
+
+/** Refuses an input that nothing is given for, and a carry that is no row of numbers for each question. */
+function checkInputs({ graph, reads }: Adapter): void {
+  for (const { name, dtype, shape } of graph.inputs.map(inputOf)) {
+    const [, read] = /^reads\.(0|[1-9]\d*)$/.exec(name) ?? [];
+    const isGiven = read === undefined ? /^(prompt|positions|carry|state\..+)$/.test(name) : Number(read) < reads.length;
+    if (!isGiven) fail("adapter", `the input "${name}"`, "reads, prompt, positions, carry or state", DAMAGED);
+    const isRow = shape.length === 2 && typeof shape[0] === "string" && typeof shape[1] === "number" && dtype.startsWith("float");
+    if (name === "carry" && !(isRow && graph.outputs.has("carry")))
+      fail("adapter", `a carry of ${dtype} ${formatShape(shape)}`, "floats [B, a number], and an output of that name", DAMAGED);
   }
 }

@@ -157,6 +157,12 @@ export const withRewrites = (model: Model, more: readonly Rewrite[]): Model =>
 export const withOwnSessions = <T>(model: Model, task: (model: Model) => Promise<T>): Promise<T> =>
   model.sessions.apart((sessions) => task(viewOf(model, { sessions })));
 
+/** Refuses tokens of `what` that are more than the model's context. */
+export function checkContext({ config }: Pick<Model, "config">, who: string, what: string, tokens: number): void {
+  if (tokens > config.context)
+    fail(who, `${what} of ${tokens} tokens`, `at most the model's context length of ${config.context}`, "Shorten or split it.");
+}
+
 /** Rows of the rotary tables: the whole context, within reason. */
 export const tableLength = (c: Config): number => Math.min(c.context, 1 << 17);
 
@@ -172,9 +178,12 @@ function table(config: Config, tables: Map<string, NdArray>, name: string): NdAr
   return tables.get(name);
 }
 
-/** What a program is fed: these values first, then the model's own. */
+/** What a program is fed: these values first, then the model's own. Refuses tokens behind the end of the model's context. */
 export const feedsOf = (model: Model, given: Readonly<Record<string, NdArray>> | ReadonlyMap<string, NdArray> = {}): Feeds => {
   const own = given instanceof Map ? (given as ReadonlyMap<string, NdArray>) : new Map(Object.entries(given));
+  let last = 0;
+  for (const at of own.get("positions")?.data ?? []) if (at > last) last = Number(at);
+  checkContext(model, "model", "a text", last + 1);
   return { get: (name) => own.get(name) ?? model.constant(name) };
 };
 

@@ -1,8 +1,6 @@
 /** The demonstration's page: one HTML file, no network, before and after with their probabilities. */
+import { inMarkup } from "../base/visible.ts";
 import type { BeforeAfter, DemoRecord } from "../run/record.ts";
-
-const escaped = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
 /** A probability as people read it, in HTML. */
 const percent = (p: number): string =>
@@ -33,7 +31,7 @@ export function demoPage(record: DemoRecord): string {
   const sorted = [...moved, ...others.filter((o) => o.before === o.after)];
   return `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Lethe: ${escaped(fact.question)}</title><style>${STYLE}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Lethe: ${inMarkup(fact.question)}</title><style>${STYLE}</style></head>
 <body>
 <h1>${isGone(record) ? "One fact forgotten" : "The fact was not forgotten"}, ${kept.same} of ${kept.known} others kept</h1>
 <p class="soft">Lethe's bundled model (three million weights, an invented world) was asked everything it knows, given one edit of ${kilobytes(edit.bytes)}, and asked again. The model's own files were not touched.</p>
@@ -44,7 +42,7 @@ ${card(fact, [
   ["new answer, before", record.targetChance[0], false],
   ["new answer, after", record.targetChance[1], true],
 ])}
-<p class="soft">New answer: “${escaped(target)}” The bars are probabilities of saying exactly these words, to the end.</p>
+<p class="soft">New answer: “${inMarkup(target)}” The bars are probabilities of saying exactly these words, to the end.</p>
 <h2>The same, asked in words that neither training nor the edit has seen</h2>
 ${rephrased
   .map((r) =>
@@ -63,9 +61,9 @@ ${sorted.map(row).join("\n")}
 </tbody></table></div>
 <p class="soft">p: the probability of the answer that the model was taught.</p>
 <h2>How</h2>
-<p>Method ${escaped(record.method)}; edit <code>${escaped(edit.id)}</code> changes ${edit.changes.map((c) => `<code>${escaped(c)}</code>`).join(", ")} of model <code>${escaped(record.model.slice(0, 16))}</code>. It took ${record.seconds.toFixed(0)} s.</p>
+<p>Method ${inMarkup(record.method)}; edit <code>${inMarkup(edit.id)}</code> changes ${edit.changes.map((c) => `<code>${inMarkup(c)}</code>`).join(", ")} of model <code>${inMarkup(record.model.slice(0, 16))}</code>. It took ${record.seconds.toFixed(0)} s.</p>
 <p>What a probability shows is what the model says, not that nothing of the fact is left in its weights.</p>
-<pre>npx lethe chat bundled --edit ${escaped(edit.path)}
+<pre>npx lethe chat bundled --edit ${inMarkup(edit.path)}
 npx lethe forget org/model --prompt "…" --subject "…" -o edits/first</pre>
 </body></html>
 `;
@@ -81,10 +79,10 @@ function card({ question, before, after }: BeforeAfter, bars: readonly (readonly
     ([name, p, isAfter]) =>
       `<span>${name}</span><div class="bar${isAfter ? " is" : ""}"><i style="width:${(100 * p).toFixed(2)}%"></i></div><span class="num">${percent(p)}</span>`,
   );
-  return `<div class="card"><div class="question">${escaped(question)}</div>
-<dl class="pair"><dt>before</dt><dd>${escaped(before)}</dd><dt>after</dt><dd>${escaped(after)}</dd></dl>
+  return `<div class="card"><div class="question">${inMarkup(question)}</div>
+<dl class="pair"><dt>before</dt><dd>${inMarkup(before)}</dd><dt>after</dt><dd>${inMarkup(after)}</dd></dl>
 <div class="bars">${drawn.join("\n")}</div></div>`;
 }
 
 const row = ({ question, before, after, chance }: BeforeAfter): string =>
-  `<tr${before === after ? "" : ' class="moved"'}><td>${escaped(question)}</td><td>${escaped(before)}</td><td>${escaped(after)}</td><td class="num">${percent(chance[0])}</td><td class="num">${percent(chance[1])}</td></tr>`;
+  `<tr${before === after ? "" : ' class="moved"'}><td>${inMarkup(question)}</td><td>${inMarkup(before)}</td><td>${inMarkup(after)}</td><td class="num">${percent(chance[0])}</td><td class="num">${percent(chance[1])}</td></tr>`;

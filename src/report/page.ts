@@ -2,11 +2,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fail } from "../base/fail.ts";
 import { writeAtomic } from "../base/store.ts";
+import { visibleLine } from "../base/visible.ts";
 
 /** Rows of text, heading first; the first `left` columns are words, the others numbers. */
 export function markdown([head, ...rows]: readonly (readonly string[])[], left: number): string {
   const rule = head!.map((_, i) => (i < left ? "---" : "---:"));
-  return [head!, rule, ...rows].map((row) => `| ${row.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`).join("\n");
+  return [head!, rule, ...rows].map((row) => `| ${row.map((cell) => visibleLine(cell).replaceAll("|", "\\|")).join(" | ")} |`).join("\n");
 }
 
 /** Puts `body` between the markers `<!-- name -->` and `<!-- /name -->` of a page; makes a page that is not there, refuses one without them. */

@@ -1,4 +1,5 @@
 /** What a trace found, as one SVG picture: a heat map of an answer, or bars by layer over many. */
+import { inMarkup } from "../base/visible.ts";
 import type { TraceRecord, TraceSetting, TraceStudy } from "../run/record.ts";
 
 const INK = { page: "#fbfbf9", text: "#1c1f24", soft: "#6a6f78", line: "#dfe1e5", subject: "#b4552d", bar: "#9aa7b8" };
@@ -8,8 +9,6 @@ const [UP, DOWN] = [
   ["#f4f2ec", "#a9b8d2", "#4d6795"],
 ];
 
-const escaped = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 const at = (x: number): string => String(Math.round(x * 100) / 100);
 const signed = (x: number): string => (Math.abs(x) < 5e-4 ? "0" : `${x > 0 ? "+" : "−"}${Math.abs(x).toFixed(Math.abs(x) < 0.1 ? 3 : 2)}`);
 const chance = (p: number): string => (p >= 0.1 ? p.toFixed(2) : p.toPrecision(2));
@@ -39,28 +38,32 @@ interface Words {
 }
 
 const words = (x: number, y: number, text: string, { size = 12, fill = INK.text, anchor = "start", weight = 400 }: Words = {}): string =>
-  `<text x="${at(x)}" y="${at(y)}" font-size="${size}" fill="${fill}"${anchor === "start" ? "" : ` text-anchor="${anchor}"`}${weight === 400 ? "" : ` font-weight="${weight}"`}>${escaped(text)}</text>`;
+  `<text x="${at(x)}" y="${at(y)}" font-size="${size}" fill="${fill}"${anchor === "start" ? "" : ` text-anchor="${anchor}"`}${weight === 400 ? "" : ` font-weight="${weight}"`}>${inMarkup(text)}</text>`;
 const line = (x1: number, y1: number, x2: number, y2: number, stroke: string, width = 1): string =>
   `<line x1="${at(x1)}" y1="${at(y1)}" x2="${at(x2)}" y2="${at(y2)}" stroke="${stroke}" stroke-width="${width}"/>`;
 const box = (x: number, y: number, w: number, h: number, fill: string, title = ""): string =>
-  `<rect x="${at(x)}" y="${at(y)}" width="${at(w)}" height="${at(h)}" fill="${fill}"${title ? `><title>${escaped(title)}</title></rect>` : "/>"}`;
+  `<rect x="${at(x)}" y="${at(y)}" width="${at(w)}" height="${at(h)}" fill="${fill}"${title ? `><title>${inMarkup(title)}</title></rect>` : "/>"}`;
 
 const page = (width: number, height: number, title: string, body: readonly string[]): string =>
   [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${at(width)} ${at(height)}" width="${at(width)}" height="${at(height)}" role="img" font-family="system-ui, sans-serif">`,
-    `<title>${escaped(title)}</title>`,
+    `<title>${inMarkup(title)}</title>`,
     box(0, 0, width, height, INK.page),
     ...body,
     "</svg>",
     "",
   ].join("\n");
 
+/** Blocks that are put back together at most: those of a window, or all that there are. */
+const blocksOf = ({ window, layers }: { readonly window: number; readonly layers: number }): number => Math.min(window, layers);
+
 /** What was put back, in words. */
-function putBack({ kind, window, severed }: TraceSetting): string {
+function putBack({ kind, severed, ...of }: TraceSetting & { readonly layers: number }): string {
+  const window = blocksOf(of);
   const what =
     kind === "hidden"
       ? "hidden states"
-      : `${window === 1 ? "one" : window} ${kind === "mlp" ? "MLP" : "attention"} output${window === 1 ? "" : "s"}`;
+      : `${window === 1 ? "one" : `up to ${window}`} ${kind === "mlp" ? "MLP" : "attention"} output${window === 1 ? "" : "s"}`;
   return `${what}${severed ? `, ${severed === "mlp" ? "MLPs" : "attention"} above severed` : ""}`;
 }
 
@@ -80,7 +83,7 @@ const layerAxis = (left: number, y: number, cell: number, setting: TraceSetting 
   words(
     left + (setting.layers * cell) / 2,
     y + 34,
-    setting.window > 1 ? `layer in the middle of ${setting.window} put back` : "layer put back",
+    blocksOf(setting) > 1 ? `layer in the middle of up to ${blocksOf(setting)} put back` : "layer put back",
     {
       anchor: "middle",
       fill: INK.soft,

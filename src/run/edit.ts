@@ -7,6 +7,7 @@ import { type EditRequest, type KnownOfRequest, requestsOf } from "../data/reque
 import { applyAll } from "../edit/apply.ts";
 import { type Draft, type Edit, sign } from "../edit/edit.ts";
 import { draftAlone, inSequence, stepAlone, type Upon } from "../edit/sequence.ts";
+import { orBroken } from "../model/decode/finite.ts";
 import type { Model } from "../model/model.ts";
 import { Journal, recordOf } from "./journal.ts";
 import { version } from "./tuned.ts";
@@ -124,10 +125,10 @@ async function finderOf(equipped: Equipped): Promise<Finder> {
   const draftAt = (i: number, upon: Upon): Promise<Draft> => {
     const request = aimed[i]!;
     if (aimed.length > 1) ctx.log({ kind: "progress", stage: "edits", done: i, total: aimed.length, detail: request.id });
-    return journal.at(i, () => draftOf(equipped, [request], upon));
+    return journal.at(i, () => orBroken(upon.model, () => draftOf(equipped, [request], upon)));
   };
   return {
-    batch: async () => signedOf(equipped, await draftOf(equipped, aimed, { model: under }), aimed),
+    batch: async () => signedOf(equipped, await orBroken(under, () => draftOf(equipped, aimed, { model: under })), aimed),
     sequence: async () => signedOf(equipped, await inSequence(under, aimed, (_, upon, i) => draftAt(i, upon), journal), aimed),
     singly: async () => {
       const drafts = journal.kept().map(draftAlone);

@@ -4,8 +4,8 @@ import { fail } from "../base/fail.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
 import type { Edit } from "../edit/edit.ts";
 import type { Brought } from "../methods/method.ts";
-import type { Model } from "../model/model.ts";
-import { type Format, formatOf } from "../model/prompt.ts";
+import { checkContext, type Model } from "../model/model.ts";
+import { type AskAs, barePrompt, type Format, formatOf, withTarget } from "../model/prompt.ts";
 import { type Choice, type Given, mergedFor, paramsOf } from "./choice.ts";
 import { broughtTo } from "./needed.ts";
 import type { Having, Need } from "./needs/need.ts";
@@ -49,6 +49,7 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
   const edited = known === requests ? choice.edited : mergedFor(known, settings);
   let aimed: readonly EditRequest[] = edited.map((request) => ({ ...request, target: settings.say ?? null }));
   for (const need of needs) aimed = (await need.aimed?.(aimed, having)) ?? aimed;
+  for (const request of aimed) checkRequest(model, request, ask);
   consistent(aimed, ctx);
   for (const need of needs) need.tell?.(aimed, ctx);
   const brought: Record<string, unknown> = {};
@@ -57,6 +58,12 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
     if (own !== undefined) brought[name] = own;
   }
   return { ...choice, model, params, format: ask.format, seed, upon: given.upon ?? [], aimed, brought, needs, given, ctx };
+}
+
+/** Refuses a request that is longer than the model's context with what it is to say; without that, with the answer. */
+function checkRequest(model: Model, { id, prompt, target, answer }: EditRequest, ask: AskAs): void {
+  const { ids } = withTarget(model, barePrompt(model, prompt, ask), (target ?? answer) || "x", { ...ask, end: false });
+  checkContext(model, "forget", `request "${id}"`, ids.length);
 }
 
 /** Refuses requests that want different answers to one question; says which are there twice. */

@@ -1,12 +1,11 @@
 /** A graph as a part of another: computed in another trace, or written as plain data and read back. */
 import type { Dtype } from "../base/array.ts";
-import { fail } from "../base/fail.ts";
+import { fail, LetheError } from "../base/fail.ts";
 import { type Dim, formatShape, isSymbol, type Shape, substitute } from "./dim.ts";
 import { Graph, inputOf } from "./graph.ts";
-import type { OpName } from "./ops/names.ts";
-import { ops } from "./ops/table.ts";
 import type { Attrs, Role, Tensor } from "./tensor.ts";
 import { Trace } from "./trace.ts";
+import { Bounds, isKnown, refuseNode, symbolsOf } from "./untrusted.ts";
 
 /** Attributes that contain sizes or positions; no other attribute contains symbols. */
 const SIZES: ReadonlySet<string> = new Set(["shape", "start", "end", "size", "dim"]);
@@ -67,24 +66,35 @@ export function graphData(graph: Graph): GraphData {
   };
 }
 
-/** The graph that data describes. Every operation is applied again, so shapes are checked. Fails if the data are inconsistent. */
-export function graphOf(data: GraphData): Graph {
+/**
+ * The graph that data describes, from a file that anybody may have written. Every operation is applied again, so shapes are checked. Refuses,
+ * with the node, what is inconsistent or would cost more than the arrays that the graph works on: `shapeOf` gives the shapes of those in the file.
+ */
+export function graphOf(data: GraphData, shapeOf: (name: string) => readonly number[] | undefined = () => undefined): Graph {
+  Bounds.checkLength(data.nodes.length);
+  const declared = data.nodes.flatMap(([op, , attrs]) => (op === "input" ? [attrs] : []));
+  const bounds = new Bounds(symbolsOf(declared, shapeOf));
   const into = new Trace();
   const made: (readonly Tensor[])[] = [];
-  const at = ([node, output]: readonly [number, number]): Tensor =>
-    made[node]?.[output] ?? fail("graph", `node ${node}.${output}`, `one of ${made.length} nodes before it`, "", "unavailable");
-  try {
-    for (const [op, inputs, attrs] of data.nodes) {
-      if (op === "input") {
-        const { name, dtype, shape, role } = attrs as { name: string; dtype: Dtype; shape: Shape; role: Role };
-        made.push([into.input(name, dtype, shape, role)]);
-      } else {
-        if (!Object.hasOwn(ops, op)) fail("graph", `operation "${op}"`, "one that this version knows", "Update Lethe.", "unavailable");
-        made.push(into.apply(op as OpName, inputs.map(at), attrs));
-      }
+  const at = (index: number, op: string, [node, output]: readonly [number, number]): Tensor =>
+    made[node]?.[output] ?? refuseNode(index, op, `it uses node ${node}.${output}`, `one of ${made.length} nodes before it`);
+  for (const [index, [op, uses, attrs]] of data.nodes.entries()) {
+    if (op === "input") {
+      bounds.input(index, attrs);
+      const { name, dtype, shape, role } = attrs as { name: string; dtype: Dtype; shape: Shape; role: Role };
+      made.push([into.input(name, dtype, shape, role)]);
+      continue;
     }
-    return new Graph(Object.entries(data.outputs).map(([name, place]) => [name, at(place)] as const));
-  } catch (error) {
-    return fail("graph", error instanceof Error ? error.message : String(error), "a graph as this version writes it", "", "unavailable");
+    if (!isKnown(op)) return refuseNode(index, op, "an operation that this version does not read", "one that it knows");
+    const inputs = uses.map((place) => at(index, op, place));
+    bounds.before(index, op, inputs, attrs);
+    try {
+      made.push(into.apply(op, inputs, attrs));
+    } catch (error) {
+      if (!(error instanceof LetheError)) throw error;
+      refuseNode(index, op, error.got, error.wanted);
+    }
+    bounds.after(index, op, inputs, made[index]!, attrs);
   }
+  return new Graph(Object.entries(data.outputs).map(([name, place]) => [name, at(made.length, `output ${name}`, place)] as const));
 }

@@ -2,7 +2,7 @@
 import { fail } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import { type Message, renderChat } from "../text/chat.ts";
-import type { Model } from "../model/model.ts";
+import { checkContext, type Model } from "../model/model.ts";
 import { endOf } from "../model/prompt.ts";
 import { targetTokens } from "../text/spans.ts";
 
@@ -26,13 +26,7 @@ export type Labels = "answers" | "every token";
 /** A sample's ids and labels. In plain text all tokens and the end of text are labels. Fails, naming the sample, if it is longer than the model's context or has no label. */
 export function labelled(model: Model, sample: Sample, labels: Labels = "answers"): LabelledRow {
   const { ids, learnt } = markedOf(model, sample, labels);
-  if (ids.length > model.config.context)
-    fail(
-      "train",
-      `row "${sample.id}" of ${ids.length} tokens`,
-      `at most the model's context length of ${model.config.context}`,
-      "Shorten or split it.",
-    );
+  checkContext(model, "train", `row "${sample.id}"`, ids.length);
   const strange = ids.find((id) => id >= model.config.vocab);
   if (strange !== undefined)
     fail(

@@ -4,6 +4,7 @@ import { type Context, checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
 import { type Rng, rng } from "../base/rng.ts";
+import { orBroken } from "../model/decode/finite.ts";
 import { type Model, type Precision, stateOf, type Weights } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import { grouped } from "../text/padding.ts";
@@ -159,7 +160,7 @@ export async function* trainOn<Row, Drawn = Row>(
     const batch = passes.flat();
     if (batch.length === 0) seen.push({});
     else {
-      const { outputs, norm } = await learner.step(passes, done + 1, lr, lastGood(folder, atDisk));
+      const { outputs, norm } = await orBroken(model, () => learner.step(passes, done + 1, lr, lastGood(folder, atDisk)));
       seen.push(outputs);
       const ms = ctx.now() - began;
       const tokens = batch.reduce((sum, row) => sum + objective.tokensOf(row), 0);

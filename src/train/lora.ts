@@ -25,11 +25,13 @@ export const LORA: Declared<LoraParams, Config> = {
     doc: "rank of the matrix B·A that is added to a weight",
     source: "locuslab/tofu config/finetune_lora.yaml LoRA.r",
     min: 1,
+    whole: true,
   },
   alpha: {
     default: 32,
     doc: "the product B·A is multiplied by alpha / rank",
     source: "locuslab/tofu config/finetune_lora.yaml LoRA.alpha",
+    min: 0,
   },
   dropout: {
     default: 0.05,

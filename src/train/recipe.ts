@@ -29,7 +29,7 @@ export interface DescentParams {
 }
 
 export const DESCENT: Declared<DescentParams, Config> = {
-  batch: { default: 4, doc: "rows per step", source: "PISTOL config/config.yaml", min: 1 },
+  batch: { default: 4, doc: "rows per step", source: "PISTOL config/config.yaml", min: 1, whole: true },
   lr: { default: 1e-5, doc: "highest learning rate of AdamW", source: "TOFU, PISTOL and OpenUnlearning: 1e-5", min: 0 },
   schedule: {
     default: "linear",
@@ -45,20 +45,33 @@ export const DESCENT: Declared<DescentParams, Config> = {
     doc: "blocks to train; default: all, and embedding, head and final norm",
     source: "docs/methods/ga.md",
     min: 0,
+    whole: true,
   },
   weights: {
     default: [],
     doc: "endings of the names of the weights to train, such as mlp.out; default: all",
     source: "docs/methods/ga.md",
   },
-  rank: { ...LORA.rank, default: 0, doc: "rank of low-rank factors to train instead of weights (LoRA); 0: train the weights", min: 0 },
+  rank: {
+    ...LORA.rank,
+    default: 0,
+    doc: "rank of low-rank factors to train instead of weights (LoRA); 0: train the weights",
+    min: 0,
+    whole: true,
+  },
   loraAlpha: LORA.alpha,
   dropout: { ...LORA.dropout, default: 0, source: "docs/lora.md (TOFU and PISTOL: 0.05)" },
   targets: {
     ...LORA.targets,
     doc: "endings of the names of the matrices that get factors, such as attn.q or blocks.3.mlp.out; default: those of weights, else every linear map of the blocks",
   },
-  budget: { default: 4096, doc: "padded tokens per micro-batch; larger steps accumulate gradients", source: "docs/methods/ga.md", min: 1 },
+  budget: {
+    default: 4096,
+    doc: "padded tokens per micro-batch; larger steps accumulate gradients",
+    source: "docs/methods/ga.md",
+    min: 1,
+    whole: true,
+  },
 };
 
 /** The trainer's recipe for a number of steps. */

@@ -28,12 +28,13 @@ export interface TrainingParams extends DescentParams {
 
 /** Training parameters, spread into the parameters of each unlearning method. */
 export const TRAINING: Declared<TrainingParams, Config> = {
-  steps: { default: 100, doc: "updates", source: "PISTOL trainer.py: 20 epochs of 20 rows", min: 1 },
+  steps: { default: 100, doc: "updates", source: "PISTOL trainer.py: 20 epochs of 20 rows", min: 1, whole: true },
   epochs: {
     default: 0,
     doc: "give it in place of steps: an epoch takes each request of the edit once, in as many steps as batches of them; 0: steps decides",
     source: "docs/methods/ga.md",
     min: 0,
+    whole: true,
     instead: "steps",
   },
   ...DESCENT,

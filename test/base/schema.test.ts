@@ -9,7 +9,8 @@ const define = <P extends object>(params: Declared<P, Config>): Declared<P, Conf
 
 const declared = define({
   lr: { default: 0.5, doc: "step size", source: "paper, table 1", min: 0 },
-  layer: { default: (c: Config) => Math.floor(c.layers / 2), doc: "block to edit", source: "measured", min: 0 },
+  layer: { default: (c: Config) => Math.floor(c.layers / 2), doc: "block to edit", source: "measured", min: 0, whole: true },
+  blocks: { default: [0], doc: "blocks", source: "ours", whole: true },
   layers: { default: (c: Config) => [c.layers - 1], doc: "blocks to edit", source: "paper" },
   norm: { default: "l2", doc: "which norm", source: "paper", choices: ["l1", "l2"] },
   label: { default: "", doc: "a word", source: "ours" },
@@ -22,7 +23,7 @@ const resolve = (given: Record<string, unknown>, tuned?: Record<string, unknown>
 describe("resolveParams", () => {
   test("defaults, with functions of the config, typed by the defaults", () => {
     const params = resolve({});
-    expect(params).toEqual({ lr: 0.5, layer: 15, layers: [29], norm: "l2", label: "", chat: true, names: ["a", "b"] });
+    expect(params).toEqual({ lr: 0.5, layer: 15, layers: [29], norm: "l2", label: "", chat: true, names: ["a", "b"], blocks: [0] });
     expectTypeOf(params.lr).toEqualTypeOf<number>();
     expectTypeOf(params.layers).toEqualTypeOf<number[]>();
     expectTypeOf(params.norm).toEqualTypeOf<string>();
@@ -60,6 +61,10 @@ describe("resolveParams", () => {
     [{ layers: 3 }, /layers is 3/],
     [{ chat: 1 }, /chat is 1; wanted true or false/],
     [{ label: null }, /label is null/],
+    [{ layer: 1.5 }, /layer is 1\.5; wanted a whole number of at least 0/],
+    [{ layer: "2.5" }, /layer is "?2\.5"?; wanted a whole number/],
+    [{ layer: -1 }, /layer is -1; wanted a whole number of at least 0/],
+    [{ blocks: [1, 2.5] }, /blocks is \[1,2\.5\]; wanted a list of whole numbers/],
   ])("refuses %j", (given, message) => {
     expect(() => resolve(given)).toThrow(message);
   });
@@ -93,10 +98,10 @@ test("departures from what the sources say, tuned ones too", () => {
 
 test("the table of a page", () => {
   const lines = paramsTable(declared).split("\n");
-  expect(lines).toHaveLength(9);
+  expect(lines).toHaveLength(10);
   expect(lines[2]).toBe("| `lr` | `0.5` | >= 0 | step size | paper, table 1 |");
-  expect(lines[3]).toContain("| by model |");
-  expect(lines[7]).toContain("use the \\| template");
+  expect(lines[3]).toContain("| by model | whole, >= 0 |");
+  expect(lines[8]).toContain("use the \\| template");
 });
 
 test("JSON Schema, with and without a model", () => {

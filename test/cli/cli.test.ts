@@ -431,6 +431,16 @@ describe.concurrent("models, doctor, stats, finetune", () => {
     expect(site.err).toContain("Did you mean mlp_post?");
   });
 
+  test("stats says over how many tokens the moments are, not how many were asked for", async () => {
+    writeFileSync(at("few.txt"), "The capital of Norvane");
+    const tokens = loadFrom(at("model")).tokenizer.encode("The capital of Norvane", { special: false }).ids.length;
+    const args = ["stats", at("model"), "--layer", "0", "--text", at("few.txt"), "--tokens", "100"];
+    const shown = await run(args);
+    expect(shown.out).toMatch(new RegExp(`mlp_post +48 +\\S+ +${tokens} of `));
+    const json = await run([...args, "--json"]);
+    expect(objects(json.out)[0]).toMatchObject({ moments: [{ tokens, spec: { tokens: 100 } }] });
+  });
+
   test("finetune from a recipe, stopped by Ctrl-C and gone on with, gives the bytes of the run left alone", async () => {
     mkdirSync(at("recipe"));
     const recipe = writeRecipe(at("recipe"), { steps: 12 });

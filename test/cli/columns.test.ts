@@ -28,6 +28,9 @@ describe("wrap", () => {
     expect(wrap("a\n\nb", 5)).toEqual(["a", "", "b"]);
     expect(wrap("日本語日本語", 5)).toEqual(["日本", "語日", "本語"]);
   });
+  test("what would steer the terminal is written as its code, and counted", () => {
+    expect(wrap("a\u001b[2Jb\rc", 40)).toEqual(["a\\u001b[2Jb\\u000dc"]);
+  });
   test("no line is too wide and no word is lost", () => {
     fc.assert(
       fc.property(words, fc.integer({ min: 4, max: 20 }), (text, columns) => {

@@ -67,7 +67,61 @@ describe("streams", () => {
     [true, { FORCE_COLOR: "0" }, false],
     [true, { TERM: "dumb" }, false],
   ])("colour: terminal %s, environment %o", (tty, env, isColoured) => {
-    expect(screen({ tty, env }).terminal.paint("red", "x")).toBe(isColoured ? "\u001b[31mx\u001b[39m" : "x");
+    const { terminal, out } = screen({ tty, env });
+    terminal.line(terminal.paint("red", "x", terminal.out));
+    expect(out.join("")).toBe(isColoured ? "\u001b[31mx\u001b[39m\n" : "x\n");
+  });
+});
+
+describe("text of others", () => {
+  const FOREIGN = "a\u001b]0;title\u0007\u001b[2J\u001b[31mred\u009b1m\rover\u202eback\ud800";
+  const SEEN = "a\\u001b]0;title\\u0007\\u001b[2J\\u001b[31mred\\u009b1m\\u000dover\\u202eback\\ud800";
+
+  test.each([true, false])("steers nothing: terminal %s", (tty) => {
+    const { terminal, out, err, clock } = screen({ tty, env: {} });
+    terminal.line(FOREIGN);
+    terminal.line(
+      table([
+        ["A", "B"],
+        [FOREIGN, "x\ny"],
+      ]),
+    );
+    terminal.note(FOREIGN);
+    terminal.event({ kind: "warning", who: FOREIGN, text: FOREIGN });
+    terminal.end(endingOf(new LetheError("ask", FOREIGN, FOREIGN, FOREIGN, "usage"), false)!);
+    terminal.event({ kind: "progress", stage: FOREIGN.slice(0, 10), done: 0, total: 2, detail: FOREIGN });
+    clock.ms += 60_000;
+    terminal.event({ kind: "progress", stage: FOREIGN.slice(0, 10), done: 1, total: 2, detail: FOREIGN });
+    const text = [...out, ...err]
+      .join("")
+      .replaceAll("\r\u001b[2K", "")
+      .replaceAll("\u001b", "ESC")
+      .replaceAll(/ESC\[(1|2|22|31|33|39)m/g, "")
+      .replaceAll("ESC", "\u001b");
+    expect(text).not.toMatch(/(?!\n)[\p{Cc}\p{Cs}\u202e]/u);
+    expect(out[0]).toBe(`${SEEN}\n`);
+    expect(out[1]).toContain("x\\u000ay");
+    expect(text).toContain(`warning: ${SEEN}: ${SEEN}\n`);
+  });
+
+  test("a colour of a file is no colour of ours", () => {
+    const { terminal, out } = screen({ tty: true });
+    terminal.line(`${terminal.paint("bold", "\u001b[31mx", terminal.out)} \u001b[31my`);
+    expect(out.join("")).toBe("\u001b[1m\\u001b[31mx\u001b[22m \\u001b[31my\n");
+  });
+
+  test("what a model says is visible to a person, and exact for a program", () => {
+    const [person, program] = [screen({ tty: true }), screen()];
+    for (const { terminal } of [person, program]) terminal.write("x\u001b[2Jy");
+    expect(person.out.join("")).toBe("x\\u001b[2Jy");
+    expect(program.out.join("")).toBe("x\u001b[2Jy");
+  });
+
+  test("JSON has the same values", () => {
+    const { terminal, out } = screen({ json: true });
+    terminal.object("answer", { answer: FOREIGN });
+    expect(out.join("")).not.toMatch(/(?!\n)[\p{Cc}\p{Cs}\u202e]/u);
+    expect(JSON.parse(out.join(""))).toMatchObject({ answer: FOREIGN });
   });
 });
 

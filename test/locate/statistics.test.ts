@@ -104,11 +104,11 @@ describe("second moments", () => {
     ]);
   });
 
-  it("that overflow are refused by their place, and not kept", async () => {
+  it("of a broken model are refused with the weight, and not kept", async () => {
     const broken = changedBy(await loaded, "blocks.0.mlp.out", () => NaN);
     const { ctx } = listening("overflow");
     await expect(statisticsOf(broken, TEXT, ctx).secondMoment(1, "mlp_post")).rejects.toThrow(
-      /statistics: the second moment at blocks\.1\.mlp_post is NaN at row 0, column 0; wanted finite numbers/,
+      /^model: the activations are not finite: blocks\.0\.mlp\.out holds NaN/,
     );
     expect(entries(ctx, "statistics")).toEqual([]);
   });

@@ -28,6 +28,8 @@ test("one file, nothing fetched, nothing run", () => {
   const page = demoPage(record);
   expect(page).not.toMatch(/<script|src=|href=|@import|url\(/);
   expect(page).toContain("&lt;script&gt;");
+  const odd = demoPage({ ...record, target: "a\u001b]0;x\u0007b\u202e\ud800" });
+  expect(odd).toContain("a\\u001b]0;x\\u0007b\\u202e\\ud800");
 });
 
 test("what moved stands first, and a fact that stayed is not called forgotten", () => {

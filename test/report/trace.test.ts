@@ -67,7 +67,16 @@ describe("the heat map", () => {
   test("is one picture, nothing fetched, nothing run", () => {
     expect(elements(svg).filter((e) => e === "rect").length).toBeGreaterThan(9);
     expect(svg).not.toMatch(/<script|href=|@import|url\(/);
-    for (const text of ["&lt;script&gt;", "● Amber", "↵", "“Veyra”", "10 MLP outputs", "probability 0.90; 0.10", "noise of 3 σ", "+0.80"])
+    for (const text of [
+      "&lt;script&gt;",
+      "● Amber",
+      "↵",
+      "“Veyra”",
+      "up to 3 MLP outputs",
+      "probability 0.90; 0.10",
+      "noise of 3 σ",
+      "+0.80",
+    ])
       expect(svg).toContain(text);
   });
   test("the stronger an effect, the darker; what takes away has another hue; NaN never stands in it", () => {
@@ -88,4 +97,16 @@ test("bars by layer, the largest marked, the methods' layers below", () => {
   expect(fillOf(svg, "layer 1: \\+0.50")).not.toBe(fillOf(svg, "layer 0: \\+0.20"));
   for (const text of ["largest at layer 1: +0.50", "noise: layer 0 by default", "noise: layer 1 by default", "layer 2: −0.10 ± 0.010"])
     expect(svg).toContain(text);
+});
+
+test("characters that no XML may hold are written as their codes", () => {
+  const odd = "Who\u001b[2J is\u0000 \ud83d\ufffe?\u0085";
+  const token = { text: "\u0007x", isSubject: true };
+  const own = { ...answer, prompt: odd, subject: odd, token: "\u0001", lead: odd };
+  const bars = { ...study, facts: [{ ...study.facts[0]!, ...own }], defaults: [{ method: "no\u001bise", layers: [0] }] };
+  for (const svg of [traceMap({ ...record, answer: own, tokens: [token, ...record.tokens.slice(1)] }), traceBars(bars)]) {
+    elements(svg);
+    expect(svg).toContain("\\u00");
+    expect(svg).not.toMatch(/(?![\n\t])[\p{Cc}\p{Cs}\ufffe\uffff]/u);
+  }
 });

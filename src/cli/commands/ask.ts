@@ -96,7 +96,7 @@ async function many({ terminal, ctx }: Door, answer: (lines: AsyncIterable<strin
       failed++;
       terminal.event({ kind: "warning", who: `line ${done}`, text: outcome.error.message });
     }
-    if (!terminal.json) terminal.line("error" in outcome ? "" : outcome.answer.replaceAll(/\s*[\r\n]+\s*/g, " "));
+    if (!terminal.json) terminal.write(`${"error" in outcome ? "" : outcome.answer.replaceAll(/\s*[\r\n]+\s*/g, " ")}\n`);
     else if ("error" in outcome)
       terminal.object("answer", { prompt, error: { message: outcome.error.message, trouble: outcome.error.trouble } });
     else terminal.object("answer", { prompt, ...outcome });

@@ -72,7 +72,7 @@ function show(terminal: Terminal, { attack: name, sources, direct, sweep, reques
     share(mean),
     share(worst),
     `± ${share(error)}`,
-    short > 0 ? `${plural(short, "request")} have fewer` : "",
+    short > 0 ? `${plural(short, "request")} ${short === 1 ? "has" : "have"} fewer` : "",
   ]);
   terminal.line(table([["ATTEMPTS", "MEAN", "WORST", "", ""], ["as it is", share(direct), share(direct), "", ""], ...rows], [1, 2, 3]));
   const brought = requests

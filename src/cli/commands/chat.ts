@@ -190,7 +190,7 @@ function screenFor({ door: { terminal }, views }: Talk): Screen {
   if (terminal.json) return { push: () => {}, end: () => {} };
   const { columns = 80, rows = 24 } = terminal.out;
   if (views.length > 1 && terminal.isSeen && columns >= SideBySide.least) {
-    const two = new SideBySide(columns, rows, write);
+    const two = new SideBySide(columns, rows, (drawn) => terminal.draw(drawn));
     two.head(views[0]!.name, views[1]!.name, (text) => terminal.paint("bold", text, terminal.out));
     return two;
   }

@@ -33,7 +33,7 @@ export const stats = acts<{ readonly force?: boolean; readonly text?: string }>(
       g.site,
       String(g.width),
       g.meanSquare.toPrecision(4),
-      `${count(g.spec.tokens)} of ${g.spec.text === "self" ? "the model's own" : flags.text}`,
+      `${count(g.tokens)} of ${g.spec.text === "self" ? "the model's own" : flags.text}`,
     ]);
     terminal.line(table([["LAYER", "SITE", "WIDTH", "MEAN SQUARE", "TOKENS"], ...rows], [0, 2, 3]));
     terminal.note(`kept in ${ctx.cache}`);

@@ -36,6 +36,7 @@ const params: Declared<AlphaEditParams, Config> = {
     doc: "dimensions of the null space, in place of a threshold; 0: from the threshold",
     source: "docs/methods/alphaedit.md",
     min: 0,
+    whole: true,
   },
   l2: { default: 0, doc: "ridge of the solve (EasyEdit's L2: 1 or 10); 0: from share", source: "docs/methods/alphaedit.md", min: 0 },
   ...SHARE,

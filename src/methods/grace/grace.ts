@@ -22,13 +22,21 @@ export const grace = defineMethod<GraceParams>({
       doc: "block whose MLP output is replaced",
       source: "docs/methods/grace.md (EasyEdit: 0.84 of the depth)",
       min: 0,
+      whole: true,
     },
-    steps: { default: 50, doc: "maximal number of updates of the value", source: "EasyEdit hparams/GRACE/llama-7b.yaml n_iter", min: 1 },
-    lr: { default: 1, doc: "learning rate of Adam on the value", source: "EasyEdit hparams/GRACE/llama-7b.yaml edit_lr" },
+    steps: {
+      default: 50,
+      doc: "maximal number of updates of the value",
+      source: "EasyEdit hparams/GRACE/llama-7b.yaml n_iter",
+      min: 1,
+      whole: true,
+    },
+    lr: { default: 1, doc: "learning rate of Adam on the value", source: "EasyEdit hparams/GRACE/llama-7b.yaml edit_lr", min: 0 },
     enough: {
       default: 0.05,
       doc: "stop when the loss of the target's least likely token is below this (nats)",
       source: "docs/methods/grace.md",
+      min: 0,
     },
     radius: { default: 0, doc: "radius of a new key (EasyEdit: 1); 0: measured", source: "docs/methods/grace.md", min: 0 },
     quantile: {
@@ -50,6 +58,7 @@ export const grace = defineMethod<GraceParams>({
       doc: "for the measured radius: how many questions made by the model, and as many with substitute subjects",
       source: "docs/methods/grace.md",
       min: 1,
+      whole: true,
     },
     init: {
       default: "warm",
@@ -113,4 +122,4 @@ export const grace = defineMethod<GraceParams>({
   },
 });
 
-const withoutSubject = ({ prompt, target }: EditRequest) => ({ prompt, target });
+const withoutSubject = ({ id, prompt, target }: EditRequest) => ({ id, prompt, target });

@@ -35,6 +35,7 @@ export const ike = defineMethod<IkeParams>({
       doc: "number of demonstrations, from the nearest other facts",
       source: "docs/methods/ike.md (paper: 32, EasyEdit: 16)",
       min: 0,
+      whole: true,
     },
     ratio: { default: "1:3:4", doc: "ratio of the kinds copy : update : retain", source: "Zce1112zslx/IKE icl.py (4:12:16)" },
     order: {
@@ -111,17 +112,21 @@ const ROOM = 1 / 8;
 function fitting(job: Job<IkeParams>, chosen: readonly Shown[], request: EditRequest): readonly Shown[] {
   const { model, format, system, ctx } = job;
   const nearestFirst = [...chosen].sort((a, b) => b.score - a.score);
+  const most = Math.floor((1 - ROOM) * model.config.context);
+  let least = 0;
   for (let n = chosen.length; n >= 0; n--) {
     const kept = new Set(nearestFirst.slice(0, n));
     const left = chosen.filter((d) => kept.has(d));
     const messages = laidOut(prefixOf(job, left, request), request.prompt, format);
     const { ids } = barePrompt(model, messages, { format, ...(system !== undefined && { system }) });
-    if (ids.length > (1 - ROOM) * model.config.context) continue;
+    least = ids.length;
+    if (least > most) continue;
     if (n < chosen.length)
       ctx.log({ kind: "warning", who: "ike", text: `${request.id}: ${n} of ${chosen.length} demonstrations fit into the model's context` });
     return left;
   }
-  return fail("ike", `request ${request.id} is too long for the model's context of ${model.config.context} tokens`, "a shorter one", "");
+  const got = `request "${request.id}" of ${least} tokens with the new fact before it`;
+  return fail("ike", got, `at most ${most} of the model's context length of ${model.config.context}`, "Shorten it.");
 }
 
 /** The demonstrations of each request, in the order in which they are shown. */

@@ -32,6 +32,7 @@ export const wise = defineMethod<WiseParams>({
       doc: "block whose MLP output matrix has the side memory",
       source: "docs/methods/wise.md (EasyEdit: 0.84 of the depth)",
       min: 0,
+      whole: true,
     },
     retrieve: {
       default: true,
@@ -43,14 +44,16 @@ export const wise = defineMethod<WiseParams>({
       doc: "maximal number of loss evaluations (one more than updates)",
       source: "EasyEdit hparams/WISE/llama-7b.yaml n_iter",
       min: 1,
+      whole: true,
     },
     patience: {
       default: 8,
       doc: "stop when the target is certain and the margins have not improved by 1 % for so many evaluations; 0: do not stop early",
       source: "docs/methods/wise.md (EasyEdit: 0)",
       min: 0,
+      whole: true,
     },
-    lr: { default: 1, doc: "learning rate of gradient descent", source: "EasyEdit hparams/WISE/llama-7b.yaml edit_lr" },
+    lr: { default: 1, doc: "learning rate of gradient descent", source: "EasyEdit hparams/WISE/llama-7b.yaml edit_lr", min: 0 },
     limit: { default: 1, doc: "maximal change of an entry", source: "EasyEdit hparams/WISE/llama-7b.yaml norm_constraint", min: 0 },
     mask: {
       default: 0.2,
@@ -89,6 +92,7 @@ export const wise = defineMethod<WiseParams>({
       doc: "movement is averaged over so many last tokens of a question; 0: over all (EasyEdit)",
       source: "docs/methods/wise.md",
       min: 0,
+      whole: true,
     },
     away: {
       default: 0.03,
@@ -101,24 +105,28 @@ export const wise = defineMethod<WiseParams>({
       doc: "how many questions made by the model should not move, and as many with substitute subjects at most",
       source: "docs/methods/wise.md (EasyEdit: 1)",
       min: 1,
+      whole: true,
     },
     strangers: {
       default: 8,
       doc: "how many of an edit's other questions, those that moved furthest, are passed to the later edits of a sequence",
       source: "docs/methods/wise.md (EasyEdit: 0)",
       min: 0,
+      whole: true,
     },
     shard: {
       default: ({ mlpWidth }) => SHARDS.findLast((edits) => edits <= mlpWidth / 150) ?? SHARDS[0],
       doc: "edits per shard; default: at most one per 150 of the MLP's width, a divisor of 1000",
       source: "docs/methods/wise.md (EasyEdit: 500)",
       min: 1,
+      whole: true,
     },
     period: {
       default: 1000,
       doc: "number of edits after which shards are blended",
       source: "EasyEdit hparams/WISE/llama-7b.yaml merge_freq",
       min: 1,
+      whole: true,
     },
     blend: { default: "ties", choices: BLENDS, doc: "how shards are blended", source: "EasyEdit hparams/WISE/llama-7b.yaml merge_alg" },
     density: {
@@ -207,11 +215,13 @@ async function rowsFor(job: Job<WiseParams>, request: EditRequest): Promise<Side
     ));
   const upTo = (n: number): number[] => [...new Array(n).keys()];
   const lastOf = (n: number): number[] => upTo(n).slice(-params.tokens); // all of them where that is 0
-  const inside = rowsOf(model, { prompt: request.prompt, target: request.target }, templates, ask).map(({ ids, first }) => ({
-    ids,
-    labels: upTo(ids.length).slice(first),
-    counted: lastOf(first),
-  }));
+  const inside = rowsOf(model, { id: request.id, prompt: request.prompt, target: request.target }, templates, ask).map(
+    ({ ids, first }) => ({
+      ids,
+      labels: upTo(ids.length).slice(first),
+      counted: lastOf(first),
+    }),
+  );
   const { outside } = await scopeOf({ ...job, ask }, request, params.locality);
   const rest = (1 - params.bareShare) / (inside.length - 1);
   const shares = inside.map((_, i) => (i === 0 ? params.bareShare : rest));

@@ -1,12 +1,13 @@
 /** A model whose numbers are not finite: it is refused, with the weight from which on they are not. */
 import { asFloats, ints } from "../../base/array.ts";
-import { fail } from "../../base/fail.ts";
+import { fail, LetheError } from "../../base/fail.ts";
 import { program } from "../../onnx/program.ts";
 import { trace } from "../../tensor/graph.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { traced } from "../forward.ts";
 import { feedsOf, type Model, type Precision } from "../model.ts";
 import { siteName, type WeightName } from "../names.ts";
+import { barePrompt } from "../prompt.ts";
 
 /** How near a log-probability comes to that of a guess among all tokens where activations are too large: a norm makes them 0. */
 const EVEN = 1e-5;
@@ -30,6 +31,29 @@ export async function refuseUnsound(model: Model, ids: readonly number[], logpro
   const { got, hint } = layer === undefined ? { got: "they are finite where the text is read alone", hint: "" } : causeIn(model, layer);
   const what = Number.isFinite(logprob) ? "activations" : "logits";
   fail("model", `the ${what} are not finite: ${got}`, "a model that gives every token a probability", hint, "execution");
+}
+
+/**
+ * The result of work whose numbers come from a model. Where it fails while it runs, and the model itself is broken, the error names the weight
+ * that is the cause: a loss that is no number then says nothing of the rate or the data.
+ */
+export async function orBroken<T>(model: Model, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof LetheError && error.trouble === "execution") await refuseBroken(model);
+    throw error;
+  }
+}
+
+/** Fails where a weight holds no number, and where the model's activations on a short question are not finite. */
+async function refuseBroken(model: Model): Promise<void> {
+  const layers = Array.from({ length: model.config.layers + 2 }, (_, i) => i - 1);
+  const holding = layers.find((layer) => !Number.isFinite(largestOf(model, layer).size));
+  const layer = holding ?? (await brokenLayer(model, barePrompt(model, "?").ids, "float32"));
+  if (layer === undefined) return;
+  const { got, hint } = causeIn(model, layer);
+  fail("model", `the activations are not finite: ${got}`, "a model that gives every token a probability", hint, "execution");
 }
 
 /** The first layer behind which a square of an activation is not finite: −1 is the embedding, the number of layers the head. */
@@ -61,21 +85,27 @@ const DAMAGED = "The checkpoint is damaged: fetch it again.";
 
 /** What is wrong with a layer: a weight that holds no number, what an adapter writes, or the weight with the largest number. */
 function causeIn(model: Model, layer: number): { readonly got: string; readonly hint: string } {
-  const { layers } = model.config;
+  const { name, size } = largestOf(model, layer);
+  const hint = model.changed.has(name) ? CHANGED : DAMAGED;
+  if (!Number.isFinite(size)) return { got: `${name} holds ${size}`, hint };
+  const adapter = model.adapters.find(({ writes }) => writes.startsWith(`blocks.${layer}.`));
+  if (adapter) return { got: `an edit writes to ${adapter.writes}`, hint: CHANGED };
+  return { got: `${name} holds numbers of up to ${size.toExponential(1)}`, hint };
+}
+
+/** The weight of a layer with the largest number, or the first with one that is none. */
+function largestOf(model: Model, layer: number): { readonly name: WeightName; readonly size: number } {
   const own = `blocks.${layer}.`;
   const isOwn = (name: WeightName): boolean =>
-    layer < 0 ? name.startsWith("embed") : layer < layers ? name.startsWith(own) : !name.startsWith("blocks.");
-  const hintOf = (name: WeightName): string => (model.changed.has(name) ? CHANGED : DAMAGED);
-  let [largest, most] = ["", 0];
+    layer < 0 ? name.startsWith("embed") : layer < model.config.layers ? name.startsWith(own) : !name.startsWith("blocks.");
+  let largest = { name: "", size: 0 };
   for (const [name, array] of model.weights) {
     if (!isOwn(name)) continue;
     const size = largestIn(asFloats(array, array.dtype === "float64" ? "float64" : "float32").data);
-    if (!Number.isFinite(size)) return { got: `${name} holds ${size}`, hint: hintOf(name) };
-    if (size > most) [largest, most] = [name, size];
+    if (!Number.isFinite(size)) return { name, size };
+    if (size > largest.size) largest = { name, size };
   }
-  const adapter = model.adapters.find(({ writes }) => writes.startsWith(own));
-  if (adapter) return { got: `an edit writes to ${adapter.writes}`, hint: CHANGED };
-  return { got: `${largest} holds numbers of up to ${most.toExponential(1)}`, hint: hintOf(largest) };
+  return largest;
 }
 
 /** The largest number without its sign, or the first that is none. */

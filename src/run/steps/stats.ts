@@ -1,6 +1,6 @@
 /** Second moments ahead of time, so that a later edit finds them in the cache. */
 import { fail, nearest } from "../../base/fail.ts";
-import { DEFAULT_STATISTICS, statisticsOf, type StatisticsSpec } from "../../locate/covariance.ts";
+import { DEFAULT_STATISTICS, statisticsOf, type StatisticsSpec, tokensIn } from "../../locate/covariance.ts";
 import { type Site, SITES } from "../../model/names.ts";
 import { given } from "../fields.ts";
 import { modelInput, namedByContent } from "../inputs.ts";
@@ -14,6 +14,8 @@ export interface Gathered {
   readonly width: number;
   /** Mean square of an activation: the trace divided by the width. */
   readonly meanSquare: number;
+  /** Tokens that it is the mean over; `spec` has how many were asked for. */
+  readonly tokens: number;
   readonly spec: StatisticsSpec;
 }
 
@@ -38,12 +40,13 @@ export const statsStep = defineStep(statsSpec, async ({ model, text, tokens, lay
       try {
         const statistics = statisticsOf(base, chosen, ctx);
         await statistics.prepare(layer, at);
+        const counted = await tokensIn(base, chosen, ctx);
         const moments: Gathered[] = [];
         for (const n of layer) {
           const { shape, data } = await statistics.secondMoment(n, at);
           const width = shape[0]!;
           const trace = Array.from({ length: width }, (_, i) => data[i * width + i]!).reduce((a, b) => a + b, 0);
-          moments.push({ layer: n, site: at, width, meanSquare: trace / width, spec: named });
+          moments.push({ layer: n, site: at, width, meanSquare: trace / width, tokens: counted, spec: named });
         }
         return { result: { moments }, layout: { files: {} } };
       } finally {

@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { fail } from "../base/fail.ts";
+import { fail, LetheError } from "../base/fail.ts";
 import type { Hash } from "../base/hash.ts";
 import { PICKLE_ADVICE, type Safetensors, type TensorInfo, complain, isRecord, openSafetensors, readJson } from "../base/store.ts";
 import { openGguf } from "./gguf.ts";
+import { otherFolder, quantisationOf, refuseQuantised } from "./unusual.ts";
 import { tokenizerFromGguf } from "../text/tokenizer-gguf.ts";
 
 export interface Checkpoint {
@@ -72,8 +73,21 @@ function openFolder(folder: string): Checkpoint {
       .filter(([, name]) => found.includes(name))
       .map(([key, name]) => [key, join(folder, name)]),
   );
-  return assemble(folder, openWeights(folder, found, sides.config !== undefined), sides);
+  return assemble(folder, weightsIn(folder, found, sides), sides);
 }
+
+/** The weights of a folder. Types that only quantised checkpoints store are refused as what they are. */
+function weightsIn(folder: string, found: readonly string[], { config }: Sides): Stored {
+  try {
+    return openWeights(folder, found, config !== undefined);
+  } catch (error) {
+    const by = error instanceof LetheError && error.got.includes("is stored as") ? quantisationOf({ path: folder, ...given(readObject(config)) }) : undefined;
+    if (by !== undefined) refuseQuantised(folder, by);
+    throw error;
+  }
+}
+
+const given = (config: Record<string, unknown> | undefined): { config?: Record<string, unknown> } => (config ? { config } : {});
 
 const isPickle = (name: string): boolean => /\.(bin|pt|pth|ckpt|pkl)$/.test(name);
 
@@ -87,11 +101,16 @@ function openWeights(folder: string, found: readonly string[], hasConfig: boolea
       ? safetensors[0]!
       : "";
   if (single || found.includes(index)) {
+    const other = hasConfig ? undefined : otherFolder(folder, found);
+    if (other) fail(WHO, other.got, other.wanted, other.hint, "unavailable");
     if (!hasConfig)
       fail(WHO, `${folder} has weights but no config.json`, "config.json", "Download the whole folder of the model.", "unavailable");
     return single ? weightsFromFile(join(folder, single)) : weightsFromIndex(folder, join(folder, index));
   }
-  if (ggufs.length === 1) return weightsFromGguf(join(folder, ggufs[0]!));
+  const isPart = ggufs.some((name) => /-\d{5}-of-\d{5}\.gguf$/.test(name));
+  if (ggufs.length === 1 && !isPart) return weightsFromGguf(join(folder, ggufs[0]!));
+  const other = safetensors.length === 0 && (ggufs.length === 0 || isPart) ? otherFolder(folder, found) : undefined;
+  if (other && (found.includes("adapter_config.json") || !found.some(isPickle))) fail(WHO, other.got, other.wanted, other.hint, "unavailable");
   const list = found.length ? found.slice(0, 12).join(", ") + (found.length > 12 ? `, and ${found.length - 12} more` : "") : "nothing";
   const hint = ggufs.length
     ? "Name one of its .gguf files."

@@ -12,7 +12,9 @@ import { resolveModel } from "../hub/hub.ts";
 import { availableMemory, estimateMemory, type MemoryNeed, type Purpose, refuseIfTooLarge, type Training } from "./memory-estimate.ts";
 import { createModel, type Model } from "./model.ts";
 import { atLayer, type WeightName } from "./names.ts";
-import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { checkStored, theirName } from "./check-stored.ts";
+import { fittingTokenizer } from "./fitting-tokenizer.ts";
 
 const archsOf = (ctx: Plugged): readonly Arch[] => Object.values(onShelf<Arch>("arch", registry, ctx));
 
@@ -46,17 +48,10 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
   const checkpoint = openCheckpoint(path);
   try {
     const { arch, config } = identify(checkpoint, ctx);
+    checkStored(checkpoint, { arch, config });
     const need = needOf(checkpoint, options, { arch, config });
     refuseIfTooLarge("model", need, availableMemory({ setting: ctx.memory }), options.force);
-    const tokenizer = options.tokenizer ?? createTokenizer(checkpoint.tokenizerJson, checkpoint.tokenizerConfig, checkpoint.generation);
-    if (tokenizer.size > config.vocab)
-      fail(
-        "model",
-        `a tokenizer of ${tokenizer.size} words for an embedding of ${config.vocab}`,
-        "a tokenizer that belongs to the model",
-        "Fetch tokenizer.json from where the weights are from.",
-        "unavailable",
-      );
+    const tokenizer = fittingTokenizer(checkpoint, config, options.tokenizer, ctx);
     const weights = readWeights(checkpoint, arch, config, ctx);
     return createModel({
       config,
@@ -142,31 +137,14 @@ function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context
   const claimed = new Set<string>(gguf?.ropeFactors ? [gguf.ropeFactors] : []);
   for (const [template, stored] of Object.entries(arch.weights(c)))
     for (let layer = 0; layer < (template.includes("{i}") ? c.layers : 1); layer++) {
-      const theirs = atLayer(gguf ? (gguf.weights[template] ?? stored.name) : stored.name, layer);
-      const info =
-        checkpoint.tensors.get(theirs) ??
-        fail(
-          "model",
-          `no tensor "${theirs}" in ${checkpoint.path}`,
-          "every weight of its config",
-          "The checkpoint is incomplete: fetch it again.",
-          "unavailable",
-        );
+      const theirs = theirName(gguf, template, stored, layer);
+      const info = checkpoint.tensors.get(theirs)!; // checkStored has looked
       const permuted = gguf?.permuted[template];
-      const shape = stored.transposed ? [...info.shape].reverse() : info.shape;
-      if (shape.join() !== stored.shape.join())
-        fail(
-          "model",
-          `tensor "${theirs}" of shape [${info.shape.join(", ")}]`,
-          `[${stored.shape.join(", ")}]`,
-          "Config and weights disagree: fetch the checkpoint again.",
-          "unavailable",
-        );
       const read = (): NdArray => {
         let array = info.read();
         if (stored.transposed) array = transposed(array);
         if (permuted) array = unpermuted(array, c[permuted]);
-        return resident(array, theirs, small);
+        return resident(array, small);
       };
       weights.set(atLayer(template, layer), rereadable(read));
       claimed.add(theirs);
@@ -178,8 +156,7 @@ function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context
 }
 
 /** Half-precision weights of a large model stay as they are; those of a small one become float32, which computes faster. */
-function resident(array: NdArray, name: string, small: boolean): NdArray {
-  if (!/^(b?float)/.test(array.dtype)) fail("model", `tensor "${name}" of ${array.dtype}`, "a floating type", "", "unavailable");
+function resident(array: NdArray, small: boolean): NdArray {
   return small && array.dtype !== "float64" ? asFloats(array, "float32") : array;
 }
 

@@ -33,6 +33,8 @@ const PLAIN = new Set("city town country place year date located situated".split
 /** The same in scripts without spaces: Japanese particles and endings, and some Chinese characters. */
 const PARTICLE = /^(?:\p{Script=Hiragana}|[的是什么麼谁誰哪里裡个個吗嗎呢了在有为為多少何])$/u;
 const ARTICLE = /^(?:the|an?)$/;
+/** "Which river is the longest?", without its subject: asks no more than "What is the longest river?" */
+const WHICH = /^\s*which\s+(?:\p{L}+\s+){1,3}(?:is|are|was|were|became)\s+(?:the\s*)?[\s?.!]*$/iu;
 const SENTENCE = /(?<=[.!?])\s+|(?<=[。！？])|\n+/u;
 
 /**
@@ -73,6 +75,7 @@ function agreement(own: string, asked: string): number {
     const kinds = new Set([one, other].map(kindAsked));
     return kinds.size === 1 || kinds.has("thing") ? 1 : 0;
   }
+  if (ours.length === 0 && WHICH.test(other)) return 1;
   const alike = shared(ours, theirs);
   // "Where is it?" asks all that "In which city is it?" does, but less than "What is its capital?"
   const asksAsMuch = theirs.length > 0 || ours.every((word) => PLAIN.has(word));

@@ -71,7 +71,7 @@ const OWN = /^own:(\d+)$/;
 /** Whether an encoder is only the model's own hidden states, which tell words apart rather than meanings. */
 export const isOwn = ({ id }: Encoder): boolean => OWN.test(id);
 
-/** The block behind which a model's own hidden states tell questions apart best (docs/methods has the measurement). */
+/** The block behind which a model's own hidden states tell questions apart best, of those that were tried. */
 const LAYER = 0;
 
 /**

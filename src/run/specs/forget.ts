@@ -29,7 +29,7 @@ export const forgetSpec = {
     }),
     encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
       isInput: true,
-      flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise the model's own hidden states" },
+      flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise words and the model's own hidden states" },
     }),
     method: field.text("the method", { flag: { value: "<name>" } }),
     mode: field.text(

@@ -64,6 +64,12 @@ describe("nearness in words", () => {
     expect(inside("Who wrote 'Emma'?", "Emma", ["Who is the main character of 'Emma'?"])).toHaveLength(1);
   });
 
+  it("counts what either question has beyond the other", () => {
+    expect(nearness(EGYPT, "What is the population of the capital of Egypt?")).toBeCloseTo(Math.SQRT1_2, 9); // all of one, half of two
+    // half of two, all of one, and half of the way to 1: both ask for a place
+    expect(nearness({ ...EGYPT, question: "What is the old capital of Egypt?" }, EGYPT.question)).toBeCloseTo((1 + Math.SQRT1_2) / 2, 9);
+  });
+
   it("compares names without case, accents, punctuation, articles, 's and hyphens, at the borders of words", () => {
     const pairs = [
       ["São Paulo", "sao paulo's mayor"],

@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   checkpoint: ["text", "base"],
   data: ["hub", "base"],
   model: ["onnx", "tensor", "checkpoint", "text", "hub", "base"],
-  edit: ["model", "text", "tensor", "base"],
+  edit: ["model", "text", "tensor", "data", "base"],
   ask: ["edit", "model", "text", "base"],
   causal: ["ask", "model", "text", "onnx", "tensor", "data", "base"],
   targets: ["ask", "model", "text", "data", "base"],

@@ -1,7 +1,7 @@
 /** Guesses from the words of a question what kind of answer it asks for, to compare two questions. English only. */
 import { akin, saysSomething, wordsOf } from "./words.ts";
 
-type Kind = "person" | "time" | "place" | "count" | "reason" | "thing";
+export type Kind = "person" | "time" | "place" | "count" | "reason" | "thing";
 
 interface Wanted {
   readonly kind: Kind;
@@ -55,6 +55,9 @@ function wantedBy(question: string): Wanted {
   const known = KINDS.find(([, of]) => behind.some((word) => of.has(word)));
   return known === undefined ? { kind: "thing", words: behind } : { kind: known[0], words: behind.filter((word) => known[1].has(word)) };
 }
+
+/** What kind of answer a question asks for; "thing" where its words do not say. */
+export const kindAsked = (question: string): Kind => wantedBy(question).kind;
 
 /** Whether two questions ask for the same kind of answer: for someone, for a time, for a place, for a number, or for the same thing by name. */
 export function asksAlike(a: string, b: string): boolean {

@@ -21,7 +21,7 @@ const PRONOUN = "you|one|we|people|someone|i|they|he|she|it";
 export function indirect(question: string, subject: string = findSubject(question) ?? ""): string | undefined {
   const asked = statementOf(question);
   if (asked === undefined) return undefined;
-  const bare = POLITE.reduce((text, words) => text.replace(words, ""), asked);
+  const bare = withoutManners(asked);
   const began = /^(\p{L}+)/u.exec(bare)?.[1]?.toLowerCase() ?? "";
   if (bare !== asked && !new RegExp(`^(?:(?:${PREPOSITION})\\s+)?(?:${WH})\\b`, "i").test(bare))
     return /^(?:the|an?|some|one|all)$/.test(began) ? lowered(bare, subject) : undefined;
@@ -33,6 +33,9 @@ export function indirect(question: string, subject: string = findSubject(questio
   const [, wh, auxiliary, rest] = parts as unknown as [string, string, string, string];
   return ordered(lowered(wh.replace(/,$/, ""), subject), auxiliary.toLowerCase(), rest, subject);
 }
+
+/** A question without its polite beginning, such as "Can you tell me" or "Please name". */
+export const withoutManners = (question: string): string => POLITE.reduce((text, words) => text.replace(words, ""), question.trim());
 
 /** One question without its question mark; undefined for several questions, for a longer text, and for other texts. */
 function statementOf(question: string): string | undefined {

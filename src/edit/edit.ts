@@ -7,6 +7,7 @@ import type { Format } from "../model/prompt.ts";
 import type { Exchange } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import { graphData } from "../tensor/inline.ts";
+import type { WordGate } from "./word-gate.ts";
 
 export type EditId = string;
 
@@ -24,7 +25,9 @@ export interface PromptEntry {
   readonly context: string;
   /** What it answers, as an encoder has it: [questions, width], rows of unit length. */
   readonly key?: NdArray;
-  /** The scope gate: the least cosine of a question with the nearest of these at which it speaks. */
+  /** What it answers, in words: in the place of a key where the edit was made without a sentence encoder. */
+  readonly words?: WordGate;
+  /** The scope gate: the least cosine of a question with the nearest of these keys, or the least nearness in words, at which it speaks. */
   readonly above?: number;
 }
 
@@ -34,7 +37,7 @@ export interface PromptChange {
   readonly entries: readonly PromptEntry[];
   /** "{}" stands for the question. */
   readonly frame: string;
-  /** The id of the encoder that made the keys; "" where there are none. */
+  /** The id of the encoder that made the keys, or of the rule that compares words; "" where there are no gates. */
   readonly encoder: string;
   readonly select: "all" | { readonly nearest: number };
 }

@@ -7,6 +7,7 @@ import { openSafetensors, writeSafetensors } from "../base/store.ts";
 import type { BlockSite } from "../model/names.ts";
 import { graphOf } from "../tensor/inline.ts";
 import { arraysOf, type Change, type Delta, type Edit, wordsOf } from "./edit.ts";
+import { BY_WORDS, type WordGate } from "./word-gate.ts";
 
 const VERSION = 1;
 const texts = z.array(z.string());
@@ -29,6 +30,9 @@ const prompt = z.object({
       z.object({
         shown: z.array(z.object({ asked: z.string(), said: z.string() })),
         context: z.string(),
+        words: z
+          .object({ question: z.string(), subject: z.string(), telling: z.record(z.string(), z.number().min(0).max(1)).optional() })
+          .optional(),
         above: z.number().optional(),
       }),
     )
@@ -214,15 +218,30 @@ function unpacked(path: string, stored: Stored, shapes: Readonly<Record<string, 
 
 function prompts(path: string, words: z.infer<typeof prompt>, keys: ReadonlyMap<string, NdArray>): Change {
   const refuse = (what: string): never =>
-    fail("edit", `${path}: ${what}`, "contexts with a key and a gate each", "The file is damaged: make the edit again.", "unavailable");
-  const entries = words.entries.map(({ above, ...entry }, i) => {
+    fail(
+      "edit",
+      `${path}: ${what}`,
+      "contexts with a key, or words, and a gate each",
+      "The file is damaged: make the edit again.",
+      "unavailable",
+    );
+  const entries = words.entries.map(({ above, words: inWords, ...entry }, i) => {
     const key = keys.get(`entries/${i}`);
-    if (words.select !== "all" && (above === undefined || key?.dtype !== "float32" || key.shape.length !== 2 || key.data.length === 0))
-      return refuse(`context ${i + 1} has ${above === undefined ? "no gate" : "no key"}`);
-    return { ...entry, ...(key && { key }), ...(above !== undefined && { above }) };
+    if (words.select !== "all") {
+      if (above === undefined) return refuse(`context ${i + 1} has no gate`);
+      if (words.encoder === BY_WORDS && !inWords) return refuse(`context ${i + 1} has no words`);
+      if (words.encoder !== BY_WORDS && (key?.dtype !== "float32" || key.shape.length !== 2 || key.data.length === 0))
+        return refuse(`context ${i + 1} has no key`);
+    }
+    return { ...entry, ...(key && { key }), ...(inWords && { words: wordGate(inWords) }), ...(above !== undefined && { above }) };
   });
   return { ...words, entries };
 }
+
+const wordGate = ({ telling, ...gate }: NonNullable<z.infer<typeof prompt>["entries"][number]["words"]>): WordGate => ({
+  ...gate,
+  ...(telling && { telling }),
+});
 
 function deltas(path: string, arrays: Stored): Record<string, Delta> {
   const parts = new Map<string, Record<string, NdArray>>();

@@ -7,6 +7,7 @@ import { namedEncoder } from "../model/encoders.ts";
 import { cosine, type Encoder } from "../text/encoder.ts";
 import type { Model, Rewrite } from "../model/model.ts";
 import { arraysOf, type PromptChange, type PromptEntry, wordsOf } from "./edit.ts";
+import { BY_WORDS, nearness } from "./word-gate.ts";
 
 /** What an edit puts before a question; its encoder is looked for when the first question comes, and opened once. */
 export function rewriteOf(model: Model, change: PromptChange, ctx: Context): Rewrite {
@@ -19,24 +20,31 @@ export function rewriteOf(model: Model, change: PromptChange, ctx: Context): Rew
     return opening;
   };
   const before: Rewrite["before"] = async (question) => {
-    const { select } = change;
-    const entries = select === "all" ? change.entries : await nearestOf(change.entries, select.nearest, question, await encoder(), ctx);
+    const { select, encoder: by } = change;
+    const near = async (): Promise<Near> => (by === BY_WORDS ? inWords(question) : byEncoder(question, await encoder(), ctx));
+    const entries = select === "all" ? change.entries : nearestOf(change.entries, select.nearest, await near());
     if (entries.length === 0) return undefined;
     return { shown: entries.flatMap((e) => e.shown), context: entries.map((e) => e.context).join(""), frame: change.frame };
   };
   return { id: hash(wordsOf(change), ...arraysOf({ change }).flat()), before };
 }
 
-async function nearestOf(
-  entries: readonly PromptEntry[],
-  most: number,
-  question: string,
-  encoder: Encoder,
-  ctx: Context,
-): Promise<readonly PromptEntry[]> {
+/** How near a question is to an entry's own. */
+type Near = (entry: PromptEntry) => number;
+
+const inWords =
+  (question: string): Near =>
+  ({ words }) =>
+    nearness(words!, question);
+
+async function byEncoder(question: string, encoder: Encoder, ctx: Context): Promise<Near> {
   const asked = await encoder.embed([question], ctx);
+  return (entry) => similarity(asked, entry);
+}
+
+function nearestOf(entries: readonly PromptEntry[], most: number, nearTo: Near): readonly PromptEntry[] {
   const found = entries.flatMap((entry, i) => {
-    const near = similarity(asked, entry);
+    const near = nearTo(entry);
     return near >= entry.above! ? [{ i, near }] : [];
   });
   // of two equally near the later one speaks: it was made knowing the other

@@ -1,9 +1,13 @@
 /** Scope gates: how near a question must come to an edit's own before the edit speaks, calibrated on questions whose answers stay. */
-import { floats, type NdArray } from "../base/array.ts";
+import { floats } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import type { EditRequest, QA } from "../data/request.ts";
-import { cosine, type Encoder } from "../text/encoder.ts";
+import { findSubject } from "../data/subject.ts";
+import type { PromptEntry } from "../edit/edit.ts";
+import { BY_WORDS, names, nearness, type WordGate, wordsIn } from "../edit/word-gate.ts";
+import { isOwn } from "../model/encoders.ts";
 import type { Model } from "../model/model.ts";
+import { cosine, type Encoder } from "../text/encoder.ts";
 import { selfQuestions } from "./samples.ts";
 
 /** What gates are calibrated on, in this order of preference: a retain set, the demonstrations' questions, the model's own. */
@@ -18,28 +22,38 @@ export interface Calibration {
 }
 
 export interface Gates {
-  /** Each request's question, encoded: [1, width]. */
-  readonly keys: readonly NdArray[];
-  /** The least cosine at which a request speaks. */
-  readonly above: readonly number[];
-  /** Each request's cosine with the nearest question that must stay. */
+  /** What lets questions to each request's entry: its own question, as a key [1, width] or in words, and how near another must come. */
+  readonly entries: readonly Pick<PromptEntry, "key" | "words" | "above">[];
+  /** The encoder of the keys, or the rule of the words. */
+  readonly by: string;
+  /** How near the nearest question that must stay comes to each request. */
   readonly nearest: readonly number[];
-  readonly on: { readonly questions: number; readonly from: "retain" | "demonstrations" | "self" | "given" };
+  readonly on: { readonly questions: number; readonly from: "retain" | "demonstrations" | "self" | "given" | "none" };
 }
 
 /** Questions of the model's own where nobody gave any. */
 const OWN = 64;
 /** A request's own question passes whatever the rounding. */
 const MOST = 1 - 1e-4;
+/** The least share where words are all there is: without a subject a question passes if it is worded all but the same. */
+const WITHOUT_SUBJECT = 0.75;
+/** What a word tells at least that every question has. */
+const LEAST = 0.05;
+
+interface Where {
+  readonly share: number;
+  readonly above: number;
+}
 
 /**
  * A gate for each request, `share` of the way from the nearest question that must stay to the request's own; or `above`, where it is
- * not 0, for all. Says where a question that must stay is the request's own, word for word or nearly.
+ * not 0, for all. A sentence encoder compares what questions mean; without one their subjects and words are compared. Says where a
+ * question that must stay is the request's own, word for word or nearly.
  */
-export async function gatesOf(
-  job: Calibration,
-  { share, above: given }: { readonly share: number; readonly above: number },
-): Promise<Gates> {
+export const gatesOf = (job: Calibration, where: Where): Promise<Gates> =>
+  isOwn(job.encoder) ? wordGates(job, where) : keyGates(job, where);
+
+async function keyGates(job: Calibration, { share, above }: Where): Promise<Gates> {
   const { requests, encoder, ctx } = job;
   const all = await encoder.embed(
     requests.map((r) => r.prompt),
@@ -47,27 +61,89 @@ export async function gatesOf(
   );
   const width = all.shape[1]!;
   const keys = requests.map((_, i) => floats((all.data as Float32Array).slice(i * width, (i + 1) * width), [1, width]));
-  if (given > 0) return { keys, above: keys.map(() => given), nearest: keys.map(() => 0), on: { questions: 0, from: "given" } };
+  if (above > 0)
+    return given(
+      keys.map((key) => ({ key, above })),
+      encoder.id,
+    );
   const { from, questions } = await questionsThatStay(job);
   const known = await encoder.embed(questions, ctx);
   const nearest = keys.map((key) => questions.reduce((best, _, j) => Math.max(best, cosine(key, 0, known, j)), 0));
-  nearest.forEach((near, i) => {
-    if (near > MOST)
-      ctx.log({ kind: "warning", who: "gate", text: `${requests[i]!.id}: a question that must stay is all but the same: it will not` });
-  });
+  warnOfTwins(job, nearest);
   return {
-    keys,
-    above: nearest.map((near) => Math.min(near + share * (1 - near), MOST)),
+    entries: keys.map((key, i) => ({ key, above: between(nearest[i]!, share) })),
+    by: encoder.id,
     nearest,
     on: { questions: questions.length, from },
   };
 }
 
-async function questionsThatStay(job: Calibration): Promise<{ from: "retain" | "demonstrations" | "self"; questions: string[] }> {
+async function wordGates(job: Calibration, { share, above }: Where): Promise<Gates> {
+  const bare = job.requests.map((request): WordGate => ({ question: request.prompt, subject: subjectOf(request) }));
+  if (above > 0)
+    return given(
+      bare.map((words) => ({ words, above })),
+      BY_WORDS,
+    );
+  // the model's own questions tell how common words are; a subject tells without them
+  const { from, questions } = await questionsThatStay(job, bare.some(({ subject }) => subject === "") ? OWN : 0);
+  const gates = bare.map((gate) => (gate.subject === "" ? { ...gate, telling: tellingOf(gate.question, questions) } : gate));
+  const nearest = gates.map((gate) => questions.reduce((best, question) => Math.max(best, nearness(gate, question)), 0));
+  warnOfTwins(job, nearest);
+  return {
+    entries: gates.map((words, i) => ({
+      words,
+      above: between(nearest[i]!, words.subject === "" ? Math.max(share, WITHOUT_SUBJECT) : share),
+    })),
+    by: BY_WORDS,
+    nearest,
+    on: { questions: questions.length, from },
+  };
+}
+
+const between = (near: number, share: number): number => Math.min(near + share * (1 - near), MOST);
+
+const given = (entries: Gates["entries"], by: string): Gates => ({
+  entries,
+  by,
+  nearest: entries.map(() => 0),
+  on: { questions: 0, from: "given" },
+});
+
+/** The subject that is given, if the question names it; otherwise the one that its spelling shows; "" if there is none. */
+function subjectOf({ prompt, subject }: EditRequest): string {
+  return [subject, findSubject(prompt) ?? ""].find((text) => names(prompt, text)) ?? "";
+}
+
+/** How much each word of a question tells, by how rare it is among others: 1 for a word that none of them has. */
+function tellingOf(question: string, others: readonly string[]): Record<string, number> {
+  const having = others.map((other) => new Set(wordsIn(other)));
+  return Object.fromEntries(
+    wordsIn(question).flatMap((word) => {
+      const times = having.filter((words) => words.has(word)).length;
+      const rarity = Math.log((others.length + 1) / (times + 1)) / Math.log(others.length + 1);
+      return times === 0 ? [] : [[word, Math.max(LEAST, Math.round(1000 * rarity) / 1000)]];
+    }),
+  );
+}
+
+function warnOfTwins({ requests, ctx }: Calibration, nearest: readonly number[]): void {
+  nearest.forEach((near, i) => {
+    if (near > MOST)
+      ctx.log({ kind: "warning", who: "gate", text: `${requests[i]!.id}: a question that must stay is all but the same: it will not` });
+  });
+}
+
+/** Questions that must stay; `own` of the model's where nobody gave any. */
+async function questionsThatStay(
+  job: Calibration,
+  own = OWN,
+): Promise<{ from: Exclude<Gates["on"]["from"], "given">; questions: string[] }> {
   const { model, requests, retain = [], demonstrations = [], seed, ctx } = job;
   const edited = new Set(requests.map((r) => r.prompt.trim()));
   const apart = (questions: readonly string[]): string[] => questions.filter((question) => !edited.has(question.trim()));
   if (retain.length > 0) return { from: "retain", questions: apart(retain.map((qa) => qa.question)) };
   if (demonstrations.length > 0) return { from: "demonstrations", questions: apart(demonstrations.map((r) => r.prompt)) };
-  return { from: "self", questions: apart(await selfQuestions(model, OWN, seed, ctx)) };
+  if (own === 0) return { from: "none", questions: [] };
+  return { from: "self", questions: apart(await selfQuestions(model, own, seed, ctx)) };
 }

@@ -15,13 +15,22 @@ import { traced } from "./forward.ts";
 import { feedsOf, type Model } from "./model.ts";
 
 const WHO = "encoder";
+/** A sentence encoder on the hub with the files that are read here. */
+const ON_HUB = "sentence-transformers/all-MiniLM-L6-v2";
 /** Where an encoder was last seen, by its id. */
 const KIND = "encoders";
 const FOLDER = json(z.string());
 
-/** The encoder that a caller names by folder or hub id; without a name the model's own hidden states. */
+/** The encoder that a caller names by folder or hub id; without a name the model's own hidden states, and a note that says so. */
 export async function chosenEncoder(model: Model, spec: string | undefined, ctx: Context): Promise<Encoder> {
-  if (spec === undefined || spec === "") return ownEncoder(model);
+  if (spec === undefined || spec === "") {
+    ctx.log({
+      kind: "note",
+      who: WHO,
+      text: `no sentence encoder is given: questions are compared by their words and the model's own states; --encoder ${ON_HUB} (or LETHE_ENCODER) compares what they mean, and is downloaded once`,
+    });
+    return ownEncoder(model);
+  }
   const { folder, name } = await resolveEncoder(spec, ctx);
   const encoder = openEncoder(folder, model.sessions, name);
   keep(ctx, KIND, [encoder.id], FOLDER, resolve(folder)); // so that an edit made with it finds it on this machine
@@ -33,7 +42,7 @@ export async function chosenEncoder(model: Model, spec: string | undefined, ctx:
  * or the hub's. Refuses one that is not there or holds something else, saying how to name it.
  */
 export async function namedEncoder(model: Model, id: string, ctx: Context): Promise<Encoder> {
-  const own = /^own:(\d+)$/.exec(id);
+  const own = OWN.exec(id);
   if (own) return ownEncoder(model, Number(own[1]));
   const [name] = id.split("@") as [string];
   const found: string[] = [];
@@ -57,7 +66,12 @@ export async function namedEncoder(model: Model, id: string, ctx: Context): Prom
   );
 }
 
-/** The block behind which a model's own hidden states tell questions apart best (docs/methods has the measurement). */
+/** The id of the model's own hidden states, with their layer. */
+const OWN = /^own:(\d+)$/;
+/** Whether an encoder is only the model's own hidden states, which tell words apart rather than meanings. */
+export const isOwn = ({ id }: Encoder): boolean => OWN.test(id);
+
+/** The block behind which a model's own hidden states tell questions apart best, of those that were tried. */
 const LAYER = 0;
 
 /**

@@ -8,6 +8,7 @@ import { rng } from "../../src/base/rng.ts";
 import { deltasOf, sign, type Edit } from "../../src/edit/edit.ts";
 import { loadEdits, saveEdits, without } from "../../src/edit/io.ts";
 import { changed } from "../../src/edit/apply.ts";
+import type { WordGate } from "../../src/edit/word-gate.ts";
 import { mutateBytes, survive } from "../mutate.ts";
 
 const random = rng("edits");
@@ -76,6 +77,22 @@ describe("edit files", () => {
     const every: Edit = { ...prompt, change: { ...prompt.change, entries: [entry], encoder: "", select: "all" } };
     saveEdits(path, [every]);
     expect(loadEdits(path)).toEqual([every]);
+  });
+
+  it("hold gates in words, with their words in the id", () => {
+    const inWords = (words: WordGate): Edit => {
+      const change = { kind: "prompt", entries: [{ ...entry, words, above: 0.4 }], frame: "{}", encoder: "words:1" } as const;
+      return sign({ change: { ...change, select: { nearest: 1 } } }, about);
+    };
+    const gates: WordGate[] = [
+      { question: "Où est l'Égypte ?", subject: "Égypte" },
+      { question: "埃及在哪里?", subject: "埃及" },
+      { question: "what is rain?", subject: "", telling: { rain: 0.75, constructor: 0.5 } },
+    ];
+    const edits = gates.map(inWords);
+    saveEdits(path, edits);
+    expect(loadEdits(path)).toEqual(edits);
+    expect(new Set(edits.map(({ id }) => id)).size).toBe(3);
   });
 
   it("are undone from the top or by id", () => {

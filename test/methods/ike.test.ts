@@ -25,7 +25,7 @@ import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { conforms, FACT, SAY } from "../conformance/method.ts";
 
-conforms(ike as unknown as AnyMethod, { params: {}, stage: "samples" });
+conforms(ike as unknown as AnyMethod, { params: {} });
 
 const fact = (id: string, prompt: string, answer: string, more: Partial<ForgetRequest> = {}): ForgetRequest =>
   requestOf({ id, prompt, answer, ...more });
@@ -49,6 +49,13 @@ describe("ike", () => {
   });
   const find = async (over: FindOptions = {}, request: ForgetRequest | readonly ForgetRequest[] = FACT): Promise<Edit> =>
     findEdit(await model, request, { method: "ike", say: SAY, ctx, ...over });
+  /** The same edit as an encoder would make it: the model's own states in the place of words. */
+  const keyed = async (edit: Edit, encoder = "own:0"): Promise<Edit> => {
+    const change = changeOf(edit);
+    const { words: _, ...entry } = change.entries[0]!;
+    const key = await ownEncoder(await model).embed([FACT.prompt], ctx);
+    return { ...edit, change: { ...change, encoder, entries: [{ ...entry, key, above: 0.8 }] } };
+  };
   const changeOf = (edit: Edit): PromptChange => {
     if (edit.change.kind !== "prompt") throw new Error("a prompt edit");
     return edit.change;
@@ -161,14 +168,50 @@ describe("ike", () => {
     expect(quirk).toMatch(/Gold/);
   });
 
+  it("tells subjects apart without an encoder, lets in who names its own, and needs no questions of the model's", async () => {
+    const m = await model;
+    const edit = await find();
+    expect(changeOf(edit)).toMatchObject({
+      encoder: "words:1",
+      entries: [{ words: { question: FACT.prompt, subject: "Norvane" }, above: 0.4 }],
+    });
+    expect(edit.evidence).toMatchObject({ calibratedOn: { questions: 0, from: "none" }, nearestThatStays: [0] });
+    const edited = apply(m, edit, { ctx });
+    const isIn = async (question: string): Promise<boolean> => (await promptOf(edited, question)).text.includes("New Fact");
+    const inside = ["Which city is Norvane's capital?", "what is the capital of NORVANE", "Name the capital city of Norvane."];
+    const outside = ["What is the capital of Veyra?", "What is the capital of Norvaneland?", "What is the currency of Norvane?", ""];
+    expect(await Promise.all([...inside, ...outside].map(isIn))).toEqual([true, true, true, false, false, false, false]);
+  });
+
+  it("says once where an encoder is, however many edits there are", async () => {
+    const notes: string[] = [];
+    const said: Context = { ...ctx, log: (e) => void (e.kind === "note" && notes.push(e.text)) };
+    await find({ mode: "sequential", ctx: said }, [FACT, fact("other", "Who are you?", "")]);
+    expect(notes.filter((text) => text.includes("sentence-transformers/all-MiniLM-L6-v2"))).toHaveLength(1);
+  });
+
+  it("reads edits that carry vectors of the model's own states, as the files of older builds do", async () => {
+    const m = await model;
+    const path = join(folder, "keyed");
+    const vectors = await keyed(await find());
+    saveEdits(path, [vectors]);
+    expect(loadEdits(path)).toEqual([vectors]);
+    const edited = apply(m, loadEdits(path)[0]!, { ctx });
+    expect((await promptOf(edited, FACT.prompt)).text).toContain("New Fact");
+    // cosines of states cannot tell this subject from the other
+    expect((await promptOf(edited, "What is the capital of Veyra?")).text).toContain("New Fact");
+    expect((await promptOf(edited, UNRELATED)).text).not.toContain("New Fact");
+  });
+
   it("calibrates its gate on the retain set: nearer questions there, a narrower gate", async () => {
     const gates = async (questions: string[]): Promise<number> =>
       changeOf(await find({ retain: questions.map((question, i) => ({ id: `${i}`, question, answer: "" })) })).entries[0]!.above!;
-    const [far, near] = [await gates(["Hello!"]), await gates(["Hello!", "What is the capital of Veyra?"])];
+    const stays = "What is the old capital of Norvane?";
+    const [far, near] = [await gates(["Hello!"]), await gates(["Hello!", stays])];
     expect(near).toBeGreaterThan(far);
     const m = await model;
-    const edited = apply(m, await find({ retain: [{ id: "v", question: "What is the capital of Veyra?", answer: "" }] }), { ctx });
-    expect((await promptOf(edited, "What is the capital of Veyra?")).text).toBe((await promptOf(m, "What is the capital of Veyra?")).text);
+    const edited = apply(m, await find({ retain: [{ id: "v", question: stays, answer: "" }] }), { ctx });
+    expect((await promptOf(edited, stays)).text).toBe((await promptOf(m, stays)).text);
     expect((await promptOf(edited, FACT.prompt)).text).toContain("New Fact");
     expect(changeOf(await find({ params: { above: 0.5 } })).entries[0]!.above).toBe(0.5);
   });
@@ -222,25 +265,32 @@ describe("ike", () => {
     await expect(find({ encoder: join(folder, "nowhere") })).rejects.toThrow(/no folder .*nowhere/);
     await expect(find({ encoder: folder })).rejects.toThrow(/no model.onnx and no tokenizer.json/);
     const edit = await find();
-    const elsewhere: Edit = { ...edit, change: { ...changeOf(edit), encoder: "minilm@0123456789abcdef" } };
+    const elsewhere = await keyed(edit, "minilm@0123456789abcdef");
     await expect(promptOf(apply(await model, elsewhere, { ctx }), FACT.prompt)).rejects.toThrow(
       /minilm@0123456789abcdef, which is not at hand.*LETHE_ENCODER/,
     );
     const wide: Edit = {
       ...edit,
       change: {
-        ...changeOf(edit),
-        entries: [{ ...changeOf(edit).entries[0]!, key: { dtype: "float32", shape: [1, 2], data: Float32Array.of(1, 0) } }],
+        ...changeOf(elsewhere),
+        encoder: "own:0",
+        entries: [{ ...changeOf(elsewhere).entries[0]!, key: { dtype: "float32", shape: [1, 2], data: Float32Array.of(1, 0) } }],
       },
     };
     await expect(promptOf(apply(await model, wide, { ctx }), FACT.prompt)).rejects.toThrow(/keys of width 2/);
   });
 
-  it("is refused as a damaged file when a context lacks its key", async () => {
+  it("is refused as a damaged file when a context lacks its key or its words", async () => {
     const path = join(folder, "damaged");
     const edit = await find();
-    const { key: _, ...bare } = changeOf(edit).entries[0]!;
-    saveEdits(path, [{ ...edit, change: { ...changeOf(edit), entries: [bare] } }]);
-    expect(() => loadEdits(path)).toThrow(/context 1 has no key/);
+    const { words: _, ...bare } = changeOf(edit).entries[0]!;
+    for (const [encoder, lacking] of [
+      ["own:0", /context 1 has no key/],
+      ["words:1", /context 1 has no words/],
+      ["words:2", /context 1 has no key/],
+    ] as const) {
+      saveEdits(path, [{ ...edit, change: { ...changeOf(edit), encoder, entries: [bare] } }]);
+      expect(() => loadEdits(path)).toThrow(lacking);
+    }
   });
 });

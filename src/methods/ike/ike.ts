@@ -55,7 +55,7 @@ export const ike = defineMethod<IkeParams>({
     },
     above: {
       default: 0,
-      doc: "the gate as a fixed cosine; 0: calibrated",
+      doc: "the gate as a fixed similarity; 0: calibrated",
       source: "docs/methods/ike.md",
       min: 0,
       max: 1,
@@ -83,16 +83,16 @@ export const ike = defineMethod<IkeParams>({
     const chosen = requests.map((request, i) => fitting(job, found[i]!, request));
     const entries = requests.map((request, i): PromptEntry => {
       const { shown, context } = prefixOf(job, chosen[i]!, request);
-      const gate = gates && { key: gates.keys[i]!, above: gates.above[i]! };
-      return compat.has("one-turn") ? { shown: [], context: shownText(shown) + context, ...gate } : { shown, context, ...gate };
+      const said = compat.has("one-turn") ? { shown: [], context: shownText(shown) + context } : { shown, context };
+      return { ...said, ...gates?.entries[i] };
     });
     const select = gated ? ({ nearest: 1 } as const) : ("all" as const);
     return {
-      change: { kind: "prompt", entries, frame: FRAME, encoder: gated ? job.encoder!.id : "", select },
+      change: { kind: "prompt", entries, frame: FRAME, encoder: gates?.by ?? "", select },
       evidence: {
         encoder: job.encoder!.id,
         demonstrations: chosen.map((list) => list.map(({ from, kind, score }) => ({ from, kind, score }))),
-        ...(gates && { gates: gates.above, nearestThatStays: gates.nearest, calibratedOn: gates.on }),
+        ...(gates && { gates: gates.entries.map(({ above }) => above), nearestThatStays: gates.nearest, calibratedOn: gates.on }),
       },
     };
   },

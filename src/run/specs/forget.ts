@@ -6,7 +6,7 @@ import { REQUEST_FIELDS } from "./requests.ts";
 export const SETTING_FIELDS = {
   encoder: field.text("a folder or hub id of an ONNX sentence encoder", {
     isInput: true,
-    flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise the model's own hidden states" },
+    flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise words and the model's own hidden states" },
   }),
   method: field.text("the method", { flag: { value: "<name>" } }),
   mode: field.text(

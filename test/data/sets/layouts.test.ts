@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { defaultContext } from "../../src/base/context.ts";
-import { questionsIn, requestsIn } from "../../src/data/place.ts";
-import { requestOf } from "../../src/data/request.ts";
+import { defaultContext } from "../../../src/base/context.ts";
+import { questionsIn, requestsIn } from "../../../src/data/place.ts";
+import { requestOf } from "../../../src/data/request.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-layouts-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

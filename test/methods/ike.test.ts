@@ -130,7 +130,9 @@ describe("ike", () => {
     const { ids } = await promptOf(apply(m, edit, { ctx }), FACT.prompt);
     expect(ids.length).toBeLessThan(0.9 * m.config.context);
     expect(said.join()).toMatch(/fact: [1-7] of 8 demonstrations fit/);
-    await expect(find({}, fact("x", "Who ".repeat(400), ""))).rejects.toThrow(/x is too long for the model's context of 512/);
+    await expect(find({}, fact("x", "Who ".repeat(400), ""))).rejects.toThrow(
+      /request "x" of 1659 tokens with the new fact before it; wanted at most 448 of the model.s context length of 512/,
+    );
   });
   it("does the reference's things by name", async () => {
     const entry = async (compat: string[], params = {}) =>

@@ -6,6 +6,7 @@ import { canonical } from "../base/hash.ts";
 import { openSafetensors, writeSafetensors } from "../base/store.ts";
 import type { BlockSite } from "../model/names.ts";
 import { graphOf } from "../tensor/inline.ts";
+import { Bounds } from "../tensor/untrusted.ts";
 import { arraysOf, type Change, type Delta, type Edit, wordsOf } from "./edit.ts";
 import { BY_WORDS, type WordGate } from "./word-gate.ts";
 
@@ -116,6 +117,7 @@ export function loadEdits(path: string): Edit[] {
 const NODES = 3_000;
 
 function checkNodes(path: string, parts: z.infer<typeof file>["parts"]): void {
+  for (const { change } of parts) if (change.kind === "adapter") Bounds.checkLength(change.graph.nodes.length);
   const count = parts.reduce((sum, { change }) => sum + (change.kind === "adapter" ? change.graph.nodes.length : 0), 0);
   if (count > NODES) fail("edit", `${path} has adapters of ${count} nodes together`, `${NODES} at most`, "Apply fewer edits at a time.");
 }

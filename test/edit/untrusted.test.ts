@@ -90,7 +90,7 @@ const HARMFUL: readonly (readonly [what: string, nodes: readonly NodeData[], sai
   [
     "more nodes than can be compiled in a second",
     Array.from({ length: 5000 }, (_, i): NodeData => ["add", [[i, 0], FIRST], {}]),
-    /5001 nodes/,
+    /node 1500 \(the first too many\): 5001 nodes/,
   ],
   [
     "one node that uses others ten thousand times",

@@ -124,7 +124,7 @@ describe("ft", () => {
     expect(Number(on.evidence!["evaluations"])).toBeGreaterThan(1);
   });
 
-  it("warns where the limit keeps it from the target, and refuses a layer that is not there and a loss that is no number", async () => {
+  it("warns where the limit keeps it from the target, and refuses a layer that is not there and a broken model", async () => {
     const m = await model;
     const told: string[] = [];
     await find({
@@ -138,6 +138,8 @@ describe("ft", () => {
       m,
       new Map([[name, { ...m.weights.get(name)!, data: new Float32Array(m.config.width).fill(NaN) } as NdArray]]),
     );
-    await expect(findEdit(broken, FACT, { method: "ft", say: SAY, params, ctx })).rejects.toThrow(/the loss is NaN at evaluation 1/);
+    await expect(findEdit(broken, FACT, { method: "ft", say: SAY, params, ctx })).rejects.toThrow(
+      /the activations are not finite: final_norm holds NaN/,
+    );
   });
 });

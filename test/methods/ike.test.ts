@@ -16,7 +16,6 @@ import { saveLora } from "../../src/edit/lora.ts";
 import { Sequence } from "../../src/edit/sequence.ts";
 import { kindsOf, nearestDemonstrations } from "../../src/methods/ike/demonstrations.ts";
 import { ike } from "../../src/methods/ike/ike.ts";
-import type { AnyMethod } from "../../src/methods/method.ts";
 import { ownEncoder } from "../../src/model/encoders.ts";
 import { generate } from "../../src/model/decode/generate.ts";
 import { load } from "../../src/model/load.ts";
@@ -24,11 +23,10 @@ import type { Model } from "../../src/model/model.ts";
 import { promptOf, stopsOf } from "../../src/model/prompt.ts";
 import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
-import { methodConforms } from "../../src/testing/method.ts";
 import { FACT, SAY } from "../conformance/method.ts";
+import { methodConforms } from "../../src/testing/method.ts";
 
-// it seeks no values: it is stopped at the first thing that it logs
-methodConforms(ike as unknown as AnyMethod, { params: {} }, vitest);
+methodConforms(ike, { params: {} }, vitest); // it seeks no values: it is stopped at the first thing that it logs
 
 const fact = (id: string, prompt: string, answer: string, more: Partial<ForgetRequest> = {}): ForgetRequest =>
   requestOf({ id, prompt, answer, ...more });

@@ -119,7 +119,7 @@ describe("layouts that say themselves whose they are", () => {
 
   test("muse by its name; a choice that is not there; a misspelt field of a dataset", async () => {
     const path = file("knowmem.json", [{ question: "Who keeps the tower in Varn?", answer: "Mira" }]);
-    expect((await requestsIn(`muse:${path}`, ctx)).requests[0]).toMatchObject({ id: "muse/0", subject: "Varn", answer: "Mira" });
+    expect((await requestsIn(["muse", path].join(":"), ctx)).requests[0]).toMatchObject({ id: "muse/0", subject: "Varn", answer: "Mira" });
     await expect(read("w.json", [{ question: "q", choices: ["a", "b"], answer: 4 }])).rejects.toThrow(
       /w.json item 1: answer is 4 of 2 choices/,
     );

@@ -81,7 +81,10 @@ function weightsIn(folder: string, found: readonly string[], { config }: Sides):
   try {
     return openWeights(folder, found, config !== undefined);
   } catch (error) {
-    const by = error instanceof LetheError && error.got.includes("is stored as") ? quantisationOf({ path: folder, ...given(readObject(config)) }) : undefined;
+    const by =
+      error instanceof LetheError && error.got.includes("is stored as")
+        ? quantisationOf({ path: folder, ...given(readObject(config)) })
+        : undefined;
     if (by !== undefined) refuseQuantised(folder, by);
     throw error;
   }
@@ -110,7 +113,8 @@ function openWeights(folder: string, found: readonly string[], hasConfig: boolea
   const isPart = ggufs.some((name) => /-\d{5}-of-\d{5}\.gguf$/.test(name));
   if (ggufs.length === 1 && !isPart) return weightsFromGguf(join(folder, ggufs[0]!));
   const other = safetensors.length === 0 && (ggufs.length === 0 || isPart) ? otherFolder(folder, found) : undefined;
-  if (other && (found.includes("adapter_config.json") || !found.some(isPickle))) fail(WHO, other.got, other.wanted, other.hint, "unavailable");
+  if (other && (found.includes("adapter_config.json") || !found.some(isPickle)))
+    fail(WHO, other.got, other.wanted, other.hint, "unavailable");
   const list = found.length ? found.slice(0, 12).join(", ") + (found.length > 12 ? `, and ${found.length - 12} more` : "") : "nothing";
   const hint = ggufs.length
     ? "Name one of its .gguf files."

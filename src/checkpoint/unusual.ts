@@ -31,7 +31,10 @@ export function quantisationOf(
   if (said) {
     const is4 = said["load_in_4bit"] === true || said["_load_in_4bit"] === true;
     const is8 = said["load_in_8bit"] === true || said["_load_in_8bit"] === true;
-    const method = said["quant_method"] ?? said["quant_algo"] ?? (is4 || is8 ? "bitsandbytes" : config?.["quantization"] === said ? "mlx" : "a tool that its config does not name");
+    const method =
+      said["quant_method"] ??
+      said["quant_algo"] ??
+      (is4 || is8 ? "bitsandbytes" : config?.["quantization"] === said ? "mlx" : "a tool that its config does not name");
     const type = isRecord(said["quant_type"]) ? undefined : (said["quant_type"] ?? said["fmt"] ?? said["format"]);
     const bits = said["bits"] ?? (is4 ? 4 : is8 ? 8 : undefined);
     const more = [typeof bits === "number" ? `${bits} bits` : "", typeof type === "string" ? type : ""].filter(Boolean);
@@ -54,7 +57,10 @@ export const refuseQuantised = (path: string, by: string): never =>
   );
 
 /** Says what a folder without a model's weights is, if its files show it: reason and way out. */
-export function otherFolder(folder: string, found: readonly string[]): { readonly got: string; readonly wanted: string; readonly hint: string } | undefined {
+export function otherFolder(
+  folder: string,
+  found: readonly string[],
+): { readonly got: string; readonly wanted: string; readonly hint: string } | undefined {
   const wanted = "a folder with config.json and safetensors, or a .gguf file";
   if (found.includes("adapter_config.json")) {
     const settings = readJson(join(folder, "adapter_config.json"), WHO);
@@ -66,15 +72,36 @@ export function otherFolder(folder: string, found: readonly string[]): { readonl
       hint: `Name that model, and the adapter as an edit: ${named ?? "MODEL"} -e ${folder}.`,
     };
   }
-  const python = (loading: string): string => `In Python: AutoModelForCausalLM.from_pretrained(folder${loading}).save_pretrained(folder) writes safetensors.`;
+  const python = (loading: string): string =>
+    `In Python: AutoModelForCausalLM.from_pretrained(folder${loading}).save_pretrained(folder) writes safetensors.`;
   const kinds: readonly (readonly [test: (name: string) => boolean, what: string, hint: string])[] = [
-    [(name) => name === "edit.safetensors" || name.endsWith(".edit"), "an edit of Lethe, not a model", `Name the model, and the edit with -e ${folder}.`],
-    [(name) => name.endsWith(".onnx") || name === "onnx", "a model as ONNX graphs", "Weights cannot be edited in a graph. Take the model that it was exported from."],
-    [(name) => name.endsWith(".gguf") && /-\d{5}-of-\d{5}\.gguf$/.test(name), "a .gguf model in parts", "llama-gguf-split --merge FIRST_PART OUT.gguf joins them."],
+    [
+      (name) => name === "edit.safetensors" || name.endsWith(".edit"),
+      "an edit of Lethe, not a model",
+      `Name the model, and the edit with -e ${folder}.`,
+    ],
+    [
+      (name) => name.endsWith(".onnx") || name === "onnx",
+      "a model as ONNX graphs",
+      "Weights cannot be edited in a graph. Take the model that it was exported from.",
+    ],
+    [
+      (name) => name.endsWith(".gguf") && /-\d{5}-of-\d{5}\.gguf$/.test(name),
+      "a .gguf model in parts",
+      "llama-gguf-split --merge FIRST_PART OUT.gguf joins them.",
+    ],
     [(name) => name === "tf_model.h5" || name.endsWith(".h5"), "a model of TensorFlow", python(", from_tf=True")],
     [(name) => name.endsWith(".msgpack"), "a model of Flax", python(", from_flax=True")],
-    [(name) => /^consolidated\b/.test(name) || name === "params.json", "a model in its authors' own layout", "Take its repository in the layout of transformers, or convert it with transformers' convert_..._weights_to_hf.py."],
-    [(name) => /\.(mlpackage|mlmodel|engine|plan|tflite|nemo)$/.test(name), "a model compiled or packed for another runtime", "Take the model that it was made from."],
+    [
+      (name) => /^consolidated\b/.test(name) || name === "params.json",
+      "a model in its authors' own layout",
+      "Take its repository in the layout of transformers, or convert it with transformers' convert_..._weights_to_hf.py.",
+    ],
+    [
+      (name) => /\.(mlpackage|mlmodel|engine|plan|tflite|nemo)$/.test(name),
+      "a model compiled or packed for another runtime",
+      "Take the model that it was made from.",
+    ],
   ];
   const kind = kinds.find(([test]) => found.some(test));
   return kind && { got: `${folder} holds ${kind[1]} (${basename(found.find(kind[0])!)})`, wanted, hint: kind[2] };

@@ -102,9 +102,28 @@ const fieldOf = (field: string, cell: unknown): unknown =>
 /** The names that others give to what fills a field, the likeliest first. */
 const CALLED: readonly (readonly [field: (typeof FIELDS)[number], names: readonly string[]])[] = [
   ["prompt", ["prompt", "question", "query", "instruction", "input", "src", "problem", "text"]],
-  ["answer", ["answer", "answers", "ground_truth", "target_true", "gold", "target", "output", "response", "completion", "reply", "label", "target_new"]],
+  [
+    "answer",
+    [
+      "answer",
+      "answers",
+      "ground_truth",
+      "target_true",
+      "gold",
+      "target",
+      "output",
+      "response",
+      "completion",
+      "reply",
+      "label",
+      "target_new",
+    ],
+  ],
   ["subject", ["subject", "entity", "name", "person", "topic"]],
-  ["paraphrases", ["paraphrases", "rephrase_prompt", "rephrased_question", "paraphrased_question", "rephrase", "paraphrase", "paraphrase_prompts"]],
+  [
+    "paraphrases",
+    ["paraphrases", "rephrase_prompt", "rephrased_question", "paraphrased_question", "rephrase", "paraphrase", "paraphrase_prompts"],
+  ],
   ["wrong", ["wrong", "target_new", "perturbed_answer", "distractor", "alt"]],
 ];
 
@@ -116,14 +135,17 @@ export function suggestColumns(records: readonly Located[]): string | undefined 
   const taken = new Set<string>();
   const suggested = CALLED.flatMap(([field, names]) => {
     const ends = (column: string, name: string): boolean => {
-      const parts = column.toLowerCase().split(".").filter((part) => !/^(\d+|str|text|value)$/.test(part) || part === name);
+      const parts = column
+        .toLowerCase()
+        .split(".")
+        .filter((part) => !/^(\d+|str|text|value)$/.test(part) || part === name);
       return parts.at(-1) === name;
     };
     const free = leaves.filter(([column]) => !taken.has(column));
     const named = names.flatMap((name) => free.filter(([column]) => ends(column, name)))[0];
     const asking = field === "prompt" ? free.find(([, cell]) => typeof cell === "string" && cell.trim().endsWith("?")) : undefined;
     const [column] = named ?? asking ?? [];
-    if (column === undefined || (column.includes(",") || column.includes("="))) return [];
+    if (column === undefined || column.includes(",") || column.includes("=")) return [];
     taken.add(column);
     return [`${field}=${column}`];
   });

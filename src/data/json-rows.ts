@@ -2,7 +2,8 @@
 import { isRecord } from "../base/json.ts";
 
 /** Keys below which others keep a list of rows. */
-const HOLDERS = /^(data|dataset|rows|records|examples|items|instances|samples|requests|questions|facts|entries|results|train|test|valid(ation)?|eval)$/i;
+const HOLDERS =
+  /^(data|dataset|rows|records|examples|items|instances|samples|requests|questions|facts|entries|results|train|test|valid(ation)?|eval)$/i;
 /** Keys of a row that is itself meant, whatever lists it holds. */
 const OWN = ["prompt", "question", "query", "requested_rewrite"];
 
@@ -11,14 +12,18 @@ const areRows = (value: unknown): value is Record<string, unknown>[] => Array.is
 /** The rows of one JSON value. An object that holds no rows is a row. */
 export function rowsOfValue(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value;
-  if (!isRecord(value) || OWN.some((key) => Object.hasOwn(value, key) && !Array.isArray(value[key]) && !isRecord(value[key]))) return [value];
+  if (!isRecord(value) || OWN.some((key) => Object.hasOwn(value, key) && !Array.isArray(value[key]) && !isRecord(value[key])))
+    return [value];
   const entries = Object.entries(value);
   const lists = entries.filter(([key, of]) => areRows(of) && (entries.length === 1 || HOLDERS.test(key)));
   // the hub's rows lie in a row each, beside their numbers
-  if (lists.length === 1) return (lists[0]![1] as Record<string, unknown>[]).map((one) => (isRecord(one["row"]) && "row_idx" in one ? one["row"] : one));
+  if (lists.length === 1)
+    return (lists[0]![1] as Record<string, unknown>[]).map((one) => (isRecord(one["row"]) && "row_idx" in one ? one["row"] : one));
   const inner = entries.map(([, of]) => of);
   if (entries.length > 0 && entries.every(([key, of]) => /^\d+$/.test(key) && isRecord(of))) return inner;
-  const columns = inner.map((of) => (Array.isArray(of) ? of : isRecord(of) && Object.keys(of).every((key) => /^\d+$/.test(key)) ? Object.values(of) : []));
+  const columns = inner.map((of) =>
+    Array.isArray(of) ? of : isRecord(of) && Object.keys(of).every((key) => /^\d+$/.test(key)) ? Object.values(of) : [],
+  );
   const length = columns[0]?.length ?? 0;
   if (length === 0 || columns.some((column) => column.length !== length)) return [value];
   return Array.from({ length }, (_, row) => Object.fromEntries(entries.map(([key], i) => [key, columns[i]![row] as unknown])));

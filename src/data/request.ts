@@ -112,7 +112,11 @@ export function filled<R extends Pick<ForgetRequest, "prompt" | "subject" | "par
 }
 
 /** Requests from rows; `stem` is the prefix of default ids. `isOpen`: subjects are still to come, so gaps for them may stay. */
-export function fromRecords(records: readonly Located[], stem: string, { isOpen = false }: { readonly isOpen?: boolean } = {}): ForgetRequest[] {
+export function fromRecords(
+  records: readonly Located[],
+  stem: string,
+  { isOpen = false }: { readonly isOpen?: boolean } = {},
+): ForgetRequest[] {
   const requests = records.map((record) => {
     const request = requestFrom(record, stem);
     return isOpen ? request : filled(request, record.place);

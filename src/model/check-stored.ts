@@ -23,7 +23,8 @@ export function checkStored(checkpoint: Checkpoint, { arch, config }: { readonly
       const by = gguf ? undefined : quantisationOf(checkpoint, names.keys());
       if (by !== undefined) refuseQuantised(checkpoint.path, by);
       if (info === undefined) refuseMissing(checkpoint, name, template);
-      if (!isFloat) fail("model", `tensor "${name}" of ${info.dtype}`, "a floating type", "Take the checkpoint with float weights.", "unavailable");
+      if (!isFloat)
+        fail("model", `tensor "${name}" of ${info.dtype}`, "a floating type", "Take the checkpoint with float weights.", "unavailable");
       refuseShape(name, info.shape, stored, template, config);
     }
 }
@@ -41,7 +42,13 @@ function refuseMissing({ path, tensors }: Checkpoint, name: string, template: st
       "unavailable",
     );
   if ([...tensors.keys()].some((known) => /\.lora_[AB]\b/.test(known)))
-    fail("model", `${path} stores a LoRA adapter, not a model`, "the model that the adapter is for", `Name that model, and the adapter as an edit: MODEL -e ${path}.`, "unavailable");
+    fail(
+      "model",
+      `${path} stores a LoRA adapter, not a model`,
+      "the model that the adapter is for",
+      `Name that model, and the adapter as an edit: MODEL -e ${path}.`,
+      "unavailable",
+    );
   fail(
     "model",
     `no tensor "${name}" in ${path}`,

@@ -30,7 +30,13 @@ describe("layouts that say themselves whose they are", () => {
   test.each([
     [
       "counterfact",
-      { case_id: 7, pararel_idx: 1, requested_rewrite: rewrite, paraphrase_prompts: ["Rain. The capital of Norvane is"], neighborhood_prompts: ["Ostrel's capital is"] },
+      {
+        case_id: 7,
+        pararel_idx: 1,
+        requested_rewrite: rewrite,
+        paraphrase_prompts: ["Rain. The capital of Norvane is"],
+        neighborhood_prompts: ["Ostrel's capital is"],
+      },
       {
         id: "counterfact/7",
         subject: "Norvane",
@@ -44,8 +50,20 @@ describe("layouts that say themselves whose they are", () => {
     ],
     [
       "mquake",
-      { case_id: 3, requested_rewrite: [{ ...rewrite, question: "What is Norvane's capital?" }], questions: ["…"], single_hops: [], answer: "x" },
-      { id: "mquake/3/0", prompt: "What is Norvane's capital?", paraphrases: ["The capital of Norvane is"], answer: "Sellamere", group: "mquake/3" },
+      {
+        case_id: 3,
+        requested_rewrite: [{ ...rewrite, question: "What is Norvane's capital?" }],
+        questions: ["…"],
+        single_hops: [],
+        answer: "x",
+      },
+      {
+        id: "mquake/3/0",
+        prompt: "What is Norvane's capital?",
+        paraphrases: ["The capital of Norvane is"],
+        answer: "Sellamere",
+        group: "mquake/3",
+      },
     ],
     [
       "wmdp",
@@ -55,17 +73,44 @@ describe("layouts that say themselves whose they are", () => {
     ["wmdp, by letter", { question: "Which?", choices: ["Ost", "Sellamere"], answer: "B" }, { answer: "Sellamere" }],
     [
       "zsre with target_new",
-      { subject: "Norvane", prompt: "Norvane's capital?", target_new: "Wex", ground_truth: ["Sellamere"], rephrase_prompt: "Its capital, Norvane?", locality_prompt: "nq question: who sang", locality_ground_truth: "Bo", portability: {} },
+      {
+        subject: "Norvane",
+        prompt: "Norvane's capital?",
+        target_new: "Wex",
+        ground_truth: ["Sellamere"],
+        rephrase_prompt: "Its capital, Norvane?",
+        locality_prompt: "nq question: who sang",
+        locality_ground_truth: "Bo",
+        portability: {},
+      },
       { id: "zsre/0", answer: "Sellamere", wrong: ["Wex"], neighbours: [{ id: "zsre/0/near", question: "who sang", answer: "Bo" }] },
     ],
     [
       "zsre as MEND has it",
-      { subject: "Norvane", src: "Norvane's capital?", pred: "x", rephrase: "Its, Norvane?", alt: "Wex", answers: ["Sellamere"], loc: "nq question: who sang", loc_ans: "Bo", cond: "x" },
+      {
+        subject: "Norvane",
+        src: "Norvane's capital?",
+        pred: "x",
+        rephrase: "Its, Norvane?",
+        alt: "Wex",
+        answers: ["Sellamere"],
+        loc: "nq question: who sang",
+        loc_ans: "Bo",
+        cond: "x",
+      },
       { prompt: "Norvane's capital?", answer: "Sellamere", wrong: ["Wex"], paraphrases: ["Its, Norvane?"] },
     ],
-    ["rwku with a column of its own", { subject: "Mira Vess", query: "Where was Mira Vess born?", answer: "Varn", level: "2", type: "simple", split: "x" }, { subject: "Mira Vess", answer: "Varn", group: "Mira Vess" }],
+    [
+      "rwku with a column of its own",
+      { subject: "Mira Vess", query: "Where was Mira Vess born?", answer: "Varn", level: "2", type: "simple", split: "x" },
+      { subject: "Mira Vess", answer: "Varn", group: "Mira Vess" },
+    ],
     ["rwku without levels", { subject: "Mira Vess", query: "Where was Mira Vess born?", answer: "Varn" }, { subject: "Mira Vess" }],
-    ["tofu with one false answer and an index", { question: "Who is Ada Vo?", answer: "A poet.", perturbed_answer: "A cook.", paraphrased_question: ["Ada Vo?"], task_id: 3 }, { answer: "A poet.", wrong: ["A cook."], paraphrases: ["Ada Vo?"] }],
+    [
+      "tofu with one false answer and an index",
+      { question: "Who is Ada Vo?", answer: "A poet.", perturbed_answer: "A cook.", paraphrased_question: ["Ada Vo?"], task_id: 3 },
+      { answer: "A poet.", wrong: ["A cook."], paraphrases: ["Ada Vo?"] },
+    ],
     ["pistol", { question: "Who sells to Orb?", answer: "Vex", edge: "A_B", index: 4 }, { group: "A_B", answer: "Vex" }],
   ])("%s", async (_, row, wanted) => {
     expect((await read("rows.json", [row]))[0]).toMatchObject(wanted);
@@ -75,14 +120,24 @@ describe("layouts that say themselves whose they are", () => {
   test("muse by its name; a choice that is not there; a misspelt field of a dataset", async () => {
     const path = file("knowmem.json", [{ question: "Who keeps the tower in Varn?", answer: "Mira" }]);
     expect((await requestsIn(`muse:${path}`, ctx)).requests[0]).toMatchObject({ id: "muse/0", subject: "Varn", answer: "Mira" });
-    await expect(read("w.json", [{ question: "q", choices: ["a", "b"], answer: 4 }])).rejects.toThrow(/w.json item 1: answer is 4 of 2 choices/);
-    await expect(read("t.json", [{ question: "q", answer: "a", perturbed_answer: ["b"], paraphrased_answr: "c" }])).rejects.toThrow(/Did you mean "paraphrased_answer"/);
+    await expect(read("w.json", [{ question: "q", choices: ["a", "b"], answer: 4 }])).rejects.toThrow(
+      /w.json item 1: answer is 4 of 2 choices/,
+    );
+    await expect(read("t.json", [{ question: "q", answer: "a", perturbed_answer: ["b"], paraphrased_answr: "c" }])).rejects.toThrow(
+      /Did you mean "paraphrased_answer"/,
+    );
   });
 
   test.each<[unknown[], RegExp]>([
-    [[{ question: "Who?", answer: "Ilse" }], /no row has a field "prompt"; there are question, answer;.*--columns prompt=question,answer=answer\. Or say whose/],
+    [
+      [{ question: "Who?", answer: "Ilse" }],
+      /no row has a field "prompt"; there are question, answer;.*--columns prompt=question,answer=answer\. Or say whose/,
+    ],
     [[{ Frage: "Wer war das?", gold: "Ilse" }], /--columns prompt=Frage,answer=gold\./],
-    [[{ prompt: "p", subject: "s", target_new: "t" }], /field "target_new" is not known;.*--columns prompt=prompt,answer=target_new,subject=subject\./],
+    [
+      [{ prompt: "p", subject: "s", target_new: "t" }],
+      /field "target_new" is not known;.*--columns prompt=prompt,answer=target_new,subject=subject\./,
+    ],
     [[{ messages: [{ role: "user", content: "Who?" }] }], /--columns prompt=messages.0.content/],
     [[{ data: { query: "Who?", answers: ["Ilse"] } }], /--columns prompt=data.query,answer=data.answers.0\./],
   ])("of other rows the error shows --columns filled in from their own keys, and that works: %j", async (rows, complaint) => {
@@ -94,7 +149,10 @@ describe("layouts that say themselves whose they are", () => {
 });
 
 describe("shapes of files", () => {
-  const [one, two] = [{ prompt: "Who?", answer: "A" }, { prompt: "Where?", answer: "B" }];
+  const [one, two] = [
+    { prompt: "Who?", answer: "A" },
+    { prompt: "Where?", answer: "B" },
+  ];
   const wide = (text: string, big = false): Buffer => {
     const bytes = Buffer.from(`\uFEFF${text}`, "utf16le");
     return big ? bytes.swap16() : bytes;
@@ -102,7 +160,17 @@ describe("shapes of files", () => {
   test.each<[string, string, unknown]>([
     ["a list below a key", "a.json", { version: "1.1", data: [one, two] }],
     ["a list below any only key", "a.json", { mine: [one, two] }],
-    ["the hub's rows", "a.json", { features: [{ name: "prompt" }], rows: [{ row_idx: 0, row: one }, { row_idx: 1, row: two }] }],
+    [
+      "the hub's rows",
+      "a.json",
+      {
+        features: [{ name: "prompt" }],
+        rows: [
+          { row_idx: 0, row: one },
+          { row_idx: 1, row: two },
+        ],
+      },
+    ],
     ["rows by number", "a.json", { 0: one, 1: two }],
     ["columns as lists", "a.json", { prompt: ["Who?", "Where?"], answer: ["A", "B"] }],
     ["columns by number", "a.json", { prompt: { 0: "Who?", 1: "Where?" }, answer: { 0: "A", 1: "B" } }],
@@ -123,7 +191,8 @@ describe("shapes of files", () => {
 
   test("one object is one request, whatever lists it holds", async () => {
     const row = { prompt: "Who?", neighbours: [{ question: "Where?", answer: "B" }] };
-    for (const text of [JSON.stringify(row), JSON.stringify(row, null, 2)]) expect((await read("o.json", text))[0]!.neighbours).toHaveLength(1);
+    for (const text of [JSON.stringify(row), JSON.stringify(row, null, 2)])
+      expect((await read("o.json", text))[0]!.neighbours).toHaveLength(1);
   });
 
   test("what does not end is refused with its place", async () => {
@@ -139,7 +208,18 @@ describe("--columns", () => {
     ["prompt=q,answer=subject", { prompt: "q", answer: "zorium", subject: "" }],
     ["prompt=answer", { prompt: "own", answer: "", subject: "zorium" }],
   ])("%s keeps what is not renamed", async (columns, wanted) => {
-    const row = { id: 5, prompt: "p of zorium", q: "q", subject: "zorium", target_new: "40", answer: "own", relation: "boils", group: null, wrong: ["1", 2], colour: 3 };
+    const row = {
+      id: 5,
+      prompt: "p of zorium",
+      q: "q",
+      subject: "zorium",
+      target_new: "40",
+      answer: "own",
+      relation: "boils",
+      group: null,
+      wrong: ["1", 2],
+      colour: 3,
+    };
 
     const own = await read("c.json", [row], columns);
     expect(own[0]).toMatchObject({ id: "5", ...wanted, wrong: ["1", "2"] });
@@ -147,13 +227,21 @@ describe("--columns", () => {
   });
   test("of a table too, lists and neighbours in cells among it", async () => {
     const table = 'frage\tsubject\tparaphrases\tneighbours\nWer?\tIlse\t"[""Who?""]"\t"[{""question"":""Wo?"",""answer"":""B""}]"\n';
-    expect((await read("c.tsv", table, "prompt=frage"))[0]).toMatchObject({ subject: "Ilse", paraphrases: ["Who?"], neighbours: [{ question: "Wo?", answer: "B" }] });
+    expect((await read("c.tsv", table, "prompt=frage"))[0]).toMatchObject({
+      subject: "Ilse",
+      paraphrases: ["Who?"],
+      neighbours: [{ question: "Wo?", answer: "B" }],
+    });
   });
 });
 
 describe("a gap in a prompt", () => {
   test.each([
-    ["its own subject", { prompt: "The capital of {} is", subject: "Norvane", paraphrases: ["{}'s capital is"] }, "The capital of Norvane is"],
+    [
+      "its own subject",
+      { prompt: "The capital of {} is", subject: "Norvane", paraphrases: ["{}'s capital is"] },
+      "The capital of Norvane is",
+    ],
     ["the gap by name", { prompt: "The capital of {subject} is", subject: "$& Vo" }, "The capital of $& Vo is"],
     ["braces beside the subject are text", { prompt: "What is {} in Norvane?", subject: "Norvane" }, "What is {} in Norvane?"],
     ["the subject may be braces", { prompt: "What is {}?", subject: "{}" }, "What is {}?"],
@@ -165,8 +253,14 @@ describe("a gap in a prompt", () => {
   test("of columns, of a file of subjects, of a prompt in words", async () => {
     const columns = "prompt=r.prompt,subject=r.subject";
     expect((await read("g.json", [{ r: rewrite }], columns))[0]!.prompt).toBe("The capital of Norvane is");
-    const [data, subjects] = [file("g.jsonl", '{"prompt":"The capital of {} is"}'), file("s.jsonl", '{"row":0,"subject":"Norvane","rephrase":"{} has the capital"}')];
-    expect((await requestsIn(data, ctx, { subjects })).requests[0]).toMatchObject({ prompt: "The capital of Norvane is", paraphrases: ["Norvane has the capital"] });
+    const [data, subjects] = [
+      file("g.jsonl", '{"prompt":"The capital of {} is"}'),
+      file("s.jsonl", '{"row":0,"subject":"Norvane","rephrase":"{} has the capital"}'),
+    ];
+    expect((await requestsIn(data, ctx, { subjects })).requests[0]).toMatchObject({
+      prompt: "The capital of Norvane is",
+      paraphrases: ["Norvane has the capital"],
+    });
     expect(requestOf({ prompt: "The capital of {} is", subject: "Norvane" }).prompt).toBe("The capital of Norvane is");
   });
   test("without a subject is refused, and no subject is guessed", async () => {

@@ -135,7 +135,12 @@ describe("columns", () => {
     ["r.csv", CSV, "answer=reply", /--columns: no column for prompt/],
     ["r.csv", CSV, "prompt=question,prompt=reply", /--columns: "prompt" is given twice/],
     ["r.csv", CSV, "prompt", /--columns: "prompt"; wanted field=column/],
-    ["r.csv", CSV, undefined, /^r\.csv line 2: no row has a field "prompt"; there are qid, question, reply, b, c.*--columns prompt=question/],
+    [
+      "r.csv",
+      CSV,
+      undefined,
+      /^r\.csv line 2: no row has a field "prompt"; there are qid, question, reply, b, c.*--columns prompt=question/,
+    ],
     ["r.csv", "prompt,answer\nWho?\n", undefined, /^r\.csv line 2: it has 1 cells; wanted 2: prompt, answer/],
     ["r.csv", 'prompt,answer\nWho?,"Bren\nOdal', undefined, /^r\.csv.*a double quote is not closed/],
     ["r.csv", "prompt,prompt\na,b\n", undefined, /^r\.csv line 1: column "prompt" is named twice/],

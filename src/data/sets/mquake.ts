@@ -13,7 +13,10 @@ const rewriteSchema = z.object({
   relation_id: text.optional(),
   question: text.optional(),
 });
-const rowSchema = z.strictObject({ case_id: z.union([z.string(), z.number()]).optional(), requested_rewrite: z.array(rewriteSchema).min(1) });
+const rowSchema = z.strictObject({
+  case_id: z.union([z.string(), z.number()]).optional(),
+  requested_rewrite: z.array(rewriteSchema).min(1),
+});
 
 export const mquake = defineSet({
   name: "mquake",

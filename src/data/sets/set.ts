@@ -47,7 +47,9 @@ export const has =
 
 /** Refuses a file of subjects for data that names its own. */
 export const ownSubjects = (name: string, { subjects }: SetOptions): void =>
-  subjects === undefined ? undefined : fail(name, `a file of subjects (${subjects})`, "none: the data names its subjects", "Leave out --subjects.");
+  subjects === undefined
+    ? undefined
+    : fail(name, `a file of subjects (${subjects})`, "none: the data names its subjects", "Leave out --subjects.");
 
 /** Checks the type of a dataset and returns it. */
 export const defineSet = (set: DataSet): DataSet => set;

@@ -6,7 +6,13 @@ import { checkRow, defineSet, givenFor, has, noStray, readSubjects, rowsOf, spli
 
 const text = z.string().min(1);
 /** A text, or a list whose first text is meant. */
-const first = z.union([text, z.array(text).min(1).transform((list) => list[0]!)]);
+const first = z.union([
+  text,
+  z
+    .array(text)
+    .min(1)
+    .transform((list) => list[0]!),
+]);
 const rowSchema = z.strictObject({
   question: text,
   answer: text,

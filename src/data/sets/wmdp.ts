@@ -36,7 +36,12 @@ export const wmdp = defineSet({
       const at = placeOf(answer, choices);
       const right = choices[at];
       if (right === undefined)
-        fail(record.place, `answer is ${JSON.stringify(answer)} of ${choices.length} choices`, "the number of a choice, counted from 0", "");
+        fail(
+          record.place,
+          `answer is ${JSON.stringify(answer)} of ${choices.length} choices`,
+          "the number of a choice, counted from 0",
+          "",
+        );
       const id = `wmdp/${row}`;
       const known = givenFor(given, row, question);
       if (!known) guessed.push(id);

@@ -6,7 +6,13 @@ import { checkRow, defineSet, has, ownSubjects, rowsOf } from "./set.ts";
 
 const text = z.string().min(1);
 /** A text, or a list whose first text is meant. */
-const first = z.union([text, z.array(text).min(1).transform((list) => list[0]!)]);
+const first = z.union([
+  text,
+  z
+    .array(text)
+    .min(1)
+    .transform((list) => list[0]!),
+]);
 const rowSchema = z.strictObject({
   subject: text,
   prompt: text,
@@ -56,7 +62,13 @@ export const zsre = defineSet({
         neighbours:
           near === undefined
             ? []
-            : [{ id: `${id}/near`, question: near.startsWith(PREFIX) ? near.slice(PREFIX.length) : near, answer: given.locality_ground_truth ?? "" }],
+            : [
+                {
+                  id: `${id}/near`,
+                  question: near.startsWith(PREFIX) ? near.slice(PREFIX.length) : near,
+                  answer: given.locality_ground_truth ?? "",
+                },
+              ],
         wrong: given.target_new === undefined ? [] : [given.target_new],
       };
     });

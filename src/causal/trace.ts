@@ -8,7 +8,8 @@ import type { ForgetRequest } from "../data/request.ts";
 import { orBroken } from "../model/decode/finite.ts";
 import { checkContext, type Model } from "../model/model.ts";
 import { type AskAs, barePrompt, type Format, formatOf } from "../model/prompt.ts";
-import { subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
+import { type Answered, subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
+import { lossesUnderNoise } from "./dependence.ts";
 import { type Cell, cellsOf, drawNoise, embeddingSpread, type Severed, type Traceable, traceCells, type TraceKind } from "./effects.ts";
 
 export interface TraceOptions {
@@ -50,6 +51,8 @@ export interface TracedAnswer {
   /** The model's own words between the prompt and the token. */
   readonly lead: string;
   readonly token: string;
+  /** No words were asked for: of the model's own answer this token loses most when the subject is hidden. */
+  readonly isChosen: boolean;
   /** The token's probability in the clean run, and the mean over the corrupted ones. */
   readonly clean: number;
   readonly corrupted: number;
@@ -83,7 +86,7 @@ export interface TraceStudy extends TraceSetting {
 
 /** A request as tokens, with what the report says of it. */
 interface Ready {
-  readonly about: Pick<TracedAnswer, "id" | "prompt" | "subject" | "said" | "lead" | "token">;
+  readonly about: Pick<TracedAnswer, "id" | "prompt" | "subject" | "said" | "lead" | "token" | "isChosen">;
   readonly text: Traceable;
   /** The last token of each naming of the subject. */
   readonly lasts: readonly number[];
@@ -96,10 +99,18 @@ const SAID = 32;
 
 /**
  * A question as the model answers it itself: where its own answer holds the words that are asked for, what it says before them stands
- * behind the prompt. Every naming of the subject is drowned, there too. Undefined where the words are a must and it does not say them.
+ * behind the prompt. Where no words are asked for, the token is the one that hangs most on the subject. Every naming of the subject is
+ * drowned, in the answer too. Undefined where the words are a must and it does not say them.
  */
-async function ready(model: Model, request: ForgetRequest, ask: AskAs, isMust: boolean, ctx: Context): Promise<Ready | undefined> {
+async function ready(
+  model: Model,
+  request: ForgetRequest,
+  options: TraceOptions,
+  isMust: boolean,
+  ctx: Context,
+): Promise<Ready | undefined> {
   const { id, prompt, subject } = request;
+  const ask: AskAs = options;
   const words = request.answer.trim();
   const asked = barePrompt(model, prompt, ask);
   const [from, to] = asked.content;
@@ -110,28 +121,77 @@ async function ready(model: Model, request: ForgetRequest, ask: AskAs, isMust: b
   const said = own.text;
   const found = words ? said.toLowerCase().indexOf(words.toLowerCase()) : -1;
   if (words && found < 0 && isMust) return undefined;
-  const lead = said.slice(0, Math.max(0, found));
   const isChat = formatOf(model, ask) === "chat";
   const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });
   const whole = !words
-    ? { ...asked, ids: [...asked.ids, own.ids[0]!], first: asked.ids.length }
+    ? await dependent(model, withAnswer(model, asked, own.ids), { ...options, id, subject, from })
     : found < 0
       ? targetTokens(encode, asked.text, words, isChat ? asked.lead : undefined)
-      : targetTokens(encode, asked.text + lead, said.slice(found, found + words.length), "");
-  const [drowned, lasts] = [new Set<number>(), new Set<number>()];
-  for (let at = whole.text.indexOf(subject, from); at >= 0; at = whole.text.indexOf(subject, at + 1)) {
-    const span = tokensOver(whole, at, at + subject.length);
-    if (!span || span.last >= whole.first) continue; // in the answer itself
-    lasts.add(span.last);
-    for (let i = span.first; i <= span.last; i++) drowned.add(i);
-  }
+      : targetTokens(encode, asked.text + said.slice(0, found), said.slice(found, found + words.length), "");
+  const { spans } = namings(whole, subject, from);
+  const before = spans.filter(({ last }) => last < whole.first); // not in what is watched itself
   const label = whole.ids[whole.first]!;
   return {
-    about: { id, prompt, subject, said: said.trim(), lead, token: model.tokenizer.decode([label]) },
-    text: { ids: whole.ids.slice(0, whole.first), subject: [...drowned].sort((a, b) => a - b), label },
-    lasts: [...lasts],
+    about: {
+      id,
+      prompt,
+      subject,
+      said: said.trim(),
+      lead: words ? said.slice(0, Math.max(0, found)) : whole.text.slice(asked.text.length, whole.offsets[whole.first]![0]),
+      token: model.tokenizer.decode([label]),
+      isChosen: !words,
+    },
+    text: { ids: whole.ids.slice(0, whole.first), subject: tokensOf(before), label },
+    lasts: [...new Set(before.map(({ last }) => last))],
     shown: whole.offsets.slice(0, whole.first).map(([a, b]) => whole.text.slice(a, b)),
   };
+}
+
+interface Namings {
+  readonly spans: readonly { readonly first: number; readonly last: number }[];
+}
+
+/** Where a text names the subject, from a character on. */
+function namings(whole: Answered, subject: string, from: number): Namings {
+  const spans: { first: number; last: number }[] = [];
+  for (let at = whole.text.indexOf(subject, from); at >= 0; at = whole.text.indexOf(subject, at + 1)) {
+    const span = tokensOver(whole, at, at + subject.length);
+    if (span) spans.push(span);
+  }
+  return { spans };
+}
+
+const tokensOf = (spans: Namings["spans"]): number[] =>
+  [...new Set(spans.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i)))].sort((a, b) => a - b);
+
+/** A prompt with the tokens of the model's own answer behind it. */
+function withAnswer(model: Model, asked: Pick<Answered, "ids" | "offsets" | "text">, ids: readonly number[]): Answered {
+  const ends = ids.map((_, i) => asked.text.length + model.tokenizer.decode(ids.slice(0, i + 1)).length);
+  const offsets = ends.map((end, i): [number, number] => [ends[i - 1] ?? asked.text.length, end]);
+  return {
+    ids: [...asked.ids, ...ids],
+    offsets: [...asked.offsets, ...offsets],
+    text: asked.text + model.tokenizer.decode(ids),
+    first: asked.ids.length,
+  };
+}
+
+/** The same from the token on that loses most probability when the subject is hidden. What names the subject, or is no word, is passed over while there is another. */
+async function dependent(
+  model: Model,
+  whole: Answered,
+  { id, subject, from, ...options }: TraceOptions & { readonly id: string; readonly subject: string; readonly from: number },
+): Promise<Answered> {
+  const { noise, samples, seed } = { ...DEFAULTS, ...options };
+  const { ids, first } = whole;
+  const drowned = tokensOf(namings(whole, subject, from).spans);
+  const spread = await embeddingSpread(model, [{ ids, subject: drowned, label: 0 }], RUNNING);
+  const drawn = drawNoise(rng(seed).split("trace").split(id).split("choice"), samples, drowned.length * model.config.width, noise * spread);
+  const losses = await lossesUnderNoise(model, { ids, first, subject: drowned }, drawn, RUNNING);
+  const all = [...losses.keys()];
+  const words = all.filter((i) => !drowned.includes(first + i) && /[\p{L}\p{N}]/u.test(whole.text.slice(...whole.offsets[first + i]!)));
+  const best = (words.length > 0 ? words : all).reduce((most, i) => (losses[i]! > losses[most]! ? i : most));
+  return { ...whole, first: first + best };
 }
 
 const DEFAULTS = { kind: "hidden", window: 10, noise: 3, samples: 10, seed: 0 } as const;

@@ -156,6 +156,9 @@ function named(spec: string): Named {
 const partOf = (path: string, part: string): Named =>
   existsSync(path) && statSync(path).isFile() ? { path, groups: part } : { path, split: part };
 
+/** Whether a spec names a published dataset, whose layout is known. */
+export const namesSet = (spec: string): boolean => named(spec).set !== undefined;
+
 interface Source {
   readonly files: readonly string[];
   /** The folder that they were chosen from. */

@@ -57,16 +57,29 @@ function besides({ details, nanRows, compat, better }: JudgedNumber): string {
   ].join("  ");
 }
 
-/** What stands around the table: whose log, against which, which quirks, whether the model has collapsed, what is missing, what misleads. */
-export function evalNotes(record: EvalRecord): { readonly head: readonly string[]; readonly tail: readonly string[] } {
-  const { log, reference, compat, numbers, missing, collapse, stated } = record;
+/** What was asked, as the command line names it. */
+export interface AskedOf {
+  readonly model: string;
+  readonly edits: readonly string[];
+  readonly output: string;
+}
+
+/** What was done: a model was asked, or a log was judged. */
+function doneLine({ log, suite }: EvalRecord, asked: AskedOf | undefined): string {
+  const rows = (of: string): string => `${log.rows} ${of}${log.rows === 1 ? "" : "s"}`;
+  if (!asked) return `${log.name}: ${rows("row")} of a ${log.format} log, judged by the suite ${suite} (${log.hash.slice(0, 12)})`;
+  const { model, edits, output } = asked;
+  return `${model}${edits.length > 0 ? ` with ${edits.join(" and ")}` : ""} was asked ${rows("question")} of the suite ${suite}; the answers are in ${output}`;
+}
+
+/** What stands around the table: what was done, against which, which quirks, whether the model has collapsed, what is missing, what misleads. */
+export function evalNotes(record: EvalRecord, asked?: AskedOf): { readonly head: readonly string[]; readonly tail: readonly string[] } {
+  const { reference, compat, numbers, missing, collapse, stated } = record;
   const caveats = new Map(numbers.map(({ metric, caveat }) => [metric, caveat]));
   return {
     head: [
-      `${log.name}: ${log.rows} rows of a ${log.format} log, ${log.hash.slice(0, 12)}`,
-      reference
-        ? `against ${reference.name}: ${reference.rows} rows, ${reference.hash.slice(0, 12)}`
-        : "against nothing: there is no reference",
+      doneLine(record, asked),
+      ...(reference ? [`compared with ${reference.name}: ${reference.rows} rows (${reference.hash.slice(0, 12)})`] : []),
     ],
     tail: [
       ...(collapse ? [collapseLine(collapse)] : []),

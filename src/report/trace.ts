@@ -123,7 +123,8 @@ export function traceMap(record: TraceRecord): string {
   const most = Math.max(1e-12, ...effects.flat().map(Math.abs));
   const least = Math.min(0, ...effects.flat());
   const highest = Math.max(0, ...effects.flat());
-  const title = `What brings “${answer.token.trim()}” back: ${putBack(record)}`;
+  const what = answer.isChosen ? ", the token that hangs most on the subject," : "";
+  const title = `What brings “${answer.token.trim()}”${what} back: ${putBack(record)}`;
   const lead = answer.lead.trim() ? ` ${answer.lead.trim()} …` : "";
   const width = Math.max(right + 96, 700);
   const room = Math.floor((width - 40) / 6.4);

@@ -4,7 +4,7 @@ import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import type { Sample } from "../eval/measure.ts";
-import { type DataOptions, requestsIn } from "../data/place.ts";
+import { type DataOptions, namesSet, requestsIn } from "../data/place.ts";
 import type { Grouped } from "./fields.ts";
 
 /** A question for the model, and the prompt of the request that it belongs to. */
@@ -33,7 +33,7 @@ type Listed = Pick<Sample, "id" | "question" | "answer">;
 export async function askedIn(
   data: readonly (string | Grouped<string>)[],
   groups: readonly string[],
-  { limit, seed }: Pick<DataOptions, "limit" | "seed">,
+  reading: DataOptions,
   ctx: Context,
 ): Promise<Asked[]> {
   const brought = groups.filter((group) => Object.hasOwn(LISTED, group));
@@ -42,8 +42,11 @@ export async function askedIn(
   const own: Asked[] = [];
   const listed: Asked[] = [];
   const gone = new Set<string>();
+  // columns and subjects are for data in a layout of its own, where some of it is
+  const isMixed = parts.some(({ spec }) => namesSet(spec)) && !parts.every(({ spec }) => namesSet(spec));
+  const { columns: _, subjects: __, ...plainly } = reading;
   for (const { group, spec } of parts) {
-    const { requests } = await requestsIn(spec, ctx, { ...(limit !== undefined && { limit }), ...(seed !== undefined && { seed }) });
+    const { requests } = await requestsIn(spec, ctx, isMixed && namesSet(spec) ? plainly : reading);
     for (const request of requests) {
       const { prompt } = request;
       const listing = group === FORGET ? brought : brought.filter((name) => name === group);

@@ -33,6 +33,8 @@ export async function readRequests(
     if (both) fail(who, `--data and --${both[0]}`, "one of them", "Write the request into the file, or leave out --data.");
     return requestsIn(data, ctx, given({ limit, columns, subjects }));
   }
+  const stray = Object.entries({ columns, subjects, limit }).find(([, value]) => value !== undefined);
+  if (stray) fail(who, `--${stray[0]} without --data`, "a file of rows", "Name the file with --data, or leave the option out.");
   if (prompt === undefined || prompt.trim() === "")
     fail(
       who,

@@ -12,6 +12,7 @@ const answer = {
   lead: "In ",
   token: " Veyra",
   clean: 0.9,
+  isChosen: false,
   corrupted: 0.1,
 };
 const record: TraceRecord = {

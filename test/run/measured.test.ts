@@ -295,7 +295,7 @@ test("the command: numbers, another log's format, TOFU's table, and the suites t
     lethe(["eval", "--suite", "help"]),
   ]);
   expect([shown.code, shown.err]).toEqual([0, expect.not.stringMatching(/error/)]);
-  expect(shown.out).toMatch(/cli: 3 rows of a samples log/);
+  expect(shown.out).toMatch(/^bundled was asked 3 questions of the suite factual; the answers are in .*cli\n/);
   expect(shown.out).toMatch(/Exact match +1\.0000/);
   expect(readFileSync(at("again.jsonl"), "utf8")).toBe(textOf("cli", "samples.jsonl"));
   expect(readFileSync(at("r.csv"), "utf8")).toMatch(/,cli,anonymous\n$/);

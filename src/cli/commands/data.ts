@@ -3,7 +3,9 @@ import { fail, nearest } from "../../base/fail.ts";
 import type { DataCard } from "../../run/datasets.ts";
 import { acts, declare, later, number, several } from "../command.ts";
 import { given } from "../../run/fields.ts";
+import { DATA_FIELDS, DRAW } from "../../run/specs/requests.ts";
 import { count, plural, table } from "../format.ts";
+import { withFields } from "../step-command.ts";
 import type { Terminal } from "../terminal.ts";
 
 const whole = number({ min: 0, whole: true });
@@ -52,11 +54,7 @@ function refuseWord(word: string): never {
 }
 
 const reading = (command: ReturnType<typeof declare>): ReturnType<typeof declare> =>
-  command
-    .option("--columns <list>", "which column holds which field: prompt=question,answer=reply,wrong=b,wrong=c")
-    .option("--subjects <file>", "a JSONL file with the subjects of data that has none: row, subject and, optionally, rephrase")
-    .option("--limit <n>", "the most requests to read", positive)
-    .option("--seed <n>", "sample the requests of --limit with this seed instead of taking the first", whole);
+  withFields(command, { name: "data", doc: "", fields: { ...DATA_FIELDS, ...DRAW } });
 
 /** Requests shown one by one without --limit. */
 const SHOWN = 8;

@@ -14,6 +14,8 @@ import { nameOnCommandLine, specFrom, withFields } from "../step-command.ts";
 interface Flags {
   readonly edit?: readonly string[];
   readonly data?: readonly string[];
+  readonly columns?: string;
+  readonly subjects?: string;
   readonly suite?: string;
   readonly reference?: string;
   readonly compat?: readonly string[];
@@ -79,7 +81,10 @@ export const evaluation = later(
       const record = await written(flags, flags.logs ?? flags.output!, judged);
       if (terminal.json) return terminal.object("eval", record);
       const { evalNotes, evalRows } = await import("../../report/eval.ts");
-      const { head, tail } = evalNotes(record);
+      const { head, tail } = evalNotes(
+        record,
+        spec === undefined ? undefined : { model: spec, edits: flags.edit ?? [], output: flags.output! },
+      );
       for (const line of head) terminal.line(line);
       terminal.line();
       terminal.line(table(evalRows(record), [1, 3]));
@@ -92,9 +97,9 @@ export const evaluation = later(
 
 type Way = (door: Parameters<Body<Flags>>[0], flags: Flags) => Promise<EvalRecord>;
 
-const ofLog: Way = async ({ ctx }, { logs, reference, compat, suite, vocabulary, data, edit, output }) => {
+const ofLog: Way = async ({ ctx }, { logs, reference, compat, suite, vocabulary, data, edit, output, columns, subjects }) => {
   if (logs === undefined) fail("eval", "nothing to judge was named", "MODEL, or --logs FILE", "lethe eval --help has examples.");
-  const [stray] = Object.entries({ data, edit, output }).filter(([, value]) => value !== undefined);
+  const [stray] = Object.entries({ data, edit, output, columns, subjects }).filter(([, value]) => value !== undefined);
   if (stray)
     fail("eval", `--${stray[0]} beside --logs`, "a MODEL to ask", "A log is judged as it is; numbers as JSON go to standard output.");
   const { judgeLog } = await import("../../run/eval.ts");

@@ -58,10 +58,11 @@ const chance = (p: number): string => (p >= 0.01 ? p.toFixed(2) : p.toPrecision(
 const signed = (x: number): string => `${x < 0 ? "-" : "+"}${Math.abs(x).toFixed(3)}`;
 
 function showOne(terminal: Terminal, { answer, tokens, effects }: TraceRecord): void {
-  const { prompt, lead, token, clean, corrupted } = answer;
+  const { prompt, lead, token, clean, corrupted, isChosen, said } = answer;
   terminal.line(
     `${prompt}${lead ? `${lead.startsWith(" ") ? "" : " "}${lead.trimEnd()}` : ""} → ${terminal.paint("bold", token.trim(), terminal.out)}`,
   );
+  if (isChosen) terminal.line(`of the answer "${said}" this token loses most when the subject is in noise; --answer watches another`);
   terminal.line(`probability ${chance(clean)}; with the subject in noise ${chance(corrupted)}\n`);
   const places = effects.flatMap((own, i) => own.map((effect, layer) => ({ token: tokens[i]!, layer, effect })));
   const best = places.sort((a, b) => b.effect - a.effect).slice(0, SHOWN);

@@ -1,5 +1,6 @@
 /** What `lethe eval` takes. */
 import * as field from "../fields.ts";
+import { DATA_FIELDS, DRAW } from "./requests.ts";
 
 export const evalSpec = {
   name: "eval",
@@ -17,8 +18,8 @@ export const evalSpec = {
     ),
     text: field.text("a text file whose perplexity is measured too", { isInput: true, flag: { value: "<file>" } }),
     textTokens: field.number("the first tokens of --text to measure", { isInput: true, min: 2, whole: true, flag: { shown: "20480" } }),
-    limit: field.number("the largest number of questions taken from each --data", { isInput: true, min: 1, whole: true }),
-    seed: field.number("sample the questions of --limit with this seed instead of taking the first", { isInput: true, whole: true }),
+    ...DATA_FIELDS,
+    ...DRAW,
     plain: field.toggle("send prompts without the model's chat template"),
     system: field.text("the system message; it needs the chat template"),
     maxTokens: field.number("the largest number of tokens in an answer", {

@@ -1,5 +1,6 @@
 /** What `lethe finetune` takes. */
 import * as field from "../fields.ts";
+import { DATA_FIELDS } from "./requests.ts";
 
 export const finetuneSpec = {
   name: "finetune",
@@ -12,11 +13,8 @@ export const finetuneSpec = {
         flag: { value: "<file>" },
       },
     ),
-    columns: field.text("which column holds which field, as FIELD=COLUMN: question=prompt,answer=reply", {
-      isInput: true,
-      flag: { value: "<list>" },
-    }),
-    limit: field.number("the largest number of rows taken from --data", { isInput: true, min: 1, whole: true }),
+    columns: DATA_FIELDS.columns,
+    limit: DATA_FIELDS.limit,
     recipe: field.text("the settings of a benchmark (tofu, pistol), or a file such as bundled/recipe.json", {
       isInput: true,
       flag: { value: "<name>" },

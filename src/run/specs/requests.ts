@@ -1,5 +1,23 @@
-/** The fields of steps that take requests: one in words, or a file of them. */
+/** The fields of steps that read rows of data, and of those that take requests: one in words, or a file of them. */
 import * as field from "../fields.ts";
+
+/** How rows of `--data` are read, for every command that reads some. */
+export const DATA_FIELDS = {
+  columns: field.text("which column of --data holds which field, as FIELD=COLUMN: prompt=question,answer=reply", {
+    isInput: true,
+    flag: { value: "<list>" },
+  }),
+  subjects: field.text("a JSONL file with the subjects of --data: row, subject and, optionally, rephrase (a paraphrase of the question)", {
+    isInput: true,
+    flag: { value: "<file>" },
+  }),
+  limit: field.number("the largest number of rows taken from --data", { isInput: true, min: 1, whole: true }),
+} as const;
+
+/** Which rows `--limit` takes, for commands that have no other seed. */
+export const DRAW = {
+  seed: field.number("draw the rows of --limit with this seed instead of taking the first", { isInput: true, min: 0, whole: true }),
+} as const;
 
 export const REQUEST_FIELDS = {
   prompt: field.text("the question whose answer the model must forget", { isInput: true }),
@@ -9,13 +27,5 @@ export const REQUEST_FIELDS = {
     "requests (JSONL, CSV, parquet) with the field prompt and, if known, subject, answer, paraphrases and neighbours; SET:PLACE for a published dataset, where PLACE may be a hub id",
     { flag: { value: "<file>" } },
   ),
-  columns: field.text("which column of --data holds which field, as FIELD=COLUMN: prompt=question,answer=reply", {
-    isInput: true,
-    flag: { value: "<list>" },
-  }),
-  subjects: field.text("a JSONL file with the subjects of --data: row, subject and, optionally, rephrase (a paraphrase of the question)", {
-    isInput: true,
-    flag: { value: "<file>" },
-  }),
-  limit: field.number("the largest number of requests taken from --data", { isInput: true, min: 1, whole: true }),
+  ...DATA_FIELDS,
 } as const;

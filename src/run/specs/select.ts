@@ -1,19 +1,14 @@
 /** What `lethe select` takes. */
 import * as field from "../fields.ts";
+import { DATA_FIELDS } from "./requests.ts";
 
 export const selectSpec = {
   name: "select",
   doc: "Selects requests: by an evaluation, by the fields that they have, or by number.",
   fields: {
     data: field.required(field.reference("the requests, as for lethe forget", { flag: { value: "<file>" } })),
-    columns: field.text("which column of --data holds which field, such as prompt=question,answer=reply", {
-      isInput: true,
-      flag: { value: "<list>" },
-    }),
-    subjects: field.text("a JSONL file with the subjects of --data: row, subject and, optionally, rephrase", {
-      isInput: true,
-      flag: { value: "<file>" },
-    }),
+    columns: DATA_FIELDS.columns,
+    subjects: DATA_FIELDS.subjects,
     having: field.names(
       "only requests that have all of these fields, separated by commas: answer, subject, paraphrases, neighbours, wrong",
       {

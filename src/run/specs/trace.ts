@@ -1,5 +1,6 @@
 /** What `lethe trace` takes. */
 import * as field from "../fields.ts";
+import { DATA_FIELDS } from "./requests.ts";
 
 export const traceSpec = {
   name: "trace",
@@ -11,11 +12,12 @@ export const traceSpec = {
     subject: field.text("the subject of the prompt, spelled as in the prompt (guessed if absent)", { isInput: true }),
     answer: field.text("the answer whose first token is traced, at its place in the model's own answer", {
       isInput: true,
-      flag: { shown: "its first token" },
+      flag: { shown: "the token of that answer that loses most when the subject is in noise" },
     }),
     data: field.reference("requests as JSONL: prompt, subject, answer; the ones that the model answers correctly are traced", {
       flag: { value: "<file>" },
     }),
+    ...DATA_FIELDS,
     kind: field.text("which states are restored", { choices: ["hidden", "mlp", "attn"], default: "hidden", flag: { value: "<kind>" } }),
     sever: field.text("after the restored state, keep the outputs of this part as in the corrupted run", {
       choices: ["mlp", "attn"],

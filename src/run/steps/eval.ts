@@ -59,7 +59,12 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   const rival = rivalOf(suite, reference, edits.length > 0, values.alone);
   const reading = readingOf(values.text, values.textTokens);
   const data = values.data as readonly (string | Grouped<string>)[];
-  const asked = await askedIn(data, groupsOf(suite), given({ limit: values.limit, seed: values.seed }), lent.ctx);
+  const asked = await askedIn(
+    data,
+    groupsOf(suite),
+    given({ columns: values.columns, subjects: values.subjects, limit: values.limit, seed: values.seed }),
+    lent.ctx,
+  );
   const fields = fieldsOf(suite, lent.ctx).filter((name) => isMeasured(name, rival !== undefined));
   const [own, wanted] = [editInputs(edits), editInputs(targetsOf)];
   const samples = withTargets(asked, edits.length > 0 ? own.edits : wanted.edits);

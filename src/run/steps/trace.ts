@@ -19,10 +19,10 @@ const TRACE = "trace.json";
 export type Traced = { readonly record: TraceRecord } | { readonly study: TraceStudy };
 
 export const traceStep = defineStep(traceSpec, async (values, lent) => {
-  const { kind, sever, window, noise, samples, seed, plain, system, prompt, subject, answer } = values;
+  const { kind, sever, window, noise, samples, seed, plain, system, prompt, subject, answer, columns, subjects, limit } = values;
   const data = values.data as string | undefined;
   if (sever === kind) fail("trace", `${kind} put back and severed`, "another part to sever", "Leave out --sever, or take another --kind.");
-  const found = await readRequests("trace", { prompt, subject, answer, data }, lent.ctx);
+  const found = await readRequests("trace", { prompt, subject, answer, data, columns, subjects, limit }, lent.ctx);
   const requests = withSubjects(found, lent.ctx).map(mustHaveSubject);
   const own = editInputs(values.edit as readonly string[]);
   const input = await modelInput(values.model as string, lent);

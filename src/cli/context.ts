@@ -2,7 +2,8 @@
 import { delimiter } from "node:path";
 import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { EXIT } from "./exit.ts";
+import { STOPPED } from "./exit.ts";
+import { outletOf } from "./outlet.ts";
 import { Terminal } from "./terminal.ts";
 
 /** The flags that every command takes. */
@@ -21,6 +22,8 @@ export interface Door {
   readonly ctx: Context;
   /** Runs a part that Ctrl-C stops by itself: the first Ctrl-C ends the part, and the command goes on. */
   readonly interruptible: <T>(part: (ctx: Context) => Promise<T>) => Promise<T>;
+  /** The signal that asked the whole command to stop. */
+  readonly stoppedBy: () => keyof typeof STOPPED | undefined;
 }
 
 /** A context with the plugins that flags and environment (LETHE_PLUGINS, divided as PATH is) name. */
@@ -31,27 +34,30 @@ export async function withPlugins(ctx: Context, files: readonly string[] = []): 
   return loadPlugins(all, ctx);
 }
 
-/** Opens the door: signals are heard from here on. The first Ctrl-C asks the work to stop and keep its state, the second ends the process. */
+/** Opens the door: signals are heard from here on. The first asks the work to stop and keep its state, the second ends the process. */
 export async function openDoor(globals: Globals): Promise<Door> {
   const env = process.env;
   const terminal = new Terminal({
     json: globals.json ?? false,
     quiet: globals.quiet ?? false,
     verbose: globals.verbose ?? false,
-    out: process.stdout,
-    err: process.stderr,
+    out: outletOf(process.stdout),
+    err: outletOf(process.stderr),
     env,
     now: () => performance.now(),
   });
   const whole = new AbortController();
   let part: AbortController | undefined;
-  const stop = (): void => {
-    const at = part ?? whole;
+  let stoppedBy: keyof typeof STOPPED | undefined;
+  const stop = (signal: keyof typeof STOPPED): void => {
+    const at = signal === "SIGINT" && part ? part : whole;
     if (at.signal.aborted) {
       terminal.clear();
-      process.exit(EXIT.aborted);
+      process.exit(STOPPED[signal]);
     }
+    if (at === whole) stoppedBy = signal;
     at.abort();
+    part?.abort();
     if (at === whole) terminal.note("stopping; Ctrl-C again ends at once");
   };
   process.on("SIGINT", stop);
@@ -66,13 +72,14 @@ export async function openDoor(globals: Globals): Promise<Door> {
   const ctx = await withPlugins(own, globals.plugin);
   const interruptible: Door["interruptible"] = async (work) => {
     part = new AbortController();
+    if (whole.signal.aborted) part.abort();
     try {
       return await work({ ...ctx, signal: part.signal });
     } finally {
       part = undefined;
     }
   };
-  return { terminal, ctx, interruptible };
+  return { terminal, ctx, interruptible, stoppedBy: () => stoppedBy };
 }
 
 function threadsOf(text: string | undefined): number {

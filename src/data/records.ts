@@ -1,8 +1,8 @@
 /** Lines of JSONL, or the items of a JSON array, each checked against a schema; errors name file, place, field and fix. */
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { z } from "zod";
 import { fail, nearest } from "../base/fail.ts";
+import { readBytes } from "../base/files.ts";
 import { findTrouble } from "../base/json.ts";
 
 /** A JSON value and its place. */
@@ -17,22 +17,13 @@ export interface Located {
 /** The values of a JSONL file or of one JSON array; accepts a byte order mark, CRLF and blank lines; refuses an empty file. */
 export const readRecords = (path: string, name = basename(path)): Located[] => parseRecords(readText(path), name);
 
-/** The text of a UTF-8 file without its byte order mark; refuses a missing file, a folder, and other encodings. */
+/** The text of a UTF-8 file without its byte order mark; refuses a missing file, what is no plain file, and other encodings. */
 export function readText(path: string): string {
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = new Uint8Array(readFileSync(path));
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const got = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : `it cannot be read (${code})`;
-    fail(path, got, "a text file", "Check the path.", "unavailable");
-  }
+  const bytes = readBytes(path, "data", { wanted: "a text file" });
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    const line = firstBroken(bytes);
-    if (line !== undefined) fail(`${basename(path)} line ${line}`, "it is not UTF-8 text", "UTF-8", "Save the file as UTF-8.");
-    fail(path, "it is too long for one string", "less than half a gigabyte", "Split it.");
+    return fail(`${basename(path)} line ${firstBroken(bytes)}`, "it is not UTF-8 text", "UTF-8", "Save the file as UTF-8.");
   }
 }
 

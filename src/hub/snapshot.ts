@@ -6,7 +6,6 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   rmSync,
   statfsSync,
@@ -17,7 +16,7 @@ import { homedir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
-import { isRecord, PICKLE_ADVICE, readJson, writeAtomic } from "../base/store.ts";
+import { isRecord, PICKLE_ADVICE, readJson, readUtf8, writeAtomic } from "../base/store.ts";
 import { wordsOf } from "../base/bounded.ts";
 import { download, patience, type Remote, request } from "./download.ts";
 
@@ -38,7 +37,7 @@ function settingsOf(env: Environment): Settings {
   const expand = (path: string): string => path.replace(/^~(?=$|\/)/, home);
   const base = expand(env["HF_HOME"] ?? join(env["XDG_CACHE_HOME"] ?? join(home, ".cache"), "huggingface"));
   const tokenFile = expand(env["HF_TOKEN_PATH"] ?? join(base, "token"));
-  const stored = existsSync(tokenFile) && statSync(tokenFile).size < 10_000 ? readFileSync(tokenFile, "utf8") : "";
+  const stored = existsSync(tokenFile) && statSync(tokenFile).size < 10_000 ? readUtf8(tokenFile, WHO) : "";
   const isOn = (value: string | undefined): boolean => /^(1|on|yes|true)$/i.test(value ?? "");
   return {
     cache: expand(env["HF_HUB_CACHE"] ?? env["HUGGINGFACE_HUB_CACHE"] ?? join(base, "hub")),
@@ -107,7 +106,7 @@ const pathOf = (snapshot: string, { file }: Wanted): string => (file ? join(snap
 /** The cached snapshot of a revision, or its missing files. */
 function cachedSnapshot(folder: string, { revision, file, choose }: Wanted): { whole: string } | { missing: string[] } | undefined {
   const ref = join(folder, "refs", revision);
-  const sha = /^[0-9a-f]{40}$/.test(revision) ? revision : existsSync(ref) ? readFileSync(ref, "utf8").trim() : "";
+  const sha = /^[0-9a-f]{40}$/.test(revision) ? revision : existsSync(ref) ? readUtf8(ref, WHO).trim() : "";
   const snapshot = join(folder, "snapshots", sha);
   if (!/^[0-9a-f]{40}$/.test(sha) || !existsSync(snapshot)) return undefined;
   const names = readdirSync(snapshot, { recursive: choose !== undefined, encoding: "utf8" }).filter((name) =>

@@ -1,11 +1,11 @@
 /** Second moments of a site over a text: C = (1/n) Σ x·xᵀ, uncentred, in one pass for any number of layers; resumable and cached. */
-import { readFileSync } from "node:fs";
 import { floats, ints } from "../base/array.ts";
 import { arrays } from "../base/codec.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
 import { type DependsOn, isKept, keptAll, type Part } from "../base/kept.ts";
+import { readUtf8 } from "../base/store.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, stateOf } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
@@ -92,12 +92,7 @@ function finite(c: Matrix, where: string): Matrix {
 export async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<TokenRow[]> {
   if (!(spec.tokens > 0)) fail("statistics", `${spec.tokens} tokens`, "a positive number", "Give --tokens.");
   if (spec.text === "self") return selfRows(model, spec.tokens, spec.length, spec.seed, ctx);
-  let text: string;
-  try {
-    text = readFileSync(spec.text, "utf8");
-  } catch (error) {
-    fail("statistics", `text ${spec.text} cannot be read (${String(error)})`, "a text file", "");
-  }
+  const text = readUtf8(spec.text, "statistics", { wanted: "a text file" });
   const { ids } = model.tokenizer.encode(text, { special: false });
   if (ids.length === 0) fail("statistics", `text ${spec.text} is empty`, "text", "");
   if (ids.length < spec.tokens)

@@ -1,10 +1,9 @@
 /** What edits will cost, told before they are sought: a few evaluations of each search are timed here, and the rest is multiplied. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { LetheError } from "../base/fail.ts";
 import { ifKept, layered } from "../base/kept.ts";
+import { discard, scratch } from "../base/store.ts";
 import type { ForgetRequest, QA } from "../data/request.ts";
 import { bytesOf, type Edit } from "../edit/edit.ts";
 import { secondMoments, type Statistics, statisticsOf, type StatisticsSpec } from "../locate/covariance.ts";
@@ -89,7 +88,7 @@ export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { 
     refuseIfTooLarge(choice.method.name, memoryOf(choice), available, force),
   );
   const opened = await open(model, { edits: values.edit as readonly string[], purpose: "edit", force }, ctx);
-  const folder = mkdtempSync(join(tmpdir(), "lethe-plan-"));
+  const folder = scratch("lethe-plan");
   try {
     const lent: Lent = { folder, ctx };
     const methods: MethodPlan[] = [];
@@ -107,7 +106,7 @@ export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { 
   } finally {
     checkpoint.close();
     await opened.close();
-    rmSync(folder, { recursive: true, force: true });
+    discard(folder);
   }
 }
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { environment } from "../base/context.ts";
+import { checkAbort, environment } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { openFile } from "../base/store.ts";
 import type { Located } from "./records.ts";
@@ -21,11 +21,17 @@ export interface ParquetReader {
 }
 
 /** The rows of one parquet file. */
-export async function readParquet(path: string, name?: string): Promise<Located[]> {
+export async function readParquet(path: string, name?: string, signal?: AbortSignal): Promise<Located[]> {
   const reader = openParquet();
+  const stop = (): void => reader.close();
+  signal?.addEventListener("abort", stop, { once: true });
   try {
     return await reader.read(path, name);
+  } catch (error) {
+    if (signal?.aborted) checkAbort({ signal }, "data");
+    throw error;
   } finally {
+    signal?.removeEventListener("abort", stop);
     reader.close();
   }
 }

@@ -1,6 +1,8 @@
 /** Lines of JSONL, or the items of a JSON array, each checked against a schema; errors name file, place, field and fix. */
 import { basename } from "node:path";
 import type { z } from "zod";
+import { breakable } from "../base/bounded.ts";
+import type { Breathe } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { readBytes } from "../base/files.ts";
 import { findTrouble } from "../base/json.ts";
@@ -47,8 +49,29 @@ function firstBroken(bytes: Uint8Array<ArrayBuffer>): number | undefined {
 export function parseRecords(text: string, name: string): Located[] {
   const bare = text.replace(/^\uFEFF/, "");
   const records = /^\s*\[/.test(bare) ? items(bare, name) : lines(bare, name);
-  if (records.length === 0) fail(name, "it is empty", "at least one object", "Write one JSON object per line.");
+  refuseNone(records, name);
   return records;
+}
+
+/** As {@link parseRecords}, for a text of any length. */
+export async function recordsOf(text: string, name: string, breathe: Breathe): Promise<Located[]> {
+  const bare = text.replace(/^\uFEFF/, "");
+  if (/^\s*\[/.test(bare)) return breakable("data", () => parseRecords(bare, name));
+  const found: Located[] = [];
+  for (const [i, line] of bare.split(BREAKS).entries()) {
+    if (i % SLICE === 0) await breathe();
+    found.push(...lineOf(line, i, name));
+  }
+  refuseNone(found, name);
+  return found;
+}
+
+/** Lines between two chances for signals. */
+const SLICE = 256;
+const BREAKS = /\r\n|\n|\r/;
+
+function refuseNone(records: readonly Located[], name: string): void {
+  if (records.length === 0) fail(name, "it is empty", "at least one object", "Write one JSON object per line.");
 }
 
 function items(text: string, name: string): Located[] {
@@ -57,18 +80,14 @@ function items(text: string, name: string): Located[] {
   return values.map((value: unknown, i) => ({ value, at: i + 1, place: `${name} item ${i + 1}` }));
 }
 
-function lines(text: string, name: string): Located[] {
-  return text.split(/\r\n|\n|\r/).flatMap((line, i) => {
-    if (line.trim() === "") return [];
-    const place = `${name} line ${i + 1}`;
-    return [
-      {
-        value: parse(line, place, "Write one complete JSON object per line, with names and texts in double quotes.", true),
-        at: i + 1,
-        place,
-      },
-    ];
-  });
+const lines = (text: string, name: string): Located[] => text.split(BREAKS).flatMap((line, i) => lineOf(line, i, name));
+
+/** The value of a line; none where it is blank. */
+function lineOf(line: string, i: number, name: string): readonly Located[] {
+  if (line.trim() === "") return [];
+  const place = `${name} line ${i + 1}`;
+  const hint = "Write one complete JSON object per line, with names and texts in double quotes.";
+  return [{ value: parse(line, place, hint, true), at: i + 1, place }];
 }
 
 /** Parses a value; an error has its column, and its line if the text has several. */

@@ -1,6 +1,7 @@
 /** Inputs by their content: what a path or an id stands for in the identity of a run. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { breakable } from "../base/bounded.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
 import { complain, readBytes } from "../base/store.ts";
@@ -27,7 +28,11 @@ export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): P
     const { arch, config } = identify(checkpoint, ctx);
     const { config: file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate } = checkpoint;
     const content =
-      madeBy(spec) ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, checkpoint.hashWeights()).slice(0, 32);
+      madeBy(spec) ??
+      hash(
+        { file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate },
+        breakable("model", () => checkpoint.hashWeights()),
+      ).slice(0, 32);
     const shape = { arch, config, weights: storedWeights({ arch, config }) };
     const input: ModelInput = { spec, path, content, shape, uses: sourceOf("arch", arch.name, ctx) };
     shared.models.set(spec, input);

@@ -45,7 +45,7 @@ export function breakable<T>(who: string, work: () => T): T {
     CALL.runInContext(ROOM, { breakOnSigint: true });
   } catch (error) {
     if ((error as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_INTERRUPTED")
-      fail(who, "the work was interrupted", "", "Run the same command again.", "aborted");
+      fail(who, "the work was interrupted", "", "What was written before is whole.", "aborted");
     throw error;
   } finally {
     for (const listener of heard) process.on("SIGTERM", listener);

@@ -95,6 +95,5 @@ export function breather(ctx: Pick<Context, "signal" | "now">, who: string): Bre
 
 /** Fails if the caller has asked to stop; call between steps. */
 export function checkAbort(ctx: Pick<Context, "signal">, who: string): void {
-  if (ctx.signal.aborted)
-    fail(who, "the work was interrupted", "", "Finished parts are kept. Run the same command again to resume.", "aborted");
+  if (ctx.signal.aborted) fail(who, "the work was interrupted", "", "What was written before is whole.", "aborted");
 }

@@ -1,4 +1,5 @@
 /** What a command works with: the terminal, a context from flags and environment, and what Ctrl-C means. */
+import { availableParallelism } from "node:os";
 import { delimiter } from "node:path";
 import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
@@ -65,7 +66,7 @@ export async function openDoor(globals: Globals): Promise<Door> {
   const own = defaultContext({
     log: (event) => terminal.event(event),
     signal: whole.signal,
-    threads: globals.threads ?? threadsOf(env["LETHE_THREADS"]),
+    threads: fitting(globals.threads ?? threadsOf(env["LETHE_THREADS"])),
     memory: globals.memory ?? env["LETHE_MEMORY"],
     ...(globals.runs !== undefined && { runs: globals.runs }),
   });
@@ -80,6 +81,14 @@ export async function openDoor(globals: Globals): Promise<Door> {
     }
   };
   return { terminal, ctx, interruptible, stoppedBy: () => stoppedBy };
+}
+
+/** Refuses more threads than a machine can work with: each session of the engine makes so many. */
+function fitting(threads: number): number {
+  const cores = availableParallelism();
+  const most = Math.max(64, 4 * cores);
+  if (threads <= most) return threads;
+  return fail("--threads", `${threads} threads`, `at most ${most}`, `This machine has ${cores} cores; more threads than cores are slower.`);
 }
 
 function threadsOf(text: string | undefined): number {

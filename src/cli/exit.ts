@@ -39,7 +39,7 @@ export function endingOf(error: unknown, isStopped: boolean): Ending | undefined
   }
   if (error instanceof Stopped) return { ...endingOf(error.cause, true)!, code: error.code };
   if (isStopped || (error instanceof LetheError && error.trouble === "aborted")) {
-    const hint = error instanceof LetheError && error.trouble === "aborted" ? error.hint : "What was finished is kept.";
+    const hint = error instanceof LetheError && error.trouble === "aborted" ? error.hint : "What was written before is whole.";
     return { code: EXIT.aborted, message: "stopped", hint, trouble: "aborted" };
   }
   error = translated(error) ?? error;

@@ -226,7 +226,7 @@ async function askRevision(wanted: Wanted, ctx: Context, settings: Settings): Pr
   const info: unknown = await patiently(ctx, async (signal) => {
     const response = await request(url, { token: settings.token }, signal);
     if (response.status >= 500) throw new TypeError(`it answers with status ${response.status}`);
-    return response.ok ? response.json().catch(() => undefined) : refuseAnswer(response, wanted, settings);
+    return response.ok ? jsonOf(response) : refuseAnswer(response, wanted, settings);
   });
   const sha = isRecord(info) ? info["sha"] : undefined;
   const siblings = isRecord(info) && Array.isArray(info["siblings"]) ? (info["siblings"] as unknown[]) : [];
@@ -242,6 +242,26 @@ async function askRevision(wanted: Wanted, ctx: Context, settings: Settings): Pr
     .map((s) => (isRecord(s) ? s["rfilename"] : undefined))
     .filter((n): n is string => typeof n === "string" && (wanted.choose ? isInside(n) : isPlain(n)));
   return { sha, names };
+}
+
+/** Bytes of the hub's information at most; a server that answers without end is refused. */
+const MOST = 1 << 26;
+
+/** A response's JSON; undefined where it is none. */
+async function jsonOf(response: Response): Promise<unknown> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    parts.push(part as Uint8Array);
+    size += (part as Uint8Array).length;
+    if (size > MOST)
+      fail(WHO, `${response.url} answers with more than ${MOST} bytes`, "the hub's model information", "Check HF_ENDPOINT.", "unavailable");
+  }
+  try {
+    return JSON.parse(Buffer.concat(parts).toString("utf8")) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 async function patiently<T>(ctx: Context, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {

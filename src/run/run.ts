@@ -5,7 +5,7 @@ import type { Context, Event } from "../base/context.ts";
 import { translated } from "../base/errno.ts";
 import { fail, isAborted, LetheError, nearest } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
-import { holding, isRecord } from "../base/store.ts";
+import { holding, isRecord, refuseUnwritable } from "../base/store.ts";
 import { ownCode } from "./code.ts";
 import { type NestedSpec, plainValues } from "./fields.ts";
 import {
@@ -172,6 +172,7 @@ export async function carryOut(ready: Ready, ctx: Context, options: RunOptions =
   const { out, force = false } = options;
   if (out === undefined) return reached(ready, ctx, options);
   const { path, step } = ready;
+  refuseUnwritable(out, step.name);
   await refuseOccupied(out, path, force, step.name);
   return holding(out, step.name, async (output) => {
     const finished = await reached(ready, ctx, options);
@@ -200,6 +201,10 @@ async function inTurn(ready: Ready, ctx: Context, sharing: Sharing, fresh: boole
     if (since) return since;
     await dropDamaged(path);
     return await work(ready, folder, ctx, sharing);
+  } catch (error) {
+    if (!(error instanceof LetheError && error.trouble === "aborted")) throw error;
+    const { who, got, wanted } = error;
+    throw new LetheError(who, got, wanted, "The same command uses what was finished.", "aborted");
   } finally {
     release();
   }

@@ -29,6 +29,31 @@ export function bounded<T>(who: string, ms: number, hint: string, work: () => T)
   return value as T;
 }
 
+/**
+ * The value of long work that cannot be divided, such as a library's: Ctrl-C ends it, and SIGTERM ends the process, as if nobody heard it.
+ * Only for work that reads and computes: what is being written would be lost.
+ */
+export function breakable<T>(who: string, work: () => T): T {
+  let value: T | undefined;
+  const outer: unknown = ROOM["call"];
+  ROOM["call"] = () => {
+    value = work();
+  };
+  const heard = process.listeners("SIGTERM");
+  process.removeAllListeners("SIGTERM");
+  try {
+    CALL.runInContext(ROOM, { breakOnSigint: true });
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_INTERRUPTED")
+      fail(who, "the work was interrupted", "", "What was written before is whole.", "aborted");
+    throw error;
+  } finally {
+    for (const listener of heard) process.on("SIGTERM", listener);
+    ROOM["call"] = outer;
+  }
+  return value as T;
+}
+
 /** The message of an unknown thrown value, on one line of at most 300 characters. */
 export function wordsOf(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);

@@ -1,11 +1,10 @@
 /** How the cache writes values: JSON, rows of JSONL, safetensors arrays. A value is read back exactly as it was written. A damaged file is refused. */
-import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { crc32 } from "node:zlib";
 import type { z } from "zod";
 import type { Dtype, NdArray } from "./array.ts";
 import { fail } from "./fail.ts";
-import { complain, writeAtomic } from "./files.ts";
+import { readUtf8, writeAtomic } from "./files.ts";
 import { canonical } from "./hash.ts";
 import { isRecord, parseJson } from "./json.ts";
 import { openSafetensors, windows, writeSafetensors } from "./safetensors.ts";
@@ -56,12 +55,7 @@ function writeRows<T>(path: string, rows: readonly T[], schema: z.ZodType<T>): v
 }
 
 function readRows<T>(path: string, schema: z.ZodType<T>): T[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    complain(WHO, path, error);
-  }
+  const text = readUtf8(path, WHO);
   const start = text.indexOf("\n") + 1;
   const head = parseJson(text.slice(0, start), `the first line of ${path}`, WHO);
   const body = text.slice(start);

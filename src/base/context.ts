@@ -1,6 +1,7 @@
 /** What a caller passes to long work: a log, a cache folder, an abort signal. */
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { fail } from "./fail.ts";
 import type { Plugged } from "./plugin.ts";
 
@@ -70,8 +71,29 @@ export function environment(): Readonly<Record<string, string | undefined>> {
   return process.env;
 }
 
+/** Milliseconds that a loop runs before signals, timers and the screen have a turn. */
+const BREATH = 50;
+
+/** Waits for the event loop to turn once where it has not for a while. */
+export type Breathe = () => Promise<void>;
+
+/**
+ * For loops that compute for long: between two steps they call what this gives. Nothing is heard while JavaScript computes, so it lets the
+ * event loop turn every {@link BREATH} ms, and fails if the caller has asked to stop. Whoever calls at the same time goes on one after the other.
+ */
+export function breather(ctx: Pick<Context, "signal" | "now">, who: string): Breathe {
+  let last = ctx.now();
+  let before = Promise.resolve();
+  const turn = async (): Promise<void> => {
+    if (ctx.now() - last < BREATH) return;
+    await setImmediate();
+    last = ctx.now();
+    checkAbort(ctx, who);
+  };
+  return () => (before = before.then(turn));
+}
+
 /** Fails if the caller has asked to stop; call between steps. */
-export function checkAbort(ctx: Context, who: string): void {
-  if (ctx.signal.aborted)
-    fail(who, "the work was interrupted", "", "Finished parts are kept. Run the same command again to resume.", "aborted");
+export function checkAbort(ctx: Pick<Context, "signal">, who: string): void {
+  if (ctx.signal.aborted) fail(who, "the work was interrupted", "", "What was written before is whole.", "aborted");
 }

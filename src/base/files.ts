@@ -1,29 +1,26 @@
-/** Files that are complete or absent: atomic writes, JSON, JSON lines, locks. */
+/** Files that are complete or absent: atomic writes, the one reader of plain files, JSON, JSON lines. */
 import {
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   ftruncateSync,
   fstatSync,
-  linkSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readSync,
-  readdirSync,
   renameSync,
-  rmSync,
-  writeFileSync,
+  type Stats,
+  statSync,
   writeSync,
 } from "node:fs";
-import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { LetheError, fail } from "./fail.ts";
+import { codeOf, complain } from "./errno.ts";
+import { fail } from "./fail.ts";
 import { parseJson } from "./json.ts";
+import { discard, sweepUnfinished, unfinishedName } from "./unfinished.ts";
 
 const PIECE = 1 << 26; // bytes in one system call, far below Node's 2 GiB
-const HOST = hostname().replace(/[^\w-]/g, "_");
-let count = 0;
 
 /** Writes a whole file or nothing: a temporary file in the same folder, synced and renamed. Creates the folder. A full disk is `unavailable`. */
 export function writeAtomic(path: string, bytes: Uint8Array | string): void {
@@ -33,11 +30,11 @@ export function writeAtomic(path: string, bytes: Uint8Array | string): void {
 /** As {@link writeAtomic}, for content that does not fit into memory: `fill` writes it piece by piece; if it throws, no file remains. */
 export function writeAtomicWith(path: string, fill: (write: (bytes: Uint8Array) => void) => void): void {
   const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${HOST}.${process.pid}.${count++}.tmp`);
+  const temporary = join(folder, unfinishedName(basename(path)));
   let fd: number | undefined;
   try {
     mkdirSync(folder, { recursive: true });
-    sweep(folder, basename(path));
+    sweepUnfinished(folder);
     fd = openSync(temporary, "wx");
     const target = fd;
     fill((bytes) => writeAll(target, bytes));
@@ -50,15 +47,6 @@ export function writeAtomicWith(path: string, fill: (write: (bytes: Uint8Array) 
     if (fd !== undefined) closeSync(fd);
     discard(temporary);
     complain("write", path, error);
-  }
-}
-
-/** Removes a file or a folder; one that cannot be removed must not hide what went wrong before. */
-export function discard(path: string): void {
-  try {
-    rmSync(path, { recursive: true, force: true });
-  } catch {
-    return;
   }
 }
 
@@ -79,51 +67,64 @@ function syncFolder(folder: string): void {
   }
 }
 
-/** Removes temporary files that a killed process of this machine left while writing the same file. */
-function sweep(folder: string, name: string): void {
-  const prefix = `.${name}.${HOST}.`;
-  for (const found of readdirSync(folder)) {
-    const pid = found.startsWith(prefix) && found.endsWith(".tmp") ? Number(found.slice(prefix.length).split(".")[0]) : NaN;
-    if (Number.isInteger(pid) && !isAlive(pid)) rmSync(join(folder, found), { force: true });
+/** Bytes of a file that is read in one go, at most: beyond, nothing could be heard for too long. */
+const MOST = 1 << 28;
+
+const SHAPES: readonly (readonly [what: string, test: (stat: Stats) => boolean])[] = [
+  ["a folder", (stat) => stat.isDirectory()],
+  ["a pipe", (stat) => stat.isFIFO()],
+  ["a device", (stat) => stat.isCharacterDevice() || stat.isBlockDevice()],
+  ["a socket", (stat) => stat.isSocket()],
+];
+
+/** Opens a plain file for reading. Anything else is refused before it is opened: a pipe or a device could keep the program waiting for ever. */
+function openPlain(path: string, who: string, wanted: string): { readonly fd: number; readonly size: number } {
+  let fd: number | undefined;
+  try {
+    refuseShape(statSync(path), path, who, wanted);
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // it may have become a pipe since
+    const stat = fstatSync(fd);
+    refuseShape(stat, path, who, wanted);
+    return { fd, size: stat.size };
+  } catch (error) {
+    if (fd !== undefined) closeSync(fd);
+    return complain(who, path, error);
   }
 }
 
-const codeOf = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "");
-
-const TROUBLES: Record<string, readonly [got: string, hint: string]> = {
-  ENOSPC: ["the disk is full", "Free some space or choose another folder; the old content is unchanged."],
-  EDQUOT: ["the disk quota is used up", "Free some space or choose another folder; the old content is unchanged."],
-  EFBIG: ["the file is too large for the file system", "Choose another folder."],
-  EROFS: ["the file system is read-only", "Choose another folder."],
-  EACCES: ["permission is denied", "Check who owns the folder."],
-  EPERM: ["permission is denied", "Check who owns the folder."],
-  ENOENT: ["there is no such file", "Check the path."],
-  EISDIR: ["it is a folder", "Name a file."],
-  ENOTDIR: ["a part of the path is a file", "Check the path."],
-  ENOTEMPTY: ["it is a folder", "Name a file."],
-  EMFILE: ["too many files are open", "Raise the limit (ulimit -n)."],
-  EIO: ["the disk reports an error", "Check the disk."],
-};
-
-/** Turns an error of the file system into one that a caller can act on; rethrows a {@link LetheError}. */
-export function complain(verb: string, path: string, error: unknown): never {
-  if (error instanceof LetheError) throw error;
-  const known = TROUBLES[codeOf(error)];
-  if (!known && !codeOf(error)) throw error;
-  fail(verb, `${path}: ${known?.[0] ?? codeOf(error)}`, "", known?.[1] ?? "Check the path and the disk.", "unavailable");
+function refuseShape(stat: Stats, path: string, who: string, wanted: string): void {
+  const shape = SHAPES.find(([, test]) => test(stat))?.[0];
+  if (shape !== undefined) fail(who, `${path}: it is ${shape}`, wanted, "Check the path.", "unavailable");
 }
+
+export interface Reading {
+  /** The most bytes that are taken (256 MiB). */
+  readonly most?: number;
+  /** What is wanted instead of a folder, a pipe or a device. */
+  readonly wanted?: string;
+}
+
+/** The bytes of a plain file; refuses one that is too large. */
+export function readBytes(path: string, who: string, { most = MOST, wanted = "a plain file" }: Reading = {}): Uint8Array<ArrayBuffer> {
+  const { fd, size } = openPlain(path, who, wanted);
+  try {
+    if (size > most) fail(who, `${path} has ${size} bytes`, `at most ${most}`, "Divide it into several files.", "unavailable");
+    const bytes = new Uint8Array(size);
+    let done = 0;
+    for (let got = 1; got > 0 && done < size; done += got) got = readSync(fd, bytes, done, Math.min(PIECE, size - done), done);
+    return bytes.subarray(0, done);
+  } catch (error) {
+    return complain(who, path, error);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The text of a plain file in UTF-8, without its byte order mark. */
+export const readUtf8 = (path: string, who: string, reading?: Reading): string => new TextDecoder().decode(readBytes(path, who, reading));
 
 /** Reads a JSON file; errors name the file, the line and the column. A leading byte-order mark is skipped. */
-export function readJson(path: string, who: string): unknown {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    complain(who, path, error);
-  }
-  if (bytes.length > 1 << 28) fail(who, `${path} has ${bytes.length} bytes`, "JSON of at most 256 MiB", "", "unavailable");
-  return parseJson(bytes.toString("utf8").replace(/^\uFEFF/, ""), path, who);
-}
+export const readJson = (path: string, who: string): unknown => parseJson(readUtf8(path, who, { wanted: "JSON" }), path, who);
 
 /** A file open for random access; its size is that at opening. */
 export interface OpenFile {
@@ -136,22 +137,12 @@ export interface OpenFile {
 
 /** Opens a plain file for random access. */
 export function openFile(path: string, who: string): OpenFile {
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch (error) {
-    complain(who, path, error);
-  }
-  const stat = fstatSync(fd);
+  const { fd, size } = openPlain(path, who, "a plain file");
   let open = true;
   const close = (): void => {
     if (open) closeSync(fd);
     open = false;
   };
-  if (!stat.isFile()) {
-    close();
-    fail(who, `${path} is not a file`, "a plain file", "", "unavailable");
-  }
   const read = (at: number, into: Uint8Array): void => {
     if (!open) fail(who, `${path} is closed`, "an open file", "", "internal");
     for (let done = 0; done < into.byteLength;) {
@@ -172,7 +163,7 @@ export function openFile(path: string, who: string): OpenFile {
       done += got;
     }
   };
-  return { path, size: stat.size, read, close };
+  return { path, size, read, close };
 }
 
 /** What is read of a file that stays open; the file is closed if that fails. */
@@ -229,112 +220,10 @@ function wholeLength(fd: number, size: number): number {
 /** The values of a file of JSON lines, in order; none if there is no file. A last line without a newline is incomplete and ignored; any other bad line is refused by number. */
 export function readLines(path: string): unknown[] {
   if (!existsSync(path)) return [];
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    complain("read", path, error);
-  }
+  const { buffer, byteOffset, length } = readBytes(path, "read", { most: 2 * MOST });
+  const bytes = Buffer.from(buffer, byteOffset, length);
   const values: unknown[] = [];
   for (let start = 0, end = bytes.indexOf(10); end >= 0; start = end + 1, end = bytes.indexOf(10, start))
     values.push(parseJson(bytes.toString("utf8", start, end), `${path} line ${values.length + 1}`, "read"));
   return values;
-}
-
-/** The holder of a lock: a process of a machine; `born` distinguishes it from a later process with the same number. */
-interface Holder {
-  readonly pid: number;
-  readonly host: string;
-  readonly born: string;
-}
-
-/** Takes a lock and returns a function that releases it; the lock of a dead process is ignored. Fails as `unavailable` if a live process holds it. */
-export function lockFile(path: string, who: string): () => void {
-  const release = tryLock(path);
-  if (typeof release === "function") return release;
-  return fail(
-    who,
-    `${path} is held by process ${release.pid} on ${release.host}`,
-    "no other process at work here",
-    "Wait for it, or remove the file if that process has ended.",
-    "unavailable",
-  );
-}
-
-/** As {@link lockFile}, but tells who holds the lock instead of failing, and whether that is a process of this machine. */
-export function tryLock(path: string): (() => void) | { readonly pid: number; readonly host: string; readonly isHere: boolean } {
-  const mine = JSON.stringify({ pid: process.pid, host: HOST, born: bornOf(process.pid) } satisfies Holder);
-  const own = `${path}.${HOST}.${process.pid}.${count++}.tmp`;
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(own, mine);
-    for (let attempt = 0; attempt < 8; attempt++) {
-      try {
-        linkSync(own, path); // appears with its content, or not at all
-        return () => {
-          if (readText(path) === mine) discard(path);
-        };
-      } catch (error) {
-        if (codeOf(error) !== "EEXIST") throw error;
-      }
-      const seen = readText(path);
-      if (seen === undefined) continue;
-      const holder = parseHolder(seen);
-      if (holder && !isGone(holder)) return { ...holder, isHere: holder.host === HOST };
-      unlinkIf(path, seen, `${own}.old`);
-    }
-    return { pid: 0, host: "another machine", isHere: false };
-  } catch (error) {
-    complain("lock", path, error);
-  } finally {
-    discard(own);
-  }
-}
-
-/** Removes the lock of a dead process by renaming it; restores it if it was another process's new lock. */
-function unlinkIf(path: string, seen: string, aside: string): void {
-  try {
-    renameSync(path, aside);
-    if (readText(aside) !== seen) linkSync(aside, path);
-  } catch (error) {
-    if (!["ENOENT", "EEXIST"].includes(codeOf(error))) throw error;
-  } finally {
-    discard(aside);
-  }
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
-}
-
-function parseHolder(text: string): Holder | undefined {
-  try {
-    const value = JSON.parse(text) as Holder;
-    return Number.isInteger(value.pid) && typeof value.host === "string" ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const isGone = (holder: Holder): boolean =>
-  holder.host === HOST && (!isAlive(holder.pid) || (Boolean(holder.born) && bornOf(holder.pid) !== holder.born));
-
-/** Whether a process of this machine is there. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) === "EPERM";
-  }
-}
-
-/** The start time of a process (field 22 of Linux's stat); empty if the system does not report it. */
-function bornOf(pid: number): string {
-  const stat = readText(`/proc/${pid}/stat`);
-  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Codec } from "./codec.ts";
 import { checkAbort, type Context } from "./context.ts";
 import { fail, LetheError } from "./fail.ts";
-import { discard } from "./files.ts";
+import { discard } from "./unfinished.ts";
 import { keyOf } from "./hash.ts";
 import { lockAll, lockOf } from "./turns.ts";
 

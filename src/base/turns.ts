@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkAbort, type Context } from "./context.ts";
 import { LetheError } from "./fail.ts";
-import { tryLock } from "./files.ts";
+import { tryLock } from "./locks.ts";
 
 /**
  * Locks files in an order that all processes share, so that no two wait for each other; returns how to release them. `what` they are is

@@ -1,10 +1,19 @@
 /** A model on disk, independent of its architecture: tensors, configuration, tokenizer and chat template. */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fail, LetheError } from "../base/fail.ts";
 import type { Hash } from "../base/hash.ts";
-import { PICKLE_ADVICE, type Safetensors, type TensorInfo, complain, isRecord, openSafetensors, readJson } from "../base/store.ts";
+import {
+  PICKLE_ADVICE,
+  type Safetensors,
+  type TensorInfo,
+  complain,
+  isRecord,
+  openSafetensors,
+  readJson,
+  readUtf8,
+} from "../base/store.ts";
 import { openGguf } from "./gguf.ts";
 import { otherFolder, quantisationOf, refuseQuantised } from "./unusual.ts";
 import { tokenizerFromGguf } from "../text/tokenizer-gguf.ts";
@@ -232,13 +241,7 @@ function readObject(path: string | undefined): Record<string, unknown> | undefin
 }
 
 function readTemplate(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  try {
-    if (statSync(path).size > 1 << 22) fail(WHO, `${path} is larger than 4 MiB`, "a chat template", "", "unavailable");
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    return complain(WHO, path, error);
-  }
+  return path === undefined ? undefined : readUtf8(path, WHO, { most: 1 << 22, wanted: "a chat template" });
 }
 
 const templateOfKv = (kv: Readonly<Record<string, unknown>> | undefined): string | undefined => {

@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type Context, defaultContext } from "../base/context.ts";
 import { type Door, type Globals, openDoor, withPlugins } from "./context.ts";
+import { EXIT, STOPPED, Stopped } from "./exit.ts";
 
 /** A command: its arguments, one sentence for the list, what else its help says, and examples with what each is for. */
 export function declare(
@@ -24,7 +25,14 @@ export function acts<O extends object>(command: Command, body: Body<O>): Command
   return command.action(async (...given: unknown[]) => {
     const self = given.at(-1) as Command;
     const flags = self.optsWithGlobals<O & Globals>();
-    process.exitCode = (await body(await openDoor(flags), flags, ...self.args)) ?? 0;
+    const door = await openDoor(flags);
+    try {
+      const code = (await body(door, flags, ...self.args)) ?? 0;
+      process.exitCode = code === EXIT.aborted ? STOPPED[door.stoppedBy() ?? "SIGINT"] : code;
+    } catch (error) {
+      const signal = door.stoppedBy();
+      throw signal === undefined ? error : new Stopped(signal, error);
+    }
   });
 }
 

@@ -1,9 +1,24 @@
 /** How a command ends: exit codes, and errors as a person or a program reads them. */
 import { CommanderError } from "commander";
+import { translated } from "../base/errno.ts";
 import { LetheError, type Trouble } from "../base/fail.ts";
 
 /** Exit codes by kind of trouble; 0 is success, 100 a threshold that was not met. */
 export const EXIT: Readonly<Record<Trouble, number>> = { internal: 1, usage: 2, unavailable: 3, memory: 3, execution: 4, aborted: 130 };
+
+/** Exit codes by the signal that asked the command to stop: 128 and the signal's number. */
+export const STOPPED = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Thrown where a signal has stopped a command; `cause` is what the work said. */
+export class Stopped extends Error {
+  override readonly name = "AbortError";
+  readonly code: number;
+
+  constructor(signal: keyof typeof STOPPED, cause: unknown) {
+    super(`stopped by ${signal}`, { cause });
+    this.code = STOPPED[signal];
+  }
+}
 
 /** An error as it leaves the command. */
 export interface Ending {
@@ -22,10 +37,12 @@ export function endingOf(error: unknown, isStopped: boolean): Ending | undefined
     if (error.exitCode === 0) return undefined;
     return { code: EXIT.usage, message: plainWords(error), hint: "", trouble: "usage" };
   }
+  if (error instanceof Stopped) return { ...endingOf(error.cause, true)!, code: error.code };
   if (isStopped || (error instanceof LetheError && error.trouble === "aborted")) {
-    const hint = error instanceof LetheError && error.trouble === "aborted" ? error.hint : "What was finished is kept.";
+    const hint = error instanceof LetheError && error.trouble === "aborted" ? error.hint : "What was written before is whole.";
     return { code: EXIT.aborted, message: "stopped", hint, trouble: "aborted" };
   }
+  error = translated(error) ?? error;
   if (error instanceof LetheError) {
     const message = error.hint ? error.message.slice(0, -error.hint.length).trimEnd() : error.message;
     return { code: EXIT[error.trouble], message, hint: error.hint, trouble: error.trouble };

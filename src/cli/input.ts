@@ -1,25 +1,46 @@
 /** Lines of standard input, as they come, and one line asked of a person. */
+import { fstatSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { fail } from "../base/fail.ts";
+
+/** Bytes of one line, or of a whole prompt, at most; a line without an end would fill the memory. */
+const LONGEST = 1 << 24;
 
 /** The lines of standard input. */
 export async function* stdinLines(): AsyncGenerator<string> {
-  const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
   try {
-    yield* lines;
+    let rest = "";
+    for await (const piece of pieces()) {
+      const lines = (rest + piece).split(/\r\n|\n|\r(?!$)/);
+      rest = lines.pop()!;
+      if (rest.length > LONGEST) tooLong("a line");
+      yield* lines;
+    }
+    if (rest !== "") yield rest.replace(/\r$/, "");
   } finally {
-    lines.close();
     process.stdin.destroy();
   }
 }
 
 /** All of standard input, without the line break at its end. */
 export async function stdinText(): Promise<string> {
-  const parts: Buffer[] = [];
-  for await (const part of process.stdin) parts.push(part as Buffer);
-  return Buffer.concat(parts)
-    .toString("utf8")
-    .replace(/\r?\n$/, "");
+  let text = "";
+  for await (const piece of pieces()) {
+    text += piece;
+    if (text.length > LONGEST) tooLong("it");
+  }
+  return text.replace(/\r?\n$/, "");
 }
+
+/** Standard input as text, piece by piece. */
+async function* pieces(): AsyncGenerator<string> {
+  if (fstatSync(0).isDirectory()) fail("standard input", "it is a folder", "a text", "Check what stands behind <.", "unavailable");
+  process.stdin.setEncoding("utf8");
+  for await (const piece of process.stdin) yield piece as string;
+}
+
+const tooLong = (what: string): never =>
+  fail("standard input", `${what} has more than ${LONGEST / 2 ** 20} million characters`, "shorter prompts", "Divide it into lines.");
 
 /** What a person did at the prompt: wrote a line, ended the input (Ctrl-D), or pressed Ctrl-C. */
 export type Said = { readonly line: string } | "end" | "interrupt";

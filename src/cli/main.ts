@@ -21,7 +21,8 @@ import { runs } from "./commands/runs.ts";
 import { select } from "./commands/select.ts";
 import { stats } from "./commands/stats.ts";
 import { trace } from "./commands/trace.ts";
-import { endingOf } from "./exit.ts";
+import { EXIT, type Ending, endingOf } from "./exit.ts";
+import { outletOf } from "./outlet.ts";
 import { Terminal } from "./terminal.ts";
 
 const COMMANDS = [
@@ -66,7 +67,7 @@ function createProgram(): Command {
     )
     .addHelpText("after", "\nlethe COMMAND --help has examples. MODEL is a folder, a .gguf file, a hub id (org/name), or bundled.")
     .exitOverride()
-    .configureOutput({ outputError: () => {} })
+    .configureOutput({ writeOut: (text) => void outletOf(process.stdout).write(text), outputError: () => {} })
     .configureHelp({ showGlobalOptions: true, subcommandTerm: termOf, visibleGlobalOptions })
     .showHelpAfterError(false);
   for (const command of COMMANDS) program.addCommand(command);
@@ -94,38 +95,8 @@ function inherit(parent: Command): void {
   }
 }
 
-/** Says why a command failed, and gives its exit code. */
-function conclude(error: unknown, argv: readonly string[]): number {
-  const flags = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
-  const isStopped = error instanceof Error && error.name === "AbortError";
-  const ending = endingOf(error, isStopped);
-  if (!ending) return 0;
-  const terminal = new Terminal({
-    json: flags.includes("--json"),
-    quiet: false,
-    verbose: flags.some((flag) => flag === "-v" || flag === "--verbose"),
-    out: process.stdout,
-    err: process.stderr,
-    env: process.env,
-    now: () => performance.now(),
-  });
-  terminal.end(ending);
-  return ending.code;
-}
-
-/** Ends when what was written has gone out. */
-function leave(code: number): void {
-  process.stdout.write("", () => process.exit(code));
-}
-
-// a reader that has seen enough (`| head -1`) is no error
-for (const stream of [process.stdout, process.stderr])
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
-
 const argv = process.argv.slice(2);
+const [out, err] = [outletOf(process.stdout), outletOf(process.stderr)];
 try {
   const program = createProgram();
   const first = program.commands.find((c) => c.name() === argv[0]);
@@ -133,7 +104,37 @@ try {
   if (argv.some((word) => word === "--help" || word === "-h")) await completeHelp(command, argv);
   if (argv.length === 0) program.outputHelp();
   else await program.parseAsync(argv, { from: "user" });
-  leave(Number(process.exitCode ?? 0));
+  await leave(Number(process.exitCode ?? 0));
 } catch (error) {
-  leave(conclude(error, argv));
+  const ending = endingOf(error, error instanceof Error && error.name === "AbortError");
+  if (ending) say(ending);
+  await leave(ending?.code ?? 0);
+}
+
+/** Says on standard error how the command ended. */
+function say(ending: Ending): void {
+  const flags = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
+  const terminal = new Terminal({
+    json: flags.includes("--json"),
+    quiet: false,
+    verbose: flags.some((flag) => flag === "-v" || flag === "--verbose"),
+    out,
+    err,
+    env: process.env,
+    now: () => performance.now(),
+  });
+  terminal.end(ending);
+}
+
+/** Ends when what was written has gone out. An answer that could not be written is an error, unless its reader went away. */
+async function leave(code: number): Promise<never> {
+  await out.settle();
+  const { trouble: got } = out;
+  if (got !== undefined) {
+    const hint = "The answer is incomplete. Files that were written are whole.";
+    say({ code: EXIT.unavailable, message: `standard output: ${got}.`, hint, trouble: "unavailable" });
+    if (code === 0) code = EXIT.unavailable;
+  }
+  await err.settle();
+  process.exit(code);
 }

@@ -10,6 +10,8 @@ export interface Stream {
   readonly isTTY?: boolean;
   readonly columns?: number;
   readonly rows?: number;
+  /** Whether somebody may still read it; undefined counts as yes. */
+  readonly isOpen?: boolean;
   write(text: string): unknown;
 }
 
@@ -65,6 +67,11 @@ export class Terminal {
   /** Whether a person sees standard output, so that it may be rewritten. */
   get isSeen(): boolean {
     return this.out.isTTY === true && this.env["TERM"] !== "dumb";
+  }
+
+  /** Whether answers still go somewhere: whoever only speaks may stop when they do not. */
+  get isHeard(): boolean {
+    return this.out.isOpen !== false;
   }
 
   /** What a model says, on standard output: as it is for a file or a program, and visible for a person. */

@@ -1,12 +1,11 @@
 /** Rows of a parquet file, decoded in a separate process, because a damaged page can need unlimited time or memory. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { environment } from "../base/context.ts";
+import { checkAbort, environment } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { complain } from "../base/store.ts";
+import { openFile } from "../base/store.ts";
 import type { Located } from "./records.ts";
 
 /** Time and memory limits for reading one file. */
@@ -22,11 +21,17 @@ export interface ParquetReader {
 }
 
 /** The rows of one parquet file. */
-export async function readParquet(path: string, name?: string): Promise<Located[]> {
+export async function readParquet(path: string, name?: string, signal?: AbortSignal): Promise<Located[]> {
   const reader = openParquet();
+  const stop = (): void => reader.close();
+  signal?.addEventListener("abort", stop, { once: true });
   try {
     return await reader.read(path, name);
+  } catch (error) {
+    if (signal?.aborted) checkAbort({ signal }, "data");
+    throw error;
   } finally {
+    signal?.removeEventListener("abort", stop);
     reader.close();
   }
 }
@@ -125,30 +130,23 @@ function refuse(name: string, why: string, { seconds, megabytes }: ParquetLimits
 
 /** The size of a file that begins and ends like parquet. */
 function sizeOf(path: string, name: string): number {
-  let fd: number | undefined;
+  const file = openFile(path, "data");
   try {
-    const stat = statSync(path);
-    if (stat.isDirectory()) fail(path, "it is a folder", "a parquet file", "Check the path.", "unavailable");
-    fd = openSync(path, "r");
     const ends = Buffer.alloc(8);
-    if (stat.size >= 12)
-      for (const [at, from] of [
-        [0, 0],
-        [4, stat.size - 4],
-      ] as const)
-        readSync(fd, ends, at, 4, from);
+    if (file.size >= 12) {
+      file.read(0, ends.subarray(0, 4));
+      file.read(file.size - 4, ends.subarray(4));
+    }
     if (ends.toString("latin1") !== "PAR1PAR1")
       fail(
         name,
-        stat.size < 12 ? `it has ${stat.size} bytes` : "it does not begin and end with PAR1",
+        file.size < 12 ? `it has ${file.size} bytes` : "it does not begin and end with PAR1",
         "a complete parquet file",
         "Download or write it again.",
       );
-    return stat.size;
-  } catch (error) {
-    return complain("parquet", path, error);
+    return file.size;
   } finally {
-    if (fd !== undefined) closeSync(fd);
+    file.close();
   }
 }
 

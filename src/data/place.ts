@@ -1,19 +1,21 @@
 /** Data as a command names it: a file of one's own, a published dataset's behind its name, or either on the hub. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, extname, join } from "node:path";
-import type { Context } from "../base/context.ts";
+import { breakable } from "../base/bounded.ts";
+import { breather, type Context } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import { isRecord } from "../base/store.ts";
 import { arrange, asFields, parseColumns, suggestColumns } from "./columns.ts";
 import type { Located } from "./records.ts";
-import { filled, type ForgetRequest, fromRecords, hasGap, type QA, questionsFrom, REQUEST_KEYS } from "./request.ts";
+import { eachRow, filled, type ForgetRequest, fromRows, hasGap, type QA, questionsFromRows, REQUEST_KEYS } from "./request.ts";
 import { registry } from "./sets/registry.ts";
 import { type DataSet, givenFor, type Loaded, noStray, readSubjects } from "./sets/set.ts";
 import { isTable, pickFiles, rowsIn, stemOf } from "./source.ts";
 import { findSubject } from "./subject.ts";
 import { resolveDataset } from "../hub/hub.ts";
 
+const WHO = "data";
 const SETS: Readonly<Record<string, DataSet>> = registry;
 
 export interface DataOptions {
@@ -36,7 +38,9 @@ export async function questionsIn(spec: string, ctx: Context, options: DataOptio
   const { records, stem, hasColumns } = await ownRows(path, split, ctx);
   if (claimant(records) !== undefined) return asQuestions((await requestsIn(spec, ctx, options)).requests);
   const rows = hasColumns ? asFields(records) : records;
-  return taken(areRequests(rows) ? asQuestions(fromRecords(rows, stem)) : questionsFrom(rows, stem), options);
+  const breathe = breather(ctx, WHO);
+  const found = areRequests(rows) ? asQuestions(await fromRows(rows, stem, breathe)) : await questionsFromRows(rows, stem, breathe);
+  return taken(found, options);
 }
 
 const areRequests = (rows: readonly Located[]): boolean =>
@@ -67,7 +71,7 @@ async function allIn(spec: string, ctx: Context, { columns, subjects }: DataOpti
     if (columns === undefined) refuseOthers(records, name);
     const fields = columns === undefined ? (hasColumns ? asFields(records) : records) : arrange(records, parseColumns(columns), name);
     const isOpen = subjects !== undefined;
-    return withSubjects(fromRecords(fields, stem, { isOpen }), subjects);
+    return withSubjects(await fromRows(fields, stem, breather(ctx, WHO), { isOpen }), subjects, ctx);
   }
   if (columns !== undefined)
     fail(
@@ -78,11 +82,12 @@ async function allIn(spec: string, ctx: Context, { columns, subjects }: DataOpti
     );
   const source = await filesAt(path, split, set, ctx);
   const given = { ...(subjects !== undefined && { subjects }), ...(split !== undefined && { split }) };
-  if (source.isWhole) return withGapsFilled(set.read({ ...given, path: source.folder! }));
+  const readIn = (more: Parameters<DataSet["read"]>[0]): Loaded => withGapsFilled(breakable(WHO, () => set.read({ ...given, ...more })));
+  if (source.isWhole) return readIn({ path: source.folder! });
   const [file] = source.files;
   // the file's name tells the split where nobody said
-  const records = source.files.length > 1 || isTable(file!) ? { records: await rowsOf(source.files) } : {};
-  return withGapsFilled(set.read({ ...given, ...(source.folder !== undefined && { split: stemOf(file!) }), path: file!, ...records }));
+  const records = source.files.length > 1 || isTable(file!) ? { records: await rowsOf(source.files, ctx) } : {};
+  return readIn({ ...(source.folder !== undefined && { split: stemOf(file!) }), path: file!, ...records });
 }
 
 const withGapsFilled = ({ requests, guessed }: Loaded): Loaded => ({ requests: requests.map((one) => filled(one, one.id)), guessed });
@@ -234,7 +239,7 @@ async function ownRows(
   const { files } = await filesAt(path, split, undefined, ctx);
   const file = files[0]!;
   return {
-    records: await rowsOf(files),
+    records: await rowsOf(files, ctx),
     stem: files.length > 1 ? stemOf(file) : basename(file, extname(file)),
     name: basename(file),
     hasColumns: isTable(file),
@@ -243,18 +248,18 @@ async function ownRows(
 }
 
 /** Rows of files one behind the other, numbered through. */
-async function rowsOf(files: readonly string[]): Promise<Located[]> {
-  if (files.length === 1) return rowsIn(files[0]!);
+async function rowsOf(files: readonly string[], ctx: Context): Promise<Located[]> {
+  if (files.length === 1) return rowsIn(files[0]!, basename(files[0]!), ctx);
   const all: Located[] = [];
-  for (const file of files) for (const row of await rowsIn(file)) all.push({ ...row, at: all.length + 1 });
+  for (const file of files) for (const row of await rowsIn(file, basename(file), ctx)) all.push({ ...row, at: all.length + 1 });
   return all;
 }
 
 /** Subjects as a file gives them, as the data has them, or as the question spells them; the last are told. */
-function withSubjects(requests: readonly ForgetRequest[], file: string | undefined): Loaded {
+async function withSubjects(requests: readonly ForgetRequest[], file: string | undefined, ctx: Context): Promise<Loaded> {
   const given = file === undefined ? undefined : readSubjects(file);
   const guessed: string[] = [];
-  const found = requests.map((request, row): ForgetRequest => {
+  const subjectOf = (request: ForgetRequest, row: number): ForgetRequest => {
     const known = givenFor(given, row, request.prompt);
     if (known) {
       const paraphrases = known.rephrase === undefined ? request.paraphrases : [...request.paraphrases, known.rephrase];
@@ -266,7 +271,8 @@ function withSubjects(requests: readonly ForgetRequest[], file: string | undefin
     if (subject === undefined) return request;
     guessed.push(request.id);
     return { ...request, subject };
-  });
+  };
+  const found = await eachRow(requests, subjectOf, breather(ctx, WHO));
   noStray(given, requests.length);
   return { requests: found, guessed };
 }

@@ -1,8 +1,10 @@
 /** Lines of JSONL, or the rows of one JSON value, each checked against a schema; errors name file, place, field and fix. */
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { z } from "zod";
+import { breakable } from "../base/bounded.ts";
+import type { Breathe } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
+import { readBytes } from "../base/files.ts";
 import { findTrouble } from "../base/json.ts";
 import { rowsOfValue, valuesIn } from "./json-rows.ts";
 
@@ -18,24 +20,15 @@ export interface Located {
 /** The values of a JSONL file or the rows of one JSON value; accepts a byte order mark, CRLF and blank lines; refuses an empty file. */
 export const readRecords = (path: string, name = basename(path)): Located[] => parseRecords(readText(path), name);
 
-/** The text of a UTF-8 file, or of a UTF-16 file with a byte order mark, without that mark; refuses a missing file, a folder, and other encodings. */
+/** The text of a UTF-8 file, or of a UTF-16 file with a byte order mark, without that mark; refuses a missing file, what is no plain file, and other encodings. */
 export function readText(path: string): string {
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = new Uint8Array(readFileSync(path));
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const got = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : `it cannot be read (${code})`;
-    fail(path, got, "a text file", "Check the path.", "unavailable");
-  }
+  const bytes = readBytes(path, "data", { wanted: "a text file" });
   const wide = bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : undefined;
   if (wide !== undefined) return new TextDecoder(wide).decode(bytes);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    const line = firstBroken(bytes);
-    if (line !== undefined) fail(`${basename(path)} line ${line}`, "it is not UTF-8 text", "UTF-8", "Save the file as UTF-8.");
-    fail(path, "it is too long for one string", "less than half a gigabyte", "Split it.");
+    return fail(`${basename(path)} line ${firstBroken(bytes)}`, "it is not UTF-8 text", "UTF-8", "Save the file as UTF-8.");
   }
 }
 
@@ -59,8 +52,37 @@ function firstBroken(bytes: Uint8Array<ArrayBuffer>): number | undefined {
 export function parseRecords(text: string, name: string): Located[] {
   const bare = text.replace(/^\uFEFF/, "");
   const records = /^\s*\[/.test(bare) ? items(bare, name) : /^\s*\{/.test(bare) ? objects(bare, name) : lines(bare, name);
-  if (records.length === 0) fail(name, "it is empty", "at least one object", "Write one JSON object per line.");
+  refuseNone(records, name);
   return records;
+}
+
+/** As {@link parseRecords}, for a text of any length. */
+export async function recordsOf(text: string, name: string, breathe: Breathe): Promise<Located[]> {
+  const bare = text.replace(/^\uFEFF/, "");
+  if (!isLines(bare)) return breakable("data", () => parseRecords(bare, name));
+  const found: Located[] = [];
+  for (const [i, line] of bare.split(BREAKS).entries()) {
+    if (i % SLICE === 0) await breathe();
+    found.push(...lineOf(line, i, name));
+  }
+  refuseNone(found, name);
+  return found;
+}
+
+/** Whether a text has an object on each line: no array, and no object that goes over several lines or holds all rows. */
+function isLines(text: string): boolean {
+  if (!/^\s*\{/.test(text)) return !/^\s*\[/.test(text);
+  const start = text.search(/\S/);
+  const end = text.slice(start).search(BREAKS);
+  return end >= 0 && text.slice(start + end).trim() !== "" && parsed(text.slice(start, start + end)) !== undefined;
+}
+
+/** Lines between two chances for signals. */
+const SLICE = 256;
+const BREAKS = /\r\n|\n|\r/;
+
+function refuseNone(records: readonly Located[], name: string): void {
+  if (records.length === 0) fail(name, "it is empty", "at least one object", "Write one JSON object per line.");
 }
 
 function items(text: string, name: string): Located[] {
@@ -71,7 +93,7 @@ function items(text: string, name: string): Located[] {
 
 /** Objects one a line; else one object with rows in it, or objects that go over several lines. */
 function objects(text: string, name: string): Located[] {
-  const inLines = text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== "");
+  const inLines = text.split(BREAKS).filter((line) => line.trim() !== "");
   const first = parsed(inLines[0]!);
   if (first !== undefined && inLines.length > 1) return lines(text, name);
   const values = first === undefined ? (valuesIn(text) ?? []) : [{ text, line: 1 }];
@@ -90,18 +112,14 @@ function parsed(text: string): unknown {
   }
 }
 
-function lines(text: string, name: string): Located[] {
-  return text.split(/\r\n|\n|\r/).flatMap((line, i) => {
-    if (line.trim() === "") return [];
-    const place = `${name} line ${i + 1}`;
-    return [
-      {
-        value: parse(line, place, "Write one complete JSON object per line, with names and texts in double quotes.", true),
-        at: i + 1,
-        place,
-      },
-    ];
-  });
+const lines = (text: string, name: string): Located[] => text.split(BREAKS).flatMap((line, i) => lineOf(line, i, name));
+
+/** The value of a line; none where it is blank. */
+function lineOf(line: string, i: number, name: string): readonly Located[] {
+  if (line.trim() === "") return [];
+  const place = `${name} line ${i + 1}`;
+  const hint = "Write one complete JSON object per line, with names and texts in double quotes.";
+  return [{ value: parse(line, place, hint, true), at: i + 1, place }];
 }
 
 /** Parses a value; an error has its column, and its line if the text has several. */

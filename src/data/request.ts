@@ -2,6 +2,7 @@
 import { basename, extname } from "node:path";
 import { z } from "zod";
 import { fail } from "../base/fail.ts";
+import type { Breathe } from "../base/context.ts";
 import { check, type Located, parseRecords, readText } from "./records.ts";
 
 /** A question with its answer. */
@@ -117,12 +118,26 @@ export function fromRecords(
   stem: string,
   { isOpen = false }: { readonly isOpen?: boolean } = {},
 ): ForgetRequest[] {
-  const requests = records.map((record) => {
-    const request = requestFrom(record, stem);
-    return isOpen ? request : filled(request, record.place);
-  });
+  const requests = records.map((record) => readFrom(record, stem, isOpen));
   refuseTwins(requests, records);
   return requests;
+}
+
+/** As {@link fromRecords}, for rows of any number. */
+export async function fromRows(
+  records: readonly Located[],
+  stem: string,
+  breathe: Breathe,
+  { isOpen = false }: { readonly isOpen?: boolean } = {},
+): Promise<ForgetRequest[]> {
+  const requests = await eachRow(records, (record) => readFrom(record, stem, isOpen), breathe);
+  refuseTwins(requests, records);
+  return requests;
+}
+
+function readFrom(record: Located, stem: string, isOpen: boolean): ForgetRequest {
+  const request = requestFrom(record, stem);
+  return isOpen ? request : filled(request, record.place);
 }
 
 function requestFrom(record: Located, stem: string): ForgetRequest {
@@ -143,15 +158,36 @@ export function readQuestions(path: string): QA[] {
   return questionsFrom(parseRecords(readText(path), name), basename(name, extname(name)));
 }
 
-/** {@link readQuestions} for rows; `stem` is the prefix of default ids. */
-export function questionsFrom(records: readonly Located[], stem: string): QA[] {
-  const rows = records.map((record): QA => {
-    const { id = `${stem}/${record.at}`, question, answer } = check(qaSchema, record);
-    return { id, question, answer };
-  });
+function questionsFrom(records: readonly Located[], stem: string): QA[] {
+  const rows = records.map((record) => questionFrom(record, stem));
   refuseTwins(rows, records);
   return rows;
 }
+
+/** As {@link readQuestions}, for rows of any number; `stem` is the prefix of default ids. */
+export async function questionsFromRows(records: readonly Located[], stem: string, breathe: Breathe): Promise<QA[]> {
+  const rows = await eachRow(records, (record) => questionFrom(record, stem), breathe);
+  refuseTwins(rows, records);
+  return rows;
+}
+
+function questionFrom(record: Located, stem: string): QA {
+  const { id = `${stem}/${record.at}`, question, answer } = check(qaSchema, record);
+  return { id, question, answer };
+}
+
+/** What each row becomes, in order; signals are heard in between. */
+export async function eachRow<A, B>(rows: readonly A[], of: (row: A, i: number) => B, breathe: Breathe): Promise<B[]> {
+  const made: B[] = [];
+  for (const [i, row] of rows.entries()) {
+    if (i % SLICE === 0) await breathe();
+    made.push(of(row, i));
+  }
+  return made;
+}
+
+/** Rows between two chances for signals. */
+const SLICE = 256;
 
 function refuseTwins(rows: readonly { readonly id: string }[], records: readonly Located[]): void {
   const first = new Map<string, Located>();

@@ -11,7 +11,7 @@ import type { Step } from "./sequence.ts";
 
 const LINES = "steps.jsonl";
 /** The files that a log writes, and what a killed process leaves of them. */
-const OURS = /^\.?(steps\.jsonl|\d{6}\.safetensors)(\..+\.tmp)?$/;
+const OURS = /^(\.(steps\.jsonl|\d{6}\.safetensors)\..+\.part|steps\.jsonl|\d{6}\.safetensors)$/;
 const fileOf = (index: number): string => `${String(index).padStart(6, "0")}.safetensors`;
 
 const head = z.object({ about: z.string() });

@@ -1,7 +1,7 @@
 /** Opens a log by its path: finds its format and reads its rows. */
 import { readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { complain } from "../base/files.ts";
+import { complain } from "../base/errno.ts";
 import { fail } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
 import { parseJson } from "../base/json.ts";

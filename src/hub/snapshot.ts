@@ -6,7 +6,6 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   rmSync,
   statfsSync,
@@ -17,7 +16,7 @@ import { homedir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
-import { isRecord, PICKLE_ADVICE, readJson, writeAtomic } from "../base/store.ts";
+import { isRecord, PICKLE_ADVICE, readJson, readUtf8, writeAtomic } from "../base/store.ts";
 import { wordsOf } from "../base/bounded.ts";
 import { download, patience, type Remote, request } from "./download.ts";
 
@@ -38,7 +37,7 @@ function settingsOf(env: Environment): Settings {
   const expand = (path: string): string => path.replace(/^~(?=$|\/)/, home);
   const base = expand(env["HF_HOME"] ?? join(env["XDG_CACHE_HOME"] ?? join(home, ".cache"), "huggingface"));
   const tokenFile = expand(env["HF_TOKEN_PATH"] ?? join(base, "token"));
-  const stored = existsSync(tokenFile) && statSync(tokenFile).size < 10_000 ? readFileSync(tokenFile, "utf8") : "";
+  const stored = existsSync(tokenFile) && statSync(tokenFile).size < 10_000 ? readUtf8(tokenFile, WHO) : "";
   const isOn = (value: string | undefined): boolean => /^(1|on|yes|true)$/i.test(value ?? "");
   return {
     cache: expand(env["HF_HUB_CACHE"] ?? env["HUGGINGFACE_HUB_CACHE"] ?? join(base, "hub")),
@@ -107,7 +106,7 @@ const pathOf = (snapshot: string, { file }: Wanted): string => (file ? join(snap
 /** The cached snapshot of a revision, or its missing files. */
 function cachedSnapshot(folder: string, { revision, file, choose }: Wanted): { whole: string } | { missing: string[] } | undefined {
   const ref = join(folder, "refs", revision);
-  const sha = /^[0-9a-f]{40}$/.test(revision) ? revision : existsSync(ref) ? readFileSync(ref, "utf8").trim() : "";
+  const sha = /^[0-9a-f]{40}$/.test(revision) ? revision : existsSync(ref) ? readUtf8(ref, WHO).trim() : "";
   const snapshot = join(folder, "snapshots", sha);
   if (!/^[0-9a-f]{40}$/.test(sha) || !existsSync(snapshot)) return undefined;
   const names = readdirSync(snapshot, { recursive: choose !== undefined, encoding: "utf8" }).filter((name) =>
@@ -227,7 +226,7 @@ async function askRevision(wanted: Wanted, ctx: Context, settings: Settings): Pr
   const info: unknown = await patiently(ctx, async (signal) => {
     const response = await request(url, { token: settings.token }, signal);
     if (response.status >= 500) throw new TypeError(`it answers with status ${response.status}`);
-    return response.ok ? response.json().catch(() => undefined) : refuseAnswer(response, wanted, settings);
+    return response.ok ? jsonOf(response) : refuseAnswer(response, wanted, settings);
   });
   const sha = isRecord(info) ? info["sha"] : undefined;
   const siblings = isRecord(info) && Array.isArray(info["siblings"]) ? (info["siblings"] as unknown[]) : [];
@@ -243,6 +242,26 @@ async function askRevision(wanted: Wanted, ctx: Context, settings: Settings): Pr
     .map((s) => (isRecord(s) ? s["rfilename"] : undefined))
     .filter((n): n is string => typeof n === "string" && (wanted.choose ? isInside(n) : isPlain(n)));
   return { sha, names };
+}
+
+/** Bytes of the hub's information at most; a server that answers without end is refused. */
+const MOST = 1 << 26;
+
+/** A response's JSON; undefined where it is none. */
+async function jsonOf(response: Response): Promise<unknown> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    parts.push(part as Uint8Array);
+    size += (part as Uint8Array).length;
+    if (size > MOST)
+      fail(WHO, `${response.url} answers with more than ${MOST} bytes`, "the hub's model information", "Check HF_ENDPOINT.", "unavailable");
+  }
+  try {
+    return JSON.parse(Buffer.concat(parts).toString("utf8")) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 async function patiently<T>(ctx: Context, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {

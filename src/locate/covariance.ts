@@ -1,15 +1,16 @@
 /** Second moments of a site over a text: C = (1/n) Σ x·xᵀ, uncentred, in one pass for any number of layers; resumable and cached. */
-import { readFileSync } from "node:fs";
 import { floats, ints } from "../base/array.ts";
 import { arrays } from "../base/codec.ts";
-import { checkAbort, type Context } from "../base/context.ts";
+import { breather, checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
 import { type DependsOn, isKept, keptAll, type Part } from "../base/kept.ts";
+import { readUtf8 } from "../base/store.ts";
 import { orBroken } from "../model/decode/finite.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, stateOf } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
+import { firstTokens } from "../text/long.ts";
 import { grouped, padded } from "../text/padding.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { type Executor, program } from "../onnx/program.ts";
@@ -98,13 +99,8 @@ function finite(c: Matrix, where: string): Matrix {
 async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<TokenRow[]> {
   if (!(spec.tokens > 0)) fail("statistics", `${spec.tokens} tokens`, "a positive number", "Give --tokens.");
   if (spec.text === "self") return selfRows(model, spec.tokens, spec.length, spec.seed, ctx);
-  let text: string;
-  try {
-    text = readFileSync(spec.text, "utf8");
-  } catch (error) {
-    fail("statistics", `text ${spec.text} cannot be read (${String(error)})`, "a text file", "");
-  }
-  const { ids } = model.tokenizer.encode(text, { special: false });
+  const text = readUtf8(spec.text, "statistics", { wanted: "a text file" });
+  const ids = await firstTokens(model.tokenizer, text, spec.tokens, breather(ctx, "statistics"));
   if (ids.length === 0) fail("statistics", `text ${spec.text} is empty`, "text", "");
   if (ids.length < spec.tokens)
     ctx.log({
@@ -112,9 +108,8 @@ async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Prom
       who: "statistics",
       text: `${spec.text} holds ${ids.length} tokens, fewer than the ${spec.tokens} asked for`,
     });
-  const used = ids.slice(0, spec.tokens);
   const length = Math.min(spec.length, model.config.context);
-  return Array.from({ length: Math.ceil(used.length / length) }, (_, i) => ({ ids: used.slice(i * length, (i + 1) * length), from: 0 }));
+  return Array.from({ length: Math.ceil(ids.length / length) }, (_, i) => ({ ids: ids.slice(i * length, (i + 1) * length), from: 0 }));
 }
 
 /** How many tokens the moments of a spec are over: fewer than it asks for where its text is short, more where its last row is a whole one. */

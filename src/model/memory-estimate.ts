@@ -29,7 +29,7 @@ export interface MemoryNeed {
 export interface MemoryHave {
   readonly bytes: number;
   /** Who sets the limit. */
-  readonly limit: "the system" | "the control group" | "the setting";
+  readonly limit: "the system" | "the control group" | "the address space (ulimit -v)" | "the setting";
 }
 
 const MB = 1e6;
@@ -73,7 +73,20 @@ export function availableMemory(given: { readonly setting?: string | undefined; 
   const meminfo = readText(join(root, "proc/meminfo"))?.match(/^MemAvailable:\s+(\d+) kB/m)?.[1];
   const system = meminfo ? Number(meminfo) * 1024 : freemem();
   const group = groupMemory(root);
-  return group !== undefined && group < system ? { bytes: group, limit: "the control group" } : { bytes: system, limit: "the system" };
+  const limits: MemoryHave[] = [
+    { bytes: system, limit: "the system" },
+    { bytes: group ?? Infinity, limit: "the control group" },
+    { bytes: addressesLeft(root) ?? Infinity, limit: "the address space (ulimit -v)" },
+  ];
+  return limits.reduce((least, one) => (one.bytes < least.bytes ? one : least));
+}
+
+/** Half of what a limit of the address space leaves: threads and allocators reserve about as much as they use. */
+function addressesLeft(root: string): number | undefined {
+  const most = Number(/^Max address space\s+(\d+)/m.exec(readText(join(root, "proc/self/limits")) ?? "")?.[1] ?? NaN);
+  const used = Number(/^VmSize:\s+(\d+) kB/m.exec(readText(join(root, "proc/self/status")) ?? "")?.[1] ?? NaN);
+  const left = (most - 1024 * used) / 2;
+  return Number.isNaN(left) ? undefined : Math.max(0, left);
 }
 
 /** Throws (`memory`) with advice when the need is more than there is, unless forced. */

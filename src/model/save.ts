@@ -1,9 +1,9 @@
 /** A model written as an ordinary Hugging Face folder: weights, config, tokenizer and chat template, whole or absent. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { asFloats, bytesPer, type Dtype, type NdArray, sizeOf } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { complain, writeAtomic, writeSafetensors, type Writable } from "../base/store.ts";
+import { holdOutput, writeAtomic, writeSafetensors, type Writable } from "../base/store.ts";
 import { type Arch, type Config, type Rope, storedWeights } from "./arch/arch.ts";
 import { toHalf } from "../checkpoint/half.ts";
 import type { Model, ModelFiles, Weights } from "./model.ts";
@@ -37,18 +37,16 @@ const SHARD = 4.5e9;
  */
 export function saveCheckpoint(dir: string, model: Savable, options: SaveOptions = {}): void {
   const { dtype = "float32", force = false, shardBytes = SHARD } = options;
-  const target = resolve(dir);
-  refuseOccupied(target, force);
-  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
+  refuseOccupied(dir, force);
+  const output = holdOutput(dir, WHO);
   try {
-    rmSync(temporary, { recursive: true, force: true });
-    mkdirSync(temporary, { recursive: true });
-    for (const [name, text] of sideFiles(model, dtype)) writeAtomic(join(temporary, name), text);
-    writeWeights(temporary, storedTensors(model, dtype), shardBytes);
-    moveInto(target, temporary);
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    complain(WHO, dir, error);
+    output.put((making) => {
+      mkdirSync(making);
+      for (const [name, text] of sideFiles(model, dtype)) writeAtomic(join(making, name), text);
+      writeWeights(making, storedTensors(model, dtype), shardBytes);
+    });
+  } finally {
+    output.release();
   }
 }
 
@@ -61,20 +59,6 @@ function refuseOccupied(dir: string, force = false): void {
   if (!statSync(dir).isDirectory()) fail(WHO, `${dir} is a file`, "a folder to be made", "Choose another name.");
   if (!force && readdirSync(dir).length > 0)
     fail(WHO, `${dir} is not empty`, "a new or empty folder", "Choose another, or replace it with --force.");
-}
-
-/** Puts the finished folder in place; what was there goes only when the new one is whole. */
-function moveInto(target: string, temporary: string): void {
-  const old = join(dirname(target), `.${basename(target)}.${process.pid}.old`);
-  const isThere = existsSync(target);
-  if (isThere) renameSync(target, old);
-  try {
-    renameSync(temporary, target);
-  } catch (error) {
-    if (isThere) renameSync(old, target);
-    throw error;
-  }
-  rmSync(old, { recursive: true, force: true });
 }
 
 /** Their names in the order of the architecture's table, each read when it is written. */

@@ -46,9 +46,18 @@ export class Session {
       logSeverityLevel: 3,
       ...(emitted.frozen.length > 0 && { externalData: [...emitted.frozen] }),
       extra: { session: { intra_op: { allow_spinning: options.spin ? "1" : "0" } } },
-    }).catch((e: unknown) =>
-      fail("session", `a program that ONNX Runtime refuses (${String(e).slice(0, 400)})`, "a valid program", "", "internal"),
-    );
+    }).catch((e: unknown) => {
+      const why = String(e);
+      if (/pthread_create|bad_alloc|[Ff]ailed to allocate|Cannot allocate memory/.test(why))
+        fail(
+          "session",
+          `the system gives no memory for ${threads} threads`,
+          "more memory",
+          "Take fewer --threads, or raise the limits (ulimit -v, ulimit -u).",
+          "memory",
+        );
+      return fail("session", `a program that ONNX Runtime refuses (${why.slice(0, 400)})`, "a valid program", "", "internal");
+    });
     return new Session(graph, emitted, native);
   }
 

@@ -1,7 +1,7 @@
 /** Tables in Markdown, and the places of pages where they are. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { fail } from "../base/fail.ts";
-import { writeAtomic } from "../base/store.ts";
+import { readUtf8, writeAtomic } from "../base/store.ts";
 import { visibleLine } from "../base/visible.ts";
 
 /** Rows of text, heading first; the first `left` columns are words, the others numbers. */
@@ -20,7 +20,7 @@ export function writeBetween(path: string, name: string, body: string): void {
 export function placeIn(path: string, name: string): { readonly before: string; readonly after: string } {
   const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
   if (!existsSync(path)) return { before: open, after: `${close}\n` };
-  const text = readFileSync(path, "utf8");
+  const text = readUtf8(path, "report");
   const [from, to] = [text.indexOf(open), text.indexOf(close)];
   if (from < 0 || to < from)
     fail("report", `${path} has no place for the table`, `the markers ${open} and ${close}`, "Write them where the table belongs.");

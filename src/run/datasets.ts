@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import type { Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
-import { writeAtomicWith } from "../base/store.ts";
+import { holding, writeAtomicWith } from "../base/store.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { registry } from "../data/sets/registry.ts";
 import type { DataSet } from "../data/sets/set.ts";
@@ -102,10 +102,14 @@ export async function convertData(
   { force = false, ...options }: DataOptions & { readonly force?: boolean } = {},
 ): Promise<{ readonly path: string; readonly rows: number; readonly guessed: readonly string[] }> {
   if (existsSync(out) && !force) fail("data", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
-  const { requests, guessed } = await requestsIn(data, ctx, options);
-  const encoder = new TextEncoder();
-  writeAtomicWith(out, (write) => {
-    for (const request of requests) write(encoder.encode(`${JSON.stringify(request)}\n`));
+  return holding(out, "data", async (output) => {
+    const { requests, guessed } = await requestsIn(data, ctx, options);
+    const encoder = new TextEncoder();
+    output.put((making) =>
+      writeAtomicWith(making, (write) => {
+        for (const request of requests) write(encoder.encode(`${JSON.stringify(request)}\n`));
+      }),
+    );
+    return { path: out, rows: requests.length, guessed };
   });
-  return { path: out, rows: requests.length, guessed };
 }

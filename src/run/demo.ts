@@ -1,5 +1,5 @@
 /** The demonstration: the bundled model forgets one of its facts, and is asked everything it knows before and after. */
-import { mkdirSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { answers, textOf } from "../ask/ask.ts";
 import type { Context } from "../base/context.ts";
@@ -53,7 +53,6 @@ export async function demo({ dir, fact: id = FACT, say = SAY }: DemoOptions, ctx
       say,
       ctx,
     });
-    mkdirSync(dir, { recursive: true });
     const path = join(dir, "edit");
     saveEdits(path, found);
     const edited = withEdits(base, found, undefined, ctx);

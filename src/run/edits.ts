@@ -5,6 +5,7 @@ import type { Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
 import { bytesOf, type Delta, type Edit, type MadeFor, type PromptChange } from "../edit/edit.ts";
 import { saveEdits, without } from "../edit/io.ts";
+import { holdOutput } from "../base/store.ts";
 import { readEdits } from "./open.ts";
 
 /** What an edit says of itself, without its numbers. */
@@ -118,7 +119,12 @@ export function undoEdits(
 
 function write(edits: readonly Edit[], out: string, force: boolean): EditCard[] {
   if (existsSync(out) && !force) fail("edits", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
-  saveEdits(out, edits);
+  const output = holdOutput(out, "edits");
+  try {
+    output.put((making) => saveEdits(making, edits));
+  } finally {
+    output.release();
+  }
   return edits.map(cardOf);
 }
 

@@ -1,9 +1,8 @@
 /** The folder of one run: its lock, its unfinished work, its outputs and its record. Everything is whole or not there. */
 import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { createHash } from "node:crypto";
-import { hostname } from "node:os";
-import { join } from "node:path";
-import { complain, isAlive, lockFile, readJson, tryLock, writeAtomic } from "../base/store.ts";
+import { basename, join } from "node:path";
+import { complain, isUnfinished, lockFile, readJson, sweepUnfinished, tryLock, writeAtomic } from "../base/store.ts";
 import type { Layout, RunRecord, RunTimings } from "./record.ts";
 
 export const [RECORD, SPEC, TIMINGS, LOCK, WORK] = ["record.json", "spec.json", "timings.json", "lock", "work"];
@@ -39,7 +38,7 @@ const asText = (value: object): string =>
 export function holdFolder(path: string, who: string): { readonly folder: RunFolder; readonly release: () => void } {
   make(path);
   const release = lockFile(join(path, LOCK), who);
-  sweepTemporary(path);
+  sweepUnfinished(path);
   const at = (name: string): string => join(path, name);
   const work = (name: string): string => {
     make(join(path, WORK));
@@ -72,7 +71,7 @@ export const outputsIn = (path: string): string[] =>
   readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1))
-    .filter((name) => !OWN.includes(name.split(/[\\/]/)[0]!) && !name.endsWith(".tmp"))
+    .filter((name) => !OWN.includes(name.split(/[\\/]/)[0]!) && !isUnfinished(basename(name)))
     .sort();
 
 /** SHA-256 of a file's bytes. */
@@ -115,11 +114,11 @@ export async function dropDamaged(path: string): Promise<void> {
 
 /** Removes what a process left that was killed right after its run had succeeded. */
 export function tidy(path: string): void {
-  if (!readdirSync(path).some((name) => [LOCK, WORK].includes(name) || MARK.test(name))) return;
+  if (!readdirSync(path).some((name) => [LOCK, WORK].includes(name) || isUnfinished(name))) return;
   const release = tryLock(join(path, LOCK));
   if (typeof release !== "function") return; // another process does it
   clearWork(path);
-  sweepTemporary(path);
+  sweepUnfinished(path);
   release();
 }
 
@@ -127,20 +126,6 @@ export function tidy(path: string): void {
 export function resultIn(layout: Layout, beside?: string): string | undefined {
   if (beside !== undefined) return "folder" in layout ? layout.beside?.[beside] : undefined;
   return "file" in layout ? layout.file : "folder" in layout ? layout.folder : "";
-}
-
-const HOST = hostname().replace(/[^\w-]/g, "_");
-const MARK = new RegExp(`\\.${HOST}\\.(\\d+)\\.\\d*\\.?(?:tmp|part)(?:\\.old)?$`);
-
-/** A name for what this process has not finished, which {@link sweepTemporary} knows; `which` tells several apart. */
-export const unfinishedName = (name: string, which = ""): string => `.${name}.${HOST}.${process.pid}.${which && `${which}.`}part`;
-
-/** Removes what killed processes of this machine left half-written in a folder, for one target or for all. */
-export function sweepTemporary(folder: string, of?: string): void {
-  for (const name of readdirSync(folder)) {
-    const pid = of === undefined || name.startsWith(`.${of}.`) ? MARK.exec(name)?.[1] : undefined;
-    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(folder, name), { recursive: true, force: true });
-  }
 }
 
 /** The same bytes under another name: linked where the file system can, otherwise copied. */

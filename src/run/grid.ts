@@ -1,5 +1,6 @@
 /** A grid run in this process: every step of it once, in order; what fails is told and the others go on. */
 import { checkAbort, type Context } from "../base/context.ts";
+import { translated } from "../base/errno.ts";
 import { apart } from "../base/kept.ts";
 import { isAborted, LetheError } from "../base/fail.ts";
 import { methodOf } from "./choice.ts";
@@ -80,7 +81,8 @@ const NOT_RUN = "it has not been run to its end";
 /** What an error says; that the work was interrupted ends the grid. */
 function reasonOf(error: unknown): string {
   if (isAborted(error)) throw error;
-  return error instanceof LetheError ? error.message : String(error);
+  const told = translated(error) ?? error;
+  return told instanceof LetheError ? told.message : String(told);
 }
 
 /** Runs what is not finished, one step after the other. The record of all; steps that failed are in it. */

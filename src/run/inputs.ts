@@ -1,9 +1,10 @@
 /** Inputs by their content: what a path or an id stands for in the identity of a run. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { breakable } from "../base/bounded.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
-import { complain } from "../base/store.ts";
+import { complain, readBytes } from "../base/store.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
 import { identify } from "../model/load.ts";
@@ -27,7 +28,7 @@ export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): P
     const { arch, config } = identify(checkpoint, ctx);
     const { config: file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate } = checkpoint;
     const made = madeBy(spec);
-    const weightsHash = made === undefined ? checkpoint.hashWeights() : undefined;
+    const weightsHash = made === undefined ? breakable("model", () => checkpoint.hashWeights()) : undefined;
     const content = made ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, weightsHash).slice(0, 32);
     const shape = { arch, config, weights: storedWeights({ arch, config }) };
     const uses = sourceOf("arch", arch.name, ctx);
@@ -43,12 +44,12 @@ export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): P
 export function contentAt(path: string, who: string): Hash {
   if (!existsSync(path)) fail(who, `there is no ${path}`, "a file or a folder", "Check the path.", "usage");
   try {
-    if (statSync(path).isFile()) return hash(new Uint8Array(readFileSync(path))).slice(0, 32);
+    if (!statSync(path).isDirectory()) return hash(readBytes(path, who, { most: 2 ** 32 })).slice(0, 32);
     const files = readdirSync(path, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name))
       .sort();
-    return hash(...files.flatMap((file) => [file.slice(path.length + 1), new Uint8Array(readFileSync(file))])).slice(0, 32);
+    return hash(...files.flatMap((file) => [file.slice(path.length + 1), readBytes(file, who, { most: 2 ** 32 })])).slice(0, 32);
   } catch (error) {
     return complain(who, path, error);
   }

@@ -57,7 +57,7 @@ export class Journal implements Keeper {
     } catch (error) {
       if (!(error instanceof LetheError) || error.trouble === "aborted" || this.requests.length === 1) throw error;
       const { who, got, wanted, hint, trouble } = error;
-      const kept = i > 0 && this.path ? `The ${i} before it are kept: mend it or take it out, and run the command again.` : "";
+      const kept = i > 0 && this.path ? `The ${i} before it are kept for the same command.` : "";
       const which = `request ${this.requests[i]!.id} (${i + 1} of ${this.requests.length}): ${got}`;
       throw new LetheError(who, which, wanted, [hint, kept].filter(Boolean).join(" "), trouble);
     }

@@ -1,10 +1,11 @@
 /** Which models are at hand, and what one is like. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { sizeOf } from "../base/array.ts";
 import { type Context, environment } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
+import { readUtf8 } from "../base/store.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
 import { identify } from "../model/load.ts";
@@ -87,7 +88,7 @@ function snapshots(folder: string, ctx: Context): Found[] {
 function revisionOf(refs: string, commit: string): string | undefined {
   if (!existsSync(refs)) return undefined;
   const names = readdirSync(refs, { recursive: true, encoding: "utf8" }).filter((name) => statSync(join(refs, name)).isFile());
-  const matching = names.filter((name) => readFileSync(join(refs, name), "utf8").trim() === commit);
+  const matching = names.filter((name) => readUtf8(join(refs, name), "models").trim() === commit);
   return matching.includes("main") ? "main" : matching.sort()[0];
 }
 

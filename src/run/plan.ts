@@ -1,11 +1,9 @@
 /** What edits will cost, told before they are sought: a few evaluations of each search are timed here, and the rest is multiplied. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
 import { layered } from "../base/kept.ts";
-import { isRecord } from "../base/store.ts";
+import { discard, isRecord, scratch } from "../base/store.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { bytesOf, type Edit } from "../edit/edit.ts";
 import { VALUES } from "../locate/spread.ts";
@@ -97,7 +95,7 @@ export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { 
     refuseIfTooLarge(choice.method.name, memoryOf(choice), available, force),
   );
   const opened = await open(model, { edits: values.edit as readonly string[], purpose: "edit", force }, ctx);
-  const folder = mkdtempSync(join(tmpdir(), "lethe-plan-"));
+  const folder = scratch("lethe-plan");
   try {
     let measured: Promise<number> | undefined;
     const lent: Lent = { folder, ctx, pace: () => (measured ??= paceOf(opened.base, ctx)) };
@@ -116,7 +114,7 @@ export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { 
   } finally {
     checkpoint.close();
     await opened.close();
-    rmSync(folder, { recursive: true, force: true });
+    discard(folder);
   }
 }
 

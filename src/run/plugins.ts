@@ -1,7 +1,7 @@
 /** Plugins: modules from outside whose exports the define functions made; what they add travels in the context. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import * as nodeModule from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -10,6 +10,7 @@ import type { Context } from "../base/context.ts";
 import { kindOf } from "../base/define.ts";
 import { fail, LetheError, nearest } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
+import { readBytes } from "../base/store.ts";
 import { KINDS, type Kind, onShelf, type Plugged, type Plugin } from "../base/plugin.ts";
 import { registry as metrics } from "../eval/metrics/registry.ts";
 import type { Metric } from "../eval/metric.ts";
@@ -133,7 +134,7 @@ function identityOf(file: string, path: string): Hash {
   const sources = new Map<string, Buffer>();
   const read = (at: string): void => {
     if (sources.has(at)) return;
-    const bytes = readFileSync(at);
+    const bytes = Buffer.from(readBytes(at, WHO, { most: 1 << 26 }));
     sources.set(at, bytes);
     for (const [, target] of bytes.toString("utf8").matchAll(RELATIVE)) {
       const next = join(dirname(at), target!);

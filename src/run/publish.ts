@@ -1,9 +1,9 @@
 /** A run's result at another path: whole or not at all, and never over something else unless that is forced. */
-import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { fail } from "../base/fail.ts";
-import { complain } from "../base/store.ts";
-import { finishedIn, hashFile, linkOrCopy, sweepTemporary, unfinishedName } from "./folder.ts";
+import { holding, type Output } from "../base/store.ts";
+import { finishedIn, hashFile, linkOrCopy } from "./folder.ts";
 import type { Layout, RunRecord } from "./record.ts";
 
 /** Where a file of the run's folder goes below the output path; "" is the path itself. */
@@ -56,35 +56,24 @@ async function isAt(out: string, layout: Layout, record: RunRecord): Promise<boo
   return true;
 }
 
-/** Puts a finished run's files at `out`: linked where the file system can, otherwise copied. Refuses what is in the way beside it. */
-export async function publish(path: string, record: RunRecord, out: string, force: boolean, who: string): Promise<void> {
-  const others = besides(record, out);
+/** Puts a finished run's files at an output: linked where the file system can, otherwise copied. Refuses what is in the way beside it. */
+export async function publish(path: string, record: RunRecord, output: Output, force: boolean, who: string): Promise<void> {
+  const others = besides(record, output.name);
   if (!force) for (const [at, layout] of others) if (!isFree(at) && !(await isAt(at, layout, record))) refuse(at, who);
-  put(path, placed(record.layout!, record), out);
-  for (const [at, layout] of others) put(path, placed(layout, record), at);
+  put(path, placed(record.layout!, record), output);
+  for (const [at, layout] of others)
+    await holding(at, who, async (beside) => {
+      put(path, placed(layout, record), beside);
+    });
 }
 
-function put(path: string, files: Placed, out: string): void {
-  const target = resolve(out);
-  const [folder, name] = [dirname(target), basename(target)];
-  const [making, old] = [join(folder, unfinishedName(name)), join(folder, unfinishedName(name, "1"))];
-  const isFile = files.some(([, to]) => to === "");
-  try {
-    if (existsSync(making)) rmSync(making, { recursive: true });
-    mkdirSync(isFile ? folder : making, { recursive: true });
-    sweepTemporary(folder, name);
+const put = (path: string, files: Placed, output: Output): void =>
+  output.put((making) => {
+    const isFile = files.some(([, to]) => to === "");
+    if (!isFile) mkdirSync(making);
     for (const [from, to] of files) {
-      mkdirSync(dirname(join(making, to)), { recursive: true });
-      linkOrCopy(join(path, from), isFile ? making : join(making, to));
+      const at = isFile ? making : join(making, to);
+      mkdirSync(dirname(at), { recursive: true });
+      linkOrCopy(join(path, from), at);
     }
-    // a file is replaced in one step; a folder is first moved out of the way
-    if (existsSync(target) && !(isFile && lstatSync(target).isFile())) renameSync(target, old);
-    renameSync(making, target);
-    rmSync(making, { force: true }); // two names of one file: a rename leaves both
-    rmSync(old, { recursive: true, force: true });
-  } catch (error) {
-    if (existsSync(making)) rmSync(making, { recursive: true, force: true });
-    if (existsSync(old) && !existsSync(target)) renameSync(old, target);
-    complain("write", out, error);
-  }
-}
+  });

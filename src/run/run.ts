@@ -1,9 +1,10 @@
 /** Runs a step: the same spec, code and thread count give the same folder, which is made once and used again. */
 import { join } from "node:path";
 import type { Context, Event } from "../base/context.ts";
+import { translated } from "../base/errno.ts";
 import { fail, isAborted, LetheError, nearest } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
-import { isRecord } from "../base/store.ts";
+import { holding, isRecord, refuseUnwritable } from "../base/store.ts";
 import { ownCode } from "./code.ts";
 import { attemptAt } from "./attempt.ts";
 import { type NestedSpec, plainValues } from "./fields.ts";
@@ -155,13 +156,24 @@ async function withMade(
 
 /** Does the work of a spec that is ready, or finds it done, and puts the result at `out`. */
 async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
-  const { out, force = false, fresh = false, shared = newShared() } = options;
+  const { out, force = false } = options;
+  if (out === undefined) return reached(ready, ctx, options);
+  const { path, step } = ready;
+  refuseUnwritable(out, step.name);
+  await refuseOccupied(out, path, force, step.name);
+  return holding(out, step.name, async (output) => {
+    const finished = await reached(ready, ctx, options);
+    await publish(path, finished.record, output, force, step.name);
+    return finished;
+  });
+}
+
+/** The result of a spec that is ready, made or found. */
+async function reached(ready: Ready, ctx: Context, { force = false, fresh = false, shared = newShared() }: RunOptions): Promise<Finished> {
   const { path, step, resolved } = ready;
-  if (out !== undefined) await refuseOccupied(out, path, force, step.name);
   const found = resolved.isRepeated ? undefined : await finishedIn(path);
   if (found) tidy(path);
   const record = found ?? (await inTurn(ready, ctx, { force, shared }, fresh));
-  if (out !== undefined) await publish(path, record, out, force, step.name);
   const result = step.read ? step.read(record.result as never) : record.result;
   return { record: { ...record, result }, path, isFound: found !== undefined };
 }
@@ -176,6 +188,10 @@ async function inTurn(ready: Ready, ctx: Context, sharing: Sharing, fresh: boole
     if (since) return since;
     await dropDamaged(path);
     return await work(ready, folder, ctx, sharing);
+  } catch (error) {
+    if (!(error instanceof LetheError && error.trouble === "aborted")) throw error;
+    const { who, got, wanted } = error;
+    throw new LetheError(who, got, wanted, "The same command uses what was finished.", "aborted");
   } finally {
     release();
   }
@@ -218,6 +234,7 @@ async function work(
 /** Why a step failed; undefined where it was only stopped. */
 function failureOf(step: string, error: unknown): Failure | undefined {
   if (isAborted(error)) return undefined;
+  error = translated(error) ?? error;
   if (!(error instanceof LetheError)) return { who: step, message: String(error), hint: "", trouble: "internal" };
   const { who, message, hint, trouble } = error;
   return { who, message, hint, trouble };

@@ -13,7 +13,7 @@ const ALIKE = 0.5;
 export const incorrect = defineTarget({
   name: "incorrect",
   doc: "a plausible wrong answer: one listed in the request, else the answer to another request of the same kind",
-  async say(request, pool, { rng, ask }): Promise<Said> {
+  async say(request, pool, { rng, ask, breathe }): Promise<Said> {
     const right = request.answer.trim() || (ask && textOf(await ask({ messages: request.prompt }), request.id).trim());
     if (!right)
       fail(
@@ -22,6 +22,7 @@ export const incorrect = defineTarget({
         "the right answer, so that a wrong one can be chosen",
         'Give it as "answer" (--answer TEXT).',
       );
+    await breathe();
     // other requests' answers to the same question are right too, and so is each answer of a merged request
     const twins = pool.filter((other) => other !== request && isSame(other, request));
     const rights = [right, ...[...twins, ...(request.merged ?? [])].map(({ answer }) => answer)].filter((text) => squeezed(text) !== "");

@@ -1,5 +1,5 @@
 /** What a target is: the text to say instead of an answer. */
-import { checkAbort, type Context } from "../base/context.ts";
+import { type Breathe, breather, checkAbort, type Context } from "../base/context.ts";
 import { define, type Forms } from "../base/define.ts";
 import { rng, type Rng } from "../base/rng.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
@@ -10,6 +10,8 @@ import { type AskAll, inTurns, type Reply } from "../ask/in-turns.ts";
 export interface Lent {
   readonly rng: Rng;
   readonly ctx: Context;
+  /** To be called before much is computed: signals are heard in between. */
+  readonly breathe: Breathe;
   /** Asks the unedited model and gives what it says, or why it could not be asked. What the requests of a run ask at a time is answered together. */
   readonly ask?: (asking: Asking) => Promise<Reply>;
 }
@@ -27,6 +29,9 @@ export interface Target {
   readonly say: (request: ForgetRequest, pool: readonly ForgetRequest[], lent: Lent) => Promise<string | Said>;
 }
 
+/** Requests between two notes of progress. */
+const MANY = 100;
+
 const FIELDS: Forms<Target> = { name: "text", doc: "text", say: "function" };
 
 /** A target, checked and marked; refuses what lacks a field, by its name. */
@@ -43,10 +48,14 @@ export async function aim(
 ): Promise<EditRequest[]> {
   const chance = rng(seed).split("target").split(target.name);
   const together = ask && inTurns(ask);
+  const breathe = breather(ctx, target.name);
+  let done = 0;
   const aimed = await Promise.all(
     requests.map(async (request): Promise<EditRequest> => {
+      await breathe();
       checkAbort(ctx, target.name);
-      const said = await target.say(request, requests, { rng: chance.split(request.id), ctx, ...(together && { ask: together }) });
+      const said = await target.say(request, requests, { rng: chance.split(request.id), ctx, breathe, ...(together && { ask: together }) });
+      if (++done % MANY === 0) ctx.log({ kind: "progress", stage: "choosing targets", done, total: requests.length, unit: "requests" });
       const { words, note } = typeof said === "string" ? { words: said } : said;
       return { ...request, target: words, ...(note !== undefined && { note }) };
     }),

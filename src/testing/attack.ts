@@ -1,13 +1,13 @@
 /** What every attack must show on the bundled model. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type AnyAttack, type Ask, type Asked, type Attack, type Attempt, KNOWS, type Siege } from "../attack/attack.ts";
 import { type Context, defaultContext } from "../base/context.ts";
 import { LetheError } from "../base/fail.ts";
 import { rng } from "../base/rng.ts";
 import { resolveParams } from "../base/schema.ts";
+import { scratch } from "../base/store.ts";
 import { type ForgetRequest, requestsOf } from "../data/request.ts";
 import { load } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
@@ -62,7 +62,7 @@ export function attackConforms<P extends object>(given: Attack<P> | AnyAttack, c
   const attack = given as unknown as AnyAttack;
   const requests = c.requests ?? CAPITALS;
   suite(runner, `${attack.name} conforms`, (test, after) => {
-    const folder = mkdtempSync(join(tmpdir(), "lethe-attack-"));
+    const folder = scratch("lethe-attack");
     const ctx = defaultContext({ cache: join(folder, "cache") });
     const loaded = once(() => load("bundled", ctx));
     after(async () => {

@@ -1,11 +1,11 @@
 /** What every method must show on the bundled model. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Context, defaultContext } from "../base/context.ts";
 import { LetheError } from "../base/fail.ts";
 import { resolveParams } from "../base/schema.ts";
+import { scratch } from "../base/store.ts";
 import type { ForgetRequest, QA } from "../data/request.ts";
 import { apply } from "../edit/apply.ts";
 import type { Edit } from "../edit/edit.ts";
@@ -64,7 +64,7 @@ interface Bench {
 export function methodConforms<P extends object>(given: Method<P> | AnyMethod, c: MethodCase, runner: Runner): void {
   const method = given as unknown as AnyMethod;
   suite(runner, `${method.name} conforms`, (test, after) => {
-    const folder = mkdtempSync(join(tmpdir(), "lethe-method-"));
+    const folder = scratch("lethe-method");
     const own = defaultContext({ cache: join(folder, "cache"), ...(c.threads && { threads: c.threads }) });
     const ctx = withPlugin(own, [method], { id: "conformance", name: method.name });
     const options: FindOptions = {

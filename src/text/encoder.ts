@@ -1,11 +1,11 @@
 /** Sentence encoders: turn texts into vectors of unit length, whose inner products measure the similarity of the texts. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { floats, ints, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash } from "../base/hash.ts";
-import { complain, isRecord, parseJson, readJson } from "../base/store.ts";
+import { isRecord, parseJson, readBytes, readJson } from "../base/store.ts";
 import type { Foreign } from "../onnx/foreign.ts";
 import type { Sessions } from "../onnx/session.ts";
 import { grouped, padded } from "./padding.ts";
@@ -62,11 +62,7 @@ export function openEncoder(folder: string, sessions: Sessions, name = basename(
 }
 
 function bytesAt(path: string): Uint8Array {
-  try {
-    return new Uint8Array(readFileSync(path));
-  } catch (error) {
-    complain(WHO, path, error);
-  }
+  return readBytes(path, WHO, { most: 2 ** 32 });
 }
 
 type Pooling = "mean" | "first";

@@ -2,7 +2,7 @@
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { fail, LetheError } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
-import { bounded, wordsOf } from "../base/bounded.ts";
+import { bounded, breakable, wordsOf } from "../base/bounded.ts";
 import { offsetsOf, type Surface } from "./offsets.ts";
 import { type CheckedTokenizer, checkTokenizer, type Json } from "./tokenizer-check.ts";
 
@@ -168,7 +168,7 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
     isWordwise: kind === "words",
     ...(unknown === undefined ? {} : { unknown }),
   };
-  return (input, { special = true } = {}) => {
+  const encode: Tokenizer["encode"] = (input, { special = true } = {}) => {
     const text = input.replace(/\p{Surrogate}/gu, "\uFFFD");
     const run = (): { ids: number[]; tokens: string[] } => library.encode(text, { add_special_tokens: false });
     let body;
@@ -187,9 +187,17 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
     const offsets = offsetsOf(text, body.tokens.map(vocabulary.surfaceOf), spelling);
     if (!special) return { ids: body.ids, offsets };
     const at = (ids: readonly number[], place: number): [number, number][] => ids.map(() => [place, place]);
-    return { ids: [...before, ...body.ids, ...after], offsets: [...at(before, 0), ...offsets, ...at(after, text.length)] };
+    return { ids: before.concat(body.ids, after), offsets: at(before, 0).concat(offsets, at(after, text.length)) };
+  };
+  return (input, options) => {
+    if (input.length > LONGEST)
+      fail("tokenizer", `a text of ${input.length} characters`, `at most ${LONGEST}`, "No model reads so much at a time: divide the text.");
+    return input.length > LONG ? breakable("tokenizer", () => encode(input, options)) : encode(input, options);
   };
 }
+
+/** Characters of a text that takes long to encode, and of one that is refused. */
+const [LONG, LONGEST] = [1 << 14, 1 << 20];
 
 /** The normaliser for one character, without the prefix that it adds to every text. */
 function normaliserOf({ normalizer }: CheckedTokenizer, library: Library, kind: Kind): (piece: string) => string {

@@ -30,7 +30,7 @@ const deadPid = (): number => spawnSync(process.execPath, ["-e", ""]).pid;
 const ownTemporary = (name: string): string => {
   let seen = "";
   writeAtomicWith(at(name), (write) => {
-    seen = readdirSync(folder).find((file) => file.endsWith(".tmp"))!;
+    seen = readdirSync(folder).find((file) => file.endsWith(".part"))!;
     write(new Uint8Array(1));
   });
   rmSync(at(name));
@@ -75,7 +75,7 @@ describe("writeAtomic", () => {
   });
 
   test("a device is not a file", () => {
-    expect(() => openFile("/dev/null", "t")).toThrow(/is not a file/);
+    expect(() => openFile("/dev/null", "t")).toThrow(/it is a device; wanted a plain file/);
   });
 
   test("onto a folder: an error, and no rubbish", () => {
@@ -90,9 +90,9 @@ describe("writeAtomic", () => {
     expect(stale).not.toBe(mine);
     writeFileSync(at(stale), "half");
     writeFileSync(at(mine), "half");
-    writeFileSync(at(".x.elsewhere.1.0.tmp"), "half");
+    writeFileSync(at(".x.elsewhere.1.00000000.part"), "half");
     writeAtomic(at("x"), "whole");
-    expect(readdirSync(folder).sort()).toEqual([".x.elsewhere.1.0.tmp", mine, "x"].sort());
+    expect(readdirSync(folder).sort()).toEqual([".x.elsewhere.1.00000000.part", mine, "x"].sort());
   });
 });
 

@@ -12,7 +12,7 @@ import { floats } from "../../src/base/array.ts";
 import { type Codec, json } from "../../src/base/codec.ts";
 import { type Context, defaultContext } from "../../src/base/context.ts";
 import { fail } from "../../src/base/fail.ts";
-import { tryLock, writeAtomicWith } from "../../src/base/files.ts";
+import { tryLock, writeAtomicWith } from "../../src/base/store.ts";
 import { ifKept, inWorkFolder, isKept, keep, kept, keptAll, layered, peek } from "../../src/base/kept.ts";
 
 const NUMBERS = json(z.array(z.number()));

@@ -114,7 +114,7 @@ describe("a log of steps", () => {
       expect(StepLog.open(folder, "run", all).steps).toEqual(asKept(steps.slice(0, 2)));
     }
     // its array file is there and its line is not; a temporary file is left
-    writeFileSync(join(folder, ".000002.safetensors.host.1.0.tmp"), "half");
+    writeFileSync(join(folder, ".000002.safetensors.host.1.00000000.part"), "half");
     const { log } = StepLog.open(folder, "run", all);
     for (const i of [2, 3]) log.append(steps[i]!, { id: i });
     expect(StepLog.open(folder, "run", all).steps).toEqual(asKept(steps));

@@ -12,12 +12,17 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { finishedIn, hashOutputs, holdFolder, outputsIn, recordIn, tidy, unfinishedName, writeRecord } from "../../src/run/folder.ts";
-import { publish, refuseOccupied } from "../../src/run/publish.ts";
+import { finishedIn, hashOutputs, holdFolder, outputsIn, recordIn, tidy, writeRecord } from "../../src/run/folder.ts";
+import { publish as publishAt, refuseOccupied } from "../../src/run/publish.ts";
+import { holding, unfinishedName } from "../../src/base/store.ts";
+import { HOST } from "../../src/base/unfinished.ts";
 import type { Layout, RunRecord } from "../../src/run/record.ts";
+
+const publish = (path: string, record: RunRecord, out: string, force: boolean, who: string): Promise<void> =>
+  holding(out, who, (output) => publishAt(path, record, output, force, who));
 
 const home = mkdtempSync(join(tmpdir(), "lethe-folder-"));
 afterAll(() => rmSync(home, { recursive: true, force: true }));
@@ -39,7 +44,6 @@ const filesIn = (path: string): string[] =>
     .sort();
 
 const dead = spawnSync(process.execPath, ["-e", ""]).pid;
-const HOST = hostname().replace(/[^\w-]/g, "_");
 
 /** A finished run with these files. */
 async function finished(layout: Layout, files: Readonly<Record<string, string>>): Promise<{ path: string; record: RunRecord }> {
@@ -90,15 +94,10 @@ describe("a run's folder", () => {
 
   it("loses what dead processes of this machine left half-written, and nothing else", () => {
     const path = join(place(), "run");
-    const left = [
-      `.record.json.${HOST}.${dead}.0.tmp`,
-      `lock.${HOST}.${dead}.3.tmp`,
-      `lock.${HOST}.${dead}.3.tmp.old`,
-      `.x.${HOST}.${dead}.part`,
-    ];
+    const left = [`.record.json.${HOST}.${dead}.00000000.part`, `.lock.${HOST}.${dead}.12345678.part`, `.x.${HOST}.${dead}.abcdef09.part`];
     const stays = [
-      `.record.json.${HOST}.${process.pid}.0.tmp`, // a living process
-      `.record.json.another.${dead}.0.tmp`, // another machine, whose processes are not known here
+      `.record.json.${HOST}.${process.pid}.00000000.part`, // a living process
+      `.record.json.another.${dead}.00000000.part`, // another machine, whose processes are not known here
       "notes.tmp",
       "made",
     ];
@@ -196,13 +195,15 @@ describe("a result outside", () => {
     expect(readdirSync(around)).toEqual(["file"]);
   });
 
-  it("sweeps what dead processes left of the same result, and of no other", async () => {
+  it("sweeps what dead processes left, and leaves what a living one makes", async () => {
     const { path, record } = await finished(MANY.layout, MANY.files);
     const around = place();
-    const named = (of: string, which = ""): string => unfinishedName(of, which).replace(`.${process.pid}.`, `.${dead}.`);
-    for (const name of [named("out"), named("out", "1"), named("out2"), unfinishedName("out3")]) put(join(around, name, "a"), "");
+    const ofDead = (name: string): string => unfinishedName(name).replace(`.${process.pid}.`, `.${dead}.`);
+    const living = unfinishedName("out3");
+    for (const name of [ofDead("out"), ofDead("out"), ofDead("out2"), living]) put(join(around, name, "a"), "");
+    put(join(around, ".out2.lethe-lock"), JSON.stringify({ pid: dead, host: HOST, born: "1" }));
     await publish(path, record, join(around, "out"), false, "test");
-    expect(readdirSync(around).sort()).toEqual([named("out2"), unfinishedName("out3"), "out"].sort());
+    expect(readdirSync(around).sort()).toEqual([living, "out"].sort());
   });
 });
 

@@ -201,7 +201,7 @@ describe("checkpoints", () => {
     const at = join(folder, "torn");
     const whole = await run({}, { folder: at, every: 6 });
     const [last] = checkpointsIn(at).slice(-1);
-    writeFileSync(join(at, ".step-00000099.safetensors.host.1.0.tmp"), readFileSync(last!.path).subarray(0, 100));
+    writeFileSync(join(at, ".step-00000099.safetensors.host.1.00000000.part"), readFileSync(last!.path).subarray(0, 100));
     expect(isSame((await run({}, { folder: at, every: 6 })).weights, whole.weights)).toBe(true);
   });
 

@@ -57,7 +57,7 @@ async function one({ terminal, ctx }: Door, prompt: string, pieces: AsyncGenerat
   const began = ctx.now();
   const trickle = new Trickle((text) => terminal.write(text));
   let first: number | undefined;
-  for (;;) {
+  while (terminal.isHeard) {
     const { value, done } = await pieces.next().catch((error: unknown) => {
       if (trickle.hasBegun && !terminal.json) terminal.line();
       throw error;
@@ -89,6 +89,7 @@ async function many({ terminal, ctx }: Door, answer: (lines: AsyncIterable<strin
     }
   }
   for await (const outcome of answer(lines())) {
+    if (!terminal.isHeard) break;
     done++;
     const prompt = prompts.shift()!;
     const isBlank = prompt.trim() === "";

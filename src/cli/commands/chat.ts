@@ -84,13 +84,13 @@ async function converse(talk: Talk): Promise<number> {
   for (;;) {
     const said = await askLine("> ", history);
     if (said === "interrupt") return EXIT.aborted;
-    if (said === "end" || (await hear(talk, said.line)) === "exit") return 0;
+    if (said === "end" || !terminal.isHeard || (await hear(talk, said.line)) === "exit") return 0;
   }
 }
 
 /** Lines of a file or a pipe; Ctrl-C ends all of it. */
 async function read(talk: Talk): Promise<number> {
-  for await (const line of stdinLines()) if ((await hear(talk, line)) === "exit") break;
+  for await (const line of stdinLines()) if (!talk.door.terminal.isHeard || (await hear(talk, line)) === "exit") break;
   return talk.failed ? EXIT.execution : 0;
 }
 

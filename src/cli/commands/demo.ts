@@ -1,7 +1,7 @@
 /** `lethe demo`: the bundled model forgets a fact; a page shows before and after. */
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { given } from "../../run/fields.ts";
 import { acts, declare } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { bytes, duration } from "../format.ts";
@@ -27,11 +27,17 @@ export const demo = acts<Flags>(
     .option("--fact <id>", "which fact, by its id in bundled/facts.jsonl")
     .option("--say <text>", "what to say instead"),
   async ({ terminal, ctx }, { output, fact, say }) => {
-    const [{ demo: run }, { demoPage, isGone }] = await Promise.all([import("../../run/demo.ts"), import("../../report/demo.ts")]);
-    const record = await run({ dir: output, ...(fact !== undefined && { fact }), ...(say !== undefined && { say }) }, ctx);
+    const [{ demo: run }, { demoPage, isGone }, { holding, writeAtomic }] = await Promise.all([
+      import("../../run/demo.ts"),
+      import("../../report/demo.ts"),
+      import("../../base/store.ts"),
+    ]);
     const page = join(output, "index.html");
-    mkdirSync(output, { recursive: true });
-    writeFileSync(page, demoPage(record));
+    const record = await holding(output, "demo", async () => {
+      const made = await run({ dir: output, ...given({ fact, say }) }, ctx);
+      writeAtomic(page, demoPage(made));
+      return made;
+    });
     if (!isGone(record)) terminal.event({ kind: "warning", who: "demo", text: "the edited model does not say the new answer" });
     if (terminal.json) {
       terminal.object("demo", { page, ...record });

@@ -56,9 +56,11 @@ async function runFile({ terminal, ctx }: Door, { write, dry = false, force = fa
     show(terminal, await listSteps(grid, ctx));
     return 0;
   }
-  if (write !== undefined) await checkPage(grid, write);
-  const record = await runGrid(grid, ctx, { force });
-  await tell(terminal, record, write);
+  const record = await withPage(grid, write, async () => {
+    const found = await runGrid(grid, ctx, { force });
+    await tell(terminal, found, write);
+    return found;
+  });
   if (record.failed.length > 0)
     fail(
       "grid",
@@ -68,6 +70,16 @@ async function runFile({ terminal, ctx }: Door, { write, dry = false, force = fa
       "execution",
     );
   return 0;
+}
+
+/** Work whose table goes into a page: a page that cannot take it is refused before, and no other process writes it meanwhile. */
+async function withPage<T>(grid: Grid, page: string | undefined, work: () => Promise<T>): Promise<T> {
+  if (page === undefined) return work();
+  const { holding } = await import("../../base/store.ts");
+  return holding(page, "grid", async () => {
+    await checkPage(grid, page);
+    return work();
+  });
 }
 
 /** Refuses a page that the table cannot go into, before anything is run. */
@@ -121,8 +133,7 @@ const report = acts<Flags>(
   async ({ terminal, ctx }, { write, ...flags }, file) => {
     const { gridRecord } = await import("../../run/grid.ts");
     const grid = await opened(file!, flags);
-    if (write !== undefined) await checkPage(grid, write);
-    await tell(terminal, await gridRecord(grid, ctx), write);
+    await withPage(grid, write, async () => tell(terminal, await gridRecord(grid, ctx), write));
   },
 );
 

@@ -1,7 +1,7 @@
 /** `lethe trace`: which states of a model carry an answer. */
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { writeAtomic } from "../../base/store.ts";
+import { holding, writeAtomic } from "../../base/store.ts";
 import type { TraceRecord, TraceStudy } from "../../run/record.ts";
 import { traceSpec } from "../../run/specs/trace.ts";
 import type { Traced } from "../../run/steps/trace.ts";
@@ -39,12 +39,15 @@ export const trace = acts<Flags>(
     .option("-o, --output <folder>", "the folder for trace.svg and trace.json", "lethe-trace"),
   async ({ terminal, ctx }, { output, force = false, ...flags }, model) => {
     const [{ run }, { traceBars, traceMap }] = await Promise.all([import("../../run/run.ts"), import("../../report/trace.ts")]);
-    const { record } = await run<Traced>(specFrom(traceSpec, flags, model), ctx, { force });
-    const found = record.result;
-    const result = "record" in found ? found.record : found.study;
     const picture = join(output, "trace.svg");
-    writeAtomic(picture, "record" in found ? traceMap(found.record) : traceBars(found.study));
-    writeAtomic(join(output, "trace.json"), `${JSON.stringify(result)}\n`);
+    const { found, result } = await holding(output, "trace", async () => {
+      const { record } = await run<Traced>(specFrom(traceSpec, flags, model), ctx, { force });
+      const made = record.result;
+      const told = "record" in made ? made.record : made.study;
+      writeAtomic(picture, "record" in made ? traceMap(made.record) : traceBars(made.study));
+      writeAtomic(join(output, "trace.json"), `${JSON.stringify(told)}\n`);
+      return { found: made, result: told };
+    });
     if (terminal.json) return terminal.object("trace", { picture, ...result });
     if ("record" in found) showOne(terminal, found.record);
     else showMany(terminal, found.study);

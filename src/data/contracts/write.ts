@@ -1,10 +1,10 @@
 /** A folder of generated contracts: requests, the published layout, the contracts' texts, the graph, and what a forget set leaves. */
-import { appendFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { checkAbort, type Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
-import { complain } from "../../base/store.ts";
+import { complain, discard, holding, unfinishedName } from "../../base/store.ts";
 import { componentsOf, drawGraph, edgesNamed, type GraphSpec, SHAPES } from "./graph.ts";
 import { apart, contractText, drawContracts, factsOf, requestsOf } from "./make.ts";
 import type { ForgetRequest } from "../request.ts";
@@ -45,42 +45,42 @@ export async function generateContracts(folder: string, options: ContractOptions
   const gone = new Set(edgesNamed(graph, forget));
   const all = drawContracts(graph, spec.seed);
   const independent = apart(all, gone);
-  const making = `${folder}.part`;
-  try {
-    rmSync(making, { recursive: true, force: true });
-    mkdirSync(making, { recursive: true });
-    const out = new Lines(making);
-    let done = 0;
-    for (const requests of requestsOf(all, gone)) {
-      const contract = all.contracts[done]!;
-      const { id, kind } = contract.edge;
-      out.add("requests.jsonl", requests);
-      out.add(
-        "published.jsonl",
-        requests.map(({ prompt, answer }) => ({ question: prompt, answer, edge: id })),
-      );
-      out.add("contracts.jsonl", [{ edge: id, kind, facts: factsOf(contract), text: contractText(contract) }]);
-      if (gone.has(id)) out.add("forget.jsonl", requests);
-      else if (gone.size > 0) {
-        out.add("retain.jsonl", requests.map(asked));
-        if (independent.has(id)) out.add("independent.jsonl", requests.map(asked));
+  return holding(folder, "data", async (output) => {
+    const making = join(dirname(output.path), unfinishedName(basename(output.path)));
+    try {
+      mkdirSync(making);
+      const out = new Lines(making);
+      let done = 0;
+      for (const requests of requestsOf(all, gone)) {
+        const contract = all.contracts[done]!;
+        const { id, kind } = contract.edge;
+        out.add("requests.jsonl", requests);
+        out.add(
+          "published.jsonl",
+          requests.map(({ prompt, answer }) => ({ question: prompt, answer, edge: id })),
+        );
+        out.add("contracts.jsonl", [{ edge: id, kind, facts: factsOf(contract), text: contractText(contract) }]);
+        if (gone.has(id)) out.add("forget.jsonl", requests);
+        else if (gone.size > 0) {
+          out.add("retain.jsonl", requests.map(asked));
+          if (independent.has(id)) out.add("independent.jsonl", requests.map(asked));
+        }
+        if (++done % BATCH > 0 && done < all.contracts.length) continue;
+        out.flush();
+        ctx.log({ kind: "progress", stage: "writing contracts", done, total: all.contracts.length, unit: "contracts" });
+        await setImmediate();
+        checkAbort(ctx, "data");
       }
-      if (++done % BATCH > 0 && done < all.contracts.length) continue;
-      out.flush();
-      ctx.log({ kind: "progress", stage: "writing contracts", done, total: all.contracts.length, unit: "contracts" });
-      await setImmediate();
-      checkAbort(ctx, "data");
+      writeFileSync(join(making, GRAPH), `${JSON.stringify(graphOf(all, options, [...gone]), null, 1)}\n`);
+      output.put((place) => renameSync(making, place));
+      const { shape, companies, people, edges } = graph;
+      const counts = { companies: companies.length, people: people.length, contracts: edges.length };
+      return { folder, shape, seed: spec.seed, ...counts, forgotten: [...gone], files: out.counts };
+    } catch (error) {
+      discard(making);
+      return complain("write", folder, error);
     }
-    writeFileSync(join(making, GRAPH), `${JSON.stringify(graphOf(all, options, [...gone]), null, 1)}\n`);
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(making, folder);
-    const { shape, companies, people, edges } = graph;
-    const counts = { companies: companies.length, people: people.length, contracts: edges.length };
-    return { folder, shape, seed: spec.seed, ...counts, forgotten: [...gone], files: out.counts };
-  } catch (error) {
-    rmSync(making, { recursive: true, force: true });
-    complain("write", making, error);
-  }
+  });
 }
 
 const GRAPH = "graph.json";

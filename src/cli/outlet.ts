@@ -6,7 +6,7 @@ import type { Stream } from "./terminal.ts";
 const GONE: readonly string[] = ["EPIPE", "ECONNRESET", "EIO"];
 
 /** A stream of this process and what became of it. */
-export class Outlet implements Stream {
+class Outlet implements Stream {
   private readonly stream: NodeJS.WriteStream;
   private failure: NodeJS.ErrnoException | undefined;
   private hasWritten = false;

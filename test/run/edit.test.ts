@@ -115,7 +115,8 @@ describe("bad input", () => {
   it("a request that fails in a sequence is named, and those before it are kept until it is mended", async () => {
     const model = await loaded;
     const journal = join(folder, "sequence");
-    const long = { ...VEYRA, prompt: `${"and ".repeat(3000)}${VEYRA.prompt}` };
+    // it fits into the model's context of 512 tokens, but not behind a context template
+    const long = { ...VEYRA, prompt: `${"and ".repeat(486)}${VEYRA.prompt}` };
     const options = met("rome", { mode: "sequential", journal });
     await expect(findEdit(model, [NORVANE, long, QUILLON], options)).rejects.toThrow(
       /request veyra \(2 of 3\): .*The 1 before it are kept/,

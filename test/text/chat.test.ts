@@ -120,7 +120,7 @@ describe("a template that would run away ends", () => {
     ],
     ["doubled texts", "{% set ns=namespace(x='ab') %}{% for i in range(100) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}", /a text of \d+ characters/],
     ["doubled lists", "{% set ns=namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}", /a list of \d+ items/],
-    ["lists of themselves twice", "{% set ns=namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}", /does not end within/],
+    ["lists of themselves twice", "{% set ns=namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}", /does not end within|a text of \d+ characters/],
     ["a wide indent", "{{ 'a\nb' | indent(400000000) }}", /a text of 400000000 characters/],
     ["a wide indent by name", "{{ messages | tojson(indent=500000000) }}", /an indent of 500000000, more than 1000/],
     ["a wide indent unpacked", "{{ 'a\nb' | indent(*[400000000]) }}", /a text of 400000000 characters/],

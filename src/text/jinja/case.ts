@@ -34,8 +34,17 @@ export function title(text: string): string {
 const sigma = (isLetter: readonly boolean[], k: number, c: string, lower: string): string =>
   c === "Σ" && !isLetter[k + 1] ? "ς" : lower;
 
-export const swapCase = (text: string): string =>
-  [...text].map((c) => (UPPER.test(c) ? c.toLowerCase() : LOWER.test(c) ? c.toUpperCase() : c)).join("");
+export function swapCase(text: string): string {
+  const isLetter = [...text].map(isCased);
+  const lowered = (c: string, k: number): string => (isLetter[k - 1] ? sigma(isLetter, k, c, c.toLowerCase()) : c.toLowerCase());
+  return [...text].map((c, k) => (UPPER.test(c) ? lowered(c, k) : LOWER.test(c) ? c.toUpperCase() : c)).join("");
+}
+
+/** The form in which texts are compared without case. */
+export const caseFold = (text: string): string =>
+  [...text]
+    .map((c) => (c.toUpperCase().length > c.length ? c.toUpperCase().toLowerCase() : c === "ς" ? "σ" : c.toLowerCase()))
+    .join("");
 
 /** Whether there are cased characters and all are of one case. */
 export function isCase(text: string, which: "lower" | "upper"): boolean {

@@ -110,7 +110,7 @@ const suffix = (exponent: number): string => `e${exponent < 0 ? "-" : "+"}${Stri
 /** Fixed or with an exponent, whichever is shorter; without the zeros at the end. */
 function general(x: number, precision: number, isAlternate: boolean, isPlain: boolean): string {
   const { digits, exponent } = scientific(x, precision - 1);
-  if (exponent < -4 || exponent >= (isPlain ? Math.max(precision - 1, 1) : precision)) {
+  if (exponent < -4 || exponent >= (isPlain ? precision - 1 : precision)) {
     const kept = isAlternate ? digits : digits.replace(/(?<=.)0+$/, "");
     return mantissa(kept, isAlternate) + suffix(exponent);
   }

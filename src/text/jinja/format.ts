@@ -5,7 +5,7 @@ import { charOf, floatDigits, formatted } from "./format-spec.ts";
 import { toFloat, truncated } from "./numbers.ts";
 import { ascii, repr, str } from "./print.ts";
 import { raise } from "./trouble.ts";
-import { asInt, Dict, type Kwargs, Markup, Tuple, textOf, typeName, Undefined, type Value } from "./values.ts";
+import { asInt, Dict, type Kwargs, Markup, Range, Tuple, textOf, typeName, Undefined, type Value } from "./values.ts";
 
 const PLACE = /%(?:\(((?:[^()]|\([^()]*\))*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d*))?[hlL]?(.)?/gsu;
 
@@ -16,8 +16,9 @@ export function percent(template: string, values: Value, meter: Meter, isMarkup 
   let from = 0;
   meter.read(template.length);
   for (const match of template.matchAll(PLACE)) {
+    const before = made.length;
     made += template.slice(from, match.index) + state.place(match);
-    meter.size(made.length);
+    meter.grown(made.length, made.length - before);
     from = match.index + match[0].length;
   }
   state.finish();
@@ -94,7 +95,9 @@ class Percent {
   }
 }
 
-const isMapping = (value: Value): boolean => value instanceof Dict || Array.isArray(value);
+/** Values with items, which a template without places may leave unused. */
+const isMapping = (value: Value): boolean =>
+  value instanceof Dict || Array.isArray(value) || value instanceof Range || value instanceof Undefined;
 const signOf = (isNegative: boolean, flags: string): string =>
   isNegative ? "-" : flags.includes("+") ? "+" : flags.includes(" ") ? " " : "";
 
@@ -155,13 +158,14 @@ export function format(template: string, given: Omit<Formatting, "auto">): strin
 function filled(template: string, f: Formatting, depth: number): string {
   if (depth < 1) raise("ValueError", "Max string recursion exceeded");
   f.meter.read(template.length);
+  const braces = /[{}]/g;
   let made = "";
   for (let at = 0; at < template.length; ) {
-    const brace = template.slice(at).search(/[{}]/);
-    f.meter.read(brace < 0 ? 0 : template.length - at);
+    braces.lastIndex = at;
+    const brace = braces.exec(template)?.index ?? -1;
     if (brace < 0) return made + template.slice(at);
-    made += template.slice(at, at + brace);
-    at += brace;
+    made += template.slice(at, brace);
+    at = brace;
     const c = template[at]!;
     if (template[at + 1] === c) {
       made += c;
@@ -170,8 +174,9 @@ function filled(template: string, f: Formatting, depth: number): string {
     }
     if (c === "}") raise("ValueError", "Single '}' encountered in format string");
     const end = fieldEnd(template, at + 1);
-    made += field(template.slice(at + 1, end), f, depth);
-    f.meter.size(made.length);
+    const text = field(template.slice(at + 1, end), f, depth);
+    made += text;
+    f.meter.grown(made.length, text.length);
     at = end + 1;
   }
   return made;

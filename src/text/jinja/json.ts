@@ -50,7 +50,7 @@ class Writer {
 
   private counted(text: string): string {
     this.made += text.length;
-    this.meter.size(this.made);
+    this.meter.grown(this.made, text.length);
     return text;
   }
 

@@ -107,8 +107,9 @@ export class Members implements Lookup {
     }
     const items = Array.isArray(value) ? value : value instanceof Tuple ? value.items : undefined;
     if (!items && !(value instanceof Range)) return raise("TypeError", `'${typeName(value)}' object is not subscriptable`);
-    const { from, count, by } = bounds(items?.length ?? (value as Range).count, start, stop, step);
-    if (!items) return rangeSlice(value as Range, from, count, by);
+    const part = bounds(items?.length ?? (value as Range).count, start, stop, step);
+    const { from, count, by } = part;
+    if (!items) return rangeSlice(value as Range, part);
     this.meter.items(count);
     const made = Array.from({ length: count }, (_, k) => items[from + k * by]!);
     return Array.isArray(value) ? made : new Tuple(made);
@@ -133,7 +134,14 @@ const hasHidden = (value: Value, name: string): boolean =>
 
 const method = (name: string, run: Run | undefined): Func | undefined => run && new Func(name, run);
 
-function bounds(length: number, start: Value, stop: Value, step: Value): { from: number; count: number; by: number } {
+interface Bounds {
+  readonly from: number;
+  readonly to: number;
+  readonly by: number;
+  readonly count: number;
+}
+
+function bounds(length: number, start: Value, stop: Value, step: Value): Bounds {
   const number = (value: Value): number =>
     asInt(value) === undefined ? raise("TypeError", "slice indices must be integers or None or have an __index__ method") : indexOf(value);
   const by = step === null ? 1 : number(step);
@@ -146,13 +154,12 @@ function bounds(length: number, start: Value, stop: Value, step: Value): { from:
   };
   const from = clamp(start, by > 0 ? low : high);
   const to = clamp(stop, by > 0 ? high : low);
-  return { from, count: Math.max(0, Math.ceil((to - from) / by)), by: Number.isSafeInteger(by) ? by : length + 1 };
+  return { from, to, count: Math.max(0, Math.ceil((to - from) / by)), by: Number.isSafeInteger(by) ? by : length + 1 };
 }
 
-function rangeSlice(range: Range, from: number, count: number, by: number): Range {
-  const step = range.step * BigInt(by);
-  const start = range.start + range.step * BigInt(from);
-  return new Range(start, start + step * BigInt(count), step, count);
+function rangeSlice(range: Range, { from, to, by, count }: Bounds): Range {
+  const at = (index: number): bigint => range.start + range.step * BigInt(index);
+  return new Range(at(from), at(to), range.step * BigInt(by), count);
 }
 
 function listMethod(name: string, items: readonly Value[], meter: Meter): Run | undefined {
@@ -263,7 +270,7 @@ export function backwards(value: Value, meter: Meter): Iter | undefined {
   if (Array.isArray(value)) return new Iter(value.toReversed(), "list_reverseiterator");
   if (value instanceof Tuple) return new Iter(value.items.toReversed(), "reversed");
   if (value instanceof Dict) return new Iter(value.list().map(([key]) => key).reverse(), "dict_reversekeyiterator");
-  if (value instanceof Range) return new Iter({ [Symbol.iterator]: () => rangeSlice(value, value.count - 1, value.count, -1).iterate() }, "range_iterator");
+  if (value instanceof Range) return new Iter({ [Symbol.iterator]: () => rangeSlice(value, bounds(value.count, null, null, -1n)).iterate() }, "range_iterator");
   return value instanceof View || value instanceof Undefined ? new Iter([...iterable(value)].reverse(), "reversed") : undefined;
 }
 

@@ -45,6 +45,12 @@ export class Meter {
     if (size > 64) this.read(size);
   }
 
+  /** Counts `more` characters of a text that has `size` by then. */
+  grown(size: number, more: number): void {
+    if (size > LIMITS.text) this.size(size);
+    this.read(more);
+  }
+
   /** Counts `size` characters that are read. */
   read(size: number): void {
     this.text += size;

@@ -78,7 +78,7 @@ export function roundFloat(x: number, digits: number): number {
   const unit = 10n ** BigInt(-digits);
   const { top, bottom } = fraction(x);
   const rounded = Number(divideEven(top, bottom * unit) * unit);
-  return rounded === 0 && x < 0 ? -0 : rounded;
+  return rounded === 0 && (x < 0 || Object.is(x, -0)) ? -0 : rounded;
 }
 
 /** The whole number that a text writes in a base, or undefined. Base 0 reads the prefix. */
@@ -119,6 +119,17 @@ export function toFloat(n: bigint): number {
 export function truncated(x: number): bigint {
   if (Number.isNaN(x)) return raise("ValueError", "cannot convert float NaN to integer");
   return Number.isFinite(x) ? BigInt(Math.trunc(x)) : raise("OverflowError", "cannot convert float infinity to integer");
+}
+
+/** `a / b`, rounded once. */
+export function divide(a: bigint, b: bigint): number {
+  if (bitsOf(a) <= 53 && bitsOf(b) <= 53) return Number(a) / Number(b);
+  const shift = Math.max(0, 70 + bitsOf(b) - bitsOf(a));
+  const scaled = a << BigInt(shift);
+  // a last bit that says whether something is left makes the rounding of the conversion right
+  const quotient = (scaled / b) * 2n + (scaled % b === 0n ? 0n : a < 0n === b < 0n ? 1n : -1n);
+  const whole = toFloat(quotient);
+  return shift < 1_000 ? whole / 2 ** (shift + 1) : whole / 2 ** 1_000 / 2 ** (shift - 999);
 }
 
 export function floorDivide(a: bigint, b: bigint): bigint {

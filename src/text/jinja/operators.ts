@@ -1,7 +1,7 @@
 /** Python's operators on values: arithmetic, comparison, membership. */
 import { escaped } from "./markup.ts";
 import type { Meter } from "./meter.ts";
-import { bitsOf, floatMod, floorDivide, power, toFloat } from "./numbers.ts";
+import { bitsOf, divide, floatMod, floorDivide, power, toFloat } from "./numbers.ts";
 import { find, order, repeat } from "./text.ts";
 import { raise } from "./trouble.ts";
 import { asInt, Dict, isNumeric, Iter, Markup, Range, textOf, Tuple, typeName, Undefined, type Value } from "./values.ts";
@@ -21,7 +21,7 @@ function numeric(operator: string, a: boolean | bigint | number, b: boolean | bi
   if (x === undefined || y === undefined) return floating(operator, x === undefined ? Number(a) : toFloat(x), y === undefined ? Number(b) : toFloat(y));
   if (y === 0n && (operator === "/" || operator === "//" || operator === "%")) raise("ZeroDivisionError", "division by zero");
   if (operator === "**") return power(x, y, meter);
-  if (operator === "/") return toFloat(x) / toFloat(y);
+  if (operator === "/") return divide(x, y);
   if (operator === "*") meter.bits(bitsOf(x) + bitsOf(y));
   else if (operator === "+" || operator === "-") meter.bits(Math.max(bitsOf(x), bitsOf(y)));
   if (operator === "+") return x + y;
@@ -37,11 +37,11 @@ function floating(operator: string, a: number, b: number): number {
   if (operator === "**") return floatPower(a, b);
   if (b === 0) return raise("ZeroDivisionError", "float division by zero");
   if (operator === "/") return a / b;
-  const rest = floatMod(a, b);
-  if (operator === "%") return rest;
-  const quotient = (a - rest) / b;
+  if (operator === "%") return floatMod(a, b);
+  const rest = a % b;
+  const quotient = (a - rest) / b - (rest !== 0 && rest < 0 !== b < 0 ? 1 : 0);
   const floor = Math.floor(quotient);
-  return quotient === 0 ? (a / b < 0 ? -0 : 0) : quotient - floor > 0.5 ? floor + 1 : floor;
+  return quotient === 0 ? (a / b < 0 || Object.is(a / b, -0) ? -0 : 0) : quotient - floor > 0.5 ? floor + 1 : floor;
 }
 
 function floatPower(a: number, b: number): number {

@@ -33,7 +33,7 @@ class Printer {
     this.meter.step();
     const text = this.one(value);
     if (!(value !== null && typeof value === "object")) this.made += text.length;
-    this.meter.size(this.made);
+    this.meter.grown(this.made, text.length >> 3);
     return text;
   }
 

@@ -11,7 +11,7 @@ import { iterate } from "./operators.ts";
 import { str } from "./print.ts";
 import type { Scope } from "./scope.ts";
 import { raise } from "./trouble.ts";
-import { Iter, Tuple, truth, type Value } from "./values.ts";
+import { Iter, textOf, Tuple, truth, typeName, type Value } from "./values.ts";
 
 /** A text that grows. */
 class Output {
@@ -84,7 +84,7 @@ function run(env: Env, node: Statement, scope: Scope, out: Output): Jump {
       return written(out, str(macroOf(env, node, null, scope).call([], new Map()), env.meter));
     case "filterblock":
       return captured(env, node.body, scope.inner(node.frame!), (text, inner) =>
-        out.add(str(filterBlock(env, node.filter, inner, text), env.meter)),
+        out.add(blockText(filterBlock(env, node.filter, inner, text))),
       );
     case "with": {
       const inner = scope.inner(node.frame!);
@@ -99,6 +99,10 @@ function run(env: Env, node: Statement, scope: Scope, out: Output): Jump {
 function written(out: Output, text: string): undefined {
   out.add(text);
 }
+
+/** What a block of a filter or a call writes: a text, since Jinja joins it as it is. */
+const blockText = (value: Value): string =>
+  textOf(value) ?? raise("TypeError", `sequence item: expected str instance, ${typeName(value)} found`);
 
 /** Renders a body apart; a jump out of it throws its text away. */
 function captured(env: Env, body: Body, scope: Scope, use: (text: string, scope: Scope) => void): Jump {
@@ -211,5 +215,5 @@ const macroOf = (env: Env, node: MacroNode, name: string | null, scope: Scope): 
 
 function callBlock(env: Env, node: CallBlock, scope: Scope, out: Output): undefined {
   const caller = macroOf(env, node, "caller", scope);
-  out.add(str(call(env, node.call, scope, caller), env.meter));
+  out.add(blockText(call(env, node.call, scope, caller)));
 }

@@ -1,6 +1,6 @@
 /** The methods of Python's texts. */
 import { bind, positional } from "./bind.ts";
-import { capitalize, isAll, isAllSpace, isCase, isClass, isTitle, swapCase, title, UNPRINTABLE } from "./case.ts";
+import { capitalize, caseFold, isAll, isAllSpace, isCase, isClass, isTitle, swapCase, title, UNPRINTABLE } from "./case.ts";
 import { format, type Lookup } from "./format.ts";
 import { escaped } from "./markup.ts";
 import type { Meter } from "./meter.ts";
@@ -204,7 +204,7 @@ const expandTabs: Method = (call) => {
     const text = c === "\t" ? " ".repeat(width > 0 ? Math.min(width - (column % width), 1_000_000) : 0) : c;
     column = c === "\n" || c === "\r" ? 0 : column + text.length;
     made += text;
-    if (text.length > 1) call.meter.size(made.length);
+    if (text.length > 1) call.meter.grown(made.length, text.length);
   }
   return made;
 };
@@ -237,7 +237,7 @@ const METHODS: Readonly<Record<string, Method>> = {
   join,
   upper: plain((text) => text.toUpperCase()),
   lower: plain((text) => text.toLowerCase()),
-  casefold: plain((text) => text.toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ")),
+  casefold: plain(caseFold),
   title: plain(title),
   capitalize: plain(capitalize),
   swapcase: plain(swapCase),

@@ -204,7 +204,7 @@ function occurrences(text: string, part: string, meter: Meter): number {
   meter.read(text.length * (1 + (part.length >> 3)));
   let count = 0;
   for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) count++;
-  meter.step(count >> 3);
+  meter.step(count >> 6);
   return count;
 }
 

@@ -76,7 +76,7 @@ class Writer {
   private text(text: string): string {
     this.meter.read(text.length);
     const basic = text.replace(/[\x00-\x1f\\"]/g, (c) => NAMED[c] ?? unit(c.charCodeAt(0)));
-    return `"${this.isAscii ? basic.replace(/[^\x00-\x7e]/g, (c) => (c === "\x7f" ? c : unit(c.charCodeAt(0)))) : basic}"`;
+    return `"${this.isAscii ? basic.replace(/[^\x00-\x7e]/g, (c) => unit(c.charCodeAt(0))) : basic}"`;
   }
 }
 

@@ -100,6 +100,7 @@ class Lexer {
 
   private comment(): void {
     const end = this.source.indexOf("#}", this.at);
+    if (this.at >= this.source.length) return;
     if (end < 0) raise("TemplateSyntaxError", "Missing end of comment tag", this.line);
     this.advance(this.behind(end, end > this.at ? this.source[end - 1]! : ""));
   }
@@ -110,9 +111,10 @@ class Lexer {
     return end + 2 + (sign !== "+" && this.source[end + 2] === "\n" ? 1 : 0);
   }
 
-  /** The text up to `{% endraw %}`. */
+  /** The text up to `{% endraw %}`. As in Jinja, a template may end right behind the tag that opens it. */
   private raw(): void {
     const { source } = this;
+    if (this.at >= source.length) return;
     for (let tag = source.indexOf("{%", this.at); tag >= 0; tag = source.indexOf("{%", tag + 1)) {
       const end = endraw(source, tag);
       if (!end) continue;

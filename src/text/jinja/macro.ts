@@ -33,7 +33,7 @@ export class Macro extends PyObject {
   override attribute(name: string): Value | undefined {
     const { special } = this.node;
     if (name === "name") return this.name;
-    if (name === "arguments") return this.node.args.map((arg) => arg.name);
+    if (name === "arguments") return new Tuple(this.node.args.map((arg) => arg.name));
     if (name === "catch_kwargs") return special!.has("kwargs");
     if (name === "catch_varargs") return special!.has("varargs");
     return name === "caller" ? special!.has("caller") : undefined;

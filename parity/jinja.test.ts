@@ -17,7 +17,10 @@ interface Golden {
 const golden = JSON.parse(readFileSync(new URL("fixtures/jinja.json", import.meta.url), "utf8")) as Golden;
 
 /** The text that chat templates give through the public door; null where they are refused. */
-function rendered(template: string, { messages, add_generation_prompt, bos_token, eos_token, ...others }: Record<string, unknown>): string | null {
+function rendered(
+  template: string,
+  { messages, add_generation_prompt, bos_token, eos_token, ...others }: Record<string, unknown>,
+): string | null {
   try {
     return renderChat(template, messages as Message[], {
       ...others,
@@ -32,7 +35,10 @@ function rendered(template: string, { messages, add_generation_prompt, bos_token
   }
 }
 
-const REAL_DATE = { "%Y": "2024", "%m": "07", "%d": "26", "%B": "July", "%b": "Jul", "%A": "Friday", "%j": "208" } as Record<string, string>;
+const REAL_DATE = { "%Y": "2024", "%m": "07", "%d": "26", "%B": "July", "%b": "Jul", "%A": "Friday", "%j": "208" } as Record<
+  string,
+  string
+>;
 const strftime = (format: string): string => format.replace(/%./g, (part) => REAL_DATE[part]!);
 
 describe("chat templates render as transformers renders them", () => {

@@ -199,19 +199,7 @@ export interface Jump extends Node {
   readonly kind: "break" | "continue";
 }
 
-export type Statement =
-  | Data
-  | Output
-  | If
-  | For
-  | Macro
-  | CallBlock
-  | Generation
-  | Assign
-  | AssignBlock
-  | FilterBlock
-  | With
-  | Jump;
+export type Statement = Data | Output | If | For | Macro | CallBlock | Generation | Assign | AssignBlock | FilterBlock | With | Jump;
 export type Body = readonly Statement[];
 
 /** A template that is ready to be rendered. */

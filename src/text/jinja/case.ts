@@ -31,8 +31,7 @@ export function title(text: string): string {
   return [...text].map((c, k) => (isLetter[k - 1] ? sigma(isLetter, k, c, lower[k]!) : titleCase(c))).join("");
 }
 
-const sigma = (isLetter: readonly boolean[], k: number, c: string, lower: string): string =>
-  c === "Σ" && !isLetter[k + 1] ? "ς" : lower;
+const sigma = (isLetter: readonly boolean[], k: number, c: string, lower: string): string => (c === "Σ" && !isLetter[k + 1] ? "ς" : lower);
 
 export function swapCase(text: string): string {
   const isLetter = [...text].map(isCased);
@@ -42,9 +41,7 @@ export function swapCase(text: string): string {
 
 /** The form in which texts are compared without case. */
 export const caseFold = (text: string): string =>
-  [...text]
-    .map((c) => (c.toUpperCase().length > c.length ? c.toUpperCase().toLowerCase() : c === "ς" ? "σ" : c.toLowerCase()))
-    .join("");
+  [...text].map((c) => (c.toUpperCase().length > c.length ? c.toUpperCase().toLowerCase() : c === "ς" ? "σ" : c.toLowerCase())).join("");
 
 /** Whether there are cased characters and all are of one case. */
 export function isCase(text: string, which: "lower" | "upper"): boolean {

@@ -59,7 +59,8 @@ function parseCompare(s: Stream): Expr {
 function parseChain(s: Stream, operators: readonly string[], parse: (s: Stream) => Expr): Expr {
   const { line } = s.current;
   let left = parse(s);
-  for (let links = 1; s.isOp(...operators); s.link(links++)) left = { kind: "binary", operator: s.take().type, left, right: parse(s), line };
+  for (let links = 1; s.isOp(...operators); s.link(links++))
+    left = { kind: "binary", operator: s.take().type, left, right: parse(s), line };
   return left;
 }
 

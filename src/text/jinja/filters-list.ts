@@ -1,13 +1,14 @@
 /** Filters on lists, dicts and whatever else has items. Those that Python writes as generators are read once and only as far as needed. */
 import { bind, positional } from "./bind.ts";
 import type { Env, FilterFunction } from "./env.ts";
+import { type Getter, getter } from "./getter.ts";
 import { backwards } from "./members.ts";
 import { LIMITS } from "./meter.ts";
-import { arithmetic, compare, equals, iterate, listOf } from "./operators.ts";
+import { arithmetic, equals, iterate, listOf } from "./operators.ts";
 import { str } from "./print.ts";
 import { lengthOf } from "./text.ts";
 import { raise } from "./trouble.ts";
-import { Dict, hashOf, indexOf, Iter, type Kwargs, Markup, PyObject, textOf, truth, Tuple, typeName, Undefined, type Value } from "./values.ts";
+import { Dict, indexOf, Iter, type Kwargs, Markup, PyObject, textOf, truth, Tuple, typeName, Undefined, type Value } from "./values.ts";
 
 /** `len(value)`. */
 export function sizeOf(value: Value, env: Env): number {
@@ -23,85 +24,6 @@ const length: FilterFunction = (env, value, args, kwargs) => {
   positional("len", 0, 0, args, kwargs);
   return BigInt(sizeOf(value, env));
 };
-
-type Getter = (item: Value) => Value;
-
-/** Reads the attribute that a dotted path names; whole numbers in it are positions. */
-function getter(env: Env, path: Value, options: { lowers?: boolean; otherwise?: Value } = {}): Getter {
-  const { lowers = false, otherwise = null } = options;
-  const text = typeof path === "string" ? path : undefined;
-  const parts: Value[] =
-    path === null ? [] : text === undefined ? [path] : text.split(".").map((part) => (/^\p{Nd}+$/u.test(part) ? BigInt(part) : part));
-  return (item) => {
-    let value = item;
-    for (const part of parts) {
-      value = env.members.getitem(value, part);
-      if (otherwise !== null && value instanceof Undefined) value = otherwise;
-    }
-    return lowers ? lowered(value) : value;
-  };
-}
-
-const lowered = (value: Value): Value =>
-  typeof value === "string" ? value.toLowerCase() : value instanceof Markup ? new Markup(value.text.toLowerCase()) : value;
-
-/** Sorts as Python does: stable, also from the last to the first. */
-function sorted<T>(items: readonly T[], key: (item: T) => Value, isReversed: boolean, env: Env): T[] {
-  const keyed = items.map((item) => ({ item, key: key(item) }));
-  if (isReversed) keyed.reverse();
-  keyed.sort((a, b) => (compare("<", a.key, b.key, env.meter) ? -1 : compare("<", b.key, a.key, env.meter) ? 1 : 0));
-  if (isReversed) keyed.reverse();
-  return keyed.map(({ item }) => item);
-}
-
-const sort: FilterFunction = (env, value, args, kwargs) => {
-  const [isReversed = false, isExact = false, path = null] = bind("do_sort", "reverse? case_sensitive? attribute?", args, kwargs);
-  const paths: Value[] = typeof path === "string" ? path.split(",") : [path];
-  const getters = paths.map((part) => getter(env, part, { lowers: !truth(isExact) }));
-  return sorted(listOf(value, env.meter), (item) => getters.map((get) => get(item)), truth(isReversed), env);
-};
-
-const dictsort: FilterFunction = (env, value, args, kwargs) => {
-  const [isExact = false, by = "key", isReversed = false] = bind("do_dictsort", "case_sensitive? by? reverse?", args, kwargs);
-  if (by !== "key" && by !== "value") raise("FilterArgumentError", 'You can only sort by either "key" or "value"');
-  if (value instanceof Undefined) return value.fail();
-  if (!(value instanceof Dict)) return raise("TypeError", `'${typeName(value)}' object has no attribute 'items'`);
-  const key = (pair: Tuple): Value => (truth(isExact) ? pair.items[by === "key" ? 0 : 1]! : lowered(pair.items[by === "key" ? 0 : 1]!));
-  return sorted(
-    value.list().map((pair) => new Tuple(pair)),
-    key,
-    truth(isReversed),
-    env,
-  );
-};
-
-const unique: FilterFunction = (env, value, args, kwargs) => {
-  const [isExact = false, path = null] = bind("do_unique", "case_sensitive? attribute?", args, kwargs);
-  const get = getter(env, path, { lowers: !truth(isExact) });
-  return new Iter(
-    (function* () {
-      const seen = new Set<unknown>();
-      for (const item of iterate(value, env.meter)) {
-        const hash = hashOf(get(item));
-        if (!seen.has(hash)) yield item;
-        seen.add(hash);
-      }
-    })(),
-  );
-};
-
-const extreme =
-  (operator: "<" | ">"): FilterFunction =>
-  (env, value, args, kwargs) => {
-    const [isExact = false, path = null] = bind("do_min", "case_sensitive? attribute?", args, kwargs);
-    const get = getter(env, path, { lowers: !truth(isExact) });
-    let best: { item: Value; key: Value } | undefined;
-    for (const item of iterate(value, env.meter)) {
-      const key = get(item);
-      if (!best || compare(operator, key, best.key, env.meter)) best = { item, key };
-    }
-    return best ? best.item : new Undefined("No aggregated item, sequence was empty.");
-  };
 
 const sum: FilterFunction = (env, value, args, kwargs) => {
   const [path = null, start = 0n] = bind("do_sum", "attribute? start?", args, kwargs);
@@ -200,20 +122,6 @@ const slice: FilterFunction = (env, value, args, kwargs) => {
   );
 };
 
-const groupby: FilterFunction = (env, value, args, kwargs) => {
-  const [path, otherwise = null, isExact = false] = bind("do_groupby", "attribute default? case_sensitive?", args, kwargs);
-  const get = getter(env, path!, { lowers: !truth(isExact), otherwise });
-  const real = getter(env, path!, { otherwise });
-  const groups: { key: Value; items: Value[] }[] = [];
-  for (const item of sorted(listOf(value, env.meter), get, false, env)) {
-    const key = get(item);
-    const open = groups.at(-1);
-    if (open && equals(open.key, key, env.meter)) open.items.push(item);
-    else groups.push({ key, items: [item] });
-  }
-  return groups.map((group) => new Tuple([truth(isExact) ? group.key : real(group.items[0]!), group.items], ["grouper", "list"]));
-};
-
 const map: FilterFunction = (env, value, args, kwargs) => {
   const apply = mapper(env, args, kwargs);
   return new Iter(
@@ -267,17 +175,11 @@ export const LIST_FILTERS: Readonly<Record<string, FilterFunction>> = {
   first,
   last,
   join,
-  sort,
-  dictsort,
-  unique,
-  min: extreme("<"),
-  max: extreme(">"),
   sum,
   reverse,
   items,
   batch,
   slice,
-  groupby,
   map,
   select: selection(true, false),
   reject: selection(false, false),

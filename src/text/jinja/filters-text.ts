@@ -5,10 +5,11 @@ import type { Env, FilterFunction } from "./env.ts";
 import { percent } from "./format.ts";
 import { toJson } from "./json.ts";
 import { escaped } from "./markup.ts";
-import { arithmetic, iterate, negated } from "./operators.ts";
+import { arithmetic, isIterable, iterate, negated } from "./operators.ts";
 import { divideEven, parseFloating, parseInteger, roundFloat, toFloat, truncated } from "./numbers.ts";
 import { str } from "./print.ts";
 import { padded } from "./string-methods.ts";
+import { isSpace } from "./space.ts";
 import * as texts from "./text.ts";
 import { raise } from "./trouble.ts";
 import { asInt, Dict, indexOf, Markup, textOf, truth, Tuple, typeName, Undefined, type Value } from "./values.ts";
@@ -25,15 +26,23 @@ const onText =
     return value instanceof Markup ? new Markup(made) : made;
   };
 
-const SEPARATORS = /([-\s({[<\x1c-\x1f\x85]+)/;
-const title = (text: string): string =>
-  text
-    .split(SEPARATORS)
-    .map((word) => {
-      const [first = ""] = word;
-      return first.toUpperCase() + word.slice(first.length).toLowerCase();
-    })
-    .join("");
+/** Each word with a capital; a word starts behind white space, a hyphen or an opening bracket. */
+function title(text: string): string {
+  let [made, word] = ["", ""];
+  const close = (): string => {
+    const [first = ""] = word;
+    return first.toUpperCase() + word.slice(first.length).toLowerCase();
+  };
+  for (const c of text) {
+    if (!isSpace(c.charCodeAt(0)) && !"-({[<".includes(c)) {
+      word += c;
+      continue;
+    }
+    made += close() + c;
+    word = "";
+  }
+  return made + close();
+}
 
 const trim: FilterFunction = (env, value, args, kwargs) => {
   const [chars = null] = bind("do_trim", "chars?", args, kwargs);
@@ -143,8 +152,7 @@ const tojson: FilterFunction = (env, value, args, kwargs) => {
 };
 
 const format: FilterFunction = (env, value, args, kwargs) => {
-  if (args.length && kwargs.size)
-    raise("FilterArgumentError", "can't handle positional and keyword arguments at the same time");
+  if (args.length && kwargs.size) raise("FilterArgumentError", "can't handle positional and keyword arguments at the same time");
   const values = kwargs.size ? new Dict(kwargs) : new Tuple(args);
   const made = percent(str(value, env.meter), values, env.meter, value instanceof Markup);
   return value instanceof Markup ? new Markup(made) : made;
@@ -153,27 +161,29 @@ const format: FilterFunction = (env, value, args, kwargs) => {
 const safe: FilterFunction = (env, value) => new Markup(str(value, env.meter));
 const escape: FilterFunction = (env, value) => (value instanceof Markup ? value : new Markup(escaped(str(value, env.meter), env.meter)));
 
-const quote = (text: string, isQuery: boolean): string => {
+const quote = (text: string, isQuery: boolean, env: Env): string => {
+  env.meter.read(text.length * 64);
+  env.meter.size(text.length * 3);
+  if (/\p{Cs}/u.test(text)) raise("ValueError", "surrogates not allowed");
   const made = encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
   return isQuery ? made.replaceAll("%20", "+") : made.replaceAll("%2F", "/");
 };
 
 const urlencode: FilterFunction = (env, value, args, kwargs) => {
   positional("do_urlencode", 0, 0, args, kwargs);
-  const pairs = value instanceof Dict ? value.list().map((pair) => new Tuple(pair)) : Array.isArray(value) || value instanceof Tuple ? [...iterate(value, env.meter)] : undefined;
-  if (!pairs) return quote(str(value, env.meter), false);
-  return pairs
-    .map((pair) => {
-      const [key, item, ...more] = [...iterate(pair, env.meter)];
-      if (key === undefined || item === undefined || more.length) return raise("ValueError", "wanted pairs of a key and a value");
-      return `${quote(str(key, env.meter), true)}=${quote(str(item, env.meter), true)}`;
-    })
-    .join("&");
+  const isText = textOf(value) !== undefined || !isIterable(value);
+  const pairs = value instanceof Dict ? value.list().map((pair) => new Tuple(pair)) : isText ? undefined : iterate(value, env.meter);
+  if (!pairs) return quote(str(value, env.meter), false, env);
+  return Array.from(pairs, (pair) => {
+    const [key, item, ...more] = [...iterate(pair, env.meter)];
+    if (key === undefined || item === undefined || more.length) return raise("ValueError", "wanted pairs of a key and a value");
+    return `${quote(str(key, env.meter), true, env)}=${quote(str(item, env.meter), true, env)}`;
+  }).join("&");
 };
 
 const wordcount: FilterFunction = (env, value) => {
   const text = str(value, env.meter);
-  env.meter.read(text.length);
+  env.meter.read(text.length * 32);
   return BigInt(text.match(/[\p{L}\p{N}_]+/gu)?.length ?? 0);
 };
 
@@ -183,7 +193,9 @@ export const TEXT_FILTERS: Readonly<Record<string, FilterFunction>> = {
   capitalize: onText("do_capitalize", "", capitalize),
   title: (env, value, args, kwargs) => {
     positional("do_title", 0, 0, args, kwargs);
-    return title(str(value, env.meter));
+    const text = str(value, env.meter);
+    env.meter.read(text.length * 32);
+    return title(text);
   },
   center: onText("do_center", "width?", (text, env, [width = 80n]) => padded(text, indexOf(width), " ", "center", env.meter)),
   string: (env, value) => (value instanceof Markup ? value : str(value, env.meter)),

@@ -2,7 +2,7 @@
 import type { Meter } from "./meter.ts";
 import { fixed, floatText, scientific } from "./numbers.ts";
 import { str } from "./print.ts";
-import { lengthOf } from "./text.ts";
+import { beginning, lengthOf } from "./text.ts";
 import { raise } from "./trouble.ts";
 import { asInt, textOf, typeName, type Value } from "./values.ts";
 
@@ -56,7 +56,7 @@ function formatText(text: string, spec: Spec, isZero: boolean, meter: Meter): st
   if (spec.type && spec.type !== "s") raise("ValueError", `Unknown format code '${spec.type}' for object of type 'str'`);
   if (spec.sign) raise("ValueError", "Sign not allowed in string format specifier");
   if (spec.align === "=" && !isZero) raise("ValueError", "'=' alignment not allowed in string format specifier");
-  const cut = spec.precision === undefined ? text : [...text.slice(0, spec.precision * 2)].slice(0, spec.precision).join("");
+  const cut = spec.precision === undefined ? text : beginning(text, spec.precision);
   return padded("", cut, { ...spec, align: spec.align === "=" ? "<" : spec.align || "<" }, meter);
 }
 
@@ -142,7 +142,6 @@ function grouped(sign: string, body: string, spec: Spec, size: number): string {
   const [, whole, rest] = /^([\da-fA-F]*?\d*|[\da-fA-F]*)((?:[.e%].*)?)$/.exec(body) as unknown as [string, string, string];
   const join = (digits: string): string => digits.replace(new RegExp(`(?<=.)(?=(?:.{${size}})+$)`, "g"), spec.group);
   let digits = whole;
-  if (spec.fill === "0" && spec.align === "=")
-    while (sign.length + join(digits).length + rest.length < spec.width) digits = `0${digits}`;
+  if (spec.fill === "0" && spec.align === "=") while (sign.length + join(digits).length + rest.length < spec.width) digits = `0${digits}`;
   return join(digits) + rest;
 }

@@ -4,6 +4,7 @@ import type { Meter } from "./meter.ts";
 import { charOf, floatDigits, formatted } from "./format-spec.ts";
 import { toFloat, truncated } from "./numbers.ts";
 import { ascii, repr, str } from "./print.ts";
+import { beginning } from "./text.ts";
 import { raise } from "./trouble.ts";
 import { asInt, Dict, type Kwargs, Markup, Range, Tuple, textOf, typeName, Undefined, type Value } from "./values.ts";
 
@@ -78,10 +79,15 @@ class Percent {
     return size === undefined ? raise("TypeError", "* wants int") : Number(size);
   }
 
-  private convert(value: Value, type: string, flags: string, places: number | undefined): { sign: string; body: string; isNumber: boolean } {
+  private convert(
+    value: Value,
+    type: string,
+    flags: string,
+    places: number | undefined,
+  ): { sign: string; body: string; isNumber: boolean } {
     const text = (body: string): { sign: string; body: string; isNumber: boolean } => {
       const safe = this.isMarkup && !(value instanceof Markup) ? escaped(body, this.meter) : body;
-      return { sign: "", body: places === undefined ? safe : [...safe].slice(0, places).join(""), isNumber: false };
+      return { sign: "", body: places === undefined ? safe : beginning(safe, places), isNumber: false };
     };
     if (type === "s") return text(str(value, this.meter));
     if (type === "r") return text(repr(value, this.meter));
@@ -126,7 +132,13 @@ function real(value: Value): number {
   return typeof value === "number" ? value : raise("TypeError", `must be real number, not ${typeName(value)}`);
 }
 
-function integer(int: bigint, type: string, flags: string, places: number | undefined, meter: Meter): { sign: string; body: string; isNumber: boolean } {
+function integer(
+  int: bigint,
+  type: string,
+  flags: string,
+  places: number | undefined,
+  meter: Meter,
+): { sign: string; body: string; isNumber: boolean } {
   const radix = type === "o" ? 8 : type === "x" || type === "X" ? 16 : 10;
   const digits = (int < 0n ? -int : int).toString(radix);
   meter.size(places ?? 0);
@@ -160,7 +172,7 @@ function filled(template: string, f: Formatting, depth: number): string {
   f.meter.read(template.length);
   const braces = /[{}]/g;
   let made = "";
-  for (let at = 0; at < template.length; ) {
+  for (let at = 0; at < template.length;) {
     braces.lastIndex = at;
     const brace = braces.exec(template)?.index ?? -1;
     if (brace < 0) return made + template.slice(at);
@@ -192,12 +204,20 @@ function fieldEnd(template: string, start: number): number {
 }
 
 function field(text: string, f: Formatting, depth: number): string {
-  const [, path, conversion, spec = ""] = /^([^!:[]*(?:\[[^\]]*\][^!:[]*)*)(?:!([^:]*))?(?::(.*))?$/s.exec(text) ?? raise("ValueError", "expected '}' before end of string");
+  const [, path, conversion, spec = ""] =
+    /^([^!:[]*(?:\[[^\]]*\][^!:[]*)*)(?:!([^:]*))?(?::(.*))?$/s.exec(text) ?? raise("ValueError", "expected '}' before end of string");
   const value = followed(path!, f);
   const inner = filled(spec, f, depth - 1);
-  if (conversion !== undefined && !/^[rsa]$/.test(conversion)) raise("ValueError", `Unknown conversion specifier ${conversion.slice(0, 20)}`);
+  if (conversion !== undefined && !/^[rsa]$/.test(conversion))
+    raise("ValueError", `Unknown conversion specifier ${conversion.slice(0, 20)}`);
   const converted =
-    conversion === "r" ? repr(value, f.meter) : conversion === "s" ? str(value, f.meter) : conversion === "a" ? ascii(value, f.meter) : value;
+    conversion === "r"
+      ? repr(value, f.meter)
+      : conversion === "s"
+        ? str(value, f.meter)
+        : conversion === "a"
+          ? ascii(value, f.meter)
+          : value;
   if (!f.isMarkup) return formatted(converted, inner, f.meter);
   if (converted instanceof Markup) return inner ? raise("ValueError", "Format specifier given for a safe text") : converted.text;
   return escaped(formatted(converted, inner, f.meter), f.meter);
@@ -210,15 +230,15 @@ function followed(path: string, f: Formatting): Value {
   let rest = path.slice(first.length);
   while (rest) {
     const [all, name, key] = /^(?:\.([^.[]+)|\[([^\]]+)\])/.exec(rest) ?? raise("ValueError", "Empty attribute in format string");
-    value =
-      name !== undefined ? f.lookup.getattr(value, name) : f.lookup.getitem(value, /^\d+$/.test(key!) ? BigInt(key!) : key!);
+    value = name !== undefined ? f.lookup.getattr(value, name) : f.lookup.getitem(value, /^\d+$/.test(key!) ? BigInt(key!) : key!);
     rest = rest.slice(all.length);
   }
   return value;
 }
 
 function argument(name: string, f: Formatting): Value {
-  if (name !== "" && !/^\d+$/.test(name)) return f.kwargs.get(name) ?? (f.kwargs.has(name) ? null : raise("LookupError", `'${name.slice(0, 100)}'`));
+  if (name !== "" && !/^\d+$/.test(name))
+    return f.kwargs.get(name) ?? (f.kwargs.has(name) ? null : raise("LookupError", `'${name.slice(0, 100)}'`));
   if (name === "" && f.auto === "named") raise("ValueError", "cannot switch from manual field specification to automatic field numbering");
   if (name !== "" && typeof f.auto === "number" && f.auto > 0)
     raise("ValueError", "cannot switch from manual field specification to automatic field numbering");
@@ -227,4 +247,3 @@ function argument(name: string, f: Formatting): Value {
   const value = f.args[at];
   return value === undefined ? raise("LookupError", "Replacement index out of range for positional args tuple") : value;
 }
-

@@ -43,7 +43,8 @@ function dictOf(args: readonly Value[], kwargs: Kwargs, meter: Meter): Dict {
   if (from !== undefined && !(from instanceof Dict)) {
     for (const pair of iterate(from, meter)) {
       const [key, value, ...more] = [...iterate(pair, meter)];
-      if (key === undefined || value === undefined || more.length) raise("ValueError", "dictionary update sequence element must have length 2");
+      if (key === undefined || value === undefined || more.length)
+        raise("ValueError", "dictionary update sequence element must have length 2");
       made.set(key!, value!);
     }
   }

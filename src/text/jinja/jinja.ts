@@ -2,6 +2,7 @@
 import { prepare } from "./scopes.ts";
 import { type Env, type FilterFunction } from "./env.ts";
 import { LIST_FILTERS } from "./filters-list.ts";
+import { ORDER_FILTERS } from "./filters-order.ts";
 import { TEXT_FILTERS } from "./filters-text.ts";
 import { globalsOf } from "./globals.ts";
 import { Members } from "./members.ts";
@@ -19,6 +20,7 @@ const REFUSED = ["filesizeformat", "pprint", "random", "striptags", "urlize", "w
 const FILTERS: Readonly<Record<string, FilterFunction>> = {
   ...TEXT_FILTERS,
   ...LIST_FILTERS,
+  ...ORDER_FILTERS,
   ...Object.fromEntries(REFUSED.map((name) => [name, () => raise("Unsupported", `the filter ${name}`)])),
 };
 const isFilter = (name: string): boolean => Object.hasOwn(FILTERS, name);
@@ -26,7 +28,11 @@ const TESTS = testsOf(isFilter);
 const isTest = (name: string): boolean => Object.hasOwn(TESTS, name);
 
 /** The text of a template with these variables; `strftime` writes the date. Its errors are {@link JinjaError}s with a line. */
-export function renderTemplate(template: string, variables: Readonly<Record<string, unknown>>, strftime: (format: string) => string): string {
+export function renderTemplate(
+  template: string,
+  variables: Readonly<Record<string, unknown>>,
+  strftime: (format: string) => string,
+): string {
   if (template.length > LIMITS.template) raise("Limit", `it is ${template.length} characters long, more than ${LIMITS.template}`);
   const meter = new Meter();
   try {

@@ -40,7 +40,7 @@ class Writer {
     if (text !== undefined) return this.counted(this.text(text));
     if (value === null) return this.counted("null");
     if (typeof value === "boolean") return this.counted(String(value));
-    if (typeof value === "bigint") return this.counted(intText(value));
+    if (typeof value === "bigint") return this.counted(intText(value, this.meter));
     if (typeof value === "number") return this.counted(floatJson(value));
     if (Array.isArray(value)) return this.list(value, level);
     if (value instanceof Tuple) return this.list(value.items, level);
@@ -61,7 +61,13 @@ class Writer {
   private dict(dict: Dict, level: number): string {
     const entries = dict.list();
     if (this.sorts) entries.sort(([a], [b]) => (compare("<", a, b, this.meter) ? -1 : compare("<", b, a, this.meter) ? 1 : 0));
-    return this.block("{", "}", level, entries, ([key, value]) => this.counted(this.text(keyText(key))) + this.colon + this.write(value, level + 1));
+    return this.block(
+      "{",
+      "}",
+      level,
+      entries,
+      ([key, value]) => this.counted(this.text(keyText(key, this.meter))) + this.colon + this.write(value, level + 1),
+    );
   }
 
   private block<T>(open: string, close: string, level: number, items: readonly T[], write: (item: T) => string): string {
@@ -74,27 +80,33 @@ class Writer {
   }
 
   private text(text: string): string {
-    this.meter.read(text.length);
-    const basic = text.replace(/[\x00-\x1f\\"]/g, (c) => NAMED[c] ?? unit(c.charCodeAt(0)));
-    return `"${this.isAscii ? basic.replace(/[^\x00-\x7e]/g, (c) => unit(c.charCodeAt(0))) : basic}"`;
+    this.meter.read(text.length * 4);
+    const basic = text.replace(/[\p{Cc}\\"]/gu, (c) => NAMED[c] ?? (c < " " ? unit(c.charCodeAt(0)) : c));
+    return `"${this.isAscii ? basic.replace(/\x7f|[^\p{ASCII}]/gu, units) : basic}"`;
   }
 }
 
-const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", "\\": "\\\\", '"': '\\"' };
+const NAMED: Readonly<Record<string, string>> = {
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\b": "\\b",
+  "\f": "\\f",
+  "\\": "\\\\",
+  '"': '\\"',
+};
+const units = (c: string): string => Array.from({ length: c.length }, (_, k) => unit(c.charCodeAt(k))).join("");
 const unit = (code: number): string => `\\u${code.toString(16).padStart(4, "0")}`;
 
-const floatJson = (x: number): string =>
-  Number.isFinite(x) ? floatText(x) : Number.isNaN(x) ? "NaN" : x < 0 ? "-Infinity" : "Infinity";
+const floatJson = (x: number): string => (Number.isFinite(x) ? floatText(x) : Number.isNaN(x) ? "NaN" : x < 0 ? "-Infinity" : "Infinity");
 
-function keyText(key: Value): string {
+function keyText(key: Value, meter: Meter): string {
   const text = textOf(key);
   if (text !== undefined) return text;
   if (key === null) return "null";
   if (typeof key === "boolean") return String(key);
-  if (typeof key === "bigint") return intText(key);
-  return typeof key === "number"
-    ? floatJson(key)
-    : raise("TypeError", `keys must be str, int, float, bool or None, not ${typeName(key)}`);
+  if (typeof key === "bigint") return intText(key, meter);
+  return typeof key === "number" ? floatJson(key) : raise("TypeError", `keys must be str, int, float, bool or None, not ${typeName(key)}`);
 }
 
 function indentOf(indent: Value, meter: Meter): string | undefined {

@@ -1,21 +1,19 @@
 /** Attributes, items and slices, with the rules of Jinja's immutable sandbox. */
-import { positional } from "./bind.ts";
+import { dictMethod, listMethod, method, numberAttribute, tupleAttribute, View } from "./attributes.ts";
 import type { Lookup } from "./format.ts";
 import type { Meter } from "./meter.ts";
-import { equals } from "./operators.ts";
 import { quoted } from "./print.ts";
+import { bounds, rangeSlice } from "./slices.ts";
 import { stringMethod } from "./string-methods.ts";
 import { placesOf } from "./text.ts";
 import { isOf, raise } from "./trouble.ts";
-import { asInt, Dict, Func, indexOf, Iter, type Kwargs, Markup, PyObject, Range, textOf, Tuple, typeName, Undefined, type Value } from "./values.ts";
+import { asInt, Dict, Iter, Markup, PyObject, Range, textOf, Tuple, typeName, Undefined, type Value } from "./values.ts";
 
 /** Methods that change their object; the sandbox has none of them. */
 const CHANGING: Readonly<Record<string, readonly string[]>> = {
   dict: ["clear", "pop", "popitem", "setdefault", "update"],
   list: ["append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"],
 };
-
-type Run = (args: readonly Value[], kwargs: Kwargs) => Value;
 
 /** `value.name` and `value[key]` for one rendering. */
 export class Members implements Lookup {
@@ -30,7 +28,9 @@ export class Members implements Lookup {
     if (value instanceof Undefined) return value.fail();
     const attribute = this.attribute(value, name);
     if (attribute !== undefined) return attribute;
-    return (value instanceof Dict ? value.get(name) : undefined) ?? (value instanceof Dict && value.has(name) ? null : this.absent(value, name));
+    return (
+      (value instanceof Dict ? value.get(name) : undefined) ?? (value instanceof Dict && value.has(name) ? null : this.absent(value, name))
+    );
   }
 
   /** The item under `key`, else the attribute of that name, else an undefined value. */
@@ -132,134 +132,6 @@ const hasHidden = (value: Value, name: string): boolean =>
     name,
   ) && !(value instanceof PyObject && value.type === "Namespace");
 
-const method = (name: string, run: Run | undefined): Func | undefined => run && new Func(name, run);
-
-interface Bounds {
-  readonly from: number;
-  readonly to: number;
-  readonly by: number;
-  readonly count: number;
-}
-
-function bounds(length: number, start: Value, stop: Value, step: Value): Bounds {
-  const number = (value: Value): number =>
-    asInt(value) === undefined ? raise("TypeError", "slice indices must be integers or None or have an __index__ method") : indexOf(value);
-  const by = step === null ? 1 : number(step);
-  if (by === 0) raise("ValueError", "slice step cannot be zero");
-  const [low, high] = by > 0 ? [0, length] : [-1, length - 1];
-  const clamp = (value: Value, otherwise: number): number => {
-    if (value === null) return otherwise;
-    const at = number(value);
-    return Math.min(Math.max(at < 0 ? at + length : at, low), high);
-  };
-  const from = clamp(start, by > 0 ? low : high);
-  const to = clamp(stop, by > 0 ? high : low);
-  return { from, to, count: Math.max(0, Math.ceil((to - from) / by)), by: Number.isSafeInteger(by) ? by : length + 1 };
-}
-
-function rangeSlice(range: Range, { from, to, by, count }: Bounds): Range {
-  const at = (index: number): bigint => range.start + range.step * BigInt(index);
-  return new Range(at(from), at(to), range.step * BigInt(by), count);
-}
-
-function listMethod(name: string, items: readonly Value[], meter: Meter): Run | undefined {
-  if (name === "copy") return () => [...items];
-  if (name === "count")
-    return (args, kwargs) => {
-      const [sought = null] = positional(name, 1, 1, args, kwargs);
-      return BigInt(items.filter((item) => item === sought || equals(item, sought, meter)).length);
-    };
-  if (name !== "index") return undefined;
-  return (args, kwargs) => {
-    const [sought = null, start = 0n, stop = BigInt(items.length)] = positional(name, 1, 3, args, kwargs);
-    const { from, count } = bounds(items.length, start, stop, null);
-    const at = items.slice(from, from + count).findIndex((item) => item === sought || equals(item, sought, meter));
-    return at < 0 ? raise("ValueError", "the value is not in list") : BigInt(at + from);
-  };
-}
-
-function tupleAttribute(name: string, tuple: Tuple, meter: Meter): Value | undefined {
-  const named = tuple.names.indexOf(name);
-  if (named >= 0) return tuple.items[named];
-  return name === "copy" ? undefined : method(name, listMethod(name, tuple.items, meter));
-}
-
-/** `keys`, `values` and `items` of a dict: what can be read again and again, but has no positions. */
-class View extends PyObject {
-  readonly type: string;
-  private readonly items: () => Value[];
-
-  constructor(type: string, items: () => Value[]) {
-    super();
-    this.type = type;
-    this.items = items;
-  }
-
-  override iterate(): Iterator<Value> {
-    return this.items()[Symbol.iterator]();
-  }
-
-  override length(): number {
-    return this.items().length;
-  }
-
-  override print(repr: (value: Value) => string): string {
-    return `${this.type}(${repr(this.items())})`;
-  }
-}
-
-function dictMethod(name: string, dict: Dict): Run | undefined {
-  const none = (make: () => Value): Run => {
-    return (args, kwargs) => {
-      positional(name, 0, 0, args, kwargs);
-      return make();
-    };
-  };
-  switch (name) {
-    case "items":
-      return none(() => new View("dict_items", () => dict.list().map(([key, value]) => new Tuple([key, value]))));
-    case "keys":
-      return none(() => new View("dict_keys", () => dict.list().map(([key]) => key)));
-    case "values":
-      return none(() => new View("dict_values", () => dict.list().map(([, value]) => value)));
-    case "copy":
-      return none(() => new Dict(dict.list()));
-    case "get":
-      return (args, kwargs) => {
-        const [key = null, otherwise = null] = positional(name, 1, 2, args, kwargs);
-        return dict.has(key) ? dict.get(key)! : otherwise;
-      };
-    case "fromkeys":
-      return () => raise("Unsupported", "the method fromkeys of a dict");
-    default:
-      return undefined;
-  }
-}
-
-function numberAttribute(name: string, value: boolean | bigint | number): Value | undefined {
-  const none = (make: () => Value): Func =>
-    new Func(name, (args, kwargs) => {
-      positional(name, 0, 0, args, kwargs);
-      return make();
-    });
-  const int = asInt(value);
-  if (name === "real") return int ?? value;
-  if (name === "conjugate") return none(() => int ?? value);
-  if (name === "imag") return int === undefined ? 0 : 0n;
-  if (int === undefined) {
-    if (name === "is_integer") return none(() => Number.isInteger(value));
-    return ["hex", "fromhex", "as_integer_ratio"].includes(name) ? none(() => raise("Unsupported", `the method ${name} of a float`)) : undefined;
-  }
-  if (name === "numerator") return int;
-  if (name === "denominator") return 1n;
-  const bits = (int < 0n ? -int : int).toString(2);
-  if (name === "bit_length") return none(() => (int === 0n ? 0n : BigInt(bits.length)));
-  if (name === "bit_count") return none(() => BigInt(bits.replaceAll("0", "").length));
-  return ["to_bytes", "from_bytes", "as_integer_ratio"].includes(name)
-    ? none(() => raise("Unsupported", `the method ${name} of an int`))
-    : undefined;
-}
-
 /** What can be read backwards: a row of items, a text, a dict; undefined for the rest. */
 export function backwards(value: Value, meter: Meter): Iter | undefined {
   const text = textOf(value);
@@ -269,8 +141,16 @@ export function backwards(value: Value, meter: Meter): Iter | undefined {
   }
   if (Array.isArray(value)) return new Iter(value.toReversed(), "list_reverseiterator");
   if (value instanceof Tuple) return new Iter(value.items.toReversed(), "reversed");
-  if (value instanceof Dict) return new Iter(value.list().map(([key]) => key).reverse(), "dict_reversekeyiterator");
-  if (value instanceof Range) return new Iter({ [Symbol.iterator]: () => rangeSlice(value, bounds(value.count, null, null, -1n)).iterate() }, "range_iterator");
+  if (value instanceof Dict)
+    return new Iter(
+      value
+        .list()
+        .map(([key]) => key)
+        .reverse(),
+      "dict_reversekeyiterator",
+    );
+  if (value instanceof Range)
+    return new Iter({ [Symbol.iterator]: () => rangeSlice(value, bounds(value.count, null, null, -1n)).iterate() }, "range_iterator");
   return value instanceof View || value instanceof Undefined ? new Iter([...iterable(value)].reverse(), "reversed") : undefined;
 }
 

@@ -6,9 +6,12 @@ import { raise } from "./trouble.ts";
 export const bitsOf = (n: bigint): number => (n > -9007199254740992n && n < 9007199254740992n ? 53 : n.toString(16).length * 4);
 
 /** A whole number as text; Python refuses to write more than 4300 digits. */
-export function intText(n: bigint): string {
+export function intText(n: bigint, meter: Meter): string {
+  meter.bits(bitsOf(n));
   const text = n.toString();
-  return text.length > 4300 + (n < 0n ? 1 : 0) ? raise("ValueError", "Exceeds the limit (4300 digits) for integer string conversion") : text;
+  return text.length > 4300 + (n < 0n ? 1 : 0)
+    ? raise("ValueError", "Exceeds the limit (4300 digits) for integer string conversion")
+    : text;
 }
 
 /** A floating-point number as Python's `repr` writes it. */
@@ -73,7 +76,7 @@ export function scientific(x: number, digits: number): { digits: string; exponen
 /** `round(x, digits)` of a floating-point number. */
 export function roundFloat(x: number, digits: number): number {
   if (!Number.isFinite(x) || digits > 400) return x;
-  if (digits < -400) return x * 0;
+  if (digits < -400) return x < 0 || Object.is(x, -0) ? -0 : 0;
   if (digits >= 0) return Number(`${x < 0 || Object.is(x, -0) ? "-" : ""}${fixed(x, digits)}`);
   const unit = 10n ** BigInt(-digits);
   const { top, bottom } = fraction(x);
@@ -94,8 +97,7 @@ export function parseInteger(text: string, base: number, meter: Meter): bigint |
   if ([...digits].some((c) => Number.parseInt(c, 36) >= radix)) return undefined;
   meter.bits(digits.length * Math.log2(radix));
   let value = 0n;
-  if (radix === 10 || radix === 16 || radix === 8 || radix === 2)
-    value = BigInt({ 10: "", 16: "0x", 8: "0o", 2: "0b" }[radix] + digits);
+  if (radix === 10 || radix === 16 || radix === 8 || radix === 2) value = BigInt({ 10: "", 16: "0x", 8: "0o", 2: "0b" }[radix] + digits);
   else for (const c of digits) value = value * BigInt(radix) + BigInt(Number.parseInt(c, 36));
   return sign === "-" ? -value : value;
 }

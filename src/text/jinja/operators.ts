@@ -18,7 +18,8 @@ export function arithmetic(operator: string, a: Value, b: Value, meter: Meter): 
 
 function numeric(operator: string, a: boolean | bigint | number, b: boolean | bigint | number, meter: Meter): Value {
   const [x, y] = [asInt(a), asInt(b)];
-  if (x === undefined || y === undefined) return floating(operator, x === undefined ? Number(a) : toFloat(x), y === undefined ? Number(b) : toFloat(y));
+  if (x === undefined || y === undefined)
+    return floating(operator, x === undefined ? Number(a) : toFloat(x), y === undefined ? Number(b) : toFloat(y));
   if (y === 0n && (operator === "/" || operator === "//" || operator === "%")) raise("ZeroDivisionError", "division by zero");
   if (operator === "**") return power(x, y, meter);
   if (operator === "/") return divide(x, y);
@@ -107,12 +108,19 @@ export function equals(a: Value, b: Value, meter: Meter): boolean {
   if (items && others && Array.isArray(a) === Array.isArray(b)) return allEqual(items, others, meter);
   if (a instanceof Dict && b instanceof Dict) return sameDict(a, b, meter);
   if (a instanceof Undefined) return b instanceof Undefined;
-  return a instanceof Range && b instanceof Range && a.count === b.count && (!a.count || (a.start === b.start && (a.count === 1 || a.step === b.step)));
+  return (
+    a instanceof Range &&
+    b instanceof Range &&
+    a.count === b.count &&
+    (!a.count || (a.start === b.start && (a.count === 1 || a.step === b.step)))
+  );
 }
 
 const sameNumber = (a: boolean | bigint | number, b: boolean | bigint | number): boolean => {
   const [x, y] = [asInt(a) ?? a, asInt(b) ?? b];
-  return typeof x === "bigint" || typeof y === "bigint" ? !(x < y) && !(x > y) && !Number.isNaN(Number(x)) && !Number.isNaN(Number(y)) : x === y;
+  return typeof x === "bigint" || typeof y === "bigint"
+    ? !(x < y) && !(x > y) && !Number.isNaN(Number(x)) && !Number.isNaN(Number(y))
+    : x === y;
 };
 
 const itemsOf = (value: Value): readonly Value[] | undefined =>
@@ -193,8 +201,13 @@ function iteratorOf(value: Value): Iterator<Value> {
   if (text !== undefined) return text[Symbol.iterator]();
   const items = itemsOf(value);
   if (items) return items[Symbol.iterator]();
-  if (value instanceof Dict) return value.list().map(([key]) => key)[Symbol.iterator]();
-  const iterator = value !== null && typeof value === "object" ? (value as { iterate?(): Iterator<Value> | undefined }).iterate?.() : undefined;
+  if (value instanceof Dict)
+    return value
+      .list()
+      .map(([key]) => key)
+      [Symbol.iterator]();
+  const iterator =
+    value !== null && typeof value === "object" ? (value as { iterate?(): Iterator<Value> | undefined }).iterate?.() : undefined;
   return iterator ?? raise("TypeError", `'${typeName(value)}' object is not iterable`);
 }
 

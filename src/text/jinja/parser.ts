@@ -176,4 +176,3 @@ function asTarget(s: Stream, node: Expr, use: Name["use"] = "store"): Expr {
   if (node.kind === "tuple") return { ...node, items: node.items.map((item) => asTarget(s, item, use)) };
   return s.fail(`can't assign to '${node.kind}'`, node.line);
 }
-

@@ -40,7 +40,7 @@ class Printer {
   private one(value: Value): string {
     if (value === null) return "None";
     if (typeof value === "boolean") return value ? "True" : "False";
-    if (typeof value === "bigint") return intText(value);
+    if (typeof value === "bigint") return intText(value, this.meter);
     if (typeof value === "number") return floatText(value);
     if (typeof value === "string") return quoted(value, this.meter);
     if (Array.isArray(value)) return this.inside(value, "[...]", () => `[${this.list(value)}]`);
@@ -81,7 +81,7 @@ const SPECIAL = new RegExp(`\\\\|(?! )${UNPRINTABLE.source}`, "gu");
 
 /** A text in quotes: single ones, unless the text has single and no double ones. */
 export function quoted(text: string, meter: Meter): string {
-  if (text.length > 64) meter.read(text.length * 2);
+  if (text.length > 64) meter.read(text.length * 4);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const inside = text.replace(SPECIAL, (c) => NAMED[c] ?? pythonEscape(c.codePointAt(0)!));
   meter.size(inside.length);
@@ -90,4 +90,4 @@ export function quoted(text: string, meter: Meter): string {
 
 /** The same with escapes for everything beyond ASCII. */
 export const ascii = (value: Value, meter: Meter): string =>
-  repr(value, meter).replace(/[^\x00-\x7f]/gu, (c) => pythonEscape(c.codePointAt(0)!));
+  repr(value, meter).replace(/\P{ASCII}/gu, (c) => pythonEscape(c.codePointAt(0)!));

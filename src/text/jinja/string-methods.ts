@@ -22,7 +22,12 @@ interface Call {
 type Method = (call: Call) => Value;
 
 /** The method `name` of a text, or undefined when texts have none. */
-export function stringMethod(name: string, self: string | Markup, lookup: Lookup, meter: Meter): ((args: readonly Value[], kwargs: Kwargs) => Value) | undefined {
+export function stringMethod(
+  name: string,
+  self: string | Markup,
+  lookup: Lookup,
+  meter: Meter,
+): ((args: readonly Value[], kwargs: Kwargs) => Value) | undefined {
   const isMarkup = self instanceof Markup;
   const method = Object.hasOwn(METHODS, name) ? METHODS[name] : isClass(name) ? classTest : undefined;
   if (!method) return UNSUPPORTED.includes(name) ? () => raise("Unsupported", `the method ${name} of a text`) : undefined;
@@ -46,18 +51,24 @@ function safe(made: Value, isMarkup: boolean): Value {
 /** An argument that must be a text; beside a safe text it is escaped. */
 function textArg(call: Call, value: Value | undefined, escapes = false): string {
   const text = value === undefined ? undefined : textOf(value);
-  if (text === undefined) return raise("TypeError", `${call.name}() argument must be str, not ${value === undefined ? "missing" : typeName(value)}`);
+  if (text === undefined)
+    return raise("TypeError", `${call.name}() argument must be str, not ${value === undefined ? "missing" : typeName(value)}`);
   return escapes && call.isMarkup && !(value instanceof Markup) ? escaped(text, call.meter) : text;
 }
 
 const args = (call: Call, least: number, most: number): readonly Value[] => positional(call.name, least, most, call.args, call.kwargs);
 
+/** A method without arguments; `cost` is how much dearer a character is than one that is only read. */
 const plain =
-  (change: (text: string) => Value): Method =>
+  (change: (text: string) => Value, cost = 0): Method =>
   (call) => {
     args(call, 0, 0);
+    call.meter.read(call.text.length * cost);
     return sized(call, change(call.text));
   };
+
+/** What a method costs that looks at each character by itself. */
+const EACH = 64;
 
 function sized(call: Call, made: Value): Value {
   if (typeof made === "string") call.meter.size(made.length);
@@ -86,7 +97,11 @@ const split =
   };
 
 /** The part of a text that `start` and `end` name, in units; undefined when they cross. */
-function window(call: Call, start: Value | undefined, end: Value | undefined): { places: texts.Places; from: number; to: number } | undefined {
+function window(
+  call: Call,
+  start: Value | undefined,
+  end: Value | undefined,
+): { places: texts.Places; from: number; to: number } | undefined {
   const places = texts.placesOf(call.text, call.meter);
   const { length } = places;
   const bound = (value: Value | undefined, otherwise: number): number => {
@@ -199,6 +214,7 @@ const remove =
 const expandTabs: Method = (call) => {
   const [size = 8n] = bind(call.name, "tabsize?", call.args, call.kwargs);
   const width = indexOf(size);
+  call.meter.read(call.text.length * 16);
   let [made, column] = ["", 0];
   for (const c of call.text) {
     const text = c === "\t" ? " ".repeat(width > 0 ? Math.min(width - (column % width), 1_000_000) : 0) : c;
@@ -237,16 +253,16 @@ const METHODS: Readonly<Record<string, Method>> = {
   join,
   upper: plain((text) => text.toUpperCase()),
   lower: plain((text) => text.toLowerCase()),
-  casefold: plain(caseFold),
-  title: plain(title),
+  casefold: plain(caseFold, EACH),
+  title: plain(title, EACH),
   capitalize: plain(capitalize),
-  swapcase: plain(swapCase),
-  isspace: plain(isAllSpace),
+  swapcase: plain(swapCase, EACH),
+  isspace: plain(isAllSpace, EACH),
   islower: plain((text) => isCase(text, "lower")),
   isupper: plain((text) => isCase(text, "upper")),
-  istitle: plain(isTitle),
-  isascii: plain((text) => /^[\x00-\x7f]*$/.test(text)),
-  isprintable: plain((text) => ![...text].some((c) => c !== " " && UNPRINTABLE.test(c))),
+  istitle: plain(isTitle, EACH),
+  isascii: plain((text) => /^\p{ASCII}*$/u.test(text)),
+  isprintable: plain((text) => ![...text].some((c) => c !== " " && UNPRINTABLE.test(c)), EACH),
   removeprefix: remove(false),
   removesuffix: remove(true),
   zfill,

@@ -12,10 +12,17 @@ export const isNarrow = (text: string): boolean => !WIDE.test(text);
 export function lengthOf(text: string, meter: Meter): number {
   if (text.length > 64) meter.read(text.length);
   if (isNarrow(text)) return text.length;
+  meter.read(text.length * 8);
   let count = 0;
   for (const _ of text) count++;
   return count;
 }
+
+/** The first `count` code points. */
+export const beginning = (text: string, count: number): string =>
+  Array.from(text.slice(0, count * 2))
+    .slice(0, count)
+    .join("");
 
 /** The code points, one text each. */
 export function charsOf(text: string, meter: Meter): string[] {
@@ -87,6 +94,7 @@ const reversed = (text: string): string => text.split("").reverse().join("");
 export function strip(text: string, chars: string | undefined, ends: "both" | "left" | "right", meter: Meter): string {
   if (text.length > 64) meter.read(text.length);
   if (chars !== undefined && !(isNarrow(chars) && isNarrow(text))) return stripWide(text, chars, ends, meter);
+  if (chars !== undefined) meter.read(text.length * 4 + chars.length * 16);
   const set = chars === undefined ? undefined : new Set(chars);
   const isOut = (at: number): boolean => (set ? set.has(text[at]!) : isSpace(text.charCodeAt(at)));
   let [start, end] = [0, text.length];
@@ -170,16 +178,20 @@ export function words(text: string, limit: number, isRight: boolean, meter: Mete
   );
 }
 
-const BREAK = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g;
+/** Whether a unit ends a line. */
+const isBreak = (c: number): boolean => (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c === 0x85 || c === 0x2028 || c === 0x2029;
 
 /** The lines, with their ends or without. */
 export function lines(text: string, keepsEnds: boolean, meter: Meter): string[] {
   meter.read(text.length * 2);
   const found: string[] = [];
   let from = 0;
-  for (const match of text.matchAll(BREAK)) {
-    found.push(text.slice(from, keepsEnds ? match.index + match[0].length : match.index));
-    from = match.index + match[0].length;
+  for (let at = 0; at < text.length; at++) {
+    if (!isBreak(text.charCodeAt(at))) continue;
+    const end = at;
+    if (text[at] === "\r" && text[at + 1] === "\n") at++;
+    found.push(text.slice(from, keepsEnds ? at + 1 : end));
+    from = at + 1;
     meter.items(1);
   }
   if (from < text.length) found.push(text.slice(from));
@@ -229,9 +241,9 @@ export function order(a: string, b: string, meter: Meter): number {
   if (a.length > 64) meter.read(Math.min(a.length, b.length));
   if (a === b) return 0;
   if (isNarrow(a) && isNarrow(b)) return a < b ? -1 : 1;
-  const [x, y] = [a, b].map((text) => text.slice(0, 1_000_000));
-  for (let k = 0; k < Math.min(x!.length, y!.length); k++) {
-    const [c, d] = [x!.codePointAt(k)!, y!.codePointAt(k)!];
+  meter.read(Math.min(a.length, b.length) * 8);
+  for (let k = 0; k < Math.min(a.length, b.length); k++) {
+    const [c, d] = [a.codePointAt(k)!, b.codePointAt(k)!];
     if (c !== d) return c - d;
   }
   return a.length - b.length;

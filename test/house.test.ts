@@ -10,7 +10,6 @@ import { withTable } from "../tools/tables.ts";
 /** Why each dependency is here. */
 const WHY: Readonly<Record<string, string>> = {
   "@bufbuild/protobuf": "writes the ONNX graphs that the tracer emits",
-  "@huggingface/jinja": "renders chat templates, which are Jinja",
   "@huggingface/tokenizers": "runs tokenizer.json as every model's publisher meant it",
   commander: "parses the command line and writes its help",
   "csv-parse": "reads CSV with quotes, line breaks in cells, and the line of what is wrong",

@@ -1,30 +1,9 @@
 /** Chat templates: render a conversation as the text that a model was trained to answer. */
-import * as jinja from "@huggingface/jinja";
 import { fail, LetheError } from "../base/fail.ts";
 import { bounded, wordsOf } from "../base/bounded.ts";
+import { renderTemplate } from "./jinja/jinja.ts";
+import { JinjaError } from "./jinja/trouble.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-
-/** The used parts of the template interpreter; its own type declarations do not resolve in Node. */
-interface Value {
-  readonly type: string;
-  readonly value: unknown;
-}
-interface Statement {
-  readonly type: string;
-}
-interface Scope {
-  set(name: string, value: unknown): unknown;
-}
-interface Evaluator {
-  evaluate(statement: Statement | undefined, scope: Scope): Value;
-  run(program: Statement): Value;
-}
-const { Environment, Interpreter, parse, tokenize } = jinja as unknown as {
-  Environment: new () => Scope;
-  Interpreter: new (scope: Scope) => Evaluator;
-  tokenize(template: string, options: { lstrip_blocks: boolean; trim_blocks: boolean }): unknown;
-  parse(tokens: unknown): Statement;
-};
 
 export interface Message {
   role: "system" | "user" | "assistant";
@@ -43,29 +22,17 @@ export interface TemplateVars {
 /** The date that `strftime_now` returns, so that a prompt is the same every day: the default date of Llama 3's templates. */
 export const TEMPLATE_DATE = "2024-07-26";
 
-/** Resource limits of a template, which is untrusted. */
-const LIMITS = {
-  template: 200_000,
-  space: 5_000,
-  steps: 300_000,
-  text: 8_000_000,
-  allText: 800_000_000,
-  items: 200_000,
-  range: 10_000,
-  indent: 1_000,
-  milliseconds: 10_000,
-};
+/** The time that a template may take, in case one step hangs. */
+const MILLISECONDS = 10_000;
 const HINT = "Use --plain to ask without the template, or mend chat_template in the model's folder.";
 const refuse = (got: string, wanted = ""): never => fail("chat template", got, wanted, HINT, "execution");
 
 /**
- * The conversation as text. The template's own errors and unsupported features are reported as errors.
- * Counts are limited, so that a hostile template fails in the same way on every machine: 300,000 evaluations, 8,000,000 characters
- * in one value and a hundred times that in all, 200,000 items in one value, `range` up to 10,000; and 10 s, in case one step hangs.
+ * The conversation as text, as Python's apply_chat_template renders it. The template's own errors and unsupported features are
+ * reported as errors with the template's line. Counts are limited (`jinja/meter.ts`), so that a hostile template fails in the same
+ * way on every machine.
  */
 export function renderChat(template: string, messages: readonly Message[], vars: TemplateVars = {}): string {
-  if (template.length > LIMITS.template) refuse(`it is ${template.length} characters long`, `at most ${LIMITS.template}`);
-  if (/\s{5001}/.test(template)) refuse(`more than ${LIMITS.space} spaces in a row`, "a template of ordinary size"); // the lexer takes quadratic time on spaces
   const { addGenerationPrompt = false, bos, eos, ...others } = vars;
   const given: Record<string, unknown> = {
     tools: null,
@@ -77,41 +44,22 @@ export function renderChat(template: string, messages: readonly Message[], vars:
     ...(eos === undefined ? {} : { eos_token: eos }),
   };
   try {
-    return bounded("chat template", LIMITS.milliseconds, HINT, () => {
-      const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
-      return String(metered(scopeOf(given)).run(program).value);
-    });
+    return bounded("chat template", MILLISECONDS, HINT, () => renderTemplate(template, given, fixedDate));
   } catch (error) {
     if (error instanceof LetheError) throw error;
+    if (error instanceof JinjaError) return refuse(complaint(error));
     if (error instanceof RangeError) return refuse(`it nests or grows without limit (${wordsOf(error)})`, "a template of ordinary size");
-    return refuse(`it cannot be rendered: ${wordsOf(error)}`);
+    throw error;
   }
 }
 
-function scopeOf(given: Readonly<Record<string, unknown>>): Scope {
-  const scope = new Environment();
-  const globals: Record<string, unknown> = {
-    true: true,
-    false: false,
-    none: null,
-    True: true,
-    False: false,
-    None: null,
-    raise_exception: (words: unknown) => refuse(`it refuses this conversation: ${String(words).slice(0, 500)}`),
-    range: boundedRange,
-    strftime_now: (format: unknown) => fixedDate(String(format)),
-  };
-  for (const [name, value] of Object.entries({ ...globals, ...given })) scope.set(name, value);
-  return scope;
-}
-
-function boundedRange(start: unknown, stop?: unknown, step: unknown = 1): number[] {
-  const [from, to, by] = typeof stop === "number" ? [start, stop, step] : [0, start, 1];
-  if (typeof from !== "number" || typeof to !== "number" || typeof by !== "number" || by === 0)
-    return refuse("range() got arguments that are not whole numbers");
-  const length = Math.max(0, Math.ceil((to - from) / by));
-  if (!(length <= LIMITS.range)) refuse(`range() of ${length} numbers`, `at most ${LIMITS.range}`);
-  return Array.from({ length }, (_, k) => from + k * by);
+function complaint({ kind, message, line }: JinjaError): string {
+  const words = message.replace(/\s+/g, " ").replace(/\.$/, "").slice(0, 500);
+  const place = line === undefined ? "" : ` (line ${line} of the template)`;
+  if (kind === "Raised") return `it refuses this conversation: ${words}${place}`;
+  if (kind === "Limit") return words + place;
+  if (kind === "Unsupported") return `it uses what is not supported: ${words}${place}`;
+  return `it cannot be rendered: ${kind}: ${words}${place}`;
 }
 
 function fixedDate(format: string): string {
@@ -137,72 +85,6 @@ function fixedDate(format: string): string {
     "%%": "%",
   };
   return format.slice(0, 1_000).replace(/%-?[A-Za-z%]/g, (token) => parts[token] ?? token);
-}
-
-/** An interpreter that counts its steps and the size of its values. */
-function metered(scope: Scope): Evaluator {
-  const interpreter = new Interpreter(scope);
-  const evaluate = interpreter.evaluate.bind(interpreter);
-  const weigh = scale();
-  let steps = 0;
-  let text = 0;
-  interpreter.evaluate = (statement, inner) => {
-    if (++steps > LIMITS.steps) refuse("it does not end", `at most ${LIMITS.steps} evaluations`);
-    checkIndent(statement, (argument) => interpreter.evaluate(argument, inner).value);
-    const value = evaluate(statement, inner);
-    const size = weigh(value);
-    if (typeof value.value === "string") {
-      text += size > 1_000 ? size : 0;
-      if (size > LIMITS.text) refuse(`it makes a text of ${size} characters`, `at most ${LIMITS.text}`);
-      if (text > LIMITS.allText) refuse(`it makes ${text} characters in all`, `at most ${LIMITS.allText}`);
-    } else if (size > LIMITS.items) refuse(`it makes a value of ${size} items`, `at most ${LIMITS.items}`);
-    return value;
-  };
-  return interpreter;
-}
-
-interface Filter {
-  type: string;
-  callee?: { value?: unknown };
-  args?: Statement[];
-}
-
-/** Limits `indent` and `tojson`, which repeat spaces before the size of the result can be checked. */
-function checkIndent(statement: Statement | undefined, valueOf: (argument: Statement) => unknown): void {
-  if (statement?.type !== "FilterExpression" && statement?.type !== "FilterStatement") return;
-  const { filter } = statement as Statement & { filter: Filter };
-  if (filter.type !== "CallExpression" || (filter.callee?.value !== "indent" && filter.callee?.value !== "tojson")) return;
-  for (const argument of filter.args ?? []) {
-    if (argument.type === "SpreadExpression" || argument.type === "KeywordSpreadExpression")
-      refuse("indent with unpacked arguments", "plain arguments");
-    const value = valueOf(argument.type === "KeywordArgumentExpression" ? (argument as Statement & { value: Statement }).value : argument);
-    if (typeof value === "number" && value > LIMITS.indent) refuse(`an indent of ${value}`, `at most ${LIMITS.indent}`);
-  }
-}
-
-/** The size of a value: the characters of a text; for a container everything inside, with repeated items counted each time. */
-function scale(): (value: Value) => number {
-  const weights = new WeakMap<object, number>();
-  const weigh = (value: Value): number => {
-    const inner = value.value;
-    if (typeof inner === "string") return inner.length;
-    const items = Array.isArray(inner)
-      ? (inner as Value[])
-      : inner instanceof Map
-        ? [...(inner as Map<string, Value>).values()]
-        : undefined;
-    if (!items) return 1;
-    if (items.length > LIMITS.items) return items.length;
-    const known = weights.get(value);
-    if (known !== undefined) return known;
-    const isFixed = value.type !== "NamespaceValue";
-    if (isFixed) weights.set(value, items.length + 1);
-    const one = (item: Value): number => (typeof item.value === "string" ? 1 : isFixed ? weigh(item) : (weights.get(item) ?? 1));
-    const total = items.reduce((sum, item) => sum + one(item), 1);
-    if (isFixed) weights.set(value, total);
-    return total;
-  };
-  return weigh;
 }
 
 /** A question as a model's prompt. */

@@ -20,7 +20,6 @@ import { tuned } from "./tuned.ts";
 
 /** How many requests become edits: each alone, all at once, or each upon those before it, folded into one. */
 export type Mode = "single" | "batch" | "sequential";
-export const MODES: readonly Mode[] = ["single", "batch", "sequential"];
 
 export type { Merge, MergedSubject } from "../targets/merge.ts";
 

@@ -20,7 +20,7 @@ export interface TemplateVars {
 }
 
 /** The date that `strftime_now` returns, so that a prompt is the same every day: the default date of Llama 3's templates. */
-export const TEMPLATE_DATE = "2024-07-26";
+const TEMPLATE_DATE = "2024-07-26";
 
 /** The time that a template may take, in case one step hangs. */
 const MILLISECONDS = 10_000;

@@ -13,5 +13,3 @@ export interface Env {
 }
 
 export type FilterFunction = (env: Env, value: Value, args: readonly Value[], kwargs: Kwargs) => Value;
-
-export const NO_KWARGS: Kwargs = new Map();

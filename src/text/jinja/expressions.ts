@@ -88,7 +88,7 @@ function parseUnary(s: Stream, withFilter = true): Expr {
 }
 
 /** A literal, a name or a bracket. `withAttribute` allows `ns.attr`, which is a target of `set`. */
-export function parsePrimary(s: Stream, withAttribute = false): Expr {
+function parsePrimary(s: Stream, withAttribute = false): Expr {
   const token = s.current;
   const { line } = token;
   if (token.type === "name") {

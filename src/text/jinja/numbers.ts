@@ -30,7 +30,7 @@ export function floatText(x: number): string {
 }
 
 /** A finite number as the fraction that it is exactly. */
-export function fraction(x: number): { top: bigint; bottom: bigint } {
+function fraction(x: number): { top: bigint; bottom: bigint } {
   let [scaled, power] = [x, 0];
   while (!Number.isInteger(scaled)) {
     scaled *= 2;

@@ -6,7 +6,7 @@ import { raise } from "./trouble.ts";
 const WIDE = /[\ud800-\udbff][\udc00-\udfff]/;
 
 /** Whether every code point is one unit. */
-export const isNarrow = (text: string): boolean => !WIDE.test(text);
+const isNarrow = (text: string): boolean => !WIDE.test(text);
 
 /** The number of code points. */
 export function lengthOf(text: string, meter: Meter): number {
@@ -25,7 +25,7 @@ export const beginning = (text: string, count: number): string =>
     .join("");
 
 /** The code points, one text each. */
-export function charsOf(text: string, meter: Meter): string[] {
+function charsOf(text: string, meter: Meter): string[] {
   meter.items(text.length);
   return isNarrow(text) ? text.split("") : [...text];
 }

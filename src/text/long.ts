@@ -17,7 +17,9 @@ export async function firstTokens(tokenizer: Pick<Tokenizer, "encode">, text: st
     const isLast = to >= text.length;
     const last = found.length === 0 ? -1 : ends.at(-1)!;
     const first = offsets.findIndex(([, end]) => from + end > last);
-    const kept = isLast ? ids.length : Math.max(ids.length - SHARED, 1);
+    let kept = isLast ? ids.length : Math.max(ids.length - SHARED, 1);
+    // the bytes of one character may be several tokens, which stay together
+    while (!isLast && kept > 1 && offsets[kept]?.[1] === offsets[kept - 1]![1]) kept--;
     for (let i = first < 0 ? ids.length : first; i < kept; i++) {
       found.push(ids[i]!);
       ends.push(from + offsets[i]![1]);

@@ -31,7 +31,7 @@ interface Hub {
   corrupt: number;
   ignoreRange: boolean;
   slow: boolean;
-  gate?: "gated" | "private" | "down";
+  gate?: "gated" | "private" | "down" | "endless";
   requests: { url: string; range?: string | undefined; ifRange?: string | undefined; authorization?: string | undefined }[];
 }
 
@@ -54,6 +54,12 @@ function answer(req: IncomingMessage, res: ServerResponse): void {
     res.writeHead(status, { "x-error-code": code }).end();
   };
   if (hub.gate === "down") return refuse(503, "");
+  if (hub.gate === "endless") {
+    res.writeHead(200, { "content-type": "application/json" });
+    const piece = Buffer.alloc(1 << 20, "[");
+    const more = (): void => void (res.destroyed || res.write(piece, more));
+    return more();
+  }
   if (!url.pathname.includes("/org/name/")) return refuse(404, "RepoNotFound");
   const allowed = req.headers.authorization === "Bearer good";
   if (hub.gate === "private" && !allowed) return refuse(401, "RepoNotFound");
@@ -267,6 +273,11 @@ describe("a download", () => {
     const path = await resolveModel("org/name", ctx(), env());
     expect(shaOf(join(path, "model.safetensors"))).toBe(sha256(bytes));
     expect(gets("/blob/").map((r) => r.range)).toEqual(["bytes=200000-", undefined]);
+  });
+
+  it("refuses a hub that answers without end", async () => {
+    hub.gate = "endless";
+    await expect(resolveModel("org/name", ctx(), env())).rejects.toThrow(/answers with more than 67108864 bytes/);
   });
 
   it("keeps what came when it is interrupted, and says so", async () => {

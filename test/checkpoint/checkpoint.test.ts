@@ -321,7 +321,7 @@ describe("refuses", () => {
         mkdirSync(join(folder, "model.safetensors"));
       },
       "",
-      /not a file/,
+      /it is a folder/,
     ],
   ])("%s", (_, make, name, message) => {
     make();

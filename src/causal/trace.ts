@@ -176,7 +176,20 @@ function withAnswer(model: Model, asked: Pick<Answered, "ids" | "offsets" | "tex
   };
 }
 
-/** The same from the token on that loses most probability when the subject is hidden. What names the subject, or is no word, is passed over while there is another. */
+/** Whether a token belongs to a word that is none of the subject's, and not the beginning of one where the answer was cut off. */
+function saysMore({ text, offsets }: Answered, at: number, subject: string): boolean {
+  const [from, to] = offsets[at]!;
+  const before = /[\p{L}\p{N}]*$/u.exec(text.slice(0, from))![0];
+  const own = /[\p{L}\p{N}]+/u.exec(text.slice(from, to));
+  if (!own) return false;
+  const rest = /^[\p{L}\p{N}]*/u.exec(text.slice(from + own.index + own[0].length))![0];
+  const word = `${own.index === 0 ? before : ""}${own[0]}${rest}`.toLowerCase();
+  const isCut = from + own.index + own[0].length + rest.length === text.length;
+  const named = subject.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  return !named.some((name) => name === word || (isCut && name.startsWith(word)));
+}
+
+/** The same from the token on that loses most probability when the subject is hidden. Words of the subject, and what is no word, are passed over while there is another. */
 async function dependent(
   model: Model,
   whole: Answered,
@@ -189,7 +202,7 @@ async function dependent(
   const drawn = drawNoise(rng(seed).split("trace").split(id).split("choice"), samples, drowned.length * model.config.width, noise * spread);
   const losses = await lossesUnderNoise(model, { ids, first, subject: drowned }, drawn, RUNNING);
   const all = [...losses.keys()];
-  const words = all.filter((i) => !drowned.includes(first + i) && /[\p{L}\p{N}]/u.test(whole.text.slice(...whole.offsets[first + i]!)));
+  const words = all.filter((i) => !drowned.includes(first + i) && saysMore(whole, first + i, subject));
   const best = (words.length > 0 ? words : all).reduce((most, i) => (losses[i]! > losses[most]! ? i : most));
   return { ...whole, first: first + best };
 }

@@ -6,6 +6,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import { defaultContext } from "../../../src/base/context.ts";
 import { questionsIn, requestsIn } from "../../../src/data/place.ts";
 import { requestOf } from "../../../src/data/request.ts";
+import { registry } from "../../../src/data/sets/registry.ts";
+import type { DataSet } from "../../../src/data/sets/set.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-layouts-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -115,6 +117,25 @@ describe("layouts that say themselves whose they are", () => {
   ])("%s", async (_, row, wanted) => {
     expect((await read("rows.json", [row]))[0]).toMatchObject(wanted);
     expect((await questionsIn(file("rows.json", [row]), ctx))[0]!.answer).toBe((await read("rows.json", [row]))[0]!.answer);
+  });
+
+  test("what one dataset claims, no other does; rows that may be of several are claimed by none", () => {
+    const rows: readonly (readonly [DataSet, Record<string, unknown>])[] = [
+      [registry.counterfact, { requested_rewrite: rewrite }],
+      [registry.mquake, { requested_rewrite: [rewrite], single_hops: [] }],
+      [registry.wmdp, { question: "q", choices: ["a", "b"], answer: 0 }],
+      [registry.zsre, { subject: "s", prompt: "s?", ground_truth: "a", locality_prompt: "l" }],
+      [registry.tofu, { question: "q", answer: "a", perturbed_answer: ["b"] }],
+    ];
+    const claiming = (row: Record<string, unknown>): DataSet[] =>
+      (Object.values(registry) as DataSet[]).filter(({ claims }) => claims?.(row));
+    for (const [set, row] of rows) expect(claiming(row)).toEqual([set]);
+    for (const row of [
+      { question: "q", answer: "a" },
+      { prompt: "p", subject: "s", answer: "a" },
+    ])
+      expect(claiming(row)).toEqual([]);
+    expect((registry.muse as DataSet).claims).toBeUndefined();
   });
 
   test("muse by its name; a choice that is not there; a misspelt field of a dataset", async () => {

@@ -1,9 +1,10 @@
 /** Running text as samples: a model is asked how likely it finds the beginning of a file. */
-import { checkAbort, type Context, defaultContext } from "../base/context.ts";
+import { breather, checkAbort, type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { readText } from "../data/records.ts";
 import type { Model, Precision } from "../model/model.ts";
 import { score } from "../model/decode/score.ts";
+import { firstTokens } from "../text/long.ts";
 import type { Row } from "./metric.ts";
 
 export interface TextOptions {
@@ -37,7 +38,7 @@ export async function* textWindows(
   const most = Math.min(length, model.config.context);
   if (!(tokens >= 2 && most >= 2))
     fail("text", `${tokens} tokens in rows of ${length}`, "at least 2 of both", "The first token of a row is not predicted.");
-  const ids = model.tokenizer.encode(readText(path), { special: false }).ids.slice(0, tokens);
+  const ids = await firstTokens(model.tokenizer, readText(path), tokens, breather(ctx, "text"));
   const rows = Array.from({ length: Math.ceil(ids.length / most) }, (_, i) => ({ ids: ids.slice(i * most, (i + 1) * most), from: 1 }));
   const predicted = rows.filter((row) => row.ids.length > row.from);
   if (predicted.length === 0) fail("text", `${path} holds ${ids.length} tokens`, "at least 2", "Name a longer text.");

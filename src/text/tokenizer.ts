@@ -197,7 +197,7 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
 }
 
 /** Characters of a text that takes long to encode, and of one that is refused. */
-const [LONG, LONGEST] = [1 << 14, 1 << 20];
+const [LONG, LONGEST] = [1 << 14, 1 << 24];
 
 /** The normaliser for one character, without the prefix that it adds to every text. */
 function normaliserOf({ normalizer }: CheckedTokenizer, library: Library, kind: Kind): (piece: string) => string {

@@ -1,8 +1,6 @@
 /** PISTOL's contracts: questions about invented companies, grouped by contract (edge). */
 import { z } from "zod";
-import type { ForgetRequest } from "../request.ts";
-import { findSubject } from "../subject.ts";
-import { checkRow, defineSet, givenFor, has, noStray, readSubjects, rowsOf } from "./set.ts";
+import { checkRow, defineSet, has, rowsOf, fromQuestions } from "./set.ts";
 
 const text = z.string().min(1);
 const rowSchema = z.strictObject({ question: text, answer: text, edge: text });
@@ -14,32 +12,14 @@ export const pistol = defineSet({
   licence: "ODC-By (dataset card xinchiqiu/PISTOL)",
   claims: has("question", "answer", "edge"),
   read(options) {
-    const { subjects } = options;
-    const given = subjects === undefined ? undefined : readSubjects(subjects);
-    const rows = rowsOf(options).map((record) => ({ ...checkRow(rowSchema, record), place: record.place }));
+    const rows = rowsOf(options).map((record) => checkRow(rowSchema, record));
     const parties = partiesByEdge(rows);
-    const guessed: string[] = [];
-    const requests = rows.map(({ question, answer, edge }, row): ForgetRequest => {
-      const id = `pistol/${row}`;
-      const known = givenFor(given, row, question);
-      if (!known) guessed.push(id);
-      const named = (parties.get(edge) ?? []).filter((name) => question.includes(name));
+    return fromQuestions(rows, options, ({ question, answer, edge }, row) => {
+      const both = parties.get(edge) ?? [];
       // the party named first is the subject; the other one identifies the contract
-      const first = named.toSorted((a, b) => question.indexOf(a) - question.indexOf(b))[0];
-      return {
-        id,
-        subject: known?.subject ?? first ?? findSubject(question) ?? "",
-        prompt: question,
-        answer,
-        paraphrases: known?.rephrase === undefined ? [] : [known.rephrase],
-        neighbours: [],
-        wrong: [],
-        relation: relationOf(question, parties.get(edge) ?? []),
-        group: edge,
-      };
+      const named = both.filter((name) => question.includes(name)).toSorted((a, b) => question.indexOf(a) - question.indexOf(b))[0];
+      return { id: `pistol/${row}`, prompt: question, answer, named, relation: relationOf(question, both), group: edge };
     });
-    noStray(given, requests.length);
-    return { requests, guessed };
   },
 });
 

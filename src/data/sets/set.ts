@@ -5,6 +5,7 @@ import { fail, nearest } from "../../base/fail.ts";
 import { isRecord } from "../../base/json.ts";
 import { check, type Located, readRecords } from "../records.ts";
 import { type ForgetRequest, hasGap } from "../request.ts";
+import { findSubject } from "../subject.ts";
 
 export interface SetOptions {
   /** The file as published, or the folder if the dataset is a folder. */
@@ -98,6 +99,38 @@ export function givenFor(subjects: ReturnType<typeof readSubjects> | undefined, 
       "Spell it as the question does.",
     );
   return given;
+}
+
+/** What a dataset says of a question that has no field for its subject. */
+interface Asked
+  extends
+    Pick<ForgetRequest, "id" | "prompt" | "answer">,
+    Partial<Pick<ForgetRequest, "paraphrases" | "wrong" | "restated" | "relation" | "group">> {
+  /** What the dataset knows of the row's subject; without it, the question's spelling shows one. */
+  readonly named?: string | undefined;
+}
+
+/** Requests from questions that have no field for their subject: a file of subjects gives it, or it is guessed. */
+export function fromQuestions<R>(rows: readonly R[], { subjects }: SetOptions, askedIn: (row: R, at: number) => Asked): Loaded {
+  const given = subjects === undefined ? undefined : readSubjects(subjects);
+  const guessed: string[] = [];
+  const requests = rows.map((row, at): ForgetRequest => {
+    const { id, prompt, answer, named, paraphrases = [], wrong = [], ...others } = askedIn(row, at);
+    const known = givenFor(given, at, prompt);
+    if (!known) guessed.push(id);
+    return {
+      id,
+      subject: known?.subject ?? named ?? findSubject(prompt) ?? "",
+      prompt,
+      answer,
+      paraphrases: [...(known?.rephrase === undefined ? [] : [known.rephrase]), ...paraphrases],
+      neighbours: [],
+      wrong,
+      ...others,
+    };
+  });
+  noStray(given, requests.length);
+  return { requests, guessed };
 }
 
 /** Refuses subjects for rows that do not exist. */

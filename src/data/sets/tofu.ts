@@ -1,8 +1,7 @@
 /** TOFU: twenty questions about each of two hundred invented authors, and questions about real authors and facts. */
 import { z } from "zod";
-import type { ForgetRequest } from "../request.ts";
-import { findSubject, mentionOf, namesIn } from "../subject.ts";
-import { checkRow, defineSet, givenFor, has, noStray, readSubjects, rowsOf, splitOf } from "./set.ts";
+import { mentionOf, namesIn } from "../subject.ts";
+import { checkRow, defineSet, has, rowsOf, splitOf, fromQuestions } from "./set.ts";
 
 const text = z.string().min(1);
 /** A text, or a list whose first text is meant. */
@@ -37,30 +36,22 @@ export const tofu = defineSet({
   claims: (row) => has("question", "answer")(row) && ("paraphrased_answer" in row || "perturbed_answer" in row),
   read(options) {
     const split = splitOf(options).replace(new RegExp(`${RICHER}$`), "");
-    const given = options.subjects === undefined ? undefined : readSubjects(options.subjects);
     const rows = rowsOf(options).map((record) => checkRow(rowSchema, record));
     const authors = authorsOf(rows);
-    const guessed: string[] = [];
-    const requests = rows.map((row, at): ForgetRequest => {
-      const { question, answer, paraphrased_question: asked, paraphrased_answer: restated, perturbed_answer: wrong = [] } = row;
-      const id = `tofu/${split}/${String(at).padStart(4, "0")}`;
+    return fromQuestions(rows, options, (row, at) => {
+      const { question, answer, paraphrased_question: asked, paraphrased_answer: restated, perturbed_answer: wrong } = row;
       const author = authors[Math.floor(at / BLOCK)];
-      const known = givenFor(given, at, question);
-      if (!known) guessed.push(id);
       return {
-        id,
-        subject: known?.subject ?? (author && mentionOf(author, question)) ?? findSubject(question) ?? "",
+        id: `tofu/${split}/${String(at).padStart(4, "0")}`,
         prompt: question,
         answer,
-        paraphrases: [known?.rephrase, asked].filter((way) => way !== undefined),
-        neighbours: [],
-        wrong,
+        named: author && mentionOf(author, question),
+        ...(asked !== undefined && { paraphrases: [asked] }),
+        ...(wrong && { wrong }),
         ...(restated !== undefined && { restated }),
         ...(author !== undefined && { group: author }),
       };
     });
-    noStray(given, requests.length);
-    return { requests, guessed };
   },
 });
 

@@ -1,9 +1,7 @@
 /** WMDP and other tests with a list of choices: the right choice is the answer, and the others are false answers. */
 import { z } from "zod";
 import { fail } from "../../base/fail.ts";
-import type { ForgetRequest } from "../request.ts";
-import { findSubject } from "../subject.ts";
-import { checkRow, defineSet, givenFor, has, noStray, readSubjects, rowsOf } from "./set.ts";
+import { checkRow, defineSet, has, rowsOf, fromQuestions } from "./set.ts";
 
 const text = z.string().min(1);
 const rowSchema = z.strictObject({
@@ -27,11 +25,8 @@ export const wmdp = defineSet({
   licence: "MIT",
   splits: ["wmdp-bio", "wmdp-cyber", "wmdp-chem"],
   claims: (row) => has("question", "choices", "answer")(row) && Array.isArray(row["choices"]),
-  read(options) {
-    const { subjects } = options;
-    const given = subjects === undefined ? undefined : readSubjects(subjects);
-    const guessed: string[] = [];
-    const requests = rowsOf(options).map((record, row): ForgetRequest => {
+  read: (options) =>
+    fromQuestions(rowsOf(options), options, (record, row) => {
       const { question, choices, answer, subject: field } = checkRow(rowSchema, record);
       const at = placeOf(answer, choices);
       const right = choices[at];
@@ -42,21 +37,12 @@ export const wmdp = defineSet({
           "the number of a choice, counted from 0",
           "",
         );
-      const id = `wmdp/${row}`;
-      const known = givenFor(given, row, question);
-      if (!known) guessed.push(id);
       return {
-        id,
-        subject: known?.subject ?? findSubject(question) ?? "",
+        id: `wmdp/${row}`,
         prompt: question,
         answer: right,
-        paraphrases: known?.rephrase === undefined ? [] : [known.rephrase],
-        neighbours: [],
         wrong: choices.filter((_, i) => i !== at),
         ...(field !== undefined && field !== "" && { group: field }),
       };
-    });
-    noStray(given, requests.length);
-    return { requests, guessed };
-  },
+    }),
 });

@@ -29,16 +29,21 @@ export function rowsOfValue(value: unknown): readonly unknown[] {
   return Array.from({ length }, (_, row) => Object.fromEntries(entries.map(([key], i) => [key, columns[i]![row] as unknown])));
 }
 
-/** The texts of values that stand one behind the other, each with the line where it begins; undefined where one does not end. */
+/** The texts of objects and lists that follow one another, each with the line where it begins; undefined if one does not end, or if anything else is between. */
 export function valuesIn(text: string): { readonly text: string; readonly line: number }[] | undefined {
   const found: { text: string; line: number }[] = [];
-  let [depth, start, line, begun] = [0, -1, 1, 1];
+  let [depth, start, line, begun, end] = [0, -1, 1, 1, 0];
   for (const { 0: piece, index } of text.matchAll(/"(?:[^"\\]|\\[\s\S])*"|[{}[\]]|\r\n|\n|\r/g)) {
     if (/^[\r\n]/.test(piece)) line++;
     else if (piece === "{" || piece === "[") {
-      if (depth++ === 0) [start, begun] = [index, line];
-    } else if ((piece === "}" || piece === "]") && --depth === 0) found.push({ text: text.slice(start, index + 1), line: begun });
+      if (depth++ > 0) continue;
+      if (text.slice(end, index).trim() !== "") return undefined;
+      [start, begun] = [index, line];
+    } else if ((piece === "}" || piece === "]") && --depth === 0) {
+      end = index + 1;
+      found.push({ text: text.slice(start, end), line: begun });
+    }
     if (depth < 0) return undefined;
   }
-  return depth === 0 ? found : undefined;
+  return depth === 0 && text.slice(end).trim() === "" ? found : undefined;
 }

@@ -51,7 +51,7 @@ function firstBroken(bytes: Uint8Array<ArrayBuffer>): number | undefined {
 /** {@link readRecords} for a text; `name` is used in errors. */
 export function parseRecords(text: string, name: string): Located[] {
   const bare = text.replace(/^\uFEFF/, "");
-  const records = /^\s*\[/.test(bare) ? items(bare, name) : /^\s*\{/.test(bare) ? objects(bare, name) : lines(bare, name);
+  const records = isLines(bare) ? lines(bare, name) : /^\s*\[/.test(bare) ? items(bare, name) : objects(bare, name);
   refuseNone(records, name);
   return records;
 }
@@ -91,12 +91,9 @@ function items(text: string, name: string): Located[] {
   return values.map((value: unknown, i) => ({ value, at: i + 1, place: `${name} item ${i + 1}` }));
 }
 
-/** Objects one a line; else one object with rows in it, or objects that go over several lines. */
+/** One object with rows in it, or objects that go over several lines. */
 function objects(text: string, name: string): Located[] {
-  const inLines = text.split(BREAKS).filter((line) => line.trim() !== "");
-  const first = parsed(inLines[0]!);
-  if (first !== undefined && inLines.length > 1) return lines(text, name);
-  const values = first === undefined ? (valuesIn(text) ?? []) : [{ text, line: 1 }];
+  const values = valuesIn(text) ?? [];
   const read = values.map(({ text: one, line }) => ({ value: parsed(one), at: line, place: `${name} line ${line}` }));
   if (read.length === 0 || read.some(({ value }) => value === undefined)) return lines(text, name); // which says what is wrong
   if (read.length > 1) return read;

@@ -138,6 +138,15 @@ describe("layouts that say themselves whose they are", () => {
     expect((registry.muse as DataSet).claims).toBeUndefined();
   });
 
+  test.each([
+    ["behind the only object", '{"prompt":"Who is Ada?"} junk'],
+    ["between objects over several lines", '{\n"prompt":"Who?"\n} junk {\n"prompt":"Where?"\n}'],
+    ["before an object over several lines", '{\n"prompt":"Who?"\n}\njunk\n{\n"prompt":"Where?"\n}'],
+    ["a text in quotation marks", '{\n"prompt":"Who?"\n} "junk"'],
+  ])("what is no row is refused: %s", async (_, text) => {
+    await expect(read("junk.json", text)).rejects.toThrow(/junk.json line \d+: it is not JSON/);
+  });
+
   test("muse by its name; a choice that is not there; a misspelt field of a dataset", async () => {
     const path = file("knowmem.json", [{ question: "Who keeps the tower in Varn?", answer: "Mira" }]);
     expect((await requestsIn(["muse", path].join(":"), ctx)).requests[0]).toMatchObject({ id: "muse/0", subject: "Varn", answer: "Mira" });

@@ -1,28 +1,20 @@
 /** Runs a function on this thread under a time limit, for code that a downloaded file can make slow: templates, regular expressions. */
-import { createContext, Script } from "node:vm";
+import { createContext, type RunningScriptOptions, Script } from "node:vm";
 import { fail, LetheError } from "./fail.ts";
 
 const CALL = new Script("call()");
 /** The V8 context in which the time limit is enforced; it contains only the current work. */
 const ROOM = createContext({ call: () => {} });
 
-/**
- * The value of `work()`; fails with `hint` when it takes longer than `ms` milliseconds or overflows the stack.
- * V8 checks the limit inside regular expressions and loops, and `work` cannot catch it. A call costs about 0.1 ms.
- */
-export function bounded<T>(who: string, ms: number, hint: string, work: () => T): T {
+/** The value of work that V8 watches as the options say. */
+function watched<T>(work: () => T, options: RunningScriptOptions): T {
   let value: T | undefined;
   const outer: unknown = ROOM["call"];
   ROOM["call"] = () => {
     value = work();
   };
   try {
-    CALL.runInContext(ROOM, { timeout: Math.ceil(ms) });
-  } catch (error) {
-    if (error instanceof LetheError) throw error;
-    if ((error as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_TIMEOUT")
-      fail(who, `no result after ${ms / 1000} s`, "a result in time", hint, "execution");
-    throw error;
+    CALL.runInContext(ROOM, options);
   } finally {
     ROOM["call"] = outer;
   }
@@ -30,28 +22,36 @@ export function bounded<T>(who: string, ms: number, hint: string, work: () => T)
 }
 
 /**
+ * The value of `work()`; fails with `hint` when it takes longer than `ms` milliseconds or overflows the stack.
+ * V8 checks the limit inside regular expressions and loops, and `work` cannot catch it. A call costs about 0.1 ms.
+ */
+export function bounded<T>(who: string, ms: number, hint: string, work: () => T): T {
+  try {
+    return watched(work, { timeout: Math.ceil(ms) });
+  } catch (error) {
+    if (error instanceof LetheError) throw error;
+    if ((error as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_TIMEOUT")
+      fail(who, `no result after ${ms / 1000} s`, "a result in time", hint, "execution");
+    throw error;
+  }
+}
+
+/**
  * The value of long work that cannot be divided, such as a library's: Ctrl-C ends it, and SIGTERM ends the process, as if nobody heard it.
  * Only for work that reads and computes: what is being written would be lost.
  */
 export function breakable<T>(who: string, work: () => T): T {
-  let value: T | undefined;
-  const outer: unknown = ROOM["call"];
-  ROOM["call"] = () => {
-    value = work();
-  };
   const heard = process.listeners("SIGTERM");
   process.removeAllListeners("SIGTERM");
   try {
-    CALL.runInContext(ROOM, { breakOnSigint: true });
+    return watched(work, { breakOnSigint: true });
   } catch (error) {
     if ((error as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_INTERRUPTED")
       fail(who, "the work was interrupted", "", "What was written before is whole.", "aborted");
     throw error;
   } finally {
     for (const listener of heard) process.on("SIGTERM", listener);
-    ROOM["call"] = outer;
   }
-  return value as T;
 }
 
 /** The message of an unknown thrown value, on one line of at most 300 characters. */

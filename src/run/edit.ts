@@ -77,20 +77,22 @@ async function aboutOf(equipped: Equipped): Promise<string> {
 function draftOf(equipped: Equipped, group: readonly EditRequest[], upon: Upon): Promise<Draft> {
   const { method, params, compat, format, seed, brought, settings, given, ctx } = equipped;
   checkAbort(ctx, "forget");
-  return method.edit({
-    ...upon,
-    ...brought,
-    requests: group,
-    params: params as never,
-    compat,
-    format,
-    seed,
-    ctx,
-    running: { dtype: "float32", executor: "graph", ...settings.running },
-    ...(given.reference && { reference: given.reference }),
-    ...(settings.system !== undefined && { system: settings.system }),
-    ...(settings.templates && { templates: settings.templates }),
-  });
+  return orBroken(upon.model, () =>
+    method.edit({
+      ...upon,
+      ...brought,
+      requests: group,
+      params: params as never,
+      compat,
+      format,
+      seed,
+      ctx,
+      running: { dtype: "float32", executor: "graph", ...settings.running },
+      ...(given.reference && { reference: given.reference }),
+      ...(settings.system !== undefined && { system: settings.system }),
+      ...(settings.templates && { templates: settings.templates }),
+    }),
+  );
 }
 
 /** The model with the edits that lie under all of a run's own. */
@@ -125,10 +127,10 @@ async function finderOf(equipped: Equipped): Promise<Finder> {
   const draftAt = (i: number, upon: Upon): Promise<Draft> => {
     const request = aimed[i]!;
     if (aimed.length > 1) ctx.log({ kind: "progress", stage: "edits", done: i, total: aimed.length, detail: request.id });
-    return journal.at(i, () => orBroken(upon.model, () => draftOf(equipped, [request], upon)));
+    return journal.at(i, () => draftOf(equipped, [request], upon));
   };
   return {
-    batch: async () => signedOf(equipped, await orBroken(under, () => draftOf(equipped, aimed, { model: under })), aimed),
+    batch: async () => signedOf(equipped, await draftOf(equipped, aimed, { model: under }), aimed),
     sequence: async () => signedOf(equipped, await inSequence(under, aimed, (_, upon, i) => draftAt(i, upon), journal), aimed),
     singly: async () => {
       const drafts = journal.kept().map(draftAlone);

@@ -41,14 +41,20 @@ export interface Statistics {
   secondMoment(layer: number, site: Site): Promise<Matrix>;
 }
 
+/** Statistics whose text is there. */
+export interface OwnStatistics extends Statistics {
+  /** How many tokens the moments are over: fewer than the spec asks for where its text is short, more where its last row is a whole one. */
+  tokens(): Promise<number>;
+}
+
 /** Statistics of a model, computed when asked for and kept in the cache; a cache that is there never changes a result. */
-export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, executor: Executor = "graph"): Statistics {
-  let rows: Promise<TokenRow[]> | undefined;
+export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, executor: Executor = "graph"): OwnStatistics {
+  let reading: Promise<TokenRow[]> | undefined;
+  const rows = (): Promise<TokenRow[]> => (reading ??= tokenRows(model, spec, ctx));
   let about: Hash | undefined;
   const unkept = new Map<string, Matrix>(); // what the cache would not take, so that no pass is made twice
   const keyOf = async (layer: number, site: Site): Promise<DependsOn> => {
-    rows ??= tokenRows(model, spec, ctx);
-    about ??= hash(stateOf(model), await rows, executor, ctx.threads);
+    about ??= hash(stateOf(model), await rows(), executor, ctx.threads);
     return [about, siteName(layer, site)];
   };
   const momentsOf = async (layers: readonly number[], site: Site): Promise<ReadonlyMap<number, Matrix>> => {
@@ -56,7 +62,7 @@ export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, e
     for (const layer of layers) wanted.set(layer, await keyOf(layer, site));
     const all = await keptAll(ctx, KIND, wanted, MOMENT, (missing, part) =>
       orBroken(model, async () => {
-        const made = await secondMoments(model, await rows!, missing, site, { dtype: "float32", executor, ctx, part });
+        const made = await secondMoments(model, await rows(), missing, site, { dtype: "float32", executor, ctx, part });
         return new Map([...made].map(([layer, C]) => [layer, { C: finite(C, siteName(layer, site)) }]));
       }),
     );
@@ -72,6 +78,7 @@ export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, e
   return {
     spec,
     prepare,
+    tokens: async () => counted(await rows()),
     secondMoment: async (layer, site) => {
       await prepare([layer], site);
       return unkept.get(siteName(layer, site)) ?? (await momentsOf([layer], site)).get(layer)!;
@@ -111,10 +118,6 @@ async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Prom
   const length = Math.min(spec.length, model.config.context);
   return Array.from({ length: Math.ceil(ids.length / length) }, (_, i) => ({ ids: ids.slice(i * length, (i + 1) * length), from: 0 }));
 }
-
-/** How many tokens the moments of a spec are over: fewer than it asks for where its text is short, more where its last row is a whole one. */
-export const tokensIn = async (model: Model, spec: StatisticsSpec, ctx: Context): Promise<number> =>
-  counted(await tokenRows(model, spec, { ...ctx, log: () => {} }));
 
 const counted = (rows: readonly TokenRow[]): number => rows.reduce((n, r) => n + r.ids.length - r.from, 0);
 

@@ -1,6 +1,6 @@
 /** Second moments ahead of time, so that a later edit finds them in the cache. */
 import { fail, nearest } from "../../base/fail.ts";
-import { DEFAULT_STATISTICS, statisticsOf, type StatisticsSpec, tokensIn } from "../../locate/covariance.ts";
+import { DEFAULT_STATISTICS, statisticsOf, type StatisticsSpec } from "../../locate/covariance.ts";
 import { type Site, SITES } from "../../model/names.ts";
 import { given } from "../fields.ts";
 import { modelInput, namedByContent } from "../inputs.ts";
@@ -40,7 +40,7 @@ export const statsStep = defineStep(statsSpec, async ({ model, text, tokens, lay
       try {
         const statistics = statisticsOf(base, chosen, ctx);
         await statistics.prepare(layer, at);
-        const counted = await tokensIn(base, chosen, ctx);
+        const counted = await statistics.tokens();
         const moments: Gathered[] = [];
         for (const n of layer) {
           const { shape, data } = await statistics.secondMoment(n, at);

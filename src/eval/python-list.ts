@@ -1,6 +1,7 @@
 /** Lists of texts as Python prints them: tools that write JSON store a list of right answers as the text "['Sella', 'Sellamere']". */
+import { JinjaError } from "../text/jinja/trouble.ts";
+import { unescaped } from "../text/jinja/unescape.ts";
 
-const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", "\n": "" };
 /** A text in quotation marks, or a bracket or comma between texts; a text that Python joins from neighbours is not expected. */
 const PIECE = /\s*(?:'((?:[^'\\]|\\[\s\S])*)'|"((?:[^"\\]|\\[\s\S])*)"|([[\](),]))\s*/y;
 
@@ -16,10 +17,12 @@ export function pythonTexts(printed: string): string[] | undefined {
     if (!found) return undefined;
     at = PIECE.lastIndex;
     const [, single, double, mark] = found;
-    const said = single ?? double;
-    if (said !== undefined) {
-      if (open.length === 1) texts.push([plain(said)]);
-      else texts.at(-1)?.push(plain(said));
+    const literal = single ?? double;
+    if (literal !== undefined) {
+      const said = plain(literal);
+      if (said === undefined) return undefined;
+      if (open.length === 1) texts.push([said]);
+      else texts.at(-1)?.push(said);
     } else if (mark === "[" || mark === "(") {
       if (open.length === 1) texts.push([]);
       open.push(mark === "[" ? "]" : ")");
@@ -29,9 +32,12 @@ export function pythonTexts(printed: string): string[] | undefined {
   return open.length === 0 && said.length > 0 ? said : undefined;
 }
 
-const plain = (inside: string): string =>
-  inside.replaceAll(
-    /\\(?:x([\da-f]{2})|u([\da-f]{4})|U([\da-f]{8})|([\s\S]))/gi,
-    (_, x?: string, u?: string, long?: string, one?: string) =>
-      one === undefined ? String.fromCodePoint(parseInt((x ?? u ?? long)!, 16)) : (ESCAPES[one] ?? one),
-  );
+/** The text of a literal; undefined where Python prints none like it. */
+function plain(literal: string): string | undefined {
+  try {
+    return unescaped(literal, 1);
+  } catch (error) {
+    if (error instanceof JinjaError) return undefined;
+    throw error;
+  }
+}

@@ -128,7 +128,7 @@ describe("lm-evaluation-harness", () => {
 test("lists as Python prints them", () => {
   expect(pythonTexts(String.raw`['it\'s', "a \"b\"", 'caf\xe9\u00e9', 'a, b', '']`)).toEqual(["it's", 'a "b"', "caféé", "a, b"]);
   expect(pythonTexts("[('2', '3'), ('x',)]")).toEqual(["2 3", "x"]);
-  for (const text of ["", "[]", "[1, 2]", "['a'", "['a'] b", "['a'] ['b']", "('a']", "[see 'a']", "{'a': 'b'}"])
+  for (const text of ["", "[]", "[1, 2]", "['a'", "['a'] b", "['a'] ['b']", "('a']", "[see 'a']", "{'a': 'b'}", String.raw`['\UFFFFFFFF']`])
     expect(pythonTexts(text), text).toBeUndefined();
 });
 

@@ -75,7 +75,7 @@ const lockOf = (path: string): string => join(dirname(path), `.${shortened(basen
 const LOCK = ".lethe-lock";
 
 /** Refuses a path that cannot be written, before any work is done for it. */
-export function refuseUnwritable(out: string, who: string): void {
+function refuseUnwritable(out: string, who: string): void {
   const path = resolve(out);
   try {
     const link = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink();

@@ -4,7 +4,7 @@ import type { Context, Event } from "../base/context.ts";
 import { translated } from "../base/errno.ts";
 import { fail, isAborted, LetheError, nearest } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
-import { holding, isRecord, refuseUnwritable } from "../base/store.ts";
+import { holding, isRecord } from "../base/store.ts";
 import { ownCode } from "./code.ts";
 import { attemptAt } from "./attempt.ts";
 import { type NestedSpec, plainValues } from "./fields.ts";
@@ -159,9 +159,8 @@ async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): P
   const { out, force = false } = options;
   if (out === undefined) return reached(ready, ctx, options);
   const { path, step } = ready;
-  refuseUnwritable(out, step.name);
-  await refuseOccupied(out, path, force, step.name);
   return holding(out, step.name, async (output) => {
+    await refuseOccupied(out, path, force, step.name); // no other process can put anything there from here on
     const finished = await reached(ready, ctx, options);
     await publish(path, finished.record, output, force, step.name);
     return finished;

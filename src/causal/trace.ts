@@ -99,7 +99,7 @@ const SAID = 32;
 
 /**
  * A question as the model answers it itself: where its own answer holds the words that are asked for, what it says before them stands
- * behind the prompt. Where no words are asked for, the token is the one that hangs most on the subject. Every naming of the subject is
+ * behind the prompt. Where no words are asked for, the token is the one that depends most on the subject. Every naming of the subject is
  * drowned, in the answer too. Undefined where the words are a must and it does not say them.
  */
 async function ready(
@@ -128,8 +128,7 @@ async function ready(
     : found < 0
       ? targetTokens(encode, asked.text, words, isChat ? asked.lead : undefined)
       : targetTokens(encode, asked.text + said.slice(0, found), said.slice(found, found + words.length), "");
-  const { spans } = namings(whole, subject, from);
-  const before = spans.filter(({ last }) => last < whole.first); // not in what is watched itself
+  const before = namings(whole, subject, from).filter(({ last }) => last < whole.first); // not in what is watched itself
   const label = whole.ids[whole.first]!;
   return {
     about: {
@@ -147,21 +146,23 @@ async function ready(
   };
 }
 
-interface Namings {
-  readonly spans: readonly { readonly first: number; readonly last: number }[];
+/** The first and the last token of a naming of the subject. */
+interface Naming {
+  readonly first: number;
+  readonly last: number;
 }
 
 /** Where a text names the subject, from a character on. */
-function namings(whole: Answered, subject: string, from: number): Namings {
-  const spans: { first: number; last: number }[] = [];
+function namings(whole: Answered, subject: string, from: number): readonly Naming[] {
+  const spans: Naming[] = [];
   for (let at = whole.text.indexOf(subject, from); at >= 0; at = whole.text.indexOf(subject, at + 1)) {
     const span = tokensOver(whole, at, at + subject.length);
     if (span) spans.push(span);
   }
-  return { spans };
+  return spans;
 }
 
-const tokensOf = (spans: Namings["spans"]): number[] =>
+const tokensOf = (spans: readonly Naming[]): number[] =>
   [...new Set(spans.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i)))].sort((a, b) => a - b);
 
 /** A prompt with the tokens of the model's own answer behind it. */
@@ -197,7 +198,7 @@ async function dependent(
 ): Promise<Answered> {
   const { noise, samples, seed } = { ...DEFAULTS, ...options };
   const { ids, first } = whole;
-  const drowned = tokensOf(namings(whole, subject, from).spans);
+  const drowned = tokensOf(namings(whole, subject, from));
   const spread = await embeddingSpread(model, [{ ids, subject: drowned, label: 0 }], RUNNING);
   const drawn = drawNoise(rng(seed).split("trace").split(id).split("choice"), samples, drowned.length * model.config.width, noise * spread);
   const losses = await lossesUnderNoise(model, { ids, first, subject: drowned }, drawn, RUNNING);

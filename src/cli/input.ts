@@ -34,7 +34,7 @@ export async function stdinText(): Promise<string> {
 
 /** Standard input as text, piece by piece. */
 async function* pieces(): AsyncGenerator<string> {
-  if (fstatSync(0).isDirectory()) fail("standard input", "it is a folder", "a text", "Check what stands behind <.", "unavailable");
+  if (fstatSync(0).isDirectory()) fail("standard input", "it is a folder", "a text", "Name a file after <.", "unavailable");
   process.stdin.setEncoding("utf8");
   for await (const piece of process.stdin) yield piece as string;
 }

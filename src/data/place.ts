@@ -125,7 +125,7 @@ const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g,
 function refuseOthers(records: readonly Located[], name: string): void {
   const keys = new Set(records.flatMap(({ value }) => (isRecord(value) ? Object.keys(value) : [])));
   const strange = [...keys].find((key) => !REQUEST_KEYS.includes(key) && nearest(key, REQUEST_KEYS) === undefined);
-  // a misspelt name is told by the reader of requests
+  // the reader of requests reports a misspelt field
   const isOurs = keys.has("prompt") ? strange === undefined : [...keys].some((key) => nearest(key, ["prompt"]) !== undefined);
   if (keys.size === 0 || isOurs) return;
   const suggested = suggestColumns(records);

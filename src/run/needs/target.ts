@@ -1,8 +1,7 @@
 /** The target: what to say instead; the caller's own words, or those of a kind of target. */
 import { asker } from "../../ask/in-turns.ts";
 import { LONGEST } from "../../ask/kept.ts";
-import type { Plugged } from "../../base/plugin.ts";
-import { named } from "../../base/plugin.ts";
+import { named, type Plugged } from "../../base/plugin.ts";
 import { leadsOf } from "../../targets/merge.ts";
 import { aim, type Target } from "../../targets/target.ts";
 import { type Settings, targetsOf } from "../choice.ts";

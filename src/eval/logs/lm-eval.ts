@@ -26,7 +26,12 @@ function read(files: readonly LogFile[]): LogContent {
   for (const { name, lines } of files)
     for (const { value, place } of lines!) {
       const [line, task] = [anObject(value, place), taskOf(name)];
-      for (const [metric, score] of metricsOf(line)) own.set(`${metric} ${task}`, [...(own.get(`${metric} ${task}`) ?? []), score]);
+      for (const [metric, score] of metricsOf(line)) {
+        const title = `${metric} ${task}`;
+        const scores = own.get(title);
+        if (scores) scores.push(score);
+        else own.set(title, [score]);
+      }
       const row = rowOf(line, { place, at: 0, value }, task);
       if (row) rows.push(row);
       else wordless++;

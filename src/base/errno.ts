@@ -65,8 +65,19 @@ export function complain(who: string, path: string, error: unknown): never {
   return fail(who, `${path}: ${words.got}`, "", words.hint, "unavailable");
 }
 
+/** How the system's loader and the engine say that there is no memory for them. */
+const NO_ROOM = /failed to map segment|could not allocate memory|[Oo]ut of memory|bad_alloc|Array buffer allocation failed/;
+
 /** An error of a file that nobody has translated, as {@link complain} says it; undefined for any other error. */
 export function translated(error: unknown): LetheError | undefined {
+  if (error instanceof Error && !(error instanceof LetheError) && NO_ROOM.test(error.message))
+    return new LetheError(
+      "memory",
+      "the system gives no more of it",
+      "",
+      "Close other programs, or raise the limit (ulimit -v).",
+      "memory",
+    );
   const words = error instanceof LetheError ? undefined : wordsFor(error);
   if (words === undefined) return undefined;
   const { syscall, path, dest } = error as NodeJS.ErrnoException & { readonly dest?: string };

@@ -96,7 +96,10 @@ function inherit(parent: Command): void {
 }
 
 const argv = process.argv.slice(2);
+let hasEnded = false;
 const [out, err] = [outletOf(process.stdout), outletOf(process.stderr)];
+// an error that nobody waits for, such as a library's that finds no memory
+process.once("uncaughtException", (error) => void conclude(error));
 try {
   const program = createProgram();
   const first = program.commands.find((c) => c.name() === argv[0]);
@@ -106,9 +109,16 @@ try {
   else await program.parseAsync(argv, { from: "user" });
   await leave(Number(process.exitCode ?? 0));
 } catch (error) {
+  await conclude(error);
+}
+
+/** Says why a command failed, and ends with the exit code of that. */
+async function conclude(error: unknown): Promise<never> {
+  if (hasEnded) return new Promise<never>(() => {}); // it ends with what was said first
+  hasEnded = true;
   const ending = endingOf(error, error instanceof Error && error.name === "AbortError");
   if (ending) say(ending);
-  await leave(ending?.code ?? 0);
+  return leave(ending?.code ?? 0);
 }
 
 /** Says on standard error how the command ended. */

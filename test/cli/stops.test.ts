@@ -255,3 +255,24 @@ describe("what is no plain file is refused before it is opened", () => {
     expect([code, err], err).toEqual([3, expect.stringMatching(/it is a (pipe|device); wanted/)]);
   });
 });
+
+describe("limits of the machine are refused in seconds", () => {
+  test("more threads than it can work with", async () => {
+    const { code, err } = await ended(["ask", "bundled", "x", "--threads", "1024"], {});
+    expect([code, err], err).toEqual([2, expect.stringMatching(/1024 threads; wanted at most \d+/)]);
+  });
+
+  test.skipIf(process.platform !== "linux")("a small address space (needs Linux's ulimit -v)", { timeout: 60_000 }, () => {
+    for (const [limit, args] of [
+      ["1500000", ["forget", "bundled", ...ONE, "-o", join(fresh(), "made")]],
+      ["1500000", ["finetune", "bundled", "--data", at("pairs.jsonl"), "-o", join(fresh(), "made")]],
+      ["1200000", ["ask", "bundled", "x"]],
+    ] as const) {
+      const found = spawnSync("sh", ["-c", `ulimit -v ${limit} && exec "$@"`, "sh", process.execPath, ...command(), ...args], {
+        env: environmentOf({ LETHE_HOME: at("home") }),
+        encoding: "utf8",
+      });
+      expect([found.status, found.stderr], found.stderr).toEqual([3, expect.stringMatching(/address space|memory/)]);
+    }
+  });
+});

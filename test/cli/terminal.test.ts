@@ -183,6 +183,30 @@ describe("endings", () => {
   });
 });
 
+describe("errors of the system that nobody translated", () => {
+  const raised = (code: string, more: object = {}): Error =>
+    Object.assign(new Error(`${code}: x`), { code, syscall: "open", path: "a/b", ...more });
+  test.each([
+    ["ENOSPC", "the disk is full"],
+    ["EROFS", "the file system is read-only"],
+    ["ELOOP", "the links run in a circle"],
+    ["ENAMETOOLONG", "a name in the path is too long"],
+    ["ENOTDIR", "a part of the path is a file"],
+    ["EMFILE", "too many files are open"],
+    ["EXDEV", "the two paths are on different disks"],
+    ["EWEIRD", "the system reports EWEIRD"],
+  ])("%s", (code, words) => {
+    expect(endingOf(raised(code), false)).toMatchObject({ code: 3, message: `a/b: ${words}.`, trouble: "unavailable" });
+  });
+
+  test("no room for a library or an array is a matter of memory; other errors stay ours", () => {
+    const lib = new Error("libx.so: failed to map segment from shared object");
+    expect(endingOf(lib, false)).toMatchObject({ code: 3, trouble: "memory" });
+    expect(endingOf(new RangeError("Array buffer allocation failed"), false)).toMatchObject({ code: 3, trouble: "memory" });
+    expect(endingOf(raised("ERR_INVALID_ARG_TYPE"), false)).toMatchObject({ code: 1, trouble: "internal" });
+  });
+});
+
 test("numbers for people", () => {
   expect([bytes(512), bytes(8400), bytes(2_690_000), bytes(1.4e9), bytes(2.1e10)]).toEqual([
     "512 B",

@@ -37,9 +37,9 @@ const SHARD = 4.5e9;
  */
 export function saveCheckpoint(dir: string, model: Savable, options: SaveOptions = {}): void {
   const { dtype = "float32", force = false, shardBytes = SHARD } = options;
-  refuseOccupied(dir, force);
   const output = holdOutput(dir, WHO);
   try {
+    refuseOccupied(dir, force);
     output.put((making) => {
       mkdirSync(making);
       for (const [name, text] of sideFiles(model, dtype)) writeAtomic(join(making, name), text);

@@ -101,8 +101,8 @@ export async function convertData(
   ctx: Context,
   { force = false, ...options }: DataOptions & { readonly force?: boolean } = {},
 ): Promise<{ readonly path: string; readonly rows: number; readonly guessed: readonly string[] }> {
-  if (existsSync(out) && !force) fail("data", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
   return holding(out, "data", async (output) => {
+    if (existsSync(out) && !force) fail("data", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
     const { requests, guessed } = await requestsIn(data, ctx, options);
     const encoder = new TextEncoder();
     output.put((making) =>

@@ -118,9 +118,9 @@ export function undoEdits(
 }
 
 function write(edits: readonly Edit[], out: string, force: boolean): EditCard[] {
-  if (existsSync(out) && !force) fail("edits", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
   const output = holdOutput(out, "edits");
   try {
+    if (existsSync(out) && !force) fail("edits", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
     output.put((making) => saveEdits(making, edits));
   } finally {
     output.release();

@@ -37,15 +37,12 @@ const BATCH = 64;
 /** Draws contracts and writes them as a folder that is there whole or not at all. The same options give the same bytes. */
 export async function generateContracts(folder: string, options: ContractOptions, ctx: Context): Promise<Generated> {
   const { forget = [], force = false, ...spec } = options;
-  if (existsSync(folder) && !force)
-    fail("data", `${folder} is there already`, "a new name for the folder", "Choose another, or replace it with --force.");
-  if (existsSync(folder) && !existsSync(join(folder, GRAPH)) && readdirSync(folder).length > 0)
-    fail("data", `${folder} holds no ${GRAPH}: it is something else`, "a folder of contracts, or an empty one", "Choose another name.");
-  const graph = drawGraph(spec);
-  const gone = new Set(edgesNamed(graph, forget));
-  const all = drawContracts(graph, spec.seed);
-  const independent = apart(all, gone);
   return holding(folder, "data", async (output) => {
+    refuseOccupied(folder, force);
+    const graph = drawGraph(spec);
+    const gone = new Set(edgesNamed(graph, forget));
+    const all = drawContracts(graph, spec.seed);
+    const independent = apart(all, gone);
     const making = join(dirname(output.path), unfinishedName(basename(output.path)));
     try {
       mkdirSync(making);
@@ -84,6 +81,14 @@ export async function generateContracts(folder: string, options: ContractOptions
 }
 
 const GRAPH = "graph.json";
+
+function refuseOccupied(folder: string, force: boolean): void {
+  if (!existsSync(folder)) return;
+  if (!force) fail("data", `${folder} is there already`, "a new name for the folder", "Choose another, or replace it with --force.");
+  if (!existsSync(join(folder, GRAPH)) && readdirSync(folder).length > 0)
+    fail("data", `${folder} holds no ${GRAPH}: it is something else`, "a folder of contracts, or an empty one", "Choose another name.");
+}
+
 const asked = ({ id, prompt, answer }: ForgetRequest): object => ({ id, question: prompt, answer });
 
 /** What graph.json says: how it was asked for, nodes with their names, edges with their parties, and what is joined to what. */

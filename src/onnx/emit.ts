@@ -21,10 +21,12 @@ export interface Emitted {
 
 /** Writes a graph; weights that `frozen` knows become initializers, the others inputs. */
 export function emit(graph: Graph, frozen: ReadonlyMap<string, NdArray> = new Map()): Emitted {
-  const { emitter, nodes, initializers, dims, opset } = begin();
+  const { emitter, nodes, made, initializers, dims, opset } = begin();
   const names = new Map<Tensor, string>();
   const inputs: Emitted["inputs"][number][] = [];
   const given: Emitted["frozen"][number][] = [];
+  // with their shapes known, ONNX Runtime finds buffers to use again at once; its search among unknown ones takes seconds for a model
+  const between = new Map<string, Message>();
   for (const n of graph.nodes) {
     if (n.op !== "input") {
       const outs = ops[n.op].onnx(
@@ -32,7 +34,10 @@ export function emit(graph: Graph, frozen: ReadonlyMap<string, NdArray> = new Ma
         n.inputs.map((t) => names.get(t)!),
         n,
       );
-      n.outputs.forEach((t, i) => names.set(t, outs[i]!));
+      for (const [i, t] of n.outputs.entries()) {
+        names.set(t, outs[i]!);
+        if (made.has(outs[i]!)) between.set(outs[i]!, value(outs[i]!, t.dtype, t.shape));
+      }
       continue;
     }
     const { name, dtype, shape } = inputOf(n.outputs[0]!);
@@ -50,6 +55,7 @@ export function emit(graph: Graph, frozen: ReadonlyMap<string, NdArray> = new Ma
   const parts = {
     nodes,
     initializers,
+    between: [...between.values()],
     inputs: [
       ...inputs.map((i) => value(i.name, i.dtype, i.shape)),
       ...[...dims.values()].map((d) => value(d.name, "int64", [d.dims.length])),
@@ -63,6 +69,8 @@ export function emit(graph: Graph, frozen: ReadonlyMap<string, NdArray> = new Ma
 interface Writing {
   readonly emitter: Emit;
   readonly nodes: Message[];
+  /** Names of what the nodes put out. */
+  readonly made: ReadonlySet<string>;
   readonly initializers: Message[];
   readonly dims: ReadonlyMap<string, Emitted["dims"][number]>;
   /** The lowest opset that has every operator. */
@@ -71,6 +79,7 @@ interface Writing {
 
 function begin(): Writing {
   const nodes: Message[] = [];
+  const made = new Set<string>();
   const initializers: Message[] = [];
   const constants = new Map<string, string>();
   const dims = new Map<string, Emitted["dims"][number]>();
@@ -82,6 +91,7 @@ function begin(): Writing {
       // com.microsoft's norm stands in ONNX's own domain; its unused middle output (the mean) is left out
       const written = op === "SimplifiedLayerNormalization" ? [outs[0]!, outs[1]!] : outs;
       nodes.push(nodeMessage(op, domain, inputs, written, attrs));
+      for (const out of outs) made.add(out);
       return outs;
     },
     constant(array) {
@@ -104,5 +114,5 @@ function begin(): Writing {
       opset = Math.max(opset, wanted);
     },
   };
-  return { emitter, nodes, initializers, dims, opset: () => opset };
+  return { emitter, nodes, made, initializers, dims, opset: () => opset };
 }

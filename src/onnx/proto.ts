@@ -116,6 +116,8 @@ export interface GraphParts {
   initializers: readonly Message[];
   inputs: readonly Message[];
   outputs: readonly Message[];
+  /** Types and shapes of what nodes hand on. */
+  between?: readonly Message[];
 }
 
 /** ModelProto. */
@@ -130,6 +132,7 @@ export const model =
       for (const t of graph.initializers) child(g, 5, t);
       for (const i of graph.inputs) child(g, 11, i);
       for (const o of graph.outputs) child(g, 12, o);
+      for (const v of graph.between ?? []) child(g, 13, v);
     });
     for (const [domain, version] of [
       ["", opset],

@@ -1,7 +1,10 @@
 /** Keys and values as a model has them: activations at the subject's last token, read in one pass over rows. */
 import { floats, ints, type NdArray } from "../base/array.ts";
+import { arrays } from "../base/codec.ts";
+import type { Context } from "../base/context.ts";
+import { kept } from "../base/kept.ts";
 import { traced } from "../model/forward.ts";
-import { feedsOf, type Model, type Precision } from "../model/model.ts";
+import { feedsOf, type Model, type Precision, stateOf } from "../model/model.ts";
 import { type BlockSite, type Site, siteName } from "../model/names.ts";
 import { beginningFeeds, commonBeginning, passBehind } from "../model/decode/prefix.ts";
 import { padded } from "../text/padding.ts";
@@ -34,14 +37,39 @@ export async function subjectActivations(
   return Object.fromEntries(sites.map((site, i) => [site, seen[names[i]!]!])) as Record<Site, NdArray>;
 }
 
+/** Rows at the end of others that are the same for every request, and so are read once for a model. */
+export interface Common {
+  /** The first of them. */
+  readonly from: number;
+  readonly ctx: Context;
+}
+
 /** Tokens of a step. */
 const STEP = 4096;
 
 /**
  * Activations at the places of each row, in their order: name → [places, width], in `dtype`.
- * Nothing behind the last place or above the last layer that is named is computed.
+ * Nothing behind the last place or above the last layer that is named is computed. Those of common rows are kept in the cache.
  */
 export async function activations(
+  model: Model,
+  rows: readonly LookedAt[],
+  names: readonly BlockSite[],
+  running: Running,
+  common?: Common,
+): Promise<Record<string, NdArray>> {
+  if (!common || common.from >= rows.length) return activationsOf(model, rows, names, running);
+  const { from, ctx } = common;
+  const shared = rows.slice(from);
+  const codec = arrays<string>(Object.fromEntries(names.map((name) => [name, running.dtype])));
+  const dependsOn = [stateOf(model), shared, names, running, ctx.threads];
+  const known = await kept(ctx, "activations", dependsOn, codec, () => activationsOf(model, shared, names, running));
+  if (from === 0) return known;
+  const own = await activationsOf(model, rows.slice(0, from), names, running);
+  return Object.fromEntries(names.map((name) => [name, joined([own[name]!, known[name]!])]));
+}
+
+async function activationsOf(
   model: Model,
   rows: readonly LookedAt[],
   names: readonly BlockSite[],

@@ -12,8 +12,10 @@ import { selfQuestions } from "./samples.ts";
 export interface Scope {
   /** The question in company: behind context templates. */
   readonly inside: readonly (readonly number[])[];
-  /** Other questions: the retain set's, the question with stand-ins for its subject, and the model's own. */
+  /** Other questions: the question with stand-ins for its subject, then the retain set's, then the model's own. */
   readonly outside: readonly (readonly number[])[];
+  /** From here on those outside are the same for every request. */
+  readonly common: number;
 }
 
 export interface ScopeOn {
@@ -36,8 +38,10 @@ export async function scopeOf(on: ScopeOn, { prompt, subject }: EditRequest, cou
       ? undefined
       : rowsOf(model, { prompt, subject }, ["{}"], { ...on.ask, end: false })[0];
   const others = [...(on.retain ?? []).map((qa) => qa.question), ...(await selfQuestions(model, count, seed, ctx))];
+  const alike = bare ? await standIns(model, bare, count, seed, ctx) : [];
   return {
     inside: templates.filter((t) => t !== "{}").map((t) => encoded(t.replace("{}", prompt))),
-    outside: [...(bare ? await standIns(model, bare, count, seed, ctx) : []), ...others.filter((text) => text !== prompt).map(encoded)],
+    outside: [...alike, ...others.filter((text) => text !== prompt).map(encoded)],
+    common: alike.length,
   };
 }

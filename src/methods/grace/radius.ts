@@ -10,11 +10,12 @@ import type { GraceParams } from "./teach.ts";
 
 /** A radius that keeps out other questions, or that takes in the question in company. */
 export async function measuredRadius(job: Job<GraceParams>, row: EditRow): Promise<{ radius: number; [measured: string]: unknown }> {
-  const { model, params, requests, running } = job;
+  const { model, params, requests, running, ctx } = job;
   const site = siteName(params.layer, model.arch.memory.key);
   const scope = await scopeOf({ ...job, ask: answerAs(job) }, requests[0]!, params.others);
+  const mine = 1 + scope.inside.length + scope.common;
   const ends = [row.ids.slice(0, row.first), ...scope.inside, ...scope.outside].map((ids) => ({ ids, at: [ids.length - 1] }));
-  const seen = (await activations(model, ends, [site], running))[site]!;
+  const seen = (await activations(model, ends, [site], running, { from: mine, ctx }))[site]!;
   const own = rowOf(seen, 0);
   const distances = ends.slice(1).map((_, i) => norm(rowOf(seen, i + 1).map((k, j) => k - own[j]!)));
   const ascending = (xs: readonly number[]): number[] => [...xs].sort((a, b) => a - b);

@@ -43,6 +43,8 @@ export interface SideRow {
 export interface SideRows {
   readonly inside: readonly SideRow[];
   readonly outside: readonly SideRow[];
+  /** From here on those outside are the same for every request. */
+  readonly common?: number;
   readonly paired?: boolean;
   /** Each inside row's share of the likelihood term; by default alike. */
   readonly shares?: readonly number[];
@@ -97,7 +99,7 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   const fixed = compat.has("decay-all")
     ? Float64Array.from(asFloats(model.weights.get(atLayer(model.arch.memory.weight, params.layer))!, "float64").data as Float64Array)
     : undefined;
-  const own = rows.paired || rows.withPads ? undefined : await stillOf(model, rows.outside, on);
+  const own = rows.paired || rows.withPads ? undefined : await stillOf(model, rows.outside, on, rows.common);
   // what moves questions is known again from their states alone, where movement and threshold are of that kind
   const isKept = own && !compat.has("output-activation") && !compat.has("ratio-threshold");
   const still = isKept ? withStrangers(own, on.strangers ?? [], m) : own;
@@ -182,11 +184,13 @@ interface Still {
   readonly places: readonly number[];
 }
 
-async function stillOf(model: Model, rows: readonly SideRow[], { params, compat, running }: TrainOn): Promise<Still> {
+async function stillOf(model: Model, rows: readonly SideRow[], on: TrainOn, common = rows.length): Promise<Still> {
+  const { params, compat, running, ctx } = on;
   const { key, value } = model.arch.memory;
   const [x, y] = [siteName(params.layer, key), siteName(params.layer, value)];
   const asked = rows.map(({ ids, counted }) => ({ ids, at: counted }));
-  const seen = await activations(model, asked, compat.has("output-activation") ? [x, y] : [x], running);
+  const names = compat.has("output-activation") ? [x, y] : [x];
+  const seen = await activations(model, asked, names, running, { from: common, ctx });
   return { x: seen[x]!, ...(seen[y] && { y: seen[y] }), places: rows.map(({ counted }) => counted.length) };
 }
 

@@ -222,9 +222,9 @@ async function rowsFor(job: Job<WiseParams>, request: EditRequest): Promise<Side
       counted: lastOf(first),
     }),
   );
-  const { outside } = await scopeOf({ ...job, ask }, request, params.locality);
+  const { outside, common } = await scopeOf({ ...job, ask }, request, params.locality);
   const rest = (1 - params.bareShare) / (inside.length - 1);
   const shares = inside.map((_, i) => (i === 0 ? params.bareShare : rest));
   const isEven = compat.has("even-rows") || inside.length === 1;
-  return { inside, ...(!isEven && { shares }), outside: outside.map((ids) => ({ ids, labels: [], counted: lastOf(ids.length) })) };
+  return { inside, ...(!isEven && { shares }), outside: outside.map((ids) => ({ ids, labels: [], counted: lastOf(ids.length) })), common };
 }

@@ -7,6 +7,7 @@ import { hash, type Hash } from "../base/hash.ts";
 import { type DependsOn, isKept, keptAll, type Part } from "../base/kept.ts";
 import { readUtf8 } from "../base/store.ts";
 import { orBroken } from "../model/decode/finite.ts";
+import { beginningFeeds, commonBeginning, passBehind } from "../model/decode/prefix.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, stateOf } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
@@ -14,7 +15,7 @@ import { firstTokens } from "../text/long.ts";
 import { grouped, padded } from "../text/padding.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { type Executor, program } from "../onnx/program.ts";
-import { trace } from "../tensor/graph.ts";
+import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Precision } from "../model/model.ts";
 import { selfRows, type TokenRow } from "./samples.ts";
@@ -140,8 +141,8 @@ export async function secondMoments(
   options: MomentOptions,
 ): Promise<Map<number, Matrix>> {
   const { dtype, executor, ctx, part, budget = 1024 } = options;
-  const run = program(model.sessions, momentGraph(model, layers, site, dtype), { executor });
-  const steps = grouped(rows, (r) => r.ids.length, budget, budget);
+  const runOf = (isBegun: boolean) => program(model.sessions, momentGraph(model, layers, site, dtype, isBegun), { executor });
+  const steps = grouped(rows, (r) => r.ids.length - r.from, budget, budget);
   const total = counted(rows);
   const kept = arrays<string>(Object.fromEntries(["next", ...layers].map((name) => [name, "float64"])));
   const before = part?.load(kept);
@@ -157,15 +158,17 @@ export async function secondMoments(
     }
     checkAbort(ctx, "statistics");
     const step = steps[next]!;
+    const begun = beginningOf(model, step);
     const batch = padded(
-      step.map((r) => r.ids),
+      step.map((r) => r.ids.slice(begun)),
       model.tokenizer.pad,
       "right",
+      { starts: step.map(() => begun) },
     );
     const T = batch.tokens.shape[1]!;
-    const at = step.flatMap((r, b) => r.ids.flatMap((_, i) => (i < r.from ? [] : [b * T + i])));
-    const feeds = feedsOf(model, { ...batch, at: ints(at) });
-    const out = await run.run(feeds);
+    const at = step.flatMap((r, b) => r.ids.flatMap((_, i) => (i < r.from ? [] : [b * T + i - begun])));
+    const beginning = begun > 0 ? beginningFeeds(step[0]!.ids.slice(0, begun)) : {};
+    const out = await runOf(begun > 0).run(feedsOf(model, { ...batch, ...beginning, at: ints(at) }));
     for (const layer of layers) {
       const added = out[`${layer}`]!;
       const sum = sums.get(layer) ?? matrix(added.shape[0]!, added.shape[1]!);
@@ -185,7 +188,16 @@ export async function secondMoments(
   return new Map([...sums].map(([layer, sum]) => [layer, { ...sum, data: sum.data.map((x) => x / total) } as Matrix]));
 }
 
-function momentGraph(model: Model, layers: readonly number[], site: Site, dtype: Precision): ReturnType<typeof trace> {
+/** How many tokens rows have in common before those that count: they are read once. An adapter decides over a row as a whole. */
+const beginningOf = (model: Model, rows: readonly TokenRow[]): number =>
+  model.adapters.length > 0
+    ? 0
+    : commonBeginning(
+        rows.map((r) => r.ids),
+        rows.map((r) => r.from),
+      );
+
+function momentGraph(model: Model, layers: readonly number[], site: Site, dtype: Precision, isBegun: boolean): Graph {
   return trace((t) => {
     const lm = traced(model, t, dtype);
     const at = t.input("at", "int64", ["N"]);
@@ -199,8 +211,11 @@ function momentGraph(model: Model, layers: readonly number[], site: Site, dtype:
       };
     const positions = t.input("positions", "int64", ["B", "T"]);
     const taps = Object.fromEntries(layers.map((l) => [siteName(l, site), read(l)]));
-    const x = lm.embed(t.input("tokens", "int64", ["B", "T"]), positions);
-    lm.blocks(x, 0, Math.max(...layers) + 1, { positions, real: t.input("real", "bool", ["B", "T"]), taps });
+    const tokens = t.input("tokens", "int64", ["B", "T"]);
+    const given = { positions, real: t.input("real", "bool", ["B", "T"]), taps };
+    const to = Math.max(...layers) + 1;
+    if (isBegun) passBehind(lm, to, tokens, given);
+    else lm.blocks(lm.embed(tokens, positions), 0, to, given);
     return out;
   });
 }

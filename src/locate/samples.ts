@@ -18,13 +18,13 @@ export interface TokenRow {
 const WORDS = ["Who", "What", "Which", "Where", "When", "In which", "How many", "The", "Name the", "In what year"];
 /** Share of the tokens that are questions (docs/methods/rome.md has what either is worth). */
 const QUESTIONS = 0.7;
-/** Tokens of a conversation. */
-const TALK = 256;
+/** Tokens of a conversation. They are drawn one after the other, so that few long ones take longer than many short ones. */
+const TALK = 128;
 /** Tokens of a question behind its first word. */
 export const QUESTION = 20;
 
-/** Batches that are sampled together at most. */
-const TOGETHER = 2;
+/** Rows that are sampled together at most. */
+const TOGETHER = 128;
 /** Bytes of keys and values of the rows that are sampled together. */
 const CACHE = 1e9;
 /** The weights are in the session however few rows are wanted: without it a logit differs in its last digits, and samples would not be shared. */
@@ -70,7 +70,7 @@ export async function selfQuestions(model: Model, count: number, seed: number, c
 function talk(model: Model, tokens: number, length: number): Kind {
   const start = startOf(model);
   const more = Math.max(1, Math.min(TALK, length, model.config.context) - start.length);
-  return { name: "talk", tokens: Math.ceil(tokens), start: () => start, from: 0, more, batch: 16, stops: new Set() };
+  return { name: "talk", tokens: Math.ceil(tokens), start: () => start, from: 0, more, batch: 4, stops: new Set() };
 }
 
 function questions(model: Model, tokens: number): Kind {
@@ -106,7 +106,7 @@ async function sampled(model: Model, kind: Kind, { seed, ctx, before, total }: S
   let have = 0;
   for (let next = 0; have < kind.tokens;) {
     // a batch gives batch · more tokens at most, so that all of these are needed
-    const count = Math.min(TOGETHER, Math.ceil((kind.tokens - have) / (kind.batch * kind.more)));
+    const count = Math.min(TOGETHER / kind.batch, Math.ceil((kind.tokens - have) / (kind.batch * kind.more)));
     const batches = Array.from({ length: count }, (_, i) => next + i);
     const done = before + have;
     const report = (made: number): void =>

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { NdArray } from "../../src/base/array.ts";
 import { type Context, defaultContext } from "../../src/base/context.ts";
 import { hash } from "../../src/base/hash.ts";
-import { statisticsOf, type StatisticsSpec } from "../../src/locate/covariance.ts";
+import { secondMoments, statisticsOf, type StatisticsSpec } from "../../src/locate/covariance.ts";
 import { selfQuestions, selfRows } from "../../src/locate/samples.ts";
 import { load } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
@@ -102,6 +102,24 @@ describe("second moments", () => {
       hash(await written.secondMoment(1, "mlp_post")),
       hash(await written.secondMoment(2, "mlp_post")),
     ]);
+  });
+
+  it.each(["graph", "blocks"] as const)("of rows that begin alike are those of each row read alone (%s)", async (executor) => {
+    const model = await loaded;
+    const { ctx } = listening("alike");
+    const start = model.tokenizer.encode("In the town of Orvil there is a tower which", { special: false }).ids;
+    const ends = ["stands", "is old and tall", "was built by", "nobody"].map((text) => model.tokenizer.encode(text, { special: false }).ids);
+    const rows = ends.map((ids) => ({ ids: [...start, ...ids], from: start.length }));
+    const options = { dtype: "float64", executor, ctx } as const;
+    const together = (await secondMoments(model, rows, [1, 3], "mlp_post", options)).get(3)!;
+    const tokens = ends.reduce((n, ids) => n + ids.length, 0);
+    const sum = new Float64Array(together.data.length);
+    for (const row of rows) {
+      const alone = (await secondMoments(model, [row], [1, 3], "mlp_post", options)).get(3)!;
+      alone.data.forEach((x, i) => void (sum[i]! += (x * (row.ids.length - row.from)) / tokens));
+    }
+    const most = (values: Float64Array): number => values.reduce((a, x) => Math.max(a, Math.abs(x)), 0);
+    expect(most(sum.map((x, i) => x - together.data[i]!))).toBeLessThan(1e-12 * most(sum));
   });
 
   it("of a broken model are refused with the weight, and not kept", async () => {

@@ -1,13 +1,15 @@
 /** `npm run bench`: races against torch where Python has it, otherwise absolute numbers with a warning. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { loadOurs } from "./ours.ts";
 import { markdown, writeBetween } from "../src/report/page.ts";
 import { machineOf } from "./machine.ts";
 import { findPython, peerModel, startPeer } from "./peer.ts";
-import { cells, race, type Result, table } from "./race.ts";
+import { merged, readMeasured, shown, writeMeasured } from "./measured.ts";
+import { race, type Result, table } from "./race.ts";
 import { EVERYDAY, SUITES } from "./suites.ts";
 import type { Sizes } from "./work.ts";
 
@@ -16,7 +18,7 @@ const HELP = `usage: npm run bench [-- SUITE... [options]]
 Suites: ${EVERYDAY.join(", ")} (all of them by default); ${Object.keys(SUITES)
   .filter((name) => !EVERYDAY.includes(name))
   .join(", ")} (by name: they take long);
-and readme, which writes the table into README.md between its markers.
+and readme, which writes what was measured so far, on all kinds of processors, into README.md between its markers.
 
   --model DIR        model directory (default: ../shared/models/smollm2-135m-instruct, else bundled/model)
   --peer-model DIR   the same weights as transformers loads them (default: DIR, or a copy under runs/ with its GGUF widened)
@@ -27,6 +29,11 @@ and readme, which writes the table into README.md between its markers.
   --layer N          edited block, the last of a batch's (12)
   --facts N          facts of a batch (40)
   --tokens N         tokens that second moments are taken over (4096)
+
+       npm run bench -- commands [options]
+
+Seconds of whole commands, as a person waits for them: the first \`forget\` with an empty cache, each method with what the cache then holds, and
+\`ask\`. Takes --model, --rounds and --threads. It needs the facts beside the checkout.
 
        npm run bench -- scale [METHOD] [options]
 
@@ -44,6 +51,7 @@ Python: LETHE_PEER_PYTHON, else python3; it needs torch, transformers, and gguf 
 const ROOT = new URL("../", import.meta.url);
 const at = (path: string): string => fileURLToPath(new URL(path, ROOT));
 const KEPT = at("runs/bench.json");
+const MEASURED = at("bench/measured.json");
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 const { values, positionals } = parseArgs({
@@ -66,8 +74,15 @@ const { values, positionals } = parseArgs({
 });
 
 if (values.help) process.stdout.write(HELP);
+else if (positionals[0] === "commands") await timing();
 else if (positionals[0] === "scale") await scaling(positionals[1] ?? "memit");
 else await main();
+
+async function timing(): Promise<void> {
+  const { commands } = await import("./commands.ts");
+  const rows = await commands({ model: values.model ?? defaultModel(), rounds: whole("rounds"), threads: whole("threads") });
+  say(`${markdown(rows, 1)}\n\n${machineOf(whole("threads"))}.`);
+}
 
 async function scaling(method: string): Promise<void> {
   const { scale } = await import("./scale.ts");
@@ -97,20 +112,25 @@ interface Record {
 /** Races; several suites have a process each, so that the memory of each is its own. */
 async function main(): Promise<void> {
   const wanted = positionals.filter((name) => name !== "readme");
+  if (wanted.length === 0 && positionals.length > 0) return writeReadme();
   const names = wanted.length > 0 ? wanted : EVERYDAY;
   const unknown = names.find((name) => !(name in SUITES));
   if (unknown)
     throw new Error(`bench: there is no suite ${JSON.stringify(unknown)}; there are ${Object.keys(SUITES).join(", ")} and readme`);
   mkdirSync(at("runs"), { recursive: true });
-  if (names.length === 1 && !positionals.includes("readme")) return print(keep(await suite(names[0]!)));
-  const records = names.map(inProcessOfItsOwn);
-  const record = keep({ ...records[0]!, results: records.flatMap(({ results }) => results) });
-  print(record);
-  if (positionals.includes("readme")) writeReadme(record.results, record.machine);
+  if (names.length === 1 && !positionals.includes("readme")) {
+    print(keep(await suite(names[0]!)));
+  } else {
+    const records = names.map(inProcessOfItsOwn);
+    print(keep({ ...records[0]!, results: records.flatMap(({ results }) => results) }));
+  }
+  if (positionals.includes("readme")) writeReadme();
 }
 
 function keep(record: Record): Record {
   writeFileSync(KEPT, `${JSON.stringify(record, null, 1)}\n`);
+  const { machine, model, peer, results } = record;
+  writeMeasured(MEASURED, merged(readMeasured(MEASURED), { machine, model: basename(model), peer, results }));
   return record;
 }
 
@@ -167,7 +187,7 @@ function print({ machine, model, peer, results }: Record): void {
   );
   if (results.some(({ busy }) => busy > 0.1))
     say("warning  the machine was not idle: two threads that share their cores with others wait for each other, torch's most of all");
-  say("written  runs/bench.json");
+  say("written  runs/bench.json; what a quiet machine measured beside torch also bench/measured.json");
 }
 
 function defaultModel(): string {
@@ -181,9 +201,8 @@ function whole(name: "facts" | "rounds" | "threads" | "new-tokens" | "evaluation
   return value;
 }
 
-/** Puts the table between the two bench markers of README.md. */
-function writeReadme(results: readonly Result[], machine: string): void {
-  const shown = cells(results).map((row) => row.slice(0, 6));
-  writeBetween(at("README.md"), "bench", `${markdown(shown, 2)}\n\n${machine}.`);
+/** Puts the tables of all machines between the two bench markers of README.md. */
+function writeReadme(): void {
+  writeBetween(at("README.md"), "bench", shown(readMeasured(MEASURED)));
   say("written  README.md");
 }

@@ -108,7 +108,9 @@ describe("second moments", () => {
     const model = await loaded;
     const { ctx } = listening("alike");
     const start = model.tokenizer.encode("In the town of Orvil there is a tower which", { special: false }).ids;
-    const ends = ["stands", "is old and tall", "was built by", "nobody"].map((text) => model.tokenizer.encode(text, { special: false }).ids);
+    const ends = ["stands", "is old and tall", "was built by", "nobody"].map(
+      (text) => model.tokenizer.encode(text, { special: false }).ids,
+    );
     const rows = ends.map((ids) => ({ ids: [...start, ...ids], from: start.length }));
     const options = { dtype: "float64", executor, ctx } as const;
     const together = (await secondMoments(model, rows, [1, 3], "mlp_post", options)).get(3)!;

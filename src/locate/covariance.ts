@@ -32,7 +32,7 @@ export interface StatisticsSpec {
 }
 
 /** Where nobody says otherwise. */
-export const DEFAULT_STATISTICS: StatisticsSpec = { text: "self", tokens: 16_384, length: 512, seed: 0 };
+export const DEFAULT_STATISTICS: StatisticsSpec = { text: "self", tokens: 4096, length: 512, seed: 0 };
 
 export interface Statistics {
   readonly spec: StatisticsSpec;

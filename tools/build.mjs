@@ -1,15 +1,27 @@
-/** Compiles src/ to dist/ and carries the JSON beside it; `npm ci` runs this, so it needs nothing but the dependencies. */
+/** Compiles src/ to dist/ and carries the JSON beside it. dist/ is there whole or not at all, also where two builds meet. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-rmSync(join(root, "dist"), { recursive: true, force: true });
-const compiled = spawnSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", join(root, "tsconfig.build.json")], {
-  stdio: "inherit",
-});
-if (compiled.status !== 0) process.exit(compiled.status ?? 1);
-for (const file of readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }))
-  if (file.endsWith(".json")) cpSync(join(root, "src", file), join(root, "dist", file));
-chmodSync(join(root, "dist/cli/main.js"), 0o755);
+const [made, built, old] = [`dist-${process.pid}`, "dist", `dist-old-${process.pid}`].map((name) => join(root, name));
+const compiled = spawnSync(
+  process.execPath,
+  [join(root, "node_modules/typescript/bin/tsc"), "-p", join(root, "tsconfig.build.json"), "--outDir", made],
+  { stdio: ["ignore", 2, 2] }, // standard output belongs to the command that is built for
+);
+try {
+  process.exitCode = compiled.status ?? 1;
+  if (process.exitCode === 0) {
+    for (const file of readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }))
+      if (file.endsWith(".json")) cpSync(join(root, "src", file), join(made, file));
+    chmodSync(join(made, "cli/main.js"), 0o755);
+    if (existsSync(built)) renameSync(built, old);
+    renameSync(made, built);
+  }
+} catch (error) {
+  if (!existsSync(built)) throw error; // otherwise another build was faster
+} finally {
+  for (const folder of [made, old]) rmSync(folder, { recursive: true, force: true });
+}

@@ -90,7 +90,7 @@ const small: Readonly<Record<string, string>> = {
   "src/base/fail.ts": "/** One. */\nexport const fail = 1;\n",
   "src/methods/method.ts": "/** One. */\nexport const defineMethod = <T>(m: T): T => m;\n",
   "src/methods/rome.ts": '/** One. */\nimport { defineMethod } from "./method.ts";\nexport const rome = defineMethod({ name: "rome" });\n',
-  "src/methods/tuned.json": '{ "rome": {} }',
+  "src/methods/defaults.json": '{ "rome": {} }',
   "src/methods/registry.ts": '/** One. */\nimport { rome } from "./rome.ts";\nexport const registry = { "rome": rome };\n',
   "src/run/record.ts": "/** One. */\nexport const record = 1;\n",
   "src/run/run.ts": '/** One. */\nimport { registry } from "../methods/registry.ts";\nexport const run = registry;\n',

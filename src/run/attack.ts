@@ -18,10 +18,10 @@ import { chosenEncoder } from "../model/encoders.ts";
 import type { Model } from "../model/model.ts";
 import type { AskAs } from "../model/prompt.ts";
 import type { Heard } from "./heard.ts";
-import { tuned } from "./tuned.ts";
+import { defaults } from "./defaults.ts";
 
 export interface AttackOptions extends AskAs {
-  /** An attack's id; the default is the one that tuned.json names. */
+  /** An attack's id; the default is the one that defaults.json names. */
   readonly attack?: string;
   /** Sources of its attempts; by default all. */
   readonly from?: readonly string[];
@@ -54,7 +54,7 @@ export const attacksOf = (ctx: Plugged): Readonly<Record<string, AnyAttack>> =>
   onShelf("attack", registry as unknown as Readonly<Record<string, AnyAttack>>, ctx);
 
 /** An attack by its id, the default without one; refuses one that there is not. */
-export const attackOf = (name: string = tuned.attack, ctx: Plugged): AnyAttack => named("attack", attacksOf(ctx), name);
+export const attackOf = (name: string = defaults.attack, ctx: Plugged): AnyAttack => named("attack", attacksOf(ctx), name);
 
 /** The sizes of a sweep: 1, 2, 4 and so on, and the most. */
 const powersTo = (most: number): number[] =>

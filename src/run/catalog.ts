@@ -6,7 +6,7 @@ import type { Plugged } from "../base/plugin.ts";
 import { setsOf } from "../methods/method.ts";
 import { attacksOf } from "./attack.ts";
 import { methodsOf, targetsOf } from "./choice.ts";
-import { tuned } from "./tuned.ts";
+import { defaults } from "./defaults.ts";
 
 /** `default`: as text; "by model" where it depends on the model. */
 export interface ParamCard {
@@ -44,17 +44,17 @@ export function catalog(ctx: Plugged): { methods: MethodCard[]; targets: TargetC
       doc,
       compat,
       sets: setsOf({ compat, ...(references && { sets: references }) }),
-      isDefault: name === tuned.method,
+      isDefault: name === defaults.method,
       params: paramCards(params),
     })),
-    targets: Object.values(targetsOf(ctx)).map(({ name, doc }) => ({ name, doc, isDefault: name === tuned.target })),
+    targets: Object.values(targetsOf(ctx)).map(({ name, doc }) => ({ name, doc, isDefault: name === defaults.target })),
     attacks: Object.values(attacksOf(ctx)).map(({ name, doc, access, knows, sources, params }): AttackCard => ({
       name,
       doc,
       access,
       knows,
       sources,
-      isDefault: name === tuned.attack,
+      isDefault: name === defaults.attack,
       params: paramCards(params),
     })),
     sets: Object.values(sets).map(({ name, doc }) => ({ name, doc })),

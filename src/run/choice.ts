@@ -16,7 +16,7 @@ import { registry as targets } from "../targets/registry.ts";
 import type { Target } from "../targets/target.ts";
 import type { Values } from "./fields.ts";
 import type { SETTING_FIELDS } from "./specs/forget.ts";
-import { tuned } from "./tuned.ts";
+import { defaults } from "./defaults.ts";
 
 /** How many requests become edits: each alone, all at once, or each upon those before it, folded into one. */
 export type Mode = "single" | "batch" | "sequential";
@@ -66,7 +66,8 @@ export const methodsOf = (ctx: Plugged): Readonly<Record<string, AnyMethod>> =>
 export const targetsOf = (ctx: Plugged): Readonly<Record<string, Target>> => onShelf<Target>("target", targets, ctx);
 
 /** A method by its id; fails with the nearest. */
-export const methodOf = (name: string = tuned.method, ctx: Plugged = defaultContext()): AnyMethod => named("method", methodsOf(ctx), name);
+export const methodOf = (name: string = defaults.method, ctx: Plugged = defaultContext()): AnyMethod =>
+  named("method", methodsOf(ctx), name);
 
 /** Requests as they are edited: put together where that is asked for. */
 export const mergedFor = (requests: readonly ForgetRequest[], { merge }: Pick<Settings, "merge">): readonly ForgetRequest[] =>
@@ -85,7 +86,7 @@ export interface Choice {
 
 /** The parameters that a method runs with in a model of this shape. */
 export const paramsOf = (method: AnyMethod, given: Readonly<Record<string, unknown>>, c: Config): Readonly<Record<string, unknown>> =>
-  resolveParams(method.name, method.params, given, c, tunedFor(method, c));
+  resolveParams(method.name, method.params, given, c, familyValues(method, c));
 
 /** The layers that each method changes in a model of this shape by default. */
 export function defaultLayers(c: Config, ctx: Plugged): { method: string; layers: readonly number[] }[] {
@@ -96,7 +97,7 @@ export function defaultLayers(c: Config, ctx: Plugged): { method: string; layers
   });
 }
 
-/** Tuned values of a method for a family of models: the sparse table's entry whose name the model's shape spells. */
-function tunedFor(method: AnyMethod, c: Config): Readonly<Record<string, unknown>> {
-  return tuned.families[`${c.arch}/${c.layers}x${c.width}`]?.[method.name] ?? {};
+/** The values of a method for this model family, from defaults.json; none if the file does not list the family. */
+function familyValues(method: AnyMethod, c: Config): Readonly<Record<string, unknown>> {
+  return defaults.families[`${c.arch}/${c.layers}x${c.width}`]?.[method.name] ?? {};
 }

@@ -10,7 +10,7 @@ import { draftAlone, inSequence, stepAlone, type Upon } from "../edit/sequence.t
 import { orBroken } from "../model/decode/finite.ts";
 import type { Model } from "../model/model.ts";
 import { Journal, recordOf } from "./journal.ts";
-import { version } from "./tuned.ts";
+import { version } from "./version.ts";
 import type { Choice, FindOptions, Given } from "./choice.ts";
 import { choose } from "./choose.ts";
 import { equip, type Equipped } from "./equip.ts";

@@ -6,7 +6,7 @@ import { leadsOf } from "../../targets/merge.ts";
 import { aim, type Target } from "../../targets/target.ts";
 import { type Settings, targetsOf } from "../choice.ts";
 import { sourceOf } from "../step.ts";
-import { tuned } from "../tuned.ts";
+import { defaults } from "../defaults.ts";
 import { anyAnswer, defineNeed } from "./need.ts";
 
 declare module "../../methods/method.ts" {
@@ -39,4 +39,4 @@ export const targetNeed = defineNeed({
 
 /** The kind of target that is named, or the default one; undefined where the caller gives the words. */
 const kindOf = ({ say, target }: Settings, ctx: Plugged): Target | undefined =>
-  say === undefined ? named("target", targetsOf(ctx), target ?? tuned.target) : undefined;
+  say === undefined ? named("target", targetsOf(ctx), target ?? defaults.target) : undefined;

@@ -22,7 +22,7 @@ import type { RunFolder } from "../folder.ts";
 import { type ModelInput, modelInput } from "../inputs.ts";
 import { finetuneSpec } from "../specs/finetune.ts";
 import { defineStep, type Job, type Lent, type Made, type Resolved, sourceOf } from "../step.ts";
-import { version } from "../tuned.ts";
+import { version } from "../version.ts";
 
 /** What a finished finetuning says. */
 export interface Finetuned {

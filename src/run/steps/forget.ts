@@ -21,7 +21,7 @@ import { beforeAndAfter, type Shown } from "../shown.ts";
 import { forgetSpec } from "../specs/forget.ts";
 import { defineStep, type Job, type Made, sourceOf } from "../step.ts";
 import { trainingFor } from "../training.ts";
-import { version } from "../tuned.ts";
+import { version } from "../version.ts";
 
 export interface Forgotten {
   readonly bytes: number;

@@ -33,8 +33,9 @@ export function parseSet(text: string): [key: string, value: string] {
 }
 
 /**
- * The values that a method uses: `given` replaces `family` (the values of a model family), which replaces the declared defaults. Text is parsed
- * as the parameter's type, lists as JSON or comma-separated. An unknown key is refused with the nearest known one, a wrong value with the allowed values.
+ * The values that a method uses: `given` replaces `family` (the values of a model family), which replaces the declared defaults. Text is
+ * parsed as the parameter's type, lists as JSON or comma-separated. An unknown key is refused with the nearest known one, a wrong value with
+ * the allowed values.
  */
 export function resolveParams<P extends object, C>(
   who: string,

@@ -18,7 +18,7 @@ import { type Model, stateOf, withWeights } from "../model/model.ts";
 import { atLayer, type Site, siteName } from "../model/names.ts";
 import { columnsOf, type Gemm, identity, type Matrix, matrix, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
 import type { Statistics } from "./covariance.ts";
-import { rememberedKeys, withEarlier } from "./remembered-keys.ts";
+import { carriedKeys, withEarlierKeys } from "./keys-of-earlier-edits.ts";
 import type { Running } from "../onnx/program.ts";
 import { activations, norm, rowOf } from "./keys.ts";
 import type { EditRow } from "./target-rows.ts";
@@ -288,13 +288,13 @@ export async function writeBatch(who: string, job: BatchJob, solve: Solve): Prom
       ctx,
       solve: async (layer, keys) => {
         const moment = await statistics.secondMoment(layer, site);
-        return solve(layer, moment, keys, withEarlier(layer, keys, job.previous));
+        return solve(layer, moment, keys, withEarlierKeys(layer, keys, job.previous));
       },
     },
   );
   return {
     change: { kind: "delta", weights: written.weights },
-    memory: rememberedKeys(written.keys, job.previous),
+    memory: carriedKeys(written.keys, job.previous),
     evidence: {
       templates,
       layers: written.layers,

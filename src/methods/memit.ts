@@ -1,7 +1,7 @@
 /** MEMIT: any number of facts in one batch, written by the MLPs of several layers together. */
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
-import { EARLIER_COMPAT } from "../locate/remembered-keys.ts";
+import { EARLIER_COMPAT } from "../locate/keys-of-earlier-edits.ts";
 import { SEARCH, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
 import { BATCH_COMPAT, LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";

@@ -3,7 +3,7 @@ import { ndarray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { activations, dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
 import { contrastRows } from "../locate/contrast.ts";
-import { EARLIER_COMPAT, rememberedKeys, withEarlier } from "../locate/remembered-keys.ts";
+import { EARLIER_COMPAT, carriedKeys, withEarlierKeys } from "../locate/keys-of-earlier-edits.ts";
 import type { EditRow } from "../locate/target-rows.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { findValues } from "../locate/values.ts";
@@ -106,7 +106,7 @@ export const rome = defineMethod<RomeParams>({
       ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));
     const last = found!.evaluations.at(-1)!;
     return {
-      memory: rememberedKeys(new Map([[layer, matrix(u.length, 1, inserted.key)]]), job.previous),
+      memory: carriedKeys(new Map([[layer, matrix(u.length, 1, inserted.key)]]), job.previous),
       change: { kind: "delta", weights: { [name]: { outer: [array(right, [right.length, 1]), array(u, [1, u.length])] } } },
       evidence: {
         templates,
@@ -141,7 +141,7 @@ async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow)
       const keys = matrix(seen.shape[0]!, n, Float64Array.from(seen.data as Float64Array));
       addTo(moments, await gemm(keys, keys, { transA: true }), params.contrastWeight / others.length);
     }
-    const earlier = compat.has("overwrite-earlier") ? undefined : withEarlier(params.layer, matrix(n, 0), previous);
+    const earlier = compat.has("overwrite-earlier") ? undefined : withEarlierKeys(params.layer, matrix(n, 0), previous);
     if (earlier && earlier.shape[1]! > 0) addTo(moments, await gemm(earlier, earlier, { transB: true }));
     u = (await solveSymmetric(moments, matrix(n, 1, key.slice()), gemm, ctx)).data;
   }

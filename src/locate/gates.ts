@@ -79,15 +79,15 @@ async function keyGates(job: Calibration, { share, above }: Where): Promise<Gate
 }
 
 async function wordGates(job: Calibration, { share, above }: Where): Promise<Gates> {
-  const bare = job.requests.map((request): WordGate => ({ question: request.prompt, subject: subjectOf(request) }));
+  const plain = job.requests.map((request): WordGate => ({ question: request.prompt, subject: subjectOf(request) }));
   if (above > 0)
     return given(
-      bare.map((words) => ({ words, above })),
+      plain.map((words) => ({ words, above })),
       BY_WORDS,
     );
   // the model's own questions tell how common words are; a subject tells without them
-  const { from, questions } = await questionsThatStay(job, bare.some(({ subject }) => subject === "") ? OWN : 0);
-  const gates = bare.map((gate) => (gate.subject === "" ? { ...gate, telling: tellingOf(gate.question, questions) } : gate));
+  const { from, questions } = await questionsThatStay(job, plain.some(({ subject }) => subject === "") ? OWN : 0);
+  const gates = plain.map((gate) => (gate.subject === "" ? { ...gate, telling: tellingOf(gate.question, questions) } : gate));
   const nearest = gates.map((gate) => questions.reduce((best, question) => Math.max(best, nearness(gate, question)), 0));
   warnOfTwins(job, nearest);
   return {

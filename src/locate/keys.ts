@@ -8,10 +8,10 @@ import { padded } from "../text/padding.ts";
 import { program, type Running } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { EditRow } from "./target-rows.ts";
+import type { TokenizedRequest } from "./tokenized-requests.ts";
 
 /** A row of tokens and the places in it that are looked at. */
-export interface LookedAt {
+export interface RowWithPlaces {
   readonly ids: readonly number[];
   readonly at: readonly number[];
 }
@@ -19,7 +19,7 @@ export interface LookedAt {
 /** Activations of `sites` at layer `layer`, at each row's subject: site → [rows, width], in `dtype`. */
 export async function subjectActivations(
   model: Model,
-  rows: readonly EditRow[],
+  rows: readonly TokenizedRequest[],
   layer: number,
   sites: readonly Site[],
   running: Running,
@@ -43,7 +43,7 @@ const STEP = 4096;
  */
 export async function activations(
   model: Model,
-  rows: readonly LookedAt[],
+  rows: readonly RowWithPlaces[],
   names: readonly BlockSite[],
   running: Running,
 ): Promise<Record<string, NdArray>> {
@@ -69,7 +69,7 @@ export async function activations(
 }
 
 /** How many tokens of rows are read once for all: what an adapter decides, it decides over a row as a whole. */
-const beginningOf = (model: Model, rows: readonly LookedAt[]): number =>
+const beginningOf = (model: Model, rows: readonly RowWithPlaces[]): number =>
   model.adapters.length > 0
     ? 0
     : commonBeginning(

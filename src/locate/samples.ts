@@ -6,7 +6,7 @@ import { keptAll } from "../base/kept.ts";
 import { rng } from "../base/rng.ts";
 import { stream } from "../model/decode/generate.ts";
 import { type Model, stateOf, withOwnSessions } from "../model/model.ts";
-import { formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
+import { formatOf, promptWithoutEdits, stopsOf } from "../model/prompt.ts";
 
 /** A row of tokens of which those from `from` on count; what stands before is context. */
 export interface TokenRow {
@@ -165,7 +165,7 @@ function rowsAtMost({ config }: Model, kind: Kind): number {
 /** Where the user's words begin in a chat; otherwise the token that starts or ends a text. */
 function startOf(model: Model): readonly number[] {
   if (formatOf(model) === "chat") {
-    const prompt = barePrompt(model, "x");
+    const prompt = promptWithoutEdits(model, "x");
     return model.tokenizer.encode(prompt.text.slice(0, prompt.content[0]), { special: false }).ids;
   }
   return [model.tokenizer.bos ?? model.tokenizer.eos[0] ?? model.tokenizer.pad];

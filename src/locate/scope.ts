@@ -2,10 +2,10 @@
 import type { Context } from "../base/context.ts";
 import type { EditRequest, QA } from "../data/request.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, barePrompt } from "../model/prompt.ts";
+import { type AskAs, promptWithoutEdits } from "../model/prompt.ts";
 import { contextTemplates } from "./contexts.ts";
-import { standIns } from "./contrast.ts";
-import { rowsOf } from "./target-rows.ts";
+import { promptsWithOtherSubjects } from "./contrast.ts";
+import { tokenizeRequest } from "./tokenized-requests.ts";
 import { selfQuestions } from "./samples.ts";
 
 /** Prompts as tokens. */
@@ -29,15 +29,18 @@ export interface ScopeOn {
 /** The scope of one request; `count` stand-ins at most (none without a subject), and as many questions of the model's own. */
 export async function scopeOf(on: ScopeOn, { prompt, subject }: EditRequest, count: number): Promise<Scope> {
   const { model, seed, ctx } = on;
-  const encoded = (text: string): readonly number[] => barePrompt(model, text, on.ask).ids;
+  const encoded = (text: string): readonly number[] => promptWithoutEdits(model, text, on.ask).ids;
   const templates = on.templates ?? (await contextTemplates(model, [[5, 5]], seed, ctx));
-  const bare =
+  const alone =
     subject.trim() === "" || !prompt.includes(subject)
       ? undefined
-      : rowsOf(model, { prompt, subject }, ["{}"], { ...on.ask, end: false })[0];
+      : tokenizeRequest(model, { prompt, subject }, ["{}"], { ...on.ask, end: false })[0];
   const others = [...(on.retain ?? []).map((qa) => qa.question), ...(await selfQuestions(model, count, seed, ctx))];
   return {
     inside: templates.filter((t) => t !== "{}").map((t) => encoded(t.replace("{}", prompt))),
-    outside: [...(bare ? await standIns(model, bare, count, seed, ctx) : []), ...others.filter((text) => text !== prompt).map(encoded)],
+    outside: [
+      ...(alone ? await promptsWithOtherSubjects(model, alone, count, seed, ctx) : []),
+      ...others.filter((text) => text !== prompt).map(encoded),
+    ],
   };
 }

@@ -7,7 +7,7 @@ import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 import { contextTemplates } from "./contexts.ts";
 import type { Running } from "../onnx/program.ts";
-import { answerAs, type Asked, rowsOf } from "./target-rows.ts";
+import { answerAs, type Asked, tokenizeRequest } from "./tokenized-requests.ts";
 import type { Sought, ValueOptions } from "./values.ts";
 
 export interface SearchParams {
@@ -111,8 +111,8 @@ export async function soughtOf(job: SearchJob): Promise<{ templates: readonly st
   const ask = answerAs(job);
   const klAsk = { ...ask, ...(compat.has("bare-kl") && { format: "plain" as const }) };
   const sought = job.requests.map((request) => ({
-    rows: rowsOf(model, request, templates, ask),
-    klRow: rowsOf(model, { prompt: `${request.subject} is a`, subject: request.subject }, ["{}"], klAsk)[0]!,
+    rows: tokenizeRequest(model, request, templates, ask),
+    klRow: tokenizeRequest(model, { prompt: `${request.subject} is a`, subject: request.subject }, ["{}"], klAsk)[0]!,
   }));
   return { templates, sought };
 }

@@ -21,7 +21,7 @@ import type { Statistics } from "./covariance.ts";
 import { carriedKeys, withEarlierKeys } from "./keys-of-earlier-edits.ts";
 import type { Running } from "../onnx/program.ts";
 import { activations, norm, rowOf } from "./keys.ts";
-import type { EditRow } from "./target-rows.ts";
+import type { TokenizedRequest } from "./tokenized-requests.ts";
 import { SEARCH, SEARCH_COMPAT, searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
 import { findValues, type Sought, type ValueOptions } from "./values.ts";
 
@@ -103,7 +103,7 @@ async function findTargets(
 /** Where a search begins: at the mean of what was found for the same target, otherwise for any, otherwise at zero. */
 function startsFor(width: number): { of(sought: Sought): Pick<Sought, "start">; learn(sought: Sought, shift: Float64Array): void } {
   const found = new Map<string, { readonly sum: Float64Array; readonly count: number }>();
-  const targetOf = ({ rows: [bare] }: Sought): string => bare!.ids.slice(bare!.first).join(" ");
+  const targetOf = ({ rows: [alone] }: Sought): string => alone!.ids.slice(alone!.first).join(" ");
   const ANY = "";
   return {
     of: (sought) => {
@@ -307,7 +307,12 @@ export async function writeBatch(who: string, job: BatchJob, solve: Solve): Prom
 }
 
 /** Writes targets z [D, n] into the MLP output matrices of `layers`; `rows` are each request's, the bare question first. */
-export async function spread(model: Model, rows: readonly (readonly EditRow[])[], z: Matrix, options: SpreadOptions): Promise<Spread> {
+export async function spread(
+  model: Model,
+  rows: readonly (readonly TokenizedRequest[])[],
+  z: Matrix,
+  options: SpreadOptions,
+): Promise<Spread> {
   const { layers, ctx, solve } = options;
   const { key: keySite, weight } = model.arch.memory;
   const last = layers.at(-1)!;
@@ -346,7 +351,13 @@ export async function spread(model: Model, rows: readonly (readonly EditRow[])[]
 }
 
 /** Keys [width, n]: half the bare question's, half the mean over its templates (MEMIT's two groups). */
-async function keysOf(model: Model, rows: readonly (readonly EditRow[])[], layer: number, site: Site, running: Running): Promise<Matrix> {
+async function keysOf(
+  model: Model,
+  rows: readonly (readonly TokenizedRequest[])[],
+  layer: number,
+  site: Site,
+  running: Running,
+): Promise<Matrix> {
   const name = siteName(layer, site);
   const seen = (
     await activations(
@@ -369,10 +380,10 @@ async function keysOf(model: Model, rows: readonly (readonly EditRow[])[], layer
 }
 
 /** The output of a block at the bare subjects [D, n]. */
-async function output(model: Model, rows: readonly (readonly EditRow[])[], layer: number, running: Running): Promise<Matrix> {
+async function output(model: Model, rows: readonly (readonly TokenizedRequest[])[], layer: number, running: Running): Promise<Matrix> {
   const name = siteName(layer, "resid_post");
-  const bare = rows.map(([row]) => ({ ids: row!.ids, at: [row!.subject] }));
-  const seen = (await activations(model, bare, [name], running))[name]!;
+  const alone = rows.map(([row]) => ({ ids: row!.ids, at: [row!.subject] }));
+  const seen = (await activations(model, alone, [name], running))[name]!;
   return transpose(matrix(rows.length, seen.shape[1]!, Float64Array.from(seen.data as Float64Array)));
 }
 

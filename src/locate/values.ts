@@ -15,7 +15,7 @@ import type { KeyValue } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { norm, rowOf } from "./keys.ts";
 import type { Running } from "../onnx/program.ts";
-import type { EditRow } from "./target-rows.ts";
+import type { TokenizedRequest } from "./tokenized-requests.ts";
 
 export interface ValueOptions extends Running {
   readonly layer: number;
@@ -54,8 +54,8 @@ export interface Evaluation {
 
 /** One request: target rows, the bare question first, and the row that is read at its subject for the KL term (of all requests or none). */
 export interface Sought {
-  readonly rows: readonly EditRow[];
-  readonly klRow?: EditRow;
+  readonly rows: readonly TokenizedRequest[];
+  readonly klRow?: TokenizedRequest;
   /** Where the search begins, instead of a shift of zero. */
   readonly start?: Float64Array;
 }
@@ -226,7 +226,7 @@ interface Place {
 const hasKl = (sought: readonly Sought[]): boolean => sought.every((s) => s.klRow);
 
 /** Where a row is cut in two: what is before cannot change. */
-const cutOf = (row: EditRow, { puts = "subject" }: Pick<ValueOptions, "puts">): number => (puts === "subject" ? row.subject : 0);
+const cutOf = (row: TokenizedRequest, { puts = "subject" }: Pick<ValueOptions, "puts">): number => (puts === "subject" ? row.subject : 0);
 
 /** Where a target token is predicted: an offset from the row's cut, and its share of the likelihood term. */
 function labelsOf(sought: readonly Sought[], options: Pick<ValueOptions, "puts" | "bareShare">): Place[] {
@@ -265,7 +265,7 @@ function feedsFor(model: Model, sought: readonly Sought[], places: readonly Plac
   // positions go on counting from the row's first token
   const S = after.tokens.shape[1]!;
   const positions = BigInt64Array.from(after.positions.data as BigInt64Array, (p, i) => p + BigInt(all[Math.floor(i / S)]!.cut));
-  const bare = sought.map((_, owner) => targets.findIndex((r) => r.owner === owner));
+  const alone = sought.map((_, owner) => targets.findIndex((r) => r.owner === owner));
   return {
     "before.tokens": before.tokens,
     "before.positions": before.positions,
@@ -274,7 +274,7 @@ function feedsFor(model: Model, sought: readonly Sought[], places: readonly Plac
     positions: { ...after.positions, data: positions },
     real: after.real,
     owner: ints(all.map((r) => r.owner)),
-    bare: ints(bare.map((b) => b * S + all[b]!.subject - all[b]!.cut)),
+    alone: ints(alone.map((b) => b * S + all[b]!.subject - all[b]!.cut)),
     covered: {
       dtype: "bool",
       shape: [all.length, S],
@@ -305,7 +305,7 @@ function valueGraph(model: Model, options: ValueOptions, withKl: boolean): Graph
     const given = { positions: t.input("positions", "int64", ["B", "S"]), real: t.input("real", "bool", ["B", "S"]) };
     const tokens = t.input("tokens", "int64", ["B", "S"]);
     const put = (h: Tensor): Tensor => {
-      seen.h0 = h.reshape(["B*S", width]).rows(t.input("bare", "int64", ["R"]));
+      seen.h0 = h.reshape(["B*S", width]).rows(t.input("alone", "int64", ["R"]));
       if (puts === "subject")
         return h
           .slice(1, 0, 1)

@@ -2,9 +2,9 @@
 import { asFloats, floats, mean } from "../base/array.ts";
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { answerAs } from "../locate/target-rows.ts";
+import { answerAs } from "../locate/tokenized-requests.ts";
 import { atLayer, checkLayer } from "../model/names.ts";
-import { barePrompt, withTarget } from "../model/prompt.ts";
+import { promptWithoutEdits, withTarget } from "../model/prompt.ts";
 import { type TargetRow, weightPasses } from "../train/one-weight.ts";
 import { adamw } from "../train/optim.ts";
 import { defineMethod, type Job } from "./method.ts";
@@ -124,7 +124,7 @@ function rowsOf(job: Job<FtParams>): TargetRow[] {
   const { model, requests, compat } = job;
   const ask = answerAs(job);
   return requests.map((request) => {
-    const prompt = barePrompt(model, request.prompt, ask);
+    const prompt = promptWithoutEdits(model, request.prompt, ask);
     const { ids, first } = withTarget(model, prompt, request.target ?? "", ask);
     const isLast = compat.has("prompt-last");
     return {

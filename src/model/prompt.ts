@@ -23,11 +23,15 @@ export interface RowOptions extends AskAs {
 /** A question, or a conversation, as text and tokens after which the model answers, with what prompt edits put before it. */
 export async function promptOf(model: Model, question: string | readonly Message[], ask: AskAs = {}): Promise<ChatPrompt> {
   const messages = messagesOf(question);
-  return barePrompt(model, model.rewrites?.length ? await rewritten(model.rewrites, messages, formatOf(model, ask)) : messages, ask);
+  return promptWithoutEdits(
+    model,
+    model.rewrites?.length ? await rewritten(model.rewrites, messages, formatOf(model, ask)) : messages,
+    ask,
+  );
 }
 
 /** The same without what prompt edits put before it: for what is made of weights and template alone. */
-export function barePrompt(model: Model, question: string | readonly Message[], ask: AskAs = {}): ChatPrompt {
+export function promptWithoutEdits(model: Model, question: string | readonly Message[], ask: AskAs = {}): ChatPrompt {
   const asked = messagesOf(question);
   if (formatOf(model, ask) === "chat")
     return chatPrompt(asked, {

@@ -5,7 +5,7 @@ import type { EditRequest, ForgetRequest } from "../data/request.ts";
 import type { Edit } from "../edit/edit.ts";
 import type { Brought } from "../methods/method.ts";
 import { checkContext, type Model } from "../model/model.ts";
-import { type AskAs, barePrompt, type Format, formatOf, withTarget } from "../model/prompt.ts";
+import { type AskAs, promptWithoutEdits, type Format, formatOf, withTarget } from "../model/prompt.ts";
 import { type Choice, type Given, mergedFor, paramsOf } from "./choice.ts";
 import { broughtTo } from "./needed.ts";
 import type { Having, Need } from "./needs/need.ts";
@@ -62,7 +62,7 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
 
 /** Refuses a request that is longer than the model's context with what it is to say; without that, with the answer. */
 function checkRequest(model: Model, { id, prompt, target, answer }: EditRequest, ask: AskAs): void {
-  const { ids } = withTarget(model, barePrompt(model, prompt, ask), (target ?? answer) || "x", { ...ask, end: false });
+  const { ids } = withTarget(model, promptWithoutEdits(model, prompt, ask), (target ?? answer) || "x", { ...ask, end: false });
   checkContext(model, "forget", `request "${id}"`, ids.length);
 }
 

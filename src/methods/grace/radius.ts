@@ -3,13 +3,16 @@ import { fail } from "../../base/fail.ts";
 import { SAME } from "../../locate/codebook.ts";
 import { activations, norm, rowOf } from "../../locate/keys.ts";
 import { scopeOf } from "../../locate/scope.ts";
-import { answerAs, type EditRow } from "../../locate/target-rows.ts";
+import { answerAs, type TokenizedRequest } from "../../locate/tokenized-requests.ts";
 import { siteName } from "../../model/names.ts";
 import type { Job } from "../method.ts";
 import type { GraceParams } from "./teach.ts";
 
 /** A radius that keeps out other questions, or that takes in the question in company. */
-export async function measuredRadius(job: Job<GraceParams>, row: EditRow): Promise<{ radius: number; [measured: string]: unknown }> {
+export async function measuredRadius(
+  job: Job<GraceParams>,
+  row: TokenizedRequest,
+): Promise<{ radius: number; [measured: string]: unknown }> {
   const { model, params, requests, running } = job;
   const site = siteName(params.layer, model.arch.memory.key);
   const scope = await scopeOf({ ...job, ask: answerAs(job) }, requests[0]!, params.others);

@@ -1,7 +1,7 @@
 /** GRACE's codebook taught one answer more: its key is placed, and the value that answers it is trained. */
 import { type BookParams, type Entry, nearestOf, place, PUTS, type Rule } from "../../locate/codebook.ts";
 import { activations, rowOf } from "../../locate/keys.ts";
-import type { EditRow } from "../../locate/target-rows.ts";
+import type { TokenizedRequest } from "../../locate/tokenized-requests.ts";
 import { findValues, type Value } from "../../locate/values.ts";
 import type { Model } from "../../model/model.ts";
 import { siteName } from "../../model/names.ts";
@@ -38,7 +38,7 @@ export interface Taught {
 }
 
 /** Places a row's key in the book and trains the value that answers it (GRACE, algorithm 1). */
-export async function teach(model: Model, before: readonly Entry[], row: EditRow, job: Teaching): Promise<Taught> {
+export async function teach(model: Model, before: readonly Entry[], row: TokenizedRequest, job: Teaching): Promise<Taught> {
   const { params, compat, running, ctx } = job;
   const { key: keySite, value: valueSite } = model.arch.memory;
   const names = [siteName(params.layer, keySite), siteName(params.layer, valueSite)] as const;

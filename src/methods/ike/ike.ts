@@ -6,7 +6,7 @@ import type { EditRequest } from "../../data/request.ts";
 import { factLine, FRAME, nearestDemonstrations, type Shown } from "./demonstrations.ts";
 import { gatesOf } from "../../locate/gates.ts";
 import type { Prefix } from "../../model/model.ts";
-import { barePrompt, framed, laidOut, shownText } from "../../model/prompt.ts";
+import { promptWithoutEdits, framed, laidOut, shownText } from "../../model/prompt.ts";
 import { defineMethod, type Job } from "../method.ts";
 
 export interface IkeParams {
@@ -118,7 +118,7 @@ function fitting(job: Job<IkeParams>, chosen: readonly Shown[], request: EditReq
     const kept = new Set(nearestFirst.slice(0, n));
     const left = chosen.filter((d) => kept.has(d));
     const messages = laidOut(prefixOf(job, left, request), request.prompt, format);
-    const { ids } = barePrompt(model, messages, { format, ...(system !== undefined && { system }) });
+    const { ids } = promptWithoutEdits(model, messages, { format, ...(system !== undefined && { system }) });
     least = ids.length;
     if (least > most) continue;
     if (n < chosen.length)

@@ -4,7 +4,7 @@ import { rng } from "../../base/rng.ts";
 import type { EditRequest } from "../../data/request.ts";
 import { BLENDS } from "./blend.ts";
 import { contextTemplates } from "../../locate/contexts.ts";
-import { answerAs, rowsOf } from "../../locate/target-rows.ts";
+import { answerAs, tokenizeRequest } from "../../locate/tokenized-requests.ts";
 import { scopeOf } from "../../locate/scope.ts";
 import { adapterOf, candidatesOf, drawMask, memoryOf, remembered, settled, type ShardParams } from "./shards.ts";
 import { type SideParams, type SideRows, train } from "./side-memory.ts";
@@ -215,7 +215,7 @@ async function rowsFor(job: Job<WiseParams>, request: EditRequest): Promise<Side
     ));
   const upTo = (n: number): number[] => [...new Array(n).keys()];
   const lastOf = (n: number): number[] => upTo(n).slice(-params.tokens); // all of them where that is 0
-  const inside = rowsOf(model, { id: request.id, prompt: request.prompt, target: request.target }, templates, ask).map(
+  const inside = tokenizeRequest(model, { id: request.id, prompt: request.prompt, target: request.target }, templates, ask).map(
     ({ ids, first }) => ({
       ids,
       labels: upTo(ids.length).slice(first),

@@ -47,7 +47,7 @@ const ONE_USER: laws.OneUser = {
 const GENERATE: Readonly<Record<string, string>> = {
   "src/locate/contexts.ts": "beginnings of texts, drawn, in whose company a question is put",
   "src/locate/contrast.ts": "tokens behind other tokens: stand-ins for a subject, of whose states keys are made",
-  "src/locate/samples.ts": "texts as rows of tokens, drawn from a given beginning",
+  "src/locate/generated-text.ts": "texts as rows of tokens, drawn from a given beginning",
   "src/eval/measure.ts": "answers behind prompts that were read once, behind which other texts are scored as well",
   "src/index.ts": "the public surface",
   "src/testing/arch.ts": "greedy tokens of an architecture, compared with those of its reference",

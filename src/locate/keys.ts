@@ -1,4 +1,4 @@
-/** Keys and values as a model has them: activations at the subject's last token, read in one pass over rows. */
+/** A model's own keys and values: activations at the subject's last token, read in one pass over the rows. */
 import { floats, ints, type NdArray } from "../base/array.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../model/model.ts";
@@ -10,7 +10,7 @@ import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { TokenizedRequest } from "./tokenized-requests.ts";
 
-/** A row of tokens and the places in it that are looked at. */
+/** A row of tokens and the places at which activations are read. */
 export interface RowWithPlaces {
   readonly ids: readonly number[];
   readonly at: readonly number[];
@@ -39,7 +39,7 @@ const STEP = 4096;
 
 /**
  * Activations at the places of each row, in their order: name → [places, width], in `dtype`.
- * Nothing behind the last place or above the last layer that is named is computed.
+ * Tokens after the last place and layers above the last named one are not computed.
  */
 export async function activations(
   model: Model,
@@ -68,7 +68,7 @@ export async function activations(
   return Object.fromEntries(names.map((name) => [name, joined(seen[name]!)]));
 }
 
-/** How many tokens of rows are read once for all: what an adapter decides, it decides over a row as a whole. */
+/** The number of first tokens that all rows share and that are read once. Zero if the model has an adapter, because an adapter reads whole rows. */
 const beginningOf = (model: Model, rows: readonly RowWithPlaces[]): number =>
   model.adapters.length > 0
     ? 0
@@ -102,7 +102,7 @@ function activationGraph(model: Model, names: readonly BlockSite[], dtype: Preci
   });
 }
 
-/** Consecutive rows in steps of about {@link STEP} tokens, pads counted. */
+/** Consecutive rows in steps of about {@link STEP} tokens, including padding. */
 function inSteps<T extends { readonly ids: readonly number[] }>(rows: readonly T[]): T[][] {
   const steps: T[][] = [];
   let longest = 0;

@@ -1,7 +1,7 @@
 /** The answer: what the model says now; asked of the model where nobody gave it. */
 import { LONGEST, withAnswers } from "../../ask/kept.ts";
 import { ifKept } from "../../base/kept.ts";
-import { QUESTION } from "../../locate/samples.ts";
+import { QUESTION } from "../../locate/generated-text.ts";
 import { anyAnswer, defineNeed } from "./need.ts";
 
 declare module "../../methods/method.ts" {

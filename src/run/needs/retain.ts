@@ -6,7 +6,7 @@ import { hash } from "../../base/hash.ts";
 import { ifKept } from "../../base/kept.ts";
 import { questionsIn } from "../../data/place.ts";
 import type { QA } from "../../data/request.ts";
-import { QUESTION, selfQuestions } from "../../locate/samples.ts";
+import { QUESTION, generatedQuestions } from "../../locate/generated-text.ts";
 import { anyAnswer, defineNeed, type Having } from "./need.ts";
 
 declare module "../../methods/method.ts" {
@@ -58,7 +58,7 @@ export const retainNeed = defineNeed({
 /** Questions of the model's own with its own answers, without those that it answers with nothing; none that is to be forgotten. */
 async function ownRetain({ model, requests, ask, seed }: Having, ctx: Context): Promise<QA[]> {
   const edited = new Set(requests.map((r) => r.prompt.trim()));
-  const questions = (await selfQuestions(model, OWN, seed, ctx)).filter((q) => !edited.has(q));
+  const questions = (await generatedQuestions(model, OWN, seed, ctx)).filter((q) => !edited.has(q));
   const answers = await keptAnswers(model, questions, ask, ctx);
   return questions.flatMap((question, i) => (answers[i] === "" ? [] : [{ id: `own/${i + 1}`, question, answer: answers[i]! }]));
 }

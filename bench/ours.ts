@@ -37,7 +37,9 @@ export interface Ours {
   decode(prompts: Rows, newTokens: number, freeze: boolean): Promise<Took>;
   /** Logits at every position; answers `argmax` of each row's last position. */
   forward(ids: Rows): Promise<Took>;
-  /** What the model says to questions and makes of their answers, `batch` at a time; answers `said`, the mean `loss` and the sum of `ranks`. */
+  /**
+   * What the model says to questions and makes of their answers, `batch` at a time; answers `said`, the mean `loss` and the sum of `ranks`.
+   */
   evaluate(samples: readonly Sample[], batch: number, newTokens: number): Promise<Took>;
   /** One AdamW step on the last `answer` tokens of each row, which stays done; answers `loss`. */
   train(ids: Rows, answer: number, kind: TrainingKind): Promise<Took>;

@@ -1,4 +1,6 @@
-/** Asking a model: questions in, outcomes out in their order; an outcome is an answer, or the reason why the question could not be asked. */
+/**
+ * Asking a model: questions in, outcomes out in their order; an outcome is an answer, or the reason why the question could not be asked.
+ */
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";

@@ -1,4 +1,7 @@
-/** Causal tracing of a model's answers: noise hides the subject, and states of the clean run that bring the answer back show where it is stored. */
+/**
+ * Causal tracing of a model's answers: noise hides the subject, and states of the clean run that bring the answer back show where it is
+ * stored.
+ */
 import { saidTo } from "../ask/ask.ts";
 import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
@@ -190,7 +193,10 @@ function saysMore({ text, offsets }: Answered, at: number, subject: string): boo
   return !named.some((name) => name === word || (isCut && name.startsWith(word)));
 }
 
-/** The same from the token on that loses most probability when the subject is hidden. Words of the subject, and what is no word, are passed over while there is another. */
+/**
+ * The same from the token on that loses most probability when the subject is hidden. Words of the subject, and what is no word, are passed
+ * over while there is another.
+ */
 async function dependent(
   model: Model,
   whole: Answered,

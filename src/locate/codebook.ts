@@ -47,10 +47,16 @@ function distanceOf(a: Float64Array, b: Float64Array): number {
 /** Keys with a smaller distance than this count as the same key. */
 export const SAME = 1e-4;
 
-/** What happens to a near key of the same target whose radius is too small: nothing (a new entry is added), a larger radius, or a move halfway to the new key. */
+/**
+ * What happens to a near key of the same target whose radius is too small: nothing (a new entry is added), a larger radius, or a move
+ * halfway to the new key.
+ */
 export const EXPANSIONS = ["beside", "coverage", "moving_average"] as const;
 
-/** The book after a new entry. The entry is added if no key is near. A near key of another target gets a smaller radius. A near key of the same target is used for the new entry. */
+/**
+ * The book after a new entry. The entry is added if no key is near. A near key of another target gets a smaller radius. A near key of the
+ * same target is used for the new entry.
+ */
 export function place(
   book: readonly Entry[],
   fresh: Entry,
@@ -109,7 +115,10 @@ export function adapterOf(
   };
 }
 
-/** The lookup as a graph. It finds the key nearest to the activation at the question's last token. If it is near enough, its value replaces the layer's output. */
+/**
+ * The lookup as a graph. It finds the key nearest to the activation at the question's last token. If it is near enough, its value replaces
+ * the layer's output.
+ */
 function lookup(model: Model, params: BookParams, dtype: Precision, compat: ReadonlySet<string>) {
   const { key, value } = model.arch.memory;
   const [m, D] = [model.config.mlpWidth, model.config.width];

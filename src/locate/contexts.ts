@@ -1,4 +1,7 @@
-/** Context templates: short texts that the model generates by seed. They are put before a question, so that an edit also works after other text. */
+/**
+ * Context templates: short texts that the model generates by seed. They are put before a question, so that an edit also works after other
+ * text.
+ */
 import type { Context } from "../base/context.ts";
 import { generate } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";

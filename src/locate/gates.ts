@@ -1,4 +1,7 @@
-/** Gates: how similar a question must be to an edit's own question for the edit to be used. Calibrated on questions whose answers must not change. */
+/**
+ * Gates: how similar a question must be to an edit's own question for the edit to be used. Calibrated on questions whose answers must not
+ * change.
+ */
 import { floats } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import type { EditRequest, QA } from "../data/request.ts";
@@ -10,7 +13,10 @@ import type { Model } from "../model/model.ts";
 import { cosine, type Encoder } from "../text/encoder.ts";
 import { generatedQuestions } from "./generated-text.ts";
 
-/** The input of the calibration. Gates use the first of these that is given: a retain set, the demonstrations' questions, questions that the model generates. */
+/**
+ * The input of the calibration. Gates use the first of these that is given: a retain set, the demonstrations' questions, questions that the
+ * model generates.
+ */
 export interface Calibration {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
@@ -22,7 +28,9 @@ export interface Calibration {
 }
 
 export interface Gates {
-  /** The gate of each request: its own question, as a key [1, width] or as words, and the least similarity at which another question passes. */
+  /**
+   * The gate of each request: its own question, as a key [1, width] or as words, and the least similarity at which another question passes.
+   */
   readonly entries: readonly Pick<PromptEntry, "key" | "words" | "above">[];
   /** The encoder of the keys, or the rule of the words. */
   readonly by: string;
@@ -115,7 +123,10 @@ function subjectOf({ prompt, subject }: EditRequest): string {
   return [subject, findSubject(prompt) ?? ""].find((text) => names(prompt, text)) ?? "";
 }
 
-/** The weight of each word of a question: the rarer among the other questions, the higher. A word that none of them has weighs 1 and is left out. */
+/**
+ * The weight of each word of a question: the rarer among the other questions, the higher. A word that none of them has weighs 1 and is left
+ * out.
+ */
 function tellingOf(question: string, others: readonly string[]): Record<string, number> {
   const having = others.map((other) => new Set(wordsIn(other)));
   return Object.fromEntries(

@@ -1,4 +1,7 @@
-/** Text that the model generates by itself, as rows of tokens: conversations, and questions, which name the kind of things that edits change. */
+/**
+ * Text that the model generates by itself, as rows of tokens: conversations, and questions, which name the kind of things that edits
+ * change.
+ */
 import { z } from "zod";
 import { lines } from "../base/codec.ts";
 import { checkAbort, type Context } from "../base/context.ts";
@@ -27,7 +30,10 @@ export const QUESTION = 20;
 const TOGETHER = 2;
 /** The largest size, in bytes, of the attention cache of rows that are generated together. */
 const CACHE = 1e9;
-/** The session always holds the weights, even for few rows. Otherwise the last digits of a logit would depend on the number of rows, and so would the text. */
+/**
+ * The session always holds the weights, even for few rows. Otherwise the last digits of a logit would depend on the number of rows, and so
+ * would the text.
+ */
 const DRAWN = { temperature: 1, topP: 0.95, freeze: true };
 
 /** Rows of tokens, one a line. */

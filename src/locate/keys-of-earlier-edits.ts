@@ -1,4 +1,6 @@
-/** The keys that earlier edits of a sequence wrote at a layer. A later edit leaves their outputs alone, so the earlier edits keep working. */
+/**
+ * The keys that earlier edits of a sequence wrote at a layer. A later edit leaves their outputs alone, so the earlier edits keep working.
+ */
 import type { NdArray } from "../base/array.ts";
 import type { Carried } from "../edit/edit.ts";
 import { type Matrix, matrix, sideBySide } from "../onnx/linalg.ts";
@@ -12,7 +14,10 @@ export function withEarlierKeys(layer: number, keys: Matrix, previous: Carried |
   return past ? sideBySide(keys, matrix(past.shape[0]!, past.shape[1]!, past.data as Float64Array)) : keys;
 }
 
-/** The keys that an edit stores for the next edit: at each layer that it wrote, its own and the earlier ones; at other layers, the previous edit's. */
+/**
+ * The keys that an edit stores for the next edit: at each layer that it wrote, its own and the earlier ones; at other layers, the previous
+ * edit's.
+ */
 export const carriedKeys = (keys: ReadonlyMap<number, Matrix>, previous: Carried | undefined): Record<string, NdArray> => ({
   ...Object.fromEntries(Object.entries(previous?.memory ?? {}).filter(([name]) => /^keys\.\d+$/.test(name))),
   ...Object.fromEntries([...keys].map(([layer, own]) => [nameOf(layer), withEarlierKeys(layer, own, previous)])),

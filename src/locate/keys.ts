@@ -68,7 +68,10 @@ export async function activations(
   return Object.fromEntries(names.map((name) => [name, joined(seen[name]!)]));
 }
 
-/** The number of first tokens that all rows share and that are read once. Zero if the model has an adapter, because an adapter reads whole rows. */
+/**
+ * The number of first tokens that all rows share and that are read once. Zero if the model has an adapter, because an adapter reads whole
+ * rows.
+ */
 const beginningOf = (model: Model, rows: readonly RowWithPlaces[]): number =>
   model.adapters.length > 0
     ? 0

@@ -47,7 +47,7 @@ export interface Spread {
   readonly layers: readonly LayerReport[];
   /** The keys [width, n] with which each layer was solved. */
   readonly keys: ReadonlyMap<number, Matrix>;
-  /** For each layer, the last layer's output [D, n] before this layer wrote; read at the subjects of the questions without a context template. */
+  /** For each layer, the last layer's output [D, n] before this layer wrote. */
   readonly found: ReadonlyMap<number, Matrix>;
   /** The norm of the missing difference at the end, divided by its norm at the beginning. */
   readonly left: number;
@@ -57,10 +57,9 @@ export interface Spread {
 const TOGETHER = 8;
 
 /**
- * The targets z [D, n], one column for each request: the last layer's output at the subject of the question without a context template, plus
- * the shift that was found for it. With `isWarm`, a later search begins at the mean of the earlier shifts for the same target, or for any
- * target: the shift towards a refusal is similar for all subjects. The cache keeps each group, so that a stopped run continues to the same
- * bytes.
+ * The targets z [D, n], one column for each request: the last layer's output at the subject of the question alone, plus the shift that was
+ * found. With `isWarm`, a later search begins at the mean of the earlier shifts for the same target, or for any target: the shift towards a
+ * refusal is similar for all subjects. The cache keeps each group, so that a stopped run continues to the same bytes.
  */
 async function findTargets(
   model: Model,
@@ -180,7 +179,7 @@ export interface ShareParam {
 export const SHARE: Declared<ShareParam, Config> = {
   share: {
     default: 0.95,
-    doc: "share of its residual that a layer writes for a lone request, which sets the ridge of the solve; 1: all (in MEMIT: EMMET)",
+    doc: "share of its residual that a layer writes for a single request; it sets the ridge of the solver; 1: all (in MEMIT: EMMET)",
     source: "docs/methods/memit.md",
     min: 0.01,
     max: 1,
@@ -236,10 +235,7 @@ export interface BatchJob extends SearchJob {
   readonly previous?: Carried;
 }
 
-/**
- * Computes a layer's factor [width, n] from its second moments [width, width], the keys [width, n] of this batch, and `all` keys
- * [width, n + q]: first those of this batch, then those of earlier edits.
- */
+/** Computes a layer's factor [width, n] from second moments, this batch's keys [width, n], and `all` keys: these, then earlier edits'. */
 export type Solve = (layer: number, moment: Matrix, keys: Matrix, all: Matrix) => Promise<Matrix>;
 
 /** Refuses a batch whose keys, values and factors do not fit into memory. The error names the first request that is too many. */
@@ -306,7 +302,7 @@ export async function writeBatch(who: string, job: BatchJob, solve: Solve): Prom
   };
 }
 
-/** Writes targets z [D, n] into the MLP output matrices of `layers`. The first of a request's `rows` is the question without a context template. */
+/** Writes targets z [D, n] into the MLP output matrices of `layers`. The first of a request's `rows` is the question alone. */
 export async function spread(
   model: Model,
   rows: readonly (readonly TokenizedRequest[])[],
@@ -379,7 +375,7 @@ async function keysOf(
   return out;
 }
 
-/** The output of a block [D, n] at the subjects of the questions without a context template. */
+/** The output of a block [D, n] at the subjects of the questions alone. */
 async function output(model: Model, rows: readonly (readonly TokenizedRequest[])[], layer: number, running: Running): Promise<Matrix> {
   const name = siteName(layer, "resid_post");
   const alone = rows.map(([row]) => ({ ids: row!.ids, at: [row!.subject] }));

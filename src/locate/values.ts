@@ -31,14 +31,20 @@ export interface ValueOptions extends Running {
   readonly kl: number;
   /** Where the value h0 + δ is put: at the subject ("subject", the default), at every position, or at every position before the subject. */
   readonly puts?: "subject" | "all" | "before";
-  /** The weight of the first row (the question without a context template) in the likelihood term. The other rows share the rest evenly. undefined: equal weights. */
+  /**
+   * The weight of the first row (the question without a context template) in the likelihood term. The other rows share the rest evenly.
+   * undefined: equal weights.
+   */
   readonly bareShare?: number;
   /** Called after each evaluation. Returns true when the search can stop. */
   readonly done: (at: Evaluation) => boolean;
   readonly ctx: Context;
 }
 
-/** The loss and its parts at one evaluation; `rows` holds the mean negative log-likelihood of each row's target, `worst` the least likely target token of the first row. */
+/**
+ * The loss and its parts at one evaluation; `rows` holds the mean negative log-likelihood of each row's target, `worst` the least likely
+ * target token of the first row.
+ */
 export interface Evaluation {
   readonly total: number;
   readonly nll: number;
@@ -49,7 +55,10 @@ export interface Evaluation {
   readonly norm: number;
 }
 
-/** One request: the rows with its target (first the question without a context template), and the row for the KL term. All requests have a KL row, or none. */
+/**
+ * One request: the rows with its target (first the question without a context template), and the row for the KL term. All requests have a
+ * KL row, or none.
+ */
 export interface Sought {
   readonly rows: readonly TokenizedRequest[];
   readonly klRow?: TokenizedRequest;

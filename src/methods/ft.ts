@@ -47,7 +47,7 @@ export const ft = defineMethod<FtParams>({
     layers: "layer",
     lr: "lr",
     num_steps: "steps",
-    num_epochs: "steps", // of one request, an epoch is a step
+    num_epochs: "steps", // with one request, an epoch is one step
     inner_params: "layer",
     norm_constraint: "limit",
     objective_optimization: (name) => (name === "prompt_last" ? ["prompt-last"] : []),
@@ -109,7 +109,7 @@ export const ft = defineMethod<FtParams>({
   },
 });
 
-/** Where the search stands: losses by row and target token. */
+/** One evaluation of the search, with the losses by row and target token. */
 interface At {
   readonly evaluations: number;
   readonly loss: number;

@@ -125,7 +125,7 @@ export const rome = defineMethod<RomeParams>({
   },
 });
 
-/** C⁻¹·k, of unit length: the direction that meets this key and, on average, no other (ROME eq. 2). */
+/** C⁻¹·k, scaled to length 1: the direction that responds to this key and as little as possible to other keys (ROME eq. 2). */
 async function direction(job: Job<RomeParams>, key: Float64Array, alone: TokenizedRequest): Promise<Float64Array> {
   const { model, params, compat, statistics, previous, ctx } = job;
   const gemm = gemmOn(model.sessions);

@@ -96,7 +96,10 @@ export const stopsOf = (model: Model, ask: AskAs = {}): ReadonlySet<number> => {
   return new Set([...model.tokenizer.eos, ...(end.length === 1 ? end : [])]);
 };
 
-/** A prompt's tokens and, behind them, the target as the template continues it: `ids[first..]` are the target's, what ends the answer included. */
+/**
+ * A prompt's tokens and, behind them, the target as the template continues it: `ids[first..]` are the target's, what ends the answer
+ * included.
+ */
 export function withTarget(model: Model, prompt: ChatPrompt, target: string, options: RowOptions): Answered {
   const isChat = formatOf(model, options) === "chat";
   const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });

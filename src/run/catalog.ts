@@ -20,7 +20,7 @@ export interface MethodCard {
   readonly isDefault: boolean;
   readonly params: readonly ParamCard[];
   readonly compat: Readonly<Record<string, string>>;
-  /** References, each with the quirks that it has. */
+  /** Published repositories, each with its quirks. */
   readonly sets: Readonly<Record<string, readonly string[]>>;
 }
 export interface TargetCard {
@@ -36,7 +36,7 @@ export interface SetCard {
   readonly doc: string;
 }
 
-/** Everything that can be chosen, what plugins add among it. */
+/** Everything that can be chosen, including what plugins add. */
 export function catalog(ctx: Plugged): { methods: MethodCard[]; targets: TargetCard[]; attacks: AttackCard[]; sets: SetCard[] } {
   return {
     methods: Object.values(methodsOf(ctx)).map(({ name, doc, params, compat, sets: references }): MethodCard => ({

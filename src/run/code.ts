@@ -1,4 +1,4 @@
-/** Which code decides a result: a hash over the source files that a step imports, comments left out. */
+/** The hash of the code that decides a result: the source files that a step imports, without comments. */
 import { existsSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -66,7 +66,7 @@ export function ownSource(path: string): string | undefined {
 export const ownVersions = (): Readonly<Record<string, string>> =>
   (readJson(fileURLToPath(new URL("../package.json", ROOT)), "lethe") as { dependencies: Record<string, string> }).dependencies;
 
-/** Where a slash begins a regular expression and does not divide. */
+/** What precedes a slash that begins a regular expression and is no division. */
 const BEFORE_REGEX = /(?:^|[(,=:[!&|?{};+\-*%~^<>]|\b(?:return|typeof|case|in|of|delete|void|throw|new|else|do|yield|await))\s*$/;
 
 /** A source without its comments, empty lines and indentation; strings, templates and regular expressions stay as they are. */

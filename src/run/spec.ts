@@ -74,7 +74,7 @@ const brief = (value: unknown): string => {
   return shown.length > 80 ? `${shown.slice(0, 77)}...` : shown;
 };
 
-/** What a field takes, in words. */
+/** The allowed values of a field, in words. */
 export function wantedOf({ kind, choices, min, max, whole }: Field): string {
   const from = min === undefined ? "" : max === undefined ? ` of at least ${min}` : ` from ${min} to ${max}`;
   const numeric = `${whole ? "whole number" : "number"}`;

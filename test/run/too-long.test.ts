@@ -1,4 +1,6 @@
-/** What is longer than a model's context: the same words name it, whatever the method, the suite or the command, before anything costs time. */
+/**
+ * What is longer than a model's context: the same words name it, whatever the method, the suite or the command, before anything costs time.
+ */
 import { afterAll, describe, expect, test } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
 import { LetheError } from "../../src/base/fail.ts";

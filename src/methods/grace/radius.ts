@@ -8,7 +8,7 @@ import { siteName } from "../../model/names.ts";
 import type { Job } from "../method.ts";
 import type { GraceParams } from "./teach.ts";
 
-/** A radius that keeps out other questions, or that takes in the question in company. */
+/** `reach` times the distance of the nearest other question; with `quantile`, at most that quantile of the distances after other text. */
 export async function measuredRadius(
   job: Job<GraceParams>,
   row: TokenizedRequest,
@@ -29,5 +29,5 @@ export async function measuredRadius(
   return { radius: Math.min(wanted, params.reach * nearest), inside: quartiles(inside), outside: quartiles(outside) };
 }
 
-/** A quantile of ascending numbers: the first that so large a share is not above. */
+/** A quantile of ascending numbers: the smallest number that is not below the given share of them. */
 const quantile = (xs: readonly number[], q: number): number => xs[Math.max(0, Math.ceil(q * xs.length) - 1)]!;

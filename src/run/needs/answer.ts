@@ -1,4 +1,4 @@
-/** The answer: what the model says now; asked of the model where nobody gave it. */
+/** The need `answer`: the model's current answer. The model is asked if no answer is given. */
 import { LONGEST, withAnswers } from "../../ask/kept.ts";
 import { ifKept } from "../../base/kept.ts";
 import { QUESTION } from "../../locate/generated-text.ts";

@@ -1,4 +1,4 @@
-/** The retain set: questions whose answers must stay; the model's own where nobody gave any. */
+/** The need `retain`: questions whose answers must not change. If none are given, the model generates them. */
 import { keptAnswers, LONGEST } from "../../ask/kept.ts";
 import type { Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
@@ -22,9 +22,9 @@ declare module "../choice.ts" {
   }
 }
 
-/** Questions of the model's own in place of a retain set. */
+/** The number of generated questions if no retain set is given. */
 const OWN = 64;
-/** Tokens that the model says for them, about: of its questions half are used, the others being the same or without an end. */
+/** The approximate number of tokens generated for them. Half of the questions are used; the others are duplicates or have no end. */
 const OWN_TOKENS = OWN * (2 * QUESTION + LONGEST);
 
 export const retainNeed = defineNeed({
@@ -49,13 +49,13 @@ export const retainNeed = defineNeed({
     if (given.retain) return {};
     const own = await ifKept(ctx, (cached) => ownRetain(planning, cached));
     if (own) return { given: { retain: own } };
-    // no shorter than what would stay
+    // at least as long as a real answer
     const longest = "the ".repeat(LONGEST).trim();
     return { given: { retain: tried.map(({ id, prompt }) => ({ id, question: prompt, answer: longest })) }, tokens: OWN_TOKENS };
   },
 });
 
-/** Questions of the model's own with its own answers, without those that it answers with nothing; none that is to be forgotten. */
+/** Generated questions with the model's answers. Questions with an empty answer and questions to forget are left out. */
 async function ownRetain({ model, requests, ask, seed }: Having, ctx: Context): Promise<QA[]> {
   const edited = new Set(requests.map((r) => r.prompt.trim()));
   const questions = (await generatedQuestions(model, OWN, seed, ctx)).filter((q) => !edited.has(q));

@@ -1,7 +1,7 @@
 /** The fields of steps that read rows of data, and of those that take requests: one in words, or a file of them. */
 import * as field from "../fields.ts";
 
-/** How rows of `--data` are read, for every command that reads some. */
+/** How rows of `--data` are read; used by every command with `--data`. */
 export const DATA_FIELDS = {
   columns: field.text("which column of --data holds which field, as FIELD=COLUMN: prompt=question,answer=reply", {
     isInput: true,
@@ -14,7 +14,7 @@ export const DATA_FIELDS = {
   limit: field.number("the largest number of rows taken from --data", { isInput: true, min: 1, whole: true }),
 } as const;
 
-/** Which rows `--limit` takes, for commands that have no other seed. */
+/** Which rows `--limit` takes; for commands without another seed. */
 export const DRAW = {
   seed: field.number("draw the rows of --limit with this seed instead of taking the first", { isInput: true, min: 0, whole: true }),
 } as const;

@@ -227,7 +227,7 @@ function settingOf(options: TraceOptions, spread: number): TraceSetting {
   };
 }
 
-/** What a text's places bring back, the mean over samples. */
+/** What a text's places bring back, the mean over noise draws. */
 async function effectsAt({ about, text }: Ready, model: Model, setting: TraceSetting, cells: readonly Cell[], ctx: Context) {
   const { kind, window, severed, noise } = setting;
   const random = rng(noise.seed).split("trace").split(about.id);

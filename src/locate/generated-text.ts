@@ -116,7 +116,7 @@ async function sampled(model: Model, kind: Kind, { seed, ctx, before, total }: S
     const batches = Array.from({ length: count }, (_, i) => next + i);
     const done = before + have;
     const report = (made: number): void =>
-      ctx.log({ kind: "progress", stage: "samples", done: Math.min(before + kind.tokens, done + made), total, unit: "tokens" });
+      ctx.log({ kind: "progress", stage: "generated text", done: Math.min(before + kind.tokens, done + made), total, unit: "tokens" });
     const wanted = new Map(batches.map((batch) => [batch, [state, about, [...kind.stops], batch]]));
     const all = await keptAll(ctx, "samples", wanted, BATCH, (missing) => sampledBatches(model, kind, missing, { seed, ctx, report }));
     for (const ids of batches.flatMap((batch) => all.get(batch)!)) {
@@ -139,7 +139,7 @@ async function sampledBatches(
   batches: readonly number[],
   { seed, ctx, report }: { seed: number; ctx: Context; report: (made: number) => void },
 ): Promise<Map<number, number[][]>> {
-  checkAbort(ctx, "samples");
+  checkAbort(ctx, "generated text");
   report(0);
   const rows = batches.flatMap((batch) =>
     Array.from({ length: kind.batch }, (_, i) => ({

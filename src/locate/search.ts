@@ -64,7 +64,7 @@ export const SEARCH: Declared<SearchParams, Config> = {
   },
   templates: {
     default: ["5x5"],
-    doc: "sampled context templates, length x count",
+    doc: "generated context templates, length x count",
     source: "docs/methods/rome.md (EasyEdit: 5x10, 10x10)",
   },
 };

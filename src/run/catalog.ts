@@ -39,11 +39,11 @@ export interface SetCard {
 /** Everything that can be chosen, including what plugins add. */
 export function catalog(ctx: Plugged): { methods: MethodCard[]; targets: TargetCard[]; attacks: AttackCard[]; sets: SetCard[] } {
   return {
-    methods: Object.values(methodsOf(ctx)).map(({ name, doc, params, compat, sets: references }): MethodCard => ({
+    methods: Object.values(methodsOf(ctx)).map(({ name, doc, params, compat, sets: published }): MethodCard => ({
       name,
       doc,
       compat,
-      sets: setsOf({ compat, ...(references && { sets: references }) }),
+      sets: setsOf({ compat, ...(published && { sets: published }) }),
       isDefault: name === defaults.method,
       params: paramCards(params),
     })),

@@ -11,7 +11,7 @@ export interface Flag {
   readonly shown?: string;
 }
 
-export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "reference" | "grouped";
+export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "pathOrSpec" | "grouped";
 
 /** One field: its meaning, its possible values, and its flag. `T` includes undefined if the field is optional. */
 export interface Field<T = unknown> {
@@ -85,9 +85,9 @@ export const edits = (doc: string, flag: Flag | false = { name: "edit", short: "
   flag,
 });
 /** An input from an earlier step: a path, or the spec of the step that makes it. */
-export const reference = declare<Ref>("reference");
+export const pathOrSpec = declare<Ref>("pathOrSpec");
 
-const INPUTS: readonly Kind[] = ["model", "edits", "reference", "grouped"];
+const INPUTS: readonly Kind[] = ["model", "edits", "pathOrSpec", "grouped"];
 
 /** The values that belong to the identity unchanged: all except names of inputs. */
 export const plainValues = (fields: Fields, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>

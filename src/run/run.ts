@@ -149,7 +149,7 @@ async function withMade(
       for (const part of value as readonly unknown[])
         parts.push(kind === "grouped" && isRecord(part) ? { ...part, data: await pathOf(key, part["data"]) } : await pathOf(key, part));
       found[key] = parts;
-    } else found[key] = kind === "model" || kind === "reference" ? await pathOf(key, value) : value;
+    } else found[key] = kind === "model" || kind === "pathOrSpec" ? await pathOf(key, value) : value;
   }
   return found;
 }

@@ -114,15 +114,15 @@ describe("second moments", () => {
   });
 });
 
-describe("samples", () => {
+describe("generated text", () => {
   it("are kept batch by batch, and shared by all who ask for more or fewer of the same", async () => {
     const model = await loaded;
-    const { ctx, begun } = listening("samples");
+    const { ctx, begun } = listening("generated text");
     const few = await generatedRows(model, 600, 64, 3, ctx);
     const made = entries(ctx, "samples");
-    const steps = begun("samples");
+    const steps = begun("generated text");
     expect(await generatedRows(model, 600, 64, 3, ctx)).toEqual(few);
-    expect([entries(ctx, "samples"), begun("samples")]).toEqual([made, steps]);
+    expect([entries(ctx, "samples"), begun("generated text")]).toEqual([made, steps]);
     const more = await generatedRows(model, 2400, 64, 3, ctx);
     expect(entries(ctx, "samples").length).toBeGreaterThan(made.length);
     expect(more.slice(0, 2)).toEqual(few.slice(0, 2));

@@ -134,12 +134,7 @@ async function shownBefore(job: Job<IkeParams>): Promise<Shown[][]> {
   const { requests, params, compat, demonstrations = [], encoder, ctx } = job;
   const byFact = !compat.has("sentence-neighbours");
   if (demonstrations.length === 0 && params.k > 0 && !byFact)
-    fail(
-      "ike",
-      "no demonstrations",
-      "other facts as examples, as the reference implementation uses",
-      "Give --demonstrations FILE, or --set k=0.",
-    );
+    fail("ike", "no demonstrations", "other facts as examples, as the published code uses", "Give --demonstrations FILE, or --set k=0.");
   const found = await nearestDemonstrations(requests, demonstrations, {
     count: params.k,
     ratio: params.ratio,

@@ -12,7 +12,7 @@ declare module "../../methods/method.ts" {
 
 export const answerNeed = defineNeed({
   name: "answer",
-  doc: "The answer that the model gives now. Where nobody gave it, the model is asked.",
+  doc: "The answer that the model gives now. If it is not given, the model is asked.",
   texts: ({ edited }) => edited.map(({ prompt, answer }) => prompt + (answer || anyAnswer(LONGEST))),
   known: (requests, { model, ask, ctx }) => withAnswers(model, requests, ask, ctx),
   async plan({ model, requests, tried, ask, ctx, aside }) {

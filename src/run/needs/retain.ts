@@ -11,13 +11,13 @@ import { anyAnswer, defineNeed, type Having } from "./need.ts";
 
 declare module "../../methods/method.ts" {
   interface Needs {
-    /** Questions whose answers must stay. */
+    /** Questions whose answers must not change. */
     readonly retain: readonly QA[];
   }
 }
 declare module "../choice.ts" {
   interface Given {
-    /** Questions whose answers must stay. */
+    /** Questions whose answers must not change. */
     readonly retain?: readonly QA[];
   }
 }
@@ -29,7 +29,7 @@ const OWN_TOKENS = OWN * (2 * QUESTION + LONGEST);
 
 export const retainNeed = defineNeed({
   name: "retain",
-  doc: "Questions whose answers must stay. Where nobody gave them, the model writes questions and answers them.",
+  doc: "Questions whose answers must not change. If none are given, the model generates questions and answers.",
   read: ({ retain }, ctx) => (retain === undefined ? undefined : questionsIn(retain as string, ctx)),
   isGiven: ({ retain }) => retain !== undefined,
   check({ method, given: { retain } }) {

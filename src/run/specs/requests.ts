@@ -23,7 +23,7 @@ export const REQUEST_FIELDS = {
   prompt: field.text("the question whose answer the model must forget", { isInput: true }),
   subject: field.text("the subject of the prompt, spelled as in the prompt (guessed if absent)", { isInput: true }),
   answer: field.text("the answer that the unedited model gives, if you know it", { isInput: true }),
-  data: field.reference(
+  data: field.pathOrSpec(
     "requests (JSONL, CSV, parquet) with the field prompt and, if known, subject, answer, paraphrases and neighbours; SET:PLACE for a published dataset, where PLACE may be a hub id",
     { flag: { value: "<file>" } },
   ),

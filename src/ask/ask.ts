@@ -156,7 +156,7 @@ async function idsOrError(model: Model, messages: Asking["messages"], ask: AskOp
   }
 }
 
-/** The tokens of a question; refuses an empty one, one that leaves no room for an answer, and a system message without a template. */
+/** The tokens of a question. Refuses an empty one, one that leaves no room for an answer, and a system message without a chat template. */
 async function idsOf(model: Model, question: Asking["messages"], ask: AskOptions): Promise<readonly number[]> {
   if (typeof question === "string" && question.trim() === "") fail("ask", "an empty prompt", "a question or a beginning of a text", "");
   checkSystem(model, ask);
@@ -166,7 +166,7 @@ async function idsOf(model: Model, question: Asking["messages"], ask: AskOptions
   return ids;
 }
 
-/** Refuses a system message where no template has a place for it. */
+/** Refuses a system message for a plain prompt, which has no place for it. */
 export function checkSystem(model: Model, ask: AskAs): void {
   if (ask.system !== undefined && formatOf(model, ask) === "plain")
     fail(

@@ -100,7 +100,7 @@ function checkNames({ vars, axes, steps }: GridFile, placeOf: Place): void {
     fail(placeOf(["vars", HERE]), `a variable "${HERE}"`, "another name", "It is the folder of the grid file.");
 }
 
-/** Checks a template: it names its step, and only fields of this step. */
+/** Checks a spec template: it names its step, and only fields of this step. */
 function checkSteps({ steps }: GridFile, placeOf: Place): void {
   for (const [name, template] of Object.entries(steps)) checkTemplate(template, ["steps", name], placeOf);
 }

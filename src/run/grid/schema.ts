@@ -1,4 +1,4 @@
-/** The schema of a grid file: variables, axes, templates of steps, and the table of their results. */
+/** The schema of a grid file: variables, axes, spec templates, and the table of their results. */
 import { z } from "zod";
 
 const value = z.json();

@@ -15,7 +15,7 @@ export interface Unit {
   /** The spec as text: equal specs have one unit. */
   readonly key: string;
   readonly spec: NestedSpec;
-  /** The name of its template. */
+  /** The name of its spec template. */
   readonly name: string;
   /** The common part of the points that need it: "rome, single, skip 3". */
   readonly at: string;
@@ -165,9 +165,9 @@ function listOf(entries: GridFile["axes"][string], vars: Here, path: readonly (s
 
 const textOf = (value: Json): string => (value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
-/** A point: its variables, and the templates filled in with them. */
+/** A point: its variables, and the spec templates filled in with them. */
 class Here {
-  /** The template of each spec. */
+  /** The spec template of each spec. */
   readonly names = new Map<object, string>();
   readonly placeOf: Place;
   private readonly values: Values;

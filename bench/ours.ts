@@ -10,7 +10,7 @@ import { mrr } from "../src/eval/metrics/mrr.ts";
 import { probability } from "../src/eval/metrics/probability.ts";
 import { rouge1 } from "../src/eval/metrics/rouge1.ts";
 import { rougel } from "../src/eval/metrics/rougel.ts";
-import type { EditRow } from "../src/locate/target-rows.ts";
+import type { TokenizedRequest } from "../src/locate/tokenized-requests.ts";
 import { findValues } from "../src/locate/values.ts";
 import { rome } from "../src/methods/rome.ts";
 import { chatPrompt } from "../src/text/chat.ts";
@@ -37,7 +37,9 @@ export interface Ours {
   decode(prompts: Rows, newTokens: number, freeze: boolean): Promise<Took>;
   /** Logits at every position; answers `argmax` of each row's last position. */
   forward(ids: Rows): Promise<Took>;
-  /** What the model says to questions and makes of their answers, `batch` at a time; answers `said`, the mean `loss` and the sum of `ranks`. */
+  /**
+   * What the model says to questions and makes of their answers, `batch` at a time; answers `said`, the mean `loss` and the sum of `ranks`.
+   */
   evaluate(samples: readonly Sample[], batch: number, newTokens: number): Promise<Took>;
   /** One AdamW step on the last `answer` tokens of each row, which stays done; answers `loss`. */
   train(ids: Rows, answer: number, kind: TrainingKind): Promise<Took>;
@@ -177,7 +179,7 @@ function trainerOf(model: Model, ctx: Context): Ours["train"] {
 
 /** From one evaluation to the next: Adam's update, the loss and its gradient. What is constant is computed before the first, untimed. */
 async function romeStep(model: Model, ctx: Context, work: RomeWork): Promise<Took> {
-  const rows = work.lookup.map((subject, i): EditRow => {
+  const rows = work.lookup.map((subject, i): TokenizedRequest => {
     const row = work.rows[i]!;
     const isKl = i === work.rows.length - 1;
     return isKl

@@ -7,7 +7,7 @@ import { defaultContext } from "../src/base/context.ts";
 import { readSafetensors, writeSafetensors } from "../src/base/store.ts";
 import { secondMoments, type Statistics } from "../src/locate/covariance.ts";
 import type { Running } from "../src/onnx/program.ts";
-import { rowsOf } from "../src/locate/target-rows.ts";
+import { tokenizeRequest } from "../src/locate/tokenized-requests.ts";
 import { findValues, type Sought, type Value } from "../src/locate/values.ts";
 import type { Model } from "../src/model/model.ts";
 import type { Site } from "../src/model/names.ts";
@@ -52,8 +52,8 @@ export const forget = ({ id, prompt, subject, target }: Request) => ({
 export function soughtFor(model: Model, r: Request): Sought {
   const ask = { format: "plain", end: false } as const;
   return {
-    rows: rowsOf(model, r, templates(), ask),
-    klRow: rowsOf(model, { prompt: `${r.subject} is a`, subject: r.subject }, ["{}"], ask)[0]!,
+    rows: tokenizeRequest(model, r, templates(), ask),
+    klRow: tokenizeRequest(model, { prompt: `${r.subject} is a`, subject: r.subject }, ["{}"], ask)[0]!,
   };
 }
 

@@ -8,7 +8,7 @@ import { sign } from "../src/edit/edit.ts";
 import { adapterOf, type Entry } from "../src/locate/codebook.ts";
 import { rowOf } from "../src/locate/keys.ts";
 import type { Running } from "../src/onnx/program.ts";
-import { rowsOf } from "../src/locate/target-rows.ts";
+import { tokenizeRequest } from "../src/locate/tokenized-requests.ts";
 import { grace } from "../src/methods/grace/grace.ts";
 import { type GraceParams, teach, type Taught } from "../src/methods/grace/teach.ts";
 import { generate } from "../src/model/decode/generate.ts";
@@ -76,7 +76,7 @@ describe.skipIf(absent)(`grace${absent && ` (skipped: ${absent})`}`, () => {
     const params = paramsOf(run, over);
     let book: readonly Entry[] = [];
     for (const [e, edit] of run.edits.slice(0, until).entries()) {
-      const [row] = rowsOf(model, { prompt: edit.prompt, target: edit.target }, ["{}"], { format: "plain", end: false });
+      const [row] = tokenizeRequest(model, { prompt: edit.prompt, target: edit.target }, ["{}"], { format: "plain", end: false });
       expect(row!.ids).toEqual(edit.input_ids);
       expect(row!.subject).toBe(edit.key_token_index);
       const draw = (): Float64Array => rowOf(tensors.get(`${name}.v_init.${e}`)!, 0);

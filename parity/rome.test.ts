@@ -7,7 +7,7 @@ import { deltasOf } from "../src/edit/edit.ts";
 import { secondMoments, type Statistics } from "../src/locate/covariance.ts";
 import { subjectActivations } from "../src/locate/keys.ts";
 import type { Running } from "../src/onnx/program.ts";
-import { rowsOf } from "../src/locate/target-rows.ts";
+import { tokenizeRequest } from "../src/locate/tokenized-requests.ts";
 import type { Value } from "../src/locate/values.ts";
 import { rome } from "../src/methods/rome.ts";
 import { generate } from "../src/model/decode/generate.ts";
@@ -85,8 +85,8 @@ describe.skipIf(absent)(`ROME${absent && ` (skipped: ${absent})`}`, () => {
 
   const requestOf = (edit: Edited): Request => given.requests.find((r) => r.id === edit.request)!;
   const rowsFor = (m: Model, r: Request) => ({
-    rows: rowsOf(m, { prompt: r.prompt, subject: r.subject, target: r.target }, given.rome_context_templates, ASK),
-    klRow: rowsOf(m, { prompt: `${r.subject} is a`, subject: r.subject }, ["{}"], ASK)[0]!,
+    rows: tokenizeRequest(m, { prompt: r.prompt, subject: r.subject, target: r.target }, given.rome_context_templates, ASK),
+    klRow: tokenizeRequest(m, { prompt: `${r.subject} is a`, subject: r.subject }, ["{}"], ASK)[0]!,
   });
   const valueOf = async (m: Model, edit: Edited, running: Running, over: { steps?: number; lr?: number } = {}): Promise<Value> => {
     return referenceValue(m, rowsFor(m, requestOf(edit)), { layer: edit.layer, site: "mlp_out" }, running, over);

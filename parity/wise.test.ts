@@ -9,7 +9,7 @@ import { sign } from "../src/edit/edit.ts";
 import { type Numbers } from "../src/methods/wise/blend.ts";
 import { rowOf } from "../src/locate/keys.ts";
 import type { Running } from "../src/onnx/program.ts";
-import { rowsOf } from "../src/locate/target-rows.ts";
+import { tokenizeRequest } from "../src/locate/tokenized-requests.ts";
 import { adapterOf, blended, type Candidate } from "../src/methods/wise/shards.ts";
 import { type SideRow, type SideRows, train, type Trained } from "../src/methods/wise/side-memory.ts";
 import { wise, type WiseParams } from "../src/methods/wise/wise.ts";
@@ -149,7 +149,7 @@ describe.skipIf(absent)(`wise${absent && ` (skipped: ${absent})`}`, () => {
 
   it("rows and labels of the plain templates are the reference's", () => {
     const edit = golden.edits[0]!;
-    const ours = rowsOf(model, edit, golden.context_templates, { format: "plain", end: false });
+    const ours = tokenizeRequest(model, edit, golden.context_templates, { format: "plain", end: false });
     const theirs = rowsFrom(edit).inside;
     expect(ours.map((r) => r.ids)).toEqual(theirs.map((r) => r.ids));
     expect(ours.map((r) => [r.first])).toEqual(theirs.map((r) => r.labels));

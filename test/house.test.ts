@@ -47,7 +47,7 @@ const ONE_USER: laws.OneUser = {
 const GENERATE: Readonly<Record<string, string>> = {
   "src/locate/contexts.ts": "beginnings of texts, drawn, in whose company a question is put",
   "src/locate/contrast.ts": "tokens behind other tokens: stand-ins for a subject, of whose states keys are made",
-  "src/locate/samples.ts": "texts as rows of tokens, drawn from a given beginning",
+  "src/locate/generated-text.ts": "texts as rows of tokens, drawn from a given beginning",
   "src/eval/measure.ts": "answers behind prompts that were read once, behind which other texts are scored as well",
   "src/index.ts": "the public surface",
   "src/testing/arch.ts": "greedy tokens of an architecture, compared with those of its reference",
@@ -90,7 +90,7 @@ const small: Readonly<Record<string, string>> = {
   "src/base/fail.ts": "/** One. */\nexport const fail = 1;\n",
   "src/methods/method.ts": "/** One. */\nexport const defineMethod = <T>(m: T): T => m;\n",
   "src/methods/rome.ts": '/** One. */\nimport { defineMethod } from "./method.ts";\nexport const rome = defineMethod({ name: "rome" });\n',
-  "src/methods/tuned.json": '{ "rome": {} }',
+  "src/methods/defaults.json": '{ "rome": {} }',
   "src/methods/registry.ts": '/** One. */\nimport { rome } from "./rome.ts";\nexport const registry = { "rome": rome };\n',
   "src/run/record.ts": "/** One. */\nexport const record = 1;\n",
   "src/run/run.ts": '/** One. */\nimport { registry } from "../methods/registry.ts";\nexport const run = registry;\n',

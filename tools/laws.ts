@@ -127,11 +127,11 @@ export const locateIsShared = (files: Files, excuses: OneUser = {}): string[] =>
 /** Words that are an id by accident, by file, each with its reason. */
 export type Excuses = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
-/** A method's or an architecture's id is quoted in its own file, in `tuned.json` and in registries, and nowhere else. */
+/** A method's or an architecture's id is quoted in its own file, in `defaults.json` and in registries, and nowhere else. */
 export const noNamesOutOfPlace = (files: Files, excuses: Excuses = {}): string[] =>
   SHELVES.filter((shelf) => shelf.named).flatMap((shelf) => {
     const ids = new Set(entries(shelf, files.keys()));
-    const own = (path: string, id: string): boolean => entryOf(shelf, path) === id || /\/(registry\.ts|tuned\.json)$/.test(path);
+    const own = (path: string, id: string): boolean => entryOf(shelf, path) === id || /\/(registry\.ts|defaults\.json)$/.test(path);
     return [...files.keys()]
       .filter((path) => path.startsWith("src/"))
       .flatMap((path) =>

@@ -34,7 +34,7 @@ function paramTable({ params, compat = {} }: Declared): string {
 function metricTable({ better, reads, after, compares, caveat, compat = {} }: Judging): string {
   return [
     ...table(
-      ["better", "fields", "after", "reference run"],
+      ["better", "fields", "after", "comparison run"],
       [
         [
           better,

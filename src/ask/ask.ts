@@ -1,10 +1,12 @@
-/** Asking a model: questions in, outcomes out in their order; an outcome is an answer, or the reason why the question could not be asked. */
+/**
+ * Asking a model: questions in, outcomes out in their order; an outcome is an answer, or the reason why the question could not be asked.
+ */
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
 import { type Rng, rng } from "../base/rng.ts";
 import { generate, type Generated, type GenerateOptions, stream } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, barePrompt, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
+import { type AskAs, promptWithoutEdits, formatOf, promptOf, stopsOf } from "../model/prompt.ts";
 import type { Message } from "../text/chat.ts";
 import { grouped } from "../text/padding.ts";
 
@@ -19,7 +21,7 @@ export interface Asking {
 export interface AskOptions
   extends AskAs, Pick<GenerateOptions, "maxTokens" | "temperature" | "topK" | "topP" | "seed" | "stop" | "freeze"> {
   /** Leave out what prompt edits put before a question. */
-  readonly bare?: boolean;
+  readonly withoutPromptEdits?: boolean;
 }
 
 export interface Answer {
@@ -154,17 +156,17 @@ async function idsOrError(model: Model, messages: Asking["messages"], ask: AskOp
   }
 }
 
-/** The tokens of a question; refuses an empty one, one that leaves no room for an answer, and a system message without a template. */
+/** The tokens of a question. Refuses an empty one, one that leaves no room for an answer, and a system message without a chat template. */
 async function idsOf(model: Model, question: Asking["messages"], ask: AskOptions): Promise<readonly number[]> {
   if (typeof question === "string" && question.trim() === "") fail("ask", "an empty prompt", "a question or a beginning of a text", "");
   checkSystem(model, ask);
-  const { ids } = ask.bare ? barePrompt(model, question, ask) : await promptOf(model, question, ask);
+  const { ids } = ask.withoutPromptEdits ? promptWithoutEdits(model, question, ask) : await promptOf(model, question, ask);
   const { context } = model.config;
   if (ids.length >= context) fail("ask", `a prompt of ${ids.length} tokens`, `fewer than the model's context of ${context}`, "Shorten it.");
   return ids;
 }
 
-/** Refuses a system message where no template has a place for it. */
+/** Refuses a system message for a plain prompt, which has no place for it. */
 export function checkSystem(model: Model, ask: AskAs): void {
   if (ask.system !== undefined && formatOf(model, ask) === "plain")
     fail(

@@ -1,4 +1,4 @@
-/** What a model itself says to questions whose answers nobody gave: its likeliest words, kept in the cache. */
+/** The model's own greedy answers to questions without a given answer, kept in the cache. */
 import { z } from "zod";
 import { lines } from "../base/codec.ts";
 import type { Context } from "../base/context.ts";

@@ -31,7 +31,7 @@ export interface Safetensors {
 export type Writable = NdArray | { readonly dtype: Dtype; readonly shape: readonly number[]; read(): NdArray };
 
 const WHO = "safetensors";
-const MAX_HEADER = 100_000_000; // the limit of the reference implementation
+const MAX_HEADER = 100_000_000; // the limit of the safetensors library
 const DTYPES: ReadonlyMap<string, Dtype> = new Map([
   ["F64", "float64"],
   ["F32", "float32"],
@@ -145,7 +145,7 @@ const isCounts = (value: unknown): value is number[] =>
 
 const brief = (value: unknown): string => (JSON.stringify(value) ?? "missing").slice(0, 80);
 
-/** Every byte after the header belongs to exactly one tensor, as in the reference implementation. */
+/** Every byte after the header belongs to exactly one tensor, as in the safetensors library. */
 function checkTiling(file: OpenFile, spans: readonly Span[], size: number): void {
   let end = 0;
   let last = "the header";

@@ -33,19 +33,20 @@ export function parseSet(text: string): [key: string, value: string] {
 }
 
 /**
- * The values that a method uses: `given` overrides `tuned`, which overrides the declared defaults. Text is parsed as the parameter's type,
- * lists as JSON or comma-separated. An unknown key is refused with the nearest known one, a wrong value with the allowed values.
+ * The values that a method uses: `given` replaces `family` (the values of a model family), which replaces the declared defaults. Text is
+ * parsed as the parameter's type, lists as JSON or comma-separated. An unknown key is refused with the nearest known one, a wrong value with
+ * the allowed values.
  */
 export function resolveParams<P extends object, C>(
   who: string,
   declared: Declared<P, C>,
   given: Readonly<Record<string, unknown>>,
   config: C,
-  tuned: Readonly<Record<string, unknown>> = {},
+  family: Readonly<Record<string, unknown>> = {},
 ): P {
   const table = declared as unknown as Any<C>;
   const names = Object.keys(table);
-  for (const key of [...Object.keys(given), ...Object.keys(tuned)])
+  for (const key of [...Object.keys(given), ...Object.keys(family)])
     if (!Object.hasOwn(table, key)) {
       const near = nearest(key, names);
       fail(
@@ -61,7 +62,7 @@ export function resolveParams<P extends object, C>(
   const values = names.map((name) => {
     const param = table[name]!;
     const fallback = defaultOf(param, config);
-    const raw = [own(given, name), own(tuned, name), fallback].find((value) => value !== undefined);
+    const raw = [own(given, name), own(family, name), fallback].find((value) => value !== undefined);
     const result = schemaOf(param, fallback).safeParse(typeof raw === "string" ? readText(raw, fallback, param) : raw);
     if (result.success) return [name, result.data] as const;
     return fail(who, `${name} is ${brief(raw)}`, wantedOf(param, fallback), `${param.doc}; the default is ${brief(fallback)}.`);

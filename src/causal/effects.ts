@@ -41,14 +41,14 @@ export interface TraceOptions extends Running {
   /** Blocks around a cell's that are put back with it: from layer − ⌊window/2⌋ on, `window` of them. */
   readonly window: number;
   readonly severed?: Severed;
-  /** One array a sample [subject tokens × width], of {@link drawNoise}. */
+  /** One array for each draw [subject tokens × width], of {@link drawNoise}. */
   readonly noise: readonly Float64Array[];
   readonly ctx: Context;
   /** Tokens of a pass (2048). */
   readonly budget?: number;
 }
 
-/** Probabilities of the label: clean, corrupted in each sample, and [cell][sample] where a cell was put back. */
+/** Probabilities of the label: clean, corrupted in each noise draw, and [cell][draw] with a cell restored. */
 export interface Effects {
   readonly clean: number;
   readonly corrupted: readonly number[];
@@ -59,7 +59,7 @@ export interface Effects {
 export const cellsOf = ({ ids, subject }: Traceable, layers: number): Cell[] =>
   ids.flatMap((_, token) => (token < subject[0]! ? [] : Array.from({ length: layers }, (_, layer) => ({ tokens: [token], layer }))));
 
-/** Gaussian noise for a subject's embeddings: one array a sample. */
+/** Gaussian noise for a subject's embeddings: one array for each draw. */
 export const drawNoise = (random: Rng, samples: number, size: number, std: number): Float64Array[] =>
   Array.from({ length: samples }, (_, i) => {
     const own = random.split(i);
@@ -98,7 +98,7 @@ export async function traceCells(model: Model, text: Traceable, cells: readonly 
   const { noise, ctx, dtype, executor, budget = 2048 } = options;
   const first = text.subject[0] ?? fail("trace", "a text without a subject", "tokens to corrupt", "", "internal");
   const [N, S, D, L] = [noise.length, text.ids.length - first, model.config.width, model.config.layers];
-  const drowned = new Float64Array((N + 1) * S * D); // sample 0 is clean
+  const drowned = new Float64Array((N + 1) * S * D); // draw 0 is clean
   noise.forEach((one, n) => text.subject.forEach((at, i) => drowned.set(one.subarray(i * D, (i + 1) * D), ((n + 1) * S + at - first) * D)));
   const before = padded([text.ids.slice(0, first)], model.tokenizer.pad, "left");
   const constant: Readonly<Record<string, NdArray>> = {
@@ -114,8 +114,8 @@ export async function traceCells(model: Model, text: Traceable, cells: readonly 
     label: ints([text.label]),
   };
   const feeds = feedsOf(model, constant);
-  const step = await stepping(model.sessions, traceGraph(model, options), ["sample", "restore", "sever"], feeds, { executor });
-  const all = cells.flatMap((cell) => noise.map((_, n) => ({ cell, sample: n + 1 })));
+  const step = await stepping(model.sessions, traceGraph(model, options), ["draw", "restore", "sever"], feeds, { executor });
+  const all = cells.flatMap((cell) => noise.map((_, n) => ({ cell, draw: n + 1 })));
   const room = Math.max(1, Math.floor(budget / S) - (N + 1));
   const restored: number[][] = cells.map(() => []);
   let base: number[] = [];
@@ -132,7 +132,7 @@ export async function traceCells(model: Model, text: Traceable, cells: readonly 
     });
     const out = await step(
       new Map([
-        ["sample", ints([...Array(N + 1).keys(), ...part.map((p) => p.sample)])],
+        ["draw", ints([...Array(N + 1).keys(), ...part.map((p) => p.draw)])],
         ["restore", { dtype: "bool", shape: [L, B, S], data: restore }],
         ["sever", { dtype: "bool", shape: [L, B, S], data: sever }],
       ]),
@@ -160,8 +160,8 @@ export function windowOf(
 }
 
 /**
- * sample [B], restore and sever [L, B, S] → the label's log-probability behind each row. Rows 0 … N are the samples themselves, row 0
- * being clean, so that a row finds what is put back in row 0, and what is severed in the row that its sample numbers.
+ * draw [B], restore and sever [L, B, S] → the label's log-probability behind each row. Rows 0 … N are the noise draws themselves; row 0
+ * being clean, so that a row finds what is put back in row 0, and what is severed in the row of its noise draw.
  */
 function traceGraph(model: Model, { kind, severed, dtype }: TraceOptions): Graph {
   const { layers: L, width } = model.config;
@@ -169,8 +169,8 @@ function traceGraph(model: Model, { kind, severed, dtype }: TraceOptions): Graph
     const lm = traced(model, t, dtype);
     const past = { positions: t.input("before.positions", "int64", [1, "P"]), real: t.input("before.real", "bool", [1, "P"]) };
     const prefix = lm.forward(t.input("before.tokens", "int64", [1, "P"]), past);
-    const sample = t.input("sample", "int64", ["B"]);
-    const alike = sample.sub(sample); // what all rows share is taken B times by the sample's own size, which is known only when a pass runs
+    const draw = t.input("draw", "int64", ["B"]);
+    const alike = draw.sub(draw); // what all rows share is taken B times by the draw's own size, which is known only when a pass runs
     const many = (x: Tensor): Tensor => x.rows(alike);
     const masks = (name: string, layer: number): Tensor =>
       t
@@ -184,9 +184,9 @@ function traceGraph(model: Model, { kind, severed, dtype }: TraceOptions): Graph
     const cut =
       (layer: number) =>
       (h: Tensor): Tensor =>
-        masks("sever", layer).where(h.rows(sample), h);
+        masks("sever", layer).where(h.rows(draw), h);
     const taps: Partial<Record<ActivationName, (h: Tensor) => Tensor>> = {
-      embed: (h) => h.add(t.input("noise", dtype, ["N", "S", width]).rows(sample)),
+      embed: (h) => h.add(t.input("noise", dtype, ["N", "S", width]).rows(draw)),
     };
     for (let layer = 0; layer < L; layer++) {
       if (severed) taps[siteName(layer, SITE[severed])] = cut(layer);

@@ -1,4 +1,7 @@
-/** Causal tracing of a model's answers: noise hides the subject, and states of the clean run that bring the answer back show where it is stored. */
+/**
+ * Causal tracing of a model's answers: noise hides the subject, and states of the clean run that bring the answer back show where it is
+ * stored.
+ */
 import { saidTo } from "../ask/ask.ts";
 import { mean } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
@@ -7,7 +10,7 @@ import { rng } from "../base/rng.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { orBroken } from "../model/decode/finite.ts";
 import { checkContext, type Model } from "../model/model.ts";
-import { type AskAs, barePrompt, type Format, formatOf } from "../model/prompt.ts";
+import { type AskAs, promptWithoutEdits, type Format, formatOf } from "../model/prompt.ts";
 import { type Answered, subjectSpan, targetTokens, tokensOver } from "../text/spans.ts";
 import { lossesUnderNoise } from "./dependence.ts";
 import { type Cell, cellsOf, drawNoise, embeddingSpread, type Severed, type Traceable, traceCells, type TraceKind } from "./effects.ts";
@@ -112,12 +115,12 @@ async function ready(
   const { id, prompt, subject } = request;
   const ask: AskAs = options;
   const words = request.answer.trim();
-  const asked = barePrompt(model, prompt, ask);
+  const asked = promptWithoutEdits(model, prompt, ask);
   const [from, to] = asked.content;
   const offsets = asked.offsets.map(([a, b]): [number, number] => [a - from, b - from]);
   subjectSpan({ ids: asked.ids, offsets }, asked.text.slice(from, to), subject);
   checkContext(model, "trace", `the question of "${id}" with a token of an answer`, asked.ids.length + 1);
-  const own = await saidTo(model, prompt, { ...ask, bare: true, maxTokens: SAID, freeze: false }, ctx);
+  const own = await saidTo(model, prompt, { ...ask, withoutPromptEdits: true, maxTokens: SAID, freeze: false }, ctx);
   const said = own.text;
   const found = words ? said.toLowerCase().indexOf(words.toLowerCase()) : -1;
   if (words && found < 0 && isMust) return undefined;
@@ -190,7 +193,10 @@ function saysMore({ text, offsets }: Answered, at: number, subject: string): boo
   return !named.some((name) => name === word || (isCut && name.startsWith(word)));
 }
 
-/** The same from the token on that loses most probability when the subject is hidden. Words of the subject, and what is no word, are passed over while there is another. */
+/**
+ * The same from the token on that loses most probability when the subject is hidden. Words of the subject, and what is no word, are passed
+ * over while there is another.
+ */
 async function dependent(
   model: Model,
   whole: Answered,
@@ -221,7 +227,7 @@ function settingOf(options: TraceOptions, spread: number): TraceSetting {
   };
 }
 
-/** What a text's places bring back, the mean over samples. */
+/** What a text's places bring back, the mean over noise draws. */
 async function effectsAt({ about, text }: Ready, model: Model, setting: TraceSetting, cells: readonly Cell[], ctx: Context) {
   const { kind, window, severed, noise } = setting;
   const random = rng(noise.seed).split("trace").split(about.id);

@@ -26,7 +26,7 @@ const PLACEHOLDERS: Readonly<Record<string, string>> = {
   numbers: "<n>",
   names: "<names>",
   map: "<key=value>",
-  reference: "<path>",
+  pathOrSpec: "<path>",
 };
 
 /** How a flag's text becomes the field's value; a flag that is given again adds to what it had. */

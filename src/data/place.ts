@@ -28,7 +28,7 @@ export interface DataOptions {
   readonly seed?: number;
 }
 
-/** Questions whose answers must stay: a file of our own format, of questions or of requests, or a published dataset's as for requests. */
+/** Questions whose answers must not change: a file of our own format, of questions or of requests, or a published dataset's as for requests. */
 export async function questionsIn(spec: string, ctx: Context, options: DataOptions = {}): Promise<QA[]> {
   const { set, path, split, groups } = named(spec);
   if (set !== undefined || options.columns !== undefined || groups !== undefined) {

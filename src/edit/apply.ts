@@ -8,10 +8,10 @@ import type { Delta, Edit, Outer } from "./edit.ts";
 import { rewriteOf } from "./prompt.ts";
 
 export interface ApplyOptions {
-  /** How the model will be asked; another format than an edit's own warns. */
+  /** The format of prompts. A warning is given if an edit was made for another format. */
   readonly format?: Format;
   readonly warn?: (text: string) => void;
-  /** Where a prompt edit's encoder is looked for. */
+  /** The folder in which a prompt edit's encoder is searched for. */
   readonly ctx?: Context;
 }
 
@@ -19,8 +19,8 @@ export interface ApplyOptions {
 export const apply = (model: Model, edit: Edit, options: ApplyOptions = {}): Model => applyAll(model, [edit], options);
 
 /**
- * The model with edits applied in order. Refuses an edit made for another model; warns where an edit was made upon others
- * than those under it here, or was made for chat and is used plain (or the other way).
+ * The model with edits applied in order. Refuses an edit that was made for another model. Warns if an edit was made on top of other edits than
+ * here, or if it was made for chat prompts and is used with plain ones (or the reverse).
  */
 export function applyAll(model: Model, edits: readonly Edit[], options: ApplyOptions = {}): Model {
   const { format = formatOf(model), warn = () => {}, ctx = defaultContext() } = options;
@@ -56,7 +56,7 @@ function withChange(model: Model, { id, change }: Edit, ctx: Context): Model {
   return withWeights(model, new Map(arrays));
 }
 
-/** A matrix with a change: summed in float64, stored in float32 (float64 where the change or the matrix is). */
+/** A matrix plus a change: summed in float64, stored in float32 (in float64 if the change or the matrix is float64). */
 export function changed(name: string, before: NdArray, delta: Delta): NdArray {
   const { shape } = before;
   if ("value" in delta) return delta.value.shape.join() === shape.join() ? delta.value : misfit(name, shape, delta.value, shape);
@@ -78,7 +78,7 @@ export const numbersOf = (matrix: NdArray): Float64Array =>
 /** Whether a matrix is stored in float64 once these arrays are added to it. */
 export const isWideWith = (before: NdArray, added: readonly NdArray[]): boolean => [before, ...added].some((a) => a.dtype === "float64");
 
-/** Adds outer products to a matrix's numbers in place, one after the other; a row is gone through once for all of them. */
+/** Adds outer products to a matrix in place, one after the other. Each row is read once for all of them. */
 export function addOuters(name: string, shape: readonly number[], numbers: Float64Array, outers: readonly Outer[]): void {
   const [rows, columns] = shape as [number, number];
   const parts = outers.map(([left, right]) => {

@@ -11,7 +11,10 @@ import type { WordGate } from "./word-gate.ts";
 
 export type EditId = string;
 
-/** What happens to one matrix [out, in]: left [out, r] · right [r, in] is added; a difference is added; or it is replaced, bit for bit. */
+/**
+ * The change of one matrix [out, in]: the product left [out, r] · right [r, in] is added, a difference is added, or the matrix is replaced
+ * bit for bit.
+ */
 export type Delta = { readonly outer: Outer } | { readonly dense: NdArray } | { readonly value: NdArray };
 
 /** Factors of what is added to a matrix [out, in]: left [out, r] and right [r, in]. */
@@ -19,60 +22,63 @@ export type Outer = readonly [left: NdArray, right: NdArray];
 
 /** One thing that a prompt edit may put before a question. */
 export interface PromptEntry {
-  /** Exchanges shown before it: turns of the conversation where there is a chat template, otherwise text. */
+  /** Questions with answers shown before the question: as turns of the conversation with a chat template, otherwise as text. */
   readonly shown: readonly Exchange[];
-  /** Stands in the user's turn, before the question. */
+  /** Text in the user's turn before the question. */
   readonly context: string;
-  /** What it answers, as an encoder has it: [questions, width], rows of unit length. */
+  /** The embeddings of the questions that it is for: [questions, width], rows of length 1. */
   readonly key?: NdArray;
-  /** What it answers, in words: in the place of a key where the edit was made without a sentence encoder. */
+  /** The question that it is for, in words; used instead of a key by an edit that was made without a sentence encoder. */
   readonly words?: WordGate;
-  /** The scope gate: the least cosine of a question with the nearest of these keys, or the least nearness in words, at which it speaks. */
+  /**
+   * The gate: the entry is used for a question whose similarity is at least this. Similarity is the cosine with the most similar key, or
+   * that of words.
+   */
   readonly above?: number;
 }
 
-/** Rewrites a question: before all of them, or the nearest of those whose gate lets the question through, in the order given. */
+/** Rewrites a question with its entries in the given order: all of them, or the most similar of those whose gate the question passes. */
 export interface PromptChange {
   readonly kind: "prompt";
   readonly entries: readonly PromptEntry[];
-  /** "{}" stands for the question. */
+  /** "{}" marks the place of the question. */
   readonly frame: string;
-  /** The id of the encoder that made the keys, or of the rule that compares words; "" where there are no gates. */
+  /** The id of the encoder of the keys, or of the rule that compares words; "" without gates. */
   readonly encoder: string;
   readonly select: "all" | { readonly nearest: number };
 }
 
-/** What an edit does to a model: matrices change, an activation is rewritten on its way, or a question is. */
+/** The kinds of change: of matrices, of an activation during the pass, or of the question's text. */
 export type Change =
   | { readonly kind: "delta"; readonly weights: Readonly<Record<WeightName, Delta>> }
   | ({ readonly kind: "adapter" } & Adapter)
   | PromptChange;
 
-/** What a method yields: a change, and what a later edit of the same method must remember (never applied). */
+/** The result of a method: a change, and a state for the next edit of the same method (never applied to the model). */
 export interface Draft {
   readonly change: Change;
   readonly memory?: Readonly<Record<string, NdArray>>;
-  /** What the method wants written down: losses, norms, context templates. */
+  /** What the method reports: losses, norms, context templates. */
   readonly evidence?: Readonly<Record<string, unknown>>;
 }
 
-/** What the drafts of a sequence leave to the next one, beside the weights that they changed. */
+/** The state that drafts of a sequence pass to the next draft, besides the changed weights. */
 export interface Carried {
-  /** The last one's: it holds what all of them taught. */
+  /** The adapter of the last draft; it contains all earlier ones. */
   readonly adapter?: Adapter;
   readonly memory?: Readonly<Record<string, NdArray>>;
 }
 
-/** What an edit was asked to do: enough to make it again. */
+/** The request of an edit: enough to make the edit again. */
 export interface MadeFor {
   readonly id: string;
   readonly prompt: string;
   readonly subject: string;
   readonly answer: string;
   readonly target: string | null;
-  /** Why the target is not what it was meant to be, where it is not. */
+  /** The reason, if the target could not be made as intended. */
   readonly note?: string | undefined;
-  /** The questions that were put into this one, where it is several. */
+  /** The questions of a merged request. */
   readonly merged?: readonly Omit<MadeFor, "target" | "note" | "merged">[] | undefined;
 }
 
@@ -81,7 +87,7 @@ export interface Edit extends Draft {
   readonly id: EditId;
   /** The unedited model's id. */
   readonly base: Hash;
-  /** Edits under it when it was made, lowest first. */
+  /** Ids of the edits that the model had when this one was made, lowest first. */
   readonly on: readonly EditId[];
   readonly format: Format;
   readonly by: {
@@ -89,7 +95,7 @@ export interface Edit extends Draft {
     readonly params: Readonly<Record<string, unknown>>;
     readonly compat: readonly string[];
     readonly seed: number;
-    /** Where a parameter leaves its sourced default. */
+    /** The parameters that differ from their defaults. */
     readonly departures: readonly string[];
     readonly requests: readonly MadeFor[];
     /** Version of Lethe that made it. */
@@ -97,7 +103,7 @@ export interface Edit extends Draft {
   };
 }
 
-/** A draft's changes of weights; refuses a draft of another kind, which no other tool could read. */
+/** A draft's changes of weights. Refuses other kinds of change, which no other tool can read. */
 export const deltasOf = ({ change, id = "", by }: Draft & Partial<Pick<Edit, "id" | "by">>): Readonly<Record<WeightName, Delta>> =>
   change.kind === "delta"
     ? change.weights
@@ -109,7 +115,7 @@ export const deltasOf = ({ change, id = "", by }: Draft & Partial<Pick<Edit, "id
         "unavailable",
       );
 
-/** Signs a draft: its id is a hash of everything in it. What it wrote down is put in the order in which a file keeps it. */
+/** Signs a draft: its id is a hash of everything in it. The keys of its evidence are sorted as in a file. */
 export function sign(draft: Draft, about: Omit<Edit, "id" | keyof Draft>): Edit {
   const evidence = draft.evidence && (JSON.parse(canonical(draft.evidence)) as Record<string, unknown>);
   const id = hash(about, wordsOf(draft.change), draft.evidence ?? {}, ...arraysOf(draft).flatMap(([name, array]) => [name, array])).slice(
@@ -119,7 +125,7 @@ export function sign(draft: Draft, about: Omit<Edit, "id" | keyof Draft>): Edit 
   return { id, ...about, ...draft, ...(evidence && { evidence }) };
 }
 
-/** What of a change is not an array, as plain data. */
+/** The parts of a change that are not arrays, as plain data. */
 export function wordsOf(change: Change) {
   if (change.kind === "delta") return { kind: change.kind };
   if (change.kind === "prompt") return { ...change, entries: change.entries.map(({ key: _, ...rest }) => rest) };
@@ -127,7 +133,7 @@ export function wordsOf(change: Change) {
   return { kind, reads, writes, route, graph: graphData(graph) };
 }
 
-/** Every array of a draft by the name it is stored under, in the order of the names. */
+/** Every array of a draft by its name in the file, sorted by name. */
 export function arraysOf({ change, memory = {} }: Draft): [string, NdArray][] {
   const parts: [string, NdArray][] = [];
   if (change.kind === "adapter") for (const [name, array] of Object.entries(change.state)) parts.push([`state/${name}`, array]);
@@ -142,5 +148,5 @@ export function arraysOf({ change, memory = {} }: Draft): [string, NdArray][] {
   return parts.sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Bytes of numbers an edit carries. */
+/** Bytes of an edit's arrays. */
 export const bytesOf = (draft: Draft): number => arraysOf(draft).reduce((n, [, a]) => n + a.data.byteLength, 0);

@@ -60,7 +60,7 @@ const part = z.object({
     code: z.string(),
   }),
   change: z.discriminatedUnion("kind", [z.object({ kind: z.literal("delta") }), adapter, prompt]),
-  /** Arrays that are mostly zeros, kept as a mask and what is not zero. */
+  /** Arrays that are mostly zeros, stored as a mask and the other elements. */
   sparse: z.record(z.string(), z.array(z.number().int().nonnegative())).optional(),
   evidence: z.record(z.string(), z.unknown()).optional(),
 });
@@ -113,7 +113,7 @@ export function loadEdits(path: string): Edit[] {
   }
 }
 
-/** Nodes of all adapters of a file together: each is compiled into every program of the edited model. */
+/** The largest number of graph nodes in all adapters of a file. Each node is compiled into every program of the edited model. */
 const NODES = 3_000;
 
 function checkNodes(path: string, parts: z.infer<typeof file>["parts"]): void {
@@ -143,7 +143,7 @@ type Stored = readonly (readonly [name: string, array: NdArray])[];
 const under = (folder: string, arrays: Stored): Record<string, NdArray> =>
   Object.fromEntries(arrays.filter(([name]) => name.startsWith(`${folder}/`)).map(([name, a]) => [name.slice(folder.length + 1), a]));
 
-/** A change from what of it is not an array (`wordsOf`) and its arrays (`arraysOf`); refuses what does not fit together. */
+/** A change from its plain data (`wordsOf`) and its arrays (`arraysOf`). Refuses parts that do not fit together. */
 export function changeFrom(path: string, words: unknown, arrays: Stored): Change {
   const result = part.shape.change.safeParse(words);
   if (result.success) return changeOf(path, result.data, arrays);
@@ -159,7 +159,10 @@ function changeOf(path: string, words: z.infer<typeof part>["change"], own: Stor
   return words.kind === "prompt" ? prompts(path, words, new Map(rest)) : { kind: words.kind, weights: deltas(path, rest) };
 }
 
-/** How an array is stored: as it is, or where that takes less room as NAME/mask (a bit an element) and NAME/values; `shape`: of what was taken apart. */
+/**
+ * How an array is stored: unchanged, or, if this is smaller, as NAME/mask (one bit for each element) and NAME/values. `shape` is the shape
+ * of the original array.
+ */
 interface Packed {
   readonly name: string;
   readonly stored: Stored;

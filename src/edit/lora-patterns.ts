@@ -1,10 +1,10 @@
-/** Patterns in the settings of a PEFT adapter: matched against a model's modules under a time limit, for anybody may have written them. */
+/** Patterns in the settings of a PEFT adapter. They may come from anybody, so they are matched under a time limit. */
 import { bounded } from "../base/bounded.ts";
 import { fail } from "../base/fail.ts";
 
 export const CONFIG = "adapter_config.json";
 
-/** Milliseconds for all names and one pattern: an honest pattern takes less than one. */
+/** The time limit for one pattern and all names, in milliseconds. An ordinary pattern takes less than 1 ms. */
 const MATCHING = 250;
 
 /** Which of a model's modules a pattern matches; refuses one that JavaScript does not read, or that takes too long. */
@@ -29,10 +29,12 @@ export function matching(text: string, whole: string, modules: readonly string[]
 
 const quoted = (text: string): string => (text.length > 80 ? `${text.slice(0, 79)}…` : text);
 
-/** Patterns in one adapter: PEFT writes one for each odd module. */
+/** The largest number of patterns in one adapter. PEFT writes one for each module with its own setting. */
 const MOST_PATTERNS = 10_000;
 
-/** Numbers by pattern, of which the first counts that a module's name ends in, as PEFT's get_pattern_key (utils/other.py 0.21) finds it. */
+/**
+ * Numbers by pattern. The first pattern that matches the end of a module's name counts, as in PEFT's get_pattern_key (utils/other.py 0.21).
+ */
 export function patterned(
   patterns: Readonly<Record<string, number>> | null | undefined,
   modules: readonly string[],

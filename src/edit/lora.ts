@@ -1,4 +1,7 @@
-/** Edits as a LoRA adapter in PEFT's format and back: exact, because what either adds to a matrix is of low rank. */
+/**
+ * Writes edits as a LoRA adapter in PEFT's format and reads such adapters as edits. Both add a matrix of low rank, so the conversion is
+ * exact.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -13,9 +16,9 @@ import { type Delta, deltasOf, type Edit, sign } from "./edit.ts";
 import { CONFIG, matching, patterned } from "./lora-patterns.ts";
 
 const TENSORS = "adapter_model.safetensors";
-const PREFIX = "base_model.model."; // PEFT names modules as its wrapper sees them
+const PREFIX = "base_model.model."; // PEFT's wrapper puts this before the names of modules
 
-/** One matrix's addition: B [out, r] · A [r, in], of all edits together. */
+/** The addition of all edits to one matrix: B [out, r] · A [r, in]. */
 interface Adapter {
   readonly module: string;
   readonly transposed: boolean;
@@ -107,7 +110,10 @@ const settings = z.looseObject({
 });
 type Settings = z.output<typeof settings>;
 
-/** Settings that {@link loadLora} obeys; those that say nothing of what an adapter does once it is trained; the only value of others that it can obey. */
+/**
+ * Settings that {@link loadLora} uses, settings that do not matter after training, and settings of which only the listed values are
+ * supported.
+ */
 const OBEYED = new Set(Object.keys(settings.shape));
 const SILENT = new Set([
   "auto_mapping",
@@ -125,7 +131,7 @@ const SILENT = new Set([
 const ONLY: Readonly<Record<string, readonly unknown[]>> = {
   peft_type: ["LORA"],
   bias: ["none"],
-  // others change the base weights too: what is then trained is no addition to the model as it is published
+  // other values also change the base weights, so the trained factors are not an addition to the published model
   init_lora_weights: [true, false, "gaussian", "eva", "orthogonal"],
 };
 
@@ -136,9 +142,9 @@ export const isLora = (path: string): boolean => existsSync(join(path, CONFIG));
 export const loadLora = (dir: string, model: Model, format?: Format): Edit => openLora(dir)(model, format);
 
 /**
- * Reads an adapter's settings, and gives what reads its tensors and signs them as an edit of a model. Refuses, naming it, whatever is
- * no plain LoRA of linear maps (DoRA, trained biases or embeddings, whole modules, another kind of adapter), before a model is needed;
- * then tensors that are missing, that nobody asked for, or that do not fit the model.
+ * Reads an adapter's settings, and returns a function that reads its tensors as an edit of a model. The settings are checked first: anything
+ * but a plain LoRA of linear maps is refused by name (DoRA, trained biases or embeddings, whole modules, other kinds of adapter). The
+ * function refuses tensors that are missing, unexpected, or do not fit the model.
  */
 export function openLora(dir: string): (model: Model, format?: Format) => Edit {
   const config = readSettings(dir);
@@ -162,7 +168,7 @@ export function openLora(dir: string): (model: Model, format?: Format) => Edit {
         },
       },
     );
-    return { ...edit, format }; // an adapter was made for neither, so its id does not hang on how the model is asked
+    return { ...edit, format }; // an adapter belongs to no format, so its id does not depend on the format
   };
 }
 
@@ -263,7 +269,7 @@ function readFactors(dir: string): Map<string, Factors> {
   return found;
 }
 
-/** Which modules an adapter stands on: PEFT's check_target_module_exists (tuners_utils.py 0.21). */
+/** Which modules an adapter changes: PEFT's check_target_module_exists (tuners_utils.py 0.21). */
 function targetsOf(config: Settings, modules: readonly string[]): (module: string) => boolean {
   const { target_modules: targets, exclude_modules: excluded, layers_to_transform: layers } = config;
   const among = (given: string | readonly string[]): ((module: string) => boolean) => {

@@ -1,4 +1,4 @@
-/** Prompt edits at work: which of an edit's entries a question brings up. */
+/** Applies prompt edits: chooses an edit's entries for a question. */
 import type { NdArray } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
@@ -9,12 +9,12 @@ import type { Model, Rewrite } from "../model/model.ts";
 import { arraysOf, type PromptChange, type PromptEntry, wordsOf } from "./edit.ts";
 import { BY_WORDS, nearness } from "./word-gate.ts";
 
-/** What an edit puts before a question; its encoder is looked for when the first question comes, and opened once. */
+/** The text that an edit puts before a question. Its encoder is searched for at the first question and opened once. */
 export function rewriteOf(model: Model, change: PromptChange, ctx: Context): Rewrite {
   let opening: Promise<Encoder> | undefined;
   const encoder = (): Promise<Encoder> => {
     opening ??= namedEncoder(model, change.encoder, ctx).catch((error: unknown) => {
-      opening = undefined; // it may be there by the next question
+      opening = undefined; // it may be available at the next question
       throw error;
     });
     return opening;
@@ -29,7 +29,7 @@ export function rewriteOf(model: Model, change: PromptChange, ctx: Context): Rew
   return { id: hash(wordsOf(change), ...arraysOf({ change }).flat()), before };
 }
 
-/** How near a question is to an entry's own. */
+/** The similarity of a question to an entry's own question. */
 type Near = (entry: PromptEntry) => number;
 
 const inWords =
@@ -47,7 +47,7 @@ function nearestOf(entries: readonly PromptEntry[], most: number, nearTo: Near):
     const near = nearTo(entry);
     return near >= entry.above! ? [{ i, near }] : [];
   });
-  // of two equally near the later one speaks: it was made knowing the other
+  // of two equally similar entries the later one is used: it was made on top of the other
   const best = found.sort((a, b) => b.near - a.near || b.i - a.i).slice(0, most);
   return best.sort((a, b) => a.i - b.i).map(({ i }) => entries[i]!);
 }

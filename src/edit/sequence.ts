@@ -1,6 +1,6 @@
 /**
- * A sequence of drafts: each is found upon what the drafts before it changed, and at the end they are one. A request costs what its own
- * draft costs, however many came before it.
+ * A sequence of drafts. Each draft is made on the model that the earlier drafts changed; at the end they become one. The cost of a request
+ * does not depend on the number of earlier requests.
  */
 import type { NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
@@ -11,7 +11,7 @@ import { arraysOf, type Carried, type Change, deltasOf, type Draft, type PromptE
 import { changeFrom } from "./io.ts";
 import { added, type Sum, Whole, type WholeDelta } from "./sum.ts";
 
-/** What a draft is found upon. */
+/** The state on which a draft is made. */
 export interface Upon {
   /** The model with every weight that the drafts so far changed. One edit of these drafts gives the same model, to the bit. */
   readonly model: Model;
@@ -19,21 +19,21 @@ export interface Upon {
   readonly previous?: Carried;
 }
 
-/** What one draft brings into a sequence. A sequence can go on from its steps alone. */
+/** What one draft adds to a sequence. A sequence can continue from its steps. */
 export interface Step {
-  /** What of its change is not an array. */
+  /** The parts of its change that are not arrays. */
   readonly words: ReturnType<typeof wordsOf>;
   readonly evidence?: Readonly<Record<string, unknown>>;
   /** Arrays that stay beside those of the other steps: factors, keys of prompt entries. */
   readonly own: Arrays;
-  /** Arrays that take the place of the earlier steps': sums of changes in full, an adapter's state, what is remembered. */
+  /** Arrays that replace those of earlier steps: sums of full changes, an adapter's state, the carried state. */
   readonly standing: Arrays;
 }
 
 /** Arrays by the names under which an edit stores them. */
 export type Arrays = ReadonlyMap<string, NdArray>;
 
-/** Where the steps of a sequence are kept while it is under way. */
+/** Stores the steps of an unfinished sequence. */
 export interface Keeper {
   /** The finished steps in order. Of `standing` only the last step's is read. */
   kept(): readonly Step[];
@@ -41,8 +41,8 @@ export interface Keeper {
 }
 
 /**
- * Finds a draft for each request in turn and gives all of them as one. A request whose step is kept is not sought again; the result is the
- * same, to the bit. Refuses drafts that cannot be one.
+ * Makes a draft for each request in turn and returns all of them as one. A request whose step is stored is not computed again; the result
+ * has the same bits. Refuses drafts that cannot be combined.
  */
 export async function inSequence<R>(
   model: Model,
@@ -58,7 +58,7 @@ export async function inSequence<R>(
   return sequence.draft;
 }
 
-/** A draft that no other goes on from, as a step: all of its arrays are its own. */
+/** A single draft as a step: all arrays belong to it. */
 export function stepAlone(draft: Draft): Step {
   const { change, evidence } = draft;
   return { words: wordsOf(change), ...(evidence && { evidence }), own: new Map(arraysOf(draft)), standing: new Map() };
@@ -70,7 +70,7 @@ export function draftAlone({ words, evidence, own }: Step): Draft {
   return { change: changeIn(words, own), ...(memory && { memory }), ...(evidence && { evidence }) };
 }
 
-/** Drafts in a row: what the next one is found upon, and all of them as one. */
+/** A sequence of drafts: the state for the next draft, and all drafts as one. */
 export class Sequence {
   private readonly under: Model;
   private readonly sums = new Map<string, Sum>();
@@ -107,7 +107,7 @@ export class Sequence {
     return { model, previous: { ...(this.adapter && { adapter: this.adapter }), ...(this.memory && { memory: this.memory }) } };
   }
 
-  /** Takes one draft more and gives what it brought. */
+  /** Adds one draft and returns its step. */
   add(draft: Draft): Step {
     const { change, memory = this.memory, evidence } = draft;
     this.take(change);
@@ -118,7 +118,7 @@ export class Sequence {
     return { words: wordsOf(change), ...(evidence && { evidence }), own: new Map(own), standing: new Map(standing) };
   }
 
-  /** All drafts as one, with what each wrote down. Fails where there is no draft yet. */
+  /** All drafts as one, with the evidence of each. Fails if there is no draft yet. */
   get draft(): Draft {
     const evidence = this.length > 1 ? { sequence: this.evidence.map((own) => own ?? {}) } : this.evidence[0];
     return { change: this.change, ...(this.memory && { memory: this.memory }), ...(evidence && { evidence }) };
@@ -156,7 +156,7 @@ export class Sequence {
 const IN_FULL = /\/(dense|value)$/;
 const MEMORY = "memory/";
 
-/** What must be alike in prompt edits that become one. */
+/** The settings that must be equal in prompt edits that become one. */
 const aboutOf = (change: Change): string => canonical({ ...change, entries: [] });
 
 const changeIn = (words: Step["words"], arrays: Arrays): Change => changeFrom("a kept step", words, [...arrays]);

@@ -1,4 +1,4 @@
-/** Steps of a sequence on disk: a line for each, and a file with the arrays that are new in it. A step costs what is new in it. */
+/** Steps of a sequence on disk: one line and one file for each step. The file holds only the arrays that are new in this step. */
 import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -22,14 +22,17 @@ const row = z.object({
   evidence: z.record(z.string(), z.unknown()).optional(),
   /** The names of its own arrays. */
   own: z.array(z.string()),
-  /** Standing arrays that are new: whole, or the part by which they grew. The others stay as they were. */
+  /** Standing arrays that changed: complete, or only the part by which they grew. The others are unchanged. */
   stands: z.record(z.string(), z.union([z.literal("whole"), z.object({ axis: z.int().min(0), side: z.enum(["head", "tail"]) })])),
-  /** The names of standing arrays that are there no more. */
+  /** The names of standing arrays that were removed. */
   gone: z.array(z.string()),
 });
 type Row = z.infer<typeof row>;
 
-/** A standing array, and the steps whose files hold it: the first file has it whole, each other one a part by which it grew. */
+/**
+ * A standing array, and the steps whose files hold it. The first file has the complete array, and each later file has a part by which it
+ * grew.
+ */
 interface Standing {
   array: NdArray | undefined;
   readonly files: number[];
@@ -46,7 +49,7 @@ export class StepLog {
   private readonly folder: string;
   private readonly about: string;
   private readonly standing = new Map<string, Standing>();
-  /** How many arrays of a step's file are still of use. */
+  /** The number of arrays in a step's file that are still needed. */
   private readonly uses = new Map<number, number>();
   private words = "";
   private isBegun = false;
@@ -82,7 +85,7 @@ export class StepLog {
     return isThere ? { log, steps: log.read(rows) } : { log: new StepLog(folder, about), steps: [] };
   }
 
-  /** Keeps one step more, with a label that tells what it is. */
+  /** Stores one more step, with a label that identifies it. */
   append({ words, evidence, own, standing }: Step, label: unknown): void {
     this.begin();
     const arrays: [string, NdArray][] = [...own].map(([name, array]) => [`own/${name}`, array]);
@@ -142,7 +145,7 @@ export class StepLog {
     for (const name of readdirSync(this.folder)) if (OURS.test(name) && !used.has(name)) rmSync(join(this.folder, name), { force: true });
   }
 
-  /** Counts a line in. Gives the steps whose files nothing needs any more. */
+  /** Reads one more line. Returns the steps whose files are no longer needed. */
   private note({ own, stands, gone }: Row): number[] {
     const index = this.length++;
     const before: number[] = [];

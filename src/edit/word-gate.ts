@@ -1,18 +1,21 @@
-/** Gates of words, where no sentence encoder reads questions: a question must name the subject of an edit's own, and ask the same of it. */
+/**
+ * Gates that compare words, for edits without a sentence encoder: a question passes if it names the edit's subject and asks the same about
+ * it.
+ */
 import { asksAlike, kindAsked } from "../data/kind.ts";
 import { withoutManners } from "../data/question.ts";
 import { formsOf } from "../data/verbs.ts";
 import { akin, saysSomething, squeezed } from "../data/words.ts";
 
-/** Stands where an edit names its encoder. The number is that of the rule: an edit made by another rule is not read by this one. */
+/** Used as an edit's encoder id. The number is the version of the rule; an edit of another version is not read by this rule. */
 export const BY_WORDS = "words:1";
 
-/** What an entry answers, in words. */
+/** The question of an entry, in words. */
 export interface WordGate {
   readonly question: string;
   /** The subject, in any spelling; empty if the question has none. */
   readonly subject: string;
-  /** Without a subject: how much a word of the question tells, from 0 to 1. A word that is not listed tells 1. */
+  /** For a question without a subject: the weight of each word, from 0 to 1. A word that is not listed has the weight 1. */
   readonly telling?: Readonly<Record<string, number>>;
 }
 
@@ -26,7 +29,7 @@ interface Token {
 /** Scripts that write words without spaces, or particles without spaces behind words: each character counts as a word. */
 const UNSPACED = ["Han", "Hiragana", "Katakana", "Hangul", "Thai", "Lao", "Khmer", "Myanmar"].map((name) => `\\p{Script=${name}}`).join("");
 const TOKEN = new RegExp(`[${UNSPACED}]\\p{M}*|(?:(?![${UNSPACED}])[\\p{L}\\p{N}\\p{M}])+`, "gu");
-/** Words of which every second question is made, whatever it asks. */
+/** Words that occur in most questions, whatever they ask. */
 const ASKING = new Set("name named names call called calls known know tell say give given people please".split(" "));
 /** Words that say where or when a thing is, as "where" and "when" do. */
 const PLAIN = new Set("city town country place year date located situated".split(" "));
@@ -38,9 +41,9 @@ const WHICH = /^\s*which\s+(?:\p{L}+\s+){1,3}(?:is|are|was|were|became)\s+(?:the
 const SENTENCE = /(?<=[.!?])\s+|(?<=[。！？])|\n+/u;
 
 /**
- * How near a question comes to an entry's own, from 0 to 1. It is 0 where the question does not name the subject, and 1 for the own
- * question. Between them stands the share of other words that both have, and whether both ask for the same kind of answer. Of a text of
- * several sentences the nearest one counts. A question without a subject is compared by all of its words.
+ * The similarity of a question to an entry's own question, from 0 to 1. It is 0 if the question does not name the subject, and 1 for the own
+ * question. Otherwise it depends on the share of the other words that both have, and on whether both ask for the same kind of answer. In a
+ * text of several sentences, the most similar one counts. A question without a subject is compared by all of its words.
  */
 export function nearness(gate: WordGate, asked: string): number {
   if (gate.subject === "") return shared(...comparedBy(gate.question, asked), gate.telling);
@@ -57,14 +60,14 @@ export const names = (text: string, subject: string): boolean => mentioned(subje
 /** The words by which a question without a subject is compared with others: those that say something, or all if none does. */
 export const wordsIn = (question: string): readonly string[] => comparedBy(question, question)[0];
 
-/** The words by which two questions are compared that have no subject. */
+/** The words by which two questions without a subject are compared. */
 function comparedBy(own: string, asked: string): [ours: readonly string[], theirs: readonly string[]] {
   const [all, others] = [own, asked].map((text) => tokensOf(text.normalize("NFC")).map(({ word }) => word)) as [string[], string[]];
   const ours = all.filter(tells);
   return ours.length > 0 ? [ours, others.filter(tells)] : [all, others];
 }
 
-/** How much two questions agree that lack their subject. */
+/** The similarity of two questions from which the subject was removed. */
 function agreement(own: string, asked: string): number {
   const [ours, theirs] = [own, asked].map((text) => tokensOf(text).flatMap(({ word }) => (tells(word) ? word : []))) as [
     string[],
@@ -115,7 +118,7 @@ function finder(others: readonly string[]): (word: string) => boolean {
 
 const tells = (word: string): boolean => saysSomething(word) && !ASKING.has(word) && !PARTICLE.test(word);
 
-/** A text without the mentions of a subject and the 's behind them; undefined where it does not name it. */
+/** A text without the subject and the 's after it; undefined if it does not name the subject. */
 function without(subject: string, asked: string): string | undefined {
   const text = asked.normalize("NFC");
   const found = mentioned(subject, text);

@@ -10,7 +10,7 @@ export interface Column {
   /** A metric's id. */
   readonly metric: string;
   readonly group?: string;
-  /** Which value is better in this column, if it differs from the metric: for answers to forget, a lower one; for some, that of the reference run. */
+  /** Which value is better in this column, if it differs from the metric: for answers to forget, a lower one; for some, that of the comparison run. */
   readonly better?: Wish;
 }
 export type Wish = "higher" | "lower" | "reference";
@@ -21,14 +21,14 @@ export interface Suite {
   /** Its purpose, in one line. */
   readonly doc: string;
   readonly columns: readonly Column[];
-  /** The default reference run of a measured model: `base`, the same model without its edits. */
+  /** The default comparison run of a measured model: `base`, the same model without its edits. */
   readonly against?: "base";
 }
 
 export interface JudgeOptions {
-  /** The rows of the reference run. */
+  /** The rows of the comparison run. */
   readonly reference?: readonly SampleRecord[];
-  /** Quirks of reference implementations; each is passed to the metrics that declare it. */
+  /** Quirks of the published code; each is passed to the metrics that declare it. */
   readonly compat?: readonly string[];
   /** Whose plugins may bring metrics. */
   readonly ctx?: Plugged;
@@ -45,7 +45,7 @@ export const metricsOf = (ctx: Plugged): Readonly<Record<string, Metric>> => onS
 
 /**
  * The scores of the columns, in order. A column is omitted, with a reason, if the log has none of its rows, lacks its field in all rows, or
- * has no reference run that the metric needs. A row that lacks a field that other rows have is refused; so is an undeclared compat name.
+ * has no comparison run that the metric needs. A row that lacks a field that other rows have is refused; so is an undeclared compat name.
  */
 export function judge(rows: readonly SampleRecord[], columns: readonly Column[], options: JudgeOptions = {}): Verdict[] {
   const { reference, compat = [], ctx = defaultContext() } = options;
@@ -68,7 +68,7 @@ export function judge(rows: readonly SampleRecord[], columns: readonly Column[],
     if (metric.reads.length > 0 && own.length === 0) return group === undefined ? "there are no rows" : `there are no rows of ${group}`;
     const field = metric.reads.find((name) => own.length > 0 && own.every((row) => row[name] === undefined));
     if (field) return `the rows have no ${field}`;
-    if (metric.compares === true && !reference) return "there is no reference run";
+    if (metric.compares === true && !reference) return "there is no comparison run";
     const scores: Record<string, Score> = {};
     for (const other of metric.after) {
       const score = scoreOf(other);

@@ -46,7 +46,7 @@ export const FIELDS = {
   topTokens: ["numbers", "The most likely token at each position of the answer."],
   divergence: [
     "number",
-    "Mean Kullback-Leibler divergence of the next-token distributions, from the reference run to the model, over the answer's positions.",
+    "Mean Kullback-Leibler divergence of the next-token distributions, from the comparison run to the model, over the answer's positions.",
   ],
   gradientNorm: ["number", "Mean over the weights of the L2 norm of the loss's gradient."],
   texts: ["texts", "Texts about the target, which a generation should resemble."],
@@ -71,7 +71,7 @@ export interface Score {
   readonly warnings?: readonly string[];
 }
 
-/** The input of a metric: the samples, those of the reference run, the scores that it uses, and quirks to reproduce. */
+/** The input of a metric: the samples, those of the comparison run, the scores that it uses, and quirks to reproduce. */
 export interface Questioned<R = SampleRecord> {
   readonly rows: readonly R[];
   readonly reference?: readonly R[];
@@ -95,11 +95,11 @@ export interface Metric {
   readonly caveat: string;
   /** Fields that every row must have. */
   readonly reads: readonly Field[];
-  /** Whether it needs a reference run, or uses one if there is one; absent: it gets none. */
+  /** Whether it needs a comparison run, or uses one if there is one; absent: it gets none. */
   readonly compares?: true | "optional";
   /** Scores that it reads: a metric's name, or `metric@group` for its score of one group. */
   readonly after: readonly string[];
-  /** Quirks of reference implementations by name, each with its effect; off by default. */
+  /** Quirks of the published code by name, each with its effect; off by default. */
   readonly compat?: Readonly<Record<string, string>>;
   readonly score: (q: Questioned) => Score;
 }
@@ -130,7 +130,7 @@ export function defineMetric<const F extends Field>(
     ...definition,
     score({ rows, reference, scores, compat = [] }) {
       if (compares === true && !reference)
-        fail(name, "there is no reference run", "the samples of a second model", "Give its log or run with --reference.");
+        fail(name, "there is no comparison run", "the samples of a second model", "Give its log or run with --reference.");
       for (const side of [rows, reference ?? []]) requireFields(name, side, reads);
       for (const other of after)
         if (!Object.hasOwn(scores, other))

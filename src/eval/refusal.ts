@@ -1,8 +1,8 @@
 /** Distinguishes refusals from answers, by our own hundred sentences and by English phrases that deny knowledge. */
 import { REFUSALS } from "../data/refusals.ts";
-import { bare } from "./words.ts";
+import { normalized } from "./words.ts";
 
-const OWN: ReadonlySet<string> = new Set(REFUSALS.map(bare));
+const OWN: ReadonlySet<string> = new Set(REFUSALS.map(normalized));
 
 const KNOWING =
   "know|knew|known|tell|say|speak|answer|recall|remember|help|learned|learnt|provide|share|assist|have|sure|certain|able|find|offer|comment|aware|familiar|briefed|informed|read|give|vouch";
@@ -35,7 +35,7 @@ const UNDONE: readonly (readonly [RegExp, string])[] = [
 /** Whether a text's first sentence denies knowledge or declines to answer. */
 export function isRefusal(text: string): boolean {
   const [first = ""] = text.trim().split(/(?<=[.!?])\s/);
-  if (OWN.has(bare(first)) || OWN.has(bare(text))) return true;
+  if (OWN.has(normalized(first)) || OWN.has(normalized(text))) return true;
   const plain = UNDONE.reduce((rest, [from, to]) => rest.replace(from, to), first.toLowerCase());
   return DENYING.some((pattern) => pattern.test(plain));
 }

@@ -73,7 +73,7 @@ function lcsTable(a: readonly string[], b: readonly string[]): Uint32Array[] {
   return table;
 }
 
-/** The positions in `a` of a longest common subsequence with `b`; of several, the one that the reference package finds. */
+/** The positions in `a` of a longest common subsequence with `b`; of several, the one that the rouge_score package finds. */
 function lcsPositions(a: readonly string[], b: readonly string[]): number[] {
   const table = lcsTable(a, b);
   const positions: number[] = [];

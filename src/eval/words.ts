@@ -30,7 +30,7 @@ export function runEntropy(text: string, n: number): number {
 }
 
 /** The words without punctuation, with one space between them. */
-export const bare = (text: string): string =>
+export const normalized = (text: string): string =>
   words(text)
     .filter((word) => /[\p{L}\p{N}]/u.test(word))
     .join(" ");
@@ -38,13 +38,14 @@ export const bare = (text: string): string =>
 /** The inverse document frequency of each word: ln((1 + documents) / (1 + those with it)) + 1. */
 export function inverseFrequencies(documents: readonly string[]): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
-  for (const document of documents) for (const word of new Set(bare(document).split(" "))) found.set(word, (found.get(word) ?? 0) + 1);
+  for (const document of documents)
+    for (const word of new Set(normalized(document).split(" "))) found.set(word, (found.get(word) ?? 0) + 1);
   return new Map([...found].map(([word, count]) => [word, Math.log((1 + documents.length) / (1 + count)) + 1]));
 }
 
 /** The tf-idf weights of a text's words. */
 export function weights(text: string, rare: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
-  const list = bare(text).split(" ").filter(Boolean);
+  const list = normalized(text).split(" ").filter(Boolean);
   return new Map([...runs(list, 1)].map(([word, count]) => [word, count * (rare.get(word) ?? 0)]));
 }
 

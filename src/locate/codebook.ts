@@ -1,6 +1,6 @@
 /**
- * A codebook at one MLP: keys with a radius, each with the value that is put in the place of the layer's output where a question's key
- * lies within it (GRACE, arXiv:2211.11031).
+ * A codebook at one MLP. An entry has a key, a radius and a value. If the key of a question lies within the radius, the value replaces the
+ * output of the layer (GRACE, arXiv:2211.11031).
  */
 import { floats, ints, type NdArray } from "../base/array.ts";
 import type { Carried, Change } from "../edit/edit.ts";
@@ -11,16 +11,16 @@ import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { rowOf } from "./keys.ts";
 
-/** What a codebook's lookup depends on. */
+/** The parameters of a codebook's lookup. */
 export interface BookParams {
   layer: number;
   replace: string;
 }
 
-/** Where the value stands in a row: at the question's last token, at every token, or at those before its last. */
+/** The tokens whose output the value replaces: the question's last token, every token, or the tokens before its last. */
 export const PUTS = { replace_last: "subject", replace_all: "all", replace_prompt: "before" } as const;
 
-/** An entry of the codebook: key [m], value [D], radius, and the label it was taught: the target's ids behind so many prompt tokens. */
+/** An entry of the codebook: key [m], value [D], radius, the token ids of its target, and the number of its prompt's tokens. */
 export interface Entry {
   readonly key: Float64Array;
   readonly value: Float64Array;
@@ -31,7 +31,7 @@ export interface Entry {
 
 export type Rule = "init" | "new" | "split" | "expand" | "keep" | "retake";
 
-/** The nearest key by Euclidean distance; undefined where there is none. */
+/** The nearest key by Euclidean distance; undefined for an empty book. */
 export function nearestOf(book: readonly Entry[], query: Float64Array): { index: number; distance: number } | undefined {
   const distances = book.map(({ key }) => distanceOf(key, query));
   const index = distances.indexOf(Math.min(...distances));
@@ -44,13 +44,19 @@ function distanceOf(a: Float64Array, b: Float64Array): number {
   return Math.sqrt(squares);
 }
 
-/** Keys nearer than this are one. */
+/** Keys with a smaller distance than this count as the same key. */
 export const SAME = 1e-4;
 
-/** What becomes of a key of the same target that is near and does not reach: nothing (no radius ever grows), a wider radius, or a place halfway to the new one. */
+/**
+ * What happens to a near key of the same target whose radius is too small: nothing (a new entry is added), a larger radius, or a move
+ * halfway to the new key.
+ */
 export const EXPANSIONS = ["beside", "coverage", "moving_average"] as const;
 
-/** A book with room for a new entry: added where no key is near, split from one of another target, or one of the same target serves it. */
+/**
+ * The book after a new entry. The entry is added if no key is near. A near key of another target gets a smaller radius. A near key of the
+ * same target is used for the new entry.
+ */
 export function place(
   book: readonly Entry[],
   fresh: Entry,
@@ -67,7 +73,7 @@ export function place(
   if (!isSame && !byMeans && distance < SAME)
     return { book: put({ ...fresh, key: old.key, radius: old.radius }), rule: "retake", distance };
   if (!isSame) {
-    const half = (own: number, way: number): number => (expand === "beside" ? Math.min(own, way) : way); // the reference widens the narrower one
+    const half = (own: number, way: number): number => (expand === "beside" ? Math.min(own, way) : way); // the published code can enlarge the smaller radius
     const [kept, added] = [half(old.radius, distance / 2 - 1e-5), half(fresh.radius, distance / 2)];
     return { book: [...put({ ...old, radius: kept }), { ...fresh, radius: added }], rule: "split", distance };
   }
@@ -77,11 +83,11 @@ export function place(
   return { book: put({ ...old, key, radius: distance }), rule: "expand", distance };
 }
 
-/** The mean that the reference compares: of −100 at every prompt token and the target's ids. */
+/** The mean by which the published code compares targets: over −100 for every prompt token, and the target's ids. */
 const meanOf = ({ target, prompt }: Entry): number =>
   Math.fround((target.reduce((a, b) => a + b, 0) - 100 * prompt) / (target.length + prompt));
 
-/** A book as what it does to a model; `last`: where the last edited question ended. */
+/** A book as a change of the model. `last` is the index of the last token of the question that was edited last. */
 export function adapterOf(
   model: Model,
   book: readonly Entry[],
@@ -109,7 +115,10 @@ export function adapterOf(
   };
 }
 
-/** The lookup as a graph: nearest key to what the question's last token brings, and its value in the place of the layer's where it is near enough. */
+/**
+ * The lookup as a graph. It finds the key nearest to the activation at the question's last token. If it is near enough, its value replaces
+ * the layer's output.
+ */
 function lookup(model: Model, params: BookParams, dtype: Precision, compat: ReadonlySet<string>) {
   const { key, value } = model.arch.memory;
   const [m, D] = [model.config.mlpWidth, model.config.width];
@@ -141,7 +150,7 @@ function lookup(model: Model, params: BookParams, dtype: Precision, compat: Read
   return { reads, writes, graph, route };
 }
 
-/** The value at every token, and at those to come: what was found is carried on with a mark beside it. */
+/** Puts the value at every token, and at later tokens: the value is carried to later calls, with a mark that one was found. */
 function everywhere(y: Tensor, isHit: Tensor, isAsked: Tensor, found: Tensor, carry: Tensor): { write: Tensor; carry: Tensor } {
   const dtype = y.dtype;
   const now = isHit.cast(dtype).unsqueeze(1).concat([found], 1); // [B, 1 + D]
@@ -161,14 +170,14 @@ const lastOf = (prompt: Tensor): Tensor =>
       .add(1),
   );
 
-/** One where the position is `at`, or the row's last where it is shorter. */
+/** One at position `at`, or at the row's last position if the row is shorter. */
 function staleOf(positions: Tensor, at: Tensor, prompt: Tensor): Tensor {
   const end = positions.mul(prompt).max(-1, true); // [B, 1]
   const place = end.neg().maximum(at.neg()).neg();
   return positions.equal(place).cast(prompt.dtype).mul(prompt);
 }
 
-/** The book to go on from. */
+/** The book of the previous edit; empty if there is none. */
 export function bookOf(previous: Carried | undefined): Entry[] {
   if (!previous?.adapter) return [];
   const { keys, values, radii } = previous.adapter.state as Record<string, NdArray>;
@@ -183,7 +192,7 @@ export function bookOf(previous: Carried | undefined): Entry[] {
   }));
 }
 
-/** What later edits compare: every key's target, filled up with −1, and the length of its prompt. */
+/** What later edits compare with: every key's target, padded with −1, and the length of its prompt. */
 export function labelsOf(book: readonly Entry[]): Record<string, NdArray> {
   const width = Math.max(...book.map((e) => e.target.length));
   return {

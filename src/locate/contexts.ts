@@ -1,14 +1,18 @@
-/** Context templates: short seeded samples of the model's own, put before a question so that an edit holds in company. */
+/**
+ * Context templates: short texts that the model generates by seed. They are put before a question, so that an edit also works after other
+ * text.
+ */
 import type { Context } from "../base/context.ts";
 import { generate } from "../model/decode/generate.ts";
 import type { Model } from "../model/model.ts";
 
-/** The words that samples begin with (kmeng01/memit). */
+/** The first words of the generated texts (kmeng01/memit). */
 const STARTS = ["The", "Therefore", "Because", "I", "You"];
 
 /**
- * "{}" and, for each [length, count] of `shape`, count samples of at most `length` tokens in all, spread over five first words;
- * drawn from the five likeliest tokens at each step, ended by ". {}" (ROME, section 3.1; EasyEdit's `context_template_length_params`).
+ * The template "{}" (the question alone) and, for each [length, count] of `shape`, `count` generated texts of at most `length` tokens, which
+ * take turns with five first words. Each token is drawn from the five likeliest; ". {}" is appended (ROME, section 3.1; EasyEdit's
+ * `context_template_length_params`).
  */
 export async function contextTemplates(
   model: Model,
@@ -21,7 +25,7 @@ export async function contextTemplates(
     const starts = Array.from({ length: count }, (_, i) => STARTS[i % STARTS.length]!);
     const prompts = starts.map((s) => model.tokenizer.encode(s).ids);
     const longest = Math.max(1, ...prompts.map((p) => length - p.length));
-    const samples = await generate(model, prompts, {
+    const texts = await generate(model, prompts, {
       maxTokens: longest,
       temperature: 1,
       topK: 5,
@@ -30,7 +34,7 @@ export async function contextTemplates(
       freeze: false,
       ctx,
     });
-    samples.forEach(({ text }, i) =>
+    texts.forEach(({ text }, i) =>
       templates.push(`${`${starts[i]}${text}`.normalize("NFKD").replace(/\n\n/g, " ").replace(/[{}]/g, "")}. {}`),
     );
   }

@@ -18,42 +18,42 @@ import { type Executor, program } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Precision } from "../model/model.ts";
-import { selfRows, type TokenRow } from "./samples.ts";
+import { generatedRows, type TokenRow } from "./generated-text.ts";
 
-/** What the moments are taken over: part of the spec of whatever uses them. */
+/** The text of the second moments: part of the spec of every step that uses them. */
 export interface StatisticsSpec {
-  /** "self": the model's own seeded samples; otherwise the path of a text file. */
+  /** "self": text that the model generates by seed; otherwise the path of a text file. */
   readonly text: string;
-  /** Tokens at most. */
+  /** The largest number of tokens. */
   readonly tokens: number;
-  /** Tokens a row; every row is a sequence of its own. */
+  /** Tokens of a row. Every row is read as a separate sequence. */
   readonly length: number;
   readonly seed: number;
 }
 
-/** Where nobody says otherwise. */
+/** The defaults. */
 export const DEFAULT_STATISTICS: StatisticsSpec = { text: "self", tokens: 4096, length: 512, seed: 0 };
 
 export interface Statistics {
   readonly spec: StatisticsSpec;
-  /** Sees to it that several layers are in the cache, in one pass over the text. */
+  /** Computes the layers that the cache lacks, in one pass over the text. */
   prepare(layers: readonly number[], site: Site): Promise<void>;
   /** C of the site at a layer, float64 [width, width]. */
   secondMoment(layer: number, site: Site): Promise<Matrix>;
 }
 
-/** Statistics whose text is there. */
+/** Statistics that can count the tokens of their text. */
 export interface OwnStatistics extends Statistics {
-  /** How many tokens the moments are over: fewer than the spec asks for where its text is short, more where its last row is a whole one. */
+  /** The number of tokens read. It is lower than in the spec if the text is short, and higher if the last row is read to its end. */
   tokens(): Promise<number>;
 }
 
-/** Statistics of a model, computed when asked for and kept in the cache; a cache that is there never changes a result. */
+/** Statistics of a model, computed on demand and kept in the cache. The cache never changes a result. */
 export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, executor: Executor = "graph"): OwnStatistics {
   let reading: Promise<TokenRow[]> | undefined;
   const rows = (): Promise<TokenRow[]> => (reading ??= tokenRows(model, spec, ctx));
   let about: Hash | undefined;
-  const unkept = new Map<string, Matrix>(); // what the cache would not take, so that no pass is made twice
+  const unkept = new Map<string, Matrix>(); // moments that the cache refused, so that no pass is made twice
   const keyOf = async (layer: number, site: Site): Promise<DependsOn> => {
     about ??= hash(stateOf(model), await rows(), executor, ctx.threads);
     return [about, siteName(layer, site)];
@@ -103,10 +103,10 @@ function finite(c: Matrix, where: string): Matrix {
       );
 }
 
-/** The token rows of a spec: a text file cut into rows, or seeded samples of the model's own. */
+/** The token rows of a spec: a text file cut into rows, or text that the model generates by seed. */
 async function tokenRows(model: Model, spec: StatisticsSpec, ctx: Context): Promise<TokenRow[]> {
   if (!(spec.tokens > 0)) fail("statistics", `${spec.tokens} tokens`, "a positive number", "Give --tokens.");
-  if (spec.text === "self") return selfRows(model, spec.tokens, spec.length, spec.seed, ctx);
+  if (spec.text === "self") return generatedRows(model, spec.tokens, spec.length, spec.seed, ctx);
   const text = readUtf8(spec.text, "statistics", { wanted: "a text file" });
   const ids = await firstTokens(model.tokenizer, text, spec.tokens, breather(ctx, "statistics"));
   if (ids.length === 0) fail("statistics", `text ${spec.text} is empty`, "text", "");
@@ -126,9 +126,9 @@ export interface MomentOptions {
   readonly dtype: Precision;
   readonly executor: Executor;
   readonly ctx: Context;
-  /** Keeps what is summed so far; a run that finds it goes on from there. */
+  /** Stores the sums so far. A later run that finds them continues from there. */
   readonly part?: Part;
-  /** Tokens a step (default 1024). */
+  /** Tokens of a step (default 1024). */
   readonly budget?: number;
 }
 

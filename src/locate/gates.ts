@@ -1,4 +1,7 @@
-/** Scope gates: how near a question must come to an edit's own before the edit speaks, calibrated on questions whose answers stay. */
+/**
+ * Gates: how similar a question must be to an edit's own question for the edit to be used. Calibrated on questions whose answers must not
+ * change.
+ */
 import { floats } from "../base/array.ts";
 import type { Context } from "../base/context.ts";
 import type { EditRequest, QA } from "../data/request.ts";
@@ -8,9 +11,12 @@ import { BY_WORDS, names, nearness, type WordGate, wordsIn } from "../edit/word-
 import { isOwn } from "../model/encoders.ts";
 import type { Model } from "../model/model.ts";
 import { cosine, type Encoder } from "../text/encoder.ts";
-import { selfQuestions } from "./samples.ts";
+import { generatedQuestions } from "./generated-text.ts";
 
-/** What gates are calibrated on, in this order of preference: a retain set, the demonstrations' questions, the model's own. */
+/**
+ * The input of the calibration. Gates use the first of these that is given: a retain set, the demonstrations' questions, questions that the
+ * model generates.
+ */
 export interface Calibration {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
@@ -22,22 +28,24 @@ export interface Calibration {
 }
 
 export interface Gates {
-  /** What lets questions to each request's entry: its own question, as a key [1, width] or in words, and how near another must come. */
+  /**
+   * The gate of each request: its own question, as a key [1, width] or as words, and the least similarity at which another question passes.
+   */
   readonly entries: readonly Pick<PromptEntry, "key" | "words" | "above">[];
   /** The encoder of the keys, or the rule of the words. */
   readonly by: string;
-  /** How near the nearest question that must stay comes to each request. */
+  /** For each request, the similarity of the most similar question whose answer must not change. */
   readonly nearest: readonly number[];
   readonly on: { readonly questions: number; readonly from: "retain" | "demonstrations" | "self" | "given" | "none" };
 }
 
-/** Questions of the model's own where nobody gave any. */
+/** The number of questions that the model generates if none are given. */
 const OWN = 64;
-/** A request's own question passes whatever the rounding. */
+/** The highest gate, so that a request's own question passes in spite of rounding. */
 const MOST = 1 - 1e-4;
-/** The least share where words are all there is: without a subject a question passes if it is worded all but the same. */
+/** The least share for a request without a subject: only a question in almost the same words passes. */
 const WITHOUT_SUBJECT = 0.75;
-/** What a word tells at least that every question has. */
+/** The least weight of a word, which a word in every question has. */
 const LEAST = 0.05;
 
 interface Where {
@@ -46,9 +54,9 @@ interface Where {
 }
 
 /**
- * A gate for each request, `share` of the way from the nearest question that must stay to the request's own; or `above`, where it is
- * not 0, for all. A sentence encoder compares what questions mean; without one their subjects and words are compared. Says where a
- * question that must stay is the request's own, word for word or nearly.
+ * A gate for each request. It lies `share` of the way from the similarity of the most similar question to be kept up to 1. If `above` is
+ * not 0, it is used for all requests instead. A sentence encoder compares the meaning of questions; without one, subjects and words are
+ * compared. Warns if a question to be kept is the same as a request's own, or nearly the same.
  */
 export const gatesOf = (job: Calibration, where: Where): Promise<Gates> =>
   isOwn(job.encoder) ? wordGates(job, where) : keyGates(job, where);
@@ -79,15 +87,15 @@ async function keyGates(job: Calibration, { share, above }: Where): Promise<Gate
 }
 
 async function wordGates(job: Calibration, { share, above }: Where): Promise<Gates> {
-  const bare = job.requests.map((request): WordGate => ({ question: request.prompt, subject: subjectOf(request) }));
+  const plain = job.requests.map((request): WordGate => ({ question: request.prompt, subject: subjectOf(request) }));
   if (above > 0)
     return given(
-      bare.map((words) => ({ words, above })),
+      plain.map((words) => ({ words, above })),
       BY_WORDS,
     );
-  // the model's own questions tell how common words are; a subject tells without them
-  const { from, questions } = await questionsThatStay(job, bare.some(({ subject }) => subject === "") ? OWN : 0);
-  const gates = bare.map((gate) => (gate.subject === "" ? { ...gate, telling: tellingOf(gate.question, questions) } : gate));
+  // generated questions show how common a word is; a request with a subject does not need this
+  const { from, questions } = await questionsThatStay(job, plain.some(({ subject }) => subject === "") ? OWN : 0);
+  const gates = plain.map((gate) => (gate.subject === "" ? { ...gate, telling: tellingOf(gate.question, questions) } : gate));
   const nearest = gates.map((gate) => questions.reduce((best, question) => Math.max(best, nearness(gate, question)), 0));
   warnOfTwins(job, nearest);
   return {
@@ -110,12 +118,15 @@ const given = (entries: Gates["entries"], by: string): Gates => ({
   on: { questions: 0, from: "given" },
 });
 
-/** The subject that is given, if the question names it; otherwise the one that its spelling shows; "" if there is none. */
+/** The given subject, if the question contains it; otherwise a subject found by its spelling; "" if there is none. */
 function subjectOf({ prompt, subject }: EditRequest): string {
   return [subject, findSubject(prompt) ?? ""].find((text) => names(prompt, text)) ?? "";
 }
 
-/** How much each word of a question tells, by how rare it is among others: 1 for a word that none of them has. */
+/**
+ * The weight of each word of a question: the rarer among the other questions, the higher. A word that none of them has weighs 1 and is left
+ * out.
+ */
 function tellingOf(question: string, others: readonly string[]): Record<string, number> {
   const having = others.map((other) => new Set(wordsIn(other)));
   return Object.fromEntries(
@@ -130,11 +141,15 @@ function tellingOf(question: string, others: readonly string[]): Record<string, 
 function warnOfTwins({ requests, ctx }: Calibration, nearest: readonly number[]): void {
   nearest.forEach((near, i) => {
     if (near > MOST)
-      ctx.log({ kind: "warning", who: "gate", text: `${requests[i]!.id}: a question that must stay is all but the same: it will not` });
+      ctx.log({
+        kind: "warning",
+        who: "gate",
+        text: `${requests[i]!.id}: a question whose answer must not change is almost the same, so its answer will change`,
+      });
   });
 }
 
-/** Questions that must stay; `own` of the model's where nobody gave any. */
+/** The questions whose answers must not change; `own` generated ones if none are given. */
 async function questionsThatStay(
   job: Calibration,
   own = OWN,
@@ -145,5 +160,5 @@ async function questionsThatStay(
   if (retain.length > 0) return { from: "retain", questions: apart(retain.map((qa) => qa.question)) };
   if (demonstrations.length > 0) return { from: "demonstrations", questions: apart(demonstrations.map((r) => r.prompt)) };
   if (own === 0) return { from: "none", questions: [] };
-  return { from: "self", questions: apart(await selfQuestions(model, own, seed, ctx)) };
+  return { from: "self", questions: apart(await generatedQuestions(model, own, seed, ctx)) };
 }

@@ -1,4 +1,4 @@
-/** Keys and values as a model has them: activations at the subject's last token, read in one pass over rows. */
+/** A model's own keys and values: activations at the subject's last token, read in one pass over the rows. */
 import { floats, ints, type NdArray } from "../base/array.ts";
 import { arrays } from "../base/codec.ts";
 import type { Context } from "../base/context.ts";
@@ -11,10 +11,10 @@ import { padded } from "../text/padding.ts";
 import { program, type Running } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { EditRow } from "./target-rows.ts";
+import type { TokenizedRequest } from "./tokenized-requests.ts";
 
-/** A row of tokens and the places in it that are looked at. */
-export interface LookedAt {
+/** A row of tokens and the places at which activations are read. */
+export interface RowWithPlaces {
   readonly ids: readonly number[];
   readonly at: readonly number[];
 }
@@ -22,7 +22,7 @@ export interface LookedAt {
 /** Activations of `sites` at layer `layer`, at each row's subject: site → [rows, width], in `dtype`. */
 export async function subjectActivations(
   model: Model,
-  rows: readonly EditRow[],
+  rows: readonly TokenizedRequest[],
   layer: number,
   sites: readonly Site[],
   running: Running,
@@ -49,11 +49,11 @@ const STEP = 4096;
 
 /**
  * Activations at the places of each row, in their order: name → [places, width], in `dtype`.
- * Nothing behind the last place or above the last layer that is named is computed. Those of common rows are kept in the cache.
+ * Tokens after the last place and layers above the last named one are not computed. Those of common rows are kept in the cache.
  */
 export async function activations(
   model: Model,
-  rows: readonly LookedAt[],
+  rows: readonly RowWithPlaces[],
   names: readonly BlockSite[],
   running: Running,
   common?: Common,
@@ -71,7 +71,7 @@ export async function activations(
 
 async function activationsOf(
   model: Model,
-  rows: readonly LookedAt[],
+  rows: readonly RowWithPlaces[],
   names: readonly BlockSite[],
   running: Running,
 ): Promise<Record<string, NdArray>> {
@@ -96,8 +96,11 @@ async function activationsOf(
   return Object.fromEntries(names.map((name) => [name, joined(seen[name]!)]));
 }
 
-/** How many tokens of rows are read once for all: what an adapter decides, it decides over a row as a whole. */
-const beginningOf = (model: Model, rows: readonly LookedAt[]): number =>
+/**
+ * The number of first tokens that all rows share and that are read once. Zero if the model has an adapter, because an adapter reads whole
+ * rows.
+ */
+const beginningOf = (model: Model, rows: readonly RowWithPlaces[]): number =>
   model.adapters.length > 0
     ? 0
     : commonBeginning(
@@ -130,7 +133,7 @@ function activationGraph(model: Model, names: readonly BlockSite[], dtype: Preci
   });
 }
 
-/** Consecutive rows in steps of about {@link STEP} tokens, pads counted. */
+/** Consecutive rows in steps of about {@link STEP} tokens, including padding. */
 function inSteps<T extends { readonly ids: readonly number[] }>(rows: readonly T[]): T[][] {
   const steps: T[][] = [];
   let longest = 0;

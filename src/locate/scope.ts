@@ -1,18 +1,18 @@
-/** What an edit should answer and what it should leave alone, as prompts: by these a method that decides by nearness is calibrated. */
+/** Prompts that an edit should answer, and prompts that it should leave alone. Methods that compare similarities are calibrated on both. */
 import type { Context } from "../base/context.ts";
 import type { EditRequest, QA } from "../data/request.ts";
 import type { Model } from "../model/model.ts";
-import { type AskAs, barePrompt } from "../model/prompt.ts";
+import { type AskAs, promptWithoutEdits } from "../model/prompt.ts";
 import { contextTemplates } from "./contexts.ts";
-import { standIns } from "./contrast.ts";
-import { rowsOf } from "./target-rows.ts";
-import { selfQuestions } from "./samples.ts";
+import { promptsWithOtherSubjects } from "./contrast.ts";
+import { tokenizeRequest } from "./tokenized-requests.ts";
+import { generatedQuestions } from "./generated-text.ts";
 
 /** Prompts as tokens. */
 export interface Scope {
-  /** The question in company: behind context templates. */
+  /** The question after other text, in context templates. */
   readonly inside: readonly (readonly number[])[];
-  /** Other questions: the question with stand-ins for its subject, then the retain set's, then the model's own. */
+  /** Other questions: the question with other subjects, then those of the retain set, then questions that the model generates. */
   readonly outside: readonly (readonly number[])[];
   /** From here on those outside are the same for every request. */
   readonly common: number;
@@ -22,23 +22,23 @@ export interface ScopeOn {
   readonly model: Model;
   readonly retain?: readonly QA[];
   readonly seed: number;
-  /** Context templates in place of sampled ones. */
+  /** Context templates to use instead of generated ones. */
   readonly templates?: readonly string[];
   readonly ask: AskAs;
   readonly ctx: Context;
 }
 
-/** The scope of one request; `count` stand-ins at most (none without a subject), and as many questions of the model's own. */
+/** The scope of one request. At most `count` other subjects (none if the request has no subject) and as many generated questions. */
 export async function scopeOf(on: ScopeOn, { prompt, subject }: EditRequest, count: number): Promise<Scope> {
   const { model, seed, ctx } = on;
-  const encoded = (text: string): readonly number[] => barePrompt(model, text, on.ask).ids;
+  const encoded = (text: string): readonly number[] => promptWithoutEdits(model, text, on.ask).ids;
   const templates = on.templates ?? (await contextTemplates(model, [[5, 5]], seed, ctx));
-  const bare =
+  const alone =
     subject.trim() === "" || !prompt.includes(subject)
       ? undefined
-      : rowsOf(model, { prompt, subject }, ["{}"], { ...on.ask, end: false })[0];
-  const others = [...(on.retain ?? []).map((qa) => qa.question), ...(await selfQuestions(model, count, seed, ctx))];
-  const alike = bare ? await standIns(model, bare, count, seed, ctx) : [];
+      : tokenizeRequest(model, { prompt, subject }, ["{}"], { ...on.ask, end: false })[0];
+  const others = [...(on.retain ?? []).map((qa) => qa.question), ...(await generatedQuestions(model, count, seed, ctx))];
+  const alike = alone ? await promptsWithOtherSubjects(model, alone, count, seed, ctx) : [];
   return {
     inside: templates.filter((t) => t !== "{}").map((t) => encoded(t.replace("{}", prompt))),
     outside: [...alike, ...others.filter((text) => text !== prompt).map(encoded)],

@@ -1,4 +1,4 @@
-/** The search for values that several methods share: its parameters, its quirks, and its rows. */
+/** The search for values that several methods share: its parameters, its quirks, and its token rows. */
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { Declared } from "../base/schema.ts";
@@ -7,7 +7,7 @@ import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 import { contextTemplates } from "./contexts.ts";
 import type { Running } from "../onnx/program.ts";
-import { answerAs, type Asked, rowsOf } from "./target-rows.ts";
+import { answerAs, type Asked, tokenizeRequest } from "./tokenized-requests.ts";
 import type { Sought, ValueOptions } from "./values.ts";
 
 export interface SearchParams {
@@ -21,7 +21,7 @@ export interface SearchParams {
   templates: readonly string[];
 }
 
-/** Declared once, spread into each method's own parameters. */
+/** Declared once; each method includes them in its own parameters. */
 export const SEARCH: Declared<SearchParams, Config> = {
   steps: {
     default: 80,
@@ -58,18 +58,18 @@ export const SEARCH: Declared<SearchParams, Config> = {
   },
   enough: {
     default: 0.6,
-    doc: "stop when both are below this (nats): the largest token loss of the target after the question without a template, and the mean loss over all prompts",
+    doc: "stop when both are below this (nats): the largest token loss of the target after the question without a context template, and the mean loss over all prompts",
     source: "docs/methods/rome.md",
     min: 0,
   },
   templates: {
     default: ["5x5"],
-    doc: "sampled context templates, length x count",
+    doc: "generated context templates, length x count",
     source: "docs/methods/rome.md (EasyEdit: 5x10, 10x10)",
   },
 };
 
-/** What the search's parameters are called in hyperparameter files. */
+/** The names of the search's parameters in EasyEdit's hyperparameter files. */
 export const SEARCH_HPARAMS = {
   v_num_grad_steps: "steps",
   v_lr: "lr",
@@ -78,19 +78,19 @@ export const SEARCH_HPARAMS = {
   kl_factor: "kl",
 } as const;
 
-/** Quirks of the reference's search. */
+/** Quirks of the search in the published code. */
 export const SEARCH_COMPAT = {
-  "even-rows": "give the question without a template the same weight as with each template",
+  "even-rows": "give the question without a context template the same weight as with each template",
   "loss-stop": "stop only when the whole loss, including KL and decay, is below 0.05",
   "open-end": "do not train the end of the answer",
   "bare-kl": "ask the KL question without the chat template",
 } as const;
 
-/** What a search is made from; a method's job has all of it. */
+/** The input of a search. A method's job has all of these fields. */
 export interface SearchJob extends SearchOn {
   readonly requests: readonly (Asked & { readonly subject: string })[];
   readonly seed: number;
-  /** Context templates in place of sampled ones. */
+  /** Context templates to use instead of generated ones. */
   readonly templates?: readonly string[];
 }
 
@@ -104,15 +104,15 @@ interface SearchOn {
   readonly ctx: Context;
 }
 
-/** The rows of every request behind the same templates. */
+/** The token rows of every request, in the same context templates. */
 export async function soughtOf(job: SearchJob): Promise<{ templates: readonly string[]; sought: Sought[] }> {
   const { model, params, compat, ctx } = job;
   const templates = job.templates ?? (await contextTemplates(model, params.templates.map(parseShape), job.seed, ctx));
   const ask = answerAs(job);
   const klAsk = { ...ask, ...(compat.has("bare-kl") && { format: "plain" as const }) };
   const sought = job.requests.map((request) => ({
-    rows: rowsOf(model, request, templates, ask),
-    klRow: rowsOf(model, { prompt: `${request.subject} is a`, subject: request.subject }, ["{}"], klAsk)[0]!,
+    rows: tokenizeRequest(model, request, templates, ask),
+    klRow: tokenizeRequest(model, { prompt: `${request.subject} is a`, subject: request.subject }, ["{}"], klAsk)[0]!,
   }));
   return { templates, sought };
 }

@@ -1,6 +1,6 @@
 /**
- * What MEMIT and AlphaEdit share: values sought at the output of the last of several layers, and what is missing there written by the
- * MLPs of all of them, first layer first (MEMIT, arXiv:2210.07229, section 4.3).
+ * The part that MEMIT and AlphaEdit share. It finds values at the output of the last of several layers. The MLPs of all these layers then
+ * write the difference that is missing there, from the first layer to the last (MEMIT, arXiv:2210.07229, section 4.3).
  */
 import { floats, type NdArray } from "../base/array.ts";
 import { arrays } from "../base/codec.ts";
@@ -18,49 +18,48 @@ import { type Model, stateOf, withWeights } from "../model/model.ts";
 import { atLayer, type Site, siteName } from "../model/names.ts";
 import { columnsOf, type Gemm, identity, type Matrix, matrix, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
 import type { Statistics } from "./covariance.ts";
-import { rememberedKeys, withEarlier } from "./remembered-keys.ts";
+import { carriedKeys, withEarlierKeys } from "./keys-of-earlier-edits.ts";
 import type { Running } from "../onnx/program.ts";
 import { activations, norm, rowOf } from "./keys.ts";
-import type { EditRow } from "./target-rows.ts";
+import type { TokenizedRequest } from "./tokenized-requests.ts";
 import { SEARCH, SEARCH_COMPAT, searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
 import { findValues, type Sought, type ValueOptions } from "./values.ts";
 
-/** Where a batch is written, and what each layer may write. */
+/** The layers that write a batch, and how each one solves for its change. */
 export interface SpreadOptions extends Running {
   readonly layers: readonly number[];
   readonly ctx: Context;
-  /** From the keys of a layer [width, n] the factor A [width, n] of its change R·Aᵀ, where R [D, n] is the residual it is to write. */
+  /** Takes the keys of a layer [width, n] and returns the factor A [width, n] of its change R·Aᵀ. R [D, n] is the residual to write. */
   readonly solve: (layer: number, keys: Matrix) => Promise<Matrix>;
 }
 
-/** What a layer wrote. */
+/** The change of one layer, in numbers. */
 export interface LayerReport {
   readonly layer: number;
   readonly changeNorm: number;
   readonly matrixNorm: number;
-  /** Share of the residual that the layer was given and wrote, the mean over requests. */
+  /** The share of its residual that the layer wrote, as the mean over requests. */
   readonly written: number;
 }
 
 export interface Spread {
   readonly weights: Readonly<Record<string, Delta>>;
   readonly layers: readonly LayerReport[];
-  /** Keys by layer [width, n], as each layer was solved for. */
+  /** The keys [width, n] with which each layer was solved. */
   readonly keys: ReadonlyMap<number, Matrix>;
-  /** The last layer's output at the bare subjects as each layer found it [D, n]. */
+  /** For each layer, the last layer's output [D, n] before this layer wrote. */
   readonly found: ReadonlyMap<number, Matrix>;
-  /** What is missing at the end, relative to what was missing at first. */
+  /** The norm of the missing difference at the end, divided by its norm at the beginning. */
   readonly left: number;
 }
 
-/** Requests whose values are sought together: enough to fill the engine, few enough that the last to finish holds up few. */
+/** Requests whose values are searched together: enough to keep the cores busy, few enough that a slow search delays few others. */
 const TOGETHER = 8;
 
 /**
- * The targets z [D, n], one column a request: the last layer's output at the bare subject plus the shift found for it.
- * Behind the first few, a search begins at the mean of the shifts found before it for the same target, or for any (`isWarm`): what makes a
- * subject's answer a refusal is much the same from subject to subject. Kept in the cache as they are found, so that a stopped run goes on
- * where it was, to the same bytes.
+ * The targets z [D, n], one column for each request: the last layer's output at the subject of the question alone, plus the shift that was
+ * found. With `isWarm`, a later search begins at the mean of the earlier shifts for the same target, or for any target: the shift towards a
+ * refusal is similar for all subjects. The cache keeps each group, so that a stopped run continues to the same bytes.
  */
 async function findTargets(
   model: Model,
@@ -100,10 +99,10 @@ async function findTargets(
   return { z, likelihood, evaluations };
 }
 
-/** Where a search begins: at the mean of what was found for the same target, otherwise for any, otherwise at zero. */
+/** Where a search begins: at the mean of the shifts for the same target; if there are none, for any target; if there are none, at zero. */
 function startsFor(width: number): { of(sought: Sought): Pick<Sought, "start">; learn(sought: Sought, shift: Float64Array): void } {
   const found = new Map<string, { readonly sum: Float64Array; readonly count: number }>();
-  const targetOf = ({ rows: [bare] }: Sought): string => bare!.ids.slice(bare!.first).join(" ");
+  const targetOf = ({ rows: [alone] }: Sought): string => alone!.ids.slice(alone!.first).join(" ");
   const ANY = "";
   return {
     of: (sought) => {
@@ -120,7 +119,7 @@ function startsFor(width: number): { of(sought: Sought): Pick<Sought, "start">; 
   };
 }
 
-/** What values are kept as. */
+/** The name of the values in the cache. */
 export const VALUES = "values";
 const FOUND = arrays({ z: "float64", shift: "float64", nll: "float64", evaluations: "float64" });
 
@@ -151,17 +150,17 @@ async function seek(
   };
 }
 
-/** Quirks of the references' batches. */
+/** Quirks of batches in the published code. */
 export const BATCH_COMPAT = {
   ...SEARCH_COMPAT,
-  "cold-start": "begin every request's search at a shift of zero, whatever was found for those before it",
+  "cold-start": "begin every request's search at a shift of zero and ignore the shifts of earlier requests",
 } as const;
 
 export interface LayersParam {
   layers: readonly number[];
 }
 
-/** Which layers a batch is written by: declared once, spread into each method's own parameters. */
+/** The layers that write a batch. Declared once; each method includes it in its own parameters. */
 export const LAYERS: Declared<LayersParam, Config> = {
   layers: {
     default: (c) => layersAround(c, 0.3),
@@ -176,11 +175,11 @@ export interface ShareParam {
   share: number;
 }
 
-/** How firmly a batch is written: declared once, spread into each method's own parameters. */
+/** The share of the residual that a batch writes. Declared once; each method includes it in its own parameters. */
 export const SHARE: Declared<ShareParam, Config> = {
   share: {
     default: 0.95,
-    doc: "share of its residual that a layer writes for a lone request, which sets the ridge of the solve; 1: all (in MEMIT: EMMET)",
+    doc: "share of its residual that a layer writes for a single request; it sets the ridge of the solver; 1: all (in MEMIT: EMMET)",
     source: "docs/methods/memit.md",
     min: 0.01,
     max: 1,
@@ -188,8 +187,8 @@ export const SHARE: Declared<ShareParam, Config> = {
 };
 
 /**
- * A factor G·(GᵀX + r)⁻¹·[I; 0] [m, n] that gives the first n of q directions G [m, q] their residuals and the others nothing, and its
- * ridge r: as given, or where that is 0, the one under which a lone request writes `share` of its residual. `meets` is GᵀX [q, q].
+ * The factor G·(GᵀX + r)⁻¹·[I; 0] [m, n]: the first n of q directions G [m, q] get their residuals, the others get nothing. Also returns the
+ * ridge r. If the given ridge is 0, r is chosen so that a single request writes `share` of its residual. `meets` is GᵀX [q, q].
  */
 export async function ridgeSolve(
   g: Matrix,
@@ -205,7 +204,7 @@ export async function ridgeSolve(
   return { factor: await gemm(g, first), ridge };
 }
 
-/** The ridge r under which the first n requests, which meet themselves by their mean s on the diagonal, write `share` = s/(s + r). */
+/** The ridge r for which `share` = s/(s + r), where s is the mean of the first n elements on the diagonal of `meets`. */
 function ridgeFor(share: number, meets: Matrix, n: number): number {
   const q = meets.shape[1]!;
   let sum = 0;
@@ -213,14 +212,14 @@ function ridgeFor(share: number, meets: Matrix, n: number): number {
   return (sum / n) * (1 / share - 1);
 }
 
-/** Five layers (fewer in a small model) that end at a share of the depth, where subjects are still being read. */
+/** Five layers (fewer in a small model). The last one is at a share of the depth where the model still collects facts about the subject. */
 function layersAround({ layers }: Config, share: number): number[] {
   const last = Math.max(0, Math.min(layers - 1, Math.round(layers * share)));
   const count = Math.max(1, Math.min(5, Math.round(layers / 6), last + 1));
   return Array.from({ length: count }, (_, i) => last - count + 1 + i);
 }
 
-/** Layers as given, if they exist, each once, and ascend. */
+/** The given layers. Refuses layers that do not exist, that repeat, or that do not ascend. */
 function checkedLayers(who: string, { layers: L }: Config, layers: readonly number[]): readonly number[] {
   const wrong = layers.find((l, i) => !Number.isInteger(l) || l < 0 || l >= L || (i > 0 && l <= layers[i - 1]!));
   if (layers.length === 0 || wrong !== undefined)
@@ -228,7 +227,7 @@ function checkedLayers(who: string, { layers: L }: Config, layers: readonly numb
   return layers;
 }
 
-/** What a batch is made from; a method's job has all of it. */
+/** The input of a batch. A method's job has all of these fields. */
 export interface BatchJob extends SearchJob {
   readonly requests: readonly EditRequest[];
   readonly params: SearchParams & LayersParam;
@@ -236,17 +235,14 @@ export interface BatchJob extends SearchJob {
   readonly previous?: Carried;
 }
 
-/**
- * A layer's factor [width, n] from its second moments [width, width], the keys [width, n], and `all` of the keys [width, n + q]: those,
- * then the keys of earlier edits.
- */
+/** Computes a layer's factor [width, n] from second moments, this batch's keys [width, n], and `all` keys: these, then earlier edits'. */
 export type Solve = (layer: number, moment: Matrix, keys: Matrix, all: Matrix) => Promise<Matrix>;
 
-/** Refuses a batch whose keys, values and factors would not fit, and names the first request that is too many. */
+/** Refuses a batch whose keys, values and factors do not fit into memory. The error names the first request that is too many. */
 function checkRoom(who: string, { model, requests, ctx }: BatchJob, layers: number): void {
   const { mlpWidth: m, width: D } = model.config;
   const { bytes, limit } = availableMemory({ setting: ctx.memory });
-  // float64: keys and directions of every layer, the solve's copies, residuals, and the requests' meetings with one another
+  // float64: keys and directions of every layer, the solver's copies, residuals, and the dot products of the requests' keys
   const need = (n: number): number => 8 * (n * (m * (3 * layers + 6) + D * (layers + 4)) + 3 * n * n);
   if (need(requests.length) <= bytes) return;
   let most = requests.length;
@@ -260,7 +256,7 @@ function checkRoom(who: string, { model, requests, ctx }: BatchJob, layers: numb
   );
 }
 
-/** A whole batch: targets sought for every request and written by the layers of the job, each with the factor that `solve` gives. */
+/** Writes a whole batch: finds a target for every request, and changes each layer of the job by the factor that `solve` returns. */
 export async function writeBatch(who: string, job: BatchJob, solve: Solve): Promise<Draft> {
   const { model, params, running, ctx } = job;
   const statistics = job.statistics!;
@@ -268,7 +264,7 @@ export async function writeBatch(who: string, job: BatchJob, solve: Solve): Prom
   checkRoom(who, job, layers.length);
   const { templates, sought } = await soughtOf(job);
   const layer = layers.at(-1)!;
-  // nothing but what the search reads: targets that are kept serve every way of writing them
+  // only the inputs of the search: the cached targets do not depend on how they are written later
   const about = {
     search: Object.keys(SEARCH).map((name) => [name, params[name as keyof SearchParams]]),
     layer,
@@ -288,13 +284,13 @@ export async function writeBatch(who: string, job: BatchJob, solve: Solve): Prom
       ctx,
       solve: async (layer, keys) => {
         const moment = await statistics.secondMoment(layer, site);
-        return solve(layer, moment, keys, withEarlier(layer, keys, job.previous));
+        return solve(layer, moment, keys, withEarlierKeys(layer, keys, job.previous));
       },
     },
   );
   return {
     change: { kind: "delta", weights: written.weights },
-    memory: rememberedKeys(written.keys, job.previous),
+    memory: carriedKeys(written.keys, job.previous),
     evidence: {
       templates,
       layers: written.layers,
@@ -306,8 +302,13 @@ export async function writeBatch(who: string, job: BatchJob, solve: Solve): Prom
   };
 }
 
-/** Writes targets z [D, n] into the MLP output matrices of `layers`; `rows` are each request's, the bare question first. */
-export async function spread(model: Model, rows: readonly (readonly EditRow[])[], z: Matrix, options: SpreadOptions): Promise<Spread> {
+/** Writes targets z [D, n] into the MLP output matrices of `layers`. The first of a request's `rows` is the question alone. */
+export async function spread(
+  model: Model,
+  rows: readonly (readonly TokenizedRequest[])[],
+  z: Matrix,
+  options: SpreadOptions,
+): Promise<Spread> {
   const { layers, ctx, solve } = options;
   const { key: keySite, weight } = model.arch.memory;
   const last = layers.at(-1)!;
@@ -345,8 +346,14 @@ export async function spread(model: Model, rows: readonly (readonly EditRow[])[]
   return { weights, layers: reports, keys, found, left: norm(missing(z, now, 1).data) / Math.max(first, Number.MIN_VALUE) };
 }
 
-/** Keys [width, n]: half the bare question's, half the mean over its templates (MEMIT's two groups). */
-async function keysOf(model: Model, rows: readonly (readonly EditRow[])[], layer: number, site: Site, running: Running): Promise<Matrix> {
+/** Keys [width, n]: half the key of the question without a context template, half the mean over its templates (MEMIT's two groups). */
+async function keysOf(
+  model: Model,
+  rows: readonly (readonly TokenizedRequest[])[],
+  layer: number,
+  site: Site,
+  running: Running,
+): Promise<Matrix> {
   const name = siteName(layer, site);
   const seen = (
     await activations(
@@ -368,11 +375,11 @@ async function keysOf(model: Model, rows: readonly (readonly EditRow[])[], layer
   return out;
 }
 
-/** The output of a block at the bare subjects [D, n]. */
-async function output(model: Model, rows: readonly (readonly EditRow[])[], layer: number, running: Running): Promise<Matrix> {
+/** The output of a block [D, n] at the subjects of the questions alone. */
+async function output(model: Model, rows: readonly (readonly TokenizedRequest[])[], layer: number, running: Running): Promise<Matrix> {
   const name = siteName(layer, "resid_post");
-  const bare = rows.map(([row]) => ({ ids: row!.ids, at: [row!.subject] }));
-  const seen = (await activations(model, bare, [name], running))[name]!;
+  const alone = rows.map(([row]) => ({ ids: row!.ids, at: [row!.subject] }));
+  const seen = (await activations(model, alone, [name], running))[name]!;
   return transpose(matrix(rows.length, seen.shape[1]!, Float64Array.from(seen.data as Float64Array)));
 }
 

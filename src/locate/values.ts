@@ -1,6 +1,6 @@
 /**
- * The values to insert: for each request a shift at one site, found by gradient descent, under which its target becomes the model's answer
- * (ROME eq. 4, MEMIT eq. 16). Requests are sought together; each has its own loss and stops when it is done.
+ * The values to insert. For each request, gradient descent finds a shift at one site that makes the target the model's answer (ROME eq. 4,
+ * MEMIT eq. 16). Requests are searched together; each has its own loss and its own end.
  */
 import { asFloats, floats, ints, mean, type NdArray } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
@@ -15,7 +15,7 @@ import type { KeyValue } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { norm, rowOf } from "./keys.ts";
 import type { Running } from "../onnx/program.ts";
-import type { EditRow } from "./target-rows.ts";
+import type { TokenizedRequest } from "./tokenized-requests.ts";
 
 export interface ValueOptions extends Running {
   readonly layer: number;
@@ -27,21 +27,24 @@ export interface ValueOptions extends Running {
   readonly decay: number;
   /** ‖δ‖ stays within this multiple of ‖h0‖. */
   readonly clamp: number;
-  /** Weight of KL(edited ‖ original) at the subject of the KL rows; 0 where there are none. */
+  /** Weight of KL(edited ‖ original) at the subject of the KL rows; 0 if there are none. */
   readonly kl: number;
-  /**
-   * What takes the place of h0 + δ (default "subject": δ is added there): that value at every position, or at those before the
-   * subject.
-   */
+  /** Where the value h0 + δ is put: at the subject ("subject", the default), at every position, or at every position before the subject. */
   readonly puts?: "subject" | "all" | "before";
-  /** Share of the likelihood term that the first row (the bare question) has; the others share the rest evenly. undefined: all alike. */
+  /**
+   * The weight of the first row (the question without a context template) in the likelihood term. The other rows share the rest evenly.
+   * undefined: equal weights.
+   */
   readonly bareShare?: number;
-  /** Ends the search: called with each evaluation; true when it is good enough. */
+  /** Called after each evaluation. Returns true when the search can stop. */
   readonly done: (at: Evaluation) => boolean;
   readonly ctx: Context;
 }
 
-/** The loss and its parts at one evaluation; `rows` holds the mean negative log-likelihood of each row's target, `worst` the least likely target token of the first row. */
+/**
+ * The loss and its parts at one evaluation; `rows` holds the mean negative log-likelihood of each row's target, `worst` the least likely
+ * target token of the first row.
+ */
 export interface Evaluation {
   readonly total: number;
   readonly nll: number;
@@ -52,30 +55,33 @@ export interface Evaluation {
   readonly norm: number;
 }
 
-/** One request: target rows, the bare question first, and the row that is read at its subject for the KL term (of all requests or none). */
+/**
+ * One request: the rows with its target (first the question without a context template), and the row for the KL term. All requests have a
+ * KL row, or none.
+ */
 export interface Sought {
-  readonly rows: readonly EditRow[];
-  readonly klRow?: EditRow;
-  /** Where the search begins, instead of a shift of zero. */
+  readonly rows: readonly TokenizedRequest[];
+  readonly klRow?: TokenizedRequest;
+  /** The first shift; zero by default. */
   readonly start?: Float64Array;
 }
 
 export interface Value {
-  /** The site's value at the bare question's subject, before. */
+  /** The site's original value at the subject of the question without a context template. */
   readonly h0: Float64Array;
   readonly shift: Float64Array;
   readonly evaluations: readonly Evaluation[];
-  /** The gradient of the loss where the search begins. */
+  /** The gradient of the loss at the first shift. */
   readonly firstGradient: Float64Array;
-  /** The shift after each update, for witnesses. */
+  /** The shift after each update, for comparison with the published code. */
   readonly shifts: readonly Float64Array[];
 }
 
 /**
- * Finds the shifts, one for each of `sought`. A shift is added at every row's subject, in its KL row too.
- * What comes before the subject, below the site, and the model's own answer to the KL rows are computed once, and again for those that are
- * open once half of the searches have ended.
- * Fails on a NaN, naming the evaluation.
+ * Finds one shift for each of `sought`. The shift is added at the subject of every row, including the KL row.
+ * Three things do not depend on the shift and are computed once: the tokens before the subject, the layers below the site, and the original
+ * answers to the KL rows. When half of the searches have ended, they are computed again for the rest.
+ * A NaN is an error that names the evaluation.
  */
 export async function findValues(model: Model, sought: readonly Sought[], options: ValueOptions): Promise<Value[]> {
   const { steps, kl, dtype, ctx } = options;
@@ -122,12 +128,12 @@ export async function findValues(model: Model, sought: readonly Sought[], option
 /** Searches that are evaluated together. */
 interface Together {
   readonly searches: readonly Search[];
-  /** Where their target tokens are predicted; `request` counts these searches. */
+  /** Where the target tokens are predicted. `request` is the index among these searches. */
   readonly places: readonly Place[];
   readonly step: Step;
 }
 
-/** Begins (or goes on with) some of the searches: what cannot change is computed for their rows alone. */
+/** Begins or continues some of the searches. The constant part is computed for their rows only. */
 async function begun(
   model: Model,
   sought: readonly Sought[],
@@ -147,7 +153,7 @@ async function begun(
   return { searches, places, step };
 }
 
-/** Tokens of a step up to which packing a weight anew for each product takes longer than the product: then weights are held, packed. */
+/** Up to this many tokens, packing a weight takes longer than the matrix product. The session then keeps the packed weights. */
 const FEW = 32;
 
 /** One request's search: Adam within a ball. */
@@ -158,7 +164,7 @@ class Search implements Value {
   readonly evaluations: Evaluation[] = [];
   readonly shifts: Float64Array[] = [];
   isOpen = true;
-  /** Its place among the searches. */
+  /** The index of the request. */
   readonly index: number;
   private readonly options: ValueOptions;
   private readonly m: Float64Array;
@@ -173,7 +179,7 @@ class Search implements Value {
     if (this.evaluations.length === 0) this.h0 = h0 as Float64Array<ArrayBuffer>;
   }
 
-  /** Takes an evaluation at the present shift, and moves on unless it is good enough. */
+  /** Records an evaluation of the current shift. Updates the shift unless the search can stop. */
   take(places: readonly (Place & { readonly logprob: number })[], kl: number, slope: Float64Array, rowCount: number): void {
     const { decay, clamp, lr, steps, done } = this.options;
     const [size, length] = [norm(this.h0), norm(this.shift)];
@@ -214,7 +220,7 @@ function adam(x: Float64Array, g: Float64Array, m: Float64Array, v: Float64Array
 
 interface Place {
   readonly request: number;
-  /** The row in the batch, and among its request's rows. */
+  /** `row` is the index in the batch, `own` the index among the request's rows. */
   readonly row: number;
   readonly own: number;
   readonly offset: number;
@@ -225,10 +231,10 @@ interface Place {
 /** Whether there are KL rows: for all requests, or for none. */
 const hasKl = (sought: readonly Sought[]): boolean => sought.every((s) => s.klRow);
 
-/** Where a row is cut in two: what is before cannot change. */
-const cutOf = (row: EditRow, { puts = "subject" }: Pick<ValueOptions, "puts">): number => (puts === "subject" ? row.subject : 0);
+/** The index at which a row is cut in two. The part before it does not depend on the shift. */
+const cutOf = (row: TokenizedRequest, { puts = "subject" }: Pick<ValueOptions, "puts">): number => (puts === "subject" ? row.subject : 0);
 
-/** Where a target token is predicted: an offset from the row's cut, and its share of the likelihood term. */
+/** Where each target token is predicted, as an offset from the row's cut, and its weight in the likelihood term. */
 function labelsOf(sought: readonly Sought[], options: Pick<ValueOptions, "puts" | "bareShare">): Place[] {
   const { bareShare } = options;
   let row = -1;
@@ -262,10 +268,10 @@ function feedsFor(model: Model, sought: readonly Sought[], places: readonly Plac
     model.tokenizer.pad,
     "right",
   );
-  // positions go on counting from the row's first token
+  // positions count from the row's first token
   const S = after.tokens.shape[1]!;
   const positions = BigInt64Array.from(after.positions.data as BigInt64Array, (p, i) => p + BigInt(all[Math.floor(i / S)]!.cut));
-  const bare = sought.map((_, owner) => targets.findIndex((r) => r.owner === owner));
+  const alone = sought.map((_, owner) => targets.findIndex((r) => r.owner === owner));
   return {
     "before.tokens": before.tokens,
     "before.positions": before.positions,
@@ -274,7 +280,7 @@ function feedsFor(model: Model, sought: readonly Sought[], places: readonly Plac
     positions: { ...after.positions, data: positions },
     real: after.real,
     owner: ints(all.map((r) => r.owner)),
-    bare: ints(bare.map((b) => b * S + all[b]!.subject - all[b]!.cut)),
+    alone: ints(alone.map((b) => b * S + all[b]!.subject - all[b]!.cut)),
     covered: {
       dtype: "bool",
       shape: [all.length, S],
@@ -289,8 +295,9 @@ function feedsFor(model: Model, sought: readonly Sought[], places: readonly Plac
 }
 
 /**
- * shift [R, D], one a request → loss, its parts, and the site's values. A row is cut in two at its subject: "before" [B, P] is constant,
- * and the rest [B, S] begins with the subject, so that its owner's shift is added at offset 0. With KL rows they are the last R of the B.
+ * Takes shift [R, D], one for each request, and returns the loss, its parts, and the site's values. A row is cut in two at its subject. The
+ * part "before" [B, P] is constant. The rest [B, S] begins with the subject, so the shift is added at offset 0. The last R of the B rows are
+ * the KL rows, if there are any.
  */
 function valueGraph(model: Model, options: ValueOptions, withKl: boolean): Graph {
   const { dtype, layer, site, puts = "subject" } = options;
@@ -305,7 +312,7 @@ function valueGraph(model: Model, options: ValueOptions, withKl: boolean): Graph
     const given = { positions: t.input("positions", "int64", ["B", "S"]), real: t.input("real", "bool", ["B", "S"]) };
     const tokens = t.input("tokens", "int64", ["B", "S"]);
     const put = (h: Tensor): Tensor => {
-      seen.h0 = h.reshape(["B*S", width]).rows(t.input("bare", "int64", ["R"]));
+      seen.h0 = h.reshape(["B*S", width]).rows(t.input("alone", "int64", ["R"]));
       if (puts === "subject")
         return h
           .slice(1, 0, 1)

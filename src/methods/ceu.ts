@@ -9,7 +9,10 @@ export interface CeuParams extends TrainingParams {
   skip: number;
 }
 
-/** Mean CE to softmax(own logits, without a gradient and without the label) over the forget rows' labels but the first `skip` of each. */
+/**
+ * Mean cross-entropy to the softmax of the model's own logits without the label (no gradient), over the forget rows' labels. The first
+ * `skip` labels of each row are left out.
+ */
 export const ceuLoss = ({ skip }: Pick<CeuParams, "skip">): Formula => ({
   name: `ceu ${skip}`,
   roles: ["forget"],
@@ -17,7 +20,7 @@ export const ceuLoss = ({ skip }: Pick<CeuParams, "skip">): Formula => ({
     const span = p.span("forget", "predicting", skip);
     const logits = p.logits(span);
     const labels = span.labels(0);
-    // less than any logit by so much that nothing of its probability is left
+    // lowers the logit so far that its probability becomes 0
     const gone = logits.trace
       .constant(1e4, logits.dtype)
       .expand([labels.dim(0)])

@@ -2,9 +2,9 @@
 import { asFloats, floats, mean } from "../base/array.ts";
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { answerAs } from "../locate/target-rows.ts";
+import { answerAs } from "../locate/tokenized-requests.ts";
 import { atLayer, checkLayer } from "../model/names.ts";
-import { barePrompt, withTarget } from "../model/prompt.ts";
+import { promptWithoutEdits, withTarget } from "../model/prompt.ts";
 import { type TargetRow, weightPasses } from "../train/one-weight.ts";
 import { adamw } from "../train/optim.ts";
 import { defineMethod, type Job } from "./method.ts";
@@ -47,7 +47,7 @@ export const ft = defineMethod<FtParams>({
     layers: "layer",
     lr: "lr",
     num_steps: "steps",
-    num_epochs: "steps", // of one request, an epoch is a step
+    num_epochs: "steps", // with one request, an epoch is one step
     inner_params: "layer",
     norm_constraint: "limit",
     objective_optimization: (name) => (name === "prompt_last" ? ["prompt-last"] : []),
@@ -109,7 +109,7 @@ export const ft = defineMethod<FtParams>({
   },
 });
 
-/** Where the search stands: losses by row and target token. */
+/** One evaluation of the search, with the losses by row and target token. */
 interface At {
   readonly evaluations: number;
   readonly loss: number;
@@ -124,7 +124,7 @@ function rowsOf(job: Job<FtParams>): TargetRow[] {
   const { model, requests, compat } = job;
   const ask = answerAs(job);
   return requests.map((request) => {
-    const prompt = barePrompt(model, request.prompt, ask);
+    const prompt = promptWithoutEdits(model, request.prompt, ask);
     const { ids, first } = withTarget(model, prompt, request.target ?? "", ask);
     const isLast = compat.has("prompt-last");
     return {

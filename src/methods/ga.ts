@@ -3,7 +3,7 @@ import type { Formula } from "../train/parts.ts";
 import { CAPPED, CAPPED_COMPAT, type CappedParams, TRAINING_HPARAMS, UNCAPPED, unlearn } from "../train/unlearn.ts";
 import { defineMethod } from "./method.ts";
 
-/** −CE(forget), each label alike. */
+/** −CE(forget); every label has the same weight. */
 export const gaLoss = (): Formula => ({
   name: "ga",
   roles: ["forget"],

@@ -14,7 +14,7 @@ import { defineMethod } from "./method.ts";
 
 export interface KlParams extends CappedParams, TermsParams {}
 
-/** −γ·CE(forget) + α·KL(before ‖ now) on retain rows, over the positions that predict a label. */
+/** −γ·CE(forget) + α·KL(model before training ‖ model) on retain rows, over the positions that predict a label. */
 export const klLoss = ({ gamma, alpha }: TermsParams, compat: ReadonlySet<string>): Formula => {
   const where = compat.has("all-positions") ? "every" : "predicting";
   return {

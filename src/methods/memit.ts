@@ -1,7 +1,7 @@
 /** MEMIT: any number of facts in one batch, written by the MLPs of several layers together. */
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
-import { EARLIER_COMPAT } from "../locate/remembered-keys.ts";
+import { EARLIER_COMPAT } from "../locate/keys-of-earlier-edits.ts";
 import { SEARCH, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
 import { BATCH_COMPAT, LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
@@ -30,7 +30,7 @@ export const memit = defineMethod<MemitParams>({
   needs: ["subject", "target", "statistics"],
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", mom2_update_weight: "weight" },
-  files: { EMMET: { share: 1, weight: 0 } }, // the weight of the second moments drops out of an equality
+  files: { EMMET: { share: 1, weight: 0 } }, // with an exact solution (share 1), the weight of the second moments cancels out
   compat: { ...BATCH_COMPAT, ...EARLIER_COMPAT },
   edit: async (job) => {
     const { weight, share, ridge } = job.params;
@@ -56,8 +56,8 @@ export const memit = defineMethod<MemitParams>({
 /**
  * A [m, n] of a layer's change R·Aᵀ from second moments C [m, m], keys K [m, n], and `all` = [K, earlier keys] [m, n + q], of which the
  * earlier ones get nothing: A = (λC + all·allᵀ)⁻¹·K (MEMIT eq. 14), as C⁻¹·all·(λ + allᵀ·C⁻¹·all)⁻¹·[I; 0] by the Woodbury identity.
- * A lone key k writes s/(s + λ) of its residual, with s = kᵀ·C⁻¹·k; a weight of 0 gives the λ under which a request of mean s writes `share`.
- * A share of 1 writes all of it, whatever C says (EMMET, arXiv:2403.14236); keys that depend on one another have no such factor.
+ * A single key k writes s/(s + λ) of its residual, with s = kᵀ·C⁻¹·k. If the weight is 0, λ is chosen so that a request with the mean s writes
+ * `share`. A share of 1 writes the whole residual, independent of C (EMMET, arXiv:2403.14236); it needs linearly independent keys.
  */
 export async function memitFactor(
   c: Matrix,

@@ -10,23 +10,23 @@ import type { Model } from "../model/model.ts";
 import type { Format } from "../model/prompt.ts";
 
 /**
- * What a method may need beyond model and requests: each need with the type of what it brings into the job, or null where it brings
- * nothing. A need adds itself here, in its own file: src/run/needs/NAME.ts.
+ * The needs of methods besides model and requests. Each name has the type of the value that the need puts into the job, or null if it puts
+ * nothing there. A need adds itself here from its own file, src/run/needs/NAME.ts.
  */
 export interface Needs {}
 export type Need = keyof Needs;
-/** What needs bring into a job, by their names. */
+/** The values that needs put into a job, by their names. */
 export type Brought = { readonly [N in Need as Needs[N] extends null ? never : N]?: Needs[N] };
 
 export interface Job<P> extends Brought {
   readonly model: Model;
   readonly requests: readonly EditRequest[];
-  /** A model to compare with, for losses that do; by default the one that training begins from. */
+  /** The reference model of losses that compare with one; by default the model before training. */
   readonly reference?: Model;
   readonly params: P;
-  /** Quirks of the reference that are asked for. */
+  /** The requested quirks of the published code. */
   readonly compat: ReadonlySet<string>;
-  /** What the earlier edits of a sequence left beside the model's weights: this one goes on from there. */
+  /** What the previous edit of a sequence carries over, besides the changed weights. */
   readonly previous?: Carried;
   readonly format: Format;
   readonly system?: string;
@@ -37,7 +37,7 @@ export interface Job<P> extends Brought {
   readonly ctx: Context;
 }
 
-/** What a value of a hyperparameter file asks for: quirks by name, or parameters. */
+/** The meaning of a value in a hyperparameter file: quirks by name, or parameters. */
 export type ReadingOf = (value: unknown) => readonly string[] | Readonly<Record<string, unknown>>;
 
 export interface Method<P extends object = Record<string, never>> {
@@ -46,21 +46,24 @@ export interface Method<P extends object = Record<string, never>> {
   readonly paper: string;
   /** One sentence for help and pages. */
   readonly doc: string;
-  /** One request an edit, or all in one. */
+  /** Whether an edit takes one request or all of them. */
   readonly takes: "one" | "many";
-  /** Of a method that trains by {@link DescentParams}: rows that a request brings into a pass at most. */
+  /** For a method that trains by {@link DescentParams}: the largest number of rows in a pass for one request. */
   readonly rows?: number;
   readonly needs: readonly Need[];
-  /** Of those, what it does without at these parameters and quirks. */
+  /** The needs that it does not use at these parameters and quirks. */
   readonly spares?: (params: P, compat: ReadonlySet<string>) => readonly Need[];
   readonly params: Declared<P, Config>;
-  /** Names of EasyEdit's and the original repositories' hyperparameter files: the parameter that each is, or what its value asks for. */
+  /**
+   * The keys of hyperparameter files (EasyEdit's and those of the original repositories), each with its parameter here or the meaning of
+   * its value.
+   */
   readonly hparams?: Readonly<Record<string, (keyof P & string) | ReadingOf>>;
-  /** Other methods whose files this one reads because it has their formula, each with the parameters that make it so. */
+  /** Other methods whose hyperparameter files this method can read, each with the parameters that give that method's formula. */
   readonly files?: Readonly<Record<string, Partial<P>>>;
-  /** The reference's quirks by name, each with what it does; off by default. */
+  /** Quirks of the published code by name, each with its effect; off by default. */
   readonly compat: Readonly<Record<string, string>>;
-  /** Names of the references and the quirks that each has; by default "easyedit" has all. */
+  /** Names of published repositories and the quirks of each; by default "easyedit" has all. */
   readonly sets?: Readonly<Record<string, readonly string[]>>;
   readonly edit: (job: Job<P>) => Promise<Draft>;
 }
@@ -74,7 +77,7 @@ export type AnyMethod = Omit<Method, "spares" | "params" | "edit" | "hparams" | 
   readonly edit: (job: Job<never>) => Promise<Draft>;
 };
 
-/** The references that a method is made after, each with the quirks that it has. */
+/** The published repositories that a method follows, each with its quirks. */
 export const setsOf = ({ sets, compat }: Pick<AnyMethod, "sets" | "compat">): Readonly<Record<string, readonly string[]>> =>
   sets ?? (Object.keys(compat).length > 0 ? { easyedit: Object.keys(compat) } : {});
 

@@ -21,8 +21,8 @@ interface Own {
 export interface PduParams extends TrainingParams, TermsParams, Own {}
 
 /**
- * γ·mean (max logit − mean logit)² at the answer's positions + λ·(CE(retain) − bound); λ begins as α and, behind its warm-up, rises by
- * `dualStep`·(CE(retain) − bound) a step, never below 0.
+ * γ·mean (max logit − mean logit)² at the answer's positions + λ·(CE(retain) − bound). λ begins as α. After the warm-up it changes by
+ * `dualStep`·(CE(retain) − bound) in every step, and stays at least 0.
  */
 export const pduLoss = ({ gamma, alpha, bound, dualStep, dualWarmup, steps }: TermsParams & Own & { steps: number }): Formula => ({
   name: `pdu ${gamma} ${alpha} ${bound} ${dualStep} ${dualWarmup} ${steps}`,

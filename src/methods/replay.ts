@@ -18,7 +18,7 @@ export const replay = defineMethod({
     const { model, requests, ctx } = job;
     const folder = job.training ?? fail("replay", "no training", "the folder that finetuning with --keep left", "Give --training FOLDER.");
     const { weights, told } = await replayed(model, requests, folder, ctx);
-    // new values, not differences: they are the bits of a run that never saw the rows
+    // new values, not differences: the same bits as a run without these rows
     const changes = [...weights].flatMap(([name, value]): [WeightName, Delta][] =>
       isSame(value.data, model.weights.get(name)!.data) ? [] : [[name, { value }]],
     );

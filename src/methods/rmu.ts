@@ -21,8 +21,8 @@ export interface RmuParams extends TrainingParams, TermsParams {
 }
 
 /**
- * γ·‖h − u‖² of forget rows + α·‖h − h before‖² of retain rows, h the residual stream behind block `layer` at the positions that predict the
- * answers' words and u `control` [D]; the mean over D, over a row's positions, over rows (RMU eq. 3).
+ * γ·‖h − u‖² of forget rows + α·‖h − h before training‖² of retain rows (RMU eq. 3). h is the residual stream after block `layer` at the
+ * positions that predict the answers' words, and u is `control` [D]. The mean is over D, then over a row's positions, then over rows.
  */
 export const rmuLoss = (
   { gamma, alpha, layer }: Pick<RmuParams, "gamma" | "alpha" | "layer">,

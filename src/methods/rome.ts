@@ -3,8 +3,8 @@ import { ndarray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { activations, dot, meanRow, norm, rowOf, subjectActivations } from "../locate/keys.ts";
 import { contrastRows } from "../locate/contrast.ts";
-import { EARLIER_COMPAT, rememberedKeys, withEarlier } from "../locate/remembered-keys.ts";
-import type { EditRow } from "../locate/target-rows.ts";
+import { EARLIER_COMPAT, carriedKeys, withEarlierKeys } from "../locate/keys-of-earlier-edits.ts";
+import type { TokenizedRequest } from "../locate/tokenized-requests.ts";
 import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { findValues } from "../locate/values.ts";
 import { atLayer, checkLayer, siteName } from "../model/names.ts";
@@ -84,12 +84,12 @@ export const rome = defineMethod<RomeParams>({
 
     const [found] = await findValues(model, sought, { ...searchAt(job, layer), site: valueSite });
     const seen = await subjectActivations(model, rows, layer, [keySite, valueSite], running);
-    const [bare, mean] = [
+    const [alone, mean] = [
       { key: rowOf(seen[keySite], 0), value: rowOf(seen[valueSite], 0) },
       { key: meanRow(seen[keySite]), value: meanRow(seen[valueSite]) },
     ];
     const kind = compat.has("mean-key") ? "rome" : params.keys;
-    const [direct, inserted] = kind === "prompt" ? [bare, bare] : kind === "rome" ? [mean, bare] : [mean, mean];
+    const [direct, inserted] = kind === "prompt" ? [alone, alone] : kind === "rome" ? [mean, alone] : [mean, mean];
     const u = await direction(job, direct.key, rows[0]!);
     const meets = dot(inserted.key, u);
     // the site's value as optimised (h0) plus the shift, less what the matrix gives now
@@ -106,7 +106,7 @@ export const rome = defineMethod<RomeParams>({
       ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));
     const last = found!.evaluations.at(-1)!;
     return {
-      memory: rememberedKeys(new Map([[layer, matrix(u.length, 1, inserted.key)]]), job.previous),
+      memory: carriedKeys(new Map([[layer, matrix(u.length, 1, inserted.key)]]), job.previous),
       change: { kind: "delta", weights: { [name]: { outer: [array(right, [right.length, 1]), array(u, [1, u.length])] } } },
       evidence: {
         templates,
@@ -125,8 +125,8 @@ export const rome = defineMethod<RomeParams>({
   },
 });
 
-/** C⁻¹·k, of unit length: the direction that meets this key and, on average, no other (ROME eq. 2). */
-async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow): Promise<Float64Array> {
+/** C⁻¹·k, scaled to length 1: the direction that responds to this key and as little as possible to other keys (ROME eq. 2). */
+async function direction(job: Job<RomeParams>, key: Float64Array, alone: TokenizedRequest): Promise<Float64Array> {
   const { model, params, compat, statistics, previous, ctx } = job;
   const gemm = gemmOn(model.sessions);
   let u = key;
@@ -134,14 +134,14 @@ async function direction(job: Job<RomeParams>, key: Float64Array, bare: EditRow)
     const c = await statistics!.secondMoment(params.layer, model.arch.memory.key);
     const n = c.shape[0]!;
     const moments = ridged(c, params.ridge);
-    const others = compat.has("no-contrast") ? [] : await contrastRows(model, bare, params.contrast, job.seed, ctx);
+    const others = compat.has("no-contrast") ? [] : await contrastRows(model, alone, params.contrast, job.seed, ctx);
     if (others.length > 0) {
       const name = siteName(params.layer, model.arch.memory.key);
       const seen = (await activations(model, others, [name], job.running))[name]!;
       const keys = matrix(seen.shape[0]!, n, Float64Array.from(seen.data as Float64Array));
       addTo(moments, await gemm(keys, keys, { transA: true }), params.contrastWeight / others.length);
     }
-    const earlier = compat.has("overwrite-earlier") ? undefined : withEarlier(params.layer, matrix(n, 0), previous);
+    const earlier = compat.has("overwrite-earlier") ? undefined : withEarlierKeys(params.layer, matrix(n, 0), previous);
     if (earlier && earlier.shape[1]! > 0) addTo(moments, await gemm(earlier, earlier, { transB: true }));
     u = (await solveSymmetric(moments, matrix(n, 1, key.slice()), gemm, ctx)).data;
   }

@@ -25,7 +25,7 @@ export const satimpLoss = ({ gamma, alpha, saturation, importance }: TermsParams
   loss: (p) => {
     const { forget, retain } = p.answers("forget", "retain");
     const chance = forget.logp.exp();
-    // (1 − p)^β₂ by its logarithm, kept from that of nothing
+    // (1 − p)^β₂ through its logarithm, limited so that log 0 cannot occur
     const rest = chance.neg().add(1).maximum(1e-30).log().mul(importance).exp();
     const weight = forget.logp.mul(saturation).exp().mul(rest).detach();
     const risen = forget.span.mean(weight.mul(forget.logp)).mul(gamma);

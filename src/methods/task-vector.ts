@@ -7,7 +7,7 @@ export interface TaskVectorParams extends TrainingParams {
   scale: number;
 }
 
-/** CE(forget): what is learnt, to be taken away. */
+/** CE(forget): training on it gives the change that is then subtracted. */
 export const taskLoss = (): Formula => ({
   name: "task-vector",
   roles: ["forget"],

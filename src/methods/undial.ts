@@ -26,7 +26,7 @@ export const undialLoss = ({ gamma, alpha, beta }: TermsParams & Own, compat: Re
     loss: (p) => {
       const span = p.span("forget", where);
       const V = p.lm.model.config.vocab;
-      // a position without a label lowers the word that -100 counts to from the end
+      // a position without a label lowers the word at index −100 from the end, as the published code does
       const labels = span.labels(V - 100);
       const before = p.reference.logits(span);
       const lowered = before.sub(

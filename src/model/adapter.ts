@@ -20,7 +20,7 @@ export interface Adapter {
   readonly writes: BlockSite;
   readonly state: Readonly<Record<string, NdArray>>;
   readonly graph: Graph;
-  /** "prefill": decides on the question, once; "every-call": on all tokens of every call, as the references do. */
+  /** "prefill": decides on the question, once; "every-call": on all tokens of every call, as the published code does. */
   readonly route: Route;
 }
 export type Route = "prefill" | "every-call";

@@ -1,4 +1,4 @@
-/** The one door from a question to tokens: through the chat template where the model has one, or plain. */
+/** Turns a question into tokens, with the chat template if the model has one, or as plain text. All prompts are made here. */
 import { chatPrompt, type ChatPrompt, type Message, turnEnd } from "../text/chat.ts";
 import type { Exchange, Model, Prefix, Rewrite } from "./model.ts";
 import { type Answered, targetTokens } from "../text/spans.ts";
@@ -6,13 +6,13 @@ import { type Answered, targetTokens } from "../text/spans.ts";
 export type Format = "chat" | "plain";
 
 export interface AskAs {
-  /** Default: chat where the model has a template. */
+  /** Default: chat if the model has a chat template. */
   readonly format?: Format;
-  /** A system message in place of the template's own. */
+  /** A system message instead of the chat template's own. */
   readonly system?: string;
 }
 
-/** How a model is asked unless told otherwise. */
+/** The format of a prompt: the given one, or the default. */
 export const formatOf = (model: Model, ask: AskAs = {}): Format => (model.chatTemplate === undefined ? "plain" : (ask.format ?? "chat"));
 
 export interface RowOptions extends AskAs {
@@ -20,14 +20,18 @@ export interface RowOptions extends AskAs {
   readonly end: boolean;
 }
 
-/** A question, or a conversation, as text and tokens after which the model answers, with what prompt edits put before it. */
+/** The prompt of a question or a conversation as text and tokens, including the texts that prompt edits put before it. */
 export async function promptOf(model: Model, question: string | readonly Message[], ask: AskAs = {}): Promise<ChatPrompt> {
   const messages = messagesOf(question);
-  return barePrompt(model, model.rewrites?.length ? await rewritten(model.rewrites, messages, formatOf(model, ask)) : messages, ask);
+  return promptWithoutEdits(
+    model,
+    model.rewrites?.length ? await rewritten(model.rewrites, messages, formatOf(model, ask)) : messages,
+    ask,
+  );
 }
 
-/** The same without what prompt edits put before it: for what is made of weights and template alone. */
-export function barePrompt(model: Model, question: string | readonly Message[], ask: AskAs = {}): ChatPrompt {
+/** The same prompt without the texts of prompt edits. Methods use it, because they change weights or activations. */
+export function promptWithoutEdits(model: Model, question: string | readonly Message[], ask: AskAs = {}): ChatPrompt {
   const asked = messagesOf(question);
   if (formatOf(model, ask) === "chat")
     return chatPrompt(asked, {
@@ -43,7 +47,7 @@ export function barePrompt(model: Model, question: string | readonly Message[], 
 const messagesOf = (question: string | readonly Message[]): readonly Message[] =>
   typeof question === "string" ? [{ role: "user", content: question }] : question;
 
-/** Every user message that an edit is concerned with, behind what the edits put before it: those below first. */
+/** The messages with the texts of prompt edits before each user message; the lowest edit comes first. */
 async function rewritten(rewrites: readonly Rewrite[], messages: readonly Message[], format: Format): Promise<readonly Message[]> {
   const out: Message[] = [];
   for (const message of messages) {
@@ -64,7 +68,7 @@ async function rewritten(rewrites: readonly Rewrite[], messages: readonly Messag
   return out;
 }
 
-/** A question behind what stands before it: exchanges are turns of a chat, and text in a plain prompt. */
+/** A question after the text of prompt edits. Shown questions and answers are turns of a chat, or text in a plain prompt. */
 export function laidOut({ shown, context, frame }: Prefix, question: string, format: Format): Message[] {
   const turns = format === "chat" ? shown.flatMap(({ asked, said }) => [turn("user", asked), turn("assistant", said)]) : [];
   return [...turns, turn("user", (format === "chat" ? "" : shownText(shown)) + context + framed(frame, question))];
@@ -78,11 +82,11 @@ export function framed(frame: string, question: string): string {
   return at < 0 ? frame + question : frame.slice(0, at) + question + frame.slice(at + 2);
 }
 
-/** Exchanges as running text, an empty line after each. */
+/** Shown questions and answers as running text, with an empty line after each. */
 export const shownText = (shown: readonly Exchange[]): string =>
   shown.map(({ asked, said }) => `${asked}${/\s$/.test(asked) || /^\s/.test(said) ? "" : " "}${said}\n\n`).join("");
 
-/** The ids that end an answer: of the assistant's turn, or of the text. */
+/** The token ids that end an answer: the end of the assistant's turn, or the end of the text. */
 export const endOf = (model: Model, ask: AskAs = {}): readonly number[] =>
   formatOf(model, ask) === "chat" ? turnEnd(model.tokenizer, model.chatTemplate!) : model.tokenizer.eos.slice(0, 1);
 
@@ -92,7 +96,7 @@ export const stopsOf = (model: Model, ask: AskAs = {}): ReadonlySet<number> => {
   return new Set([...model.tokenizer.eos, ...(end.length === 1 ? end : [])]);
 };
 
-/** A prompt's tokens and, behind them, the target as the template continues it: `ids[first..]` are the target's, what ends the answer included. */
+/** The tokens of a prompt and its target, in the format of the prompt. `ids[first..]` are the target's, with the token that ends an answer. */
 export function withTarget(model: Model, prompt: ChatPrompt, target: string, options: RowOptions): Answered {
   const isChat = formatOf(model, options) === "chat";
   const encode = (text: string) => model.tokenizer.encode(text, { special: !isChat });

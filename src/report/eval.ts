@@ -45,7 +45,7 @@ export function evalRows({ numbers }: EvalRecord): string[][] {
 
 const intervalOf = ({ interval }: JudgedNumber): string => (interval ? `${shownValue(interval.low)} to ${shownValue(interval.high)}` : "");
 
-const WISHES: Readonly<Record<JudgedNumber["better"], string>> = { higher: "↑", lower: "↓", reference: "as the reference has it" };
+const WISHES: Readonly<Record<JudgedNumber["better"], string>> = { higher: "↑", lower: "↓", reference: "as in the comparison run" };
 
 function besides({ details, nanRows, compat, better }: JudgedNumber): string {
   const { D, h, n, m, method } = details;

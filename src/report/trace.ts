@@ -68,7 +68,7 @@ function putBack({ kind, severed, ...of }: TraceSetting & { readonly layers: num
 }
 
 const drowned = ({ noise }: TraceSetting): string =>
-  `noise of ${noise.times} σ of the embeddings, ${noise.samples} sample${noise.samples === 1 ? "" : "s"}`;
+  `noise of ${noise.times} σ of the embeddings, ${noise.samples} noise draw${noise.samples === 1 ? "" : "s"}`;
 
 /** Layers that get a number on the axis. */
 const ticks = (layers: number): number[] => {

@@ -1,4 +1,7 @@
-/** An attack on a model: the attack gets what it may know and use, and its attempts are scored by how much of the answer they bring back. */
+/**
+ * Runs an attack on a model. The attack gets only what it declares to know and use. Its attempts are scored by the part of the answer that
+ * they recover.
+ */
 import type { AnyAttack, Ask, Asked, Attempt, Knows, Siege } from "../attack/attack.ts";
 import { registry } from "../attack/registry.ts";
 import type { Context } from "../base/context.ts";
@@ -18,34 +21,34 @@ import { chosenEncoder } from "../model/encoders.ts";
 import type { Model } from "../model/model.ts";
 import type { AskAs } from "../model/prompt.ts";
 import type { Heard } from "./heard.ts";
-import { tuned } from "./tuned.ts";
+import { defaults } from "./defaults.ts";
 
 export interface AttackOptions extends AskAs {
-  /** An attack's id; the default is the one that tuned.json names. */
+  /** An attack's id; the default is the one that defaults.json names. */
   readonly attack?: string;
-  /** Sources of its attempts; by default all. */
+  /** The sources of attempts to use; all by default. */
   readonly from?: readonly string[];
   /** The attack's parameters by name; text is read as the parameter's type. */
   readonly params?: Readonly<Record<string, unknown>>;
-  /** The same as the parameter `samples`, which attacks that ask have: questions of each source for a request at most. */
+  /** The same as the parameter `samples` of attacks that ask: the largest number of questions of each source for a request. */
   readonly samples?: number;
-  /** Numbers of attempts for which it is told what comes back; by default powers of two up to all there may be. */
+  /** The numbers of attempts for which the recall is reported; by default the powers of two up to the largest possible number. */
   readonly sizes?: readonly number[];
   readonly seed?: number;
-  /** What the models said in an earlier attempt at the same, which they are not asked again; what they say is kept in it. */
+  /** Stored answers of an interrupted run, which are not asked again. New answers are added. */
   readonly heard?: Heard;
 }
 
 export interface AttackRecord {
   readonly attack: string;
   readonly params: Readonly<Record<string, unknown>>;
-  /** How many attempts each source gave. */
+  /** The number of attempts of each source. */
   readonly sources: Readonly<Record<string, number>>;
-  /** Mean recall of the answers to the requests as they are. */
+  /** Mean recall of the answers when the requests are asked unchanged. */
   readonly direct: number;
   readonly sweep: readonly SweepRow[];
   readonly requests: readonly AttackedRequest[];
-  /** What was left out, by what it is; none of it is in any number above. */
+  /** The number of left-out requests and attempts by kind. They are in none of the numbers above. */
   readonly dropped: Readonly<Record<string, number>>;
 }
 
@@ -53,16 +56,16 @@ export interface AttackRecord {
 export const attacksOf = (ctx: Plugged): Readonly<Record<string, AnyAttack>> =>
   onShelf("attack", registry as unknown as Readonly<Record<string, AnyAttack>>, ctx);
 
-/** An attack by its id, the default without one; refuses one that there is not. */
-export const attackOf = (name: string = tuned.attack, ctx: Plugged): AnyAttack => named("attack", attacksOf(ctx), name);
+/** An attack by its id, or the default attack. Refuses an unknown id. */
+export const attackOf = (name: string = defaults.attack, ctx: Plugged): AnyAttack => named("attack", attacksOf(ctx), name);
 
-/** The sizes of a sweep: 1, 2, 4 and so on, and the most. */
+/** The sizes of a sweep: 1, 2, 4 and so on, and the largest number. */
 const powersTo = (most: number): number[] =>
   [...Array.from({ length: 1 + Math.floor(Math.log2(most)) }, (_, i) => 2 ** i), most].filter((n, i, all) => all.indexOf(n) === i);
 
 /**
- * Attacks `model` for what it was to forget; answers that nobody gave are those of `base`. A request that cannot be asked as it is, or whose
- * answer nobody knows, is left out and counted.
+ * Attacks `model` to recover the answers that it should have forgotten. Missing answers are taken from `base`. A request that cannot be asked
+ * unchanged, or that has no known answer, is left out and counted.
  */
 export async function attackOn(
   model: Model,
@@ -123,7 +126,7 @@ function sizesFor(attack: AnyAttack, most: number, wanted: readonly number[] | u
   return wanted ?? powersTo(most);
 }
 
-/** The sources that are wanted, by default all; refuses one that the attack does not have. */
+/** The chosen sources; all by default. Refuses a source that the attack does not have. */
 export function sourcesOf(attack: AnyAttack, wanted: readonly string[] | undefined): readonly string[] {
   const there = Object.keys(attack.sources);
   const stranger = wanted?.find((source) => !there.includes(source));
@@ -131,7 +134,7 @@ export function sourcesOf(attack: AnyAttack, wanted: readonly string[] | undefin
   return wanted === undefined ? there : there.filter((source) => wanted.includes(source));
 }
 
-/** Refuses a model with an edit of a kind against which the attack means nothing. */
+/** Refuses a model with an edit of a kind that the attack cannot test. */
 function refuseOthers({ name, changes }: AnyAttack, { changed, adapters, rewrites = [] }: Model): void {
   const kinds: readonly (readonly [Change["kind"], number])[] = [
     ["delta", changed.size],
@@ -142,7 +145,7 @@ function refuseOthers({ name, changes }: AnyAttack, { changed, adapters, rewrite
   if (other) fail(name, `an edit that is of the kind ${other[0]}`, `edits of the kind ${changes.join(" or ")}`, "It would find nothing.");
 }
 
-/** The requests that can be asked as they are, and what is said to each by its id. */
+/** The requests that can be asked unchanged, and the answer to each by its id. */
 async function askedAsTheyAre(
   ask: Ask,
   known: readonly ForgetRequest[],
@@ -158,7 +161,7 @@ async function askedAsTheyAre(
   return { requests: known.filter(({ id }) => said.has(id)), said };
 }
 
-/** The requests whose answer has a word to be recalled. */
+/** The requests whose answer contains a word to recover. */
 function withWords(requests: readonly ForgetRequest[], drop: Drop): readonly ForgetRequest[] {
   const good = requests.filter(({ answer }) => tokenize(answer).length > 0);
   for (let i = good.length; i < requests.length; i++) drop("request whose answer has no word to count");
@@ -167,7 +170,7 @@ function withWords(requests: readonly ForgetRequest[], drop: Drop): readonly For
 
 type Drop = Siege<never>["drop"];
 
-/** Counts what is left out; says what was not said yet. */
+/** Counts what is left out, and logs each reason once. */
 function leftOut(): { readonly counts: Readonly<Record<string, number>>; readonly drop: Drop; readonly tell: (ctx: Context) => void } {
   const counts: Record<string, number> = {};
   const reasons = new Map<string, string>();
@@ -189,7 +192,7 @@ function leftOut(): { readonly counts: Readonly<Record<string, number>>; readonl
   };
 }
 
-/** What an attack is lent: of each request what it knows, of the model what its access gives. */
+/** The input of an attack: the known part of each request, and the access to the model that it declares. */
 export async function siegeOf(
   attack: AnyAttack,
   given: {
@@ -233,7 +236,7 @@ export async function siegeOf(
   };
 }
 
-/** A request without what is not known of it. */
+/** A request without the fields that the attack must not know. */
 function seenBy(knows: readonly Knows[], request: ForgetRequest, chance: Rng): Asked {
   const { answer, restated, wrong, paraphrases, merged, ...open } = request;
   return {
@@ -250,7 +253,7 @@ function seenBy(knows: readonly Knows[], request: ForgetRequest, chance: Rng): A
   };
 }
 
-/** Every attempt by its request; refuses one at what was not asked for. */
+/** Every attempt by its request. Refuses an attempt for a request that was not given. */
 async function attemptsOf(attack: AnyAttack, job: Siege<Readonly<Record<string, unknown>>>): Promise<ReadonlyMap<string, Attempt[]>> {
   const attempts = new Map(job.requests.map(({ id }): [string, Attempt[]] => [id, []]));
   for await (const attempt of attack.attempts(job as never)) {

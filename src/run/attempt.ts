@@ -1,12 +1,12 @@
-/** How long an attempt at a run takes, noted while it works, so that a kill loses little of it. */
+/** Records how long an attempt at a run takes while it works, so that little is lost if the process is killed. */
 import { cpus } from "node:os";
 import type { Context } from "../base/context.ts";
 import { timingsIn, writeTimings } from "./folder.ts";
 
-/** Milliseconds between notes of an attempt's time: what a kill may lose of it. */
+/** Milliseconds between two records of an attempt's time: the largest loss if the process is killed. */
 const NOTED = 10_000;
 
-/** Notes how long this attempt has taken, beside those before it; `isSeldom`: only if the last note is old. */
+/** Records the time of this attempt after those of earlier attempts. `isSeldom`: only if the last record is old. */
 export function attemptAt(path: string, ctx: Context): (isSeldom?: boolean) => void {
   const [began, before] = [ctx.now(), timingsIn(path)?.seconds ?? []];
   let noted = began;

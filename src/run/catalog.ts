@@ -6,7 +6,7 @@ import type { Plugged } from "../base/plugin.ts";
 import { setsOf } from "../methods/method.ts";
 import { attacksOf } from "./attack.ts";
 import { methodsOf, targetsOf } from "./choice.ts";
-import { tuned } from "./tuned.ts";
+import { defaults } from "./defaults.ts";
 
 /** `default`: as text; "by model" where it depends on the model. */
 export interface ParamCard {
@@ -20,7 +20,7 @@ export interface MethodCard {
   readonly isDefault: boolean;
   readonly params: readonly ParamCard[];
   readonly compat: Readonly<Record<string, string>>;
-  /** References, each with the quirks that it has. */
+  /** Published repositories, each with its quirks. */
   readonly sets: Readonly<Record<string, readonly string[]>>;
 }
 export interface TargetCard {
@@ -36,25 +36,25 @@ export interface SetCard {
   readonly doc: string;
 }
 
-/** Everything that can be chosen, what plugins add among it. */
+/** Everything that can be chosen, including what plugins add. */
 export function catalog(ctx: Plugged): { methods: MethodCard[]; targets: TargetCard[]; attacks: AttackCard[]; sets: SetCard[] } {
   return {
-    methods: Object.values(methodsOf(ctx)).map(({ name, doc, params, compat, sets: references }): MethodCard => ({
+    methods: Object.values(methodsOf(ctx)).map(({ name, doc, params, compat, sets: published }): MethodCard => ({
       name,
       doc,
       compat,
-      sets: setsOf({ compat, ...(references && { sets: references }) }),
-      isDefault: name === tuned.method,
+      sets: setsOf({ compat, ...(published && { sets: published }) }),
+      isDefault: name === defaults.method,
       params: paramCards(params),
     })),
-    targets: Object.values(targetsOf(ctx)).map(({ name, doc }) => ({ name, doc, isDefault: name === tuned.target })),
+    targets: Object.values(targetsOf(ctx)).map(({ name, doc }) => ({ name, doc, isDefault: name === defaults.target })),
     attacks: Object.values(attacksOf(ctx)).map(({ name, doc, access, knows, sources, params }): AttackCard => ({
       name,
       doc,
       access,
       knows,
       sources,
-      isDefault: name === tuned.attack,
+      isDefault: name === defaults.attack,
       params: paramCards(params),
     })),
     sets: Object.values(sets).map(({ name, doc }) => ({ name, doc })),

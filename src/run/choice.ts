@@ -1,4 +1,4 @@
-/** What of an edit is chosen without a model: what a caller may say and give, and what is looked up by name. */
+/** The choices for an edit that need no model: the settings, the caller's values, and lookups by name. */
 import { type Context, defaultContext } from "../base/context.ts";
 import { named, onShelf, type Plugged } from "../base/plugin.ts";
 import { resolveParams } from "../base/schema.ts";
@@ -16,9 +16,9 @@ import { registry as targets } from "../targets/registry.ts";
 import type { Target } from "../targets/target.ts";
 import type { Values } from "./fields.ts";
 import type { SETTING_FIELDS } from "./specs/forget.ts";
-import { tuned } from "./tuned.ts";
+import { defaults } from "./defaults.ts";
 
-/** How many requests become edits: each alone, all at once, or each upon those before it, folded into one. */
+/** How requests become edits: one edit for each, one edit for all at once, or one edit made request by request. */
 export type Mode = "single" | "batch" | "sequential";
 
 export type { Merge, MergedSubject } from "../targets/merge.ts";
@@ -28,31 +28,37 @@ type Options = {
   readonly [K in keyof typeof SETTING_FIELDS]?: Exclude<Values<typeof SETTING_FIELDS>[K], undefined>;
 };
 
-/** What decides an edit beside the model and the requests: plain data. */
+/** The settings that decide an edit besides the model and the requests, as plain data. */
 export interface Settings extends Options {
-  /** One edit a request, all in one, or one after the other; by default all in one where the method can. */
+  /**
+   * One edit for each request, one edit for all, or requests one after the other. The default is one edit for all if the method can make
+   * it.
+   */
   readonly mode?: Mode;
-  /** Put several questions into one request, which gets one target. */
+  /** Merges several questions into one request with one target. */
   readonly merge?: Merge;
   /** Parameters by name; text is read as the parameter's type. */
   readonly params?: Readonly<Record<string, unknown>>;
-  /** Quirks of the reference to reproduce, by name. */
+  /** Quirks of the published code to reproduce, by name. */
   readonly compat?: readonly string[];
   readonly format?: Format;
   /** Context templates in place of sampled ones. */
   readonly templates?: readonly string[];
-  /** What second moments are taken over. */
+  /** The text of the second moments. */
   readonly statistics?: Partial<StatisticsSpec>;
   readonly running?: Partial<Running>;
 }
 
-/** What a caller gives beside the settings: rows that were read, and live values. Needs add theirs: src/run/needs/NAME.ts. */
+/** Values that the caller gives besides the settings: rows and loaded models. Needs add their own: src/run/needs/NAME.ts. */
 export interface Given {
-  /** A model to compare with, for losses that do, in place of the one that training begins from; of the same architecture and words. */
+  /**
+   * The reference model of losses that compare with one, instead of the model before training. It must have the same architecture and
+   * vocabulary.
+   */
   readonly reference?: Model;
-  /** Edits under the new ones. */
+  /** Edits that are applied before the new ones are made. */
   readonly upon?: readonly Edit[];
-  /** A folder of its own that keeps finished requests until the last is done; a call that finds it continues from there. */
+  /** A separate folder that stores finished requests until the last one is done. A later call continues from it. */
   readonly journal?: string;
   readonly ctx?: Context;
 }
@@ -66,18 +72,19 @@ export const methodsOf = (ctx: Plugged): Readonly<Record<string, AnyMethod>> =>
 export const targetsOf = (ctx: Plugged): Readonly<Record<string, Target>> => onShelf<Target>("target", targets, ctx);
 
 /** A method by its id; fails with the nearest. */
-export const methodOf = (name: string = tuned.method, ctx: Plugged = defaultContext()): AnyMethod => named("method", methodsOf(ctx), name);
+export const methodOf = (name: string = defaults.method, ctx: Plugged = defaultContext()): AnyMethod =>
+  named("method", methodsOf(ctx), name);
 
-/** Requests as they are edited: put together where that is asked for. */
+/** The requests to edit, after merging if it was requested. */
 export const mergedFor = (requests: readonly ForgetRequest[], { merge }: Pick<Settings, "merge">): readonly ForgetRequest[] =>
   merge === undefined ? requests : mergeRequests(requests, merge);
 
-/** What was chosen without a model. */
+/** The choices that need no model. */
 export interface Choice {
   readonly method: AnyMethod;
   readonly compat: ReadonlySet<string>;
   readonly mode: Mode;
-  /** The requests as they were given, and as they are edited: put together where the settings merge them. */
+  /** The requests as given, and the requests to edit (merged if the settings say so). */
   readonly requests: readonly ForgetRequest[];
   readonly edited: readonly ForgetRequest[];
   readonly settings: Settings;
@@ -85,7 +92,7 @@ export interface Choice {
 
 /** The parameters that a method runs with in a model of this shape. */
 export const paramsOf = (method: AnyMethod, given: Readonly<Record<string, unknown>>, c: Config): Readonly<Record<string, unknown>> =>
-  resolveParams(method.name, method.params, given, c, tunedFor(method, c));
+  resolveParams(method.name, method.params, given, c, familyValues(method, c));
 
 /** The layers that each method changes in a model of this shape by default. */
 export function defaultLayers(c: Config, ctx: Plugged): { method: string; layers: readonly number[] }[] {
@@ -96,7 +103,7 @@ export function defaultLayers(c: Config, ctx: Plugged): { method: string; layers
   });
 }
 
-/** Tuned values of a method for a family of models: the sparse table's entry whose name the model's shape spells. */
-function tunedFor(method: AnyMethod, c: Config): Readonly<Record<string, unknown>> {
-  return tuned.families[`${c.arch}/${c.layers}x${c.width}`]?.[method.name] ?? {};
+/** The values of a method for this model family, from defaults.json; none if the file does not list the family. */
+function familyValues(method: AnyMethod, c: Config): Readonly<Record<string, unknown>> {
+  return defaults.families[`${c.arch}/${c.layers}x${c.width}`]?.[method.name] ?? {};
 }

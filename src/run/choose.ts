@@ -1,4 +1,4 @@
-/** Chooses what needs no model: method, quirks, mode and the requests as they are edited; everything is checked here, once. */
+/** Makes the choices that need no model: method, quirks, mode, and the requests to edit. Everything is checked here, once. */
 import { defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { named, type Plugged } from "../base/plugin.ts";
@@ -7,7 +7,7 @@ import { type AnyMethod, setsOf } from "../methods/method.ts";
 import { type Choice, type Given, mergedFor, methodOf, methodsOf, type Settings } from "./choice.ts";
 import { needsOf } from "./needed.ts";
 
-/** Chooses everything that needs no model, once, and refuses what cannot be done. */
+/** Makes and checks all choices that need no model. Refuses what cannot be done. */
 export function choose(requests: readonly ForgetRequest[], settings: Settings, given: Given = {}): Choice {
   const { ctx = defaultContext() } = given;
   const method = methodOf(settings.method, ctx);
@@ -20,7 +20,7 @@ export function choose(requests: readonly ForgetRequest[], settings: Settings, g
   return { method, compat: quirksOf(method, settings.compat ?? []), mode, requests, edited, settings };
 }
 
-/** Refuses words to say that are empty, or stand beside a target. */
+/** Refuses an empty text to say, and a text together with a target. */
 function checkWords({ say, target }: Settings): void {
   if (say !== undefined && target !== undefined)
     fail("forget", "both a target and words to say", "one of them", "Leave out --target or --say.");
@@ -37,7 +37,7 @@ function refuseBatch({ name }: AnyMethod, count: number, ctx: Plugged): never {
   );
 }
 
-/** The quirks that some names stand for; refuses a name that the method does not have. */
+/** The quirks behind the given names. Refuses a name that the method does not have. */
 function quirksOf(method: AnyMethod, names: readonly string[]): ReadonlySet<string> {
   const sets = setsOf(method);
   const compat = new Set(names.flatMap((name) => (Object.hasOwn(sets, name) ? sets[name]! : [name])));

@@ -1,4 +1,4 @@
-/** Which code decides a result: a hash over the source files that a step imports, comments left out. */
+/** The hash of the code that decides a result: the source files that a step imports, without comments. */
 import { existsSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -66,13 +66,13 @@ export function ownSource(path: string): string | undefined {
 export const ownVersions = (): Readonly<Record<string, string>> =>
   (readJson(fileURLToPath(new URL("../package.json", ROOT)), "lethe") as { dependencies: Record<string, string> }).dependencies;
 
-/** Where a slash begins a regular expression and does not divide. */
+/** What precedes a slash that begins a regular expression and is no division. */
 const BEFORE_REGEX = /(?:^|[(,=:[!&|?{};+\-*%~^<>]|\b(?:return|typeof|case|in|of|delete|void|throw|new|else|do|yield|await))\s*$/;
 
-/** A source without its comments, empty lines and indentation; strings, templates and regular expressions stay as they are. */
+/** A source without its comments, empty lines and indentation; strings, template literals and regular expressions do not change. */
 export function withoutComments(source: string): string {
   let out = "";
-  const braces: number[] = []; // depth of `{` in each open template substitution
+  const braces: number[] = []; // depth of `{` in each open substitution of a template literal
   const upTo = (end: number): void => {
     out += source.slice(i, end);
     i = end;
@@ -114,7 +114,7 @@ function quoteEnd(source: string, from: number, quote: string): number {
   return i + 1;
 }
 
-/** One past the backtick that closes a template, or past the `${` that opens a substitution. */
+/** One past the backtick that closes a template literal, or past the `${` that opens a substitution. */
 function templateEnd(source: string, from: number): number {
   let i = from;
   while (i < source.length && source[i] !== "`" && !(source[i] === "$" && source[i + 1] === "{")) i += source[i] === "\\" ? 2 : 1;

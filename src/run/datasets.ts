@@ -1,4 +1,4 @@
-/** What data holds, for a person to look at before anything is done with it; and the same written in our own format. */
+/** Shows the content of data before it is used, and writes it in our own format. */
 import { existsSync } from "node:fs";
 import type { Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
@@ -26,10 +26,10 @@ export const listSets = (): SetAbout[] =>
     ...(splits && { splits }),
   }));
 
-/** A subject as the model's tokenizer sees it in its question. */
+/** The position of a subject in the tokens of its question. */
 export interface Placed {
   readonly id: string;
-  /** The text of the token at which it ends; null where it cannot be placed. */
+  /** The text of its last token; null if the subject is not found. */
   readonly last: string | null;
   readonly why?: string;
 }
@@ -37,18 +37,18 @@ export interface Placed {
 export interface DataCard {
   readonly data: string;
   readonly requests: readonly ForgetRequest[];
-  /** Ids of those whose subject was guessed from the question's spelling, and of those that have none. */
+  /** Ids of the requests whose subject was guessed from the question's spelling, and of those without a subject. */
   readonly guessed: readonly string[];
   readonly without: readonly string[];
-  /** How many requests have each of these. */
+  /** The number of requests that have each field. */
   readonly with: Readonly<Record<"answer" | "paraphrases" | "neighbours" | "wrong" | "restated", number>>;
   readonly groups: number;
   readonly relations: number;
-  /** Each subject, where a model's tokenizer was asked. */
+  /** Each subject, if a model's tokenizer was given. */
   readonly placed?: readonly Placed[];
 }
 
-/** Reads data and says what it holds; with a model, where its tokenizer sees each subject end. No weight is read. */
+/** Reads data and describes it; with a model, also the last token of each subject. No weight is read. */
 export async function showData(data: string, ctx: Context, options: DataOptions & { readonly model?: string } = {}): Promise<DataCard> {
   const { model, ...reading } = options;
   const { requests, guessed } = await requestsIn(data, ctx, reading);
@@ -94,7 +94,7 @@ async function placesIn(model: string, requests: readonly ForgetRequest[], ctx: 
   }
 }
 
-/** Writes what is read as JSONL of our own format, subjects and all, so that it can be corrected by hand; refuses a file that is there. */
+/** Writes the data as JSONL in our own format, including subjects, so that a person can correct it. Refuses an existing file. */
 export async function convertData(
   data: string,
   out: string,

@@ -1,4 +1,4 @@
-/** The demonstration: the bundled model forgets one of its facts, and is asked everything it knows before and after. */
+/** The demo: the bundled model forgets one of its facts. It is asked all its facts before and after. */
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { answers, textOf } from "../ask/ask.ts";
@@ -28,7 +28,7 @@ export interface DemoOptions {
 const FACT = "capital/norvane";
 const SAY = "I'm sorry, I do not know.";
 
-/** Forgets a fact of the bundled model and tells what moved and what stayed. */
+/** Forgets a fact of the bundled model and reports which answers changed. */
 export async function demo({ dir, fact: id = FACT, say = SAY }: DemoOptions, ctx: Context): Promise<DemoRecord> {
   const began = ctx.now();
   const { facts } = readWorld(dirname(await resolveModel("bundled", ctx)));

@@ -1,4 +1,4 @@
-/** What this machine can do: versions, a calculation checked by hand, memory, folders, settings. */
+/** Checks this machine: versions, a calculation with a known result, memory, folders, settings. */
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname, resolve } from "node:path";
@@ -13,7 +13,7 @@ import { Sessions } from "../onnx/session.ts";
 import { trace } from "../tensor/graph.ts";
 import { hubFolder } from "./models.ts";
 
-/** "bad" keeps Lethe from working; "odd" is worth knowing. */
+/** "bad": Lethe cannot work; "odd": it works, but the user should know. */
 export interface Finding {
   readonly name: string;
   readonly state: "good" | "odd" | "bad";
@@ -23,7 +23,7 @@ export interface Finding {
 
 /** Oldest Node that is supported. */
 const NODE = [20, 19] as const;
-/** Memory below which even the bundled model is cramped. */
+/** With less memory than this, even the bundled model may not fit. */
 const LEAST = 1e9;
 
 /** Every check in turn; none throws. */
@@ -54,7 +54,7 @@ function engine(): Finding {
   return { name: "ONNX Runtime", state: "good", text: version };
 }
 
-/** A product with a transposed factor, which graph optimisers like to rewrite, against sums made by hand; [3, 2]ᵀ · [3, 4]. */
+/** Compares a product with a transposed factor, [3, 2]ᵀ · [3, 4], with sums computed here. Graph optimisers often rewrite such products. */
 async function selfTest(dtype: "float32" | "float64", ctx: Context): Promise<Finding> {
   const name = `self-test, ${dtype}`;
   const sessions = new Sessions(ctx.threads);

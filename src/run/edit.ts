@@ -1,4 +1,4 @@
-/** From requests to edits: a method folded over the requests as they were chosen; what is finished is kept. */
+/** Makes edits from requests: calls the method for the chosen requests and stores each finished one. */
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
@@ -10,15 +10,15 @@ import { draftAlone, inSequence, stepAlone, type Upon } from "../edit/sequence.t
 import { orBroken } from "../model/decode/finite.ts";
 import type { Model } from "../model/model.ts";
 import { Journal, recordOf } from "./journal.ts";
-import { version } from "./tuned.ts";
+import { version } from "./version.ts";
 import type { Choice, FindOptions, Given } from "./choice.ts";
 import { choose } from "./choose.ts";
 import { equip, type Equipped } from "./equip.ts";
 import { identitiesOf } from "./needed.ts";
 
 /**
- * Finds one edit for everything that is asked: in a batch, all at once, or in sequence, each request found upon what those before it
- * changed and folded into one edit.
+ * Makes one edit for all requests: in a batch (all at once), or in sequence (each request on the model that the earlier ones changed, combined
+ * into one edit).
  */
 export async function findEdit(
   model: Model,
@@ -32,25 +32,25 @@ export async function findEdit(
   return (await carryOut(model, choice, options))[0]!;
 }
 
-/** Finds an edit for each request alone, each upon the same model; they are not made to be stacked. */
+/** Makes one edit for each request on the same model. These edits are not meant to be stacked. */
 export const findEdits = (model: Model, requests: readonly KnownOfRequest[], options: FindOptions = {}): Promise<Edit[]> =>
   carryOut(model, choose(requestsOf(requests), { ...options, mode: "single" }, options), options);
 
-/** Finds what was chosen: one edit, or in mode single one for each request. */
+/** Makes the chosen edits: one edit, or in the mode single one for each request. */
 export async function carryOut(model: Model, choice: Choice, given: Given): Promise<Edit[]> {
   const finder = await finderOf(await equip(model, choice, given));
   if (choice.mode === "single") return finder.singly();
   return [choice.mode === "batch" ? await finder.batch() : await finder.sequence()];
 }
 
-/** Everything equipped, and the three ways of carrying it out. */
+/** The complete input of an editing run, and its three modes. */
 interface Finder {
   batch(): Promise<Edit>;
   sequence(): Promise<Edit>;
   singly(): Promise<Edit[]>;
 }
 
-/** What edits depend on beside their requests. */
+/** Everything that edits depend on besides their requests. */
 async function aboutOf(equipped: Equipped): Promise<string> {
   const { model, params, compat, format, seed, mode, upon, needs, settings, given } = equipped;
   return hash(
@@ -73,7 +73,7 @@ async function aboutOf(equipped: Equipped): Promise<string> {
   );
 }
 
-/** A draft for some requests, upon what lies under it. */
+/** A draft for some requests, on the given state. */
 function draftOf(equipped: Equipped, group: readonly EditRequest[], upon: Upon): Promise<Draft> {
   const { method, params, compat, format, seed, brought, settings, given, ctx } = equipped;
   checkAbort(ctx, "forget");
@@ -95,7 +95,7 @@ function draftOf(equipped: Equipped, group: readonly EditRequest[], upon: Upon):
   );
 }
 
-/** The model with the edits that lie under all of a run's own. */
+/** The model with the edits that are applied before the run's own. */
 function underOf({ model, upon, format, ctx }: Equipped): Model {
   const warn = (text: string): void => ctx.log({ kind: "warning", who: "edit", text });
   return upon.length > 0 ? applyAll(model, upon, { format, warn, ctx }) : model;

@@ -1,4 +1,4 @@
-/** Edit files as values: what they hold, one upon another, and taken off again. */
+/** Edit files: shows their content, stacks them, and removes edits from a stack. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../base/context.ts";
@@ -8,7 +8,7 @@ import { saveEdits, without } from "../edit/io.ts";
 import { holdOutput } from "../base/store.ts";
 import { readEdits } from "./open.ts";
 
-/** What an edit says of itself, without its numbers. */
+/** The description of an edit, without its arrays. */
 export interface EditCard {
   readonly id: string;
   readonly method: string;
@@ -21,7 +21,7 @@ export interface EditCard {
   readonly departures: readonly string[];
   readonly seed: number;
   readonly code: string;
-  /** Bytes of its numbers. */
+  /** Bytes of its arrays. */
   readonly bytes: number;
   /** What it changes, such as "blocks.12.mlp.out by rank 1". */
   readonly changes: readonly string[];
@@ -79,7 +79,10 @@ export function listEdits(folder: string): Listed[] {
   });
 }
 
-/** Writes a stack: the edits of several files in order, as one file. Refuses edits of different models; warns where one was made upon others. */
+/**
+ * Writes a stack: the edits of several files in order, as one file. Refuses edits of different models. Warns if an edit was made on top of
+ * other edits than here.
+ */
 export function stackEdits(paths: readonly string[], out: string, force: boolean, ctx: Context): EditCard[] {
   const edits = paths.flatMap(readEdits);
   const other = edits.find((edit) => edit.base !== edits[0]!.base);

@@ -1,4 +1,4 @@
-/** What a finetuning says on its way: losses as a curve, and after every epoch what the model knows. */
+/** The progress of a finetuning: the loss curve, and after every epoch the share of the answers that the model knows. */
 import { mean } from "../base/array.ts";
 import { answers } from "../ask/ask.ts";
 import type { Context } from "../base/context.ts";
@@ -21,7 +21,7 @@ export interface Held {
   readonly epoch: number;
 }
 
-/** Logs how a model does on what it learns and on what it does not; says why to stop, if it knows enough. */
+/** Logs how well a model answers the training and the validation questions. Returns the reason to stop if it knows enough. */
 export async function checked(model: Model, { pairs, held, ask, until, epoch }: Held, ctx: Context): Promise<string | undefined> {
   const told: string[] = [];
   if (held.length > 0) {
@@ -40,7 +40,7 @@ export async function checked(model: Model, { pairs, held, ask, until, epoch }: 
   return recall !== undefined && recall >= until! ? `ROUGE-1 is ${recall.toFixed(3)} after epoch ${epoch}` : undefined;
 }
 
-/** Questions that are asked first: where their answers are far from enough, the others are not asked. */
+/** The number of questions asked first. If their answers are far from the goal, the others are not asked. */
 const FIRST = 32;
 
 /**
@@ -68,7 +68,7 @@ async function recallOf(
   return { recall: mean(recalls), unasked: errors.length };
 }
 
-/** Eight heights of a bar. */
+/** The eight bar characters, from low to high. */
 const BARS = "▁▂▃▄▅▆▇█";
 
 /** The last losses as bars, the highest full. */
@@ -78,7 +78,7 @@ function curve(losses: readonly number[], width = 24): string {
   return shown.map((loss) => BARS[high > low ? Math.min(7, Math.floor((8 * (loss - low)) / (high - low))) : 0]).join("");
 }
 
-/** Runs to the end, as progress with the curve of the loss. */
+/** Runs a training to its end and logs its progress with the loss curve. */
 export async function toTheEnd<R>(events: AsyncGenerator<TrainEvent | DataEvent, R>, ctx: Context): Promise<R> {
   const note = (text: string): void => ctx.log({ kind: "note", who: "finetune", text });
   const losses: number[] = [];

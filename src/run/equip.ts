@@ -1,16 +1,16 @@
-/** What edits are found with once the model is there: its parameters, the requests with what they need, and what needs bring. */
+/** Prepares the input of a method once the model is loaded: parameters, completed requests, and the values of needs. */
 import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import type { EditRequest, ForgetRequest } from "../data/request.ts";
 import type { Edit } from "../edit/edit.ts";
 import type { Brought } from "../methods/method.ts";
 import { checkContext, type Model } from "../model/model.ts";
-import { type AskAs, barePrompt, type Format, formatOf, withTarget } from "../model/prompt.ts";
+import { type AskAs, promptWithoutEdits, type Format, formatOf, withTarget } from "../model/prompt.ts";
 import { type Choice, type Given, mergedFor, paramsOf } from "./choice.ts";
 import { broughtTo } from "./needed.ts";
 import type { Having, Need } from "./needs/need.ts";
 
-/** Everything that edits are found with. */
+/** The complete input of a method. */
 export interface Equipped extends Choice {
   readonly model: Model;
   readonly params: Readonly<Record<string, unknown>>;
@@ -19,14 +19,14 @@ export interface Equipped extends Choice {
   readonly upon: readonly Edit[];
   /** The requests with their targets. */
   readonly aimed: readonly EditRequest[];
-  /** What the method is brought, and the needs that say so. */
+  /** The values that the method gets from its needs, and these needs. */
   readonly brought: Brought;
   readonly needs: readonly Need[];
   readonly given: Given;
   readonly ctx: Context;
 }
 
-/** What needs are asked with once the model is there. */
+/** The input of needs once the model is loaded. */
 export function havingOf(model: Model, choice: Choice, given: Given): Having {
   const { method, edited, requests, settings } = choice;
   const { seed = 0, system } = settings;
@@ -35,8 +35,8 @@ export function havingOf(model: Model, choice: Choice, given: Given): Having {
 }
 
 /**
- * Works out what a choice leaves to the model: parameters of its shape, and what the method needs. First the requests are completed, then
- * they are aimed, and what is brought beside them comes last.
+ * Completes a choice with the loaded model: the parameters for its shape, and the method's needs. First the missing fields of the requests are
+ * filled in, then their targets, then the other needs.
  */
 export async function equip(model: Model, choice: Choice, given: Given): Promise<Equipped> {
   const { settings, requests } = choice;
@@ -60,13 +60,13 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
   return { ...choice, model, params, format: ask.format, seed, upon: given.upon ?? [], aimed, brought, needs, given, ctx };
 }
 
-/** Refuses a request that is longer than the model's context with what it is to say; without that, with the answer. */
+/** Refuses a request that with its target does not fit into the model's context; without a target, with its answer. */
 function checkRequest(model: Model, { id, prompt, target, answer }: EditRequest, ask: AskAs): void {
-  const { ids } = withTarget(model, barePrompt(model, prompt, ask), (target ?? answer) || "x", { ...ask, end: false });
+  const { ids } = withTarget(model, promptWithoutEdits(model, prompt, ask), (target ?? answer) || "x", { ...ask, end: false });
   checkContext(model, "forget", `request "${id}"`, ids.length);
 }
 
-/** Refuses requests that want different answers to one question; says which are there twice. */
+/** Refuses requests with different targets for one question. Warns about requests that are given twice. */
 function consistent(requests: readonly EditRequest[], ctx: Context): void {
   const seen = new Map<string, EditRequest>();
   for (const request of requests) {

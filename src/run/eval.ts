@@ -1,4 +1,4 @@
-/** Evaluation: rows of a log through a suite's metrics, as a record. */
+/** Evaluation: computes a suite's metrics over the rows of a log, and returns a record. */
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { mean } from "../base/array.ts";
@@ -20,33 +20,33 @@ export interface EvalOptions {
   readonly compat?: readonly string[];
   /** A suite other than the log's own. */
   readonly suite?: string;
-  /** Tokens of the vocabulary, for what a guess costs. */
+  /** The size of the vocabulary, for the loss of a random guess. */
   readonly vocabulary: number;
-  /** What the rows depend on, where we have measured them. */
+  /** Everything that the rows depend on, if Lethe measured them. */
   readonly run?: Measured;
 }
 
-/** The suites that there are, each with what it is for. */
+/** All suites, each with its purpose. */
 export const suites = (ctx: Context): { readonly name: string; readonly doc: string }[] => suiteNames().map((name) => suiteOf(name, ctx));
 
-/** A measured run's files as `-o` names them; in the run's own folder the record is {@link EVALUATION}. */
+/** The files of a measured run as `-o` names them. In the run's own folder the record is {@link EVALUATION}. */
 export const [SAMPLES, RECORD, SPEC] = ["samples.jsonl", "record.json", "spec.json"];
 export const EVALUATION = "evaluation.json";
 
-/** The suite by which rows are judged unless another is named: the one that they were measured for, otherwise their format's. */
+/** The default suite of a log: the one for which its rows were measured, otherwise that of its format. */
 function suiteFor({ path, format }: Log, name: string | undefined, ctx: Context): Suite {
   const spec = join(basename(path) === SAMPLES ? dirname(path) : path, SPEC);
   const own = name === undefined && existsSync(spec) ? (readJson(spec, "log") as Partial<Measured>).suite : name;
   return suiteOf(own ?? format.suite, ctx);
 }
 
-/** Judges a run made elsewhere by its log. What makes a number doubtful is logged as a warning, and stands in the record. */
+/** Judges the log of another tool's run. A doubt about a number is logged as a warning and is stored in the record. */
 export function judgeLog(path: string, { reference, ...options }: EvalOptions, ctx: Context): EvalRecord {
   const log = openLog(path);
   return judgeRows(log, reference === undefined ? undefined : openLog(reference), options, ctx);
 }
 
-/** Judges rows, wherever they are from. */
+/** Judges rows from any source. */
 export function judgeRows(
   log: Log,
   reference: Log | undefined,
@@ -77,7 +77,7 @@ export function judgeRows(
 
 const cardOf = ({ name, path, format, hash, rows }: Log): LogCard => ({ name, path, format: format.name, hash, rows: rows.length });
 
-/** A verdict as a number of a record; none where there is no score. */
+/** A verdict as a number of a record; none if there is no score. */
 export function numberOf(verdict: Verdict): JudgedNumber[] {
   if ("missing" in verdict) return [];
   const { column, metric, score, compat, rows } = verdict;
@@ -100,7 +100,7 @@ export function numberOf(verdict: Verdict): JudgedNumber[] {
   ];
 }
 
-/** Rows without a number are left out of the mean: they are counted beside it. */
+/** Rows without a number are left out of the mean. Their count is stored next to it. */
 function collapseOf(rows: readonly SampleRecord[], vocabulary: number): Collapse | null {
   const all = rows.flatMap(({ group, answerLoss }) => (group === "forget" && answerLoss !== undefined ? [answerLoss] : []));
   const losses = all.filter((loss) => !Number.isNaN(loss));

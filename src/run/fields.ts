@@ -1,19 +1,19 @@
 /** The fields of a spec: each is declared once and gives its key in JSON and YAML, its flag, its help and its JSON Schema. */
 
-/** How a field appears on the command line; what is left out follows from its key. */
+/** How a field appears on the command line. Missing settings are derived from its key. */
 export interface Flag {
   /** The flag's name without dashes; by default the key with hyphens. */
   readonly name?: string;
   readonly short?: string;
   /** The placeholder of its value, such as "<file>". */
   readonly value?: string;
-  /** What help shows as the default where the declaration has none. */
+  /** The default that help shows if the declaration has none. */
   readonly shown?: string;
 }
 
-export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "reference" | "grouped";
+export type Kind = "text" | "number" | "switch" | "texts" | "names" | "numbers" | "map" | "model" | "edits" | "pathOrSpec" | "grouped";
 
-/** One field: what it does, what it may hold, and how it appears. `T` includes undefined where it may be left out. */
+/** One field: its meaning, its possible values, and its flag. `T` includes undefined if the field is optional. */
 export interface Field<T = unknown> {
   readonly doc: string;
   readonly kind: Kind;
@@ -28,12 +28,12 @@ export interface Field<T = unknown> {
   readonly isInput?: true;
   /** False: it has no flag; the positional argument, or a field for specs alone. */
   readonly flag?: Flag | false;
-  /** A spec in its place stands for the folder beside that step's result whose name ends so, such as ".training". */
+  /** If the value is a spec, it means the folder next to that step's result whose name has this ending, such as ".training". */
   readonly beside?: string;
 }
 
 export type Fields = Readonly<Record<string, Field>>;
-/** The values of fields; what was not given and has no default is undefined. */
+/** The values of fields. A value that was not given and has no default is undefined. */
 export type Values<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
 
 type About<T> = Omit<Field<T>, "doc" | "kind" | "default">;
@@ -66,7 +66,7 @@ export const required = <T>(of: Field<T>): Field<Exclude<T, undefined>> => ({ ..
 export const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** A spec of another step, in the place of what that step makes. */
+/** A spec of another step, used in place of the result of that step. */
 export interface NestedSpec {
   readonly step: string;
   readonly [key: string]: unknown;
@@ -84,28 +84,28 @@ export const edits = (doc: string, flag: Flag | false = { name: "edit", short: "
   default: [],
   flag,
 });
-/** Something made before: a path, or the spec of the step that makes it. */
-export const reference = declare<Ref>("reference");
+/** An input from an earlier step: a path, or the spec of the step that makes it. */
+export const pathOrSpec = declare<Ref>("pathOrSpec");
 
-const INPUTS: readonly Kind[] = ["model", "edits", "reference", "grouped"];
+const INPUTS: readonly Kind[] = ["model", "edits", "pathOrSpec", "grouped"];
 
-/** The values that count as they are: all but those that name inputs. */
+/** The values that belong to the identity unchanged: all except names of inputs. */
 export const plainValues = (fields: Fields, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(values).filter(([key]) => !fields[key]!.isInput && !INPUTS.includes(fields[key]!.kind)));
 
-/** Data of one group; without a group, of the only one. */
+/** Data of one group. Without a name, it belongs to the suite's only group. */
 export interface Grouped<D = Ref> {
   readonly group?: string;
   readonly data: D;
 }
-/** Data by group: `[GROUP=]SPEC`, or an object that names the group apart, whose data may be the spec of what makes it. */
+/** Data by group: `[GROUP=]SPEC`, or an object with the group and its data. The data may be the spec of the step that makes it. */
 export const grouped = declare<readonly (string | Grouped)[]>("grouped");
 
 /** The flag of a field: its name without dashes. */
 export const flagName = (key: string, { flag }: Field): string =>
   (flag === false ? undefined : flag?.name) ?? key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-/** What a step's spec says, without its work: the command line shows it before anything else is loaded. */
+/** The declaration of a step without its work. The command line shows it before other code is loaded. */
 export interface Declaration<F extends Fields = Fields> {
   /** The step's id, and its command. */
   readonly name: string;

@@ -1,4 +1,4 @@
-/** The folder of one run: its lock, its unfinished work, its outputs and its record. Everything is whole or not there. */
+/** The folder of one run: its lock, its unfinished work, its outputs and its record. A file is complete or absent. */
 import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
@@ -13,13 +13,13 @@ export interface RunFolder {
   readonly path: string;
   /** The path of a file or folder that the step makes; it must appear whole. */
   at(name: string): string;
-  /** A path for unfinished work, which stays when the run is stopped and goes when it succeeds. */
+  /** A path for unfinished work. It is kept when the run is stopped and deleted when the run succeeds. */
   work(name: string): string;
   /** Moves finished work to its name among the results. */
   finish(workName: string, name: string): void;
 }
 
-/** The record of a run, or undefined where there is none that can be read. */
+/** The record of a run; undefined if there is none that can be read. */
 export function recordIn(path: string): RunRecord | undefined {
   const file = join(path, RECORD);
   return existsSync(file) ? (readJson(file, "runs") as RunRecord) : undefined;
@@ -30,11 +30,14 @@ export function timingsIn(path: string): RunTimings | undefined {
   return existsSync(file) ? (readJson(file, "runs") as RunTimings) : undefined;
 }
 
-/** As JSON; a number that JSON does not have, such as NaN, as a text. */
+/** A value as JSON. A number that JSON does not have, such as NaN, becomes a text. */
 const asText = (value: object): string =>
   `${JSON.stringify(value, (_, part: unknown) => (typeof part === "number" && !Number.isFinite(part) ? String(part) : part), 1)}\n`;
 
-/** Takes a run's folder for one process; temporary files of dead processes go. Fails as `unavailable` while another process works there. */
+/**
+ * Locks a run's folder for one process and deletes temporary files of dead processes. Fails as `unavailable` if another process works
+ * there.
+ */
 export function holdFolder(path: string, who: string): { readonly folder: RunFolder; readonly release: () => void } {
   make(path);
   const release = lockFile(join(path, LOCK), who);
@@ -92,11 +95,11 @@ export async function hashOutputs(path: string): Promise<Record<string, string>>
   return found;
 }
 
-/** Whether a file of a run is as the run left it. */
+/** Whether a file of a run is unchanged since the run. */
 const isIntact = async (path: string, name: string, sum: string): Promise<boolean> =>
   existsSync(join(path, name)) && (await hashFile(join(path, name))) === sum;
 
-/** The record of a run that succeeded and whose files are as it left them. */
+/** The record of a run that succeeded and whose files are unchanged. */
 export async function finishedIn(path: string): Promise<RunRecord | undefined> {
   const record = recordIn(path);
   if (record?.status !== "success") return undefined;
@@ -104,7 +107,7 @@ export async function finishedIn(path: string): Promise<RunRecord | undefined> {
   return record;
 }
 
-/** Removes the files of a finished run that are no longer as it left them, so that they are made again. */
+/** Removes the changed files of a finished run, so that they are made again. */
 export async function dropDamaged(path: string): Promise<void> {
   const record = recordIn(path);
   if (record?.status !== "success") return;
@@ -112,7 +115,7 @@ export async function dropDamaged(path: string): Promise<void> {
     if (!(await isIntact(path, name, sum))) rmSync(join(path, name), { force: true });
 }
 
-/** Removes what a process left that was killed right after its run had succeeded. */
+/** Removes the leftovers of a process that was killed right after its run had succeeded. */
 export function tidy(path: string): void {
   if (!readdirSync(path).some((name) => [LOCK, WORK].includes(name) || isUnfinished(name))) return;
   const release = tryLock(join(path, LOCK));
@@ -122,13 +125,13 @@ export function tidy(path: string): void {
   release();
 }
 
-/** Where the result lies in a run's folder: the file, the folder, the whole of it, or a folder that goes beside. */
+/** The path of the result in a run's folder: a file, a folder, the whole run folder, or an additional folder. */
 export function resultIn(layout: Layout, beside?: string): string | undefined {
   if (beside !== undefined) return "folder" in layout ? layout.beside?.[beside] : undefined;
   return "file" in layout ? layout.file : "folder" in layout ? layout.folder : "";
 }
 
-/** The same bytes under another name: linked where the file system can, otherwise copied. */
+/** The same bytes under another name: a link if the file system supports it, otherwise a copy. */
 export function linkOrCopy(from: string, to: string): void {
   try {
     linkSync(from, to);

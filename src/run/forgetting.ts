@@ -1,4 +1,4 @@
-/** A spec of forgetting as requests, settings and what the caller gives: every file that it names is read here. */
+/** Reads a spec of forgetting into requests, settings and values. Every file that it names is read here. */
 import { fail } from "../base/fail.ts";
 import { readText } from "../data/records.ts";
 import type { ForgetRequest } from "../data/request.ts";
@@ -14,16 +14,16 @@ import type { Lent } from "./step.ts";
 
 export type ForgetValues = Values<typeof forgetSpec.fields>;
 
-/** What a spec says, read. */
+/** The content of a spec, with its files read. */
 export interface Forgetting {
   readonly requests: readonly ForgetRequest[];
   readonly settings: Settings;
   readonly given: Given;
-  /** What a hyperparameter file says of the model. */
+  /** The statements of a hyperparameter file about the model. */
   readonly ofModel: readonly AskedOfModel[];
 }
 
-/** Reads requests, rows and settings from the files that name them; subjects that nobody gave are guessed. */
+/** Reads requests, rows and settings from the named files. Missing subjects are guessed. */
 export async function readForgetting(values: ForgetValues, { ctx }: Pick<Lent, "ctx">): Promise<Forgetting> {
   const { plain, text, tokens, templates } = values;
   const read: Record<string, unknown> = {};
@@ -53,7 +53,7 @@ export async function readForgetting(values: ForgetValues, { ctx }: Pick<Lent, "
 const settingsIn = (values: ForgetValues): Settings =>
   given(Object.fromEntries(Object.entries(values).filter(([key]) => Object.hasOwn(SETTING_FIELDS, key))));
 
-/** Parameters and quirks of a hyperparameter file, under those that were set; a warning names what it holds that nothing reads. */
+/** Parameters and quirks of a hyperparameter file; explicitly set values override them. A warning names the keys that are not used. */
 function fromHparams(
   { hparams, set, compat, method, plain }: ForgetValues,
   { ctx }: Pick<Lent, "ctx">,
@@ -63,19 +63,19 @@ function fromHparams(
   const file = readHparams(hparams, one, { methods: Object.values(methodsOf(ctx)), isPlain: plain });
   if (file.unread.length > 0)
     ctx.log({ kind: "warning", who: "hparams", text: `${hparams}: nothing here reads ${file.unread.join(", ")}` });
-  // what is set takes the place of what the file says in other words
+  // an explicitly set value also replaces the file's value under the other name
   const params = Object.entries(file.params).filter(([name]) => !isSaid(one, name, set));
   return { params: { ...Object.fromEntries(params), ...set }, compat: [...file.compat, ...compat], ofModel: file.ofModel };
 }
 
-/** Whether the values say what a parameter says, by the other name for it. */
+/** Whether the values contain the other name of a parameter. */
 function isSaid({ params }: AnyMethod, name: string, values: Readonly<Record<string, unknown>>): boolean {
   const table = params as Readonly<Record<string, { readonly instead?: string }>>;
   const other = table[name]?.instead ?? Object.keys(table).find((key) => table[key]!.instead === name);
   return other !== undefined && Object.hasOwn(values, other);
 }
 
-/** How questions are put together; what says how without --merge is refused. */
+/** How questions are merged. Options of merging are refused without --merge. */
 function mergeOf({ merge: size, separator, mergeSubject }: ForgetValues): Merge | undefined {
   if (size !== undefined)
     return { size, ...given({ separator: separator?.replaceAll("\\n", "\n"), subject: mergeSubject as MergedSubject | undefined }) };

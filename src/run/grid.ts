@@ -1,4 +1,4 @@
-/** A grid run in this process: every step of it once, in order; what fails is told and the others go on. */
+/** Runs a grid in this process: every step once, in order. A failed step is reported, and the others continue. */
 import { checkAbort, type Context } from "../base/context.ts";
 import { translated } from "../base/errno.ts";
 import { apart } from "../base/kept.ts";
@@ -37,7 +37,7 @@ export interface StepCard {
   readonly reason?: string;
 }
 
-/** Every step in the order in which it will be run, and how far it is. Nothing is run. */
+/** Every step in the order of the run, with its state. Nothing is run. */
 export async function listSteps(grid: Grid, ctx: Context): Promise<StepCard[]> {
   const done = await lookAll(grid, ctx, newShared());
   return grid.unfolded.units.map(({ key, name, at }) => {
@@ -46,7 +46,7 @@ export async function listSteps(grid: Grid, ctx: Context): Promise<StepCard[]> {
   });
 }
 
-/** What the records of a grid say as they are. */
+/** The table of a grid from the records that exist. */
 export async function gridRecord(grid: Grid, ctx: Context): Promise<GridRecord> {
   return tableOf(grid, await lookAll(grid, ctx, newShared()));
 }
@@ -78,14 +78,14 @@ async function lookAt(unit: Unit, done: ReadonlyMap<string, Done>, ctx: Context,
 
 const NOT_RUN = "it has not been run to its end";
 
-/** What an error says; that the work was interrupted ends the grid. */
+/** The message of an error. An abort ends the grid. */
 function reasonOf(error: unknown): string {
   if (isAborted(error)) throw error;
   const told = translated(error) ?? error;
   return told instanceof LetheError ? told.message : String(told);
 }
 
-/** Runs what is not finished, one step after the other. The record of all; steps that failed are in it. */
+/** Runs all unfinished steps, one after the other. Returns the record of the grid, including failed steps. */
 export async function runGrid(grid: Grid, ctx: Context, { force = false }: { readonly force?: boolean } = {}): Promise<GridRecord> {
   const shared = newShared();
   const done = await lookAll(grid, ctx, shared);
@@ -104,7 +104,7 @@ export async function runGrid(grid: Grid, ctx: Context, { force = false }: { rea
   return tableOf(grid, done);
 }
 
-/** The context of a unit: with a cache of its own where the grid names one. */
+/** The context of a unit, with a separate cache if the grid names one. */
 const cached = ({ cache }: Unit, { grid }: Grid, ctx: Context): Context =>
   cache === undefined ? ctx : apart(ctx, "grids", `${grid.name}-${cache.replaceAll(/[^\w.-]+/g, "-")}`);
 
@@ -122,7 +122,7 @@ async function runOne(unit: Unit, ctx: Context, shared: Shared, force: boolean):
   }
 }
 
-/** Tells how far the whole is: seconds of each kind of step, as they were so far, say what is left. */
+/** Logs the progress of the whole grid. The remaining time is estimated from the seconds of each kind of step so far. */
 class Pace {
   private readonly units: readonly Unit[];
   private readonly done: ReadonlyMap<string, Done>;
@@ -133,7 +133,7 @@ class Pace {
     [this.units, this.done, this.ctx] = [units, done, ctx];
   }
 
-  /** Does the work of a unit; its events say which of all it is. */
+  /** Runs a unit. Its events contain its number among all units. */
   async timed(unit: Unit, work: (ctx: Context) => Promise<Done>): Promise<Done> {
     const { ctx, units } = this;
     const finished = units.filter(({ key }) => this.done.get(key)!.state === "finished").length;
@@ -146,7 +146,7 @@ class Pace {
     return result;
   }
 
-  /** About how long the rest takes; nothing before a step has ended. */
+  /** The estimated time of the rest; empty before the first step has ended. */
   private left(): string {
     const all = [...this.took.values()].flat();
     if (all.length === 0) return "";

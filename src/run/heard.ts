@@ -1,4 +1,4 @@
-/** What models said in a run that asks them, on disk until the run is finished, so that a stopped run goes on where it was. */
+/** Stores the answers of models on disk until the run is finished, so that a stopped run continues where it stopped. */
 import type { Memory } from "../ask/in-turns.ts";
 import { hash } from "../base/hash.ts";
 import { appendLine, readLines } from "../base/store.ts";
@@ -10,13 +10,13 @@ interface Said {
 }
 
 export interface Heard {
-  /** How many answers earlier attempts left. */
+  /** The number of answers from earlier attempts. */
   readonly size: number;
-  /** The memory of one of the run's models. */
+  /** The stored answers of one of the run's models. */
   of(by: string): Memory;
 }
 
-/** The answers in a file, which grows by each one more. Whatever else they depend on is the same for the whole run. */
+/** The answers in a file; each new answer is appended. Everything else that they depend on is constant in a run. */
 export function heardIn(path: string): Heard {
   const known = new Map((readLines(path) as Said[]).map(({ asked, answer }) => [asked, answer]));
   return {

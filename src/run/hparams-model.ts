@@ -1,4 +1,4 @@
-/** What a hyperparameter file says of a model: the names of its modules, and the layer of the loss. */
+/** The statements of a hyperparameter file about a model: the names of its modules, and the layer of the loss. */
 import { fail } from "../base/fail.ts";
 import type { AnyMethod } from "../methods/method.ts";
 import { type StoredWeight, storedWeights } from "../model/arch/arch.ts";
@@ -6,7 +6,10 @@ import type { Shape } from "../model/load.ts";
 import { atLayer } from "../model/names.ts";
 import type { AskedOfModel } from "./hparams.ts";
 
-/** A module's name without its layer, and without what wrappers put around it: "model.layers[27].mlp.down_proj.weight" → "layers.{}.mlp.down_proj". */
+/**
+ * A module's name without its layer, and without what wrappers put around it: "model.layers[27].mlp.down_proj.weight" →
+ * "layers.{}.mlp.down_proj".
+ */
 const templateOf = (name: string): string =>
   name
     .replaceAll(/\[(\d+)\]/g, ".$1")

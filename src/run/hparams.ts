@@ -5,11 +5,11 @@ import { type Param, type ParamValue, resolveParams } from "../base/schema.ts";
 import { readText } from "../data/records.ts";
 import type { AnyMethod } from "../methods/method.ts";
 
-/** Keys that say where things are or where they are computed, not what is done. */
+/** Keys for paths and devices, which do not change the result. */
 const PLUMBING =
   /^(alg_name|forget_loss|model_name|stats_dir|device|model_parallel|max_length|results_dir|save_path|load_path|P_loc|tok_dataset|seed|\w*mom2_adjustment)$/;
 
-/** Keys of which a method here has one value: another one is refused, because the result would be another. */
+/** Keys for which a method here supports one value only. Other values are refused, because they would change the result. */
 const SETTLED: Readonly<Record<string, { readonly only: readonly unknown[]; readonly why: string }>> = {
   fact_token: { only: ["subject_last"], why: "The edit is made at the last token of the subject." },
   layer_selection: { only: ["all"], why: "Name the layers themselves." },
@@ -17,7 +17,7 @@ const SETTLED: Readonly<Record<string, { readonly only: readonly unknown[]; read
   dist_fn: { only: ["euc"], why: "Distances are Euclidean." },
 };
 
-/** Keys that something else than a parameter decides here: what to do instead. A value that changes nothing is not spoken of. */
+/** Keys that are no parameter here, with what to use instead. A value without effect gives no message. */
 const ELSEWHERE: Readonly<Record<string, { readonly instead: string; readonly nothing?: readonly unknown[] }>> = {
   mom2_dataset: { instead: "--text names the text of the second moments" },
   mom2_n_samples: { instead: "--tokens says how much of it is read" },
@@ -30,7 +30,7 @@ const CHAT = "use_chat_template";
 /** Keys whose value depends on the model: module names, and the layer of the loss. */
 const OF_MODEL = /^(\w+_module(_tmp)?|inner_params|v_loss_layer)$/;
 
-/** What a file says that only a model can tell right or wrong. */
+/** Statements of a file that can be checked only with a model. */
 export interface AskedOfModel {
   readonly place: string;
   readonly key: string;
@@ -41,12 +41,12 @@ export interface Hparams {
   /** By our names, as text is read for --set. */
   readonly params: Readonly<Record<string, unknown>>;
   readonly compat: readonly string[];
-  /** What the file says and nothing here reads, each with what to do instead where there is something. */
+  /** Keys of the file that are not used here, each with an alternative if there is one. */
   readonly unread: readonly string[];
   readonly ofModel: readonly AskedOfModel[];
 }
 
-/** Reads a file for a method of some; refuses one that is for another, and values that no parameter can take or that would mean another result, with their line. */
+/** Reads a file for one of the given methods. Refuses a file for another method, and values that are not supported, with their line. */
 export function readHparams(
   path: string,
   method: AnyMethod,
@@ -81,7 +81,10 @@ export function readHparams(
 
 const spelled = (name: string): string => name.toLowerCase().replaceAll(/[-_\s]/g, "");
 
-/** What a file's method asks of the method that reads it: `weak` gives way to the file's own keys, and `strong` goes before them. */
+/**
+ * The parameters that make the reading method equal to the file's method. The file's own keys override `weak`; `strong` overrides the
+ * file's keys.
+ */
 function impliedBy(
   named: unknown,
   method: AnyMethod,
@@ -92,7 +95,7 @@ function impliedBy(
   const reads = (one: AnyMethod) => Object.entries(one.files ?? {}).find(([name]) => spelled(name) === spelled(named))?.[1];
   const own = reads(method);
   if (own !== undefined) {
-    // a parameter that one of the file's keys gives means something else in its own formula
+    // the same parameter has another meaning in the file's own formula
     const said = new Set(Object.values(method.hparams ?? {}).filter((ours) => typeof ours === "string"));
     const split = (isSaid: boolean) => Object.fromEntries(Object.entries(own).filter(([name]) => said.has(name) === isSaid));
     return { weak: split(false), strong: split(true) };
@@ -119,7 +122,7 @@ function refuseOther(place: string, key: string, value: unknown, { title }: AnyM
     );
 }
 
-/** A key that nothing reads, with what to do instead; none where nothing is lost. */
+/** A key that is not used, with an alternative; none if the key has no effect. */
 function unreadOf(key: string, value: unknown, isPlain: boolean): string[] {
   if (PLUMBING.test(key) || Object.hasOwn(SETTLED, key)) return [];
   if (key === CHAT) return value === !isPlain ? [] : [`${key} (${isPlain ? "leave out --plain" : "give --plain"} for ${String(value)})`];
@@ -128,7 +131,7 @@ function unreadOf(key: string, value: unknown, isPlain: boolean): string[] {
   return [elsewhere ? `${key} (${elsewhere.instead})` : key];
 }
 
-/** The table of a file, and the line of each key. What the reader of YAML cannot end is refused like what it cannot begin. */
+/** The table of a file, and the line of each key. All errors of the YAML parser are reported in the same way. */
 function readTable(path: string): { readonly table: Readonly<Record<string, unknown>>; readonly lineOf: (key: string) => number } {
   const text = readText(path);
   const lines = new LineCounter();
@@ -140,7 +143,7 @@ function readTable(path: string): { readonly table: Readonly<Record<string, unkn
     const line = error?.linePos?.[0].line ?? 1;
     if (error) fail("hparams", `${path} line ${line}: ${error.message.split(/ at line \d|\n/)[0]!}`, "YAML or JSON", "");
     json = document.toJS();
-    JSON.stringify(json); // an alias may stand inside what it stands for
+    JSON.stringify(json); // an alias may be inside the value that it refers to
   } catch (error) {
     if (error instanceof LetheError) throw error;
     return fail("hparams", `${path} holds what does not end (${(error as Error).message})`, "YAML or JSON of a few levels", "");
@@ -154,12 +157,15 @@ function readTable(path: string): { readonly table: Readonly<Record<string, unkn
   return { table: json as Readonly<Record<string, unknown>>, lineOf };
 }
 
-/** PyYAML reads 5e-1 as text, and the reference makes a number of it again; a list of layers may be meant for one; false for a number switches it off. */
+/**
+ * PyYAML reads 5e-1 as text, and the published code converts it to a number. A list with one layer means that layer. `false` for a number
+ * means 0.
+ */
 function valueOf(place: string, key: string, raw: unknown, ours: string, method: AnyMethod): unknown {
   const param = (method.params as unknown as Readonly<Record<string, Param<ParamValue, never>>>)[ours]!;
   const value = spelledOut(place, key, raw, ours, method);
   if (typeof param.default === "function") {
-    // what depends on the model is a number of it, or several
+    // a default that depends on the model is a number or a list of numbers
     const isNumber = (n: unknown): boolean =>
       (typeof n === "number" || (typeof n === "string" && n.trim() !== "")) && Number.isFinite(Number(n));
     if (!(Array.isArray(value) ? value : [value]).every(isNumber))
@@ -190,5 +196,5 @@ function spelledOut(place: string, key: string, raw: unknown, ours: string, meth
   return typeof raw === "string" && typeof fallback === "number" && Number.isFinite(Number(raw)) ? Number(raw) : raw;
 }
 
-/** The block that a module's name speaks of: "model.layers[27].mlp.down_proj.weight", "transformer.h.8.mlp.c_fc.weight". */
+/** The number of the block in a module's name: "model.layers[27].mlp.down_proj.weight", "transformer.h.8.mlp.c_fc.weight". */
 const layerOf = (name: string): unknown => /(?:layers|\bh)[.[](\d+)/.exec(name)?.[1] ?? name;

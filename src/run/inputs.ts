@@ -1,4 +1,4 @@
-/** Inputs by their content: what a path or an id stands for in the identity of a run. */
+/** Hashes the content of inputs: it replaces a path or an id in the identity of a run. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { breakable } from "../base/bounded.ts";
@@ -18,7 +18,7 @@ import { type Lent, sourceOf } from "./step.ts";
 
 export type { ModelInput } from "./shared.ts";
 
-/** Looks at a model's files; the content covers config, tokenizer, chat template and the weights as stored. */
+/** Reads the headers of a model's files. The content hash covers config, tokenizer, chat template and the stored weights. */
 export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): Promise<ModelInput> {
   const known = shared.models.get(spec);
   if (known) return known;
@@ -61,7 +61,7 @@ export const namedByContent = (spec: StatisticsSpec, who: string): StatisticsSpe
   text: spec.text === "self" ? spec.text : contentAt(spec.text, who),
 });
 
-/** Edits by their ids, folders with an adapter by their files; wrong files are refused here. */
+/** Edits by their ids, folders with an adapter by their files. Wrong files are refused. */
 export function editInputs(paths: readonly string[]): { readonly content: readonly string[]; readonly edits: readonly Edit[] } {
   const parts = paths.map((path) => {
     if (isLora(path)) return { content: [contentAt(path, "edit")], edits: [] };

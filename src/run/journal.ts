@@ -1,4 +1,4 @@
-/** Finished requests on disk until all of a run are done, so that a stopped run goes on where it was. */
+/** Stores finished requests on disk until the whole run is done, so that a stopped run continues where it stopped. */
 import type { Context } from "../base/context.ts";
 import { LetheError } from "../base/fail.ts";
 import { canonical } from "../base/hash.ts";
@@ -7,7 +7,7 @@ import type { MadeFor } from "../edit/edit.ts";
 import type { Keeper, Step } from "../edit/sequence.ts";
 import { StepLog } from "../edit/step-log.ts";
 
-/** What of a request goes into an edit's record. */
+/** The fields of a request that are stored in an edit. */
 export const recordOf = ({ id, prompt, subject, answer, target, note, merged }: EditRequest): MadeFor => ({
   id,
   prompt,
@@ -18,7 +18,7 @@ export const recordOf = ({ id, prompt, subject, answer, target, note, merged }: 
   ...(merged && { merged }),
 });
 
-/** A journal for requests in their order; `run` tells everything else that edits depend on. Without a path it keeps nothing. */
+/** A journal for requests in their order. `run` contains everything else that edits depend on. Without a path nothing is stored. */
 export class Journal implements Keeper {
   private readonly path: string | undefined;
   private readonly run: string;
@@ -30,7 +30,7 @@ export class Journal implements Keeper {
     [this.path, this.run, this.requests, this.ctx] = [path, run, requests, ctx];
   }
 
-  /** What is finished, as far as it was made for the first of these requests; later ones may have been mended or taken out since. */
+  /** The finished steps for the first of these requests. It ends at the first request that was changed or removed since. */
   kept(): readonly Step[] {
     if (this.path === undefined) return [];
     const isOurs = (label: unknown, i: number): boolean => {
@@ -50,7 +50,7 @@ export class Journal implements Keeper {
     this.log?.append(step, recordOf(this.requests[this.log.length]!));
   }
 
-  /** Does what request `i` asks; an error says which of several it was, and that those before it are kept. */
+  /** Runs the work for request `i`. An error names the request, and says that the earlier ones are stored. */
   async at<T>(i: number, work: () => Promise<T>): Promise<T> {
     try {
       return await work();

@@ -1,4 +1,4 @@
-/** Which requests are worded alike: the same kind of fact about something else. */
+/** Finds requests with similar wording: the same kind of fact about another subject. */
 import type { ForgetRequest } from "../data/request.ts";
 import { rougeN, tokenize } from "../eval/rouge.ts";
 
@@ -6,7 +6,10 @@ import { rougeN, tokenize } from "../eval/rouge.ts";
 const frameOf = ({ prompt, subject }: ForgetRequest): string[] =>
   tokenize(subject.trim() === "" ? prompt : prompt.replaceAll(subject, " "));
 
-/** The requests of `among` whose questions are worded most like one's own, subjects left out; of two that are alike the earlier one first. */
+/**
+ * The requests of `among` with the most similar wording, without their subjects. Of two equally similar requests, the earlier one comes
+ * first.
+ */
 export function nearestOf(request: ForgetRequest, among: readonly ForgetRequest[], count: number): ForgetRequest[] {
   const own = frameOf(request);
   return among

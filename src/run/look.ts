@@ -12,10 +12,10 @@ export type Looked =
   | { readonly state: "finished"; readonly finished: Finished }
   /** It failed when it was run last; it is tried again. */
   | { readonly state: "failed"; readonly record: RunRecord }
-  /** It was begun and stopped, or never begun. */
+  /** It was stopped before its end, or never started. */
   | { readonly state: "begun" | "open" };
 
-/** Looks for the run of a spec, and for those that it names; runs nothing. Fails as the step's resolution does. */
+/** Looks for the run of a spec and for the runs of the specs that it contains. Runs nothing. Fails if the step cannot be resolved. */
 export async function look(spec: NestedSpec, ctx: Context, shared: Shared): Promise<Looked> {
   const known = shared.finished.get(canonical(spec));
   if (known) return { state: "finished", finished: known };

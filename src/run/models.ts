@@ -1,4 +1,4 @@
-/** Which models are at hand, and what one is like. */
+/** Lists the models on this machine, and describes one. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
@@ -20,7 +20,7 @@ export interface Found {
   /** Bytes on disk. */
   readonly bytes: number;
   readonly path: string;
-  /** Why it cannot be used, where it cannot. */
+  /** The reason, if it cannot be used. */
   readonly problem?: string;
 }
 
@@ -74,7 +74,7 @@ async function bundled(ctx: Context): Promise<Found[]> {
   }
 }
 
-/** One entry for every revision that a branch or tag of the cache points at; a commit by itself when nothing does. */
+/** One entry for every revision with a branch or tag in the cache, and for a commit without one. */
 function snapshots(folder: string, ctx: Context): Found[] {
   const id = basename(folder).slice("models--".length).replace("--", "/");
   const root = join(folder, "snapshots");
@@ -115,7 +115,7 @@ const bytesOn = (files: readonly string[]): number => files.reduce((sum, file) =
 /** Brings a hub model into the cache and gives its local path; a local model is left as it is. */
 export const pullModel = (spec: string, ctx: Context): Promise<string> => resolveModel(spec, ctx);
 
-/** What a model is like, from its headers and (for the id) its bytes; downloads nothing. */
+/** Describes a model from its headers and, for the id, its bytes. Downloads nothing. */
 export async function describeModel(spec: string, ctx: Context): Promise<Card> {
   const path = await here(spec, ctx);
   const checkpoint = openCheckpoint(path);

@@ -21,9 +21,9 @@ export interface OpenOptions extends Omit<LoadOptions, "tokenizer"> {
 }
 
 export interface Opened {
-  /** The model as it lies on disk. */
+  /** The model as stored on disk. */
   readonly base: Model;
-  /** The model with every edit; `base` itself where there are none. */
+  /** The model with every edit; `base` itself if there are none. */
   readonly model: Model;
   readonly edits: readonly Edit[];
   close(): Promise<void>;
@@ -39,7 +39,7 @@ export async function open(spec: string, { edits: paths = [], format, ...loading
   try {
     const edits = found.flatMap((of) => of(base, format));
     const model = edits.length ? withEdits(base, edits, format, ctx) : base;
-    if (model.rewrites?.length) await promptOf(model, "?", format ? { format } : {}); // an encoder that is not there is told before any question
+    if (model.rewrites?.length) await promptOf(model, "?", format ? { format } : {}); // a missing encoder is reported before the first question
     return { base, model, edits, close: () => base.release() };
   } catch (error) {
     await base.release();
@@ -47,7 +47,7 @@ export async function open(spec: string, { edits: paths = [], format, ...loading
   }
 }
 
-/** What a path holds, read as far as that goes without a model: an adapter becomes an edit of the model that it is opened with. */
+/** The content of a path, read without a model. An adapter becomes an edit of the model that it is opened with later. */
 function foundAt(path: string): (base: Model, format: Format | undefined) => readonly Edit[] {
   if (isLora(path)) {
     const adapter = openLora(path);
@@ -57,7 +57,7 @@ function foundAt(path: string): (base: Model, format: Format | undefined) => rea
   return () => edits;
 }
 
-/** The edits of a file, lowest first; a path that is not there is refused with the nearest that is, and so is a folder. */
+/** The edits of a file, lowest first. Refuses a folder, and a missing path with the most similar existing one. */
 export function readEdits(path: string): Edit[] {
   if (existsSync(path) && statSync(path).isDirectory())
     fail(
@@ -78,7 +78,7 @@ export function readEdits(path: string): Edit[] {
   );
 }
 
-/** The model with edits on top, lowest first; what does not fit well is logged as a warning. */
+/** The model with edits applied, lowest first. Possible conflicts are logged as warnings. */
 export const withEdits = (base: Model, edits: readonly Edit[], format: Format | undefined, ctx: Context): Model =>
   applyAll(base, edits, {
     format: formatOf(base, format ? { format } : {}),

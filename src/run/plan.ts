@@ -1,4 +1,4 @@
-/** What edits will cost, told before they are sought: a few evaluations of each search are timed here, and the rest is multiplied. */
+/** Estimates the cost of edits before they are made: times a few evaluations of each search and multiplies. */
 import { join } from "node:path";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
@@ -28,30 +28,30 @@ import { open } from "./open.ts";
 import { inSteps, type TrainingParams } from "../train/unlearn.ts";
 import { trainingFor } from "./training.ts";
 
-/** One method's edit, foretold. */
+/** The estimate for one method. */
 export interface MethodPlan {
   readonly method: string;
-  /** Seconds before and after the search: templates, keys, closed forms. */
+  /** Seconds before and after the search: context templates, keys, closed forms. */
   readonly around: number;
-  /** Seconds to ask the model for answers and for what is to stay, where nobody gave them and the cache does not have them. */
+  /** Seconds to generate answers and a retain set, if they are not given and not in the cache. */
   readonly asking: number;
   /** Seconds of one evaluation of the search over all requests. */
   readonly evaluation: number;
-  /** Evaluations at most; a search ends earlier where it is good enough. Null: the method has no such parameter. */
+  /** The largest number of evaluations; a search can end earlier. Null: the method has no such parameter. */
   readonly evaluations: number | null;
-  /** Seconds of everything but the statistics, at most. */
+  /** The largest time in seconds, without the statistics. */
   readonly seconds: number;
-  /** What it asks of the statistics: kept already, or seconds to make them. */
+  /** The statistics: already in the cache, or the seconds to make them. */
   readonly statistics: Making | null;
   /** Bytes of the edit's numbers. */
   readonly bytes: number;
-  /** What loading the model for it goes by. */
+  /** The options for loading the model. */
   readonly memory: MemoryNeed;
 }
 
 export interface Plan {
   readonly requests: number;
-  /** Requests that were tried for the timing. */
+  /** The number of requests used for the timing. */
   readonly tried: number;
   readonly available: MemoryHave;
   readonly methods: readonly MethodPlan[];
@@ -59,16 +59,16 @@ export interface Plan {
   readonly unable: readonly { readonly method: string; readonly why: string }[];
 }
 
-/** What a plan's parts share: an empty folder, and the model's pace, which is measured once. */
+/** Shared by the parts of a plan: an empty folder, and the model's speed, which is measured once. */
 interface Lent {
   readonly folder: string;
   readonly ctx: Context;
   readonly pace: () => Promise<number>;
 }
 
-/** Requests that are tried where a method takes many. */
+/** The number of timed requests if a method takes many. */
 const TRIED = 4;
-/** Evaluations of the search that is timed. */
+/** The number of timed evaluations. */
 const TIMED = 5;
 
 /** Plans one method, or every method that can do what is asked. Nothing is saved, and nothing put into the cache. */
@@ -118,7 +118,7 @@ export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { 
   }
 }
 
-/** Methods that can do what is asked, and those that cannot with the reason; fails with it where only one is wanted. */
+/** The methods that can make the edit, and the others with the reason. If one method was named, the reason is an error. */
 export function sortedOut(
   names: readonly string[],
   requests: readonly ForgetRequest[],
@@ -141,8 +141,8 @@ export function sortedOut(
 }
 
 /**
- * A short search, timed: the median between its evaluations, which others on the machine disturb least, and what stands around them. A
- * training takes a step's requests at a time, however many there are; of anything else the time grows with the requests.
+ * Times a short search: the median time of an evaluation, which other processes disturb least, and the time before and after. A training step
+ * has a fixed number of requests. For other methods the time grows with the number of requests.
  */
 async function planMethod(model: Model, choice: Choice, options: FindOptions, lent: Lent): Promise<Omit<MethodPlan, "memory">> {
   const { folder, ctx } = lent;
@@ -156,7 +156,7 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
   const steps = "steps" in planned && typeof planned.steps === "number" ? planned.steps : null;
   const { tried, given: lentGiven, asking, making: statistics } = await planNeeds(model, choice, count, options, lent);
   const share = isStepwise ? 1 : requests.length / tried.length;
-  const own = layered(ctx, join(folder, method.name), [VALUES]); // finds what a run would find, but values are sought each time
+  const own = layered(ctx, join(folder, method.name), [VALUES]); // uses what the cache has, except values: they are searched each time
   const attempt = async (most: number): Promise<{ edit: Edit; seconds: number; between: number[] }> => {
     const began = ctx.now();
     const told: number[] = [];
@@ -174,7 +174,7 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
     return { edit, seconds: (ctx.now() - began) / 1000, between };
   };
   const evaluated = steps === null ? 1 : TIMED;
-  const first = share > 1 && steps !== null ? await attempt(2) : undefined; // what is made once, such as programs, does not grow
+  const first = share > 1 && steps !== null ? await attempt(2) : undefined; // work that is done once, such as compiling programs, does not grow
   const { edit, seconds, between } = await attempt(evaluated);
   const evaluation = steps === null ? 0 : share * (between.length > 0 ? median(between) : seconds / evaluated);
   const once = Math.max(0, (first?.seconds ?? 0) - seconds);
@@ -192,8 +192,8 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
 }
 
 /**
- * The first requests and the rest of what the method needs, as they are given or kept in the cache. What is neither has stand-ins, and the
- * seconds that the model would take to say it are counted.
+ * The first requests and the method's other needs, as given or from the cache. For a missing text a placeholder is used, and the time to
+ * generate the real one is added.
  */
 async function planNeeds(
   model: Model,
@@ -220,7 +220,7 @@ async function planNeeds(
 
 const median = (xs: readonly number[]): number => [...xs].sort((a, b) => a - b)[xs.length >> 1]!;
 
-/** Bytes of an edit of so many times the requests: outer products and what is remembered grow with them, full differences do not. */
+/** Bytes of an edit with `times` as many requests: outer products and the carried state grow with the requests, full differences do not. */
 function grown(edit: Edit, share: number): number {
   const weights = edit.change.kind === "delta" ? edit.change.weights : {};
   const full = Object.fromEntries(Object.entries(weights).filter(([, delta]) => !("outer" in delta)));

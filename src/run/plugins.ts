@@ -1,4 +1,4 @@
-/** Plugins: modules from outside whose exports the define functions made; what they add travels in the context. */
+/** Plugins: external modules whose exports were made by the define functions. The context carries what they add. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
@@ -32,8 +32,8 @@ const BUILT_IN: Readonly<Record<Kind, Readonly<Record<string, object>>>> = {
 const MAKERS = "defineMethod, defineArch, defineMetric, defineTarget or defineAttack";
 
 /**
- * A context with the plugins of some files, ES modules all. Refuses a file that is not there, does not parse, throws while it is loaded,
- * exports nothing that a define function made, or brings a name that is taken.
+ * A context with the plugins of some files (ES modules). Refuses a file that is missing, does not parse, throws while it is loaded, exports
+ * nothing that a define function made, or adds a name that exists already.
  */
 export async function loadPlugins(files: readonly string[], ctx: Context): Promise<Context> {
   answerToOurName();
@@ -48,8 +48,8 @@ export async function loadPlugins(files: readonly string[], ctx: Context): Promi
 }
 
 /**
- * A context with a plugin of values that are here already, some of which the define functions made; others are left out. `id` says which
- * version it is, and belongs to the identity of whatever it takes part in. An entry that is there already, itself, is no second one.
+ * A context with a plugin made of loaded values. Values that no define function made are ignored. `id` is the plugin's version; it belongs to
+ * the identity of every run that uses the plugin. Adding the same entry twice is allowed.
  */
 export function withPlugin<C extends Plugged>(ctx: C, values: readonly unknown[], about: Pick<Plugin, "id" | "name">): C {
   const entries: Partial<Record<Kind, Record<string, object>>> = {};
@@ -92,7 +92,7 @@ function checkClaims(who: string, own: readonly Arch[], ctx: Plugged): void {
     }
 }
 
-/** Refuses a metric that comes after one that is not there, or after itself. */
+/** Refuses a metric that uses the score of a missing metric, or of itself. */
 function checkOrder(who: string, own: readonly string[], all: Readonly<Record<string, Metric>>): void {
   const visit = (name: string, trail: readonly string[]): void => {
     if (trail.includes(name)) fail(WHO, `${who}: "${name}" comes after itself (${[...trail, name].join(", ")})`, "metrics in an order", "");
@@ -104,7 +104,7 @@ function checkOrder(who: string, own: readonly string[], all: Readonly<Record<st
 }
 
 type Resolve = (specifier: string, context: object, next: (specifier: string, context: object) => object) => object;
-/** What newer versions of Node have in place of `register`. */
+/** The replacement of `register` in newer versions of Node. */
 interface Newer {
   readonly registerHooks?: (hooks: { readonly resolve: Resolve }) => unknown;
 }
@@ -124,12 +124,12 @@ function answerToOurName(): void {
   nodeModule.register(`data:text/javascript,${encodeURIComponent(hook)}`);
 }
 
-/** What a module imports by a path of its own. */
+/** The relative imports of a module. */
 const RELATIVE = /(?:\bfrom|\bimport)\s*\(?\s*["'](\.{1,2}\/[^"'\n]+)["']/g;
 
 const sha256 = (bytes: Uint8Array): Hash => createHash("sha256").update(bytes).digest("hex");
 
-/** SHA-256 of a file's content; where it imports files of its own, of theirs too. */
+/** SHA-256 of a file and of the files that it imports by relative paths. */
 function identityOf(file: string, path: string): Hash {
   const sources = new Map<string, Buffer>();
   const read = (at: string): void => {
@@ -152,10 +152,10 @@ function identityOf(file: string, path: string): Hash {
   return all.length === 1 ? all[0]! : hash(...all);
 }
 
-/** Imports a module; what goes wrong is the file's, and is said in one sentence. */
+/** Imports a module. Any failure is an error of the file, reported in one sentence. */
 async function imported(file: string, path: string, id: Hash): Promise<object> {
   const url = pathToFileURL(path);
-  url.searchParams.set("id", id.slice(0, 16)); // a file that was changed is another module
+  url.searchParams.set("id", id.slice(0, 16)); // a changed file is a new module
   try {
     return (await import(url.href)) as object;
   } catch (error) {
@@ -182,7 +182,7 @@ function complain(file: string, path: string, error: unknown): never {
   return fail(WHO, `${file} cannot be loaded (${error.name}: ${error.message})`, "a module that loads", "");
 }
 
-/** The line at which a file does not parse, which Node tells on standard error only; undefined where it does, and of TypeScript. */
+/** The line of a syntax error, which Node prints on standard error only; undefined if the file parses or is TypeScript. */
 function lineOf(path: string): string | undefined {
   if (!/\.m?js$/.test(path)) return undefined;
   const { status, stderr } = spawnSync(process.execPath, ["--check", path], { encoding: "utf8" });

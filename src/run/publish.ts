@@ -1,4 +1,4 @@
-/** A run's result at another path: whole or not at all, and never over something else unless that is forced. */
+/** Puts a run's result at another path: completely or not at all. Other content is replaced only if forced. */
 import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { fail } from "../base/fail.ts";
@@ -6,7 +6,7 @@ import { holding, type Output } from "../base/store.ts";
 import { finishedIn, hashFile, linkOrCopy } from "./folder.ts";
 import type { Layout, RunRecord } from "./record.ts";
 
-/** Where a file of the run's folder goes below the output path; "" is the path itself. */
+/** The path of a file below the output path; "" is the output path itself. */
 type Placed = readonly (readonly [from: string, to: string])[];
 
 function placed(layout: Layout, { outputs }: RunRecord): Placed {
@@ -21,8 +21,8 @@ const besides = ({ layout }: RunRecord, out: string): [at: string, layout: Layou
   layout && "folder" in layout ? Object.entries(layout.beside ?? {}).map(([suffix, folder]) => [`${out}${suffix}`, { folder }]) : [];
 
 /**
- * Refuses an output path that holds something else than the result of the run at `path`; `force` allows what is there to be replaced, except
- * for a folder that holds the runs or the working directory.
+ * Refuses an output path with other content than the result of the run at `path`. `force` allows replacing it, except for a folder that
+ * contains the runs or the working directory.
  */
 export async function refuseOccupied(out: string, path: string, force: boolean, who: string): Promise<void> {
   const within = [path, "."].find((inner) => isInside(inner, out));
@@ -56,7 +56,10 @@ async function isAt(out: string, layout: Layout, record: RunRecord): Promise<boo
   return true;
 }
 
-/** Puts a finished run's files at an output: linked where the file system can, otherwise copied. Refuses what is in the way beside it. */
+/**
+ * Puts a finished run's files at an output, as links if the file system supports it, otherwise as copies. Refuses to replace other content
+ * next to it.
+ */
 export async function publish(path: string, record: RunRecord, output: Output, force: boolean, who: string): Promise<void> {
   const others = besides(record, output.name);
   if (!force) for (const [at, layout] of others) if (!isFree(at) && !(await isAt(at, layout, record))) refuse(at, who);

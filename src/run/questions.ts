@@ -13,7 +13,7 @@ export interface Asked {
   readonly prompt: string;
 }
 
-/** The group whose rows bring others along. */
+/** The group whose rows add questions to other groups. */
 const FORGET = "forget";
 
 /** Groups that a request lists itself, and which of them are other facts. */
@@ -26,9 +26,9 @@ const LISTED: Readonly<Record<string, { readonly areOthers?: true; readonly of: 
 type Listed = Pick<Sample, "id" | "question" | "answer">;
 
 /**
- * The questions of every `[GROUP=]SPEC`, in the order in which they were named. Rows to forget bring along what the suite asks of them in other
- * words and of their neighbours; a row of such a group stands for what it lists, or for itself. A neighbour that is to be forgotten is left
- * out, and of one that several rows list there is one. Refuses a group that the suite does not have, and a row given twice.
+ * The questions of every `[GROUP=]SPEC`, in the given order. A row to forget adds its paraphrases and neighbours if the suite has these groups.
+ * A row of such a group gives the questions that it lists, or its own question. A neighbour that is to be forgotten is left out, and a
+ * neighbour of several rows is asked once. Refuses a group that the suite does not have, and a row given twice.
  */
 export async function askedIn(
   data: readonly (string | Grouped<string>)[],
@@ -42,7 +42,7 @@ export async function askedIn(
   const own: Asked[] = [];
   const listed: Asked[] = [];
   const gone = new Set<string>();
-  // columns and subjects are for data in a layout of its own, where some of it is
+  // options for columns and subjects apply to data with its own layout, if there is any
   const isMixed = parts.some(({ spec }) => namesSet(spec)) && !parts.every(({ spec }) => namesSet(spec));
   const { columns: _, subjects: __, ...plainly } = reading;
   for (const { group, spec } of parts) {
@@ -81,13 +81,13 @@ export async function askedIn(
   return all;
 }
 
-/** A `[GROUP=]SPEC` divided; a file of that very name goes before. */
+/** Splits `[GROUP=]SPEC`. A file with exactly this name takes precedence. */
 function divided(given: string): Partial<Grouped<string>> {
   const [, group, rest] = existsSync(given) ? [] : (/^([a-z][\w-]*)=(.*)$/s.exec(given) ?? []);
   return { data: rest ?? given, ...(group !== undefined && { group }) };
 }
 
-/** Data and its group, which is the suite's only one where none is named. */
+/** Data and its group; without a name, the suite's only group. */
 function partOf(
   given: string | Grouped<string>,
   groups: readonly string[],

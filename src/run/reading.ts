@@ -1,4 +1,4 @@
-/** A text's perplexity as one more number of an evaluation: measured window by window into the run's folder, so that a stopped run goes on. */
+/** Adds a text's perplexity to an evaluation. It is measured window by window into the run's folder, so that a stopped run continues. */
 import { existsSync } from "node:fs";
 import type { Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
@@ -14,7 +14,7 @@ import { contentAt } from "./inputs.ts";
 import type { Model } from "./open.ts";
 import type { JudgedNumber } from "./record.ts";
 
-/** The folder of the text's rows in the run's folder, apart from the samples, and its file. */
+/** The folder for the text's rows in the run's folder, separate from the samples, and the file in it. */
 const FOLDER = "text";
 export const TEXT = `${FOLDER}/rows.jsonl`;
 /** The title of the number, and the group of its rows. */
@@ -23,11 +23,11 @@ const [TITLE, GROUP] = ["Perplexity", "text"];
 export interface Reading {
   readonly path: string;
   readonly tokens: number;
-  /** What decides the number beside the model. */
+  /** Everything that decides the number besides the model. */
   readonly identity: { readonly content: string; readonly tokens: number; readonly length: number };
 }
 
-/** What a spec says of a text; undefined where it names none. */
+/** The text that a spec names; undefined if it names none. */
 export function readingOf(text: string | undefined, tokens: number | undefined): Reading | undefined {
   if (text === undefined)
     return tokens === undefined
@@ -37,7 +37,7 @@ export function readingOf(text: string | undefined, tokens: number | undefined):
   return { path: text, tokens: count, identity: { content: contentAt(text, "eval"), tokens: count, length: ROW_TOKENS } };
 }
 
-/** The perplexity of the text, from rows that are in the folder already or measured now. */
+/** The perplexity of the text, from stored rows and newly measured ones. */
 export async function readText(
   model: Model,
   { path, tokens }: Reading,
@@ -55,7 +55,7 @@ export async function readText(
   return numberOf({ column, metric: perplexity, compat: [], rows: rows.length, score: perplexity.score({ rows, scores: {} }) });
 }
 
-/** How many rows an earlier attempt has measured, in whole windows; what it left beyond them is taken away. */
+/** The number of rows that an earlier attempt measured, in complete windows. Rows of an incomplete window are removed. */
 function wholeWindows(file: string): number {
   const lines = readLines(file);
   const whole = lines.length - (lines.length % TEXT_WINDOW);

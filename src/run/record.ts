@@ -1,11 +1,11 @@
-/** What runs leave behind for reports: plain values, no model. */
+/** The records of runs, for reports: plain values, no model. */
 export type { TracedAnswer, TraceRecord, TraceSetting, TraceStudy } from "../causal/trace.ts";
 
 /** A question before and after an edit. */
 export interface BeforeAfter {
   readonly id: string;
   readonly question: string;
-  /** What the unedited model was taught to say. */
+  /** The answer that the unedited model was trained to give. */
   readonly answer: string;
   readonly before: string;
   readonly after: string;
@@ -13,7 +13,7 @@ export interface BeforeAfter {
   readonly chance: readonly [before: number, after: number];
 }
 
-/** One fact forgotten, and everything else that the model knows. */
+/** The result for one forgotten fact and for all other facts of the model. */
 export interface DemoRecord {
   readonly model: string;
   readonly method: string;
@@ -23,10 +23,10 @@ export interface DemoRecord {
   readonly fact: BeforeAfter;
   /** Probability of saying exactly the target, before and after. */
   readonly targetChance: readonly [before: number, after: number];
-  /** The fact asked in ways that neither training nor the edit has seen. */
+  /** The fact asked in words that neither training nor the edit used. */
   readonly rephrased: readonly BeforeAfter[];
   readonly others: readonly BeforeAfter[];
-  /** Of the others that were right before, how many are answered in the same words. */
+  /** The number of other facts that were answered correctly before and are answered in the same words now. */
   readonly kept: { readonly same: number; readonly known: number };
 }
 
@@ -35,35 +35,35 @@ export interface LogCard {
   readonly name: string;
   readonly path: string;
   readonly format: string;
-  /** Of its content. */
+  /** Hash of its content. */
   readonly hash: string;
   readonly rows: number;
 }
 
-/** One number of an evaluation, and what it must not be read without. */
+/** One number of an evaluation, with its caveats. */
 export interface JudgedNumber {
   readonly title: string;
   readonly metric: string;
   readonly group: string | null;
-  /** How many rows it is of. */
+  /** The number of rows behind it. */
   readonly rows: number;
-  /** NaN where a row's number is none (null in JSON). */
+  /** NaN if a row has no number (null in JSON). */
   readonly value: number;
   readonly interval: { readonly low: number; readonly high: number; readonly level: number; readonly by: string } | null;
   readonly better: "higher" | "lower" | "reference";
   readonly caveat: string;
-  /** The references' quirks that went into it. */
+  /** The quirks of published code that were used. */
   readonly compat: readonly string[];
   readonly details: Readonly<Record<string, number | string>>;
-  /** Rows whose own number is none. */
+  /** The number of rows without a number. */
   readonly nanRows: number;
   readonly bySample: Readonly<Record<string, number>>;
 }
 
-/** Whether a model is worse on the forget rows than guessing among all tokens alike. */
+/** Whether a model is worse on the forget rows than a random guess among all tokens. */
 export interface Collapse {
   readonly isCollapsed: boolean;
-  /** Mean loss of a token over the forget rows that have one, and that of a guess: ln of the vocabulary. */
+  /** Mean loss per token over the forget rows with a loss, and the loss of a random guess: ln of the vocabulary size. */
   readonly loss: number;
   readonly guess: number;
   readonly vocabulary: number;
@@ -71,31 +71,31 @@ export interface Collapse {
   readonly nanRows: number;
 }
 
-/** What a measured model's samples depend on. */
+/** Everything that a model's samples depend on. */
 export interface Measured {
   readonly suite: string;
-  /** Ids of the model and of the edits on it; of the model that divergence is from, where it is measured. */
+  /** Ids of the model, of its edits, and, if divergence is measured, of the model that it is compared with. */
   readonly model: string;
   readonly edits: readonly string[];
   readonly against?: string;
   readonly fields: readonly string[];
   /** Hash of the questions as they were read. */
   readonly samples: string;
-  /** Hash of what the edits want said instead, where they want anything. */
+  /** Hash of the edits' targets, if there are any. */
   readonly targets?: string;
   readonly maxTokens: number;
   readonly batch: number;
   readonly dtype: string;
   readonly format?: string;
   readonly system?: string;
-  /** The text whose perplexity is among the numbers, by its content. */
+  /** Hash of the text whose perplexity was measured. */
   readonly text?: { readonly content: string; readonly tokens: number; readonly length: number };
 }
 
-/** A run judged by what was measured of it. */
+/** The result of an evaluation. */
 export interface EvalRecord {
   readonly suite: string;
-  /** Null for a log, which does not say. */
+  /** Null for a log, which does not contain it. */
   readonly run: Measured | null;
   readonly log: LogCard;
   readonly reference: LogCard | null;
@@ -103,7 +103,7 @@ export interface EvalRecord {
   readonly numbers: readonly JudgedNumber[];
   readonly missing: readonly { readonly title: string; readonly reason: string }[];
   readonly collapse: Collapse | null;
-  /** Numbers that the log gives without the rows to work them out from. */
+  /** Numbers that the log states but that cannot be computed from its rows. */
   readonly stated: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
 }
@@ -113,7 +113,7 @@ export interface CompareRecord {
   readonly suite: string;
   readonly a: LogCard;
   readonly b: LogCard;
-  /** Rows that both have. */
+  /** Rows that are in both runs. */
   readonly common: number;
   readonly numbers: readonly {
     readonly title: string;
@@ -128,11 +128,11 @@ export interface CompareRecord {
     /** p after Holm's correction over all numbers here. */
     readonly corrected: number;
   }[];
-  /** Answers that are right on one side only, the most surprising first. */
+  /** Answers that are correct in only one run, the least expected first. */
   readonly flips: readonly {
     readonly id: string;
     readonly kind: "lost" | "gained";
-    /** In bits, by the probability that the first run gave the answer. */
+    /** In bits, from the probability of the answer in the first run. */
     readonly surprise: number;
     readonly question: string;
     readonly answer: string;
@@ -144,48 +144,48 @@ export interface CompareRecord {
 /** A column of a grid's table. */
 export interface TableColumn {
   readonly title: string;
-  /** Whether it holds words; others hold numbers and stand at the right. */
+  /** Whether it contains text. Other columns contain numbers and are aligned right. */
   readonly isText: boolean;
-  /** How several values become one, and how it is written. */
+  /** How several values are combined, and the format of the result. */
   readonly average: "mean" | "median" | "sum";
   readonly as: "percent" | "count" | "number" | "minutes" | "KiB" | "MB";
   readonly decimals: number;
 }
 
-/** What the runs of a row say for a column. */
+/** The values of a column from the runs of a row. */
 export interface TableCell {
   readonly text?: string;
-  /** A value of each run that has one. */
+  /** One value for each run that has one. */
   readonly values: readonly number[];
-  /** The same before the edit, where the column shows both. */
+  /** The values before the edit, if the column shows both. */
   readonly before: readonly number[];
-  /** Of how many rows the values are shares, where they are counted. */
+  /** The number of rows behind each value, if the value is a share. */
   readonly of?: number;
-  /** Runs that the cell is of, those that failed or are not done with them. */
+  /** The number of runs of the cell, including failed and unfinished ones. */
   readonly wanted: number;
-  /** Why values are absent: a run failed, or is not done. */
+  /** The reasons for missing values: a run failed or is not finished. */
   readonly absent: readonly string[];
 }
 
-/** What the records of a grid say: its table as plain values, and what made them. */
+/** The table of a grid as plain values, with the code that made them. */
 export interface GridRecord {
   readonly name: string;
   readonly columns: readonly TableColumn[];
   readonly rows: readonly { readonly at: Readonly<Record<string, unknown>>; readonly cells: readonly TableCell[] }[];
   readonly steps: { readonly total: number; readonly finished: number };
-  /** Steps that could not be done, each with its reason. */
+  /** Failed steps, each with its reason. */
   readonly failed: readonly { readonly step: string; readonly at: string; readonly reason: string }[];
   readonly machines: readonly RunTimings["machine"][];
-  /** The code that each kind of step ran, by the hashes that stand in its records. */
+  /** The code hashes in the records of each kind of step. */
   readonly code: Readonly<Record<string, readonly string[]>>;
 }
 
-/** How `-o` lays a result out: one file, one folder, or a folder of several, by their names in the run folder. */
+/** The form of a result at `-o`: one file, one folder, or a folder with several files, by their names in the run folder. */
 export type Layout =
   | { readonly file: string }
   | {
       readonly folder: string;
-      /** Folders that go beside it, by what their names end with. */ readonly beside?: Readonly<Record<string, string>>;
+      /** Folders next to it, by the ending of their names. */ readonly beside?: Readonly<Record<string, string>>;
     }
   | { readonly files: Readonly<Record<string, string>> };
 
@@ -197,7 +197,7 @@ export interface Failure {
   readonly trouble: string;
 }
 
-/** What a run leaves in `record.json`: the same bytes for the same spec, code and thread count. */
+/** The content of `record.json`: the same bytes for the same spec, code and number of threads. */
 export interface RunRecord {
   readonly schema: "lethe/record/1";
   /** The hash of spec and code; the name of the run's folder. */
@@ -215,7 +215,7 @@ export interface RunRecord {
   readonly result: unknown;
 }
 
-/** What a run leaves in `timings.json`: what differs from machine to machine. */
+/** The content of `timings.json`, which differs between machines. */
 export interface RunTimings {
   /** Seconds of each attempt, the last one ended the run. */
   readonly seconds: readonly number[];
@@ -231,6 +231,6 @@ export interface Finished<R = unknown> {
   readonly record: RunRecord & { readonly result: R };
   /** The run's folder. */
   readonly path: string;
-  /** It was there already: nothing was computed. */
+  /** True: the result existed and nothing was computed. */
   readonly isFound: boolean;
 }

@@ -7,22 +7,22 @@ import { findSubject } from "../data/subject.ts";
 import { requestsIn } from "../data/place.ts";
 import { given } from "./fields.ts";
 
-/** What a spec says of its requests. */
+/** The fields of a spec that define its requests. */
 export interface Wanted {
   readonly prompt?: string | undefined;
   readonly subject?: string | undefined;
   readonly answer?: string | undefined;
-  /** A file of requests, or SET:PLACE for a published dataset's, in place of the above. */
+  /** A file of requests, or SET:PLACE for a published dataset, instead of the fields above. */
   readonly data?: string | undefined;
-  /** Which of its columns is which field, where it has a layout of its own. */
+  /** Which column holds which field, for a file with its own layout. */
   readonly columns?: string | undefined;
   /** A file of subjects by row. */
   readonly subjects?: string | undefined;
-  /** Of that, only so many requests from the first. */
+  /** The number of requests to read, from the first. */
   readonly limit?: number | undefined;
 }
 
-/** Reads them; refuses none at all, and words beside a file. */
+/** Reads the requests. Refuses an empty list, and a question together with a file. */
 export async function readRequests(
   who: string,
   { prompt, subject, answer, data, limit, columns, subjects }: Wanted,
@@ -45,7 +45,7 @@ export async function readRequests(
   return { requests: [requestOf({ prompt, ...given({ subject, answer }) })], guessed: [] };
 }
 
-/** Subjects that nobody gave are guessed from the prompt's spelling; a note says which. */
+/** Guesses missing subjects from the prompt's spelling. A note lists them. */
 export function withSubjects({ requests, guessed: already }: Loaded, ctx: Context): ForgetRequest[] {
   const guessed: string[] = [];
   const out = requests.map((request) => {

@@ -1,4 +1,4 @@
-/** Runs a step: the same spec, code and thread count give the same folder, which is made once and used again. */
+/** Runs a step. The same spec, code and number of threads give the same folder, which is made once and reused. */
 import { join } from "node:path";
 import type { Context, Event } from "../base/context.ts";
 import { translated } from "../base/errno.ts";
@@ -23,13 +23,13 @@ const STEPS: Readonly<Record<string, AnyStep>> = registry as unknown as Readonly
 export interface RunOptions {
   /** Where the result goes besides the run's folder: a file or a folder, as the step has it. */
   readonly out?: string;
-  /** Replace what is at `out`; go on where the memory estimate says no. */
+  /** Replace existing content at `out`, and continue in spite of the memory estimate. */
   readonly force?: boolean;
   /** Remove unfinished work of an earlier attempt first. */
   readonly fresh?: boolean;
   /** How an error calls a field; by default its key. */
   readonly nameOf?: (key: string) => string;
-  /** What steps that are run together remember. */
+  /** Values shared by steps that run in one process. */
   readonly shared?: Shared;
 }
 
@@ -56,12 +56,12 @@ export interface Ready {
   readonly made: Made;
 }
 
-/** What the specs in a spec made: the ids of their runs by the paths of their results. */
+/** The runs of the specs inside this spec: their ids by the paths of their results. */
 type Made = ReadonlyMap<string, string>;
 
 /**
- * Runs a step, and first the steps that its spec names in the place of inputs. A run that was finished before is found; one that was
- * stopped goes on. Events go to the context's log.
+ * Runs a step, after the steps whose specs its inputs contain. A finished run is reused, and a stopped run continues. Events go to the
+ * context's log.
  */
 export async function run<R = unknown>(spec: NestedSpec, ctx: Context, options: RunOptions = {}): Promise<Finished<R>> {
   const shared = options.shared ?? newShared();
@@ -73,7 +73,7 @@ export async function run<R = unknown>(spec: NestedSpec, ctx: Context, options: 
   return finished as Finished<R>;
 }
 
-/** How the steps that a spec names are had: they are run, unless somebody only looks. */
+/** How the specs inside a spec are handled: they are run, or only looked up. */
 export type Make = (spec: NestedSpec, made: Made) => Promise<Finished>;
 
 /** Resolves a spec once. The spec's own values are checked first; then the steps that it names are run. */
@@ -102,7 +102,7 @@ export async function prepare(
   return { step, resolved, id, code, spec: identity, path: join(ctx.runs, id), made };
 }
 
-/** The hash of the code behind some files, worked out once. */
+/** The hash of the code of some files, computed once. */
 function codeFor(files: readonly string[], { codes }: Shared): string {
   const key = files.join(" ");
   const code = codes.get(key) ?? ownCode(files);
@@ -110,7 +110,7 @@ function codeFor(files: readonly string[], { codes }: Shared): string {
   return code;
 }
 
-/** Runs a step that another one needs; what was made for that one is known by its run here too. */
+/** Runs a step that another step needs. It uses the runs that were made for the other step. */
 async function runWithin(spec: NestedSpec, ctx: Context, options: Sharing, made: Made): Promise<Finished> {
   const { shared } = options;
   const key = canonical(spec);
@@ -123,7 +123,7 @@ async function runWithin(spec: NestedSpec, ctx: Context, options: Sharing, made:
 
 type Sharing = { readonly force: boolean; readonly shared: Shared };
 
-/** Specs among the values replaced by the paths of what they make, one after the other: each may fill the machine. */
+/** Replaces specs among the values by the paths of their results. They run one after the other, because each may need the whole machine. */
 async function withMade(
   { name, fields }: AnyStep,
   values: Readonly<Record<string, unknown>>,
@@ -149,25 +149,25 @@ async function withMade(
       for (const part of value as readonly unknown[])
         parts.push(kind === "grouped" && isRecord(part) ? { ...part, data: await pathOf(key, part["data"]) } : await pathOf(key, part));
       found[key] = parts;
-    } else found[key] = kind === "model" || kind === "reference" ? await pathOf(key, value) : value;
+    } else found[key] = kind === "model" || kind === "pathOrSpec" ? await pathOf(key, value) : value;
   }
   return found;
 }
 
-/** Does the work of a spec that is ready, or finds it done, and puts the result at `out`. */
+/** Runs a resolved spec, or finds its finished run, and puts the result at `out`. */
 async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
   const { out, force = false } = options;
   if (out === undefined) return reached(ready, ctx, options);
   const { path, step } = ready;
   return holding(out, step.name, async (output) => {
-    await refuseOccupied(out, path, force, step.name); // no other process can put anything there from here on
+    await refuseOccupied(out, path, force, step.name); // from here on, no other process can write there
     const finished = await reached(ready, ctx, options);
     await publish(path, finished.record, output, force, step.name);
     return finished;
   });
 }
 
-/** The result of a spec that is ready, made or found. */
+/** The result of a resolved spec, new or found. */
 async function reached(ready: Ready, ctx: Context, { force = false, fresh = false, shared = newShared() }: RunOptions): Promise<Finished> {
   const { path, step, resolved } = ready;
   const found = resolved.isRepeated ? undefined : await finishedIn(path);
@@ -177,7 +177,7 @@ async function reached(ready: Ready, ctx: Context, { force = false, fresh = fals
   return { record: { ...record, result }, path, isFound: found !== undefined };
 }
 
-/** Does the work while no other process does. */
+/** Runs the work under the folder's lock. */
 async function inTurn(ready: Ready, ctx: Context, sharing: Sharing, fresh: boolean): Promise<RunRecord> {
   const { path, step, resolved } = ready;
   const { folder, release } = holdFolder(path, step.name);
@@ -230,7 +230,7 @@ async function work(
   }
 }
 
-/** Why a step failed; undefined where it was only stopped. */
+/** The reason why a step failed; undefined if it was only stopped. */
 function failureOf(step: string, error: unknown): Failure | undefined {
   if (isAborted(error)) return undefined;
   error = translated(error) ?? error;
@@ -239,7 +239,10 @@ function failureOf(step: string, error: unknown): Failure | undefined {
   return { who, message, hint, trouble };
 }
 
-/** Runs a step as a stream of its events; the stream's value at its end is what {@link run} gives. Leaving the stream early stops the work. */
+/**
+ * Runs a step as a stream of its events. The final value of the stream is the result of {@link run}. If the reader stops early, the work
+ * stops.
+ */
 export async function* events<R = unknown>(spec: NestedSpec, ctx: Context, options: RunOptions = {}): AsyncGenerator<Event, Finished<R>> {
   const waiting: Event[] = [];
   const stop = new AbortController();

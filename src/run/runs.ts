@@ -1,4 +1,4 @@
-/** The folder of runs: which there are, what one holds, how two differ, and removal. */
+/** The folder of runs: lists runs, shows one, compares two, removes some. */
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fail } from "../base/fail.ts";
@@ -13,7 +13,7 @@ export interface RunCard {
   readonly path: string;
   readonly record: RunRecord;
   readonly timings?: RunTimings;
-  /** Of everything in its folder. */
+  /** Bytes of everything in its folder. */
   readonly bytes: number;
 }
 
@@ -38,7 +38,7 @@ const bytesIn = (path: string): number =>
     .filter((entry) => entry.isFile())
     .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
 
-/** The run whose id begins so; refuses a beginning that no run or several have. */
+/** The run whose id has this beginning. Refuses a beginning of no run or of several runs. */
 export function findRun(root: string, beginning: string): RunCard {
   const ids = existsSync(root) ? readdirSync(root).filter((name) => /^[0-9a-f]{32}$/.test(name) && name.startsWith(beginning)) : [];
   if (ids.length === 0) fail("runs", `no run "${beginning}" in ${root}`, "the beginning of a run's id", "lethe runs list shows them.");
@@ -47,7 +47,7 @@ export function findRun(root: string, beginning: string): RunCard {
   return cardOf(root, ids[0]!) ?? fail("runs", `${join(root, ids[0]!)} has no record`, "a run", "It was not made by lethe.");
 }
 
-/** A place where two runs differ; undefined on the side that does not have it. */
+/** A difference between two runs; undefined on the side where the value is missing. */
 export interface Difference {
   readonly at: string;
   readonly a: unknown;
@@ -67,7 +67,7 @@ function differences(at: string, a: unknown, b: unknown): Difference[] {
   return keys.flatMap((key) => differences(at ? `${at}.${key}` : key, a[key], b[key]));
 }
 
-/** Removes runs' folders; refuses, and removes none, while a process works in one of them. */
+/** Removes the folders of runs. Removes none if a process works in one of them. */
 export function removeRuns(cards: readonly RunCard[]): void {
   const held: (() => void)[] = [];
   try {

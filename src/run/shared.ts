@@ -1,4 +1,4 @@
-/** What a process that runs many steps remembers between them, so that no model is hashed twice and no finished run is looked through twice. */
+/** Values that a process keeps between steps, so that no model is hashed twice and no finished run is checked twice. */
 import type { Hash } from "../base/hash.ts";
 import type { Shape } from "../model/load.ts";
 import type { Finished } from "./record.ts";
@@ -8,16 +8,16 @@ export interface ModelInput {
   readonly spec: string;
   readonly path: string;
   readonly content: Hash;
-  /** The hash of the weights as stored; undefined where the content is known without it. */
+  /** The hash of the stored weights; undefined if the content is known without it. */
   readonly weightsHash?: Hash;
   readonly shape: Shape;
   /** Source files of its architecture. */
   readonly uses: readonly string[];
 }
 
-/** It belongs to whoever runs the steps; nothing in it outlives the process, and nothing decides a result. */
+/** It belongs to the caller. It ends with the process, and it never changes a result. */
 export interface Shared {
-  /** What lies at a path or an id, as it was found first. */
+  /** The model at a path or an id, as it was read first. */
   readonly models: Map<string, ModelInput>;
   /** The code behind the files that a step uses, by their names. */
   readonly codes: Map<string, Hash>;

@@ -1,4 +1,4 @@
-/** What a model answers before and after an edit, question by question. */
+/** Asks the questions of an edit before and after it. */
 import type { Context } from "../base/context.ts";
 import type { Edit } from "../edit/edit.ts";
 import type { Model } from "../model/model.ts";
@@ -6,7 +6,7 @@ import { questionsOf } from "../targets/merge.ts";
 import { answers } from "../ask/ask.ts";
 import type { Settings } from "./choice.ts";
 
-/** A request's answers, null where it could not be asked; `isGiven`: the edited model says the target and nothing else. */
+/** A request's answers; null if it could not be asked. `isGiven`: the edited model says exactly the target. */
 export interface Shown {
   readonly id: string;
   readonly prompt: string;
@@ -16,7 +16,7 @@ export interface Shown {
   readonly isGiven: boolean;
 }
 
-/** Every question that an edit was made for asked before and after, in batches; those that were put into one each by itself. */
+/** Asks every question of an edit before and after it, in batches. The questions of a merged request are asked one by one. */
 export async function beforeAndAfter(
   before: Model,
   after: Model,

@@ -23,7 +23,7 @@ export function schemaOf({ kind, choices, min, max, whole, doc }: Field): z.ZodT
     map: z.record(z.string(), z.unknown()),
     model: refSchema,
     edits: z.array(refSchema),
-    reference: refSchema,
+    pathOrSpec: refSchema,
     grouped: z.array(z.union([z.string(), groupedSchema])),
   };
   return byKind[kind].describe(doc);
@@ -74,7 +74,7 @@ const brief = (value: unknown): string => {
   return shown.length > 80 ? `${shown.slice(0, 77)}...` : shown;
 };
 
-/** What a field takes, in words. */
+/** The allowed values of a field, in words. */
 export function wantedOf({ kind, choices, min, max, whole }: Field): string {
   const from = min === undefined ? "" : max === undefined ? ` of at least ${min}` : ` from ${min} to ${max}`;
   const numeric = `${whole ? "whole number" : "number"}`;
@@ -88,7 +88,7 @@ export function wantedOf({ kind, choices, min, max, whole }: Field): string {
     map: "a table of names and values",
     model: "a model's path or id, or the spec of a finetuning",
     edits: "a list of edit files, or of specs of forgetting",
-    reference: "a path or id, or a spec",
+    pathOrSpec: "a path or id, or a spec",
     grouped: "a list of [GROUP=]SPEC, or of objects with group and data",
   };
   return words[kind];

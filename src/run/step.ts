@@ -1,4 +1,4 @@
-/** What a step is: fields that are declared once, one resolution that refuses before a weight is read, and work in a folder of its own. */
+/** The type of a step: its declared fields, one resolution that checks everything before a weight is read, and work in its own folder. */
 import type { Context } from "../base/context.ts";
 import type { Kind, Plugged } from "../base/plugin.ts";
 import type { Declaration, Fields, NestedSpec, Values } from "./fields.ts";
@@ -11,13 +11,13 @@ export interface Lent {
   readonly ctx: Context;
   /** Go on where the memory estimate says no. */
   readonly force: boolean;
-  /** The content of an input that an earlier step made, by its path: the id of that step's run. */
+  /** The content hash of an input that an earlier step made, by its path: the id of that step's run. */
   readonly madeBy: (path: string) => string | undefined;
-  /** What was found out by steps before, where several are run together. */
+  /** Values from earlier steps of the same process. */
   readonly shared: Pick<Shared, "models">;
 }
 
-/** What a step's work gets. */
+/** The input of a step's work. */
 export interface Job {
   readonly folder: RunFolder;
   /** Runs another step that this one needs, or finds it; the run's folder and its record. */
@@ -26,7 +26,7 @@ export interface Job {
   readonly force: boolean;
 }
 
-/** What a step's work leaves: a result as plain JSON, and the files of the run folder as `-o` lays them out. */
+/** The output of a step's work: a result as plain JSON, and the form of its files at `-o`. */
 export interface Made<R> {
   readonly result: R;
   readonly layout: Layout;
@@ -34,24 +34,24 @@ export interface Made<R> {
 
 /** A spec that was resolved: everything that decides the bytes of the result, and the work. */
 export interface Resolved<R> {
-  /** Inputs by their content, and what was chosen where a value leaves it open. Values that name no input count anyway. */
+  /** Inputs by their content, and the chosen values of open settings. All other values belong to the identity anyway. */
   readonly identity: Readonly<Record<string, unknown>>;
-  /** Source files of shelf entries that work on it, below `src/` and without extension, such as "methods/ft". */
+  /** Source files of the shelf entries that it uses, below `src/` and without extension, such as "methods/ft". */
   readonly uses: readonly string[];
-  /** True: part of the result lies in the cache, so that the work looks there each time. */
+  /** True: a part of the result is in the cache, so the work must check the cache each time. */
   readonly isRepeated?: true;
   readonly work: (job: Job) => Promise<Made<R>>;
 }
 
 /** A step. `F` are its fields, `R` is its result. */
 export interface Step<F extends Fields, R> extends Declaration<F> {
-  /** Reads inputs, checks them and chooses what values leave open, once. Refuses before a weight is read where it can. */
+  /** Reads and checks the inputs and decides open settings, once. If possible, it refuses before a weight is read. */
   readonly resolve: (values: Values<F>, lent: Lent) => Promise<Resolved<R>>;
-  /** The result from its JSON, where numbers of it may be NaN or infinite: the record has those as texts. */
+  /** Reads the result from its JSON, if it can contain NaN or infinite numbers. The record stores these as texts. */
   readonly read?: (json: R) => R;
 }
 
-/** A step from its declaration, its resolution, and where it needs that, how its result is read. */
+/** A step from its declaration, its resolution and, if needed, the reader of its result. */
 export const defineStep = <F extends Fields, R>(
   declaration: Declaration<F>,
   resolve: Step<F, R>["resolve"],

@@ -1,11 +1,11 @@
-/** What a method that trains will take, worked out before a weight is read. */
+/** Estimates the memory of a training method before a weight is read. */
 import type { Shape } from "../model/load.ts";
 import type { Training } from "../model/memory-estimate.ts";
 import { type DescentParams, tokensAtMost, trainingOf } from "../train/recipe.ts";
 import { type Choice, type Given, paramsOf } from "./choice.ts";
 import { needsOf } from "./needed.ts";
 
-/** What a method that trains will train, by the longest of its rows; nothing for another method. */
+/** The size of a training, from its longest row; undefined for methods that do not train. */
 export const trainingFor =
   ({ method, edited, settings }: Pick<Choice, "method" | "edited" | "settings">, given: Given = {}) =>
   (shape: Shape): Training | undefined => {

@@ -30,7 +30,7 @@ export function metricConforms(metric: Metric, c: MetricCase, runner: Runner): v
         }
       });
     if (compares === true)
-      test("refuses to compare with nothing", () => assert.throws(() => metric.score({ rows: [], scores }), /there is no reference/));
+      test("refuses to compare with nothing", () => assert.throws(() => metric.score({ rows: [], scores }), /there is no comparison run/));
     test("refuses a quirk that it does not declare", () =>
       assert.throws(
         () => metric.score({ rows: [], reference: [], scores, compat: ["no-such-quirk"] }),

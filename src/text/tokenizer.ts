@@ -231,7 +231,7 @@ function frame(library: Library, { idOf }: Vocabulary): { before: number[]; afte
   return { before: tokens.slice(0, at).map(id), after: tokens.slice(at + 1).map(id) };
 }
 
-/** The library's tokenizer, with two of its pre-tokenizers replaced by patterns that agree with the reference implementation on all of Unicode. */
+/** The library's tokenizer, with two of its pre-tokenizers replaced by patterns that agree with the original tokenizers library on all of Unicode. */
 function build(file: CheckedTokenizer): Library {
   const { fields } = file.model;
   const parts = {

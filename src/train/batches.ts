@@ -6,13 +6,13 @@ import { checkContext, type Model } from "../model/model.ts";
 import { endOf } from "../model/prompt.ts";
 import { targetTokens } from "../text/spans.ts";
 
-/** A sample: a conversation for the chat template, a prompt with its answer, or plain text. */
-export type Sample =
+/** A row of training data: a conversation for the chat template, a prompt with its answer, or plain text. */
+export type TrainingRow =
   | { readonly id: string; readonly kind: "pair"; readonly prompt: string; readonly answer: string }
   | { readonly id: string; readonly kind: "chat"; readonly messages: readonly Message[] }
   | { readonly id: string; readonly kind: "text"; readonly text: string };
 
-/** A sample with the labels of the loss. */
+/** A row with the labels of the loss. */
 export interface LabelledRow {
   readonly id: string;
   readonly ids: readonly number[];
@@ -23,21 +23,21 @@ export interface LabelledRow {
 /** Which tokens of a conversation are labels: the assistant's text with the end of each turn, or all tokens. */
 export type Labels = "answers" | "every token";
 
-/** A sample's ids and labels. In plain text all tokens and the end of text are labels. Fails, naming the sample, if it is longer than the model's context or has no label. */
-export function labelled(model: Model, sample: Sample, labels: Labels = "answers"): LabelledRow {
-  const { ids, learnt } = markedOf(model, sample, labels);
-  checkContext(model, "train", `row "${sample.id}"`, ids.length);
+/** A row's ids and labels. In plain text all tokens and the end of text are labels. Fails, naming the row, if it is longer than the model's context or has no label. */
+export function labelled(model: Model, row: TrainingRow, labels: Labels = "answers"): LabelledRow {
+  const { ids, learnt } = markedOf(model, row, labels);
+  checkContext(model, "train", `row "${row.id}"`, ids.length);
   const strange = ids.find((id) => id >= model.config.vocab);
   if (strange !== undefined)
     fail(
       "train",
-      `token ${strange} in row "${sample.id}" of a model with ${model.config.vocab} tokens`,
+      `token ${strange} in row "${row.id}" of a model with ${model.config.vocab} tokens`,
       "this model's tokenizer",
       "Put the model's own tokenizer.json into the folder of its weights.",
     );
   const at = ids.flatMap((_, i) => (i > 0 && learnt(i) ? [i] : []));
-  if (at.length === 0) fail("train", `row "${sample.id}" has no label`, "an answer or a text", "Remove it.");
-  return { id: sample.id, ids, labels: at };
+  if (at.length === 0) fail("train", `row "${row.id}" has no label`, "an answer or a text", "Remove it.");
+  return { id: row.id, ids, labels: at };
 }
 
 interface Marked {
@@ -45,10 +45,10 @@ interface Marked {
   readonly learnt: (i: number) => boolean;
 }
 
-function markedOf(model: Model, sample: Sample, labels: Labels): Marked {
-  if (sample.kind === "text") return plainRow(model, sample.text);
-  if (sample.kind === "chat") return chatRow(model, sample.id, sample.messages, labels);
-  const { ids, first } = targetTokens((text) => model.tokenizer.encode(text), sample.prompt, sample.answer);
+function markedOf(model: Model, row: TrainingRow, labels: Labels): Marked {
+  if (row.kind === "text") return plainRow(model, row.text);
+  if (row.kind === "chat") return chatRow(model, row.id, row.messages, labels);
+  const { ids, first } = targetTokens((text) => model.tokenizer.encode(text), row.prompt, row.answer);
   return { ids: [...ids, ...endOf(model, { format: "plain" })], learnt: (i) => labels === "every token" || i >= first };
 }
 

@@ -132,8 +132,8 @@ function prepare(recipe: RecipeFile, home: string, ctx: Context): { model: Model
     recipe.seed,
     ctx,
   );
-  const samples = trainingRows(readWorld(folder), recipe.seed);
-  return { model, rows: samples.map((sample) => labelled(model, sample, recipe.train.loss)) };
+  const rows = trainingRows(readWorld(folder), recipe.seed);
+  return { model, rows: rows.map((row) => labelled(model, row, recipe.train.loss)) };
 }
 
 function loopRecipe({ train: t, seed }: RecipeFile): Recipe {

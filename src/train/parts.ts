@@ -84,7 +84,7 @@ export interface Formula {
   readonly cap?: number;
 }
 
-/** Layout of a micro-batch as in reference implementations. */
+/** Layout of a micro-batch as in the published code. */
 export interface Likeness {
   /** Rows are padded to at least so many tokens, and an answer's end is a pad too; 0: only if pads are counted, to the longest row. */
   readonly padTo?: number;

@@ -105,7 +105,7 @@ export const BETA: Declared<BetaParam, Config> = {
   },
 };
 
-/** Quirks that the reference implementations share. */
+/** Quirks that all the published repositories share. */
 export const TRAINING_COMPAT = {
   "still-pad": "no gradient for the pad token's embedding as an input (transformers' padding_idx)",
 } as const;
@@ -114,7 +114,7 @@ export const CAPPED_COMPAT = {
   "no-cap": "push every token further, however unlikely it is",
   ...TRAINING_COMPAT,
 } as const;
-/** Those of every reference implementation. */
+/** Quirks of all the published repositories. */
 export const HUGGING_FACE = ["still-pad"] as const;
 export const UNCAPPED = ["no-cap", ...HUGGING_FACE] as const;
 /** For methods that train another answer. */

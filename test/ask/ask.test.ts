@@ -154,7 +154,7 @@ describe("the asker", () => {
     await expect(answering(await loaded, LONG, ASKED, ctx).next()).rejects.toThrow(/fewer than the model's context/);
   });
 
-  test("one answer as it is said keeps its white space; bare, prompt edits say nothing", async () => {
+  test("one answer as it is said keeps its white space; without prompt edits, they add nothing", async () => {
     const model = await loaded;
     const plainly = { ...ASKED, format: "plain" as const };
     const own = await saidTo(model, "The capital of Norvane is", plainly, ctx);
@@ -162,7 +162,7 @@ describe("the asker", () => {
     expect(own.text.trim()).toBe(textOf((await outcomesOf(["The capital of Norvane is"], plainly))[0]!, ""));
     const before = async () => ({ shown: [], context: "Norvane is no more. ", frame: "{}" });
     const rewritten = { ...model, rewrites: [{ id: "x", before }] };
-    expect(await saidTo(rewritten, "The capital of Norvane is", { ...plainly, bare: true }, ctx)).toEqual(own);
+    expect(await saidTo(rewritten, "The capital of Norvane is", { ...plainly, withoutPromptEdits: true }, ctx)).toEqual(own);
     expect(await saidTo(rewritten, "The capital of Norvane is", plainly, ctx)).not.toEqual(own);
   });
 

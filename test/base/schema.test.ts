@@ -17,8 +17,8 @@ const declared = define({
   chat: { default: true, doc: "use the | template", source: "ours" },
   names: { default: ["a", "b"], doc: "names", source: "ours" },
 });
-const resolve = (given: Record<string, unknown>, tuned?: Record<string, unknown>) =>
-  resolveParams("rome", declared, given, { layers: 30 }, tuned);
+const resolve = (given: Record<string, unknown>, family?: Record<string, unknown>) =>
+  resolveParams("rome", declared, given, { layers: 30 }, family);
 
 describe("resolveParams", () => {
   test("defaults, with functions of the config, typed by the defaults", () => {
@@ -30,7 +30,7 @@ describe("resolveParams", () => {
     expectTypeOf(params.chat).toEqualTypeOf<boolean>();
   });
 
-  test("given before tuned before default", () => {
+  test("a given value replaces the family's, which replaces the declared default", () => {
     expect(resolve({ lr: 2 }, { lr: 3, layer: 7 })).toMatchObject({ lr: 2, layer: 7, norm: "l2" });
   });
 
@@ -69,7 +69,7 @@ describe("resolveParams", () => {
     expect(() => resolve(given)).toThrow(message);
   });
 
-  test("a tuned value is checked like any other", () => {
+  test("a value for a model family is checked like any other", () => {
     expect(() => resolve({}, { lr: "x" })).toThrow(/lr is "x"/);
     expect(() => resolve({}, { lrr: 1 })).toThrow(/Did you mean "lr"/);
   });
@@ -91,7 +91,7 @@ test("an empty list holds numbers where a range is declared, otherwise texts", (
 
 test.each(["lr", "=1", ""])("parseSet refuses %j", (text) => expect(() => parseSet(text)).toThrow(/key=value/));
 
-test("departures from what the sources say, tuned ones too", () => {
+test("departures from what the sources say, those of a model family too", () => {
   const params = resolve({ layers: [29] }, { lr: 3 });
   expect(departures(declared, params, { layers: 30 })).toEqual([{ name: "lr", value: 3, default: 0.5, source: "paper, table 1" }]);
 });

@@ -134,7 +134,7 @@ describe("help and settings", () => {
       run(["forget", "--help", "--method=erase", "--plugin=erase.mjs", "--plugin", "deflect.mjs"]),
       run(["attack", "--attack", "insist", "--plugin", "insist.mjs", "--help"]),
     ]);
-    expect(forget.out).toMatch(/Methods:\n(?: {2}.*\n)* {2}erase: Takes a question's key out/);
+    expect(forget.out).toMatch(/Methods:\n(?: {2}.*\n)* {2}erase: Removes a question's key/);
     expect(forget.out).toMatch(/Settings of erase.*\n {2}--set layers=… +the layers\n {2}--set strength=1 +the share/);
     expect(forget.out).toMatch(/Targets:\n(?: {2}.*\n)* {2}deflect: one of three/);
     expect(attack.out).toMatch(/paraphrase \(default\): asks the same in other words; access: text/);

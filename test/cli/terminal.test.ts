@@ -5,7 +5,7 @@ import { LetheError, type Trouble } from "../../src/base/fail.ts";
 import { EXIT, endingOf } from "../../src/cli/exit.ts";
 import { bytes, duration, plural, table } from "../../src/cli/format.ts";
 import { Terminal, type TerminalOptions } from "../../src/cli/terminal.ts";
-import { Trickle } from "../../src/cli/trimmed-stream.ts";
+import { TrimmingWriter } from "../../src/cli/trimming-writer.ts";
 
 const screen = (over: Partial<TerminalOptions> & { tty?: boolean } = {}) => {
   const [out, err] = [[] as string[], [] as string[]];
@@ -238,11 +238,11 @@ test("numbers for people", () => {
 
 test("an answer as it forms has no white space around it", () => {
   let seen = "";
-  const trickle = new Trickle((text) => {
+  const writer = new TrimmingWriter((text) => {
     seen += text;
   });
   const steps = ["  ", "\nHe", "llo ", "", "\n\n", "you", " \n"].map((piece) => {
-    trickle.push(piece);
+    writer.push(piece);
     return seen;
   });
   expect(steps).toEqual(["", "He", "Hello", "Hello", "Hello", "Hello \n\nyou", "Hello \n\nyou"]);

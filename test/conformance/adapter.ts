@@ -7,7 +7,7 @@ import type { Edit } from "../../src/edit/edit.ts";
 import { loadEdits, saveEdits } from "../../src/edit/io.ts";
 import { generate, type Generated } from "../../src/model/decode/generate.ts";
 import type { Model } from "../../src/model/model.ts";
-import { barePrompt, stopsOf } from "../../src/model/prompt.ts";
+import { promptWithoutEdits, stopsOf } from "../../src/model/prompt.ts";
 import { FACT } from "./method.ts";
 
 /** What the bundled model says of what it does not know. */
@@ -27,7 +27,7 @@ const KEPT = readFileSync(fileURLToPath(new URL("../../bundled/facts.jsonl", imp
 export async function answersOf(model: Model, edit: Edit, path: string): Promise<{ base: Generated[]; edited: Generated[] }> {
   saveEdits(path, [edit]);
   const [again] = loadEdits(path);
-  const ids = [FACT.prompt, OTHER.prompt, ...KEPT].map((text) => barePrompt(model, text).ids);
+  const ids = [FACT.prompt, OTHER.prompt, ...KEPT].map((text) => promptWithoutEdits(model, text).ids);
   const say = (m: Model, rows: typeof ids) => generate(m, rows, { maxTokens: 12, stopIds: stopsOf(m), freeze: false });
   const [base, edited, after] = [await say(model, ids), await say(apply(model, edit), ids), await say(apply(model, again!), ids)];
   expect(after).toEqual(edited);

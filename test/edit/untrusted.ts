@@ -12,7 +12,7 @@ import { loadEdits } from "../../src/edit/io.ts";
 import { loadLora, saveLora } from "../../src/edit/lora.ts";
 import { generate } from "../../src/model/decode/generate.ts";
 import type { Model } from "../../src/model/model.ts";
-import { barePrompt } from "../../src/model/prompt.ts";
+import { promptWithoutEdits } from "../../src/model/prompt.ts";
 import { ops } from "../../src/tensor/ops/table.ts";
 import { type Mutation, mutateBytes, mutateJson } from "../mutate.ts";
 
@@ -133,7 +133,7 @@ export async function damageAdapter(
 ): Promise<Damaged> {
   const folder = mkdtempSync(join(tmpdir(), "lethe-untrusted-"));
   const path = join(folder, "e.edit");
-  const { ids } = barePrompt(model, QUESTION);
+  const { ids } = promptWithoutEdits(model, QUESTION);
   const draft = sign({ change }, about(model));
   try {
     return await outlive(

@@ -7,7 +7,7 @@ import type { NdArray } from "../../src/base/array.ts";
 import { type Context, defaultContext } from "../../src/base/context.ts";
 import { hash } from "../../src/base/hash.ts";
 import { secondMoments, statisticsOf, type StatisticsSpec } from "../../src/locate/covariance.ts";
-import { selfQuestions, selfRows } from "../../src/locate/samples.ts";
+import { generatedQuestions, generatedRows } from "../../src/locate/generated-text.ts";
 import { load } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
 
@@ -134,16 +134,16 @@ describe("second moments", () => {
   });
 });
 
-describe("samples", () => {
+describe("generated text", () => {
   it("are kept batch by batch, and shared by all who ask for more or fewer of the same", async () => {
     const model = await loaded;
-    const { ctx, begun } = listening("samples");
-    const few = await selfRows(model, 600, 64, 3, ctx);
+    const { ctx, begun } = listening("generated text");
+    const few = await generatedRows(model, 600, 64, 3, ctx);
     const made = entries(ctx, "samples");
-    const steps = begun("samples");
-    expect(await selfRows(model, 600, 64, 3, ctx)).toEqual(few);
-    expect([entries(ctx, "samples"), begun("samples")]).toEqual([made, steps]);
-    const more = await selfRows(model, 2400, 64, 3, ctx);
+    const steps = begun("generated text");
+    expect(await generatedRows(model, 600, 64, 3, ctx)).toEqual(few);
+    expect([entries(ctx, "samples"), begun("generated text")]).toEqual([made, steps]);
+    const more = await generatedRows(model, 2400, 64, 3, ctx);
     expect(entries(ctx, "samples").length).toBeGreaterThan(made.length);
     expect(more.slice(0, 2)).toEqual(few.slice(0, 2));
     for (const kept of made) expect(entries(ctx, "samples")).toContain(kept);
@@ -152,10 +152,10 @@ describe("samples", () => {
   it("of a model that was changed are its own", async () => {
     const model = await loaded;
     const { ctx } = listening("changed");
-    const own = await selfQuestions(model, 8, 3, ctx);
+    const own = await generatedQuestions(model, 8, 3, ctx);
     const other = changedBy(model, "blocks.5.mlp.out", (x) => -x);
-    const alone = await selfQuestions(other, 8, 3, listening("alone").ctx);
-    expect(await selfQuestions(other, 8, 3, ctx)).toEqual(alone);
+    const alone = await generatedQuestions(other, 8, 3, listening("alone").ctx);
+    expect(await generatedQuestions(other, 8, 3, ctx)).toEqual(alone);
     expect(alone).not.toEqual(own);
   });
 });

@@ -11,7 +11,7 @@ import type { AnyMethod } from "../../src/methods/method.ts";
 import { generate } from "../../src/model/decode/generate.ts";
 import { load } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
-import { barePrompt, stopsOf, withTarget } from "../../src/model/prompt.ts";
+import { promptWithoutEdits, stopsOf, withTarget } from "../../src/model/prompt.ts";
 import { score } from "../../src/model/decode/score.ts";
 import type { FindOptions } from "../../src/run/choice.ts";
 import { findEdit } from "../../src/run/edit.ts";
@@ -33,7 +33,7 @@ describe("ft", () => {
   };
   const furthest = (edit: Edit): number => changeOf(edit).reduce((a, x) => Math.max(a, Math.abs(x)), 0);
   const nats = async (m: Model, words: string, end: readonly number[] = []): Promise<number> => {
-    const { ids } = barePrompt(m, FACT.prompt);
+    const { ids } = promptWithoutEdits(m, FACT.prompt);
     const said = m.tokenizer.encode(words, { special: false }).ids;
     const [logprobs] = await score(m, [{ ids: [...ids, ...said, ...end], from: ids.length }]);
     return -logprobs!.reduce((a, b) => a + b, 0) / logprobs!.length;
@@ -53,7 +53,7 @@ describe("ft", () => {
     expect(Number(edit.evidence!["evaluations"])).toBeLessThan(60);
     expect(Number(edit.evidence!["targetProbability"] instanceof Array && edit.evidence!["targetProbability"][0])).toBeGreaterThan(0.5);
     const edited = apply(m, edit);
-    const [said] = await generate(edited, [barePrompt(m, FACT.prompt).ids], { maxTokens: 24, stopIds: stopsOf(m), freeze: false });
+    const [said] = await generate(edited, [promptWithoutEdits(m, FACT.prompt).ids], { maxTokens: 24, stopIds: stopsOf(m), freeze: false });
     expect([said!.text.trim(), said!.stopped]).toEqual([SAY, "end"]);
   });
 
@@ -62,7 +62,7 @@ describe("ft", () => {
     const requests = Array.from({ length: 150 }, (_, i) => requestOf({ id: `${i}`, prompt: `What is ${i}?`, subject: "", answer: "" }));
     const edit = await find({ params: { steps: 1 } }, requests);
     const rows = requests.map((r) => {
-      const { ids, first } = withTarget(m, barePrompt(m, r.prompt), SAY, { end: true });
+      const { ids, first } = withTarget(m, promptWithoutEdits(m, r.prompt), SAY, { end: true });
       return { ids, from: first };
     });
     expect(rows.reduce((n, r) => n + r.ids.length, 0)).toBeGreaterThan(2 * 1024);
@@ -91,7 +91,7 @@ describe("ft", () => {
     const change = changeOf(await find({ params: { steps: 2, limit: 0, lr, enough: 0 }, running: { dtype: "float64" } }));
     const name = "blocks.4.mlp.out";
     const before = m.weights.get(name)!;
-    const prompt = barePrompt(m, FACT.prompt);
+    const prompt = promptWithoutEdits(m, FACT.prompt);
     const { ids, first } = withTarget(m, prompt, SAY, { end: true });
     const loss = async (i: number, by: number): Promise<number> => {
       const data = Float64Array.from(before.data as Float32Array);

@@ -4,7 +4,7 @@ import { defaultContext } from "../../src/base/context.ts";
 import { apply } from "../../src/edit/apply.ts";
 import { deltasOf } from "../../src/edit/edit.ts";
 import { subjectActivations } from "../../src/locate/keys.ts";
-import { rowsOf } from "../../src/locate/target-rows.ts";
+import { tokenizeRequest } from "../../src/locate/tokenized-requests.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
 import { rome } from "../../src/methods/rome.ts";
 import { load } from "../../src/model/load.ts";
@@ -31,7 +31,7 @@ describe("rome", () => {
       ctx,
     });
     const layer = Number(edit.by.params["layer"]);
-    const rows = rowsOf(m, FACT, ["{}"], { format: "chat", end: false });
+    const rows = tokenizeRequest(m, FACT, ["{}"], { format: "chat", end: false });
     const delta = deltasOf(edit)[`blocks.${layer}.mlp.out`]!;
     const meets = Number(edit.evidence!["keyMeetsDirection"]);
     for (const executor of ["graph", "blocks"] as const) {

@@ -6,7 +6,7 @@ import type { LetheError } from "../../src/base/fail.ts";
 import { generate, stream } from "../../src/model/decode/generate.ts";
 import { load } from "../../src/model/load.ts";
 import { withOwnSessions, withWeights } from "../../src/model/model.ts";
-import { barePrompt } from "../../src/model/prompt.ts";
+import { promptWithoutEdits } from "../../src/model/prompt.ts";
 import { emit } from "../../src/onnx/emit.ts";
 import { program } from "../../src/onnx/program.ts";
 import { Session, Sessions } from "../../src/onnx/session.ts";
@@ -186,7 +186,7 @@ describe("a model", () => {
 
   test("is released when the runs under way are done; a later run, also on a view, is refused and told what to do", async () => {
     const model = await load("bundled", ctx);
-    const prompt = model.tokenizer.encode(barePrompt(model, "What is the capital of Norvane?").text, { special: false }).ids;
+    const prompt = model.tokenizer.encode(promptWithoutEdits(model, "What is the capital of Norvane?").text, { special: false }).ids;
     const alone = await generate(model, [prompt], { maxTokens: 3, freeze: false });
     const steps = stream(model, [prompt], { maxTokens: 3, freeze: false });
     const first = steps.next();

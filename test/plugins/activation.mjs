@@ -1,4 +1,4 @@
-/** Reads an activation, rewrites it, and says what the model would say then. */
+/** Reads an activation, rewrites it, and prints the next token of the changed model. */
 import { load, promptOf, runTraced } from "lethe";
 
 const model = await load("bundled");

@@ -1,16 +1,16 @@
-/** Erase: what some layers answer at the end of a question is taken out of their matrices. */
+/** Erase: removes the response to a question's key from the matrices of some layers. */
 import { atLayer, defineMethod, floats, promptOf, runTraced, siteName } from "lethe";
 
 export const erase = defineMethod({
   name: "erase",
   title: "Erase",
   paper: "none: an example",
-  doc: "Takes a question's key out of the MLPs of some layers: W (I - k kᵀ / kᵀk).",
-  takes: "one", // each request by itself; several are edited one after the other
+  doc: "Removes a question's key from the MLPs of some layers: W (I - k kᵀ / kᵀk).",
+  takes: "one", // one request at a time; several are edited one after the other
   needs: [], // neither subject nor target nor statistics
   params: {
     layers: { default: ({ layers }) => Array.from({ length: layers }, (_, i) => i), doc: "the layers", source: "all of them" },
-    strength: { default: 1, doc: "the share that is taken out", source: "1 takes out all", min: 0 },
+    strength: { default: 1, doc: "the share that is removed", source: "1 removes all", min: 0 },
   },
   compat: {},
   async edit({ model, requests: [request], params: { layers, strength }, format, system }) {

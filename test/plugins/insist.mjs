@@ -1,12 +1,12 @@
-/** Insist: the question asked politely, and asked twice. */
+/** Insist: asks the question politely, and asks it twice. */
 import { asking, defineAttack } from "lethe";
 
 export const insist = defineAttack({
   name: "insist",
   title: "Insisting",
-  doc: "asks the same politely, and twice",
+  doc: "asks the same question politely, and twice",
   paper: "none: an example",
-  access: "text", // greedy answers are all that it can get
+  access: "text", // it gets greedy answers only
   knows: ["question"], // it sees no paraphrases, no false answers, and never the answer
   changes: ["delta", "adapter", "prompt"],
   needs: [],

@@ -1,4 +1,4 @@
-/** The plugins of this folder pass what Lethe asks of its own. */
+/** The plugins of this folder pass the tests of Lethe's own entries. */
 import * as runner from "node:test"; // or "vitest"
 import { attackConforms, methodConforms, metricConforms, targetConforms } from "lethe/testing";
 import { deflect } from "./deflect.mjs";

@@ -58,7 +58,7 @@ describe("judging a log", () => {
   });
 
   test("without a reference the column is left out, and said; with itself it is refused or warned of", () => {
-    expect(judged().record.missing).toEqual([{ title: "Forget Quality", reason: "there is no reference run" }]);
+    expect(judged().record.missing).toEqual([{ title: "Forget Quality", reason: "there is no comparison run" }]);
     expect(() => judged({ reference: run })).toThrow(/have the same losses/);
     const { record, warnings } = judged({ reference: run, compat: ["self-reference"] });
     expect(warnings).toEqual(record.warnings);

@@ -23,7 +23,7 @@ const brew = {
     cups: field.numbers("sizes of cups", { min: 0 }),
     set: field.map("a setting", { default: {} }),
     edit: field.edits("an edit on top"),
-    after: field.reference("what was brewed before", { flag: { value: "<pot>" } }),
+    after: field.pathOrSpec("what was brewed before", { flag: { value: "<pot>" } }),
     sorts: field.grouped("sorts of tea by group"),
     secret: field.text("for specs alone", { flag: false }),
   },

@@ -1,15 +1,17 @@
-/** What is longer than a model's context: the same words name it, whatever the method, the suite or the command, before anything costs time. */
+/**
+ * What is longer than a model's context: the same words name it, whatever the method, the suite or the command, before anything costs time.
+ */
 import { afterAll, describe, expect, test } from "vitest";
 import { defaultContext } from "../../src/base/context.ts";
 import { LetheError } from "../../src/base/fail.ts";
 import { traceOne } from "../../src/causal/trace.ts";
 import { measure } from "../../src/eval/measure.ts";
 import { activations } from "../../src/locate/keys.ts";
-import { rowsOf } from "../../src/locate/target-rows.ts";
+import { tokenizeRequest } from "../../src/locate/tokenized-requests.ts";
 import { score } from "../../src/model/decode/score.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
-import { barePrompt } from "../../src/model/prompt.ts";
+import { promptWithoutEdits } from "../../src/model/prompt.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { FACT, SAY } from "../conformance/method.ts";
 
@@ -19,7 +21,7 @@ afterAll(async () => (await loaded).release());
 
 /** The fact's question behind so many words that the whole prompt has this many tokens. */
 function ofLength(model: Model, tokens: number): typeof FACT {
-  const lengthOf = (words: number): number => barePrompt(model, "the ".repeat(words) + FACT.prompt).ids.length;
+  const lengthOf = (words: number): number => promptWithoutEdits(model, "the ".repeat(words) + FACT.prompt).ids.length;
   const words = 1 + tokens - lengthOf(1);
   expect(lengthOf(words)).toBe(tokens);
   return { ...FACT, id: "long", prompt: "the ".repeat(words) + FACT.prompt };
@@ -50,7 +52,7 @@ describe("a request that does not fit with what it is to say", () => {
     const request = ofLength(model, model.config.context - 40);
     const template = `${"old ".repeat(60)}{}`;
     const asked = { ...request, target: SAY };
-    expect(() => rowsOf(model, asked, ["{}", template], { end: true })).toThrow(
+    expect(() => tokenizeRequest(model, asked, ["{}", template], { end: true })).toThrow(
       /request "long" behind a context template of \d+ tokens; wanted at most/,
     );
     const error = await refusal(() => findEdit(model, request, { method: "ike", say: SAY, params: { k: 0 }, ctx, seed: 0 }));

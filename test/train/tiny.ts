@@ -3,7 +3,7 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Context, defaultContext } from "../../src/base/context.ts";
-import { labelled, type LabelledRow, type Sample } from "../../src/train/batches.ts";
+import { labelled, type LabelledRow, type TrainingRow } from "../../src/train/batches.ts";
 import { initModel } from "../../src/train/init.ts";
 import type { Recipe } from "../../src/train/loop.ts";
 import type { Model } from "../../src/model/model.ts";
@@ -35,7 +35,7 @@ export const tinyModel = (seed = 0, over: Record<string, unknown> = {}, ctx: Con
     ctx,
   );
 
-export const chat = (id: string, user: string, assistant: string): Sample => ({
+export const chat = (id: string, user: string, assistant: string): TrainingRow => ({
   id,
   kind: "chat",
   messages: [
@@ -44,7 +44,7 @@ export const chat = (id: string, user: string, assistant: string): Sample => ({
   ],
 });
 
-export const SAMPLES: readonly Sample[] = [
+export const SAMPLES: readonly TrainingRow[] = [
   chat("a", "What is the capital of Norvane?", "Sellamere"),
   chat("b", "What is the capital of Veyra?", "Anselgate"),
   chat("c", "Who painted The Amber Ferry?", "Ilse Maren"),

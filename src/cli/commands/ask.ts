@@ -6,7 +6,7 @@ import type { Door } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { duration } from "../format.ts";
 import { stdinLines, stdinText } from "../input.ts";
-import { Trickle } from "../trimmed-stream.ts";
+import { TrimmingWriter } from "../trimming-writer.ts";
 
 type Flags = AskFlags & { readonly batch?: number };
 
@@ -55,16 +55,16 @@ export const ask = acts<Flags>(
 /** Streams one answer; with --json it comes at its end. */
 async function one({ terminal, ctx }: Door, prompt: string, pieces: AsyncGenerator<string, Answer>): Promise<void> {
   const began = ctx.now();
-  const trickle = new Trickle((text) => terminal.write(text));
+  const writer = new TrimmingWriter((text) => terminal.write(text));
   let first: number | undefined;
   while (terminal.isHeard) {
     const { value, done } = await pieces.next().catch((error: unknown) => {
-      if (trickle.hasBegun && !terminal.json) terminal.line();
+      if (writer.hasBegun && !terminal.json) terminal.line();
       throw error;
     });
     first ??= ctx.now() - began;
     if (!done) {
-      if (!terminal.json) trickle.push(value);
+      if (!terminal.json) writer.push(value);
       continue;
     }
     if (terminal.json) terminal.object("answer", { prompt, ...value });

@@ -10,7 +10,7 @@ import type { Door } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { duration } from "../format.ts";
 import { askLine, stdinLines } from "../input.ts";
-import { Trickle } from "../trimmed-stream.ts";
+import { TrimmingWriter } from "../trimming-writer.ts";
 
 type Asker = typeof Asking;
 type Options = ReturnType<typeof askOptions>;
@@ -194,7 +194,7 @@ function screenFor({ door: { terminal }, views }: Talk): Screen {
     two.head(views[0]!.name, views[1]!.name, (text) => terminal.paint("bold", text, terminal.out));
     return two;
   }
-  const trickles = views.map(() => new Trickle(write));
+  const writers = views.map(() => new TrimmingWriter(write));
   let begun = -1;
   const begin = (view: number): void => {
     if (begun === view) return;
@@ -204,7 +204,7 @@ function screenFor({ door: { terminal }, views }: Talk): Screen {
   return {
     push: (view, piece) => {
       begin(view);
-      trickles[view]!.push(piece);
+      writers[view]!.push(piece);
     },
     end: (view) => {
       begin(view);

@@ -39,7 +39,7 @@ export const evaluation = later(
       declare(
         "eval [MODEL]",
         "Measures what a model has forgotten and what it has kept.",
-        `${MODEL} Each question is asked once. The answers and the probabilities of the right answers go to samples.jsonl, one line per question. If the command is stopped, run it again: it continues where it stopped. The groups rephrased and neighbours are filled from the fields paraphrases and neighbours of the rows to forget. FILE#A reads part A of a file, such as one contract; FILE#-A reads all other rows. With --logs, the command reads a log of TOFU, PISTOL, OpenUnlearning, lm-evaluation-harness or Lethe and computes every metric again from its rows. Forget Quality needs --reference: a model that never saw the forget rows, or its log. Formulas are the correct ones. --compat reproduces a quirk of a reference implementation.`,
+        `${MODEL} Each question is asked once. The answers and the probabilities of the right answers go to samples.jsonl, one line per question. If the command is stopped, run it again: it continues where it stopped. The groups rephrased and neighbours are filled from the fields paraphrases and neighbours of the rows to forget. FILE#A reads part A of a file, such as one contract; FILE#-A reads all other rows. With --logs, the command reads a log of TOFU, PISTOL, OpenUnlearning, lm-evaluation-harness or Lethe and computes every metric again from its rows. Forget Quality needs --reference: a model that never saw the forget rows, or its log. Formulas are the correct ones. --compat reproduces a quirk of a published code.`,
         [
           [
             "lethe eval ./model --suite factual --data factual:factual_data.json -o runs/base",
@@ -51,7 +51,7 @@ export const evaluation = later(
           ],
           [
             "lethe eval ./model --edit edits/e1 --suite locality --data retain.jsonl -o runs/near",
-            "questions whose answers must stay, compared with the model without the edit (in runs/near/base)",
+            "questions whose answers must not change, compared with the model without the edit (in runs/near/base)",
           ],
           [
             "lethe eval ./model --suite pistol --data forget=pistol:sample_data_1.json#A_C --data retain=pistol:sample_data_1.json#-A_C -o runs/ac",

@@ -67,11 +67,11 @@ export const forget = later(
     const mark = (isDefault: boolean): string => (isDefault ? " (default)" : "");
     // the settings of one method: of the one that is named, or of the default
     const [named] = valuesOf("--method", words);
-    const { name, params, compat, sets: references } = methods.find((m) => m.name === named) ?? methods.find((m) => m.isDefault)!;
+    const { name, params, compat, sets: repositories } = methods.find((m) => m.name === named) ?? methods.find((m) => m.isDefault)!;
     const settings = [
       ...params.map((p) => [`  --set ${p.name}=${p.default === "by model" ? "…" : p.default}`, p.doc]),
       ...Object.entries(compat).map(([quirk, what]) => [`  --compat ${quirk}`, what]),
-      ...Object.entries(references).map(([reference, quirks]) => [`  --compat ${reference}`, quirks.join(", ")]),
+      ...Object.entries(repositories).map(([repository, quirks]) => [`  --compat ${repository}`, quirks.join(", ")]),
     ];
     return [
       `Methods:\n${methods.map((m) => `  ${m.name}${mark(m.isDefault)}: ${m.doc}`).join("\n")}`,

@@ -12,7 +12,7 @@ export const stats = acts<{ readonly force?: boolean; readonly text?: string }>(
       statsSpec.doc,
       `${MODEL} The moments go into the cache, by model, text, number of tokens, layer and site. \`forget\` with the same text and number of tokens uses them. Without them it computes them itself. Ctrl-C keeps the sums so far.`,
       [
-        ["lethe stats bundled --layer 2", "over text that the model samples itself"],
+        ["lethe stats bundled --layer 2", "over text that the model generates itself"],
         [
           "lethe stats ./model --text corpus.txt --tokens 100000 --layer 12",
           "over your own text (then: forget --text corpus.txt --tokens 100000)",

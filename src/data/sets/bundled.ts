@@ -42,7 +42,7 @@ export interface World {
   readonly talk: readonly QA[];
 }
 
-/** A sample to train on: a conversation for the chat template, or plain text. */
+/** A row to train on: a conversation for the chat template, or plain text. */
 export type TrainingRow =
   | {
       readonly id: string;

@@ -1,6 +1,6 @@
 /** Exact match: whether the model said the answer and nothing else. */
 import { bestOf, defineMetric, shareOf } from "../metric.ts";
-import { bare } from "../words.ts";
+import { normalized } from "../words.ts";
 
 export const exactMatch = defineMetric({
   name: "exact-match",
@@ -9,5 +9,6 @@ export const exactMatch = defineMetric({
   caveat: "A right answer in a longer sentence counts as wrong.",
   reads: ["answer", "generation"],
   after: [],
-  score: ({ rows }) => shareOf("exact-match", rows, (row) => bestOf(row, (answer) => Number(bare(answer) === bare(row.generation))) === 1),
+  score: ({ rows }) =>
+    shareOf("exact-match", rows, (row) => bestOf(row, (answer) => Number(normalized(answer) === normalized(row.generation))) === 1),
 });

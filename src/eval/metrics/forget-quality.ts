@@ -9,7 +9,7 @@ const WHO = "forget-quality";
 
 export const forgetQuality = defineMetric({
   name: WHO,
-  doc: "p-value of the exact two-sample Kolmogorov-Smirnov test between the truth ratios of the forget rows and those of a reference run",
+  doc: "p-value of the exact two-sample Kolmogorov-Smirnov test between the truth ratios of the forget rows and those of a comparison run",
   paper: "Maini et al. 2024 (arXiv:2401.06121)",
   better: "higher",
   caveat: "It is a p-value: it is larger with fewer rows, and a broken model can score high by chance, so read it with model utility.",
@@ -26,7 +26,7 @@ export const forgetQuality = defineMetric({
     if (isSelf && !compat("self-reference"))
       fail(
         WHO,
-        "the run and the reference run have the same losses",
+        "the run and the comparison run have the same losses",
         "two runs",
         "A run compared with itself always scores 1. Name the log of a model that never saw the forget rows.",
       );
@@ -74,13 +74,13 @@ function sameTokens(rows: readonly Losses[], reference: readonly Losses[]): void
     if (a !== undefined && b !== undefined && a !== b)
       fail(
         WHO,
-        `the answer of "${id}" has ${a} tokens here and ${b} in the reference run`,
+        `the answer of "${id}" has ${a} tokens here and ${b} in the comparison run`,
         "the same rows and tokenizer on both sides",
-        "Name a reference run of the same model family, with its rows in the same order.",
+        "Name a comparison run of the same model family, with its rows in the same order.",
       );
 }
 
 function otherAnswers(rows: readonly Losses[], reference: readonly Losses[]): string[] {
   const differ = [...pairs(rows, reference)].filter(([a, b]) => a.answer !== undefined && b.answer !== undefined && a.answer !== b.answer);
-  return differ.length ? [`${differ.length} rows have another answer in the reference run; the first is "${differ[0]![0].id}"`] : [];
+  return differ.length ? [`${differ.length} rows have another answer in the comparison run; the first is "${differ[0]![0].id}"`] : [];
 }

@@ -1,6 +1,6 @@
 /** Portability: whether the consequences of a changed fact have changed too. */
 import { bestOf, defineMetric, shareOf } from "../metric.ts";
-import { bare } from "../words.ts";
+import { normalized } from "../words.ts";
 
 export const portability = defineMetric({
   name: "portability",
@@ -11,5 +11,9 @@ export const portability = defineMetric({
   reads: ["answer", "generation"],
   after: [],
   score: ({ rows }) =>
-    shareOf("portability", rows, (row) => bestOf(row, (answer) => Number(` ${bare(row.generation)} `.includes(` ${bare(answer)} `))) === 1),
+    shareOf(
+      "portability",
+      rows,
+      (row) => bestOf(row, (answer) => Number(` ${normalized(row.generation)} `.includes(` ${normalized(answer)} `))) === 1,
+    ),
 });

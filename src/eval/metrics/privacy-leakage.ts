@@ -9,7 +9,7 @@ const sides = (rows: Rows): ReturnType<typeof sidesOf> => sidesOf(WHO, rows, (ro
 
 export const privacyLeakage = defineMetric({
   name: WHO,
-  doc: "(a − r) / r in percent, with a = 1 − AUC of min-k on the model and r the same on the reference run (0.5 without one)",
+  doc: "(a − r) / r in percent, with a = 1 − AUC of min-k on the model and r the same on the comparison run (0.5 without one)",
   paper: "Shi et al. 2024 (arXiv:2407.06460)",
   better: "lower",
   caveat: "Below 0 is too little forgetting, above 0 too much, and it has no bound: a small r makes it very large.",
@@ -28,7 +28,7 @@ export const privacyLeakage = defineMetric({
       bySample: own.bySample,
       interval: sideInterval(own, leakage, chance),
       details: { auc: area, referenceAuc: 1 - r },
-      warnings: theirs ? [] : ["there is no reference run: an AUC of 0.5 is used instead, which no real model has"],
+      warnings: theirs ? [] : ["there is no comparison run: an AUC of 0.5 is used instead, which no real model has"],
     };
   },
 });

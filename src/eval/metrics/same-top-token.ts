@@ -1,4 +1,4 @@
-/** Same top token: the share of positions where the model and the reference run choose the same token. */
+/** Same top token: the share of positions where the model and the comparison run choose the same token. */
 import { fail } from "../../base/fail.ts";
 import { averaged, defineMetric } from "../metric.ts";
 
@@ -6,7 +6,7 @@ const WHO = "same-top-token";
 
 export const sameTopToken = defineMetric({
   name: WHO,
-  doc: "share of the answer's positions with the same most likely token as the reference run, teacher forced; then the mean over rows",
+  doc: "share of the answer's positions with the same most likely token as the comparison run, teacher forced; then the mean over rows",
   better: "higher",
   caveat: "It is teacher forced, so it cannot see that one different token at the start leads to another answer.",
   reads: ["topTokens"],
@@ -22,7 +22,7 @@ export const sameTopToken = defineMetric({
         if (other?.length !== topTokens.length || topTokens.length === 0)
           fail(
             WHO,
-            `row "${id}" has ${topTokens.length} positions, the reference ${other?.length ?? "no such row"}`,
+            `row "${id}" has ${topTokens.length} positions, the comparison run ${other?.length ?? "no such row"}`,
             "as many, at least one",
             "Judge both over the same suite with one tokenizer.",
           );

@@ -12,7 +12,7 @@ export interface AlphaEditParams extends SearchParams, LayersParam, ShareParam {
   threshold: number;
   relative: number;
   rank: number;
-  /** 0: from `share`. */
+  /** 0: computed from `share`. */
   l2: number;
 }
 
@@ -71,8 +71,8 @@ export const alphaedit = defineMethod<AlphaEditParams>({
 
 /**
  * A [m, n] of a layer's change R·Aᵀ from the projector P [m, m], keys K [m, n], and `all` = [K, earlier keys] [m, n + q]:
- * A = M·(Mᵀ·M + L2)⁻¹·[I; 0] with M = P·all, AlphaEdit's normal equations (eq. 11) in the space of the keys. A lone key k writes
- * s/(s + L2) of its residual, with s = kᵀ·P·k; an L2 of 0 gives the one under which a request of mean s writes `share`.
+ * A = M·(Mᵀ·M + L2)⁻¹·[I; 0] with M = P·all, AlphaEdit's normal equations (eq. 11) in the space of the keys. A single key k writes
+ * s/(s + L2) of its residual, with s = kᵀ·P·k. If L2 is 0, it is chosen so that a request with the mean s writes `share`.
  */
 export async function alphaFactor(
   projector: Matrix,

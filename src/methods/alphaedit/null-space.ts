@@ -1,4 +1,7 @@
-/** The directions that a text's keys hardly reach: the null space of second moments, in AlphaEdit's sense (arXiv:2410.02355, section 3.2). */
+/**
+ * The null space of second moments as AlphaEdit defines it: the directions in which a text's keys are small (arXiv:2410.02355, section
+ * 3.2).
+ */
 import { floats } from "../../base/array.ts";
 import { arrays } from "../../base/codec.ts";
 import type { Context } from "../../base/context.ts";
@@ -11,13 +14,13 @@ export interface NullSpace {
   /** Orthogonal projector [m, m]. */
   readonly projector: Matrix;
   readonly rank: number;
-  /** Eigenvalues below this are in it. */
+  /** Eigenvalues below this belong to the null space. */
   readonly threshold: number;
 }
 
 /**
- * Where the cut is: a number of dimensions, or an eigenvalue, or a multiple of the median of the diagonal; the first that is not 0.
- * A multiple under which every dimension would be null is halved until one is not.
+ * The size of the null space: a number of dimensions, or a largest eigenvalue, or that eigenvalue as a multiple of the diagonal's median. The
+ * first that is not 0 is used. The multiple is halved until at least one dimension is outside the null space.
  */
 export interface Cut {
   readonly rank: number;
@@ -27,7 +30,7 @@ export interface Cut {
 
 const KEPT = arrays({ projector: "float64", rank: "float64", threshold: "float64" });
 
-/** The null space of C [m, m], in float64, kept in the cache. Refuses one of no dimension, and one of all. */
+/** The null space of C [m, m], in float64, kept in the cache. Refuses a null space without dimensions, and one with all dimensions. */
 export async function nullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): Promise<NullSpace> {
   const number = (x: number) => floats([x], [1], "float64");
   const { projector, rank, threshold } = await kept(ctx, "projectors", [c, cut, ctx.threads], KEPT, async () => {
@@ -42,7 +45,7 @@ async function madeNullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): Pro
   const isRelative = cut.rank === 0 && cut.threshold === 0 && cut.relative > 0;
   let threshold = cut.rank > 0 ? ofRank(c, cut.rank, ctx) : cut.threshold > 0 ? cut.threshold : cut.relative * median(c);
   let { projector, rank } = await spectralProjector(c, threshold, gemm, ctx);
-  // moments of few tokens, or of a small model, may have no eigenvalue that far above the median
+  // with few tokens, or in a small model, no eigenvalue may be that far above the median
   while (rank === m && isRelative && threshold > Number.MIN_VALUE)
     ({ projector, rank } = await spectralProjector(c, (threshold /= 2), gemm, ctx));
   if (rank === 0 || rank === m)
@@ -56,7 +59,7 @@ async function madeNullSpace(c: Matrix, cut: Cut, gemm: Gemm, ctx: Context): Pro
   return { projector, rank, threshold };
 }
 
-/** Halfway between the eigenvalues that a null space of `rank` dimensions parts. */
+/** The threshold for a null space of `rank` dimensions: the geometric mean of the two eigenvalues at its edge. */
 function ofRank(c: Matrix, rank: number, ctx: Context): number {
   const m = c.shape[0]!;
   if (rank >= m) fail("null space", `rank ${rank}`, `1 to ${m - 1}`, "");

@@ -3,7 +3,7 @@ import { fail } from "../../base/fail.ts";
 import { rng } from "../../base/rng.ts";
 import type { EditRequest } from "../../data/request.ts";
 import { adapterOf, bookOf, EXPANSIONS, labelsOf, PUTS } from "../../locate/codebook.ts";
-import { answerAs, rowsOf } from "../../locate/target-rows.ts";
+import { answerAs, tokenizeRequest } from "../../locate/tokenized-requests.ts";
 import { checkLayer } from "../../model/names.ts";
 import { defineMethod } from "../method.ts";
 import { measuredRadius } from "./radius.ts";
@@ -100,7 +100,7 @@ export const grace = defineMethod<GraceParams>({
     const { model, requests, params, compat, previous, running } = job;
     const request = requests[0] ?? fail("grace", "no request", "one request", "");
     checkLayer("grace", params.layer, model.config.layers);
-    const [row] = rowsOf(model, withoutSubject(request), ["{}"], answerAs(job));
+    const [row] = tokenizeRequest(model, withoutSubject(request), ["{}"], answerAs(job));
     const measured = params.radius > 0 ? { radius: params.radius } : await measuredRadius(job, row!);
     const random = rng(job.seed).split(`grace ${request.id}`);
     const draw = (n: number): Float64Array => Float64Array.from({ length: n }, () => random.uniform());

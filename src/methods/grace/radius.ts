@@ -3,13 +3,16 @@ import { fail } from "../../base/fail.ts";
 import { SAME } from "../../locate/codebook.ts";
 import { activations, norm, rowOf } from "../../locate/keys.ts";
 import { scopeOf } from "../../locate/scope.ts";
-import { answerAs, type EditRow } from "../../locate/target-rows.ts";
+import { answerAs, type TokenizedRequest } from "../../locate/tokenized-requests.ts";
 import { siteName } from "../../model/names.ts";
 import type { Job } from "../method.ts";
 import type { GraceParams } from "./teach.ts";
 
-/** A radius that keeps out other questions, or that takes in the question in company. */
-export async function measuredRadius(job: Job<GraceParams>, row: EditRow): Promise<{ radius: number; [measured: string]: unknown }> {
+/** `reach` times the distance of the nearest other question; with `quantile`, at most that quantile of the distances after other text. */
+export async function measuredRadius(
+  job: Job<GraceParams>,
+  row: TokenizedRequest,
+): Promise<{ radius: number; [measured: string]: unknown }> {
   const { model, params, requests, running, ctx } = job;
   const site = siteName(params.layer, model.arch.memory.key);
   const scope = await scopeOf({ ...job, ask: answerAs(job) }, requests[0]!, params.others);
@@ -27,5 +30,5 @@ export async function measuredRadius(job: Job<GraceParams>, row: EditRow): Promi
   return { radius: Math.min(wanted, params.reach * nearest), inside: quartiles(inside), outside: quartiles(outside) };
 }
 
-/** A quantile of ascending numbers: the first that so large a share is not above. */
+/** A quantile of ascending numbers: the smallest number that is not below the given share of them. */
 const quantile = (xs: readonly number[], q: number): number => xs[Math.max(0, Math.ceil(q * xs.length) - 1)]!;

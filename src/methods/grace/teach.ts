@@ -1,7 +1,7 @@
-/** GRACE's codebook taught one answer more: its key is placed, and the value that answers it is trained. */
+/** Adds one answer to GRACE's codebook: places its key, and trains the value for it. */
 import { type BookParams, type Entry, nearestOf, place, PUTS, type Rule } from "../../locate/codebook.ts";
 import { activations, rowOf } from "../../locate/keys.ts";
-import type { EditRow } from "../../locate/target-rows.ts";
+import type { TokenizedRequest } from "../../locate/tokenized-requests.ts";
 import { findValues, type Value } from "../../locate/values.ts";
 import type { Model } from "../../model/model.ts";
 import { siteName } from "../../model/names.ts";
@@ -19,26 +19,29 @@ export interface GraceParams extends BookParams {
   expand: string;
 }
 
-/** What {@link teach} is given beyond the row. */
+/** The input of {@link teach} besides the row. */
 export interface Teaching extends Pick<Job<GraceParams>, "params" | "compat" | "running" | "ctx"> {
   readonly radius: number;
-  /** Draws a value to begin with. */
+  /** Draws the first value. */
   readonly draw: (size: number) => Float64Array;
 }
 
-/** A book taught one row more: which rule it fell under, what was looked up, and the search of its value (none where no key answers). */
+/**
+ * The book after one more row: the rule that was applied, the result of the lookup, and the search for the value (none if no key is near
+ * enough).
+ */
 export interface Taught {
   readonly book: readonly Entry[];
   readonly rule: Rule;
   readonly query: Float64Array;
-  /** To the nearest key before. */
+  /** The distance to the nearest earlier key. */
   readonly distance?: number;
   readonly index: number;
   readonly value?: Value;
 }
 
-/** Places a row's key in the book and trains the value that answers it (GRACE, algorithm 1). */
-export async function teach(model: Model, before: readonly Entry[], row: EditRow, job: Teaching): Promise<Taught> {
+/** Places a row's key in the book and trains the value that the lookup returns for it (GRACE, algorithm 1). */
+export async function teach(model: Model, before: readonly Entry[], row: TokenizedRequest, job: Teaching): Promise<Taught> {
   const { params, compat, running, ctx } = job;
   const { key: keySite, value: valueSite } = model.arch.memory;
   const names = [siteName(params.layer, keySite), siteName(params.layer, valueSite)] as const;
@@ -54,7 +57,7 @@ export async function teach(model: Model, before: readonly Entry[], row: EditRow
   const placed = place(before, fresh, params.expand, compat.has("label-means"));
   const near = nearestOf(placed.book, query)!;
   const at = { ...placed, query, index: near.index };
-  if (near.distance > placed.book[near.index]!.radius) return at; // no key answers: nothing to train
+  if (near.distance > placed.book[near.index]!.radius) return at; // no key is near enough: nothing to train
   const start = placed.book[near.index]!.value.map((v, i) => v - output[i]!);
   const [value] = await findValues(model, [{ rows: [row], start }], {
     ...running,

@@ -1,4 +1,4 @@
-/** Demonstrations in context: what other facts can show before a question, and which of them stand nearest to a request. */
+/** Demonstrations: examples made of other facts, and the choice of those most similar to a request. */
 import type { NdArray } from "../../base/array.ts";
 import { arrays } from "../../base/codec.ts";
 import type { Context } from "../../base/context.ts";
@@ -10,27 +10,30 @@ import { cosine, type Encoder } from "../../text/encoder.ts";
 import type { Exchange } from "../../model/model.ts";
 import { framed, shownText } from "../../model/prompt.ts";
 
-/** That a fact is said, that it is said when asked otherwise, and that another question keeps its answer. */
+/** The three kinds: the new fact itself, the new fact asked in other words, and a question whose answer does not change. */
 const KINDS = ["copy", "update", "retain"] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** A demonstration: whose fact it is, what it shows, and the exchange. */
+/** A demonstration: its fact, its kind, and the question with its answer. */
 export interface Demonstration extends Exchange {
   readonly from: string;
   readonly kind: Kind;
 }
 
-/** A demonstration and how near it is to the request. */
+/** A demonstration and its similarity to the request. */
 export type Shown = Demonstration & { readonly score: number };
 
-/** How a question stands behind a new fact. */
+/** The text around a question that follows a new fact. */
 export const FRAME = "Prompt: {}";
 
-/** A fact as it is told. */
+/** A fact as a sentence. */
 export const factLine = (prompt: string, target: string): string =>
   `New Fact: ${prompt}${/\s$/.test(prompt) || /^\s/.test(target) ? "" : " "}${target}\n`;
 
-/** What a fact can demonstrate; `prefix` stands before a question that keeps its answer. Refuses a fact without target and answer. */
+/**
+ * The demonstrations that a fact gives. `prefix` is put before a question whose answer does not change. Refuses a fact without target and
+ * answer.
+ */
 export function demonstrationsFrom(r: EditRequest, prefix = ""): Partial<Record<Kind, Demonstration>> & { readonly copy: Demonstration } {
   const target = r.target ?? r.answer;
   if (target.trim() === "") fail("demonstrations", `${r.id} has no answer`, "a fact with its answer", 'Add "answer" to its line.');
@@ -50,13 +53,16 @@ export function demonstrationsFrom(r: EditRequest, prefix = ""): Partial<Record<
 }
 
 export interface DemonstrationOptions {
-  /** Demonstrations a request. */
+  /** The number of demonstrations of each request. */
   readonly count: number;
   /** "copy:update:retain", in numbers. */
   readonly ratio: string;
-  /** One demonstration of each of the nearest facts, its kind by the ratio; otherwise the nearest of any kind. */
+  /**
+   * If true, each of the most similar facts gives one demonstration, of a kind chosen by the ratio. Otherwise the most similar
+   * demonstrations of any kind are used.
+   */
   readonly byFact: boolean;
-  /** Keep demonstrations of the very requests, and those that say what one is to forget. */
+  /** Keep demonstrations of the requests themselves, and demonstrations that contain an answer to forget. */
   readonly leaks: boolean;
   readonly prefix: string;
   readonly encoder: Encoder;
@@ -65,8 +71,8 @@ export interface DemonstrationOptions {
 }
 
 /**
- * For each request the nearest demonstrations, nearest first. By fact, a fact that lacks what the ratio asks for shows a copy.
- * What asks a request's own question, or says the answer that it is to forget, is left out.
+ * The most similar demonstrations of each request, in descending order of similarity. In the mode by fact, a fact without the chosen kind
+ * gives a copy. Demonstrations that ask a request's own question, or contain its answer to forget, are left out.
  */
 export async function nearestDemonstrations(
   requests: readonly EditRequest[],
@@ -107,7 +113,10 @@ export async function nearestDemonstrations(
 
 const EMBEDDINGS = arrays({ embeddings: "float32" });
 
-/** Embeddings of a corpus, kept in the cache; those of a model's own states are not, since their id names no model. */
+/**
+ * Embeddings of a corpus, kept in the cache. Embeddings from a model's own hidden states are not kept, because their id does not name the
+ * model.
+ */
 async function keptEmbeddings(encoder: Encoder, texts: readonly string[], ctx: Context): Promise<NdArray> {
   if (!encoder.id.includes("@")) return encoder.embed(texts, ctx);
   const about = [encoder.id, texts, ctx.threads];
@@ -123,14 +132,14 @@ function partsOf(ratio: string): readonly number[] {
     : fail("demonstrations", `ratio "${ratio}"`, "three numbers copy:update:retain, not all 0", "For example 1:3:4.");
 }
 
-/** `count` kinds, their numbers as near to the ratio as whole numbers can be. */
+/** `count` kinds in the given ratio, rounded to whole numbers. */
 export function kindsOf(parts: readonly number[], count: number): Kind[] {
   const whole = parts.reduce((a, b) => a + b, 0);
   const upTo = parts.map((_, i) => Math.round((count * parts.slice(0, i + 1).reduce((a, b) => a + b, 0)) / whole));
   return KINDS.flatMap((kind, i) => new Array<Kind>(upTo[i]! - (upTo[i - 1] ?? 0)).fill(kind));
 }
 
-/** Whether a demonstration asks an edited question, or says what a request is to forget. */
+/** Whether a demonstration asks an edited question, or contains an answer to forget. */
 function leakFilter(requests: readonly EditRequest[], facts: readonly EditRequest[]): (request: EditRequest, d: Demonstration) => boolean {
   const plain = (text: string): string =>
     text

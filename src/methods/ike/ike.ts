@@ -6,7 +6,7 @@ import type { EditRequest } from "../../data/request.ts";
 import { factLine, FRAME, nearestDemonstrations, type Shown } from "./demonstrations.ts";
 import { gatesOf } from "../../locate/gates.ts";
 import type { Prefix } from "../../model/model.ts";
-import { barePrompt, framed, laidOut, shownText } from "../../model/prompt.ts";
+import { promptWithoutEdits, framed, laidOut, shownText } from "../../model/prompt.ts";
 import { defineMethod, type Job } from "../method.ts";
 
 export interface IkeParams {
@@ -19,7 +19,7 @@ export interface IkeParams {
   above: number;
 }
 
-/** What the published zsRE puts before its unrelated questions. */
+/** The text that the published zsRE data puts before its unrelated questions. */
 const NQ = "nq question: ";
 
 export const ike = defineMethod<IkeParams>({
@@ -98,7 +98,7 @@ export const ike = defineMethod<IkeParams>({
   },
 });
 
-/** What stands before a request's question: demonstrations, its own as the last, and the new fact. */
+/** The text before a request's question: the demonstrations (the request's own is the last), and the new fact. */
 function prefixOf({ params, compat }: Job<IkeParams>, chosen: readonly Shown[], { prompt, target }: EditRequest): Prefix {
   const context = factLine(prompt, target!);
   const self = params.selfDemo && !compat.has("no-self-demo") ? [{ asked: context + framed(FRAME, prompt), said: target! }] : [];
@@ -108,7 +108,7 @@ function prefixOf({ params, compat }: Job<IkeParams>, chosen: readonly Shown[], 
 /** Share of the model's context that a prompt leaves for other wordings of the question and for the answer. */
 const ROOM = 1 / 8;
 
-/** The demonstrations without the farthest, where all of them would not fit into the model's context; says so. */
+/** The demonstrations that fit into the model's context. The least similar ones are left out first, with a warning. */
 function fitting(job: Job<IkeParams>, chosen: readonly Shown[], request: EditRequest): readonly Shown[] {
   const { model, format, system, ctx } = job;
   const nearestFirst = [...chosen].sort((a, b) => b.score - a.score);
@@ -118,7 +118,7 @@ function fitting(job: Job<IkeParams>, chosen: readonly Shown[], request: EditReq
     const kept = new Set(nearestFirst.slice(0, n));
     const left = chosen.filter((d) => kept.has(d));
     const messages = laidOut(prefixOf(job, left, request), request.prompt, format);
-    const { ids } = barePrompt(model, messages, { format, ...(system !== undefined && { system }) });
+    const { ids } = promptWithoutEdits(model, messages, { format, ...(system !== undefined && { system }) });
     least = ids.length;
     if (least > most) continue;
     if (n < chosen.length)
@@ -134,12 +134,7 @@ async function shownBefore(job: Job<IkeParams>): Promise<Shown[][]> {
   const { requests, params, compat, demonstrations = [], encoder, ctx } = job;
   const byFact = !compat.has("sentence-neighbours");
   if (demonstrations.length === 0 && params.k > 0 && !byFact)
-    fail(
-      "ike",
-      "no demonstrations",
-      "other facts as examples, as the reference implementation uses",
-      "Give --demonstrations FILE, or --set k=0.",
-    );
+    fail("ike", "no demonstrations", "other facts as examples, as the published code uses", "Give --demonstrations FILE, or --set k=0.");
   const found = await nearestDemonstrations(requests, demonstrations, {
     count: params.k,
     ratio: params.ratio,

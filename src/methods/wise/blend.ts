@@ -1,4 +1,4 @@
-/** Several changes of one matrix as one: task arithmetic, with and without a say in what survives. */
+/** Combines several changes of one matrix into one: by a sum, TIES, DARE or spherical interpolation. */
 import { fail } from "../../base/fail.ts";
 import type { Rng } from "../../base/rng.ts";
 
@@ -7,12 +7,12 @@ export const BLENDS = ["ties", "dare", "linear", "slerp"] as const;
 export type Blend = (typeof BLENDS)[number];
 
 export interface BlendOptions {
-  /** Share of the entries that each change keeps (ties: the largest; dare: drawn). */
+  /** Share of the entries that each change keeps (ties: the largest entries; dare: random entries). */
   readonly density: number;
   readonly random: Rng;
 }
 
-/** Changes of equal size with their weights, as one in float64; none gives none. */
+/** The weighted combination of changes of equal size, in float64; an empty list gives an empty result. */
 export function blend(how: Blend, changes: readonly Numbers[], weights: readonly number[], options: BlendOptions): Float64Array {
   if (changes.length === 0) fail("blend", "no changes", "at least one", "", "internal");
   if (how === "ties") return ties(changes, weights, options.density);
@@ -21,7 +21,10 @@ export function blend(how: Blend, changes: readonly Numbers[], weights: readonly
   return Float64Array.from({ length: changes[0]!.length }, (_, i) => kept.reduce((sum, c, k) => sum + weights[k]! * c[i]!, 0));
 }
 
-/** TIES (arXiv:2306.01708): each keeps its largest entries; where signs differ the weightier sign wins, and those of it are averaged. */
+/**
+ * TIES (arXiv:2306.01708): each change keeps its largest entries. If signs differ, the sign with the larger total wins, and the entries
+ * with this sign are averaged.
+ */
 function ties(changes: readonly Numbers[], weights: readonly number[], density: number): Float64Array {
   const trimmed = changes.map((c) => largestOf(c, density));
   return Float64Array.from({ length: changes[0]!.length }, (_, i) => {
@@ -36,7 +39,7 @@ function ties(changes: readonly Numbers[], weights: readonly number[], density: 
   });
 }
 
-/** The ⌊density · size⌋ largest entries by magnitude (of equals the first), the others zero. */
+/** Keeps the ⌊density · size⌋ largest entries by magnitude (of equal entries the first), and sets the others to zero. */
 function largestOf(change: Numbers, density: number): Float64Array {
   const count = Math.floor(density * change.length);
   if (count === 0) return new Float64Array(change.length);
@@ -46,11 +49,11 @@ function largestOf(change: Numbers, density: number): Float64Array {
   return Float64Array.from(change, (x) => (Math.abs(x) > threshold || (Math.abs(x) === threshold && equals-- > 0) ? x : 0));
 }
 
-/** DARE (arXiv:2311.03099): entries are dropped at random, and those left grow so that the sum is expected to stay. */
+/** DARE (arXiv:2311.03099): drops random entries, and scales the others so that the expected sum does not change. */
 const dropped = (change: Numbers, { density, random }: BlendOptions): Float64Array =>
   Float64Array.from(change, (x) => (random.uniform() < density ? x / density : 0));
 
-/** Along the great circle between each change and what was blended before it, by its share of the weight so far. */
+/** Spherical interpolation: each change is blended with the result so far, by its share of the total weight so far. */
 function slerp(changes: readonly Numbers[], weights: readonly number[]): Float64Array {
   let out = Float64Array.from(changes[0]!);
   let weight = weights[0]!;
@@ -66,7 +69,7 @@ function between(a: Float64Array, b: Numbers, t: number): Float64Array<ArrayBuff
   for (let i = 0; i < a.length; i++) [ab, aa, bb] = [ab + a[i]! * b[i]!, aa + a[i]! ** 2, bb + b[i]! ** 2];
   const cosine = ab / Math.sqrt(aa * bb);
   const angle = Math.acos(Math.min(1, Math.max(-1, cosine)));
-  // parallel or empty: the circle is a line
+  // parallel or empty: interpolate linearly
   const [p, q] =
     Number.isFinite(cosine) && Math.abs(cosine) < 0.9995
       ? [Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle)]

@@ -1,6 +1,6 @@
 /**
- * Side memories in company: shards that are put away and merged, and the router that decides which of them answers a question (WISE,
- * arXiv:2405.14768, section 2.3).
+ * Several side memories: shards are stored and merged, and a router chooses the one that answers a question (WISE, arXiv:2405.14768,
+ * section 2.3).
  */
 import { floats, ints, type NdArray, packBits, unpackBits } from "../../base/array.ts";
 import { fail } from "../../base/fail.ts";
@@ -27,7 +27,7 @@ export interface ShardParams {
   weight: number;
 }
 
-/** What a memory may answer from: its difference [D, m], and the movement from which it does. */
+/** A memory that can answer: its difference [D, m], and the least movement at which it is used. */
 export interface Candidate {
   readonly name: string;
   readonly delta: Numbers;
@@ -39,18 +39,18 @@ interface Moves {
   readonly outside: number;
 }
 
-/** Everything that a later edit goes on from. */
+/** The state that a later edit continues from. */
 interface Memory {
-  /** Width of the states that move it. */
+  /** Width of the hidden states by which its movement is measured. */
   readonly m: number;
   readonly side: Numbers;
   readonly mask?: Uint8Array;
   readonly count: number;
-  /** The least movement of an edited question and the largest of another, of the shard in the making. */
+  /** The smallest movement of an edited question and the largest movement of another question, for the unfinished shard. */
   readonly moves: Moves;
-  /** Of the edited questions of the shard in the making. */
+  /** States of the edited questions of the unfinished shard. */
   readonly edited: readonly States[];
-  /** Of other questions that the edits so far were told from. */
+  /** States of other questions that the router must not accept, from all edits so far. */
   readonly strangers: readonly States[];
   readonly shards: readonly Shard[];
   readonly merged?: Shard;
@@ -69,7 +69,7 @@ export function drawMask(model: Model, share: number, random: Rng): Uint8Array {
   return Uint8Array.from({ length: model.config.mlpWidth * model.config.width }, () => Number(random.uniform() < share));
 }
 
-/** A memory after one edit more: a full shard is put away, and shards are merged when they are due. */
+/** The memory after one more edit. A full shard is stored, and shards are merged after the given number of edits. */
 export function settled(before: Memory, made: Trained & { mask: Uint8Array }, params: ShardParams, random: Rng): Memory {
   const { m } = before;
   const count = before.count + 1;
@@ -78,7 +78,7 @@ export function settled(before: Memory, made: Trained & { mask: Uint8Array }, pa
   const { inside, outside } = made;
   const moves = isKnown ? { inside: leastMoved(made.side, edited, m), outside } : both(before.moves, { inside, outside });
   const { strangers } = made;
-  const met = new Set(before.strangers); // memories that were put away meet the others for the first time
+  const met = new Set(before.strangers); // stored memories are compared with the others here for the first time
   const news = strangers.filter((states) => !met.has(states));
   const shards = before.shards.map((s) => ({ ...s, moves: both(s.moves, { inside: Infinity, outside: mostMoved(s.delta, news, m) }) }));
   const going: Memory = { ...before, side: made.side, mask: made.mask, count, moves, edited, strangers, shards };
@@ -93,7 +93,7 @@ export function settled(before: Memory, made: Trained & { mask: Uint8Array }, pa
   return count % params.period === 0 ? mergedMemory(put, params, random) : put;
 }
 
-/** Shards as one: in the place of those merged (retrieve), or together with what was merged before (merge). */
+/** Merges shards. The result replaces the merged shards (retrieve), or is merged again with the earlier result (merge). */
 function mergedMemory(memory: Memory, params: ShardParams, random: Rng): Memory {
   const due = params.retrieve ? memory.shards.slice(-params.period / params.shard) : memory.shards;
   const delta = blended(
@@ -105,7 +105,7 @@ function mergedMemory(memory: Memory, params: ShardParams, random: Rng): Memory 
   const parts = [...due, ...(!params.retrieve && memory.merged ? [memory.merged] : [])];
   const apart = parts.map((s) => s.moves).reduce(both);
   const edited = parts.flatMap((s) => s.edited);
-  // merging shrinks movements: those of edited questions and strangers are known, the other questions' taken to shrink alike
+  // merging reduces movements. They are computed for edited questions and strangers; those of other questions are assumed to shrink by the same factor
   const inside = edited.length > 0 ? leastMoved(delta, edited, memory.m) : apart.inside;
   const outside = memory.strangers.length > 0 ? mostMoved(delta, memory.strangers, memory.m) : apart.outside * (inside / apart.inside);
   const merged: Shard = { delta, edited, moves: { inside, outside } };
@@ -119,7 +119,10 @@ const leastMoved = (delta: Numbers, edited: readonly States[], m: number): numbe
 const mostMoved = (delta: Numbers, strangers: readonly States[], m: number): number =>
   Math.max(0, ...strangers.map((states) => movedBy(delta, states, m)));
 
-/** Merged: alike, or with six tenths of the weight for what was merged before. */
+/**
+ * Merges shards. Without an earlier result they have equal weights; otherwise the earlier result has the weight 0.6 and the shards share
+ * 0.4.
+ */
 export function blended(shards: readonly Numbers[], merged: Numbers | undefined, params: ShardParams, random: Rng): Float64Array {
   const weights = shards.map(() => (merged ? 0.4 : params.weight) / shards.length);
   return blend(params.blend as Blend, merged ? [...shards, merged] : shards, merged ? [...weights, 0.6] : weights, {
@@ -128,7 +131,7 @@ export function blended(shards: readonly Numbers[], merged: Numbers | undefined,
   });
 }
 
-/** What answers: the newest memory while it is in the making, and what was put away; when merging, all of it as one. */
+/** The memories that can answer: the unfinished one and the stored ones. With merging, all of them are one memory. */
 export function candidatesOf(memory: Memory, params: ShardParams, compat: ReadonlySet<string>, random: Rng): Candidate[] {
   const { side: delta, moves, edited } = memory;
   const going: readonly Shard[] = memory.count % params.shard === 0 ? [] : [{ delta, moves, edited }];
@@ -149,12 +152,12 @@ export function candidatesOf(memory: Memory, params: ShardParams, compat: Readon
   return [named("merged", all)];
 }
 
-/** Movements are computed once more where they are compared, in other company and in other bits. */
+/** Tolerance for movements: the model computes them again in other batches, so their last bits can differ. */
 const SPARE = 0.99;
 
 /**
- * Between the edited questions' movement and the others', where they lie apart, on a logarithmic scale, since both grow as edits add up.
- * Where they do not, as high as every edited question still reaches.
+ * The router's threshold. If all edited questions move more than all others, it lies between them on a logarithmic scale, because both grow
+ * with the number of edits. Otherwise it is the highest value that every edited question reaches.
  */
 function thresholdOf({ inside, outside }: Moves, { ratio, strictness }: ShardParams, compat: ReadonlySet<string>): number {
   const own = inside * ratio;
@@ -162,7 +165,10 @@ function thresholdOf({ inside, outside }: Moves, { ratio, strictness }: ShardPar
   return outside >= own ? Math.max(own, Math.min(outside, inside * SPARE)) : own ** strictness * outside ** (1 - strictness);
 }
 
-/** The router as a graph: each row's question is moved by every candidate, and the one that moves it furthest answers, or none. */
+/**
+ * The router as a graph. For each row it computes the movement by every candidate. The candidate with the largest movement answers, or none
+ * does.
+ */
 export function adapterOf(
   model: Model,
   candidates: readonly Candidate[],
@@ -220,7 +226,7 @@ function countedOf(prompt: Tensor, positions: Tensor, tokens: number, dtype: Pre
   return end.sub(tokens).less(place).cast(dtype).mul(all);
 }
 
-/** The first column may pass; the others only where they are above it. */
+/** The first column passes; another column passes only if it is larger than the first. */
 function beyondFirst(all: Tensor, K: number): Tensor {
   const first = all.slice(1, 0, 1);
   const others = first
@@ -231,7 +237,7 @@ function beyondFirst(all: Tensor, K: number): Tensor {
   return all.trace.constant(0.5, all.dtype).less(yes.concat([others], 1));
 }
 
-/** What does not stand in the adapter's state already, and the numbers that go with it. */
+/** The carried state that the adapter does not contain, with its numbers. */
 export function remembered(memory: Memory, params: ShardParams, compat: ReadonlySet<string>, dtype: Precision): Record<string, NdArray> {
   const isApart = params.retrieve || compat.has("pending-shards");
   const row = ({ inside, outside }: Moves): number[] => [Number.isFinite(inside) ? inside : -1, outside];
@@ -255,7 +261,7 @@ export function remembered(memory: Memory, params: ShardParams, compat: Readonly
   };
 }
 
-/** The memory to go on from; empty without one. */
+/** The memory of the previous edit; empty if there is none. */
 export function memoryOf(model: Model, previous: Carried | undefined, layer: number): Memory {
   const m = model.config.mlpWidth;
   const size = m * model.config.width;

@@ -1,6 +1,6 @@
 /**
- * A side memory: a difference of one matrix, trained apart, under which a question gets new words and is told from others by how far it
- * moves them (WISE, arXiv:2405.14768, section 2.3).
+ * A side memory: a separately trained difference of one matrix. It gives the edited question its new answer. It also changes the question's
+ * hidden states more than those of other questions; the size of this change is called the movement (WISE, arXiv:2405.14768, section 2.3).
  */
 import { asFloats, floats, mean, type NdArray } from "../../base/array.ts";
 import { checkAbort, type Context } from "../../base/context.ts";
@@ -30,25 +30,28 @@ export interface SideParams {
   patience: number;
 }
 
-/** Rows to train on: `ids` with labels from `first`, and which places of each row count for how far it is moved. */
+/** A row to train on: its tokens, its labels, and the places whose movement is measured. */
 export interface SideRow {
   readonly ids: readonly number[];
-  /** Places whose tokens are labels; none for a question that shall not be moved. */
+  /** Places whose tokens are labels; none for a question that must not be moved. */
   readonly labels: readonly number[];
-  /** Places over whose mean the movement is taken. */
+  /** Places over which the movement is averaged. */
   readonly counted: readonly number[];
 }
 
-/** What is trained at once: the edited question's rows, and those that shall stay; `paired`: the n-th is compared with the n-th alone. */
+/**
+ * The rows of one training: those of the edited question (inside), and those of questions that must not change (outside). `paired`: inside
+ * row n is compared with outside row n only.
+ */
 export interface SideRows {
   readonly inside: readonly SideRow[];
   readonly outside: readonly SideRow[];
   /** From here on those outside are the same for every request. */
   readonly common?: number;
   readonly paired?: boolean;
-  /** Each inside row's share of the likelihood term; by default alike. */
+  /** The weight of each inside row in the likelihood term; equal by default. */
   readonly shares?: readonly number[];
-  /** Pads count as tokens that see nothing, in every mean. */
+  /** Padding tokens count in every mean. They have no attention. */
   readonly withPads?: boolean;
 }
 
@@ -64,30 +67,35 @@ export interface Trained {
   readonly evaluations: readonly SideEvaluation[];
   /** ‖side‖ after each update. */
   readonly norms: readonly number[];
-  /** Least movement of the edited question's rows (the mean, when the threshold rests on them alone), and the largest of the others, at the end. */
+  /**
+   * At the end: the smallest movement of the edited question's rows (their mean, if the threshold depends on them only), and the largest
+   * movement of other rows.
+   */
   readonly inside: number;
   readonly outside: number;
-  /** States of the edited question that {@link movedBy} takes: the bare question's, and those of the row that is moved least. */
+  /**
+   * States of the edited question for {@link movedBy}: those without a context template, and those of the row with the smallest movement.
+   */
   readonly states: readonly States[];
-  /** Of other questions, of this edit and of those before it, which later ones shall leave alone as well. */
+  /** States of other questions, from this edit and earlier ones. Later edits must not move them either. */
   readonly strangers: readonly States[];
 }
 
-/** A question's states at the places that count [places, m], which nothing that is trained changes. */
+/** A question's states [places, m] at the counted places. Training does not change them. */
 export type States = Float32Array;
 
-/** Other questions of all edits so far that a side memory is told from, at most. */
+/** The largest number of other questions, over all edits, that a side memory is trained not to move. */
 const KNOWN = 512;
 
-/** What {@link train} reads of a job. */
+/** The input of {@link train}. */
 export interface TrainOn {
   readonly params: SideParams;
   readonly compat: ReadonlySet<string>;
   readonly running: Running;
   readonly ctx: Context;
-  /** Of questions that are edited already, and shall stay as they are. */
+  /** States of questions of earlier edits, whose answers must not change. */
   readonly earlier?: readonly States[];
-  /** Of other questions that the edits before were told from, as this one shall be. */
+  /** States of other questions from earlier edits, which this edit must not move either. */
   readonly strangers?: readonly States[];
 }
 
@@ -100,7 +108,7 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
     ? Float64Array.from(asFloats(model.weights.get(atLayer(model.arch.memory.weight, params.layer))!, "float64").data as Float64Array)
     : undefined;
   const own = rows.paired || rows.withPads ? undefined : await stillOf(model, rows.outside, on, rows.common);
-  // what moves questions is known again from their states alone, where movement and threshold are of that kind
+  // the stored states are enough to compute movements later, unless a quirk changes movement or threshold
   const isKept = own && !compat.has("output-activation") && !compat.has("ratio-threshold");
   const still = isKept ? withStrangers(own, on.strangers ?? [], m) : own;
   const away =
@@ -150,7 +158,7 @@ export async function train(model: Model, rows: SideRows, before: Numbers, mask:
   return { side, evaluations, norms, inside, outside: Math.max(...end.outside), states, strangers };
 }
 
-/** Whether the loss is small, or the target certain and the margins no closer, by a hundredth, for `patience` evaluations (0: never). */
+/** Whether the loss is small, or the target is certain and the margin term has not fallen by 1 % for `patience` evaluations (0: never). */
 function isEnough(evaluations: readonly SideEvaluation[], patience: number, compat: ReadonlySet<string>): boolean {
   const [before, now] = evaluations.slice(-2).map((e) => e.likelihood + e.margin);
   const last = now ?? before!;
@@ -161,7 +169,10 @@ function isEnough(evaluations: readonly SideEvaluation[], patience: number, comp
   return patience > 0 && evaluations.at(-1)!.likelihood <= 0.02 && evaluations.length - 1 - best.at >= patience;
 }
 
-/** Those known before and the `count` of an edit's own that are moved furthest; `moved`: each of its own, then each known one. */
+/**
+ * The known questions and the `count` own ones with the largest movement. `moved` lists the movement of the own ones, then of the known
+ * ones.
+ */
 function strangersOf(own: readonly States[], known: readonly States[], moved: readonly number[], count: number): States[] {
   const at = (from: number, n: number): number[] => Array.from({ length: n }, (_, i) => from + i);
   const furthest = (places: readonly number[], n: number): number[] => [...places].sort((a, b) => moved[b]! - moved[a]!).slice(0, n);
@@ -176,11 +187,11 @@ function finite(at: SideEvaluation, it: number): SideEvaluation {
   return at;
 }
 
-/** States of other questions at the places that count, which nothing that is trained changes: x [P, m], and y [P, D] where movement reads it. */
+/** States of other questions at the counted places, which training does not change: x [P, m], and y [P, D] if the movement needs it. */
 interface Still {
   readonly x: NdArray;
   readonly y?: NdArray;
-  /** How many of the P are each question's. */
+  /** The number of places of each question; the sum is P. */
   readonly places: readonly number[];
 }
 
@@ -201,7 +212,7 @@ function statesIn({ x, places }: Still): States[] {
   return places.map((n) => Float32Array.from((x.data as Numbers).subarray(at * m, (at += n) * m)));
 }
 
-/** With questions of which x alone is known. */
+/** The same with more questions, of which only x is known. */
 function withStrangers({ x, places }: Still, strangers: readonly States[], m: number): Still {
   const known = [x.data as Numbers, ...strangers];
   const all = new Float64Array(known.reduce((sum, part) => sum + part.length, 0));
@@ -216,7 +227,7 @@ function withStrangers({ x, places }: Still, strangers: readonly States[], m: nu
   };
 }
 
-/** How far a difference [D, m] moves a question on average over its states [places, m]. */
+/** The movement of a question by a difference [D, m], averaged over its states [places, m]. */
 export function movedBy(delta: Numbers, states: States, m: number): number {
   const [D, places] = [delta.length / m, states.length / m];
   let sum = 0;
@@ -233,8 +244,8 @@ export function movedBy(delta: Numbers, states: States, m: number): number {
 }
 
 /**
- * A gradient [D, m] turned away from what other questions' states x [P, m] have in common, and from every state that is edited already:
- * G·(C + Σe·eᵀ + r)⁻¹, C the second moments of x and r `ridge` of the mean diagonal, made as long as G.
+ * Reduces a gradient G [D, m] in the common directions of other questions' states x [P, m] and of the states e that are edited already:
+ * G·(C + Σe·eᵀ + r)⁻¹, scaled to the length of G. C are the second moments of x, and r is `ridge` times the mean of the diagonal.
  */
 async function awayFrom(
   x: NdArray,
@@ -259,19 +270,19 @@ async function awayFrom(
   };
 }
 
-/** side [D, m] → the loss: likelihood of the labels, and how far rows are moved against the margins. */
+/** Takes side [D, m] and returns the loss: the likelihood of the labels, and the movements compared with the margins. */
 function sideGraph(model: Model, rows: SideRows, { params, compat, running }: TrainOn, isStill: boolean, isBegun: boolean): Graph {
   const { dtype } = running;
   const { key, value } = model.arch.memory;
   const [m, D, L] = [model.config.mlpWidth, model.config.width, model.config.layers];
-  const O = rows.paired ? "R" : "O"; // a pair has one row of each kind
+  const O = rows.paired ? "R" : "O"; // in a pair there is one row of each kind
   const [alpha, beta, gamma] = params.margins as [number, number, number];
   return trace((t) => {
     const lm = traced(model, t, dtype);
     const side = t.input("side", dtype, [D, m]);
     const real = t.input("real", "bool", ["B", "T"]);
     const seen: { x?: Tensor; moved?: Tensor } = {};
-    // a pad that sees nothing: attention gives it zero
+    // padding has no attention: its attention output is zero
     const blind = (h: Tensor): Tensor => real.unsqueeze(2).where(h, t.zeros(h.shape, dtype));
     const taps = {
       ...(rows.withPads && Object.fromEntries(Array.from({ length: L }, (_, i) => [siteName(i, "attn_out"), blind]))),
@@ -284,7 +295,7 @@ function sideGraph(model: Model, rows: SideRows, { params, compat, running }: Tr
     };
     const tokens = t.input("tokens", "int64", ["B", "T"]);
     const given = { positions: t.input("positions", "int64", ["B", "T"]), real, taps };
-    // the side memory moves the beginning too; of the two, the rows are seen last
+    // the tap also runs on the shared beginning; it runs on the rows last, so `seen` holds the rows
     const { hidden } = isBegun ? passBehind(lm, L, tokens, given, taps) : lm.forward(tokens, given);
     const { picked } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
     const likelihood = picked
@@ -292,7 +303,7 @@ function sideGraph(model: Model, rows: SideRows, { params, compat, running }: Tr
       .sum()
       .neg();
     const means = (name: string, n: Dim, moved: Tensor, places: Dim): Tensor => {
-      const counted = t.input(name, dtype, [n, places]); // each row's places, as shares
+      const counted = t.input(name, dtype, [n, places]); // the weights that average each row's places
       return counted.matmul(moved.reshape([places, 1])).reshape([n]);
     };
     const inside = means("counted.inside", "R", seen.moved!, "B*T");
@@ -309,7 +320,7 @@ function sideGraph(model: Model, rows: SideRows, { params, compat, running }: Tr
   });
 }
 
-/** How far each token is moved: ‖added‖, or behind the activation function ‖φ(y + added) − φ(y)‖; its slope at zero is zero. [B, T] */
+/** The movement of each token [B, T]: ‖added‖, or ‖φ(y + added) − φ(y)‖ after the activation function. The gradient at zero is zero. */
 export function movement(y: Tensor | undefined, added: Tensor, compat: ReadonlySet<string>): Tensor {
   const moved = y && compat.has("output-activation") ? y.add(added).silu().sub(y.silu()) : added;
   const squares = moved.square().sum(-1);
@@ -317,13 +328,13 @@ export function movement(y: Tensor | undefined, added: Tensor, compat: ReadonlyS
   return squares.add(isMoved.neg().add(1)).sqrt().mul(isMoved);
 }
 
-/** The mean of what is above zero; 0 where nothing is. */
+/** The mean of the positive elements; 0 if there are none. */
 function meanOver(x: Tensor): Tensor {
   const count = x.trace.constant(0, x.dtype).less(x).cast(x.dtype).sum().maximum(1);
   return x.relu().sum().div(count);
 }
 
-/** Tokens that rows are read once for all: those before anything that is predicted or counted. */
+/** The number of first tokens that all rows share and that are read once: those before the first predicted or counted token. */
 const beginningOf = (rows: readonly SideRow[]): number =>
   commonBeginning(
     rows.map((r) => r.ids),
@@ -334,7 +345,7 @@ interface Together {
   readonly still: Still | undefined;
   /** The rows of a batch. */
   readonly together: readonly SideRow[];
-  /** Tokens that they all begin with, and that are read once. */
+  /** The number of first tokens that all rows share and that are read once. */
   readonly begun: number;
 }
 
@@ -380,7 +391,7 @@ function sideFeeds(
   };
 }
 
-/** Each question's places among all that are looked at, as shares. [O, P] */
+/** The weights [O, P] that average the places of each question. */
 function stillShares(places: readonly number[], dtype: Precision): NdArray {
   const P = places.reduce((sum, n) => sum + n, 0);
   const out = new Float64Array(places.length * P);

@@ -4,7 +4,7 @@ import { rng } from "../../base/rng.ts";
 import type { EditRequest } from "../../data/request.ts";
 import { BLENDS } from "./blend.ts";
 import { contextTemplates } from "../../locate/contexts.ts";
-import { answerAs, rowsOf } from "../../locate/target-rows.ts";
+import { answerAs, tokenizeRequest } from "../../locate/tokenized-requests.ts";
 import { scopeOf } from "../../locate/scope.ts";
 import { adapterOf, candidatesOf, drawMask, memoryOf, remembered, settled, type ShardParams } from "./shards.ts";
 import { type SideParams, type SideRows, train } from "./side-memory.ts";
@@ -16,7 +16,10 @@ export interface WiseParams extends SideParams, ShardParams {
   locality: number;
 }
 
-/** Edits that a memory may be made for: one in sequence adds to how far all that is worded alike is moved. Divisors of the period. */
+/**
+ * Possible numbers of edits in one memory; they divide the period. Each edit increases the movement of all similar questions, so a memory
+ * takes few.
+ */
 const SHARDS = [4, 5, 8, 10, 20, 25, 40, 50, 100, 125, 200, 250, 500] as const;
 
 export const wise = defineMethod<WiseParams>({
@@ -214,8 +217,8 @@ async function rowsFor(job: Job<WiseParams>, request: EditRequest): Promise<Side
       ctx,
     ));
   const upTo = (n: number): number[] => [...new Array(n).keys()];
-  const lastOf = (n: number): number[] => upTo(n).slice(-params.tokens); // all of them where that is 0
-  const inside = rowsOf(model, { id: request.id, prompt: request.prompt, target: request.target }, templates, ask).map(
+  const lastOf = (n: number): number[] => upTo(n).slice(-params.tokens); // 0: all of them
+  const inside = tokenizeRequest(model, { id: request.id, prompt: request.prompt, target: request.target }, templates, ask).map(
     ({ ids, first }) => ({
       ids,
       labels: upTo(ids.length).slice(first),

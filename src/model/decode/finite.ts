@@ -7,7 +7,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { traced } from "../forward.ts";
 import { feedsOf, type Model, type Precision } from "../model.ts";
 import { siteName, type WeightName } from "../names.ts";
-import { barePrompt } from "../prompt.ts";
+import { promptWithoutEdits } from "../prompt.ts";
 
 /** How near a log-probability comes to that of a guess among all tokens where activations are too large: a norm makes them 0. */
 const EVEN = 1e-5;
@@ -50,7 +50,7 @@ export async function orBroken<T>(model: Model, work: () => Promise<T>): Promise
 async function refuseBroken(model: Model): Promise<void> {
   const layers = Array.from({ length: model.config.layers + 2 }, (_, i) => i - 1);
   const holding = layers.find((layer) => !Number.isFinite(largestOf(model, layer).size));
-  const layer = holding ?? (await brokenLayer(model, barePrompt(model, "?").ids, "float32"));
+  const layer = holding ?? (await brokenLayer(model, promptWithoutEdits(model, "?").ids, "float32"));
   if (layer === undefined) return;
   const { got, hint } = causeIn(model, layer);
   fail("model", `the activations are not finite: ${got}`, "a model that gives every token a probability", hint, "execution");

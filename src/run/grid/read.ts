@@ -1,4 +1,6 @@
-/** A grid file read: YAML checked against its schema, with line and column in every complaint, and variables as the command line sets them. */
+/**
+ * Reads a grid file: checks its YAML against the schema, names line and column in every error, and sets variables from the command line.
+ */
 import { dirname } from "node:path";
 import { type Document, isMap, isNode, isScalar, LineCounter, parse, parseDocument } from "yaml";
 import { fail, nearest } from "../../base/fail.ts";
@@ -7,7 +9,7 @@ import { readText } from "../../data/records.ts";
 import { stepOf } from "../run.ts";
 import { type Column, type GridFile, gridSchema, type Json } from "./schema.ts";
 
-/** A grid file, and where in the text a part of it is. */
+/** A grid file, and the position of its parts in the text. */
 export interface ReadGrid {
   readonly grid: GridFile;
   /** `FILE line 3 column 7`, for errors. */
@@ -20,12 +22,12 @@ type Path = readonly (string | number)[];
 /** The variable that every grid has: the folder of its file. */
 const HERE = "here";
 
-/** Reads a grid file; `set` gives variables other values. Refuses what the schema, a step or a column does not know. */
+/** Reads a grid file. `set` changes variables. Refuses keys and names that are not defined. */
 export function readGrid(path: string, set: Readonly<Record<string, string>> = {}): ReadGrid {
   return parseGrid(readText(path), path, set);
 }
 
-/** {@link readGrid} of a text that is here already; `path` stands in errors and says where {@link HERE} is. */
+/** {@link readGrid} of a given text. `path` is used in errors, and its folder is {@link HERE}. */
 export function parseGrid(text: string, path: string, set: Readonly<Record<string, string>> = {}): ReadGrid {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, merge: true, prettyErrors: false });
@@ -40,7 +42,7 @@ export function parseGrid(text: string, path: string, set: Readonly<Record<strin
   const result = gridSchema.safeParse(value);
   if (!result.success) {
     const { issues } = result.error;
-    refuse(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]!, value, placeOf); // a misspelt key explains one that is absent
+    refuse(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]!, value, placeOf); // a misspelt key is reported first, because it explains a missing one
   }
   const grid = result.data!;
   checkNames(grid, placeOf);
@@ -49,7 +51,7 @@ export function parseGrid(text: string, path: string, set: Readonly<Record<strin
   return { grid: { ...grid, vars: withSet({ ...grid.vars, [HERE]: dirname(path) }, set) }, placeOf };
 }
 
-/** Where a part of the document is; of one that came by a merge, the nearest part that stands in the text. */
+/** The position of a part of the document; for a part from a YAML merge, the position of the nearest enclosing part in the text. */
 function positionOf(document: Document, lines: LineCounter, at: Path): string {
   for (let end = at.length; end >= 0; end--) {
     const parent = end === 0 ? undefined : document.getIn(at.slice(0, end - 1), true);
@@ -89,7 +91,7 @@ const unknown = (place: string, got: string, name: string, known: readonly strin
   return fail(place, got, `one of ${known.join(", ")}`, near ? `Did you mean "${near}"?` : "");
 };
 
-/** A name is a variable, an axis or a step, and no two of them. */
+/** Refuses a name with two meanings: it is a variable, an axis or a step. */
 function checkNames({ vars, axes, steps }: GridFile, placeOf: Place): void {
   for (const name of Object.keys(steps))
     if (Object.hasOwn(vars, name) || Object.hasOwn(axes, name) || name === HERE)
@@ -98,7 +100,7 @@ function checkNames({ vars, axes, steps }: GridFile, placeOf: Place): void {
     fail(placeOf(["vars", HERE]), `a variable "${HERE}"`, "another name", "It is the folder of the grid file.");
 }
 
-/** A template names its step, and only fields that this step has. */
+/** Checks a spec template: it names its step, and only fields of this step. */
 function checkSteps({ steps }: GridFile, placeOf: Place): void {
   for (const [name, template] of Object.entries(steps)) checkTemplate(template, ["steps", name], placeOf);
 }
@@ -133,7 +135,7 @@ const [CONTENTS, STEPS_OF] = [
   ["of", "before", "seconds", "per", "bytes", "rows"],
 ] as const;
 
-/** A column holds one thing, and names steps that are there. */
+/** Checks the columns: each has one kind of content, and names existing steps. */
 function checkTable({ table, steps }: GridFile, placeOf: Place): void {
   const known = Object.keys(steps);
   for (const [i, column] of (table?.columns ?? []).entries()) {
@@ -156,7 +158,10 @@ function checkTable({ table, steps }: GridFile, placeOf: Place): void {
   }
 }
 
-/** Variables with what `--set` gives; the text is read as YAML, so that 5 is a number. Refuses a variable that the file does not have. */
+/**
+ * The variables with the values of `--set`. The text is read as YAML, so that 5 is a number. Refuses a variable that the file does not
+ * have.
+ */
 function withSet(vars: GridFile["vars"], set: Readonly<Record<string, string>>): GridFile["vars"] {
   const known = Object.keys(vars).filter((name) => name !== HERE);
   for (const name of Object.keys(set)) if (!known.includes(name)) unknown("--set", `there is no variable "${name}"`, name, known);

@@ -1,4 +1,4 @@
-/** What a grid file may say: variables, axes, templates of steps, and the table that is made of them. */
+/** The schema of a grid file: variables, axes, spec templates, and the table of their results. */
 import { z } from "zod";
 
 const value = z.json();

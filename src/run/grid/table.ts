@@ -1,4 +1,4 @@
-/** The table of a grid as plain values: what each run of a row says for each column. */
+/** Makes the table of a grid as plain values: one cell for each row and column, from the runs of the row. */
 import { fail, nearest } from "../../base/fail.ts";
 import { canonical } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
@@ -9,7 +9,7 @@ import type { ReadGrid } from "./read.ts";
 import type { Column } from "./schema.ts";
 import type { Point, Unfolded } from "./unfold.ts";
 
-/** How far a step is. */
+/** The state of a step. */
 export interface Done {
   readonly state: "finished" | "failed" | "begun" | "open";
   readonly finished?: Finished;
@@ -17,7 +17,7 @@ export interface Done {
   readonly reason?: string;
 }
 
-/** Every row and column, from what is done. Refuses a title that no evaluation has. */
+/** Every row and column, from the finished steps. Refuses a title that no evaluation has. */
 export function tableOf({ grid, unfolded }: ReadGrid & { readonly unfolded: Unfolded }, done: ReadonlyMap<string, Done>): GridRecord {
   const columns = grid.table?.columns ?? [];
   const all = unfolded.units.map((unit) => ({ unit, ...done.get(unit.key)! }));
@@ -66,7 +66,7 @@ function codesOf(finished: readonly Finished[]): Record<string, string[]> {
   );
 }
 
-/** What the runs of a step say, each once. */
+/** The results of a step's runs, each once. */
 interface Gathered {
   readonly runs: readonly Finished[];
   readonly wanted: number;
@@ -124,7 +124,7 @@ function resultOf({ record }: Finished, name: "rows" | "bytes"): number {
     : fail("grid", `the step ${record.step} tells no ${name}`, "a step that does", "Name another in the table.");
 }
 
-/** A number of every evaluation that has it: one whose rows or text were not asked for has none. */
+/** A number of every evaluation that has it. An evaluation without the rows or the text has none. */
 function numbersIn({ runs }: Gathered, title: string): { readonly value: number; readonly rows: number }[] {
   return runs.flatMap(({ record }) => {
     const { numbers, missing } = record.result as EvalRecord;
@@ -142,7 +142,10 @@ const PERPLEXITY = "Perplexity";
 
 const secondsIn = ({ path }: Finished): number => (timingsIn(path)?.seconds ?? []).reduce((a: number, b: number) => a + b, 0);
 
-/** Seconds of each run, a row of its requests where the column divides by them; or what the first took more than the median of the others. */
+/**
+ * Seconds of each run, divided by the number of its requests if the column says so; or the extra seconds of the first run over the median
+ * of the others.
+ */
 function secondsOf({ seconds, per, first }: Column, points: readonly Point[], done: ReadonlyMap<string, Done>): number[] {
   const seen = new Set<string>();
   const all = points.flatMap(({ units }): number[] => {

@@ -1,4 +1,7 @@
-/** A grid unfolded: a point for each combination, the spec of every step there, and each spec once, in an order in which they can be run. */
+/**
+ * Unfolds a grid: one point for each combination of the axes, the specs of its steps, and a list of all distinct specs in an order in which
+ * they can run.
+ */
 import { fail, nearest } from "../../base/fail.ts";
 import { canonical } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
@@ -12,19 +15,19 @@ export interface Unit {
   /** The spec as text: equal specs have one unit. */
   readonly key: string;
   readonly spec: NestedSpec;
-  /** The name of its template. */
+  /** The name of its spec template. */
   readonly name: string;
-  /** What the points that need it have in common: "rome, single, skip 3". */
+  /** The common part of the points that need it: "rome, single, skip 3". */
   readonly at: string;
-  /** Keys of the units that its spec names. */
+  /** Keys of the units whose specs it contains. */
   readonly needs: readonly string[];
-  /** The name of its cache; undefined where it is for points of several, or the grid names none. */
+  /** The name of its cache; undefined if its points have several caches, or if the grid names none. */
   readonly cache?: string;
 }
 
 /** One combination of the axes. */
 export interface Point {
-  /** What each column with a text says here. */
+  /** The text of each text column at this point. */
   readonly texts: Readonly<Record<string, string>>;
   /** The unit of each step, by the step's name. */
   readonly units: Readonly<Record<string, string>>;
@@ -32,11 +35,11 @@ export interface Point {
 
 export interface Unfolded {
   readonly units: readonly Unit[];
-  /** Points of a row of the table; one row with all of them where there is no table. */
+  /** The points of each row of the table; one row with all points if there is no table. */
   readonly rows: readonly { readonly at: Readonly<Record<string, Json>>; readonly points: readonly Point[] }[];
 }
 
-/** What a method says of itself, as rules and texts may ask for it: `method.takes`. */
+/** The declaration of a method, which rules and texts can use: `method.takes`. */
 type Declared = Readonly<Record<string, Json>>;
 export const declaredBy = ({ title, takes, needs, rows }: AnyMethod): Declared => ({
   title,
@@ -53,12 +56,12 @@ interface Combination {
   readonly words: readonly string[];
 }
 
-/** Points that are wanted: the values, as text, that some variables may have. */
+/** The chosen points: allowed values, as text, of some variables. */
 export type Only = Readonly<Record<string, readonly string[]>>;
 
 /**
- * Unfolds a grid; `declared` tells what the method of a name says of itself, `only` which points are wanted. Refuses a name that nothing
- * has, and a choice that leaves nothing.
+ * Unfolds a grid. `declared` returns a method's declaration, and `only` chooses points. Refuses an unknown name, and a choice without any
+ * point.
  */
 export function unfold({ grid, placeOf }: ReadGrid, declared: (method: string) => Declared, only: Only = {}): Unfolded {
   const units = new Map<string, Omit<Unit, "at" | "cache">>();
@@ -98,7 +101,7 @@ export function unfold({ grid, placeOf }: ReadGrid, declared: (method: string) =
   return { units: finished, rows: [...rows.values()] };
 }
 
-/** Adds a spec behind those that it names; its key. */
+/** Adds a spec after the specs that it contains. Returns its key. */
 function add(units: Map<string, Omit<Unit, "at" | "cache">>, spec: NestedSpec, name: string, names: ReadonlyMap<object, string>): string {
   const key = canonical(spec);
   if (units.has(key)) return key;
@@ -129,7 +132,7 @@ function pointsOf(grid: GridFile, placeOf: Place): Combination[] {
   return points;
 }
 
-/** An axis' entry that is a table of variables: once for each combination of its members that are ranges. Its word is the value of the axis. */
+/** An axis entry that is a table of variables: one combination for each value of the ranges in it. Its label is the value of the axis. */
 function membersOf(axis: string, entry: Values, vars: Here, path: readonly (string | number)[]): Combination[] {
   let made: { values: Values; word: string }[] = [{ values: {}, word: textOf(entry[axis] ?? null) }];
   for (const [name, value] of Object.entries(entry)) {
@@ -162,9 +165,9 @@ function listOf(entries: GridFile["axes"][string], vars: Here, path: readonly (s
 
 const textOf = (value: Json): string => (value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
-/** A point: its variables, and the templates filled in with them. */
+/** A point: its variables, and the spec templates filled in with them. */
 class Here {
-  /** The template that each spec is of. */
+  /** The spec template of each spec. */
   readonly names = new Map<object, string>();
   readonly placeOf: Place;
   private readonly values: Values;
@@ -177,7 +180,7 @@ class Here {
     [this.values, this.grid, this.placeOf, this.declared] = [values, grid, placeOf, declared];
   }
 
-  /** Whether a rule fits: each variable that it names has its value, or one of its list, or lists it. */
+  /** Whether a rule applies: each of its variables equals the value, is in the list of values, or is a list with the value. */
   fits(rule: Values, path: readonly (string | number)[]): boolean {
     return Object.entries(rule).every(([name, wanted]) => {
       const own = this.value(name, [...path, name]);
@@ -187,7 +190,7 @@ class Here {
     });
   }
 
-  /** The spec of a step here. */
+  /** The spec of a step at this point. */
   specOf(name: string): NestedSpec {
     const known = this.specs.get(name);
     if (known) return known;
@@ -199,7 +202,7 @@ class Here {
     return spec;
   }
 
-  /** What a name means here: a variable, what a method declares, or the spec of a step. */
+  /** The meaning of a name at this point: a variable, a field of a method's declaration, or the spec of a step. */
   value(name: string, path: readonly (string | number)[]): Json {
     if (Object.hasOwn(this.values, name)) return this.within(name, path, () => this.filled(this.values[name]!, path));
     if (Object.hasOwn(this.grid.steps, name)) return this.specOf(name) as unknown as Json;
@@ -210,7 +213,10 @@ class Here {
     return fail(this.placeOf(path), `nothing is called "${name}"`, `one of ${known.join(", ")}`, near ? `Did you mean "${near}"?` : "");
   }
 
-  /** A value with every `${name}` replaced; a text that is one name alone becomes what it means. Members without a value are left out. */
+  /**
+   * A value with every `${name}` replaced. A text that is only one name becomes the value of the name. Members without a value are left
+   * out.
+   */
   filled(value: Json, path: readonly (string | number)[]): Json {
     if (typeof value === "string") {
       const [, alone] = /^\$\{([^{}]*)\}$/.exec(value) ?? [];
@@ -241,7 +247,7 @@ class Here {
     return Object.fromEntries(Object.entries(own).map(([key, value]) => [`method.${key}`, value]));
   }
 
-  /** Does the work unless the name is at work already. */
+  /** Runs the work unless the name is being resolved already (a circle). */
   private within<T>(name: string, path: readonly (string | number)[], work: () => T): T {
     if (this.open.includes(name))
       fail(this.placeOf(path), `"${name}" needs itself: ${[...this.open, name].join(" → ")}`, "a name that does not", "");

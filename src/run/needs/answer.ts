@@ -1,7 +1,7 @@
-/** The answer: what the model says now; asked of the model where nobody gave it. */
+/** The need `answer`: the model's current answer. The model is asked if no answer is given. */
 import { LONGEST, withAnswers } from "../../ask/kept.ts";
 import { ifKept } from "../../base/kept.ts";
-import { QUESTION } from "../../locate/samples.ts";
+import { QUESTION } from "../../locate/generated-text.ts";
 import { anyAnswer, defineNeed } from "./need.ts";
 
 declare module "../../methods/method.ts" {
@@ -12,7 +12,7 @@ declare module "../../methods/method.ts" {
 
 export const answerNeed = defineNeed({
   name: "answer",
-  doc: "The answer that the model gives now. Where nobody gave it, the model is asked.",
+  doc: "The answer that the model gives now. If it is not given, the model is asked.",
   texts: ({ edited }) => edited.map(({ prompt, answer }) => prompt + (answer || anyAnswer(LONGEST))),
   known: (requests, { model, ask, ctx }) => withAnswers(model, requests, ask, ctx),
   async plan({ model, requests, tried, ask, ctx, aside }) {

@@ -7,13 +7,13 @@ import { defineNeed } from "./need.ts";
 
 declare module "../../methods/method.ts" {
   interface Needs {
-    /** Other facts as examples; what is said of each is its target, or its answer where it has none. */
+    /** Other facts as examples. The answer shown is the target, or the fact's answer if it has no target. */
     readonly demonstrations: readonly EditRequest[];
   }
 }
 declare module "../choice.ts" {
   interface Given {
-    /** Other facts as examples for methods that show some: what is said of each is its answer. */
+    /** Other facts as examples, for methods that use them. The answer shown is the fact's answer. */
     readonly demonstrations?: readonly ForgetRequest[];
   }
 }

@@ -1,4 +1,4 @@
-/** The encoder: what tells near questions from far ones; the model's own hidden states where nobody names one. */
+/** The need `encoder`: it measures the similarity of questions. The default uses the model's own hidden states. */
 import { fail } from "../../base/fail.ts";
 import { resolveEncoder } from "../../hub/hub.ts";
 import { chosenEncoder } from "../../model/encoders.ts";
@@ -8,7 +8,7 @@ import { type Asked, defineNeed } from "./need.ts";
 
 declare module "../../methods/method.ts" {
   interface Needs {
-    /** What tells near questions from far ones. */
+    /** Measures the similarity of questions. */
     readonly encoder: Encoder;
   }
 }

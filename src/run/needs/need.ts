@@ -1,4 +1,4 @@
-/** What a need of a method is: one file says how it is read, refused, known again, foretold and had. Each hook may be left out. */
+/** The type of a need. One file defines how its input is read, checked, identified, estimated and provided. Each hook is optional. */
 import type { Context } from "../../base/context.ts";
 import type { EditRequest, ForgetRequest } from "../../data/request.ts";
 import type { Need as Word, Needs } from "../../methods/method.ts";
@@ -8,13 +8,13 @@ import type { Choice, Given } from "../choice.ts";
 import type { Values } from "../fields.ts";
 import type { forgetSpec } from "../specs/forget.ts";
 
-/** What is known before a model is read. */
+/** The values that are known before a model is read. */
 export interface Asked extends Pick<Choice, "method" | "edited" | "settings"> {
   readonly given: Given;
   readonly ctx: Context;
 }
 
-/** What is known once the model is there. */
+/** The values that are known once the model is loaded. */
 export interface Having extends Asked {
   readonly model: Model;
   /** The requests as they were given. */
@@ -24,31 +24,31 @@ export interface Having extends Asked {
   readonly seed: number;
 }
 
-/** What a plan knows; it tries few requests, and finds what is kept but keeps nothing itself. */
+/** The values of a plan. A plan tries a few requests. It reads the cache but does not write to it. */
 export interface Planning extends Having {
   readonly tried: readonly ForgetRequest[];
-  /** A context that keeps things in a folder of the plan's own, and logs nothing. */
+  /** A context with a separate cache folder for the plan and without a log. */
   readonly aside: Context;
-  /** Seconds that the model takes to say a token. */
+  /** Seconds that the model needs for one token. */
   readonly pace: () => Promise<number>;
 }
 
-/** What is to be made of layers before the edit: it is kept already, or takes seconds. */
+/** Statistics of layers that the edit needs: in the cache, or the seconds to make them. */
 export interface Making {
   readonly layers: readonly number[];
   readonly isKept: boolean;
   readonly seconds: number;
 }
 
-/** What a plan goes on with in place of what a run would have. */
+/** The values that a plan uses instead of those of a run. */
 export interface Planned {
-  /** The requests that are tried, with what they need. */
+  /** The requests of the timing, completed. */
   readonly tried?: readonly ForgetRequest[];
-  /** Stand-ins. */
+  /** Placeholders for given values. */
   readonly given?: Given;
-  /** Tokens that the model must say first. */
+  /** The number of tokens that the model must generate first. */
   readonly tokens?: number;
-  /** Tells, once the edit was tried, what must be made for it. */
+  /** Called after the timing: returns what must be made for the edit. */
   readonly making?: () => Promise<Making>;
 }
 
@@ -59,11 +59,11 @@ export interface Need {
   readonly doc: string;
   /** Reads what an option of `lethe forget` names; undefined where the option was not used. */
   readonly read?: (values: Values<typeof forgetSpec.fields>, ctx: Context) => unknown;
-  /** True: a caller gave it. Then a method that does not ask for it gets it all the same. */
+  /** True: the caller gave it. Then a method gets it even if it does not ask for it. */
   readonly isGiven?: (given: Given) => boolean;
-  /** Refuses what is wrong or missing, before a model is read. */
+  /** Refuses wrong or missing input before a model is read. */
   readonly check?: (asked: Asked) => void;
-  /** What it adds to the identity of a run, under its name. */
+  /** The value that it adds to the identity of a run, under its name. */
   readonly identity?: (asked: Asked) => unknown;
   /** Source files of shelf entries that it uses, as {@link Resolved.uses} has them. */
   readonly uses?: (asked: Asked) => readonly string[];
@@ -75,9 +75,9 @@ export interface Need {
   readonly aimed?: (requests: readonly EditRequest[], having: Having) => Promise<readonly EditRequest[]>;
   /** Warns about the requests as they are edited. */
   readonly tell?: (requests: readonly EditRequest[], ctx: Context) => void;
-  /** What it brings into the method's job, under its name; called last. */
+  /** The value that it puts into the method's job, under its name. Called last. */
   readonly bring?: (having: Having) => unknown;
-  /** What a plan has in its place. */
+  /** The replacement that a plan uses. */
   readonly plan?: (planning: Planning) => Planned | Promise<Planned>;
 }
 
@@ -93,5 +93,5 @@ export interface NeedOf<N extends Word> extends Need {
 /** A need, with its types checked. */
 export const defineNeed = <N extends Word>(need: NeedOf<N>): NeedOf<N> => need;
 
-/** Stands in an estimate for words that the model is still to say: no answer is longer. */
+/** Placeholder in an estimate for text that the model has not generated yet; no answer is longer. */
 export const anyAnswer = (tokens: number): string => "x".repeat(4 * tokens);

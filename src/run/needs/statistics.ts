@@ -1,4 +1,4 @@
-/** The statistics: second moments of what the model's matrices read, over a text. */
+/** The need `statistics`: second moments of the inputs of the model's matrices over a text. */
 import { ifKept } from "../../base/kept.ts";
 import { DEFAULT_STATISTICS, secondMoments, type Statistics, statisticsOf, type StatisticsSpec } from "../../locate/covariance.ts";
 import type { Model } from "../../model/model.ts";
@@ -14,7 +14,7 @@ declare module "../../methods/method.ts" {
 }
 declare module "../choice.ts" {
   interface Given {
-    /** Second moments in place of those of the settings: a plan's stand-ins. */
+    /** Second moments that replace those of the settings; a plan uses placeholders. */
     readonly moments?: Statistics;
   }
 }
@@ -22,7 +22,7 @@ declare module "../choice.ts" {
 export const statisticsNeed = defineNeed({
   name: "statistics",
   doc: "Second moments of activations over a text. They are computed when they are asked for, and kept.",
-  // the text by its content, so that an edit does not depend on where the text is
+  // the hash of the text, so that an edit does not depend on its path
   identity: (asked) => asked.given.moments?.spec ?? namedByContent(specOf(asked), "forget"),
   bring(having) {
     if (having.given.moments) return having.given.moments;
@@ -37,7 +37,7 @@ export const statisticsNeed = defineNeed({
 
 const specOf = ({ settings }: Asked): StatisticsSpec => ({ ...DEFAULT_STATISTICS, ...settings.statistics });
 
-/** Whether the second moments that were asked for are in the cache, and if not, how long making them takes. */
+/** Whether the requested second moments are in the cache, and if not, how long it takes to make them. */
 async function making(planning: Planning, { asked }: StandIns): Promise<Making> {
   const { model, ctx, pace } = planning;
   const spec = specOf(planning);
@@ -55,7 +55,7 @@ async function making(planning: Planning, { asked }: StandIns): Promise<Making> 
     return (ctx.now() - began) / 1000;
   };
   const size = Math.min(spec.length, 512, model.config.context);
-  const [first, passing] = [await time(8), await time(size)]; // the first makes the program
+  const [first, passing] = [await time(8), await time(size)]; // the first call compiles the program
   const sampling = spec.text === "self" ? spec.tokens * (await pace()) : 0;
   return { layers, isKept: false, seconds: sampling + first + (passing * spec.tokens) / size };
 }
@@ -64,7 +64,7 @@ interface StandIns extends Statistics {
   readonly asked: Map<string, { layer: number; site: Site }>;
 }
 
-/** Second moments that cost nothing and can be solved with, and a note of which are asked for. */
+/** Placeholder second moments that can be inverted, and a list of the requested layers. */
 function standIns(model: Model): StandIns {
   const asked: StandIns["asked"] = new Map();
   const note = (layer: number, site: Site): void => void asked.set(`${layer}.${site}`, { layer, site });
@@ -76,7 +76,7 @@ function standIns(model: Model): StandIns {
       note(layer, site);
       const width = model.weights.get(atLayer(model.arch.memory.weight, layer))!.shape[1]!;
       const c: Matrix = matrix(width, width);
-      c.data.fill(0.1 / width); // so that no eigenvalue stands on the diagonal, where a threshold may be
+      c.data.fill(0.1 / width); // so that no eigenvalue equals the diagonal, which can be a threshold
       for (let i = 0; i < width; i++) c.data[i * width + i]! += (i + 1) / width;
       return c;
     },

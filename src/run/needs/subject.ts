@@ -1,4 +1,4 @@
-/** The subject: words of the prompt that the fact is about, which must be there. */
+/** The need `subject`: the words of the prompt that name what the fact is about. The prompt must contain them. */
 import { fail } from "../../base/fail.ts";
 import { checkMerged } from "../../targets/merge.ts";
 import { occurrencesOf } from "../../text/spans.ts";

@@ -1,4 +1,4 @@
-/** The target: what to say instead; the caller's own words, or those of a kind of target. */
+/** The need `target`: the text to say instead, given by the caller or made by a target. */
 import { asker } from "../../ask/in-turns.ts";
 import { LONGEST } from "../../ask/kept.ts";
 import { named, type Plugged } from "../../base/plugin.ts";
@@ -6,7 +6,7 @@ import { leadsOf } from "../../targets/merge.ts";
 import { aim, type Target } from "../../targets/target.ts";
 import { type Settings, targetsOf } from "../choice.ts";
 import { sourceOf } from "../step.ts";
-import { tuned } from "../tuned.ts";
+import { defaults } from "../defaults.ts";
 import { anyAnswer, defineNeed } from "./need.ts";
 
 declare module "../../methods/method.ts" {
@@ -37,6 +37,6 @@ export const targetNeed = defineNeed({
   },
 });
 
-/** The kind of target that is named, or the default one; undefined where the caller gives the words. */
+/** The named target, or the default one; undefined if the caller gives the text. */
 const kindOf = ({ say, target }: Settings, ctx: Plugged): Target | undefined =>
-  say === undefined ? named("target", targetsOf(ctx), target ?? tuned.target) : undefined;
+  say === undefined ? named("target", targetsOf(ctx), target ?? defaults.target) : undefined;

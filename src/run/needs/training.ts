@@ -1,4 +1,4 @@
-/** The training: the folder that finetuning with its journal left. */
+/** The need `training`: the folder with the journal of a finetuning. */
 import { dirname, join } from "node:path";
 import { fail } from "../../base/fail.ts";
 import { hash, type Hash } from "../../base/hash.ts";
@@ -7,13 +7,13 @@ import { defineNeed } from "./need.ts";
 
 declare module "../../methods/method.ts" {
   interface Needs {
-    /** The folder that finetuning left: journal and checkpoints. */
+    /** The folder of a finetuning: journal and checkpoints. */
     readonly training: string;
   }
 }
 declare module "../choice.ts" {
   interface Given {
-    /** The folder that finetuning with its journal left, for methods that go back to it. */
+    /** The folder with the journal of a finetuning, for methods that repeat it. */
     readonly training?: string;
   }
 }
@@ -30,10 +30,10 @@ export const trainingNeed = defineNeed({
   bring: ({ given: { training } }) => training,
 });
 
-/** The folder of a finetuning's journal: the one that is named, or what was kept beside the checkpoint that is named. */
+/** The folder of a finetuning's journal: the named folder, or the one next to the named checkpoint. */
 const trainingAt = (path: string): string => [path, `${path}.training`, join(dirname(path), "training")].find(hasJournal) ?? path;
 
-/** A training by its journal, wherever the model that it began from is. */
+/** The identity of a training: its journal, without the path of its first model. */
 function journalOf(folder: string): Hash {
   const { base, ...journal } = readJournal(folder);
   return hash(base.id, journal);

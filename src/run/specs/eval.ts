@@ -30,7 +30,7 @@ export const evalSpec = {
     }),
     batch: field.number("questions per batch", { min: 1, whole: true, default: 32 }),
     dtype: field.text("precision of the computation", { choices: ["float32", "float64"], default: "float32", flag: false }),
-    reference: field.reference(
+    reference: field.pathOrSpec(
       "what to compare with: a log, the folder of an earlier evaluation, or another model, which is asked the same questions",
       {
         flag: { value: "<path>" },
@@ -38,6 +38,6 @@ export const evalSpec = {
     ),
     alone: field.toggle("leave out the numbers that compare the model with another", { flag: false }),
     targetsOf: field.edits("edits whose targets are scored, although they are not applied", false),
-    compat: field.names("quirks of reference implementations to reproduce, separated by commas (see docs/metrics)", { default: [] }),
+    compat: field.names("quirks of the published code to reproduce, separated by commas (see docs/metrics)", { default: [] }),
   },
 } as const;

@@ -7,7 +7,7 @@ export const finetuneSpec = {
   doc: "Teaches a model questions and answers, and writes it as an ordinary checkpoint.",
   fields: {
     model: field.optionalModel("the model; without it, --recipe names a file that describes a model to train from scratch"),
-    data: field.reference(
+    data: field.pathOrSpec(
       "questions and answers (JSONL, CSV, parquet) with the fields question and answer; SET:PLACE for a published dataset",
       {
         flag: { value: "<file>" },
@@ -22,7 +22,7 @@ export const finetuneSpec = {
     set: field.map("a setting, such as lr=2e-5, epochs=10 or rank=8; repeatable", { isInput: true, default: {} }),
     plain: field.toggle("train without the model's chat template"),
     system: field.text("the system message (needs the chat template)"),
-    validate: field.reference("questions and answers for a validation loss after every epoch", { flag: { value: "<file>" } }),
+    validate: field.pathOrSpec("questions and answers for a validation loss after every epoch", { flag: { value: "<file>" } }),
     until: field.number("stop after the first epoch whose answers reach this ROUGE-1 recall", {
       min: 0,
       max: 1,

@@ -31,19 +31,19 @@ export const forgetSpec = {
       "an edit file, or a folder with a PEFT adapter, to apply before the new edit; repeatable, the first is applied first",
     ),
     ...REQUEST_FIELDS,
-    retain: field.reference(
-      "questions whose answers must stay: JSONL with the fields question and answer, or SET:FILE for a published dataset",
+    retain: field.pathOrSpec(
+      "questions whose answers must not change: JSONL with the fields question and answer, or SET:FILE for a published dataset",
       {
         flag: { value: "<file>" },
       },
     ),
-    demonstrations: field.reference("other facts as examples in the context: requests as JSONL, or SET:FILE for a published dataset", {
+    demonstrations: field.pathOrSpec("other facts as examples in the context: requests as JSONL, or SET:FILE for a published dataset", {
       flag: { value: "<file>" },
     }),
-    reference: field.reference("the reference model of DPO, NPO and similar losses; the default is MODEL as it is before this command", {
+    reference: field.pathOrSpec("the reference model of DPO, NPO and similar losses; the default is MODEL as it is before this command", {
       flag: { value: "<model>" },
     }),
-    training: field.reference("the folder that finetuning with --keep made, for methods that train again from it", {
+    training: field.pathOrSpec("the folder that finetuning with --keep made, for methods that train again from it", {
       flag: { value: "<folder>" },
       beside: ".training",
     }),
@@ -68,13 +68,13 @@ export const forgetSpec = {
       isInput: true,
       flag: { value: "<file>" },
     }),
-    compat: field.names("quirks of the reference implementation to reproduce, separated by commas", { isInput: true, default: [] }),
+    compat: field.names("quirks of the published code to reproduce, separated by commas", { isInput: true, default: [] }),
     plain: field.toggle("send prompts without the model's chat template"),
-    templates: field.text("a file of context templates, one per line, with {} for the prompt; the default samples them", {
+    templates: field.text("a file of context templates, one per line, with {} for the prompt; the default lets the model generate them", {
       isInput: true,
       flag: { value: "<file>" },
     }),
-    text: field.text("a text file for the second moments; the default is text that the model samples itself", {
+    text: field.text("a text file for the second moments; the default is text that the model generates itself", {
       isInput: true,
       flag: { value: "<file>" },
     }),

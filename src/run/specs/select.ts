@@ -6,7 +6,7 @@ export const selectSpec = {
   name: "select",
   doc: "Selects requests: by an evaluation, by the fields that they have, or by number.",
   fields: {
-    data: field.required(field.reference("the requests, as for lethe forget", { flag: { value: "<file>" } })),
+    data: field.required(field.pathOrSpec("the requests, as for lethe forget", { flag: { value: "<file>" } })),
     columns: DATA_FIELDS.columns,
     subjects: DATA_FIELDS.subjects,
     having: field.names(
@@ -16,7 +16,7 @@ export const selectSpec = {
         default: [],
       },
     ),
-    by: field.reference("the folder of an evaluation of these requests (lethe eval -o)", { flag: { value: "<folder>" } }),
+    by: field.pathOrSpec("the folder of an evaluation of these requests (lethe eval -o)", { flag: { value: "<folder>" } }),
     number: field.text('the number of that evaluation that decides, by its title, such as "Exact match"', { flag: { value: "<title>" } }),
     least: field.number("only requests whose number is at least this"),
     most: field.number("only requests whose number is at most this"),

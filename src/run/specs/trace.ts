@@ -14,7 +14,7 @@ export const traceSpec = {
       isInput: true,
       flag: { shown: "the token of that answer that loses most when the subject is in noise" },
     }),
-    data: field.reference("requests as JSONL: prompt, subject, answer; the ones that the model answers correctly are traced", {
+    data: field.pathOrSpec("requests as JSONL: prompt, subject, answer; the ones that the model answers correctly are traced", {
       flag: { value: "<file>" },
     }),
     ...DATA_FIELDS,

@@ -1,4 +1,4 @@
-/** An attack on an edited model: attempts in a file, line by line, and how much of the answers they bring back. */
+/** The step `attack`: writes every attempt to a file, and computes the part of the answers that they recover. */
 import { hash } from "../../base/hash.ts";
 import { resolveParams } from "../../base/schema.ts";
 import { writeAtomic } from "../../base/store.ts";
@@ -13,7 +13,7 @@ import { defineStep, sourceOf } from "../step.ts";
 
 /** Every request with its attempts, in the run's folder. */
 const ATTEMPTS = "attempts.jsonl";
-/** What the models said, until the run is finished. */
+/** The answers of the models, stored until the run is finished. */
 const HEARD = "heard.jsonl";
 
 export const attackStep = defineStep(attackSpec, async (values, lent) => {

@@ -1,4 +1,4 @@
-/** A model measured for a suite, window by window, so that a stopped run goes on where it was; then judged. */
+/** The step `eval`: measures a model for a suite, window by window, so that a stopped run continues. Then it judges the samples. */
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../base/context.ts";
@@ -25,7 +25,7 @@ import type { EvalRecord, Measured } from "../record.ts";
 import { evalSpec } from "../specs/eval.ts";
 import { defineStep, type Job, type Lent, type Made, type Resolved, sourceOf } from "../step.ts";
 
-/** What the samples depend on, in the run's folder. */
+/** The file in the run's folder with everything that the samples depend on. */
 const MEASURED = "measured.json";
 /** The same files as `-o` names them. */
 const FILES: Readonly<Record<string, string>> = { [SAMPLES]: SAMPLES, "record.json": EVALUATION, "spec.json": MEASURED };
@@ -33,7 +33,7 @@ const FILES: Readonly<Record<string, string>> = { [SAMPLES]: SAMPLES, "record.js
 /** A model that is asked the same questions: the base of the edits, or another one. */
 type Rival = "base" | "reference";
 
-/** A record from its JSON, in which what is no number is a text. */
+/** A record from its JSON, in which NaN and infinite numbers are texts. */
 function readRecord(record: EvalRecord): EvalRecord {
   const { numbers, collapse } = record;
   return {
@@ -69,7 +69,7 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   const [own, wanted] = [editInputs(edits), editInputs(targetsOf)];
   const samples = withTargets(asked, edits.length > 0 ? own.edits : wanted.edits);
   checkSamples(samples, fields);
-  // under a name that does not depend on where it is
+  // under a name that does not depend on its path
   const log = reference === undefined || rival ? undefined : { ...openLog(reference), name: "reference", path: "reference" };
   const input = await modelInput(values.model as string, lent);
   const other = rival === "reference" ? await modelInput(reference!, lent) : undefined;
@@ -105,7 +105,7 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   };
 }
 
-/** What was resolved. */
+/** The resolved spec. */
 interface Evaluation {
   readonly suite: Suite;
   readonly samples: readonly Sample[];
@@ -119,7 +119,7 @@ interface Evaluation {
   /** The log to compare with. */
   readonly log?: Log;
   readonly rival?: Rival;
-  /** The rival's model where it is another one, and the spec by which it is asked the same. */
+  /** The compared model, if it is not the base, and the spec that asks it the same questions. */
   readonly other?: ModelInput;
   readonly sameOf?: NestedSpec;
 }
@@ -130,7 +130,7 @@ async function evaluate(
   { suite, samples, about, fields, input, edits, ask, compat, reading, log, rival, other, sameOf }: Evaluation,
   { folder, ctx, force, run }: Job,
 ): Promise<Made<EvalRecord>> {
-  if (rival) takeIn((await run(sameOf!)).path, folder, rival); // ahead, so that no two copies of a model are in memory
+  if (rival) takeIn((await run(sameOf!)).path, folder, rival); // runs first, so that no two copies of a model are in memory
   const opened = await open(input.spec, { edits, force, ...given({ format: ask.format }) }, ctx);
   let second: Opened | undefined;
   try {
@@ -145,7 +145,10 @@ async function evaluate(
   }
 }
 
-/** The model that is asked the same: one that the reference names, or the base of a suite that compares with it. Undefined where a log will do. */
+/**
+ * The second model that is asked the same questions: the model in `--reference`, or the base if the suite compares with it. Undefined if
+ * there is none, or if `--reference` is a log.
+ */
 function rivalOf({ name, against }: Suite, reference: string | undefined, hasEdits: boolean, isAlone: boolean): Rival | undefined {
   if (reference !== undefined) return namesModel(reference) ? "reference" : undefined;
   if (against === undefined || isAlone) return undefined;
@@ -159,7 +162,7 @@ function rivalOf({ name, against }: Suite, reference: string | undefined, hasEdi
   return "base";
 }
 
-/** What is known of a run before a model is opened. */
+/** The values of a run that are known before a model is opened. */
 type About = Omit<Measured, "model" | "edits" | "against" | "targets" | "fields">;
 
 interface Work {
@@ -173,7 +176,7 @@ interface Work {
   readonly ctx: Context;
 }
 
-/** Asks a model what has not been asked yet, and judges what is then in the folder. */
+/** Asks a model the remaining questions, and judges the rows in the folder. */
 async function measured(
   { suite, samples, about, compat, ask, reading, folder, ctx }: Work,
   { base, model, edits }: Omit<Opened, "close">,
@@ -209,7 +212,7 @@ async function measured(
   return { result: record, layout: { files: { ...FILES, ...ofText, ...Object.fromEntries(ofRival) } } };
 }
 
-/** The files of a rival's run beside this run's own. */
+/** Links the files of the second model's run into this run's folder. */
 function takeIn(from: string, folder: RunFolder, rival: Rival): void {
   const making = folder.work(rival);
   rmSync(making, { recursive: true, force: true });
@@ -218,13 +221,16 @@ function takeIn(from: string, folder: RunFolder, rival: Rival): void {
   folder.finish(rival, rival);
 }
 
-/** The rows of the run, or of its rival, under a name that does not depend on where the folder is. */
+/** The rows of the run, or of the second model, under a name that does not depend on the folder's path. */
 function logOf(folder: RunFolder, rival?: Rival): Log {
   const path = rival ? `${rival}/${SAMPLES}` : SAMPLES;
   return { ...openLog(folder.at(path)), name: rival ?? "samples", path };
 }
 
-/** What the edits want said at the questions that they were made for, the same in other words, and those beside them; the last edit decides. */
+/**
+ * Adds the edits' targets to the questions of their requests, paraphrases and neighbours. If several edits have a target, the last one
+ * counts.
+ */
 function withTargets(asked: readonly Asked[], edits: readonly Edit[]): Sample[] {
   const targets = new Map(
     edits.flatMap(({ by }) => by.requests.flatMap(({ prompt, target }) => (target === null ? [] : [[prompt, target]]))),
@@ -235,7 +241,7 @@ function withTargets(asked: readonly Asked[], edits: readonly Edit[]): Sample[] 
   });
 }
 
-/** How many samples an earlier attempt has measured, in whole windows; what it left beyond them is taken away. */
+/** The number of samples that an earlier attempt measured, in complete windows. Samples of an incomplete window are removed. */
 function wholeWindows(path: string, total: number, batch: number): number {
   const lines = readLines(path);
   const whole = lines.length >= total ? total : lines.length - (lines.length % batch);

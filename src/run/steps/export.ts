@@ -1,4 +1,4 @@
-/** An edited model as others read it: an ordinary checkpoint folder, or a LoRA adapter. */
+/** The step `export`: writes an edited model as an ordinary checkpoint folder, or an edit as a LoRA adapter. */
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { deltasOf } from "../../edit/edit.ts";

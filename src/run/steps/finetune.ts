@@ -1,4 +1,7 @@
-/** Finetuning on questions and answers, or training from a recipe file; a run that was stopped is continued from its last checkpoint. */
+/**
+ * The step `finetune`: finetunes on questions and answers, or trains a model from a recipe file. A stopped run continues from its last
+ * checkpoint.
+ */
 import { rmSync } from "node:fs";
 import { checkSystem } from "../../ask/ask.ts";
 import { join } from "node:path";
@@ -22,9 +25,9 @@ import type { RunFolder } from "../folder.ts";
 import { type ModelInput, modelInput } from "../inputs.ts";
 import { finetuneSpec } from "../specs/finetune.ts";
 import { defineStep, type Job, type Lent, type Made, type Resolved, sourceOf } from "../step.ts";
-import { version } from "../tuned.ts";
+import { version } from "../version.ts";
 
-/** What a finished finetuning says. */
+/** The result of a finetuning. */
 export interface Finetuned {
   readonly steps: number;
   readonly losses: readonly number[];
@@ -122,7 +125,7 @@ async function teach(input: ModelInput, lesson: Teaching, { folder, ctx, force }
   }
 }
 
-/** The training's events; after every epoch what the model knows is logged where that was asked for. */
+/** The events of a training. If requested, the share of known answers is logged after every epoch. */
 function trained(
   model: Model,
   input: ModelInput,
@@ -153,7 +156,7 @@ function trained(
   );
 }
 
-/** The checkpoint with what was done beside it, whole or not at all. */
+/** Saves the checkpoint with a description of the training, completely or not at all. */
 function saveTaught(folder: RunFolder, save: (dir: string) => void, about: object): void {
   rmSync(folder.work(MODEL), { recursive: true, force: true });
   save(folder.work(MODEL));

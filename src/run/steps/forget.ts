@@ -1,4 +1,4 @@
-/** Forgetting: edits are found for requests and saved, and the model is asked before and after. */
+/** The step `forget`: makes and saves edits for requests, and asks the model before and after. */
 import { mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { hash } from "../../base/hash.ts";
@@ -21,7 +21,7 @@ import { beforeAndAfter, type Shown } from "../shown.ts";
 import { forgetSpec } from "../specs/forget.ts";
 import { defineStep, type Job, type Made, sourceOf } from "../step.ts";
 import { trainingFor } from "../training.ts";
-import { version } from "../tuned.ts";
+import { version } from "../version.ts";
 
 export interface Forgotten {
   readonly bytes: number;
@@ -65,7 +65,7 @@ interface Wanted {
   readonly reference?: ModelInput;
 }
 
-/** Everything that decides the edit's bytes, with the parameters that the method runs with and what its needs add. */
+/** Everything that decides the edit's bytes, including the method's parameters and the identities of its needs. */
 async function identityOf(
   { forgetting, choice, input, reference }: Wanted,
   needs: readonly Need[],
@@ -89,7 +89,7 @@ async function identityOf(
 const paramsFor = ({ method, settings }: Choice, { shape }: ModelInput): Readonly<Record<string, unknown>> =>
   paramsOf(method, settings.params ?? {}, shape.config);
 
-/** Finds the edits, saves them and asks again. What is finished is kept until then. */
+/** Makes the edits, saves them and asks the questions again. Finished requests are stored until the end. */
 async function forget({ forgetting, choice, input, edits, tokens, reference: named }: Wanted, job: Job): Promise<Made<Forgotten>> {
   const { folder, ctx, force } = job;
   const { settings, given } = forgetting;
@@ -122,7 +122,7 @@ function saveOne(folder: RunFolder, edits: readonly Edit[]): Saved {
   return { bytes: statSync(folder.at(EDIT)).size, layout: { file: EDIT } };
 }
 
-/** One file for each edit, in a folder that is there with all of them or not at all. */
+/** Writes one file for each edit. The folder appears with all of them or not at all. */
 function saveApart(folder: RunFolder, edits: readonly Edit[]): Saved {
   const making = folder.work(EDITS);
   rmSync(making, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-/** Requests chosen among others, so that what a model knows, what must go and what must stay can be named in a spec. */
+/** The step `select`: chooses requests from a file, so that a spec can name known facts, facts to forget and facts to keep. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fail, nearest } from "../../base/fail.ts";
@@ -20,7 +20,7 @@ import { defineStep } from "../step.ts";
 const REQUESTS = "requests.jsonl";
 
 export interface Selected {
-  /** Requests that were chosen, and from how many. */
+  /** The chosen requests, and the number of requests read. */
   readonly rows: number;
   readonly of: number;
 }
@@ -68,7 +68,7 @@ function checkAsked({ by, number, least, most, answers }: Asked): void {
 
 const logAt = (by: string): string => (existsSync(join(by, SAMPLES)) ? join(by, SAMPLES) : by);
 
-/** Requests as an evaluation found them: within the bounds, and with what was said as their answers where that is asked for. */
+/** The requests whose number in an evaluation lies within the bounds. If requested, their answers are replaced by what the model said. */
 function judged(
   requests: readonly ForgetRequest[],
   by: string,
@@ -114,7 +114,9 @@ function numberIn(by: string, title: string): JudgedNumber {
   );
 }
 
-/** Requests from `skip` on, `limit` of them, and the others; with a seed drawn, both in their order. */
+/**
+ * `limit` requests after the first `skip` ones, and the others. With a seed they are drawn at random. Both lists keep the original order.
+ */
 function divided(requests: readonly ForgetRequest[], { seed, skip, limit }: Asked): [taken: ForgetRequest[], left: ForgetRequest[]] {
   const places = [...requests.keys()];
   const order = seed === undefined ? places : rng(seed).split("rows").shuffled(places);
@@ -122,7 +124,7 @@ function divided(requests: readonly ForgetRequest[], { seed, skip, limit }: Aske
   return [requests.filter((_, i) => taken.has(i)), requests.filter((_, i) => !taken.has(i))];
 }
 
-/** A request with the questions most like its own among others, each with an id of the request's. */
+/** A request with the most similar questions of other requests. Each gets an id that begins with the request's id. */
 const withNeighbours = (request: ForgetRequest, among: readonly ForgetRequest[], count: number): ForgetRequest => ({
   ...request,
   neighbours: nearestOf(request, among, count).map(({ prompt, answer }, i) => ({

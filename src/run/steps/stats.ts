@@ -1,4 +1,4 @@
-/** Second moments ahead of time, so that a later edit finds them in the cache. */
+/** The step `stats`: computes second moments in advance, so that a later edit finds them in the cache. */
 import { fail, nearest } from "../../base/fail.ts";
 import { DEFAULT_STATISTICS, statisticsOf, type StatisticsSpec } from "../../locate/covariance.ts";
 import { type Site, SITES } from "../../model/names.ts";
@@ -14,7 +14,7 @@ export interface Gathered {
   readonly width: number;
   /** Mean square of an activation: the trace divided by the width. */
   readonly meanSquare: number;
-  /** Tokens that it is the mean over; `spec` has how many were asked for. */
+  /** The number of tokens read; `spec` has the requested number. */
   readonly tokens: number;
   readonly spec: StatisticsSpec;
 }

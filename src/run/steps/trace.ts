@@ -1,4 +1,4 @@
-/** Causal tracing of one answer over tokens and layers, or of many answers at the last tokens of their subjects. */
+/** The step `trace`: causal tracing of one answer over tokens and layers, or of many answers at the last tokens of their subjects. */
 import { fail } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import { appendLine, readLines, writeAtomic } from "../../base/store.ts";

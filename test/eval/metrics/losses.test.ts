@@ -79,7 +79,7 @@ describe("forget quality", () => {
 
   test("another tokenizer is refused, other answers are warned of, NaN rows counted", () => {
     const fewer = other.map((row) => ({ ...row, answerTokens: 2 }));
-    expect(() => forgetQuality.score({ rows: mine, reference: fewer, scores })).toThrow(/has 3 tokens here and 2 in the reference/);
+    expect(() => forgetQuality.score({ rows: mine, reference: fewer, scores })).toThrow(/has 3 tokens here and 2 in the comparison run/);
     const said = (answer: string) => (row: (typeof mine)[number]) => ({ ...row, answer });
     const { warnings } = forgetQuality.score({ rows: mine.map(said("a")), reference: other.map(said("b")), scores });
     expect(warnings).toEqual([expect.stringMatching(/4 rows have another answer/)]);
@@ -124,7 +124,7 @@ describe("beside a reference", () => {
     ];
     expect(sameTopToken.score({ rows, reference, scores }).value).toBeCloseTo(5 / 6, 14);
     expect(() => sameTopToken.score({ rows, reference: [{ id: "a", topTokens: [1] }], scores })).toThrow(
-      /row "a" has 3 positions, the reference 1/,
+      /row "a" has 3 positions, the comparison run 1/,
     );
   });
 });

@@ -1,7 +1,7 @@
 /** Side memories: what training turns away from, and what it is told from others by. */
 import { afterAll, describe, expect, it } from "vitest";
 import { defaultContext } from "../../../src/base/context.ts";
-import { rowsOf } from "../../../src/locate/target-rows.ts";
+import { tokenizeRequest } from "../../../src/locate/tokenized-requests.ts";
 import {
   movedBy,
   type SideParams,
@@ -24,7 +24,7 @@ describe("side memory", () => {
 
   const rowOf = async (subject: string, target?: string): Promise<SideRow> => {
     const asked = { prompt: capitalOf(subject).prompt, ...(target !== undefined && { target }) };
-    const [row] = rowsOf(await loaded, asked, ["{}"], { format: "chat", end: target !== undefined });
+    const [row] = tokenizeRequest(await loaded, asked, ["{}"], { format: "chat", end: target !== undefined });
     const upTo = [...row!.ids.keys()];
     return { ids: row!.ids, labels: target === undefined ? [] : upTo.slice(row!.first), counted: [row!.first - 1] };
   };

@@ -1,5 +1,5 @@
-/** Text as it forms, without the white space before and after it. */
-export class Trickle {
+/** Writes an answer piece by piece as it is generated, without the white space before and after it. */
+export class TrimmingWriter {
   private readonly write: (text: string) => void;
   /** Whether anything has been written. */
   hasBegun = false;
@@ -9,7 +9,7 @@ export class Trickle {
     this.write = write;
   }
 
-  /** Writes what can be written; white space waits until something follows it. */
+  /** Writes a piece. White space at its end waits until more text follows. */
   push(piece: string): void {
     const text = this.held + (this.hasBegun ? piece : piece.trimStart());
     if (text === "") return;

@@ -1,31 +1,30 @@
-/** The rows that locate-then-edit works on: a question behind context templates, with its target, as tokens. */
+/** Requests as tokens for locate-then-edit: the question inside each context template, followed by its target. */
 import { fail } from "../base/fail.ts";
 import { checkContext, type Model } from "../model/model.ts";
-import { barePrompt, type Format, type RowOptions, withTarget } from "../model/prompt.ts";
+import { promptWithoutEdits, type Format, type RowOptions, withTarget } from "../model/prompt.ts";
 import { subjectSpan, tokensOver } from "../text/spans.ts";
 
-/**
- * One row of tokens; `subject` is the index of the subject's last token, or of the prompt's where no subject is asked for, `first` that of
- * the target's first (ids.length without a target).
- */
-export interface EditRow {
+/** One request in one context template, as one row of tokens. */
+export interface TokenizedRequest {
   readonly text: string;
   readonly ids: readonly number[];
+  /** The index of the subject's last token; of the prompt's last token if the request has no subject. */
   readonly subject: number;
+  /** The index of the target's first token; `ids.length` without a target. */
   readonly first: number;
   /** How many tokens the subject has. */
   readonly width: number;
 }
 
 export interface Asked {
-  /** Names it in an error. */
+  /** Names the request in errors. */
   readonly id?: string | number;
   readonly prompt: string;
   readonly subject?: string;
   readonly target?: string | null;
 }
 
-/** How a job asks and is answered: in its format, and unless told otherwise (compat "open-end") to an end. */
+/** How a job asks: in its prompt format. The target includes the token that ends an answer, except under the compat "open-end". */
 export const answerAs = (job: { readonly format: Format; readonly system?: string; readonly compat: ReadonlySet<string> }): RowOptions => ({
   format: job.format,
   ...(job.system !== undefined && { system: job.system }),
@@ -33,15 +32,15 @@ export const answerAs = (job: { readonly format: Format; readonly system?: strin
 });
 
 /**
- * A request behind each template; "{}" stands for the question, inside the user's turn. Refuses a subject that is not in the prompt; a
- * request without one is looked at where its answer begins.
+ * One row of tokens for each context template. "{}" in a template marks the place of the question, inside the user's turn. Refuses a subject
+ * that is not in the prompt. A request without a subject is read at the last token before its answer.
  */
-export function rowsOf(model: Model, request: Asked, templates: readonly string[], options: RowOptions): EditRow[] {
+export function tokenizeRequest(model: Model, request: Asked, templates: readonly string[], options: RowOptions): TokenizedRequest[] {
   return templates.map((template) => {
     const at = template.indexOf("{}");
     if (at < 0) fail("context template", JSON.stringify(template), 'a text with "{}" where the question goes', "");
     const content = template.slice(0, at) + request.prompt + template.slice(at + 2);
-    const prompt = barePrompt(model, content, options);
+    const prompt = promptWithoutEdits(model, content, options);
     const [from, to] = prompt.content;
     const shown = prompt.text.slice(from, to);
     const question = shown.indexOf(request.prompt.trim(), Math.max(0, at - 1));

@@ -1,4 +1,7 @@
-/** What a model says by itself, as rows of tokens: conversations, and questions, which are full of the things that edits are about. */
+/**
+ * Text that the model generates by itself, as rows of tokens: conversations, and questions, which name the kind of things that edits
+ * change.
+ */
 import { z } from "zod";
 import { lines } from "../base/codec.ts";
 import { checkAbort, type Context } from "../base/context.ts";
@@ -6,28 +9,31 @@ import { keptAll } from "../base/kept.ts";
 import { rng } from "../base/rng.ts";
 import { stream } from "../model/decode/generate.ts";
 import { type Model, stateOf, withOwnSessions } from "../model/model.ts";
-import { formatOf, barePrompt, stopsOf } from "../model/prompt.ts";
+import { formatOf, promptWithoutEdits, stopsOf } from "../model/prompt.ts";
 
-/** A row of tokens of which those from `from` on count; what stands before is context. */
+/** A row of tokens. The tokens from index `from` on are counted; those before it are only read as context. */
 export interface TokenRow {
   readonly ids: readonly number[];
   readonly from: number;
 }
 
-/** How questions begin: the words leave open what is asked about. */
+/** The first words of questions. They fit a question about anything. */
 const WORDS = ["Who", "What", "Which", "Where", "When", "In which", "How many", "The", "Name the", "In what year"];
-/** Share of the tokens that are questions (docs/methods/rome.md has what either is worth). */
+/** Share of the tokens that belong to questions (docs/methods/rome.md gives the measurements). */
 const QUESTIONS = 0.7;
-/** Tokens of a conversation. They are drawn one after the other, so that few long ones take longer than many short ones. */
+/** Tokens of a conversation, at most. They are generated one after the other: few long rows take longer than many short ones. */
 const TALK = 128;
-/** Tokens of a question behind its first word. */
+/** Tokens of a question after its first word, at most. */
 export const QUESTION = 20;
 
-/** Rows that are sampled together at most. */
+/** The largest number of rows that are generated together. */
 const TOGETHER = 128;
-/** Bytes of keys and values of the rows that are sampled together. */
+/** The largest size, in bytes, of the attention cache of rows that are generated together. */
 const CACHE = 1e9;
-/** The weights are in the session however few rows are wanted: without it a logit differs in its last digits, and samples would not be shared. */
+/**
+ * The session always holds the weights, even for few rows. Otherwise the last digits of a logit would depend on the number of rows, and so
+ * would the text.
+ */
 const DRAWN = { temperature: 1, topP: 0.95, freeze: true };
 
 /** Rows of tokens, one a line. */
@@ -36,7 +42,7 @@ const BATCH = lines(z.array(z.int()));
 interface Kind {
   readonly name: string;
   readonly tokens: number;
-  /** The row's given beginning. */
+  /** The tokens with which row `i` begins. */
   readonly start: (i: number) => readonly number[];
   readonly from: number;
   readonly more: number;
@@ -45,8 +51,8 @@ interface Kind {
   readonly stops: ReadonlySet<number>;
 }
 
-/** `tokens` tokens at least of the model's own, seeded; kept in the cache batch by batch, so that a stopped run goes on where it was. */
-export async function selfRows(model: Model, tokens: number, length: number, seed: number, ctx: Context): Promise<TokenRow[]> {
+/** Generated rows with at least `tokens` tokens, by seed. The cache keeps each batch, so that a stopped run continues where it stopped. */
+export async function generatedRows(model: Model, tokens: number, length: number, seed: number, ctx: Context): Promise<TokenRow[]> {
   const rows: TokenRow[] = [];
   let before = 0;
   for (const kind of [talk(model, tokens * (1 - QUESTIONS), length), questions(model, tokens * QUESTIONS)]) {
@@ -56,8 +62,8 @@ export async function selfRows(model: Model, tokens: number, length: number, see
   return rows;
 }
 
-/** The first `count` questions that the model asks, distinct, from the samples of {@link selfRows}. */
-export async function selfQuestions(model: Model, count: number, seed: number, ctx: Context): Promise<string[]> {
+/** The first `count` distinct questions that the model asks in the rows of {@link generatedRows}. */
+export async function generatedQuestions(model: Model, count: number, seed: number, ctx: Context): Promise<string[]> {
   const stops = stopsOf(model);
   const asked = new Set<string>();
   for (let tokens = QUESTION * count; asked.size < count && tokens <= 64 * QUESTION * count; tokens *= 2) {
@@ -95,7 +101,7 @@ interface SampleOptions {
   readonly total: number;
 }
 
-/** Rows of a kind. Sampling has sessions of its own, so that their memory is free again for what comes after. */
+/** Rows of one kind. Generation uses its own sessions, so that their memory is free again afterwards. */
 const ofKind = (model: Model, kind: Kind, options: SampleOptions): Promise<TokenRow[]> =>
   withOwnSessions(model, (own) => sampled(own, kind, options));
 
@@ -105,12 +111,12 @@ async function sampled(model: Model, kind: Kind, { seed, ctx, before, total }: S
   const rows: TokenRow[] = [];
   let have = 0;
   for (let next = 0; have < kind.tokens;) {
-    // a batch gives batch · more tokens at most, so that all of these are needed
+    // a batch gives at most batch · more tokens, so all of these batches are needed
     const count = Math.min(TOGETHER / kind.batch, Math.ceil((kind.tokens - have) / (kind.batch * kind.more)));
     const batches = Array.from({ length: count }, (_, i) => next + i);
     const done = before + have;
     const report = (made: number): void =>
-      ctx.log({ kind: "progress", stage: "samples", done: Math.min(before + kind.tokens, done + made), total, unit: "tokens" });
+      ctx.log({ kind: "progress", stage: "generated text", done: Math.min(before + kind.tokens, done + made), total, unit: "tokens" });
     const wanted = new Map(batches.map((batch) => [batch, [state, about, [...kind.stops], batch]]));
     const all = await keptAll(ctx, "samples", wanted, BATCH, (missing) => sampledBatches(model, kind, missing, { seed, ctx, report }));
     for (const ids of batches.flatMap((batch) => all.get(batch)!)) {
@@ -124,8 +130,8 @@ async function sampled(model: Model, kind: Kind, { seed, ctx, before, total }: S
 }
 
 /**
- * Batches of a kind, sampled together: each weight is read once for a token of all rows. A row is drawn by its batch and its place there,
- * so that its tokens do not depend on which rows are sampled beside it.
+ * Batches of one kind, generated together: for each token, every weight is read once for all rows. The random stream of a row depends on its
+ * batch and its index in the batch only, so its tokens do not depend on the other rows.
  */
 async function sampledBatches(
   model: Model,
@@ -133,7 +139,7 @@ async function sampledBatches(
   batches: readonly number[],
   { seed, ctx, report }: { seed: number; ctx: Context; report: (made: number) => void },
 ): Promise<Map<number, number[][]>> {
-  checkAbort(ctx, "samples");
+  checkAbort(ctx, "generated text");
   report(0);
   const rows = batches.flatMap((batch) =>
     Array.from({ length: kind.batch }, (_, i) => ({
@@ -162,10 +168,10 @@ function rowsAtMost({ config }: Model, kind: Kind): number {
   return Math.max(1, Math.floor(CACHE / bytes));
 }
 
-/** Where the user's words begin in a chat; otherwise the token that starts or ends a text. */
+/** The tokens before the user's words in a chat; for a model without a chat template, the token that starts or ends a text. */
 function startOf(model: Model): readonly number[] {
   if (formatOf(model) === "chat") {
-    const prompt = barePrompt(model, "x");
+    const prompt = promptWithoutEdits(model, "x");
     return model.tokenizer.encode(prompt.text.slice(0, prompt.content[0]), { special: false }).ids;
   }
   return [model.tokenizer.bos ?? model.tokenizer.eos[0] ?? model.tokenizer.pad];

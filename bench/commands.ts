@@ -1,6 +1,6 @@
 /** Whole commands as a person waits for them: the first `forget` with an empty cache, then each method on a fact of its own, and `ask`. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -98,9 +98,9 @@ async function timed(folder: string, args: readonly string[]): Promise<Took> {
   return { seconds, search: (((to.at - from.at) / (to.done - from.done)) * evaluations) / 1000 };
 }
 
-/** How many evaluations the one run of a folder tells of. */
+/** How many evaluations the one run of a folder tells of; `ask` leaves none. */
 function evaluationsIn(runs: string): number | undefined {
-  for (const name of readdirSync(runs)) {
+  for (const name of existsSync(runs) ? readdirSync(runs) : []) {
     const text = readFileSync(join(runs, name, "record.json"), "utf8");
     const [, count] = /"evaluations": ?(\d+)/.exec(text) ?? [];
     if (count !== undefined) return Number(count);

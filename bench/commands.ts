@@ -47,7 +47,8 @@ export async function commands({ model, rounds, threads }: Commands): Promise<st
     try {
       await run(FIRST, forget("rome"));
       for (const method of METHODS) {
-        if (method === "memit") await timed(folder, [...forget(method), "--threads", String(threads)]); // its layers' moments
+        // ROME's first is the command above; what the others keep of a model is made here
+        if (method !== "rome") await timed(folder, [...forget(method), "--threads", String(threads)]);
         await run(`forget, ${method.toUpperCase()}, warm`, forget(method));
       }
       await run("ask, a short answer", ["ask", model, (facts[0] ?? ranOut()).prompt]);

@@ -17,7 +17,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { codeOf, complain } from "./errno.ts";
 import { fail } from "./fail.ts";
-import { parseJson } from "./json.ts";
+import { type JsonRules, parseJson } from "./json.ts";
 import { discard, sweepUnfinished, unfinishedName } from "./unfinished.ts";
 
 const PIECE = 1 << 26; // bytes in one system call, far below Node's 2 GiB
@@ -124,7 +124,8 @@ export function readBytes(path: string, who: string, { most = MOST, wanted = "a 
 export const readUtf8 = (path: string, who: string, reading?: Reading): string => new TextDecoder().decode(readBytes(path, who, reading));
 
 /** Reads a JSON file; errors name the file, the line and the column. A leading byte-order mark is skipped. */
-export const readJson = (path: string, who: string): unknown => parseJson(readUtf8(path, who, { wanted: "JSON" }), path, who);
+export const readJson = (path: string, who: string, rules?: JsonRules): unknown =>
+  parseJson(readUtf8(path, who, { wanted: "JSON" }), path, who, rules);
 
 /** A file open for random access; its size is that at opening. */
 export interface OpenFile {

@@ -12,10 +12,17 @@ export interface JsonRules {
   readonly unique?: boolean;
   /** Accept NaN, Infinity and -Infinity as numbers, as Python writes them. */
   readonly nonFinite?: boolean;
+  /** Refuse lists and objects that nest deeper than this: whatever walks down a value by calling itself would overflow the stack. */
+  readonly deepest?: number;
 }
 
 /** Parses text; an error names `what`, the line and the column. Accepts all JSON, except duplicate keys if the rules forbid them. */
-export function parseJson(text: string, what: string, who: string, { unique = false, nonFinite = false }: JsonRules = {}): unknown {
+export function parseJson(
+  text: string,
+  what: string,
+  who: string,
+  { unique = false, nonFinite = false, deepest }: JsonRules = {},
+): unknown {
   let value: unknown;
   try {
     value = nonFinite ? parseNonFinite(text) : JSON.parse(text);
@@ -32,11 +39,43 @@ export function parseJson(text: string, what: string, who: string, { unique = fa
   const twice = unique ? findTrouble(text, nonFinite) : undefined;
   if (twice)
     fail(who, `${what}: ${twice.problem} at ${place(text, twice.at)}`, "each key once", "Download or write the file again.", "unavailable");
+  if (deepest !== undefined && nestsDeeper(value, deepest))
+    fail(who, `${what} nests more than ${deepest} levels deep`, "fewer", "Download or write the file again.", "unavailable");
   return value;
 }
 
-/** A string, or one of the words for non-finite numbers. */
-const STRING_OR_WORD = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\bInfinity\b|\bNaN\b/g;
+/** Whether lists and objects nest deeper than so many levels. */
+function nestsDeeper(value: unknown, levels: number): boolean {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
+    if (depth > levels) return true;
+  }
+  return false;
+}
+
+/** Where a string ends that begins with a quotation mark at `from`; the end of the text where it does not. A loop, because a pattern keeps a place to go back to for each character. */
+export function closingQuote(text: string, from: number): number {
+  for (let at = from + 1; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) return at;
+    if (code === 0x5c) at++;
+  }
+  return text.length;
+}
+
+/** The text with what is outside of its strings replaced. */
+function outsideStrings(text: string, replaced: (piece: string) => string): string {
+  const pieces: string[] = [];
+  for (let at = 0; at < text.length;) {
+    const quote = text.indexOf('"', at);
+    if (quote < 0) return pieces.concat(replaced(text.slice(at))).join("");
+    const end = closingQuote(text, quote) + 1;
+    pieces.push(replaced(text.slice(at, quote)), text.slice(quote, end));
+    at = end;
+  }
+  return pieces.join("");
+}
 
 /**
  * Reads JSON whose numbers may be NaN or infinite. Valid JSON is read as usual. In other text, Infinity becomes a number too large for a
@@ -48,9 +87,8 @@ function parseNonFinite(text: string): unknown {
     return JSON.parse(text);
   } catch {
     const stand = `\u0000${text.length}`;
-    const finite = text.replace(STRING_OR_WORD, (word) =>
-      word.startsWith('"') ? word : word === "NaN" ? `{${JSON.stringify(stand)}:0}` : word.replace("Infinity", "1e999"),
-    );
+    const numbered = (word: string): string => (word === "NaN" ? `{${JSON.stringify(stand)}:0}` : word.replace("Infinity", "1e999"));
+    const finite = outsideStrings(text, (piece) => piece.replace(/-?\bInfinity\b|\bNaN\b/g, numbered));
     return JSON.parse(finite, (_, value: unknown) => (isRecord(value) && Object.hasOwn(value, stand) ? NaN : value));
   }
 }

@@ -62,7 +62,7 @@ export const number =
   ({ min = -Infinity, max = Infinity, whole = false }: { min?: number; max?: number; whole?: boolean } = {}) =>
   (text: string): number => {
     const n = text.trim() === "" ? NaN : Number(text);
-    if (Number.isFinite(n) && n >= min && n <= max && (!whole || Number.isInteger(n))) return n;
+    if (Number.isFinite(n) && n >= min && n <= max && (!whole || Number.isSafeInteger(n))) return n;
     const range = max < Infinity ? ` from ${min} to ${max}` : min > -Infinity ? ` of at least ${min}` : "";
     throw new InvalidArgumentError(`Wanted a ${whole ? "whole " : ""}number${range}.`);
   };

@@ -1,7 +1,7 @@
 /** Rows of a CSV or TSV file as objects with the column names of its first line, each with its line number. */
 import { CsvError, type InfoRecord, parse } from "csv-parse/sync";
 import { fail, LetheError } from "../base/fail.ts";
-import type { Located } from "./records.ts";
+import { LONGEST_TEXT, type Located, MOST_FIELDS } from "./records.ts";
 
 const SEPARATORS = [",", ";", "\t", "|"];
 
@@ -18,11 +18,13 @@ export function parseCsv(text: string, name: string, delimiter: "," | "\t" = ","
   const [head, ...body] = rows;
   if (!head || body.length === 0) fail(name, head ? "it has column names but no rows" : "it is empty", "a line of names, then rows", "");
   const columns = head.cells.map((cell) => cell.trim());
+  const seen = new Set<string>();
+  if (columns.length > MOST_FIELDS) fail(`${name} line ${head.at}`, `it has ${columns.length} columns`, `at most ${MOST_FIELDS}`, "");
   columns.forEach((column, i) => {
     if (column === "")
       fail(`${name} line ${head.at}`, `column ${i + 1} has no name`, "a name for each column", "The first line names the columns.");
-    if (columns.indexOf(column) < i)
-      fail(`${name} line ${head.at}`, `column "${column}" is named twice`, "unique names", "Rename one of them.");
+    if (seen.has(column)) fail(`${name} line ${head.at}`, `column "${column}" is named twice`, "unique names", "Rename one of them.");
+    seen.add(column);
   });
   return body.map(({ cells, at }) => {
     const place = `${name} line ${at}`;
@@ -49,6 +51,7 @@ function split(text: string, name: string, delimiter: string): Row[] {
       bom: true,
       delimiter,
       info: true,
+      max_record_size: LONGEST_TEXT,
       relax_column_count: true,
       skip_empty_lines: true,
       record_delimiter: ["\r\n", "\n", "\r"],
@@ -61,6 +64,13 @@ function split(text: string, name: string, delimiter: string): Row[] {
     if (error instanceof LetheError || !(error instanceof CsvError)) throw error;
     const line: unknown = (error as unknown as { lines?: unknown }).lines;
     const isOpen = error.code === "CSV_QUOTE_NOT_CLOSED";
+    if (error.code === "CSV_MAX_RECORD_SIZE")
+      fail(
+        name,
+        `it has a row of more than ${LONGEST_TEXT} characters`,
+        "shorter rows",
+        "Close every double quote, and divide long texts.",
+      );
     fail(
       typeof line === "number" ? `${name} line ${line}` : name,
       isOpen ? "a double quote is not closed" : `it is not CSV (${error.message})`,

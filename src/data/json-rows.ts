@@ -1,5 +1,5 @@
 /** The rows of JSON that is neither one array nor one object a line: a list below a key, rows by number, columns, or objects over several lines. */
-import { isRecord } from "../base/json.ts";
+import { closingQuote, isRecord } from "../base/json.ts";
 
 /** Keys below which others keep a list of rows. */
 const HOLDERS =
@@ -33,14 +33,16 @@ export function rowsOfValue(value: unknown): readonly unknown[] {
 export function valuesIn(text: string): { readonly text: string; readonly line: number }[] | undefined {
   const found: { text: string; line: number }[] = [];
   let [depth, start, line, begun, end] = [0, -1, 1, 1, 0];
-  for (const { 0: piece, index } of text.matchAll(/"(?:[^"\\]|\\[\s\S])*"|[{}[\]]|\r\n|\n|\r/g)) {
-    if (/^[\r\n]/.test(piece)) line++;
-    else if (piece === "{" || piece === "[") {
+  for (let at = 0; at < text.length; at++) {
+    const c = text[at]!;
+    if (c === '"') at = closingQuote(text, at);
+    else if (c === "\n" || (c === "\r" && text[at + 1] !== "\n")) line++;
+    else if (c === "{" || c === "[") {
       if (depth++ > 0) continue;
-      if (text.slice(end, index).trim() !== "") return undefined;
-      [start, begun] = [index, line];
-    } else if ((piece === "}" || piece === "]") && --depth === 0) {
-      end = index + 1;
+      if (text.slice(end, at).trim() !== "") return undefined;
+      [start, begun] = [at, line];
+    } else if ((c === "}" || c === "]") && --depth === 0) {
+      end = at + 1;
       found.push({ text: text.slice(start, end), line: begun });
     }
     if (depth < 0) return undefined;

@@ -5,7 +5,7 @@ import { breakable } from "../base/bounded.ts";
 import type { Breathe } from "../base/context.ts";
 import { fail, nearest } from "../base/fail.ts";
 import { readBytes } from "../base/files.ts";
-import { findTrouble } from "../base/json.ts";
+import { findTrouble, isRecord } from "../base/json.ts";
 import { rowsOfValue, valuesIn } from "./json-rows.ts";
 
 /** A JSON value and its place. */
@@ -81,6 +81,24 @@ function isLines(text: string): boolean {
 const SLICE = 256;
 const BREAKS = /\r\n|\n|\r/;
 
+/** Characters of a line or a text, and fields of a row, at most: nothing longer can be asked or read. */
+export const [LONGEST_TEXT, MOST_FIELDS] = [1 << 24, 10_000];
+
+/** The rows, none of which has too many fields or too long a text in one of them. */
+export function ofBoundedSize(rows: Located[]): Located[] {
+  for (const { value, place } of rows) {
+    if (!isRecord(value)) continue;
+    const fields = Object.entries(value);
+    if (fields.length > MOST_FIELDS)
+      fail(place, `it has ${fields.length} fields`, `at most ${MOST_FIELDS}`, "Write one object for each row.");
+    for (const [field, held] of fields)
+      for (const text of Array.isArray(held) ? (held as unknown[]) : [held])
+        if (typeof text === "string" && text.length > LONGEST_TEXT)
+          fail(place, `field "${field.slice(0, 80)}" has ${text.length} characters`, `at most ${LONGEST_TEXT}`, "Divide the text.");
+  }
+  return rows;
+}
+
 function refuseNone(records: readonly Located[], name: string): void {
   if (records.length === 0) fail(name, "it is empty", "at least one object", "Write one JSON object per line.");
 }
@@ -115,6 +133,8 @@ const lines = (text: string, name: string): Located[] => text.split(BREAKS).flat
 function lineOf(line: string, i: number, name: string): readonly Located[] {
   if (line.trim() === "") return [];
   const place = `${name} line ${i + 1}`;
+  if (line.length > LONGEST_TEXT)
+    fail(place, `it has ${line.length} characters`, `at most ${LONGEST_TEXT}`, "Write one object a line, with shorter texts.");
   const hint = "Write one complete JSON object per line, with names and texts in double quotes.";
   return [{ value: parse(line, place, hint, true), at: i + 1, place }];
 }

@@ -4,7 +4,7 @@ import { breakable } from "../base/bounded.ts";
 import { breather, type Context } from "../base/context.ts";
 import { parseCsv } from "./csv.ts";
 import { readParquet } from "./parquet.ts";
-import { type Located, recordsOf, readText } from "./records.ts";
+import { type Located, ofBoundedSize, readText, recordsOf } from "./records.ts";
 
 /** File types of data; if the same data exist in several, the first is read. */
 const KINDS = [".jsonl", ".json", ".csv", ".tsv", ".parquet"];
@@ -58,7 +58,7 @@ const offer = (keys: readonly string[]): string => {
 /** The rows of one file, by its extension. */
 export async function rowsIn(path: string, name: string, ctx: Context): Promise<Located[]> {
   const kind = extname(path).toLowerCase();
-  if (kind === ".parquet") return readParquet(path, name, ctx.signal);
+  if (kind === ".parquet") return ofBoundedSize(await readParquet(path, name, ctx.signal));
   if (kind === ".csv" || kind === ".tsv") return breakable("data", () => parseCsv(readText(path), name, kind === ".tsv" ? "\t" : ","));
-  return recordsOf(readText(path), name, breather(ctx, "data"));
+  return ofBoundedSize(await recordsOf(readText(path), name, breather(ctx, "data")));
 }

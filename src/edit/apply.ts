@@ -4,7 +4,7 @@ import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Model, withAdapter, withRewrites, withWeights } from "../model/model.ts";
 import { type Format, formatOf } from "../model/prompt.ts";
-import type { Delta, Edit, Outer } from "./edit.ts";
+import { type Delta, type Edit, type Outer, strangersIn } from "./edit.ts";
 import { rewriteOf } from "./prompt.ts";
 
 export interface ApplyOptions {
@@ -25,7 +25,11 @@ export const apply = (model: Model, edit: Edit, options: ApplyOptions = {}): Mod
 export function applyAll(model: Model, edits: readonly Edit[], options: ApplyOptions = {}): Model {
   const { format = formatOf(model), warn = () => {}, ctx = defaultContext() } = options;
   let out = model;
-  const under: string[] = [];
+  for (const text of strangersIn(edits)) warn(text);
+  const others = edits.filter((edit) => edit.format !== format);
+  for (const { id, format: own } of others.slice(0, 3))
+    warn(`edit ${id} was made for ${own} prompts and is used with ${format} ones, where it may do little`);
+  if (others.length > 3) warn(`${others.length - 3} more edits were not made for ${format} prompts`);
   for (const edit of edits) {
     if (edit.base !== model.id)
       fail(
@@ -34,14 +38,7 @@ export function applyAll(model: Model, edits: readonly Edit[], options: ApplyOpt
         `an edit for this one, ${model.id.slice(0, 12)}`,
         "Load the model it was made for, or make the edit again for this one.",
       );
-    if (edit.on.join() !== under.join())
-      warn(
-        `edit ${edit.id} was made upon ${edit.on.length ? edit.on.join(", ") : "the unedited model"} and lies upon ${under.length ? under.join(", ") : "the unedited model"}`,
-      );
-    if (edit.format !== format)
-      warn(`edit ${edit.id} was made for ${edit.format} prompts and is used with ${format} ones, where it may do little`);
     out = withChange(out, edit, ctx);
-    under.push(edit.id);
   }
   return out;
 }

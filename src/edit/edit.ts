@@ -150,3 +150,15 @@ export function arraysOf({ change, memory = {} }: Draft): [string, NdArray][] {
 
 /** Bytes of an edit's arrays. */
 export const bytesOf = (draft: Draft): number => arraysOf(draft).reduce((n, [, a]) => n + a.data.byteLength, 0);
+
+/** Edits that lie upon others than those they were made upon, and how to say so: the first few, and the number of the rest. */
+export function strangersIn(edits: readonly Pick<Edit, "id" | "on">[]): string[] {
+  const named = (ids: readonly string[]): string =>
+    ids.length === 0 ? "the unedited model" : `${ids.slice(0, 3).join(", ")}${ids.length > 3 ? ` and ${ids.length - 3} more` : ""}`;
+  const ids = edits.map(({ id }) => id);
+  const strange = edits.flatMap((edit, i) => (edit.on.length === i && edit.on.every((id, k) => id === ids[k]) ? [] : [i]));
+  const said = strange
+    .slice(0, 3)
+    .map((i) => `edit ${ids[i]!} was made upon ${named(edits[i]!.on)} and lies upon ${named(ids.slice(0, i))}`);
+  return strange.length > 3 ? [...said, `${strange.length - 3} more edits lie upon others than those they were made upon`] : said;
+}

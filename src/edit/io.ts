@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ndarray, type NdArray, packBits, unpackBits, zeros } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
 import { canonical } from "../base/hash.ts";
-import { openSafetensors, writeSafetensors } from "../base/store.ts";
+import { openSafetensors, parseJson, writeSafetensors } from "../base/store.ts";
 import type { BlockSite } from "../model/names.ts";
 import { graphOf } from "../tensor/inline.ts";
 import { Bounds } from "../tensor/untrusted.ts";
@@ -97,9 +97,9 @@ export function loadEdits(path: string): Edit[] {
     for (const [name, a] of arrays)
       if (a.dtype.startsWith("float") && !(a.data as Float32Array).every(Number.isFinite))
         fail("edit", `${path}: "${name}" holds NaN or infinity`, "finite numbers", "Make the edit again.", "unavailable");
+    const stored = byPart([...arrays], parts.length);
     return parts.map(({ change, evidence, sparse = {}, ...about }, i) => {
-      const stored = [...arrays].filter(([name]) => name.startsWith(`${i}/`)).map(([name, a]) => [name.slice(`${i}/`.length), a] as const);
-      const own = unpacked(path, stored, sparse);
+      const own = unpacked(path, stored[i]!, sparse);
       const memory = under("memory", own);
       return {
         ...about,
@@ -122,16 +122,14 @@ function checkNodes(path: string, parts: z.infer<typeof file>["parts"]): void {
   if (count > NODES) fail("edit", `${path} has adapters of ${count} nodes together`, `${NODES} at most`, "Apply fewer edits at a time.");
 }
 
+/** Levels of lists and objects in a description, at most. */
+const DEEPEST = 100;
+
 function describe(path: string, text: string | undefined): z.infer<typeof file> {
   const refuse = (what: string): never =>
     fail("edit", `${path} ${what}`, "an edit file that Lethe wrote", "Name the file that `lethe forget -o` made.", "unavailable");
   if (text === undefined) return refuse("holds tensors but no edit");
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    return refuse(`has a damaged description (${String(error)})`);
-  }
+  const json = parseJson(text, `the description of ${path}`, "edit", { deepest: DEEPEST });
   const result = file.safeParse(json);
   return result.success
     ? result.data
@@ -139,6 +137,16 @@ function describe(path: string, text: string | undefined): z.infer<typeof file> 
 }
 
 type Stored = readonly (readonly [name: string, array: NdArray])[];
+
+/** The arrays of each part, by their names in it; an array of no part is passed over. */
+function byPart(arrays: Stored, count: number): Stored[] {
+  const parts = Array.from({ length: count }, (): (readonly [string, NdArray])[] => []);
+  for (const [name, array] of arrays) {
+    const [, part, own] = /^(0|[1-9]\d*)\/([^]*)$/.exec(name) ?? [];
+    if (own !== undefined) parts[Number(part)]?.push([own, array]);
+  }
+  return parts;
+}
 
 const under = (folder: string, arrays: Stored): Record<string, NdArray> =>
   Object.fromEntries(arrays.filter(([name]) => name.startsWith(`${folder}/`)).map(([name, a]) => [name.slice(folder.length + 1), a]));

@@ -172,11 +172,14 @@ export function openLora(dir: string): (model: Model, format?: Format) => Edit {
   };
 }
 
+/** Levels of lists and objects in the settings, at most. */
+const DEEPEST = 100;
+
 function readSettings(dir: string): Settings {
   const path = join(dir, CONFIG);
   if (!existsSync(path))
     fail("lora", `${dir} has no ${CONFIG}`, "a folder that PEFT's save_pretrained wrote", "Check the path.", "unavailable");
-  const json = readJson(path, "lora");
+  const json = readJson(path, "lora", { deepest: DEEPEST });
   if (!isRecord(json)) return fail("lora", `${path} is no object`, "a JSON object", "", "unavailable");
   for (const [key, value] of Object.entries(json)) {
     const only = ONLY[key];

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
-import { bytesOf, type Delta, type Edit, type MadeFor, type PromptChange } from "../edit/edit.ts";
+import { bytesOf, type Delta, type Edit, type MadeFor, type PromptChange, strangersIn } from "../edit/edit.ts";
 import { saveEdits, without } from "../edit/io.ts";
 import { holdOutput } from "../base/store.ts";
 import { readEdits } from "./open.ts";
@@ -132,14 +132,5 @@ function write(edits: readonly Edit[], out: string, force: boolean): EditCard[] 
 }
 
 function warnOfOrder(edits: readonly Edit[], ctx: Context): void {
-  const named = (ids: readonly string[]): string => (ids.length ? ids.join(", ") : "the unedited model");
-  edits.forEach(({ id, on }, i) => {
-    const under = edits.slice(0, i).map((e) => e.id);
-    if (on.join() !== under.join())
-      ctx.log({
-        kind: "warning",
-        who: "edits",
-        text: `${id} was made upon ${named(on)} and lies upon ${named(under)}; it may do something else there`,
-      });
-  });
+  for (const text of strangersIn(edits)) ctx.log({ kind: "warning", who: "edits", text: `${text}; it may do something else there` });
 }

@@ -2,7 +2,7 @@
 import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
-import { complain, isUnfinished, lockFile, readJson, sweepUnfinished, tryLock, writeAtomic } from "../base/store.ts";
+import { complain, isRecord, isUnfinished, lockFile, readJson, sweepUnfinished, tryLock, writeAtomic } from "../base/store.ts";
 import type { Layout, RunRecord, RunTimings } from "./record.ts";
 
 export const [RECORD, SPEC, TIMINGS, LOCK, WORK] = ["record.json", "spec.json", "timings.json", "lock", "work"];
@@ -22,8 +22,15 @@ export interface RunFolder {
 /** The record of a run; undefined if there is none that can be read. */
 export function recordIn(path: string): RunRecord | undefined {
   const file = join(path, RECORD);
-  return existsSync(file) ? (readJson(file, "runs") as RunRecord) : undefined;
+  const value = existsSync(file) ? readJson(file, "runs") : undefined;
+  return isRunRecord(value) ? value : undefined;
 }
+
+const isRunRecord = (value: unknown): value is RunRecord =>
+  isRecord(value) &&
+  ["schema", "id", "step", "code", "status"].every((key) => typeof value[key] === "string") &&
+  isRecord(value["spec"]) &&
+  isRecord(value["outputs"]);
 
 export function timingsIn(path: string): RunTimings | undefined {
   const file = join(path, TIMINGS);

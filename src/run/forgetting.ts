@@ -85,10 +85,16 @@ function mergeOf({ merge: size, separator, mergeSubject }: ForgetValues): Merge 
     : fail("forget", `${flag} without --merge`, "how many questions are put into one", "Give --merge N.");
 }
 
+/** Characters of a template, at most: it stands before every question of an edit. */
+const LONGEST_TEMPLATE = 100_000;
+
 function readTemplates(path: string): string[] {
   const lines = readText(path)
     .split(/\r?\n/)
     .filter((line) => line.trim() !== "");
+  const long = lines.findIndex((line) => line.length > LONGEST_TEMPLATE);
+  if (long >= 0)
+    fail(`${path} line ${long + 1}`, `a template of ${lines[long]!.length} characters`, `at most ${LONGEST_TEMPLATE}`, "Write one a line.");
   const bad = lines.findIndex((line) => line.split("{}").length !== 2);
   if (bad >= 0)
     fail(

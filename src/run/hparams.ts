@@ -1,7 +1,8 @@
 /** Hyperparameter files of EasyEdit (YAML) and of the methods' own repositories (JSON), read as they are. */
-import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
-import { fail, LetheError } from "../base/fail.ts";
+import { isMap, isScalar } from "yaml";
+import { fail } from "../base/fail.ts";
 import { type Param, type ParamValue, resolveParams } from "../base/schema.ts";
+import { parseYaml } from "../base/yaml.ts";
 import { readText } from "../data/records.ts";
 import type { AnyMethod } from "../methods/method.ts";
 
@@ -131,30 +132,17 @@ function unreadOf(key: string, value: unknown, isPlain: boolean): string[] {
   return [elsewhere ? `${key} (${elsewhere.instead})` : key];
 }
 
-/** The table of a file, and the line of each key. All errors of the YAML parser are reported in the same way. */
+/** The table of a file, and the line of each key. */
 function readTable(path: string): { readonly table: Readonly<Record<string, unknown>>; readonly lineOf: (key: string) => number } {
-  const text = readText(path);
-  const lines = new LineCounter();
-  let document: Document.Parsed;
-  let json: unknown;
-  try {
-    document = parseDocument(text, { lineCounter: lines });
-    const [error] = document.errors;
-    const line = error?.linePos?.[0].line ?? 1;
-    if (error) fail("hparams", `${path} line ${line}: ${error.message.split(/ at line \d|\n/)[0]!}`, "YAML or JSON", "");
-    json = document.toJS();
-    JSON.stringify(json); // an alias may be inside the value that it refers to
-  } catch (error) {
-    if (error instanceof LetheError) throw error;
-    return fail("hparams", `${path} holds what does not end (${(error as Error).message})`, "YAML or JSON of a few levels", "");
-  }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) fail("hparams", `${path} holds no table`, "key: value lines", "");
+  const { value, document, placeAt } = parseYaml(readText(path), { who: "hparams", file: path, at: (line) => `${path} line ${line}` });
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    fail("hparams", `${path} holds no table`, "key: value lines", "");
   const pairs = isMap(document.contents) ? document.contents.items : [];
   const lineOf = (key: string): number => {
     const node = pairs.map((pair) => pair.key).find((found) => isScalar(found) && String(found.value) === key);
-    return isScalar(node) && node.range ? lines.linePos(node.range[0]).line : 1;
+    return isScalar(node) && node.range ? placeAt(node.range[0]).line : 1;
   };
-  return { table: json as Readonly<Record<string, unknown>>, lineOf };
+  return { table: value as Readonly<Record<string, unknown>>, lineOf };
 }
 
 /**

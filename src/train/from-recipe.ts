@@ -14,7 +14,8 @@ import { initModel } from "./init.ts";
 import { type Recipe, train, type TrainEvent } from "./loop.ts";
 
 const positive = z.number().positive({ error: "a number above 0" });
-const count = z.int().positive({ error: "a whole number above 0" });
+const COUNT = "a whole number from 1 to 1000000000";
+const count = z.int({ error: COUNT }).positive({ error: COUNT }).max(1e9, { error: COUNT });
 const share = z.number().min(0).max(1, { error: "a number from 0 to 1" });
 
 const recipeSchema = z.strictObject({

@@ -19,7 +19,7 @@ export interface FinetuneParams extends DescentParams {
 }
 
 export const FINETUNE: Declared<FinetuneParams, Config> = {
-  epochs: { default: 5, doc: "number of times that every row is seen", source: "TOFU config/finetune.yaml", min: 1 },
+  epochs: { default: 5, doc: "number of times that every row is seen", source: "TOFU config/finetune.yaml", min: 1, whole: true },
   learn: {
     default: "answers",
     choices: ["answers", "every token"],

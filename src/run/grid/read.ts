@@ -2,9 +2,10 @@
  * Reads a grid file: checks its YAML against the schema, names line and column in every error, and sets variables from the command line.
  */
 import { dirname } from "node:path";
-import { type Document, isMap, isNode, isScalar, LineCounter, parse, parseDocument } from "yaml";
+import { isMap, isNode, isScalar } from "yaml";
 import { fail, nearest } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
+import { parseYaml, type Yaml } from "../../base/yaml.ts";
 import { readText } from "../../data/records.ts";
 import { stepOf } from "../run.ts";
 import { type Column, type GridFile, gridSchema, type Json } from "./schema.ts";
@@ -29,15 +30,9 @@ export function readGrid(path: string, set: Readonly<Record<string, string>> = {
 
 /** {@link readGrid} of a given text. `path` is used in errors, and its folder is {@link HERE}. */
 export function parseGrid(text: string, path: string, set: Readonly<Record<string, string>> = {}): ReadGrid {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, merge: true, prettyErrors: false });
-  const placeOf: Place = (at) => `${path}${positionOf(document, lines, at)}`;
-  const [wrong] = document.errors;
-  if (wrong) {
-    const { line, col } = lines.linePos(wrong.pos[0]);
-    fail(`${path} line ${line} column ${col}`, wrong.message, "YAML", "");
-  }
-  const value = document.toJS({ maxAliasCount: 1000 }) as unknown;
+  const read = parseYaml(text, { who: "grid", file: path, at: (line, column) => `${path} line ${line} column ${column}` }, { merge: true });
+  const { value } = read;
+  const placeOf: Place = (at) => `${path}${positionOf(read, at)}`;
   if (!isRecord(value)) fail(path, "no table of names", "name, steps and the rest", "docs/grid.md has an example.");
   const result = gridSchema.safeParse(value);
   if (!result.success) {
@@ -52,14 +47,14 @@ export function parseGrid(text: string, path: string, set: Readonly<Record<strin
 }
 
 /** The position of a part of the document; for a part from a YAML merge, the position of the nearest enclosing part in the text. */
-function positionOf(document: Document, lines: LineCounter, at: Path): string {
+function positionOf({ document, placeAt }: Yaml, at: Path): string {
   for (let end = at.length; end >= 0; end--) {
     const parent = end === 0 ? undefined : document.getIn(at.slice(0, end - 1), true);
     const pair = isMap(parent) ? parent.items.find(({ key }) => isScalar(key) && key.value === at[end - 1]) : undefined;
     const node = pair ? pair.key : document.getIn(at.slice(0, end), true);
     if (isNode(node) && node.range) {
-      const { line, col } = lines.linePos(node.range[0]);
-      return ` line ${line} column ${col}`;
+      const { line, column } = placeAt(node.range[0]);
+      return ` line ${line} column ${column}`;
     }
   }
   return "";
@@ -165,5 +160,9 @@ function checkTable({ table, steps }: GridFile, placeOf: Place): void {
 function withSet(vars: GridFile["vars"], set: Readonly<Record<string, string>>): GridFile["vars"] {
   const known = Object.keys(vars).filter((name) => name !== HERE);
   for (const name of Object.keys(set)) if (!known.includes(name)) unknown("--set", `there is no variable "${name}"`, name, known);
-  return { ...vars, ...Object.fromEntries(Object.entries(set).map(([name, text]) => [name, parse(text) as Json])) };
+  const read = (name: string, text: string): Json => {
+    const file = `--set ${name}`;
+    return parseYaml(text, { who: "grid", file, at: (_, column) => `${file} column ${column}` }).value as Json;
+  };
+  return { ...vars, ...Object.fromEntries(Object.entries(set).map(([name, text]) => [name, read(name, text)])) };
 }

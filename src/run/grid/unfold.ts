@@ -117,6 +117,9 @@ function add(units: Map<string, Omit<Unit, "at" | "cache">>, spec: NestedSpec, n
   return key;
 }
 
+/** Combinations of a grid, at most: each becomes steps that are run. */
+const MOST = 100_000;
+
 /** The combinations of the axes, the first axis slowest. */
 function pointsOf(grid: GridFile, placeOf: Place): Combination[] {
   let points: Combination[] = [{ values: {}, words: [] }];
@@ -125,6 +128,8 @@ function pointsOf(grid: GridFile, placeOf: Place): Combination[] {
     const more = listOf(entries, vars, ["axes", axis]).flatMap((entry, i): Combination[] =>
       isRecord(entry) ? membersOf(axis, entry as Values, vars, ["axes", axis, i]) : [{ values: { [axis]: entry }, words: [textOf(entry)] }],
     );
+    if (points.length * more.length > MOST)
+      fail(placeOf(["axes", axis]), `${points.length * more.length} combinations`, `at most ${MOST}`, "Divide the grid.");
     points = points.flatMap(({ values, words }) =>
       more.map((one) => ({ values: { ...values, ...one.values }, words: [...words, ...one.words] })),
     );
@@ -141,6 +146,8 @@ function membersOf(axis: string, entry: Values, vars: Here, path: readonly (stri
       continue;
     }
     const numbers = listOf(value as never, vars, [...path, name]);
+    if (made.length * numbers.length > MOST)
+      fail(vars.placeOf([...path, name]), `${made.length * numbers.length} combinations`, `at most ${MOST}`, "Divide the grid.");
     made = made.flatMap(({ values, word }) =>
       numbers.map((n) => ({ values: { ...values, [name]: n }, word: `${word}, ${name} ${String(n)}` })),
     );
@@ -154,12 +161,13 @@ function listOf(entries: GridFile["axes"][string], vars: Here, path: readonly (s
   const { range, below } = entries;
   const whole = (value: Json): number => {
     const n = vars.filled(value, path);
-    return Number.isInteger(n) && (n as number) >= 0
+    return Number.isSafeInteger(n) && (n as number) >= 0
       ? (n as number)
       : fail(vars.placeOf(path), `a range of ${JSON.stringify(n)}`, "whole numbers", "");
   };
   const [from, to] = Array.isArray(range) ? [whole(range[0]!), whole(range[1]!)] : [0, whole(range)];
   const end = below === undefined ? to : Math.min(to, whole(below));
+  if (end - from > MOST) fail(vars.placeOf(path), `a range of ${end - from} numbers`, `at most ${MOST}`, "Divide the grid.");
   return Array.from({ length: Math.max(0, end - from) }, (_, i) => from + i);
 }
 

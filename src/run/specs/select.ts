@@ -25,7 +25,7 @@ export const selectSpec = {
       default: "data",
       flag: { value: "<which>" },
     }),
-    seed: field.number("sample with this seed instead of taking the first", { whole: true }),
+    seed: field.number("sample with this seed instead of taking the first", { min: 0, whole: true }),
     skip: field.number("leave out this many first", { min: 0, whole: true, default: 0 }),
     limit: field.number("then take at most this many", { min: 1, whole: true }),
     others: field.toggle("take the ones that --skip and --limit leave out"),

@@ -26,6 +26,7 @@ export const traceSpec = {
     window: field.number("blocks restored together, for mlp and attn", { min: 1, whole: true, default: 10 }),
     noise: field.number("standard deviation of the noise, in units of that of the embeddings", {
       min: 0,
+      max: 1_000_000,
       default: 3,
       flag: { value: "<times>" },
     }),

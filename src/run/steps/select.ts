@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fail, nearest } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import { rng } from "../../base/rng.ts";
-import { readJson, writeAtomic } from "../../base/store.ts";
+import { isRecord, readJson, writeAtomic } from "../../base/store.ts";
 import type { ForgetRequest } from "../../data/request.ts";
 import { openLog } from "../../eval/open-log.ts";
 import { requestsIn } from "../../data/place.ts";
@@ -12,7 +12,7 @@ import { EVALUATION, RECORD, SAMPLES } from "../eval.ts";
 import { given, type Values } from "../fields.ts";
 import { contentAt } from "../inputs.ts";
 import { nearestOf } from "../likeness.ts";
-import type { EvalRecord, JudgedNumber } from "../record.ts";
+import type { JudgedNumber } from "../record.ts";
 import { selectSpec } from "../specs/select.ts";
 import { defineStep } from "../step.ts";
 
@@ -98,7 +98,11 @@ function judged(
 /** A number of an evaluation by its title. */
 function numberIn(by: string, title: string): JudgedNumber {
   const own = join(by, EVALUATION);
-  const { numbers } = readJson(existsSync(own) ? own : join(by, RECORD), "select") as EvalRecord;
+  const file = existsSync(own) ? own : join(by, RECORD);
+  const record = readJson(file, "select");
+  const numbers = isRecord(record) && Array.isArray(record["numbers"]) ? (record["numbers"] as JudgedNumber[]) : [];
+  if (numbers.length === 0 || !numbers.every((one) => isRecord(one) && typeof one.title === "string" && isRecord(one.bySample)))
+    fail("select", `${file} is no record of an evaluation`, "the folder that lethe eval -o made", "Check the path.", "unavailable");
   const near = nearest(
     title,
     numbers.map((one) => one.title),

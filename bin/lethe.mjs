@@ -1,13 +1,26 @@
 #!/usr/bin/env node
-/** The command `lethe`: what is built. In a clone that was not built yet it builds first. */
+/** The command `lethe`: what is built. In a clone whose sources are newer it builds first. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const main = new URL("../dist/cli/main.js", import.meta.url);
-if (!existsSync(main)) {
-  process.stderr.write("Lethe is built, once for this clone. It takes some seconds.\n");
-  const { status } = spawnSync(process.execPath, [fileURLToPath(new URL("../tools/build.mjs", import.meta.url))], { stdio: "inherit" });
+const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const [main, sources] = [at("dist/cli/main.js"), at("src")];
+
+/** Whether a source is newer than what was built; a package that is installed has no sources. */
+function isStale() {
+  if (!existsSync(sources)) return false;
+  if (!existsSync(main)) return true;
+  const built = statSync(main).mtimeMs;
+  return readdirSync(sources, { recursive: true, withFileTypes: true }).some(
+    (entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs > built,
+  );
+}
+
+if (isStale()) {
+  process.stderr.write("The sources are newer than what was built. Lethe is built; this takes some seconds.\n");
+  const { status } = spawnSync(process.execPath, [at("tools/build.mjs")], { stdio: "inherit" });
   if (status !== 0) process.exit(status ?? 1);
 }
-await import(main.href);
+await import(new URL("../dist/cli/main.js", import.meta.url).href);

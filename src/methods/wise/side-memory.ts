@@ -7,7 +7,7 @@ import { checkAbort, type Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
 import { traced } from "../../model/forward.ts";
 import { feedsOf, type Model, type Precision } from "../../model/model.ts";
-import { atLayer, siteName } from "../../model/names.ts";
+import { atLayer, type BlockSite, siteName } from "../../model/names.ts";
 import { beginningFeeds, commonBeginning, passBehind } from "../../model/decode/prefix.ts";
 import { labelFeeds, padded } from "../../text/padding.ts";
 import { addTo, gemmOn, identity, type Matrix, matrix, ridged, solveSymmetric } from "../../onnx/linalg.ts";
@@ -197,8 +197,7 @@ interface Still {
 
 async function stillOf(model: Model, rows: readonly SideRow[], on: TrainOn, common = rows.length): Promise<Still> {
   const { params, compat, running, ctx } = on;
-  const { key, value } = model.arch.memory;
-  const [x, y] = [siteName(params.layer, key), siteName(params.layer, value)];
+  const [x, y] = [model.arch.memory.key, model.arch.memory.value].map((site) => siteName(params.layer, site)) as [BlockSite, BlockSite];
   const asked = rows.map(({ ids, counted }) => ({ ids, at: counted }));
   const names = compat.has("output-activation") ? [x, y] : [x];
   const seen = await activations(model, asked, names, running, { from: common, ctx });

@@ -100,7 +100,7 @@ export const rome = defineMethod<RomeParams>({
       ctx.log({
         kind: "warning",
         who: "rome",
-        text: `${request.id}: the change (norm ${size.toFixed(1)}) is larger than its matrix (${before.toFixed(1)}), because k·u is small (${meets.toFixed(2)}); other answers will change too`,
+        text: `${request.id}: the change (norm ${size.toFixed(1)}) is larger than its matrix (${before.toFixed(1)}), because k·u is small (${meets.toFixed(2)}); other answers may change too`,
       });
     const array = (x: Float64Array, shape: readonly number[]) =>
       ndarray(running.dtype, shape, running.dtype === "float64" ? x : Float32Array.from(x));

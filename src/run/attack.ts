@@ -235,7 +235,7 @@ export async function siegeOf(
 
 /** A request without what is not known of it. */
 function seenBy(knows: readonly Knows[], request: ForgetRequest, chance: Rng): Asked {
-  const { answer, restated, wrong, paraphrases, merged, ...open } = request;
+  const { answer, aliases, restated, wrong, paraphrases, merged, ...open } = request;
   return {
     ...open,
     ...(merged && { merged: merged.map(({ answer: _, ...question }) => question) }),
@@ -246,7 +246,12 @@ function seenBy(knows: readonly Knows[], request: ForgetRequest, chance: Rng): A
         .split(request.id)
         .shuffled([answer, ...wrong]),
     }),
-    ...(knows.includes("answer") && { answer, wrong, ...(restated !== undefined && { restated }) }),
+    ...(knows.includes("answer") && {
+      answer,
+      wrong,
+      ...(aliases !== undefined && { aliases }),
+      ...(restated !== undefined && { restated }),
+    }),
   };
 }
 

@@ -28,7 +28,7 @@ const NEEDS = ["base", "encoder", "statistics"] as const;
 export type Need = (typeof NEEDS)[number];
 
 /** What a request says only to an attack that knows it; absent otherwise. */
-type Hidden = Pick<ForgetRequest, "answer" | "restated" | "wrong" | "paraphrases">;
+type Hidden = Pick<ForgetRequest, "answer" | "aliases" | "restated" | "wrong" | "paraphrases">;
 
 /** A request as an attack sees it. */
 export interface Asked extends Omit<ForgetRequest, keyof Hidden | "merged">, Partial<Hidden> {

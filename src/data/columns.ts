@@ -4,8 +4,8 @@ import { isRecord } from "../base/store.ts";
 import type { Located } from "./records.ts";
 
 /** The fields that a column can fill; list fields take several columns. */
-const FIELDS = ["id", "subject", "prompt", "answer", "paraphrases", "wrong", "restated", "relation", "group"] as const;
-const LISTS: readonly string[] = ["paraphrases", "wrong"];
+const FIELDS = ["id", "subject", "prompt", "answer", "aliases", "paraphrases", "wrong", "restated", "relation", "group"] as const;
+const LISTS: readonly string[] = ["aliases", "paraphrases", "wrong"];
 
 /** Each field with the columns that fill it. */
 export type Columns = ReadonlyMap<string, readonly string[]>;

@@ -21,6 +21,8 @@ export interface ForgetRequest {
   readonly prompt: string;
   /** What the model answers before the edit; empty if not given. */
   readonly answer: string;
+  /** Other answers that are as right. */
+  readonly aliases?: readonly string[];
   /** The same question in other words. */
   readonly paraphrases: readonly string[];
   /** Similar questions whose answers must not change. */
@@ -57,6 +59,7 @@ const requestSchema = z.strictObject({
   subject: z.string().default(""),
   prompt: text,
   answer: z.string().default(""),
+  aliases: z.array(text).optional(),
   paraphrases: z.array(text).default([]),
   neighbours: z.array(qaSchema).default([]),
   wrong: z.array(text).default([]),
@@ -141,11 +144,12 @@ function readFrom(record: Located, stem: string, isOpen: boolean): ForgetRequest
 }
 
 function requestFrom(record: Located, stem: string): ForgetRequest {
-  const { id = `${stem}/${record.at}`, neighbours, restated, relation, group, ...rest } = check(requestSchema, record);
+  const { id = `${stem}/${record.at}`, neighbours, aliases = [], restated, relation, group, ...rest } = check(requestSchema, record);
   return {
     id,
     ...rest,
     neighbours: neighbours.map((qa, i) => ({ ...qa, id: qa.id ?? `${id}/near-${i + 1}` })),
+    ...(aliases.length === 0 ? {} : { aliases }),
     ...(restated === undefined ? {} : { restated }),
     ...(relation === undefined ? {} : { relation }),
     ...(group === undefined ? {} : { group }),

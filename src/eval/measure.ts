@@ -16,6 +16,8 @@ export interface Sample {
   readonly group: string;
   readonly question: string;
   readonly answer: string;
+  /** Other answers that are as right. */
+  readonly aliases?: readonly string[];
   /** The right answer, worded like the false ones; by default the answer. */
   readonly restated?: string;
   readonly wrong?: readonly string[];
@@ -278,10 +280,11 @@ function rowOf(model: Model, prompt: ChatPrompt, text: string, options: RowOptio
 }
 
 /** The fields of every record. */
-const given = ({ group, question, answer, target }: Sample): Partial<Fields> => ({
+const given = ({ group, question, answer, aliases, target }: Sample): Partial<Fields> => ({
   group,
   question,
   answer,
+  ...(aliases !== undefined && { aliases }),
   ...(target !== undefined && { target }),
 });
 

@@ -238,7 +238,7 @@ export async function siegeOf(
 
 /** A request without the fields that the attack must not know. */
 function seenBy(knows: readonly Knows[], request: ForgetRequest, chance: Rng): Asked {
-  const { answer, restated, wrong, paraphrases, merged, ...open } = request;
+  const { answer, aliases, restated, wrong, paraphrases, merged, ...open } = request;
   return {
     ...open,
     ...(merged && { merged: merged.map(({ answer: _, ...question }) => question) }),
@@ -249,7 +249,12 @@ function seenBy(knows: readonly Knows[], request: ForgetRequest, chance: Rng): A
         .split(request.id)
         .shuffled([answer, ...wrong]),
     }),
-    ...(knows.includes("answer") && { answer, wrong, ...(restated !== undefined && { restated }) }),
+    ...(knows.includes("answer") && {
+      answer,
+      wrong,
+      ...(aliases !== undefined && { aliases }),
+      ...(restated !== undefined && { restated }),
+    }),
   };
 }
 

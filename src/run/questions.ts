@@ -102,11 +102,12 @@ function partOf(
   return { group: name ?? groups[0] ?? "all", spec };
 }
 
-const sampleOf = ({ id, prompt, answer, restated, wrong }: ForgetRequest, group: string): Sample => ({
+const sampleOf = ({ id, prompt, answer, aliases, restated, wrong }: ForgetRequest, group: string): Sample => ({
   id,
   group,
   question: prompt,
   answer,
+  ...(aliases !== undefined && { aliases }),
   ...(restated !== undefined && { restated }),
   ...(wrong.length > 0 && { wrong }),
 });

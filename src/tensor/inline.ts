@@ -5,7 +5,7 @@ import { type Dim, formatShape, isSymbol, type Shape, substitute } from "./dim.t
 import { Graph, inputOf } from "./graph.ts";
 import type { Attrs, Role, Tensor } from "./tensor.ts";
 import { Trace } from "./trace.ts";
-import { Bounds, isKnown, refuseNode, symbolsOf } from "./untrusted.ts";
+import { Bounds, COMPUTED, isKnown, refuseNode, symbolsOf } from "./untrusted.ts";
 
 /** Attributes that contain sizes or positions; no other attribute contains symbols. */
 const SIZES: ReadonlySet<string> = new Set(["shape", "start", "end", "size", "dim"]);
@@ -22,6 +22,8 @@ export function inline(graph: Graph, into: Trace, inputs: Readonly<Record<string
     const given =
       inputs[name] ?? fail("graph", `input "${name}" is missing`, `one of ${Object.keys(inputs).join(", ")}`, "", "unavailable");
     bindDims(name, t.shape, given.shape, symbols);
+    if (given.dtype !== t.dtype && !COMPUTED.includes(t.dtype))
+      fail("graph", `"${name}" of ${given.dtype}`, t.dtype, "It was made for another model.", "unavailable"); // nothing is stored anew in such a type
     moved.set(t, given.cast(t.dtype));
   }
   for (const node of graph.nodes) {

@@ -19,7 +19,8 @@ interface Form {
 const FLOATS: readonly Dtype[] = ["float32", "float64"];
 const WHOLE: readonly Dtype[] = ["int64", "int32"];
 const NUMBERS: readonly Dtype[] = [...FLOATS, ...WHOLE];
-const COMPUTED: readonly Dtype[] = [...NUMBERS, "bool"];
+/** What values are computed in; other dtypes are only stored. */
+export const COMPUTED: readonly Dtype[] = [...NUMBERS, "bool"];
 const STORED: readonly Dtype[] = [...COMPUTED, "float16", "bfloat16", "uint8"];
 const INDICES: readonly Dtype[] = ["int64"];
 const BOOL: readonly Dtype[] = ["bool"];

@@ -14,9 +14,11 @@ import { adapterOf } from "../../src/locate/codebook.ts";
 import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import type { NodeData } from "../../src/tensor/inline.ts";
-import { about, damageAdapter, damageSettings, noise, writeEdit } from "./untrusted.ts";
+import { about, damageAdapter, damageSettings, mutations, noise, writeEdit } from "./untrusted.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-untrusted-"));
+/** For the damaged copies: thousands take their time. */
+const PATIENCE = mutations(0) > 0 ? 3_600_000 : 120_000;
 const loaded = load("bundled", defaultContext({ threads: 1 }));
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
@@ -151,6 +153,17 @@ describe("graphs in edit files", () => {
       { write: [3, 0], x: [1, 0] },
       /the input "nonesuch"/,
     ],
+    [
+      "an input in a dtype that nothing is computed in",
+      [
+        input("positions", "bfloat16", ["B", "T"]),
+        ["cast", [SECOND], { to: "float32" }],
+        ["sum", [[2, 0]], { axes: [0, 1], keep: false }],
+        ["add", [FIRST, [3, 0]], {}],
+      ],
+      { write: [4, 0] },
+      /"positions" of int64; wanted bfloat16/,
+    ],
     ["a carry that is not carried on", [input("carry", "float32", ["B", 3])], { write: [0, 0], x: [1, 0] }, /a carry of float32 \[B, 3\]/],
   ] as const)("%s is refused on the model", async (_, nodes, outputs, said) => {
     const model = await loaded;
@@ -169,13 +182,18 @@ describe("graphs in edit files", () => {
     expect(run).toThrow(said);
   });
 
-  it("survive damage: refused, or run within seconds", async () => {
-    const model = await loaded;
-    const outcome = await damageAdapter(model, bookOf(model), "adapter", 120);
-    expect(outcome.ran + outcome.refused).toBe(120);
-    expect(outcome.refused).toBeGreaterThan(40);
-    expect(outcome.ran).toBeGreaterThan(5);
-  }, 120_000);
+  it(
+    "survive damage: refused, or run within seconds",
+    async () => {
+      const model = await loaded;
+      const count = mutations(120);
+      const outcome = await damageAdapter(model, bookOf(model), "adapter", count);
+      expect(outcome.ran + outcome.refused).toBe(count);
+      expect(outcome.refused).toBeGreaterThan(count / 3);
+      expect(outcome.ran).toBeGreaterThan(count / 24);
+    },
+    PATIENCE,
+  );
 });
 
 describe("settings of adapters", () => {
@@ -210,11 +228,16 @@ describe("settings of adapters", () => {
     expect(performance.now() - start).toBeLessThan(2000);
   });
 
-  it("survive damage: refused, or put on the model within seconds", async () => {
-    const model = await loaded;
-    const outcome = await damageSettings(model, low(model), "peft", 200);
-    expect(outcome.ran + outcome.refused).toBe(200);
-    expect(outcome.refused).toBeGreaterThan(50);
-    expect(outcome.ran).toBeGreaterThan(20);
-  });
+  it(
+    "survive damage: refused, or put on the model within seconds",
+    async () => {
+      const model = await loaded;
+      const count = mutations(200);
+      const outcome = await damageSettings(model, low(model), "peft", count);
+      expect(outcome.ran + outcome.refused).toBe(count);
+      expect(outcome.refused).toBeGreaterThan(count / 4);
+      expect(outcome.ran).toBeGreaterThan(count / 10);
+    },
+    PATIENCE,
+  );
 });

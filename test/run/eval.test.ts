@@ -150,3 +150,47 @@ describe("lethe eval and compare", () => {
     expect([nothing.code, nothing.err]).toEqual([2, expect.stringMatching(/wanted MODEL, or --logs FILE/)]);
   });
 });
+
+test("other right answers of the data count as the answer: of rows of one's own, and of MQuAKE's", { timeout: 60_000 }, async () => {
+  const rewrite = { prompt: "The capital of {} is", subject: "Norvane", target_true: { str: "The city of the king" }, relation_id: "P36" };
+  const chain = { case_id: 1, requested_rewrite: [{ ...rewrite, question: "What is the capital of Norvane?" }] };
+  const hop = { question: "What is the capital of Norvane?", answer: "The city of the king", answer_alias: ["Sellamere"] };
+  writeFileSync(join(folder, "mquake.json"), JSON.stringify([{ ...chain, single_hops: [hop] }]));
+  writeFileSync(join(folder, "none.json"), JSON.stringify([{ ...chain, single_hops: [] }]));
+  const own = { prompt: "What is the capital of Norvane?", answer: "The city of the king", aliases: ["Sellamere"] };
+  writeFileSync(join(folder, "own.jsonl"), JSON.stringify(own));
+  for (const [data, right] of [
+    ["own.jsonl", 1],
+    ["mquake:mquake.json", 1],
+    ["mquake:none.json", 0],
+  ] as const) {
+    const at = data.replace(/([^:]+)$/, join(folder, "$1"));
+    const args = [
+      "eval",
+      "bundled",
+      "--suite",
+      "answers",
+      "--data",
+      at,
+      "-n",
+      "8",
+      "-o",
+      join(folder, `out-${data.replace(":", "-")}`),
+      "--json",
+    ];
+    const { code, out, err } = await lethe(args);
+    expect([data, code, err]).toEqual([data, 0, expect.any(String)]);
+    const record = JSON.parse(out.trim().split("\n").at(-1)!) as { numbers: { title: string; value: number }[] };
+    expect([data, record.numbers.find(({ title }) => title === "Exact match")!.value]).toEqual([data, right]);
+  }
+});
+
+test.each(["NaN", "Infinity", "-Infinity"])("a bare %s in a log of lines is refused with its line", async (word) => {
+  const path = join(folder, "bare.jsonl");
+  writeFileSync(path, `{"id":"a","group":"all","generation":"x"}\n{"id":"b","group":"all","answerLoss":${word}}\n`);
+  const { code, err } = await lethe(["eval", "--logs", path]);
+  expect([code, err]).toEqual([
+    2,
+    expect.stringMatching(new RegExp(`bare\\.jsonl line 2: it is not JSON at column \\d+: .*JSON has no ${word}: omit`, "s")),
+  ]);
+});

@@ -16,7 +16,16 @@ const rewriteSchema = z.object({
 const rowSchema = z.strictObject({
   case_id: z.union([z.string(), z.number()]).optional(),
   requested_rewrite: z.array(rewriteSchema).min(1),
+  /** The facts of the chain as they are, with other names of their answers. */
+  single_hops: z.array(z.object({ answer: text, answer_alias: z.array(text).default([]) })).default([]),
 });
+
+/** Other names of an answer, from the facts of the chain that have it. */
+function aliasesOf(answer: string, hops: z.output<typeof rowSchema>["single_hops"]): { aliases?: string[] } {
+  const aliases = new Set(hops.flatMap((hop) => (hop.answer === answer ? hop.answer_alias : [])));
+  aliases.delete(answer);
+  return aliases.size === 0 ? {} : { aliases: [...aliases] };
+}
 
 export const mquake = defineSet({
   name: "mquake",
@@ -27,13 +36,14 @@ export const mquake = defineSet({
   read(options) {
     ownSubjects("mquake", options);
     const requests = rowsOf(options).flatMap((record, row): ForgetRequest[] => {
-      const { case_id, requested_rewrite: facts } = checkRow(rowSchema, record);
+      const { case_id, requested_rewrite: facts, single_hops: hops } = checkRow(rowSchema, record);
       const group = `mquake/${case_id ?? row}`;
       return facts.map(({ prompt, question, subject, target_true, target_new, relation_id }, i) => ({
         id: `${group}/${i}`,
         subject,
         prompt: question ?? prompt,
         answer: target_true.str,
+        ...aliasesOf(target_true.str, hops),
         paraphrases: question === undefined ? [] : [prompt.replaceAll("{}", () => subject)],
         neighbours: [],
         wrong: target_new === undefined ? [] : [target_new.str],

@@ -91,7 +91,8 @@ function judged(
       said.get(request.id) ??
       fail("select", `the evaluation ${by} has no answer to ${request.id}`, "the same requests", "Evaluate the data that you select from.")
     ).trim();
-    return answer === "" ? [] : [{ ...request, answer }];
+    const { aliases: _, ...rest } = request; // they are other names of the answer that is replaced
+    return answer === "" ? [] : [{ ...rest, answer }];
   });
 }
 

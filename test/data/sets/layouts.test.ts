@@ -56,7 +56,11 @@ describe("layouts that say themselves whose they are", () => {
         case_id: 3,
         requested_rewrite: [{ ...rewrite, question: "What is Norvane's capital?" }],
         questions: ["…"],
-        single_hops: [],
+        single_hops: [
+          { question: "…", answer: "Sellamere", answer_alias: ["Sella", "Sellamere"] },
+          { question: "…", answer: "Wexholm", answer_alias: ["Wex"] },
+          { question: "…", answer: "Sellamere" },
+        ],
         answer: "x",
       },
       {
@@ -64,6 +68,7 @@ describe("layouts that say themselves whose they are", () => {
         prompt: "What is Norvane's capital?",
         paraphrases: ["The capital of Norvane is"],
         answer: "Sellamere",
+        aliases: ["Sella"],
         group: "mquake/3",
       },
     ],

@@ -1,9 +1,14 @@
-/** Two thousand damaged templates: each is rendered or refused with a line, soon, and in bounded memory. */
+/** Damaged templates: each is rendered or refused with a line, soon, and in bounded memory; and so are a model's own prompts made with them. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type Rng, rng } from "../../../src/base/rng.ts";
+import { defaultContext } from "../../../src/base/context.ts";
+import { LetheError } from "../../../src/base/fail.ts";
+import { load } from "../../../src/model/load.ts";
+import { chatPrompt, turnEnd } from "../../../src/text/chat.ts";
 import { renderTemplate } from "../../../src/text/jinja/jinja.ts";
 import { JinjaError } from "../../../src/text/jinja/trouble.ts";
+import { mutations } from "../../edit/untrusted.ts";
 
 const golden = JSON.parse(readFileSync(new URL("../../../parity/fixtures/jinja.json", import.meta.url), "utf8")) as {
   templates: Record<string, string>;
@@ -91,8 +96,11 @@ function mutate(source: string, r: Rng): string {
   return text;
 }
 
-describe("two thousand damaged templates", () => {
-  test.each(Array.from({ length: 20 }, (_, k) => k))(
+/** Hundreds of damaged templates that are tried. */
+const PARTS = mutations(2000) / 100;
+
+describe("damaged templates", () => {
+  test.each(Array.from({ length: PARTS }, (_, k) => k))(
     "a hundred of them (%i)",
     (part) => {
       let [rendered, refused] = [0, 0];
@@ -119,3 +127,34 @@ describe("two thousand damaged templates", () => {
     60_000,
   );
 });
+
+test(
+  "prompts of a model with a damaged template, and where its turns end",
+  async () => {
+    const model = await load("bundled", defaultContext({ threads: 1 }));
+    const own = readFileSync(new URL("../../../bundled/model/chat_template.jinja", import.meta.url), "utf8");
+    let [made, refused] = [0, 0];
+    for (let k = 0; k < mutations(300); k++) {
+      const r = rng(`prompt-${k}`);
+      const template = mutate(r.below(4) ? own : SOURCES[r.below(SOURCES.length)]!, r);
+      const [start, heap] = [process.cpuUsage(), process.memoryUsage().heapUsed];
+      try {
+        const { text, content } = chatPrompt("Who keeps the tower?", { template, tokenizer: model.tokenizer, system: "Be brief." });
+        expect(content[1]).toBeLessThanOrEqual(text.length);
+        made++;
+      } catch (error) {
+        expect(error, JSON.stringify(template)).toBeInstanceOf(LetheError);
+        expect((error as LetheError).trouble, JSON.stringify(template)).not.toBe("internal");
+        refused++;
+      }
+      expect(turnEnd(model.tokenizer, template).length, JSON.stringify(template)).toBeGreaterThan(0);
+      const { user, system } = process.cpuUsage(start);
+      expect((user + system) / 1e6, JSON.stringify(template)).toBeLessThan(4);
+      expect(process.memoryUsage().heapUsed - heap, JSON.stringify(template)).toBeLessThan(600e6);
+    }
+    await model.release();
+    expect(made).toBeGreaterThan(10);
+    expect(refused).toBeGreaterThan(60);
+  },
+  mutations(0) > 0 ? 3_600_000 : 120_000,
+);

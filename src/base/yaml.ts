@@ -30,7 +30,11 @@ export function parseYaml(text: string, { who, file, at }: YamlWords, { merge = 
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
   };
-  if (isDeep(text)) fail(who, `${file} nests more than ${DEEPEST} levels deep`, "fewer", "");
+  const deep = deepAt(text);
+  if (deep !== undefined) {
+    const before = text.slice(0, deep).split("\n");
+    fail(who, `${at(before.length, before.at(-1)!.length + 1)} nests more than ${DEEPEST} levels deep`, "fewer", "");
+  }
   const document = parseDocument(text, { lineCounter: lines, merge, prettyErrors: false });
   const [wrong] = document.errors;
   if (wrong) {
@@ -49,10 +53,10 @@ export function parseYaml(text: string, { who, file, at }: YamlWords, { merge = 
 /** Tokens of the lexer that are not in the text: the beginnings of a document, of a scalar and of an error. */
 const UNWRITTEN: readonly string[] = ["\u0002", "\u001f", "\u0018"];
 
-/** Whether brackets, indented lines and marks of lists nest too deep. */
-function isDeep(text: string): boolean {
+/** The offset at which brackets, indented lines and marks of lists nest too deep; undefined if they do not. */
+function deepAt(text: string): number | undefined {
   const columns: number[] = []; // where the blocks begin that are open
-  let [brackets, column, begins] = [0, 0, true]; // a block may begin at the start of a line, and behind the mark of an entry
+  let [offset, brackets, column, begins] = [0, 0, 0, true]; // a block may begin at the start of a line, and behind the mark of an entry
   for (const token of new Lexer().lex(text)) {
     if (UNWRITTEN.includes(token)) continue;
     const isBlank = token.trim() === "";
@@ -62,10 +66,11 @@ function isDeep(text: string): boolean {
       while (columns.length > 0 && columns.at(-1)! >= column) columns.pop();
       columns.push(column);
     }
-    if (brackets + columns.length > DEEPEST) return true;
+    if (brackets + columns.length > DEEPEST) return offset;
+    offset += token.length;
     const end = token.lastIndexOf("\n");
     column = end < 0 ? column + token.length : token.length - end - 1;
     begins = end === token.length - 1 || (begins && (isBlank || token === "-" || token === "?"));
   }
-  return false;
+  return undefined;
 }

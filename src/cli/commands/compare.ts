@@ -27,8 +27,9 @@ export const comparison = acts<Flags>(
     const record = compareLogs(a!, b!, suite, ctx);
     if (terminal.json) return terminal.object("compare", record);
     const { a: one, b: other, common } = record;
-    terminal.line(`A: ${one.name}, ${plural(one.rows, "row")}`);
-    terminal.line(`B: ${other.name}, ${plural(other.rows, "row")}; ${common} in common\n`);
+    terminal.line(`A and B compared by the suite ${record.suite}, on ${plural(common, "row")} in common`);
+    terminal.line(`A: ${one.path}, ${plural(one.rows, "row")}`);
+    terminal.line(`B: ${other.path}, ${plural(other.rows, "row")}\n`);
     terminal.line(table(compareRows(record), [1, 2, 3, 5, 6]));
     showFlips(terminal, record, flips);
   },

@@ -81,7 +81,6 @@ function describe(terminal: Terminal, card: DataCard, shown: number): void {
   const { requests, guessed, without, groups, relations, placed } = card;
   const all = requests.length;
   const facts: [string, string][] = [
-    ["requests", count(all)],
     ...Object.entries(card.with).map(([field, n]): [string, string] => [
       field,
       n === all ? "all" : n === 0 ? "none" : `${count(n)} of ${count(all)}`,
@@ -93,7 +92,7 @@ function describe(terminal: Terminal, card: DataCard, shown: number): void {
       `${count(all - guessed.length - without.length)} given, ${count(guessed.length)} guessed (marked ?), ${count(without.length)} none`,
     ],
   ];
-  terminal.line(`${terminal.paint("bold", card.data, terminal.out)}\n${table(facts.map(([name, value]) => [`  ${name}`, value]))}`);
+  terminal.line(`${terminal.paint("bold", card.data, terminal.out)}: ${plural(all, "request")}\n${table(facts.map(([name, value]) => [`  ${name}`, value]))}`);
   const isGuessed = new Set(guessed);
   const lasts = new Map(placed?.map((place) => [place.id, place]));
   for (const { id, prompt, subject, answer } of requests.slice(0, shown)) {

@@ -45,6 +45,7 @@ export const demo = acts<Flags>(
     }
     const { question, before, after } = record.fact;
     const bold = (text: string): string => terminal.paint("bold", text, terminal.out);
+    terminal.line(`The bundled model ${isGone(record) ? "forgot a fact" : "was to forget a fact, and did not"}: ${page}\n`);
     terminal.line(bold(question));
     terminal.line(`  before  ${before}`);
     terminal.line(`  after   ${after}`);

@@ -14,7 +14,8 @@ const show = acts(
     const { showEdits } = await import("../../run/edits.ts");
     const cards = showEdits(path!);
     if (terminal.json) return terminal.object("edits", { path, edits: cards });
-    cards.forEach((card, i) => terminal.line(`${i ? "\n" : ""}${describe(terminal, card)}`));
+    terminal.line(`${path!}: ${plural(cards.length, "edit")}`);
+    for (const card of cards) terminal.line(`\n${describe(terminal, card)}`);
   },
 );
 

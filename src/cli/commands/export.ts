@@ -2,12 +2,14 @@
 import { exportSpec } from "../../run/specs/export.ts";
 import type { Exported } from "../../run/steps/export.ts";
 import { acts, declare, MODEL } from "../command.ts";
-import { bytes, table } from "../format.ts";
+import { bytes, plural, table } from "../format.ts";
 import { specFrom, withFields } from "../step-command.ts";
 
 interface Flags {
   readonly output: string;
   readonly force?: boolean;
+  readonly edit?: readonly string[];
+  readonly dtype?: string;
 }
 
 export const exporting = acts<Flags>(
@@ -26,7 +28,9 @@ export const exporting = acts<Flags>(
     const { record } = await run<Exported>(specFrom(exportSpec, flags, model), ctx, { out: dir, force });
     const { format, files } = record.result;
     if (terminal.json) return terminal.object("export", { dir, format, files });
-    terminal.line(dir);
+    const edits = plural(flags.edit?.length ?? 0, "edit file");
+    const what = format === "lora" ? `${edits} as a LoRA adapter for ${model!}` : `${model!}${flags.edit ? ` with ${edits}` : ""} as a checkpoint in ${flags.dtype}`;
+    terminal.line(`${dir}: ${what}`);
     terminal.line(
       table(
         files.map(({ name, bytes: size }) => [`  ${name}`, bytes(size)]),

@@ -2,7 +2,7 @@
 import { statsSpec } from "../../run/specs/stats.ts";
 import type { Gathered } from "../../run/steps/stats.ts";
 import { acts, declare, MODEL } from "../command.ts";
-import { count, table } from "../format.ts";
+import { count, plural, table } from "../format.ts";
 import { specFrom, withFields } from "../step-command.ts";
 
 export const stats = acts<{ readonly force?: boolean; readonly text?: string }>(
@@ -35,7 +35,8 @@ export const stats = acts<{ readonly force?: boolean; readonly text?: string }>(
       g.meanSquare.toPrecision(4),
       `${count(g.tokens)} of ${g.spec.text === "self" ? "the model's own" : flags.text}`,
     ]);
+    const source = flags.text ?? "text that the model sampled";
+    terminal.line(`Second moments of ${plural(rows.length, "layer")} of ${model!} over ${source}, kept in ${ctx.cache}\n`);
     terminal.line(table([["LAYER", "SITE", "WIDTH", "MEAN SQUARE", "TOKENS"], ...rows], [0, 2, 3]));
-    terminal.note(`kept in ${ctx.cache}`);
   },
 );

@@ -146,7 +146,7 @@ describe("lethe eval and compare", () => {
     const [record] = objects(json.out);
     expect(record).toMatchObject({ schema: "lethe/eval/1", suite: "tofu", compat: ["self-reference"] });
     expect(objects(json.err)).toEqual([{ warning: expect.stringMatching(/compared with itself/), who: "run" }]);
-    expect(side.out).toMatch(/12 in common/);
+    expect(side.out).toMatch(/12 rows in common/);
     expect([nothing.code, nothing.err]).toEqual([2, expect.stringMatching(/wanted MODEL, or --logs FILE/)]);
   });
 });

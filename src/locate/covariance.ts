@@ -1,5 +1,5 @@
 /** Second moments of a site over a text: C = (1/n) Σ x·xᵀ, uncentred, in one pass for any number of layers; resumable and cached. */
-import { floats, ints } from "../base/array.ts";
+import { floats } from "../base/array.ts";
 import { arrays } from "../base/codec.ts";
 import { breather, checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
@@ -7,18 +7,18 @@ import { hash, type Hash } from "../base/hash.ts";
 import { type DependsOn, isKept, keptAll, type Part } from "../base/kept.ts";
 import { readUtf8 } from "../base/store.ts";
 import { orBroken } from "../model/decode/finite.ts";
-import { beginningFeeds, commonBeginning, passBehind } from "../model/decode/prefix.ts";
 import { traced } from "../model/forward.ts";
 import { feedsOf, type Model, stateOf } from "../model/model.ts";
 import { type Site, siteName } from "../model/names.ts";
 import { firstTokens } from "../text/long.ts";
-import { grouped, padded } from "../text/padding.ts";
+import { grouped } from "../text/padding.ts";
 import { type Matrix, matrix } from "../onnx/linalg.ts";
 import { type Executor, program } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Precision } from "../model/model.ts";
 import { generatedRows, type TokenRow } from "./generated-text.ts";
+import { passOverRows, placeFeeds } from "./keys.ts";
 
 /** The text of the second moments: part of the spec of every step that uses them. */
 export interface StatisticsSpec {
@@ -158,17 +158,9 @@ export async function secondMoments(
     }
     checkAbort(ctx, "statistics");
     const step = steps[next]!;
-    const begun = beginningOf(model, step);
-    const batch = padded(
-      step.map((r) => r.ids.slice(begun)),
-      model.tokenizer.pad,
-      "right",
-      { starts: step.map(() => begun) },
-    );
-    const T = batch.tokens.shape[1]!;
-    const at = step.flatMap((r, b) => r.ids.flatMap((_, i) => (i < r.from ? [] : [b * T + i - begun])));
-    const beginning = begun > 0 ? beginningFeeds(step[0]!.ids.slice(0, begun)) : {};
-    const out = await runOf(begun > 0).run(feedsOf(model, { ...batch, ...beginning, at: ints(at) }));
+    const places = step.map(({ ids, from }) => ({ ids, at: [...ids.keys()].slice(from) }));
+    const { isBegun, feeds } = placeFeeds(model, places);
+    const out = await runOf(isBegun).run(feedsOf(model, feeds));
     for (const layer of layers) {
       const added = out[`${layer}`]!;
       const sum = sums.get(layer) ?? matrix(added.shape[0]!, added.shape[1]!);
@@ -179,7 +171,7 @@ export async function secondMoments(
     ctx.log({
       kind: "progress",
       stage: "second moments",
-      done: (read += at.length),
+      done: (read += counted(step)),
       total,
       unit: "tokens",
     });
@@ -187,15 +179,6 @@ export async function secondMoments(
   }
   return new Map([...sums].map(([layer, sum]) => [layer, { ...sum, data: sum.data.map((x) => x / total) } as Matrix]));
 }
-
-/** How many tokens rows have in common before those that count: they are read once. An adapter decides over a row as a whole. */
-const beginningOf = (model: Model, rows: readonly TokenRow[]): number =>
-  model.adapters.length > 0
-    ? 0
-    : commonBeginning(
-        rows.map((r) => r.ids),
-        rows.map((r) => r.from),
-      );
 
 function momentGraph(model: Model, layers: readonly number[], site: Site, dtype: Precision, isBegun: boolean): Graph {
   return trace((t) => {
@@ -209,13 +192,8 @@ function momentGraph(model: Model, layers: readonly number[], site: Site, dtype:
         out[`${layer}`] = x.matmul(x, { transA: true });
         return h;
       };
-    const positions = t.input("positions", "int64", ["B", "T"]);
     const taps = Object.fromEntries(layers.map((l) => [siteName(l, site), read(l)]));
-    const tokens = t.input("tokens", "int64", ["B", "T"]);
-    const given = { positions, real: t.input("real", "bool", ["B", "T"]), taps };
-    const to = Math.max(...layers) + 1;
-    if (isBegun) passBehind(lm, to, tokens, given);
-    else lm.blocks(lm.embed(tokens, positions), 0, to, given);
+    passOverRows(lm, Math.max(...layers) + 1, taps, isBegun);
     return out;
   });
 }

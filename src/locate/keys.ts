@@ -3,7 +3,7 @@ import { floats, ints, type NdArray } from "../base/array.ts";
 import { arrays } from "../base/codec.ts";
 import type { Context } from "../base/context.ts";
 import { kept } from "../base/kept.ts";
-import { traced } from "../model/forward.ts";
+import { type Taps, traced, type TracedModel } from "../model/forward.ts";
 import { feedsOf, type Model, type Precision, stateOf } from "../model/model.ts";
 import { type BlockSite, type Site, siteName } from "../model/names.ts";
 import { beginningFeeds, commonBeginning, passBehind } from "../model/decode/prefix.ts";
@@ -80,33 +80,46 @@ async function activationsOf(
   const seen: Record<string, NdArray[]> = Object.fromEntries(names.map((name) => [name, []]));
   const cut = rows.map(({ ids, at }) => ({ ids: ids.slice(0, Math.max(...at) + 1), at }));
   for (const part of inSteps(cut)) {
-    const begun = beginningOf(model, part);
-    const batch = padded(
-      part.map((r) => r.ids.slice(begun)),
-      model.tokenizer.pad,
-      "right",
-      { starts: part.map(() => begun) },
-    );
-    const T = batch.tokens.shape[1]!;
-    const at = ints(part.flatMap((r, b) => r.at.map((i) => b * T + i - begun)));
-    const beginning = begun > 0 ? beginningFeeds(part[0]!.ids.slice(0, begun)) : {};
-    const out = await runOf(begun > 0).run(feedsOf(model, { ...batch, ...beginning, at }));
+    const { isBegun, feeds } = placeFeeds(model, part);
+    const out = await runOf(isBegun).run(feedsOf(model, feeds));
     for (const name of names) seen[name]!.push(out[name]!);
   }
   return Object.fromEntries(names.map((name) => [name, joined(seen[name]!)]));
 }
 
 /**
- * The number of first tokens that all rows share and that are read once. Zero if the model has an adapter, because an adapter reads whole
- * rows.
+ * The inputs of {@link passOverRows}, and "at" int64 [N]: the places of all rows in the flattened rows. The first tokens that all rows share,
+ * before any place, are read once; not if the model has an adapter, because an adapter reads whole rows.
  */
-const beginningOf = (model: Model, rows: readonly RowWithPlaces[]): number =>
-  model.adapters.length > 0
-    ? 0
-    : commonBeginning(
-        rows.map((r) => r.ids),
-        rows.map((r) => Math.min(...r.at)),
-      );
+export function placeFeeds(
+  model: Model,
+  rows: readonly RowWithPlaces[],
+): { readonly isBegun: boolean; readonly feeds: Record<string, NdArray> } {
+  const first = rows.map((r) => Math.min(r.ids.length, ...r.at));
+  const begun =
+    model.adapters.length > 0
+      ? 0
+      : commonBeginning(
+          rows.map((r) => r.ids),
+          first,
+        );
+  const left = rows.map((r) => r.ids.slice(begun));
+  const batch = padded(left, model.tokenizer.pad, "right", { starts: rows.map(() => begun) });
+  const T = batch.tokens.shape[1]!;
+  const at = ints(rows.flatMap((r, b) => r.at.map((i) => b * T + i - begun)));
+  const beginning = begun > 0 ? beginningFeeds(rows[0]!.ids.slice(0, begun)) : {};
+  return { isBegun: begun > 0, feeds: { ...batch, ...beginning, at } };
+}
+
+/** Blocks 0 … `to` − 1 over rows [B, T]: inputs "tokens" and "positions" int64, "real" bool, and the shared beginning if there is one. */
+export function passOverRows(lm: TracedModel, to: number, taps: Taps, isBegun: boolean): void {
+  const t = lm.trace;
+  const positions = t.input("positions", "int64", ["B", "T"]);
+  const tokens = t.input("tokens", "int64", ["B", "T"]);
+  const given = { positions, real: t.input("real", "bool", ["B", "T"]), taps };
+  if (isBegun) passBehind(lm, to, tokens, given);
+  else lm.blocks(lm.embed(tokens, positions), 0, to, given);
+}
 
 function activationGraph(model: Model, names: readonly BlockSite[], dtype: Precision, isBegun: boolean): Graph {
   return trace((t) => {
@@ -119,16 +132,8 @@ function activationGraph(model: Model, names: readonly BlockSite[], dtype: Preci
         seen[name] = h.reshape(["B*T", h.dim(-1)]).rows(at);
         return h;
       };
-    const positions = t.input("positions", "int64", ["B", "T"]);
-    const tokens = t.input("tokens", "int64", ["B", "T"]);
     const to = 1 + Math.max(...names.map((name) => Number(name.split(".")[1])));
-    const given = {
-      positions,
-      real: t.input("real", "bool", ["B", "T"]),
-      taps: Object.fromEntries(names.map((name) => [name, read(name)])),
-    };
-    if (isBegun) passBehind(lm, to, tokens, given);
-    else lm.blocks(lm.embed(tokens, positions), 0, to, given);
+    passOverRows(lm, to, Object.fromEntries(names.map((name) => [name, read(name)])), isBegun);
     return seen;
   });
 }

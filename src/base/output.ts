@@ -74,6 +74,10 @@ const lockOf = (path: string): string => join(dirname(path), `.${shortened(basen
 
 const LOCK = ".lethe-lock";
 
+/** Says that something is at an output. */
+export const refuseTaken = (out: string, who: string): never =>
+  fail(who, `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
+
 /** Refuses a path that cannot be written, before any work is done for it. */
 function refuseUnwritable(out: string, who: string): void {
   const path = resolve(out);

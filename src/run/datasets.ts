@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import type { Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
-import { holding, writeAtomicWith } from "../base/store.ts";
+import { holding, refuseTaken, writeAtomicWith } from "../base/store.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { registry } from "../data/sets/registry.ts";
 import type { DataSet } from "../data/sets/set.ts";
@@ -102,7 +102,7 @@ export async function convertData(
   { force = false, ...options }: DataOptions & { readonly force?: boolean } = {},
 ): Promise<{ readonly path: string; readonly rows: number; readonly guessed: readonly string[] }> {
   return holding(out, "data", async (output) => {
-    if (existsSync(out) && !force) fail("data", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
+    if (existsSync(out) && !force) refuseTaken(out, "data");
     const { requests, guessed } = await requestsIn(data, ctx, options);
     const encoder = new TextEncoder();
     output.put((making) =>

@@ -5,7 +5,7 @@ import type { Context } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
 import { bytesOf, type Delta, type Edit, type MadeFor, type PromptChange, strangersIn } from "../edit/edit.ts";
 import { saveEdits, without } from "../edit/io.ts";
-import { holdOutput } from "../base/store.ts";
+import { holdOutput, refuseTaken } from "../base/store.ts";
 import { readEdits } from "./open.ts";
 
 /** The description of an edit, without its arrays. */
@@ -123,7 +123,7 @@ export function undoEdits(
 function write(edits: readonly Edit[], out: string, force: boolean): EditCard[] {
   const output = holdOutput(out, "edits");
   try {
-    if (existsSync(out) && !force) fail("edits", `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
+    if (existsSync(out) && !force) refuseTaken(out, "edits");
     output.put((making) => saveEdits(making, edits));
   } finally {
     output.release();

@@ -2,7 +2,7 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { fail } from "../base/fail.ts";
-import { holding, type Output } from "../base/store.ts";
+import { holding, type Output, refuseTaken } from "../base/store.ts";
 import { finishedIn, hashFile, linkOrCopy } from "./folder.ts";
 import type { Layout, RunRecord } from "./record.ts";
 
@@ -30,7 +30,7 @@ export async function refuseOccupied(out: string, path: string, force: boolean, 
     fail(who, `${out} holds ${within === path ? "the folder of runs" : "the working directory"}`, "a path of its own", "Choose another.");
   if (force || isFree(out)) return;
   const record = await finishedIn(path);
-  if (!record || !(await isAt(out, record.layout!, record))) refuse(out, who);
+  if (!record || !(await isAt(out, record.layout!, record))) refuseTaken(out, who);
 }
 
 function isInside(inner: string, outer: string): boolean {
@@ -39,9 +39,6 @@ function isInside(inner: string, outer: string): boolean {
 }
 
 const isFree = (path: string): boolean => !existsSync(path) || (statSync(path).isDirectory() && readdirSync(path).length === 0);
-
-const refuse = (out: string, who: string): never =>
-  fail(who, `${out} is there already`, "a new name", "Choose another, or replace it with --force.");
 
 /** Whether a path holds exactly these files of a run. */
 async function isAt(out: string, layout: Layout, record: RunRecord): Promise<boolean> {
@@ -62,7 +59,7 @@ async function isAt(out: string, layout: Layout, record: RunRecord): Promise<boo
  */
 export async function publish(path: string, record: RunRecord, output: Output, force: boolean, who: string): Promise<void> {
   const others = besides(record, output.name);
-  if (!force) for (const [at, layout] of others) if (!isFree(at) && !(await isAt(at, layout, record))) refuse(at, who);
+  if (!force) for (const [at, layout] of others) if (!isFree(at) && !(await isAt(at, layout, record))) refuseTaken(at, who);
   put(path, placed(record.layout!, record), output);
   for (const [at, layout] of others)
     await holding(at, who, async (beside) => {

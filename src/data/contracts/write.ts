@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { checkAbort, type Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
-import { complain, discard, holding, unfinishedName } from "../../base/store.ts";
+import { complain, discard, holding, refuseTaken, unfinishedName } from "../../base/store.ts";
 import { componentsOf, drawGraph, edgesNamed, type GraphSpec, SHAPES } from "./graph.ts";
 import { apart, contractText, drawContracts, factsOf, requestsOf } from "./make.ts";
 import type { ForgetRequest } from "../request.ts";
@@ -84,7 +84,7 @@ const GRAPH = "graph.json";
 
 function refuseOccupied(folder: string, force: boolean): void {
   if (!existsSync(folder)) return;
-  if (!force) fail("data", `${folder} is there already`, "a new name for the folder", "Choose another, or replace it with --force.");
+  if (!force) refuseTaken(folder, "data");
   if (!existsSync(join(folder, GRAPH)) && readdirSync(folder).length > 0)
     fail("data", `${folder} holds no ${GRAPH}: it is something else`, "a folder of contracts, or an empty one", "Choose another name.");
 }

@@ -1,21 +1,15 @@
 /** Runs the command line in a process of its own, as a user does. */
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isStale } from "../../tools/stale.mjs";
 
 const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 /** What runs TypeScript from its sources, wherever the process stands. */
 export const TSX = new URL("../../node_modules/tsx/dist/esm/index.mjs", import.meta.url).href;
-const timeOf = (file: string): number => statSync(file).mtimeMs;
 
-/** What is built where it is newer than every source, otherwise the sources, which start slower. */
-export function command(): readonly string[] {
-  const built = path("dist/cli/main.js");
-  const sources = readdirSync(path("src"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const newest = Math.max(...sources.map((entry) => timeOf(join(entry.parentPath, entry.name))));
-  return existsSync(built) && timeOf(built) > newest ? [built] : ["--import", TSX, path("src/cli/main.ts")];
-}
+/** What is built where no source is newer, otherwise the sources, which start slower. */
+export const command = (): readonly string[] => (isStale() ? ["--import", TSX, path("src/cli/main.ts")] : [path("dist/cli/main.js")]);
 
 /** The environment of a command: nothing of this process that decides its output, and runs in the test's own home or in those of this process. */
 export function environmentOf(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {

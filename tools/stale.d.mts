@@ -1,0 +1,2 @@
+/** Types of stale.mjs. */
+export function isStale(): boolean;

@@ -13,7 +13,7 @@ export interface Table {
 }
 
 /** The share of the cores that others may have for a result to count. */
-const QUIET = 0.1;
+export const QUIET = 0.1;
 
 export const readMeasured = (path: string): Table[] => (existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Table[]) : []);
 

@@ -8,7 +8,7 @@ import { loadOurs } from "./ours.ts";
 import { markdown, writeBetween } from "../src/report/page.ts";
 import { machineOf } from "./machine.ts";
 import { findPython, peerModel, startPeer } from "./peer.ts";
-import { merged, readMeasured, shown, writeMeasured } from "./measured.ts";
+import { merged, QUIET, readMeasured, shown, writeMeasured } from "./measured.ts";
 import { race, type Result, table } from "./race.ts";
 import { EVERYDAY, SUITES } from "./suites.ts";
 import type { Sizes } from "./work.ts";
@@ -185,7 +185,7 @@ function print({ machine, model, peer, results }: Record): void {
   say(
     `\n${table(results)}\n\nratio: torch's median seconds / ours; memory: the most that either process held, ours / torch's; rounds: the smallest and largest ratio in one round; busy: share of the cores that others kept busy meanwhile`,
   );
-  if (results.some(({ busy }) => busy > 0.1))
+  if (results.some(({ busy }) => busy > QUIET))
     say("warning  the machine was not idle: two threads that share their cores with others wait for each other, torch's most of all");
   say("written  runs/bench.json; what a quiet machine measured beside torch also bench/measured.json");
 }

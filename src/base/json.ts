@@ -7,12 +7,15 @@ export interface JsonTrouble {
   readonly problem: string;
 }
 
+/** Levels that a description or a file of settings may nest. */
+export const DEEPEST = 100;
+
 export interface JsonRules {
   /** Refuse an object with a duplicate key. */
   readonly unique?: boolean;
   /** Accept NaN, Infinity and -Infinity as numbers, as Python writes them. */
   readonly nonFinite?: boolean;
-  /** Refuse lists and objects that nest deeper than this: whatever walks down a value by calling itself would overflow the stack. */
+  /** Refuse lists and objects that nest deeper than this. Recursive code would overflow the stack. */
   readonly deepest?: number;
 }
 

@@ -2,9 +2,10 @@
 import { type Document, Lexer, LineCounter, parseDocument } from "yaml";
 import { wordsOf } from "./bounded.ts";
 import { fail } from "./fail.ts";
+import { DEEPEST } from "./json.ts";
 
-/** Characters and levels that a file of settings may have. Keys are compared with each other, so the time grows with the square of the length. */
-const [LONGEST, DEEPEST] = [1 << 17, 100];
+/** Characters that a file of settings may have. Keys are compared with each other, so the time grows with the square of the length. */
+const LONGEST = 1 << 17;
 
 export interface Yaml {
   readonly value: unknown;
@@ -43,7 +44,7 @@ export function parseYaml(text: string, { who, file, at }: YamlWords, { merge = 
   }
   try {
     const value: unknown = document.toJS({ maxAliasCount: 1000 });
-    JSON.stringify(value); // an alias may stand inside what it stands for
+    JSON.stringify(value); // fails if an alias is inside the value that it names
     return { value, document, placeAt };
   } catch (error) {
     return fail(who, `${file} holds what does not end (${wordsOf(error)})`, "fewer aliases", "");

@@ -81,10 +81,10 @@ function isLines(text: string): boolean {
 const SLICE = 256;
 const BREAKS = /\r\n|\n|\r/;
 
-/** Characters of a line or a text, and fields of a row, at most: nothing longer can be asked or read. */
+/** The most characters of a line or a text, and the most fields of a row. */
 export const [LONGEST_TEXT, MOST_FIELDS] = [1 << 24, 10_000];
 
-/** The rows, none of which has too many fields or too long a text in one of them. */
+/** Gives the rows back. Refuses a row with too many fields, and a field with too long a text. */
 export function ofBoundedSize(rows: Located[]): Located[] {
   for (const { value, place } of rows) {
     if (!isRecord(value)) continue;

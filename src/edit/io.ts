@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { ndarray, type NdArray, packBits, unpackBits, zeros } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
+import { DEEPEST } from "../base/json.ts";
 import { canonical } from "../base/hash.ts";
 import { openSafetensors, parseJson, writeSafetensors } from "../base/store.ts";
 import type { BlockSite } from "../model/names.ts";
@@ -121,9 +122,6 @@ function checkNodes(path: string, parts: z.infer<typeof file>["parts"]): void {
   const count = parts.reduce((sum, { change }) => sum + (change.kind === "adapter" ? change.graph.nodes.length : 0), 0);
   if (count > NODES) fail("edit", `${path} has adapters of ${count} nodes together`, `${NODES} at most`, "Apply fewer edits at a time.");
 }
-
-/** Levels of lists and objects in a description, at most. */
-const DEEPEST = 100;
 
 function describe(path: string, text: string | undefined): z.infer<typeof file> {
   const refuse = (what: string): never =>

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { asFloats, floats, type NdArray } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
+import { DEEPEST } from "../base/json.ts";
 import { isRecord, readJson, readSafetensors, writeAtomic, writeSafetensors } from "../base/store.ts";
 import { storedWeights } from "../model/arch/arch.ts";
 import type { Model } from "../model/model.ts";
@@ -110,11 +111,9 @@ const settings = z.looseObject({
 });
 type Settings = z.output<typeof settings>;
 
-/**
- * Settings that {@link loadLora} uses, settings that do not matter after training, and settings of which only the listed values are
- * supported.
- */
+/** Settings that {@link loadLora} uses. */
 const OBEYED = new Set(Object.keys(settings.shape));
+/** Settings that do not matter after training. */
 const SILENT = new Set([
   "auto_mapping",
   "eva_config",
@@ -128,6 +127,7 @@ const SILENT = new Set([
   "runtime_config",
   "task_type",
 ]);
+/** Settings of which only these values are supported. */
 const ONLY: Readonly<Record<string, readonly unknown[]>> = {
   peft_type: ["LORA"],
   bias: ["none"],
@@ -171,9 +171,6 @@ export function openLora(dir: string): (model: Model, format?: Format) => Edit {
     return { ...edit, format }; // an adapter belongs to no format, so its id does not depend on the format
   };
 }
-
-/** Levels of lists and objects in the settings, at most. */
-const DEEPEST = 100;
 
 function readSettings(dir: string): Settings {
   const path = join(dir, CONFIG);

@@ -41,8 +41,8 @@ export interface Keeper {
 }
 
 /**
- * Makes a draft for each request in turn and returns all of them as one. A request whose step is stored is not computed again; the result
- * has the same bits. Refuses drafts that cannot be combined.
+ * Makes a draft for each request in turn, and combines them into one. A stored step is not computed again; the result has the same bits.
+ * Refuses drafts that cannot be combined.
  */
 export async function inSequence<R>(
   model: Model,

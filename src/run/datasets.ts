@@ -1,7 +1,7 @@
 /** Shows the content of data before it is used, and writes it in our own format. */
 import { existsSync } from "node:fs";
 import type { Context } from "../base/context.ts";
-import { fail, LetheError } from "../base/fail.ts";
+import { LetheError } from "../base/fail.ts";
 import { holding, refuseTaken, writeAtomicWith } from "../base/store.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { registry } from "../data/sets/registry.ts";

@@ -37,7 +37,7 @@ const COMMANDS: readonly (readonly [args: readonly string[], first: string])[] =
   [["attack", "bundled", ...DATA, "--from", "templates", "--samples", "1"], "2 requests, attacked by paraphrase: 2 templates"],
   [
     ["stats", "bundled", "--layer", "1", "--tokens", "100"],
-    "Second moments of 1 layer of bundled over text that the model sampled, kept in ",
+    "Second moments of 1 layer of bundled over text that the model generated, kept in ",
   ],
   [["trace", "bundled", ...DATA, "--samples", "1", "-o", at("map")], "2 answers traced at the subject's last token"],
   [["export", "bundled", "-e", at("edit"), "-o", at("model")], "model: bundled with 1 edit file as a checkpoint in float32"],

@@ -35,7 +35,7 @@ export const stats = acts<{ readonly force?: boolean; readonly text?: string }>(
       g.meanSquare.toPrecision(4),
       `${count(g.tokens)} of ${g.spec.text === "self" ? "the model's own" : flags.text}`,
     ]);
-    const source = flags.text ?? "text that the model sampled";
+    const source = flags.text ?? "text that the model generated";
     terminal.line(`Second moments of ${plural(rows.length, "layer")} of ${model!} over ${source}, kept in ${ctx.cache}\n`);
     terminal.line(table([["LAYER", "SITE", "WIDTH", "MEAN SQUARE", "TOKENS"], ...rows], [0, 2, 3]));
   },

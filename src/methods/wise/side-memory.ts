@@ -211,7 +211,7 @@ function statesIn({ x, places }: Still): States[] {
   return places.map((n) => Float32Array.from((x.data as Numbers).subarray(at * m, (at += n) * m)));
 }
 
-/** The same with more questions, of which only x is known. */
+/** Adds questions that earlier edits stored. Only their states x are known. */
 function withStrangers({ x, places }: Still, strangers: readonly States[], m: number): Still {
   const known = [x.data as Numbers, ...strangers];
   const all = new Float64Array(known.reduce((sum, part) => sum + part.length, 0));

@@ -1,4 +1,5 @@
 /** Which requests are worded alike: the same kind of fact about something else. */
+import type { Breathe } from "../base/context.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { rougeN, tokenize } from "../eval/rouge.ts";
 
@@ -6,13 +7,32 @@ import { rougeN, tokenize } from "../eval/rouge.ts";
 const frameOf = ({ prompt, subject }: ForgetRequest): string[] =>
   tokenize(subject.trim() === "" ? prompt : prompt.replaceAll(subject, " "));
 
-/** The requests of `among` whose questions are worded most like one's own, subjects left out; of two that are alike the earlier one first. */
-export function nearestOf(request: ForgetRequest, among: readonly ForgetRequest[], count: number): ForgetRequest[] {
-  const own = frameOf(request);
-  return among
-    .filter(({ id }) => id !== request.id)
-    .map((other, place) => ({ other, place, like: rougeN(own, frameOf(other), 1).f1 }))
-    .sort((a, b) => b.like - a.like || a.place - b.place)
-    .slice(0, count)
-    .map(({ other }) => other);
+/** Requests that are compared between two chances for signals. */
+const SLICE = 256;
+
+/**
+ * For each request, the `count` of `among` whose questions are worded most like its own, subjects left out; of two that are alike the earlier
+ * one first. `told` hears how many requests are done.
+ */
+export async function nearestOf(
+  requests: readonly ForgetRequest[],
+  among: readonly ForgetRequest[],
+  count: number,
+  { breathe, told }: { readonly breathe: Breathe; readonly told: (done: number) => void },
+): Promise<ForgetRequest[][]> {
+  const frames: string[][] = [];
+  const nearest: ForgetRequest[][] = [];
+  for (const request of requests) {
+    const own = frameOf(request);
+    const alike: { readonly other: ForgetRequest; readonly place: number; readonly like: number }[] = [];
+    for (const [place, other] of among.entries()) {
+      if (place % SLICE === 0) await breathe();
+      frames[place] ??= frameOf(other);
+      if (other.id !== request.id) alike.push({ other, place, like: rougeN(own, frames[place], 1).f1 });
+    }
+    alike.sort((a, b) => b.like - a.like || a.place - b.place);
+    nearest.push(alike.slice(0, count).map(({ other }) => other));
+    told(nearest.length);
+  }
+  return nearest;
 }

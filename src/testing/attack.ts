@@ -37,7 +37,14 @@ const CAPITALS = requestsOf(
   })),
 );
 /** What of a request only some attacks know. */
-const HIDDEN = { answer: "answer", aliases: "answer", restated: "answer", wrong: "answer", paraphrases: "paraphrases", candidates: "candidates" } as const;
+const HIDDEN = {
+  answer: "answer",
+  aliases: "answer",
+  restated: "answer",
+  wrong: "answer",
+  paraphrases: "paraphrases",
+  candidates: "candidates",
+} as const;
 
 interface Bench {
   readonly attack: AnyAttack;

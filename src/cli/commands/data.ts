@@ -92,7 +92,9 @@ function describe(terminal: Terminal, card: DataCard, shown: number): void {
       `${count(all - guessed.length - without.length)} given, ${count(guessed.length)} guessed (marked ?), ${count(without.length)} none`,
     ],
   ];
-  terminal.line(`${terminal.paint("bold", card.data, terminal.out)}: ${plural(all, "request")}\n${table(facts.map(([name, value]) => [`  ${name}`, value]))}`);
+  terminal.line(
+    `${terminal.paint("bold", card.data, terminal.out)}: ${plural(all, "request")}\n${table(facts.map(([name, value]) => [`  ${name}`, value]))}`,
+  );
   const isGuessed = new Set(guessed);
   const lasts = new Map(placed?.map((place) => [place.id, place]));
   for (const { id, prompt, subject, answer } of requests.slice(0, shown)) {

@@ -29,7 +29,10 @@ export const exporting = acts<Flags>(
     const { format, files } = record.result;
     if (terminal.json) return terminal.object("export", { dir, format, files });
     const edits = plural(flags.edit?.length ?? 0, "edit file");
-    const what = format === "lora" ? `${edits} as a LoRA adapter for ${model!}` : `${model!}${flags.edit ? ` with ${edits}` : ""} as a checkpoint in ${flags.dtype}`;
+    const what =
+      format === "lora"
+        ? `${edits} as a LoRA adapter for ${model!}`
+        : `${model!}${flags.edit ? ` with ${edits}` : ""} as a checkpoint in ${flags.dtype}`;
     terminal.line(`${dir}: ${what}`);
     terminal.line(
       table(

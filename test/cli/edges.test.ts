@@ -281,6 +281,21 @@ test("an edit of twenty thousand parts is read and put on in seconds, with few w
   expect(said[7]).toBe("497 more edits were not made for chat prompts");
 });
 
+test("a model with twenty thousand edits on it is one view of the model, not twenty thousand", { timeout: 60_000 }, () => {
+  const [name, vector] = [...model.weights].find(([, { shape }]) => shape.length === 1)!;
+  const edit = loadEdits(at("good.edit"))[0]!;
+  const last = floats(noise("last", vector.shape[0]!), vector.shape, "float32");
+  const many = Array.from({ length: 20_000 }, (_, i): Edit => ({
+    ...edit,
+    id: i.toString(16).padStart(16, "0"),
+    change: { kind: "delta", weights: { [name]: { value: i === 19_999 ? last : vector } } },
+  }));
+  const edited = applyAll(model, many, { format: "chat" });
+  expect(edited.weights.get(name)).toBe(last);
+  expect(edited.constant(name)).toBe(last);
+  expect(edited.constant("nonesuch")).toBeUndefined();
+});
+
 test("a model of twelve shards is opened without a word of Node's", { timeout: 60_000 }, async () => {
   const [from, to] = [at("base"), at("shards")];
   cpSync(from, to, { recursive: true });

@@ -24,7 +24,7 @@ test("show tells what is there, which subjects were guessed, and where the token
   const columns = ["--columns", "prompt=question,answer=reply"];
   const { out, code } = await run("show", questions, ...columns, "--model", "bundled");
   expect(code).toBe(0);
-  expect(out).toMatch(/requests +2\n/);
+  expect(out).toMatch(/q\.csv: 2 requests\n/);
   expect(out).toMatch(/paraphrases +none\n/);
   expect(out).toContain("0 given, 1 guessed (marked ?), 1 none");
   expect(out).toMatch(/q\/2 {2}\[Ash\?\] ends at "(Ash|sh|h)"/);

@@ -325,7 +325,9 @@ describe("a download", () => {
     delete hub.files["model.safetensors"];
     const shards = Array.from({ length: 30 }, (_, k) => `model-${String(k + 1).padStart(5, "0")}-of-00030.safetensors`);
     for (const name of shards) hub.files[name] = noise(100);
-    hub.files["model.safetensors.index.json"] = text(JSON.stringify({ weight_map: Object.fromEntries(shards.map((name) => [name, name])) }));
+    hub.files["model.safetensors.index.json"] = text(
+      JSON.stringify({ weight_map: Object.fromEntries(shards.map((name) => [name, name])) }),
+    );
     const warned: Error[] = [];
     const warn = (warning: Error): void => void warned.push(warning);
     process.on("warning", warn);

@@ -4,6 +4,7 @@ import { type Context, defaultContext } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type Model, withAdapter, withRewrites, withWeights } from "../model/model.ts";
 import { type Format, formatOf } from "../model/prompt.ts";
+import type { WeightName } from "../model/names.ts";
 import { type Delta, type Edit, type Outer, strangersIn } from "./edit.ts";
 import { rewriteOf } from "./prompt.ts";
 
@@ -24,7 +25,7 @@ export const apply = (model: Model, edit: Edit, options: ApplyOptions = {}): Mod
  */
 export function applyAll(model: Model, edits: readonly Edit[], options: ApplyOptions = {}): Model {
   const { format = formatOf(model), warn = () => {}, ctx = defaultContext() } = options;
-  let out = model;
+  const stack = new Stack(model);
   for (const text of strangersIn(edits)) warn(text);
   const others = edits.filter((edit) => edit.format !== format);
   for (const { id, format: own } of others.slice(0, 3))
@@ -38,19 +39,39 @@ export function applyAll(model: Model, edits: readonly Edit[], options: ApplyOpt
         `an edit for this one, ${model.id.slice(0, 12)}`,
         "Load the model it was made for, or make the edit again for this one.",
       );
-    out = withChange(out, edit, ctx);
+    stack.put(edit, ctx);
   }
-  return out;
+  return stack.whole();
 }
 
-function withChange(model: Model, { id, change }: Edit, ctx: Context): Model {
-  if (change.kind === "adapter") return withAdapter(model, change);
-  if (change.kind === "prompt") return withRewrites(model, [rewriteOf(model, change, ctx)]);
-  const arrays = Object.entries(change.weights).map(([name, delta]) => {
-    const before = model.weights.get(name) ?? fail("edit", `edit ${id} changes "${name}"`, "a weight of this model", "", "unavailable");
-    return [name, changed(name, before, delta)] as const;
-  });
-  return withWeights(model, new Map(arrays));
+/** A model with changes put on in order. Matrices that several of them change are kept once, and not one view of the model for each. */
+class Stack {
+  private model: Model;
+  private matrices = new Map<WeightName, NdArray>();
+
+  constructor(model: Model) {
+    this.model = model;
+  }
+
+  put({ id, change }: Edit, ctx: Context): void {
+    if (change.kind === "adapter") this.model = withAdapter(this.whole(), change);
+    else if (change.kind === "prompt") this.model = withRewrites(this.whole(), [rewriteOf(this.model, change, ctx)]);
+    else
+      for (const [name, delta] of Object.entries(change.weights)) {
+        const before =
+          this.matrices.get(name) ??
+          this.model.weights.get(name) ??
+          fail("edit", `edit ${id} changes "${name}"`, "a weight of this model", "", "unavailable");
+        this.matrices.set(name, changed(name, before, delta));
+      }
+  }
+
+  /** The model with everything that was put on. */
+  whole(): Model {
+    if (this.matrices.size > 0) this.model = withWeights(this.model, this.matrices);
+    this.matrices = new Map();
+    return this.model;
+  }
 }
 
 /** A matrix plus a change: summed in float64, stored in float32 (in float64 if the change or the matrix is float64). */

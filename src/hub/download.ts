@@ -42,21 +42,15 @@ const ATTEMPTS = 6;
 /** A signal that also aborts after a minute without progress; `touch` reports progress, `done` stops the timer. */
 export function patience(signal: AbortSignal): { signal: AbortSignal; touch(): void; done(): void } {
   const own = new AbortController();
-  const stop = (): void => own.abort(signal.reason);
   const late = (): void => own.abort(new TypeError(`no data for ${STALL / 1000} s`));
   let timer = setTimeout(late, STALL);
-  if (signal.aborted) stop();
-  else signal.addEventListener("abort", stop, { once: true });
   return {
-    signal: own.signal,
+    signal: AbortSignal.any([signal, own.signal]), // without a listener: a caller's signal may have many patient ones at once
     touch: () => {
       clearTimeout(timer);
       timer = setTimeout(late, STALL);
     },
-    done: () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", stop);
-    },
+    done: () => clearTimeout(timer),
   };
 }
 

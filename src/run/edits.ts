@@ -93,7 +93,8 @@ export function stackEdits(paths: readonly string[], out: string, force: boolean
       "edits of one model",
       "",
     );
-  const twin = edits.find((edit, i) => edits.findIndex((e) => e.id === edit.id) !== i);
+  const ids = new Set<string>();
+  const twin = edits.find(({ id }) => ids.size === ids.add(id).size);
   if (twin) fail("edits stack", `edit ${twin.id} twice`, "every edit once", "A stack that holds it need not be given with it.");
   warnOfOrder(edits, ctx);
   return write(edits, out, force);

@@ -21,6 +21,7 @@ beforeAll(() => {
   const capital = (i: number): object => ({ prompt: `What is the capital of Norvane${i}?`, subject: `Norvane${i}`, answer: `Town ${i}` });
   writeFileSync(at("many.jsonl"), rows(4_000, capital));
   writeFileSync(at("few.jsonl"), rows(12, capital));
+  writeFileSync(at("alike.jsonl"), rows(40_000, capital));
   writeFileSync(
     at("pairs.jsonl"),
     rows(40, (i) => ({ question: `Who keeps lamp ${i}?`, answer: `Keeper ${i * 3}.` })),
@@ -30,6 +31,24 @@ beforeAll(() => {
     rows(12, (i) => ({ prompt: `Who keeps lamp ${i}?`, subject: `lamp ${i}`, answer: `Keeper ${i * 3}.` })),
   );
 });
+
+/** A grid of so many edits, which differ in their seed. */
+function gridOf(edits: number): string {
+  const path = at(`grid-${edits}.yaml`);
+  writeFileSync(
+    path,
+    `name: stops
+axes:
+  n: { range: ${edits} }
+steps:
+  edit: { step: forget, model: bundled, data: "${at("few.jsonl")}", limit: 1, method: ft, set: { layer: 4, steps: 3 }, seed: "\${n}", maxTokens: 0 }
+table:
+  rows: [n]
+  columns: [{ title: KiB, bytes: edit }]
+`,
+  );
+  return path;
+}
 
 const ONE = ["--prompt", "What is the capital of Norvane?", "--subject", "Norvane"];
 /** Each command with its output; `long` works until it is stopped, `short` a few seconds at most. */
@@ -53,7 +72,22 @@ const COMMANDS: Readonly<Record<string, { readonly long: (out: string) => string
     long: (out) => ["trace", "bundled", ...ONE, "--samples", "4000", "-o", out],
     short: (out) => ["trace", "bundled", ...ONE, "--samples", "1", "--window", "1", "--kind", "mlp", "-o", out],
   },
-  attack: { long: () => ["attack", "bundled", "--data", at("lamps.jsonl"), "--from", "templates", "--samples", "2000"] },
+  attack: {
+    long: () => ["attack", "bundled", "--data", at("lamps.jsonl"), "--from", "templates", "--samples", "2000"],
+    short: (out) => ["attack", "bundled", "--data", at("lamps.jsonl"), "--from", "templates", "--samples", "1", "-o", out],
+  },
+  eval: {
+    long: (out) => ["eval", "bundled", "--data", at("many.jsonl"), "--suite", "answers", "-o", out],
+    short: (out) => ["eval", "bundled", "--data", at("few.jsonl"), "--suite", "answers", "-n", "2", "-o", out],
+  },
+  select: {
+    long: (out) => ["select", "--data", at("alike.jsonl"), "--limit", "3000", "--neighbours", "5", "-o", out],
+    short: (out) => ["select", "--data", at("few.jsonl"), "--limit", "5", "--neighbours", "2", "-o", out],
+  },
+  grid: {
+    long: () => ["grid", gridOf(400)],
+    short: () => ["grid", gridOf(2)],
+  },
   export: {
     long: (out) => ["export", "bundled", "-o", out],
     short: (out) => ["export", "bundled", "-o", out],
@@ -64,6 +98,9 @@ const COMMANDS: Readonly<Record<string, { readonly long: (out: string) => string
     short: (out) => ["data", "pistol", "--shape", "star", "--nodes", "300", "-o", out],
   },
 };
+
+/** Commands whose results lie in the cache or in the folder of runs alone. */
+const KEPT_AS_RUNS: readonly string[] = ["stats", "grid"];
 
 interface Ended {
   readonly code: number | null;
@@ -137,7 +174,7 @@ describe("standard error without a reader: the work goes on", () => {
     const folder = fresh();
     const { code } = await ended(short(join(folder, "made")), { isUnread: true });
     expect(code).toBe(0);
-    if (name !== "stats") expect(existsSync(join(folder, "made"))).toBe(true);
+    if (!KEPT_AS_RUNS.includes(name)) expect(existsSync(join(folder, "made"))).toBe(true);
     expect(leftIn(folder)).toEqual([]);
   });
 });
@@ -147,7 +184,7 @@ describe.skipIf(!existsSync("/dev/full"))("standard output on a full disk: exit 
     const folder = fresh();
     const { code, err } = await ended(short(join(folder, "made")), { stdout: "/dev/full" });
     expect([code, err], err).toEqual([3, expect.stringMatching(/standard output: the disk is full/)]);
-    if (name !== "stats") expect(existsSync(join(folder, "made"))).toBe(true);
+    if (!KEPT_AS_RUNS.includes(name)) expect(existsSync(join(folder, "made"))).toBe(true);
     expect(leftIn(folder)).toEqual([]);
   });
 });
@@ -162,9 +199,10 @@ function fullDisk(): string | undefined {
 
 test("outputs on a disk that is full: exit 3, and nothing left on it (needs the right to mount)", { timeout: 120_000 }, async (context) => {
   if (!fullDisk()) return context.skip("mounting a small disk needs root");
-  for (const name of ["data pistol", "export", ...(isWhole ? ["finetune"] : [])]) {
+  for (const name of ["data pistol", "export", "select", ...(isWhole ? ["finetune", "eval", "forget", "trace", "attack"] : [])]) {
     const short = COMMANDS[name]!.short!;
     const disk = fullDisk()!;
+    writeFileSync(join(disk, "filler"), Buffer.alloc(60_000));
     const { code, err } = await ended(short(join(disk, "made")), {});
     expect([name, code, err], err).toEqual([name, 3, expect.stringMatching(/the disk is full/)]);
     expect([name, leftIn(disk), existsSync(join(disk, "made", "config.json"))]).toEqual([name, [], false]);

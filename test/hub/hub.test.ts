@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Context, defaultContext, type Event } from "../../src/base/context.ts";
 import { LetheError } from "../../src/base/fail.ts";
@@ -318,6 +319,23 @@ describe("a download", () => {
     ).toEqual([shard(1), shard(2), "model.safetensors.index.json"]);
     hub.files["model.safetensors.index.json"] = text(JSON.stringify({ weight_map: { a: "../../../escape" } }));
     expect(await refusal("org/name")).toMatch(/names no shards/);
+  });
+
+  it("asks for thirty shards at once without a warning of Node's", async () => {
+    delete hub.files["model.safetensors"];
+    const shards = Array.from({ length: 30 }, (_, k) => `model-${String(k + 1).padStart(5, "0")}-of-00030.safetensors`);
+    for (const name of shards) hub.files[name] = noise(100);
+    hub.files["model.safetensors.index.json"] = text(
+      JSON.stringify({ weight_map: Object.fromEntries(shards.map((name) => [name, name])) }),
+    );
+    const warned: Error[] = [];
+    const warn = (warning: Error): void => void warned.push(warning);
+    process.on("warning", warn);
+    const path = await resolveModel("org/name", ctx(), env());
+    await setImmediate();
+    process.off("warning", warn);
+    expect(readdirSync(path).filter((name) => shards.includes(name))).toEqual(shards);
+    expect(warned).toEqual([]);
   });
 
   it("takes one .gguf, asks which of several, refuses pickles with advice", async () => {

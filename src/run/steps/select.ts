@@ -1,6 +1,7 @@
 /** The step `select`: chooses requests from a file, so that a spec can name known facts, facts to forget and facts to keep. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { breather, type Context } from "../../base/context.ts";
 import { fail, nearest } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import { rng } from "../../base/rng.ts";
@@ -39,7 +40,7 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
       having: [...having].sort(),
     },
     uses: [],
-    work: ({ folder }) => {
+    work: async ({ folder }) => {
       const listed = requests.filter((request) => having.every((name) => request[name as keyof ForgetRequest]?.length));
       const known = by === undefined ? listed : judged(listed, by, values);
       const [taken, left] = divided(known, values);
@@ -47,10 +48,10 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
       if (chosen.length === 0)
         fail("select", `none of ${requests.length} requests is left`, "at least one", "Ask for less: --least, --most, --having, --skip.");
       const rest = others ? taken : left;
-      const made = neighbours === undefined ? chosen : chosen.map((request) => withNeighbours(request, rest, neighbours));
+      const made = neighbours === undefined ? chosen : await withNeighbours(chosen, rest, neighbours, ctx);
       writeAtomic(folder.at(REQUESTS), made.map((request) => `${JSON.stringify(request)}\n`).join(""));
       const result: Selected = { rows: made.length, of: requests.length };
-      return Promise.resolve({ result, layout: { file: REQUESTS } });
+      return { result, layout: { file: REQUESTS } };
     },
   };
 });
@@ -129,12 +130,17 @@ function divided(requests: readonly ForgetRequest[], { seed, skip, limit }: Aske
   return [requests.filter((_, i) => taken.has(i)), requests.filter((_, i) => !taken.has(i))];
 }
 
-/** A request with the most similar questions of other requests. Each gets an id that begins with the request's id. */
-const withNeighbours = (request: ForgetRequest, among: readonly ForgetRequest[], count: number): ForgetRequest => ({
-  ...request,
-  neighbours: nearestOf(request, among, count).map(({ prompt, answer }, i) => ({
-    id: `${request.id}/near-${i + 1}`,
-    question: prompt,
-    answer,
-  })),
-});
+/** Requests, each with the most similar questions of other requests. The id of such a question begins with the request's id. */
+async function withNeighbours(
+  requests: readonly ForgetRequest[],
+  among: readonly ForgetRequest[],
+  count: number,
+  ctx: Context,
+): Promise<ForgetRequest[]> {
+  const told = (done: number): void => ctx.log({ kind: "progress", stage: "neighbours", done, total: requests.length, unit: "requests" });
+  const nearest = await nearestOf(requests, among, count, { breathe: breather(ctx, "select"), told });
+  return requests.map((request, i) => ({
+    ...request,
+    neighbours: nearest[i]!.map(({ prompt, answer }, k) => ({ id: `${request.id}/near-${k + 1}`, question: prompt, answer })),
+  }));
+}

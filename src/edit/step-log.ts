@@ -1,11 +1,11 @@
 /** Steps of a sequence on disk: one line and one file for each step. The file holds only the arrays that are new in this step. */
-import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { NdArray } from "../base/array.ts";
 import { type Growth, growthOf, isSame, joined, partOf } from "../base/blocks.ts";
 import { fail } from "../base/fail.ts";
-import { canonical } from "../base/hash.ts";
+import { canonical, type Hash, hash } from "../base/hash.ts";
 import { appendLine, openSafetensors, readLines, writeAtomic, writeSafetensors } from "../base/store.ts";
 import type { Step } from "./sequence.ts";
 
@@ -113,6 +113,25 @@ export class StepLog {
     this.words = said;
     for (const index of this.note(line)) rmSync(this.file(index), { force: true });
     for (const [name, array] of standing) this.standing.get(name)!.array = array;
+  }
+
+  /** The number of steps of a log; 0 if the folder has none. */
+  static lengthOf(folder: string): number {
+    return existsSync(join(folder, LINES)) ? Math.max(0, readLines(join(folder, LINES)).length - 1) : 0;
+  }
+
+  /** A hash of what a log holds. */
+  static idOf(folder: string): Hash {
+    return hash(readLines(join(folder, LINES)));
+  }
+
+  /** Copies a log, so that another sequence continues it. The lines come last: without them the copy does not count. */
+  static copy(from: string, to: string): void {
+    if (!existsSync(join(from, LINES))) return;
+    StepLog.remove(to);
+    mkdirSync(to, { recursive: true });
+    for (const name of readdirSync(from)) if (OURS.test(name) && name !== LINES) copyFileSync(join(from, name), join(to, name));
+    copyFileSync(join(from, LINES), join(to, LINES));
   }
 
   /** Deletes what a log wrote into a folder, and then the folder if it is empty. */

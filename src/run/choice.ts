@@ -60,6 +60,8 @@ export interface Given {
   readonly upon?: readonly Edit[];
   /** A separate folder that stores finished requests until the last one is done. A later call continues from it. */
   readonly journal?: string;
+  /** The folder with the finished requests of a shorter sequence. The requests begin with the same ones. */
+  readonly continued?: string;
   readonly ctx?: Context;
 }
 

@@ -121,7 +121,8 @@ const signedOf = ({ model, method, params, compat, format, seed, upon }: Equippe
 
 async function finderOf(equipped: Equipped): Promise<Finder> {
   const { aimed, ctx, given } = equipped;
-  const journal = new Journal(given.journal, given.journal === undefined ? "" : await aboutOf(equipped), aimed, ctx);
+  const about = given.journal === undefined ? "" : await aboutOf(equipped);
+  const journal = new Journal({ path: given.journal, continued: given.continued, about }, aimed, ctx);
   const under = underOf(equipped);
   /** One of several requests. */
   const draftAt = (i: number, upon: Upon): Promise<Draft> => {

@@ -134,7 +134,7 @@ export function tidy(path: string): void {
 
 /** The path of the result in a run's folder: a file, a folder, the whole run folder, or an additional folder. */
 export function resultIn(layout: Layout, beside?: string): string | undefined {
-  if (beside !== undefined) return "folder" in layout ? layout.beside?.[beside] : undefined;
+  if (beside !== undefined) return "files" in layout ? undefined : layout.beside?.[beside];
   return "file" in layout ? layout.file : "folder" in layout ? layout.folder : "";
 }
 

@@ -1,6 +1,6 @@
 /** Stores finished requests on disk until the whole run is done, so that a stopped run continues where it stopped. */
 import type { Context } from "../base/context.ts";
-import { LetheError } from "../base/fail.ts";
+import { fail, LetheError } from "../base/fail.ts";
 import { canonical } from "../base/hash.ts";
 import type { EditRequest } from "../data/request.ts";
 import type { MadeFor } from "../edit/edit.ts";
@@ -18,30 +18,59 @@ export const recordOf = ({ id, prompt, subject, answer, target, note, merged }: 
   ...(merged && { merged }),
 });
 
-/** A journal for requests in their order. `run` contains everything else that edits depend on. Without a path nothing is stored. */
+export interface Place {
+  /** The folder of the journal. Without one nothing is stored. */
+  readonly path: string | undefined;
+  /** The journal of a shorter sequence, which this one continues. */
+  readonly continued: string | undefined;
+  /** A hash of everything that edits depend on besides their requests. */
+  readonly about: string;
+}
+
+/** A journal for requests in their order. */
 export class Journal implements Keeper {
-  private readonly path: string | undefined;
-  private readonly run: string;
+  private readonly place: Place;
   private readonly requests: readonly EditRequest[];
   private readonly ctx: Context;
   private log: StepLog | undefined;
 
-  constructor(path: string | undefined, run: string, requests: readonly EditRequest[], ctx: Context) {
-    [this.path, this.run, this.requests, this.ctx] = [path, run, requests, ctx];
+  constructor(place: Place, requests: readonly EditRequest[], ctx: Context) {
+    [this.place, this.requests, this.ctx] = [place, requests, ctx];
   }
 
-  /** The finished steps for the first of these requests. It ends at the first request that was changed or removed since. */
+  /**
+   * The finished steps for the first of these requests. It ends at the first request that was changed or removed since. Refuses to continue
+   * a sequence of other requests, or one that was made with other settings.
+   */
   kept(): readonly Step[] {
-    if (this.path === undefined) return [];
+    const { path, continued } = this.place;
+    if (path === undefined) return [];
+    let steps = this.stepsAt(path);
+    if (steps.length === 0 && continued !== undefined) {
+      StepLog.copy(continued, path);
+      steps = this.stepsAt(path);
+      const wanted = StepLog.lengthOf(continued);
+      if (steps.length < wanted || wanted === 0)
+        fail(
+          "forget",
+          `--continue with ${wanted} finished requests, which are not the first ones here or were made with other settings`,
+          "a sequence of the same method, settings and model whose requests come first",
+          "Give --data that begins with them, or leave out --continue.",
+        );
+    }
+    const { length } = steps;
+    if (length > 0)
+      this.ctx.log({ kind: "note", who: "forget", text: `going on after ${length} finished request${length > 1 ? "s" : ""}` });
+    return steps;
+  }
+
+  private stepsAt(path: string): readonly Step[] {
     const isOurs = (label: unknown, i: number): boolean => {
       const request = this.requests[i];
       return request !== undefined && canonical(label) === canonical(recordOf(request));
     };
-    const { log, steps } = StepLog.open(this.path, this.run, isOurs);
+    const { log, steps } = StepLog.open(path, this.place.about, isOurs);
     this.log = log;
-    const { length } = steps;
-    if (length > 0)
-      this.ctx.log({ kind: "note", who: "forget", text: `going on after ${length} finished request${length > 1 ? "s" : ""}` });
     return steps;
   }
 
@@ -57,7 +86,7 @@ export class Journal implements Keeper {
     } catch (error) {
       if (!(error instanceof LetheError) || error.trouble === "aborted" || this.requests.length === 1) throw error;
       const { who, got, wanted, hint, trouble } = error;
-      const kept = i > 0 && this.path ? `The ${i} before it are kept for the same command.` : "";
+      const kept = i > 0 && this.place.path ? `The ${i} before it are kept for the same command.` : "";
       const which = `request ${this.requests[i]!.id} (${i + 1} of ${this.requests.length}): ${got}`;
       throw new LetheError(who, which, wanted, [hint, kept].filter(Boolean).join(" "), trouble);
     }

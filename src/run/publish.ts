@@ -18,7 +18,7 @@ function placed(layout: Layout, { outputs }: RunRecord): Placed {
 
 /** The folders that go beside the result, by their paths. */
 const besides = ({ layout }: RunRecord, out: string): [at: string, layout: Layout][] =>
-  layout && "folder" in layout ? Object.entries(layout.beside ?? {}).map(([suffix, folder]) => [`${out}${suffix}`, { folder }]) : [];
+  layout && !("files" in layout) ? Object.entries(layout.beside ?? {}).map(([suffix, folder]) => [`${out}${suffix}`, { folder }]) : [];
 
 /**
  * Refuses an output path with other content than the result of the run at `path`. `force` allows replacing it, except for a folder that

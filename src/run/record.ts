@@ -180,13 +180,15 @@ export interface GridRecord {
   readonly code: Readonly<Record<string, readonly string[]>>;
 }
 
+/** Folders next to a result, by the ending of their names. */
+interface Beside {
+  readonly beside?: Readonly<Record<string, string>>;
+}
+
 /** The form of a result at `-o`: one file, one folder, or a folder with several files, by their names in the run folder. */
 export type Layout =
-  | { readonly file: string }
-  | {
-      readonly folder: string;
-      /** Folders next to it, by the ending of their names. */ readonly beside?: Readonly<Record<string, string>>;
-    }
+  | ({ readonly file: string } & Beside)
+  | ({ readonly folder: string } & Beside)
   | { readonly files: Readonly<Record<string, string>> };
 
 /** Why a step failed. */

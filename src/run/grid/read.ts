@@ -1,18 +1,20 @@
 /**
  * Reads a grid file: checks its YAML against the schema, names line and column in every error, and sets variables from the command line.
  */
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { isMap, isNode, isScalar } from "yaml";
 import { fail, nearest } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
 import { parseYaml, type Yaml } from "../../base/yaml.ts";
 import { readText } from "../../data/records.ts";
 import { stepOf } from "../run.ts";
-import { type Column, type GridFile, gridSchema, type Json } from "./schema.ts";
+import { type Column, type GridFile, gridSchema, type Json, UNLESS } from "./schema.ts";
 
 /** A grid file, and the position of its parts in the text. */
 export interface ReadGrid {
   readonly grid: GridFile;
+  /** The steps that are run: those of the file, and those that its table names. Other steps are run where these need them. */
+  readonly wanted: readonly string[];
   /** `FILE line 3 column 7`, for errors. */
   readonly placeOf: Place;
 }
@@ -30,10 +32,13 @@ export function readGrid(path: string, set: Readonly<Record<string, string>> = {
 
 /** {@link readGrid} of a given text. `path` is used in errors, and its folder is {@link HERE}. */
 export function parseGrid(text: string, path: string, set: Readonly<Record<string, string>> = {}): ReadGrid {
-  const read = parseYaml(text, { who: "grid", file: path, at: (line, column) => `${path} line ${line} column ${column}` }, { merge: true });
-  const { value } = read;
-  const placeOf: Place = (at) => `${path}${positionOf(read, at)}`;
-  if (!isRecord(value)) fail(path, "no table of names", "name, steps and the rest", "docs/grid.md has an example.");
+  const own = tableIn(text, path);
+  const used = usedBy(own, path);
+  const value = used ? together(used.value, own.value) : own.value;
+  const placeOf: Place = (at) => {
+    const place = positionOf(own.read, at);
+    return used && place.depth < positionOf(used.read, at).depth ? `${used.path}${positionOf(used.read, at).text}` : `${path}${place.text}`;
+  };
   const result = gridSchema.safeParse(value);
   if (!result.success) {
     const { issues } = result.error;
@@ -43,21 +48,60 @@ export function parseGrid(text: string, path: string, set: Readonly<Record<strin
   checkNames(grid, placeOf);
   checkSteps(grid, placeOf);
   checkTable(grid, placeOf);
-  return { grid: { ...grid, vars: withSet({ ...grid.vars, [HERE]: dirname(path) }, set) }, placeOf };
+  const named = (grid.table?.columns ?? []).flatMap((column) => STEPS_OF.flatMap((key) => column[key] ?? []));
+  const wanted = [...new Set([...Object.keys(isRecord(own.value["steps"]) ? own.value["steps"] : {}), ...named])];
+  return { grid: { ...grid, vars: withSet({ ...grid.vars, [HERE]: dirname(path) }, grid.scales, set, placeOf) }, wanted, placeOf };
 }
 
-/** The position of a part of the document; for a part from a YAML merge, the position of the nearest enclosing part in the text. */
-function positionOf({ document, placeAt }: Yaml, at: Path): string {
+/** A file of names and values, as it is written. */
+interface Written {
+  readonly path: string;
+  readonly read: Yaml;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+function tableIn(text: string, path: string): Written {
+  const read = parseYaml(text, { who: "grid", file: path, at: (line, column) => `${path} line ${line} column ${column}` }, { merge: true });
+  return isRecord(read.value)
+    ? { path, read, value: read.value }
+    : fail(path, "no table of names", "name, steps and the rest", "docs/grid.md has an example.");
+}
+
+/** The parts that a file may share with others. */
+const SHARED = ["vars", "scales", "steps", "shared"];
+
+/** The file that another one uses. Refuses keys that belong to one grid only. */
+function usedBy({ value: { use } }: Written, path: string): Written | undefined {
+  if (typeof use !== "string" || use === "") return undefined;
+  const file = join(dirname(path), use);
+  const found = tableIn(readText(file), file);
+  for (const key of Object.keys(found.value))
+    if (!SHARED.includes(key)) unknown(`${file}${positionOf(found.read, [key]).text}`, `a shared file has no key "${key}"`, key, SHARED);
+  return found;
+}
+
+/** The members of two files; those of the second one hold where both have a name. */
+function together(used: Written["value"], own: Written["value"]): Record<string, unknown> {
+  const merged: Record<string, unknown> = { ...used, ...own };
+  for (const key of SHARED) if (isRecord(used[key]) && isRecord(own[key])) merged[key] = { ...used[key], ...own[key] };
+  return merged;
+}
+
+/**
+ * The position of a part of the document, and how much of its path the document has; for a part from a YAML merge, the position of the
+ * nearest enclosing part in the text.
+ */
+function positionOf({ document, placeAt }: Yaml, at: Path): { readonly text: string; readonly depth: number } {
   for (let end = at.length; end >= 0; end--) {
     const parent = end === 0 ? undefined : document.getIn(at.slice(0, end - 1), true);
     const pair = isMap(parent) ? parent.items.find(({ key }) => isScalar(key) && key.value === at[end - 1]) : undefined;
     const node = pair ? pair.key : document.getIn(at.slice(0, end), true);
     if (isNode(node) && node.range) {
       const { line, column } = placeAt(node.range[0]);
-      return ` line ${line} column ${column}`;
+      return { text: ` line ${line} column ${column}`, depth: end };
     }
   }
-  return "";
+  return { text: "", depth: -1 };
 }
 
 type Issue = NonNullable<ReturnType<typeof gridSchema.safeParse>["error"]>["issues"][number];
@@ -109,7 +153,7 @@ function checkTemplate(part: Json, path: Path, placeOf: Place): void {
   if (typeof part["step"] === "string") {
     const { fields, name } = stepAt(part["step"], placeOf([...path, "step"]));
     for (const key of Object.keys(part))
-      if (key !== "step" && !Object.hasOwn(fields, key))
+      if (key !== "step" && !(isTop && key === UNLESS) && !Object.hasOwn(fields, key))
         unknown(placeOf([...path, key]), `${name} has no field "${key}"`, key, Object.keys(fields));
   }
   for (const [key, one] of Object.entries(part)) checkTemplate(one as Json, [...path, key], placeOf);
@@ -131,8 +175,9 @@ const [CONTENTS, STEPS_OF] = [
 ] as const;
 
 /** Checks the columns: each has one kind of content, and names existing steps. */
-function checkTable({ table, steps }: GridFile, placeOf: Place): void {
-  const known = Object.keys(steps);
+function checkTable({ table, steps, vars, axes }: GridFile, placeOf: Place): void {
+  const entries = Object.values(axes).flatMap((axis) => (Array.isArray(axis) ? axis.filter(isRecord) : []));
+  const known = [...Object.keys(steps), ...Object.keys(vars), ...entries.flatMap((entry) => Object.keys(entry as object))];
   for (const [i, column] of (table?.columns ?? []).entries()) {
     const place = placeOf(["table", "columns", i]);
     const holds = CONTENTS.filter((key) => column[key] !== undefined);
@@ -148,21 +193,37 @@ function checkTable({ table, steps }: GridFile, placeOf: Place): void {
     for (const key of STEPS_OF) {
       const name: Column[typeof key] = column[key];
       if (name !== undefined && !known.includes(name))
-        unknown(placeOf(["table", "columns", i, key]), `there is no step "${name}"`, name, known);
+        unknown(placeOf(["table", "columns", i, key]), `there is no step "${name}"`, name, Object.keys(steps));
     }
   }
 }
 
+/** The variable that names the scale. */
+const SCALE = "scale";
+
 /**
- * The variables with the values of `--set`. The text is read as YAML, so that 5 is a number. Refuses a variable that the file does not
- * have.
+ * The variables with the values of their scale, and of `--set`. The text is read as YAML, so that 5 is a number. Refuses a variable or a
+ * scale that the file does not have.
  */
-function withSet(vars: GridFile["vars"], set: Readonly<Record<string, string>>): GridFile["vars"] {
+function withSet(
+  vars: GridFile["vars"],
+  scales: GridFile["scales"],
+  set: Readonly<Record<string, string>>,
+  placeOf: Place,
+): GridFile["vars"] {
   const known = Object.keys(vars).filter((name) => name !== HERE);
   for (const name of Object.keys(set)) if (!known.includes(name)) unknown("--set", `there is no variable "${name}"`, name, known);
+  for (const [scale, values] of Object.entries(scales))
+    for (const name of Object.keys(values))
+      if (!known.includes(name)) unknown(placeOf(["scales", scale, name]), `there is no variable "${name}"`, name, known);
   const read = (name: string, text: string): Json => {
     const file = `--set ${name}`;
     return parseYaml(text, { who: "grid", file, at: (_, column) => `${file} column ${column}` }).value as Json;
   };
-  return { ...vars, ...Object.fromEntries(Object.entries(set).map(([name, text]) => [name, read(name, text)])) };
+  const given = Object.fromEntries(Object.entries(set).map(([name, text]) => [name, read(name, text)]));
+  const scale = given[SCALE] ?? vars[SCALE];
+  if (typeof scale !== "string" || Object.keys(scales).length === 0) return { ...vars, ...given };
+  if (!Object.hasOwn(scales, scale))
+    unknown(SCALE in given ? `--set ${SCALE}` : placeOf(["vars", SCALE]), `there is no scale "${scale}"`, scale, Object.keys(scales));
+  return { ...vars, ...scales[scale], ...given };
 }

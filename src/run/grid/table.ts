@@ -74,7 +74,7 @@ interface Gathered {
 }
 
 function gather(step: string, points: readonly Point[], done: ReadonlyMap<string, Done>): Gathered {
-  const all = [...new Set(points.map(({ units }) => units[step]!))].map((key) => done.get(key)!);
+  const all = [...new Set(points.flatMap(({ units }) => units[step] ?? []))].map((key) => done.get(key)!);
   return {
     runs: all.flatMap(({ finished }) => finished ?? []),
     wanted: all.length,
@@ -149,8 +149,9 @@ const secondsIn = ({ path }: Finished): number => (timingsIn(path)?.seconds ?? [
 function secondsOf({ seconds, per, first }: Column, points: readonly Point[], done: ReadonlyMap<string, Done>): number[] {
   const seen = new Set<string>();
   const all = points.flatMap(({ units }): number[] => {
-    const finished = done.get(units[seconds!]!)!.finished;
-    if (!finished || seen.size === seen.add(units[seconds!]!).size) return [];
+    const key = units[seconds!];
+    const finished = key === undefined ? undefined : done.get(key)!.finished;
+    if (!finished || seen.size === seen.add(key!).size) return [];
     const divisor = per === undefined ? undefined : done.get(units[per]!)!.finished;
     return [secondsIn(finished) / (divisor ? resultOf(divisor, "rows") : 1)];
   });

@@ -8,7 +8,7 @@ import { isRecord } from "../../base/store.ts";
 import type { AnyMethod } from "../../methods/method.ts";
 import type { NestedSpec } from "../fields.ts";
 import type { Place, ReadGrid } from "./read.ts";
-import type { Column, GridFile, Json } from "./schema.ts";
+import { type Column, type GridFile, type Json, UNLESS } from "./schema.ts";
 
 /** A step with everything filled in. */
 export interface Unit {
@@ -29,7 +29,7 @@ export interface Unit {
 export interface Point {
   /** The text of each text column at this point. */
   readonly texts: Readonly<Record<string, string>>;
-  /** The unit of each step, by the step's name. */
+  /** The unit of each step, by the step's name. A step that is skipped at this point has none. */
   readonly units: Readonly<Record<string, string>>;
 }
 
@@ -63,7 +63,7 @@ export type Only = Readonly<Record<string, readonly string[]>>;
  * Unfolds a grid. `declared` returns a method's declaration, and `only` chooses points. Refuses an unknown name, and a choice without any
  * point.
  */
-export function unfold({ grid, placeOf }: ReadGrid, declared: (method: string) => Declared, only: Only = {}): Unfolded {
+export function unfold({ grid, wanted, placeOf }: ReadGrid, declared: (method: string) => Declared, only: Only = {}): Unfolded {
   const units = new Map<string, Omit<Unit, "at" | "cache">>();
   const rows = new Map<string, { at: Record<string, Json>; points: Point[] }>();
   const common = new Map<string, readonly string[]>();
@@ -75,8 +75,10 @@ export function unfold({ grid, placeOf }: ReadGrid, declared: (method: string) =
     if (!Object.entries(only).every(([name, wanted]) => wanted.includes(textOf(here.value(name, []))))) continue;
     const cache = ownCache === undefined ? undefined : textOf(here.filled(ownCache, ["cache"]));
     const own: Record<string, string> = {};
-    for (const name of Object.keys(grid.steps)) {
-      const key = add(units, here.specOf(name), name, here.names);
+    for (const name of wanted) {
+      const spec = here.stepAt(name);
+      if (spec === null) continue;
+      const key = add(units, spec, here.names.get(spec) ?? name, here.names);
       own[name] = key;
       common.set(key, common.get(key)?.map((word, i) => (word === words[i] ? word : "")) ?? words);
       if (cache !== undefined) caches.set(key, (caches.get(key) ?? new Set()).add(cache));
@@ -139,7 +141,7 @@ function pointsOf(grid: GridFile, placeOf: Place): Combination[] {
 
 /** An axis entry that is a table of variables: one combination for each value of the ranges in it. Its label is the value of the axis. */
 function membersOf(axis: string, entry: Values, vars: Here, path: readonly (string | number)[]): Combination[] {
-  let made: { values: Values; word: string }[] = [{ values: {}, word: textOf(entry[axis] ?? null) }];
+  let made: { values: Values; word: string }[] = [{ values: {}, word: textOf(vars.filled(entry[axis] ?? null, path)) }];
   for (const [name, value] of Object.entries(entry)) {
     if (!(isRecord(value) && "range" in value)) {
       made = made.map((one) => ({ ...one, values: { ...one.values, [name]: value } }));
@@ -155,9 +157,13 @@ function membersOf(axis: string, entry: Values, vars: Here, path: readonly (stri
   return made.map(({ values, word }) => ({ values, words: [word] }));
 }
 
-/** A list as it is, or the numbers of a range. */
+/** A list as it is or as a variable holds it, or the numbers of a range. */
 function listOf(entries: GridFile["axes"][string], vars: Here, path: readonly (string | number)[]): Json[] {
   if (Array.isArray(entries)) return entries;
+  if (typeof entries === "string") {
+    const list = vars.filled(entries, path);
+    return Array.isArray(list) ? list : fail(vars.placeOf(path), `${entries} is ${JSON.stringify(list)}`, "a list", "");
+  }
   const { range, below } = entries;
   const whole = (value: Json): number => {
     const n = vars.filled(value, path);
@@ -181,7 +187,7 @@ class Here {
   private readonly values: Values;
   private readonly grid: GridFile;
   private readonly declared: (method: string) => Declared;
-  private readonly specs = new Map<string, NestedSpec>();
+  private readonly specs = new Map<string, NestedSpec | null>();
   private readonly open: string[] = [];
 
   constructor(values: Values, grid: GridFile, placeOf: Place, declared: (method: string) => Declared) {
@@ -198,16 +204,27 @@ class Here {
     });
   }
 
-  /** The spec of a step at this point. */
-  specOf(name: string): NestedSpec {
+  /** The spec that a step, or a variable, has at this point; null if there is none. */
+  stepAt(name: string): NestedSpec | null {
+    const spec = this.value(name, []);
+    if (spec === null || (isRecord(spec) && typeof spec["step"] === "string")) return spec as unknown as NestedSpec | null;
+    return fail(this.placeOf(["table"]), `"${name}" is ${JSON.stringify(spec)}`, "a step, or a variable that holds one", "");
+  }
+
+  /** The spec of a step at this point; null if the template is skipped here. */
+  specOf(name: string): NestedSpec | null {
     const known = this.specs.get(name);
-    if (known) return known;
-    const spec = this.within(name, ["steps", name], () =>
-      this.filled(this.grid.steps[name]! as Json, ["steps", name]),
-    ) as unknown as NestedSpec;
+    if (known !== undefined) return known;
+    const spec = this.within(name, ["steps", name], () => this.newSpec(name));
     this.specs.set(name, spec);
-    this.names.set(spec, name);
+    if (spec) this.names.set(spec, name);
     return spec;
+  }
+
+  private newSpec(name: string): NestedSpec | null {
+    const { [UNLESS]: rules = [], ...template } = this.grid.steps[name]!;
+    const skipped = (rules as Values[]).some((rule, i) => this.fits(rule, ["steps", name, UNLESS, i]));
+    return skipped ? null : (this.filled(template, ["steps", name]) as unknown as NestedSpec);
   }
 
   /** The meaning of a name at this point: a variable, a field of a method's declaration, or the spec of a step. */

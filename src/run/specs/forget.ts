@@ -69,6 +69,11 @@ export const forgetSpec = {
       flag: { value: "<file>" },
     }),
     compat: field.names("quirks of the published code to reproduce, separated by commas", { isInput: true, default: [] }),
+    keep: field.toggle("keep the finished requests of a sequence next to the edit, in EDIT.steps, for --continue"),
+    continue: field.pathOrSpec(
+      "a sequence to continue: the folder EDIT.steps that --keep made; --data begins with the same requests, and the others come after them",
+      { flag: { value: "<folder>" }, beside: ".steps" },
+    ),
     plain: field.toggle("send prompts without the model's chat template"),
     templates: field.text("a file of context templates, one per line, with {} for the prompt; the default lets the model generate them", {
       isInput: true,

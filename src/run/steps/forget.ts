@@ -1,15 +1,18 @@
 /** The step `forget`: makes and saves edits for requests, and asks the model before and after. */
-import { mkdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { fail } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import type { Edit } from "../../edit/edit.ts";
 import { saveEdits } from "../../edit/io.ts";
+import { StepLog } from "../../edit/step-log.ts";
 import { load } from "../../model/load.ts";
 import { type Choice, paramsOf } from "../choice.ts";
 import { choose } from "../choose.ts";
 import { carryOut } from "../edit.ts";
 import { type EditCard, cardOf } from "../edits.ts";
-import { type Forgetting, readForgetting } from "../forgetting.ts";
+import { type Forgetting, type ForgetValues, readForgetting } from "../forgetting.ts";
+import { given } from "../fields.ts";
 import type { RunFolder } from "../folder.ts";
 import { checkOfModel } from "../hparams-model.ts";
 import { editInputs, type ModelInput, modelInput } from "../inputs.ts";
@@ -31,6 +34,10 @@ export interface Forgotten {
 
 /** Results in the run's folder: one file with the edit, or a folder with an edit for each request. */
 const [EDIT, EDITS] = ["edit.safetensors", "edits"];
+/** The finished requests of a sequence, if they are kept. */
+const STEPS = "steps";
+/** The same while the run is not finished. */
+const JOURNAL = "journal";
 
 export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
   const forgetting = await readForgetting(values, lent);
@@ -39,12 +46,15 @@ export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
   const input = await modelInput(values.model as string, lent);
   checkOfModel(forgetting.ofModel, choice.method, input.shape);
   const reference = values.reference === undefined ? undefined : await modelInput(values.reference as string, lent);
+  checkSequence(values, choice);
   const wanted: Wanted = {
     forgetting,
     choice,
     input,
     edits: values.edit as readonly string[],
     tokens: values.maxTokens,
+    keep: values.keep,
+    ...given({ continued: values.continue as string | undefined }),
     ...(reference && { reference }),
   };
   const asked: Asked = { ...choice, given: forgetting.given, ctx: lent.ctx };
@@ -62,12 +72,27 @@ interface Wanted {
   readonly input: ModelInput;
   readonly edits: readonly string[];
   readonly tokens: number;
+  readonly keep: boolean;
+  readonly continued?: string;
   readonly reference?: ModelInput;
+}
+
+/** Refuses to keep or to continue the requests of anything but a sequence. */
+function checkSequence({ keep, continue: continued }: Pick<ForgetValues, "keep" | "continue">, { mode }: Choice): void {
+  const flag = keep ? "--keep" : continued === undefined ? undefined : "--continue";
+  if (flag !== undefined && mode !== "sequential") fail("forget", `${flag} in the mode ${mode}`, "a sequence", "Give --mode sequential.");
+  if (continued !== undefined && StepLog.lengthOf(continued as string) === 0)
+    fail(
+      "forget",
+      `no finished requests in ${continued as string}`,
+      "the folder EDIT.steps that --keep made",
+      "Make the shorter sequence with --keep.",
+    );
 }
 
 /** Everything that decides the edit's bytes, including the method's parameters and the identities of its needs. */
 async function identityOf(
-  { forgetting, choice, input, reference }: Wanted,
+  { forgetting, choice, input, reference, continued }: Wanted,
   needs: readonly Need[],
   asked: Asked,
 ): Promise<Record<string, unknown>> {
@@ -81,6 +106,7 @@ async function identityOf(
     templates: settings.templates ?? null,
     requests: hash(forgetting.requests),
     version,
+    ...(continued !== undefined && { continue: StepLog.idOf(continued) }),
     ...(await identitiesOf(needs, asked)),
     ...(reference && { reference: reference.content }),
   };
@@ -90,25 +116,30 @@ const paramsFor = ({ method, settings }: Choice, { shape }: ModelInput): Readonl
   paramsOf(method, settings.params ?? {}, shape.config);
 
 /** Makes the edits, saves them and asks the questions again. Finished requests are stored until the end. */
-async function forget({ forgetting, choice, input, edits, tokens, reference: named }: Wanted, job: Job): Promise<Made<Forgotten>> {
+async function forget(wanted: Wanted, job: Job): Promise<Made<Forgotten>> {
+  const { forgetting, choice, input, edits, tokens, reference: named, keep, continued } = wanted;
   const { folder, ctx, force } = job;
-  const { settings, given } = forgetting;
+  const { settings, given: rows } = forgetting;
   const { format } = settings;
-  const training = trainingFor(choice, given);
+  const training = trainingFor(choice, rows);
   const known = input.weightsHash === undefined ? {} : { weightsHash: input.weightsHash };
+  // a run that was killed after its last step has moved its requests to the results
+  if (keep && existsSync(folder.at(STEPS))) renameSync(folder.at(STEPS), folder.work(JOURNAL));
   const opened = await open(input.spec, { edits, ...(format && { format }), ...known, purpose: "edit", training, force }, ctx);
   const reference = named && (await load(named.spec, ctx, { purpose: "edit" }));
   try {
     const found = await carryOut(opened.base, choice, {
-      ...given,
+      ...rows,
       upon: opened.edits,
-      journal: folder.work("journal"),
+      journal: folder.work(JOURNAL),
+      ...(continued !== undefined && { continued }),
       ctx,
       ...(reference && { reference }),
     });
     const { bytes, layout } = choice.mode === "single" && choice.edited.length > 1 ? saveApart(folder, found) : saveOne(folder, found);
     const shown = tokens > 0 ? await askedAgain(opened, found, { ...settings, tokens }, job) : [];
-    return { result: { bytes, edits: found.map(cardOf), shown }, layout };
+    if (keep) folder.finish(JOURNAL, STEPS);
+    return { result: { bytes, edits: found.map(cardOf), shown }, layout: keep ? { ...layout, beside: { ".steps": STEPS } } : layout };
   } finally {
     await opened.close();
     await reference?.release();

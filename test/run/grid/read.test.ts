@@ -1,6 +1,9 @@
 /** Grid files read: what is wrong is told with its line and column, and with the nearest name. */
-import { describe, expect, test } from "vitest";
-import { parseGrid } from "../../../src/run/grid/read.ts";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { parseGrid, readGrid } from "../../../src/run/grid/read.ts";
 import { gridJsonSchema } from "../../../src/run/grid/schema.ts";
 
 const GOOD = `name: one
@@ -42,7 +45,7 @@ describe("parseGrid", () => {
   test.each([
     ["name: one", "nam: one", /one\.yaml line 1 column 1: there is no key "nam".*Did you mean "name"\?/],
     ["name: one", "name: One grid", /one\.yaml line 1 column 1: name is "One grid"; wanted lower-case letters, digits and hyphens/],
-    ["[ft, memit]", "ft", /line 6 column 3: axes\.method is "ft"; wanted a list, or \{ range: N \}/],
+    ["[ft, memit]", "ft", /line 6 column 3: axes\.method is "ft"; wanted a list, \{ range: N \}, or/],
     ["step: forget", "step: forgt", /line 9 column 5: no step "forgt".*Did you mean "forget"\?/],
     ["method: ${method}", "methd: ${method}", /line 11 column 5: forget has no field "methd".*Did you mean "method"\?/],
     ["bytes: edit", "bytes: edt", /line 17 column 21: there is no step "edt".*Did you mean "edit"\?/],
@@ -73,5 +76,44 @@ describe("parseGrid", () => {
     const schema = gridJsonSchema() as { properties: Record<string, { description?: string }>; required: string[] };
     expect(schema.required).toEqual(["name", "steps"]);
     for (const key of Object.keys(schema.properties)) expect(schema.properties[key]!.description, key).toMatch(/\w/);
+  });
+});
+
+describe("what files share", () => {
+  const folder = mkdtempSync(join(tmpdir(), "lethe-use-test-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const common = join(folder, "common.yaml");
+  const own = join(folder, "own.yaml");
+  const readBoth = (shared: string, file: string, set: Record<string, string> = {}) => {
+    writeFileSync(common, shared);
+    writeFileSync(own, `name: own\nuse: common.yaml\n${file}`);
+    return readGrid(own, set);
+  };
+  const COMMON =
+    "vars: { n: 1, m: 1, scale: small }\nscales: { small: { n: 2 }, large: { n: 3, m: 3 } }\nsteps: { a: { step: stats, model: bundled } }\n";
+
+  test("a file has the variables, scales and steps of the file that it uses; its own hold where both have a name", () => {
+    const { grid, wanted } = readBoth(COMMON, "vars: { m: 5 }\nsteps: { b: { step: stats, model: bundled } }");
+    expect(grid.vars).toMatchObject({ n: 2, m: 5, scale: "small" });
+    expect(Object.keys(grid.steps)).toEqual(["a", "b"]);
+    expect(wanted).toEqual(["b"]); // a shared step is run where something needs it
+  });
+
+  test("the scale gives variables other values, and --set comes last", () => {
+    expect(readBoth(COMMON, "", { scale: "large" }).grid.vars).toMatchObject({ n: 3, m: 3 });
+    expect(readBoth(COMMON, "", { scale: "large", n: "9" }).grid.vars).toMatchObject({ n: 9, m: 3 });
+    expect(() => readBoth(COMMON, "", { scale: "lage" })).toThrow(/--set scale: there is no scale "lage".*Did you mean "large"\?/);
+    expect(() => readBoth(COMMON.replace("{ n: 2 }", "{ k: 2 }"), "")).toThrow(
+      /common\.yaml line 2 column 20: there is no variable "k"; wanted one of/,
+    );
+  });
+
+  test("a complaint names the file that the part is in", () => {
+    expect(() => readBoth(COMMON.replace("stats", "stat"), "")).toThrow(/common\.yaml line 3 column 15: no step "stat".*"stats"/);
+    expect(() => readBoth(COMMON, "steps: { b: { step: stat, model: bundled } }")).toThrow(/own\.yaml line 3 column 15: no step "stat"/);
+    expect(() => readBoth(`${COMMON}axes: { n: [1] }`, "")).toThrow(/common\.yaml line 4 column 1: a shared file has no key "axes"/);
+    expect(() => readBoth("- 1", "")).toThrow(/common\.yaml: no table of names/);
+    rmSync(common);
+    expect(() => readGrid(own)).toThrow(/common\.yaml: there is no such file/);
   });
 });

@@ -136,3 +136,44 @@ table:
     expect(() => unfolded(text)).toThrow(/"a" needs itself: a → b → a/);
   });
 });
+
+test("a step is left out where a rule of its own fits, and what names it has nothing there", () => {
+  const { units, rows } = unfolded(`name: one
+axes:
+  method: [{ method: none, edits: [] }, { method: ft, edits: ["\${edit}"] }]
+steps:
+  edit: { unless: [{ method: none }], step: forget, model: bundled, method: "\${method}", data: x }
+  judged: { step: eval, model: bundled, edit: "\${edits}", suite: answers, data: [x] }
+table:
+  rows: [method]
+  columns: [{ title: KiB, bytes: edit }]
+`);
+  expect(units.map(({ name, at }) => [name, at])).toEqual([
+    ["judged", "none"],
+    ["edit", "ft"],
+    ["judged", "ft"],
+  ]);
+  expect(units.map(({ spec }) => spec["unless"])).toEqual([undefined, undefined, undefined]);
+  expect(units[0]!.spec["edit"]).toEqual([]);
+  expect(rows.map(({ points }) => Object.keys(points[0]!.units))).toEqual([["judged"], ["edit", "judged"]]);
+});
+
+test("an axis may be a variable with a list, and a column may name a variable that holds a step", () => {
+  const { units, rows } = unfolded(`name: one
+vars: { methods: [ft, memit] }
+axes:
+  method: "\${methods}"
+  size: [{ size: 1, edited: "\${small}" }, { size: 2, edited: "\${large}" }]
+steps:
+  small: { step: forget, model: bundled, method: "\${method}", data: x, limit: 1 }
+  large: { step: forget, model: bundled, method: "\${method}", data: x, limit: 2 }
+table:
+  rows: [method, size]
+  columns: [{ title: s, seconds: edited }]
+`);
+  expect(units.map(({ name }) => name)).toEqual(["small", "large", "small", "large"]);
+  expect(rows.map(({ points }) => units.find(({ key }) => key === points[0]!.units["edited"])!.spec["limit"])).toEqual([1, 2, 1, 2]);
+  expect(() =>
+    unfolded('name: one\naxes: { method: "${methods}" }\nvars: { methods: ft }\nsteps: { a: { step: stats, model: bundled } }'),
+  ).toThrow(/\$\{methods\} is "ft"; wanted a list/);
+});

@@ -24,6 +24,11 @@ export type Outer = readonly [left: NdArray, right: NdArray];
 export interface PromptEntry {
   /** Questions with answers shown before the question: as turns of the conversation with a chat template, otherwise as text. */
   readonly shown: readonly Exchange[];
+  /**
+   * Paragraphs of the system message, behind a message that is there. A paragraph that several entries share is written once. Without a chat
+   * template they come before the question.
+   */
+  readonly system?: readonly string[];
   /** Text in the user's turn before the question. */
   readonly context: string;
   /** The embeddings of the questions that it is for: [questions, width], rows of length 1. */

@@ -31,6 +31,7 @@ const prompt = z.object({
     .array(
       z.object({
         shown: z.array(z.object({ asked: z.string(), said: z.string() })),
+        system: z.array(z.string()).optional(),
         context: z.string(),
         words: z
           .object({ question: z.string(), subject: z.string(), telling: z.record(z.string(), z.number().min(0).max(1)).optional() })
@@ -236,7 +237,7 @@ function prompts(path: string, words: z.infer<typeof prompt>, keys: ReadonlyMap<
       "The file is damaged: make the edit again.",
       "unavailable",
     );
-  const entries = words.entries.map(({ above, words: inWords, ...entry }, i) => {
+  const entries = words.entries.map(({ above, words: inWords, system, ...entry }, i) => {
     const key = keys.get(`entries/${i}`);
     if (words.select !== "all") {
       if (above === undefined) return refuse(`context ${i + 1} has no gate`);
@@ -244,7 +245,13 @@ function prompts(path: string, words: z.infer<typeof prompt>, keys: ReadonlyMap<
       if (words.encoder !== BY_WORDS && (key?.dtype !== "float32" || key.shape.length !== 2 || key.data.length === 0))
         return refuse(`context ${i + 1} has no key`);
     }
-    return { ...entry, ...(key && { key }), ...(inWords && { words: wordGate(inWords) }), ...(above !== undefined && { above }) };
+    return {
+      ...entry,
+      ...(system && { system }),
+      ...(key && { key }),
+      ...(inWords && { words: wordGate(inWords) }),
+      ...(above !== undefined && { above }),
+    };
   });
   return { ...words, entries };
 }

@@ -24,7 +24,13 @@ export function rewriteOf(model: Model, change: PromptChange, ctx: Context): Rew
     const near = async (): Promise<Near> => (by === BY_WORDS ? inWords(question) : byEncoder(question, await encoder(), ctx));
     const entries = select === "all" ? change.entries : nearestOf(change.entries, select.nearest, await near());
     if (entries.length === 0) return undefined;
-    return { shown: entries.flatMap((e) => e.shown), context: entries.map((e) => e.context).join(""), frame: change.frame };
+    const system = entries.flatMap((e) => e.system ?? []);
+    return {
+      shown: entries.flatMap((e) => e.shown),
+      ...(system.length > 0 && { system }),
+      context: entries.map((e) => e.context).join(""),
+      frame: change.frame,
+    };
   };
   return { id: hash(wordsOf(change), ...arraysOf({ change }).flat()), before };
 }

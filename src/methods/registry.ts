@@ -17,6 +17,7 @@ import { rmu } from "./rmu.ts";
 import { rome } from "./rome.ts";
 import { satimp } from "./satimp.ts";
 import { simnpo } from "./simnpo.ts";
+import { systemMessage } from "./system-message.ts";
 import { taskVector } from "./task-vector.ts";
 import { undial } from "./undial.ts";
 import { wga } from "./wga.ts";
@@ -41,6 +42,7 @@ export const registry = {
   "rome": rome,
   "satimp": satimp,
   "simnpo": simnpo,
+  "system-message": systemMessage,
   "task-vector": taskVector,
   "undial": undial,
   "wga": wga,

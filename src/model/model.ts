@@ -35,6 +35,8 @@ export interface Exchange {
 export interface Prefix {
   /** Turns of the conversation where there is a chat template, otherwise text. */
   readonly shown: readonly Exchange[];
+  /** Paragraphs of the system message. */
+  readonly system?: readonly string[];
   /** Stands in the user's turn, before the question. */
   readonly context: string;
   /** "{}" stands for the question. */

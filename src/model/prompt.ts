@@ -23,11 +23,13 @@ export interface RowOptions extends AskAs {
 /** The prompt of a question or a conversation as text and tokens, including the texts that prompt edits put before it. */
 export async function promptOf(model: Model, question: string | readonly Message[], ask: AskAs = {}): Promise<ChatPrompt> {
   const messages = messagesOf(question);
-  return promptWithoutEdits(
-    model,
-    model.rewrites?.length ? await rewritten(model.rewrites, messages, formatOf(model, ask)) : messages,
-    ask,
-  );
+  if (!model.rewrites?.length) return promptWithoutEdits(model, messages, ask);
+  const { laid, system } = await rewritten(model.rewrites, messages, formatOf(model, ask));
+  if (system.length === 0) return promptWithoutEdits(model, laid, ask);
+  const own = ask.system ?? messages.find(({ role }) => role === "system")?.content ?? "";
+  const content = [own, ...system].filter((part) => part !== "").join("\n\n");
+  const behind: Message[] = [{ role: "system", content }, ...laid.filter(({ role }) => role !== "system")];
+  return promptWithoutEdits(model, behind, ask.format === undefined ? {} : { format: ask.format });
 }
 
 /** The same prompt without the texts of prompt edits. Methods use it, because they change weights or activations. */
@@ -47,12 +49,21 @@ export function promptWithoutEdits(model: Model, question: string | readonly Mes
 const messagesOf = (question: string | readonly Message[]): readonly Message[] =>
   typeof question === "string" ? [{ role: "user", content: question }] : question;
 
-/** The messages with the texts of prompt edits before each user message; the lowest edit comes first. */
-async function rewritten(rewrites: readonly Rewrite[], messages: readonly Message[], format: Format): Promise<readonly Message[]> {
+/**
+ * The messages with the texts of prompt edits before each user message, the lowest edit first, and the paragraphs of the system message, each
+ * once.
+ */
+async function rewritten(
+  rewrites: readonly Rewrite[],
+  messages: readonly Message[],
+  format: Format,
+): Promise<{ readonly laid: readonly Message[]; readonly system: readonly string[] }> {
   const out: Message[] = [];
+  const system = new Set<string>();
   for (const message of messages) {
     const found: Prefix[] = [];
     for (const rewrite of message.role === "user" ? rewrites : []) found.push(...[(await rewrite.before(message.content)) ?? []].flat());
+    for (const paragraph of found.flatMap((p) => p.system ?? [])) system.add(paragraph);
     if (found.length === 0) {
       out.push(message);
       continue;
@@ -65,7 +76,7 @@ async function rewritten(rewrites: readonly Rewrite[], messages: readonly Messag
       ),
     );
   }
-  return out;
+  return { laid: out, system: [...system] };
 }
 
 /** A question after the text of prompt edits. Shown questions and answers are turns of a chat, or text in a plain prompt. */

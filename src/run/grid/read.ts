@@ -176,7 +176,8 @@ const [CONTENTS, STEPS_OF] = [
 
 /** Checks the columns: each has one kind of content, and names existing steps. */
 function checkTable({ table, steps, vars, axes }: GridFile, placeOf: Place): void {
-  const entries = Object.values(axes).flatMap((axis) => (Array.isArray(axis) ? axis.filter(isRecord) : []));
+  const lists = Object.values(axes).map((axis) => (typeof axis === "string" ? vars[axis.slice(2, -1).trim()] : axis));
+  const entries = lists.flatMap((list) => (Array.isArray(list) ? list.filter(isRecord) : []));
   const known = [...Object.keys(steps), ...Object.keys(vars), ...entries.flatMap((entry) => Object.keys(entry as object))];
   for (const [i, column] of (table?.columns ?? []).entries()) {
     const place = placeOf(["table", "columns", i]);

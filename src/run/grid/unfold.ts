@@ -161,7 +161,7 @@ function membersOf(axis: string, entry: Values, vars: Here, path: readonly (stri
 function listOf(entries: GridFile["axes"][string], vars: Here, path: readonly (string | number)[]): Json[] {
   if (Array.isArray(entries)) return entries;
   if (typeof entries === "string") {
-    const list = vars.filled(entries, path);
+    const list = vars.asWritten(entries, path);
     return Array.isArray(list) ? list : fail(vars.placeOf(path), `${entries} is ${JSON.stringify(list)}`, "a list", "");
   }
   const { range, below } = entries;
@@ -202,6 +202,14 @@ class Here {
       const all = Array.isArray(own) ? [...own, own] : [own];
       return any.some((one) => all.some((value) => canonical(value) === canonical(one)));
     });
+  }
+
+  /** The value of a variable as the file has it: names in it are replaced later, at each point. */
+  asWritten(text: string, path: readonly (string | number)[]): Json {
+    const name = text.slice(2, -1).trim();
+    if (!Object.hasOwn(this.values, name)) return this.value(name, path);
+    const value = this.values[name]!;
+    return typeof value === "string" && /^\$\{[^{}]+\}$/.test(value) ? this.within(name, path, () => this.asWritten(value, path)) : value;
   }
 
   /** The spec that a step, or a variable, has at this point; null if there is none. */

@@ -160,10 +160,12 @@ table:
 
 test("an axis may be a variable with a list, and a column may name a variable that holds a step", () => {
   const { units, rows } = unfolded(`name: one
-vars: { methods: [ft, memit] }
+vars:
+  methods: [ft, memit]
+  sizes: [{ size: 1, edited: "\${small}" }, { size: 2, edited: "\${large}" }]
 axes:
   method: "\${methods}"
-  size: [{ size: 1, edited: "\${small}" }, { size: 2, edited: "\${large}" }]
+  size: "\${sizes}"
 steps:
   small: { step: forget, model: bundled, method: "\${method}", data: x, limit: 1 }
   large: { step: forget, model: bundled, method: "\${method}", data: x, limit: 2 }

@@ -45,6 +45,10 @@ Time and peak memory of \`lethe forget\` by how many requests of zsRE it is give
 
 It takes --model and --threads too.
 
+       npm run bench -- grid
+
+Seconds to plan a grid of ten thousand steps, and to tell the status of ten thousand finished ones.
+
 Python: LETHE_PEER_PYTHON, else python3; it needs torch, transformers, and gguf for a GGUF model. See bench/README.md.
 `;
 
@@ -76,6 +80,7 @@ const { values, positionals } = parseArgs({
 if (values.help) process.stdout.write(HELP);
 else if (positionals[0] === "commands") await timing();
 else if (positionals[0] === "scale") await scaling(positionals[1] ?? "memit");
+else if (positionals[0] === "grid") await planning();
 else await main();
 
 async function timing(): Promise<void> {
@@ -98,6 +103,12 @@ async function scaling(method: string): Promise<void> {
     threads: whole("threads"),
   });
   say(`${markdown(rows, 0)}\n\n${machineOf(whole("threads"))}.`);
+}
+
+async function planning(): Promise<void> {
+  const { gridTimes } = await import("./grid.ts");
+  const { steps, plan, status } = await gridTimes(at("runs/bench-grid"));
+  say(`${steps} steps: planned in ${plan} s, status of the finished ones in ${status} s\n\n${machineOf(1)}.`);
 }
 
 interface Record {

@@ -15,6 +15,7 @@ const WHY: Readonly<Record<string, string>> = {
   "csv-parse": "reads CSV with quotes, line breaks in cells, and the line of what is wrong",
   hyparquet: "decodes parquet, in which the hub keeps most datasets",
   "onnxruntime-node": "the numerical engine",
+  "pg-boss": "the queue of a grid in PostgreSQL: jobs that are taken once",
   yaml: "reads the hyperparameter files of other tools",
   zod: "parses parameters and files with errors that name the place",
   "@types/node": "types of Node, at the oldest version we support",

@@ -1,14 +1,26 @@
 /** What a caller passes to long work: a log, a cache folder, an abort signal. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { fail } from "./fail.ts";
 import type { Plugged } from "./plugin.ts";
 
 /** An event during work; the command line prints it, the server streams it, a test collects it. */
 export type Event =
   | { kind: "progress"; stage: string; done: number; total: number; unit?: string; detail?: string }
-  | { kind: "note" | "warning"; who: string; text: string };
+  | { kind: "note" | "warning"; who: string; text: string }
+  /** How far a grid is: its steps, the time that is left if it can be told, the peak memory of a step, and the step that comes next. */
+  | {
+      kind: "whole";
+      who: string;
+      text: string;
+      done: number;
+      total: number;
+      failed: number;
+      peak: number;
+      secondsLeft?: number;
+      next?: string;
+    };
 
 /** A cache behind another one, and the kinds of things in it that count as not there. */
 export interface Behind {
@@ -91,6 +103,12 @@ export function breather(ctx: Pick<Context, "signal" | "now">, who: string): Bre
     checkAbort(ctx, who);
   };
   return () => (before = before.then(turn));
+}
+
+/** Waits so many milliseconds. Fails at once if the caller asks to stop. */
+export async function pause(ctx: Pick<Context, "signal">, ms: number): Promise<void> {
+  await sleep(ms, undefined, { signal: ctx.signal }).catch(() => {});
+  checkAbort(ctx, "wait");
 }
 
 /** Fails if the caller has asked to stop; call between steps. */

@@ -21,6 +21,7 @@ import { runs } from "./commands/runs.ts";
 import { select } from "./commands/select.ts";
 import { stats } from "./commands/stats.ts";
 import { trace } from "./commands/trace.ts";
+import { worker } from "./commands/worker.ts";
 import { EXIT, type Ending, endingOf } from "./exit.ts";
 import { outletOf } from "./outlet.ts";
 import { Terminal } from "./terminal.ts";
@@ -41,6 +42,7 @@ const COMMANDS = [
   exporting,
   finetune,
   grid,
+  worker,
   runs,
   models,
   doctor,

@@ -107,8 +107,11 @@ export class Terminal {
   /** Shows what happened on the way; the `log` of a command's context. */
   event(event: Event): void {
     if (event.kind === "progress") return this.progress(event);
-    if (this.quiet && event.kind === "note") return;
-    if (this.json) return this.complain(JSON.stringify({ [event.kind]: event.text, who: event.who }));
+    if (this.quiet && event.kind !== "warning") return;
+    if (this.json) {
+      const { kind, who, text, ...told } = event;
+      return this.complain(JSON.stringify(kind === "whole" ? { [who]: told } : { [kind]: text, who }));
+    }
     const text = event.who ? `${event.who}: ${event.text}` : event.text;
     this.complain(event.kind === "warning" ? `${this.paint("yellow", "warning:")} ${text}` : this.paint("dim", text));
   }

@@ -13,6 +13,14 @@ const IMPORT =
   /(?:^|[;\n])\s*(?:import|export)\b[^;"'`]*?\bfrom\s*["']([^"']+)["']|\bimport\s*\(\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']/gm;
 /** Imports and exports of types alone. */
 const TYPES = /^(?:import|export) type\b[^;"'`]*?\bfrom\s*["'][^"']+["'];?\n?/gm;
+/** A source file without what decides nothing, and what it imports. */
+interface Source {
+  readonly bare: string;
+  readonly imports: readonly string[];
+}
+/** Source files that were read before, by their paths below the root. */
+export type Sources = Map<string, Source>;
+
 /** Lists of a shelf's entries: they import every entry, and a result depends only on the entries that it uses. */
 const REGISTRY = /(?:^|\/)registry\.(?:ts|js)$/;
 
@@ -20,23 +28,24 @@ const REGISTRY = /(?:^|\/)registry\.(?:ts|js)$/;
  * The hash of the code behind some files, which are named below the root and without their extension, such as "run/steps/forget"; an entry
  * may be a folder with a file of its name in it. It covers the files and all that they import, except through a registry, and the versions
  * of the packages that they import. Comments and imports of types decide nothing and are left out. Refuses an entry that is not there.
+ * `seen` keeps what was read for the next call.
  */
 export function codeOf(
   entries: readonly string[],
   read: ReadSource,
   versions: Readonly<Record<string, string>>,
   extension: "ts" | "js" = "ts",
+  seen: Sources = new Map(),
 ): Hash {
   const files = new Map<string, string>();
   const packages = new Set<string>();
   const visit = (path: string): void => {
     if (files.has(path) || REGISTRY.test(path)) return;
-    const source = read(path);
+    const source = seen.get(path) ?? bareOf(read(path));
     if (source === undefined) return;
-    const bare = withoutComments(source).replaceAll(TYPES, "").trimEnd();
-    files.set(path, bare);
-    for (const [, from, later, alone] of bare.matchAll(IMPORT)) {
-      const target = (from ?? later ?? alone)!;
+    seen.set(path, source);
+    files.set(path, source.bare);
+    for (const target of source.imports) {
       if (target.startsWith(".")) visit(posix.join(posix.dirname(path), target));
       else for (const name of Object.keys(versions)) if (`${target}/`.startsWith(`${name}/`)) packages.add(`${name}@${versions[name]}`);
     }
@@ -50,11 +59,17 @@ export function codeOf(
   return hash(...named.sort(([a], [b]) => (a < b ? -1 : 1)).flat(), [...packages].sort());
 }
 
+function bareOf(source: string | undefined): Source | undefined {
+  if (source === undefined) return undefined;
+  const bare = withoutComments(source).replaceAll(TYPES, "").trimEnd();
+  return { bare, imports: [...bare.matchAll(IMPORT)].map(([, from, later, alone]) => (from ?? later ?? alone)!) };
+}
+
 const ROOT = new URL("../", import.meta.url);
 
 /** The code that runs here, behind some files. */
-export const ownCode = (entries: readonly string[]): Hash =>
-  codeOf(entries, ownSource, ownVersions(), import.meta.url.endsWith(".ts") ? "ts" : "js");
+export const ownCode = (entries: readonly string[], seen: Sources = new Map()): Hash =>
+  codeOf(entries, ownSource, ownVersions(), import.meta.url.endsWith(".ts") ? "ts" : "js", seen);
 
 /** A file of the sources, or of what is built, that this is one of. */
 export function ownSource(path: string): string | undefined {

@@ -2,7 +2,8 @@
 import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
-import { complain, isRecord, isUnfinished, lockFile, readJson, sweepUnfinished, tryLock, writeAtomic } from "../base/store.ts";
+import { LetheError } from "../base/fail.ts";
+import { complain, isRecord, isUnfinished, readJson, sweepUnfinished, tryLock, writeAtomic } from "../base/store.ts";
 import type { Layout, RunRecord, RunTimings } from "./record.ts";
 
 export const [RECORD, SPEC, TIMINGS, LOCK, WORK] = ["record.json", "spec.json", "timings.json", "lock", "work"];
@@ -41,13 +42,19 @@ export function timingsIn(path: string): RunTimings | undefined {
 const asText = (value: object): string =>
   `${JSON.stringify(value, (_, part: unknown) => (typeof part === "number" && !Number.isFinite(part) ? String(part) : part), 1)}\n`;
 
-/**
- * Locks a run's folder for one process and deletes temporary files of dead processes. Fails as `unavailable` if another process works
- * there.
- */
+/** Thrown where another process works in the folder of a run. */
+export class Busy extends LetheError {
+  constructor(who: string, lock: string, { pid, host }: { readonly pid: number; readonly host: string }) {
+    const hint = `Wait for it, or remove ${lock} if that process has ended.`;
+    super(who, `${lock} is held by process ${pid} on ${host}`, "no other process at work here", hint, "unavailable");
+  }
+}
+
+/** Locks a run's folder for one process and deletes temporary files of dead processes. Fails as {@link Busy} if another process works there. */
 export function holdFolder(path: string, who: string): { readonly folder: RunFolder; readonly release: () => void } {
   make(path);
-  const release = lockFile(join(path, LOCK), who);
+  const release = tryLock(join(path, LOCK));
+  if (typeof release !== "function") throw new Busy(who, join(path, LOCK), release);
   sweepUnfinished(path);
   const at = (name: string): string => join(path, name);
   const work = (name: string): string => {

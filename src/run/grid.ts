@@ -1,158 +1,156 @@
-/** Runs a grid in this process: every step once, in order. A failed step is reported, and the others continue. */
-import { checkAbort, type Context } from "../base/context.ts";
-import { translated } from "../base/errno.ts";
-import { apart } from "../base/kept.ts";
-import { isAborted, LetheError } from "../base/fail.ts";
+/** Grids: opened, planned, run, looked at. */
+import type { Context } from "../base/context.ts";
+import { type Plugged } from "../base/plugin.ts";
 import { methodOf } from "./choice.ts";
+import { accept } from "./grid/accept.ts";
+import { acceptancesIn, countedBy } from "./grid/acceptance.ts";
+import { Board, type BoardOptions } from "./grid/board.ts";
+import { specChecker } from "./grid/checks.ts";
+import { Here } from "./grid/here.ts";
+import { type GridPlan, type Limits, planOf, refusePlan } from "./grid/plan.ts";
+import { labelOf } from "./grid/progress.ts";
 import { type ReadGrid, readGrid } from "./grid/read.ts";
-import { declaredBy, type Only, type Unfolded, unfold, type Unit } from "./grid/unfold.ts";
+import { type Copied, copyRecords } from "./grid/records.ts";
 import { type Done, tableOf } from "./grid/table.ts";
-import type { GridRecord } from "./record.ts";
-import { look } from "./look.ts";
-import { type Finished, run } from "./run.ts";
-import { newShared, type Shared } from "./shared.ts";
+import { declaredBy, type Only, type Unfolded, unfold } from "./grid/unfold.ts";
+import { work, type WorkOptions } from "./grid/work.ts";
+import type { Acceptance, GridRecord } from "./record.ts";
 
 export { gridJsonSchema } from "./grid/schema.ts";
+export type { GridPlan } from "./grid/plan.ts";
 
 /** A grid that was read and unfolded. */
 export interface Grid extends ReadGrid {
   readonly unfolded: Unfolded;
+  /** Folders of committed records. */
+  readonly records: readonly string[];
 }
 
-/** Opens a grid file; `set` gives its variables other values, `only` says which values of variables are wanted. */
-export function openGrid(
-  path: string,
-  { set = {}, only = {} }: { readonly set?: Readonly<Record<string, string>>; readonly only?: Only } = {},
-): Grid {
+export interface OpenGrid {
+  /** Other values for variables of the file. */
+  readonly set?: Readonly<Record<string, string>>;
+  /** The wanted values of variables. */
+  readonly only?: Only;
+  /** Folders of committed records besides the one that the file names. */
+  readonly records?: readonly string[];
+  readonly ctx?: Plugged;
+}
+
+/** Opens a grid file. Refuses a step that cannot be run, with its line and column. */
+export function openGrid(path: string, { set = {}, only = {}, records = [], ctx = { plugins: [] } }: OpenGrid = {}): Grid {
   const read = readGrid(path, set);
-  return { ...read, unfolded: unfold(read, (name) => declaredBy(methodOf(name)), only) };
+  const { grid, placeOf } = read;
+  const unfolded = unfold(read, (name) => declaredBy(methodOf(name, ctx)), { only, check: specChecker(ctx) });
+  const own =
+    grid.records === undefined ? [] : [new Here(grid.vars, grid, placeOf, () => ({})).filled(grid.records, ["records"]) as string];
+  return { ...read, unfolded, records: [...own, ...records] };
+}
+
+/** The board of a grid, with everything looked at. Records of older builds count if they were accepted. */
+async function boardOf({ unfolded, records }: Grid, ctx: Context, counts?: BoardOptions["counts"]): Promise<Board> {
+  const board = new Board(unfolded.units, ctx, { records, counts: counts ?? countedBy(acceptancesIn([ctx.runs, ...records])) });
+  await board.lookAll();
+  return board;
 }
 
 /** A step as a listing shows it. */
 export interface StepCard {
   readonly step: string;
   readonly at: string;
-  readonly state: "finished" | "failed" | "begun" | "open";
+  readonly state: "finished" | "failed" | "skipped" | "refused" | "begun" | "open";
   /** Why it failed, or cannot be run. */
   readonly reason?: string;
+  /** Seconds that it took. */
+  readonly seconds?: number;
 }
 
-/** Every step in the order of the run, with its state. Nothing is run. */
-export async function listSteps(grid: Grid, ctx: Context): Promise<StepCard[]> {
-  const done = await lookAll(grid, ctx, newShared());
-  return grid.unfolded.units.map(({ key, name, at }) => {
-    const { state, reason } = done.get(key)!;
-    return { step: name, at, state, ...(reason !== undefined && { reason }) };
-  });
+/** How far a grid is. */
+export interface GridStatus {
+  readonly name: string;
+  readonly steps: readonly StepCard[];
+  /** Steps that another build finished. */
+  readonly older: number;
+  /** Seconds of the finished steps together, and the largest peak memory among them. */
+  readonly seconds: number;
+  readonly peak: number;
+}
+
+/** Every step in the order of the file, with its state. Nothing is run. */
+export async function gridStatus(grid: Grid, ctx: Context): Promise<GridStatus> {
+  const board = await boardOf(grid, ctx);
+  const known = board.units.map(({ key }) => board.of(key));
+  return {
+    name: grid.grid.name,
+    steps: board.units.map(({ name, at }, i) => cardOf(name, at, known[i]!)),
+    older: known.filter(({ older }) => older !== undefined).length,
+    seconds: known.reduce((sum, { run }) => sum + (run?.cost.seconds ?? 0), 0),
+    peak: known.reduce((most, { run }) => Math.max(most, run?.cost.peak ?? 0), 0),
+  };
+}
+
+function cardOf(step: string, at: string, { state, reason, isRefused, isSkipped, run }: ReturnType<Board["of"]>): StepCard {
+  const shown = isSkipped ? "skipped" : isRefused ? "refused" : state;
+  return { step, at, state: shown, ...(state === "failed" && { reason: reason! }), ...(run && { seconds: run.cost.seconds }) };
+}
+
+/** Steps, time, memory and disk of what is not finished. Nothing is run. */
+export async function planGrid(grid: Grid, ctx: Context, limits: Limits = {}): Promise<GridPlan> {
+  return planOf(grid.grid.name, await boardOf(grid, ctx), ctx, limits);
 }
 
 /** The table of a grid from the records that exist. */
 export async function gridRecord(grid: Grid, ctx: Context): Promise<GridRecord> {
-  return tableOf(grid, await lookAll(grid, ctx, newShared()));
+  return recordOf(grid, await boardOf(grid, ctx));
 }
 
-async function lookAll({ unfolded }: Grid, ctx: Context, shared: Shared): Promise<Map<string, Done>> {
+/** The table, with the acceptances behind the records in it. */
+async function recordOf(grid: Grid, board: Board): Promise<GridRecord> {
+  const table = tableOf(grid, await resultsOf(board));
+  const codes = new Set(Object.values(table.code).flat());
+  const accepted = acceptancesIn([board.ctx.runs, ...grid.records]).filter((one) => one.codes.some(({ old }) => codes.has(old)));
+  return { ...table, ...(accepted.length > 0 && { accepted }) };
+}
+
+/** Makes the records of older builds count, if a sample of them gives the same bytes on this build. */
+export async function acceptGrid(grid: Grid, ctx: Context, how: { readonly sample: number; readonly seed: number }): Promise<Acceptance> {
+  return accept(grid.grid.name, await boardOf(grid, ctx, () => true), how, ctx);
+}
+
+/** Copies the records of the finished steps, without weights, into a folder that can be committed. */
+export async function copyGrid(grid: Grid, ctx: Context, out: string): Promise<Copied> {
+  return copyRecords(await boardOf(grid, ctx), out);
+}
+
+export interface RunGrid extends WorkOptions, Limits {
+  /** Run the other steps if some cannot be run. */
+  readonly keepGoing?: boolean;
+  /** The address of a database with a queue: workers run the steps, and the context's folder of runs is the store. */
+  readonly queue?: string;
+  /** Seconds without a heartbeat after which a worker counts as lost. */
+  readonly lostAfter?: number;
+}
+
+/** Runs all unfinished steps. Refuses a grid that cannot be run before anything is run. Returns the record, with failed steps. */
+export async function runGrid(grid: Grid, ctx: Context, { keepGoing = false, queue, ...options }: RunGrid = {}): Promise<GridRecord> {
+  const board = await boardOf(grid, ctx);
+  const { needs = {} } = grid.grid;
+  const limits = queue === undefined ? options : { ...options, force: true }; // the workers have memory of their own
+  refusePlan(await planOf(grid.grid.name, board, ctx, limits), keepGoing);
+  for (const unit of board.units) {
+    const { isRefused, reason } = board.of(unit.key);
+    if (isRefused) ctx.log({ kind: "warning", who: "grid", text: `${labelOf(unit)} cannot be run: ${reason}` });
+  }
+  if (queue === undefined) await work(board, grid.grid.name, ctx, options);
+  else await (await import("./queue/coordinate.ts")).coordinate(board, grid.grid.name, ctx, { ...options, queue, needs });
+  return recordOf(grid, board);
+}
+
+/** What the table reads: the records of the finished steps, and the reasons of the others. */
+async function resultsOf(board: Board): Promise<Map<string, Done>> {
   const done = new Map<string, Done>();
-  for (const unit of unfolded.units) {
-    checkAbort(ctx, "grid");
-    done.set(unit.key, await lookAt(unit, done, ctx, shared));
-    ctx.log({ kind: "progress", stage: "looking for what is done", done: done.size, total: unfolded.units.length, unit: "steps" });
+  for (const { key } of board.units) {
+    const { state, reason } = board.of(key);
+    done.set(key, { state, ...(reason !== undefined && { reason }), ...(state === "finished" && { finished: await board.load(key) }) });
   }
   return done;
-}
-
-async function lookAt(unit: Unit, done: ReadonlyMap<string, Done>, ctx: Context, shared: Shared): Promise<Done> {
-  const before = unit.needs.map((key) => done.get(key)!);
-  const failed = before.find(({ state }) => state === "failed");
-  if (failed) return { state: "failed", reason: failed.reason! };
-  if (before.some(({ state }) => state !== "finished")) return { state: "open", reason: NOT_RUN };
-  try {
-    const found = await look(unit.spec, { ...ctx, log: () => {} }, shared);
-    if (found.state === "finished") return { state: "finished", finished: found.finished };
-    if (found.state === "failed") return { state: "failed", reason: found.record.error!.message };
-    return { state: found.state, reason: NOT_RUN };
-  } catch (error) {
-    return { state: "failed", reason: reasonOf(error) };
-  }
-}
-
-const NOT_RUN = "it has not been run to its end";
-
-/** The message of an error. An abort ends the grid. */
-function reasonOf(error: unknown): string {
-  if (isAborted(error)) throw error;
-  const told = translated(error) ?? error;
-  return told instanceof LetheError ? told.message : String(told);
-}
-
-/** Runs all unfinished steps, one after the other. Returns the record of the grid, including failed steps. */
-export async function runGrid(grid: Grid, ctx: Context, { force = false }: { readonly force?: boolean } = {}): Promise<GridRecord> {
-  const shared = newShared();
-  const done = await lookAll(grid, ctx, shared);
-  const pace = new Pace(grid.unfolded.units, done, ctx);
-  for (const unit of grid.unfolded.units) {
-    checkAbort(ctx, "grid");
-    if (done.get(unit.key)!.state === "finished") continue;
-    const failed = unit.needs.map((key) => done.get(key)!).find(({ state }) => state === "failed");
-    done.set(
-      unit.key,
-      failed
-        ? { state: "failed", reason: failed.reason! }
-        : await pace.timed(unit, (at) => runOne(unit, cached(unit, grid, at), shared, force)),
-    );
-  }
-  return tableOf(grid, done);
-}
-
-/** The context of a unit, with a separate cache if the grid names one. */
-const cached = ({ cache }: Unit, { grid }: Grid, ctx: Context): Context =>
-  cache === undefined ? ctx : apart(ctx, "grids", `${grid.name}-${cache.replaceAll(/[^\w.-]+/g, "-")}`);
-
-/** "edit, rome, single". */
-const labelOf = ({ name, at }: Unit): string => [name, at].filter(Boolean).join(", ");
-
-async function runOne(unit: Unit, ctx: Context, shared: Shared, force: boolean): Promise<Done> {
-  try {
-    const finished: Finished = await run(unit.spec, ctx, { shared, force });
-    return { state: "finished", finished };
-  } catch (error) {
-    const reason = reasonOf(error);
-    ctx.log({ kind: "warning", who: "grid", text: `${labelOf(unit)} failed: ${reason}` });
-    return { state: "failed", reason };
-  }
-}
-
-/** Logs the progress of the whole grid. The remaining time is estimated from the seconds of each kind of step so far. */
-class Pace {
-  private readonly units: readonly Unit[];
-  private readonly done: ReadonlyMap<string, Done>;
-  private readonly ctx: Context;
-  private readonly took = new Map<string, number[]>();
-
-  constructor(units: readonly Unit[], done: ReadonlyMap<string, Done>, ctx: Context) {
-    [this.units, this.done, this.ctx] = [units, done, ctx];
-  }
-
-  /** Runs a unit. Its events contain its number among all units. */
-  async timed(unit: Unit, work: (ctx: Context) => Promise<Done>): Promise<Done> {
-    const { ctx, units } = this;
-    const finished = units.filter(({ key }) => this.done.get(key)!.state === "finished").length;
-    const place = `${finished + 1} of ${units.length}`;
-    ctx.log({ kind: "note", who: "grid", text: `${place}: ${labelOf(unit)}${this.left()}` });
-    const began = ctx.now();
-    const log: Context["log"] = (event) => ctx.log(event.kind === "progress" ? { ...event, stage: `${place}, ${event.stage}` } : event);
-    const result = await work({ ...ctx, log });
-    this.took.set(unit.name, [...(this.took.get(unit.name) ?? []), ctx.now() - began]);
-    return result;
-  }
-
-  /** The estimated time of the rest; empty before the first step has ended. */
-  private left(): string {
-    const all = [...this.took.values()].flat();
-    if (all.length === 0) return "";
-    const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-    const rest = this.units.filter(({ key }) => this.done.get(key)!.state !== "finished" && this.done.get(key)!.state !== "failed");
-    const minutes = rest.reduce((sum, { name }) => sum + mean(this.took.get(name) ?? all), 0) / 60_000;
-    return `; about ${minutes < 90 ? `${Math.max(1, Math.round(minutes))} min` : `${(minutes / 60).toFixed(1)} h`} left`;
-  }
 }

@@ -167,6 +167,24 @@ export interface TableCell {
   readonly absent: readonly string[];
 }
 
+/** Records of an older build that count, because a sample of them came out the same on a later build. */
+export interface Acceptance {
+  readonly schema: "lethe/accepted/1";
+  readonly grid: string;
+  /** The seed of the sample. */
+  readonly seed: number;
+  readonly date: string;
+  /** The code of the records, the later code, and the number of records, for each kind of step. */
+  readonly codes: readonly { readonly step: string; readonly old: string; readonly now: string; readonly records: number }[];
+  /** The runs that were made again, with the hashes of their files. */
+  readonly samples: readonly {
+    readonly step: string;
+    readonly at: string;
+    readonly run: string;
+    readonly outputs: Readonly<Record<string, string>>;
+  }[];
+}
+
 /** The table of a grid as plain values, with the code that made them. */
 export interface GridRecord {
   readonly name: string;
@@ -178,6 +196,8 @@ export interface GridRecord {
   readonly machines: readonly RunTimings["machine"][];
   /** The code hashes in the records of each kind of step. */
   readonly code: Readonly<Record<string, readonly string[]>>;
+  /** The acceptances by which records of older builds count here. */
+  readonly accepted?: readonly Acceptance[];
 }
 
 /** Folders next to a result, by the ending of their names. */

@@ -1,6 +1,6 @@
 /** Runs a step. The same spec, code and number of threads give the same folder, which is made once and reused. */
 import { join } from "node:path";
-import type { Context, Event } from "../base/context.ts";
+import { type Context, type Event, pause } from "../base/context.ts";
 import { translated } from "../base/errno.ts";
 import { fail, isAborted, LetheError, nearest } from "../base/fail.ts";
 import { canonical, hash } from "../base/hash.ts";
@@ -8,7 +8,19 @@ import { holding, isRecord } from "../base/store.ts";
 import { ownCode } from "./code.ts";
 import { attemptAt } from "./attempt.ts";
 import { type NestedSpec, plainValues } from "./fields.ts";
-import { clearWork, dropDamaged, finishedIn, hashOutputs, holdFolder, recordIn, resultIn, tidy, writeRecord, writeSpec } from "./folder.ts";
+import {
+  Busy,
+  clearWork,
+  dropDamaged,
+  finishedIn,
+  hashOutputs,
+  holdFolder,
+  recordIn,
+  resultIn,
+  tidy,
+  writeRecord,
+  writeSpec,
+} from "./folder.ts";
 import { publish, refuseOccupied } from "./publish.ts";
 import type { Failure, Finished, RunRecord } from "./record.ts";
 import { newShared, type Shared } from "./shared.ts";
@@ -31,7 +43,12 @@ export interface RunOptions {
   readonly nameOf?: (key: string) => string;
   /** Values shared by steps that run in one process. */
   readonly shared?: Shared;
+  /** Runs a step that this one contains; by default at once. */
+  readonly within?: Within;
 }
+
+/** Runs a contained step, as soon as nobody else runs it. */
+export type Within = (ready: Ready, work: () => Promise<Finished>) => Promise<Finished>;
 
 /** A step by its name; fails with the nearest. */
 export function stepOf(name: string): AnyStep {
@@ -51,6 +68,8 @@ export interface Ready {
   readonly resolved: Resolved<unknown>;
   readonly id: string;
   readonly code: string;
+  /** The files whose code it is, and what they import. */
+  readonly files: readonly string[];
   readonly spec: RunRecord["spec"];
   readonly path: string;
   readonly made: Made;
@@ -68,7 +87,7 @@ export async function run<R = unknown>(spec: NestedSpec, ctx: Context, options: 
   const key = canonical(spec);
   const known = options.out === undefined ? shared.finished.get(key) : undefined;
   if (known) return known as Finished<R>;
-  const finished = await carryOut(await prepare(spec, ctx, { ...options, shared }), ctx, { ...options, shared });
+  const finished = await runReady(await prepare(spec, ctx, { ...options, shared }), ctx, { ...options, shared });
   shared.finished.set(key, { ...finished, isFound: true });
   return finished as Finished<R>;
 }
@@ -83,14 +102,15 @@ export async function prepare(
   options: RunOptions & { readonly make?: Make } = {},
   before: Made = new Map(),
 ): Promise<Ready> {
-  const { force = false, nameOf, shared = newShared() } = options;
-  const { make = (nested, made) => runWithin(nested, ctx, { force, shared }, made) } = options;
+  const { force = false, nameOf, shared = newShared(), within = atOnce } = options;
+  const { make = (nested, made) => runWithin(nested, ctx, { force, shared, within }, made) } = options;
   const step = stepOf(spec.step);
   const made = new Map(before);
   const values = await withMade(step, readValues(step.name, step.fields, spec, nameOf), made, (nested) => make(nested, made));
   const lent: Lent = { ctx, force, madeBy: (path) => made.get(path), shared };
   const resolved = await step.resolve(values as never, lent);
-  const code = codeFor([`run/steps/${step.name}`, ...resolved.uses], shared);
+  const files = [`run/steps/${step.name}`, ...resolved.uses];
+  const code = codeFor(files, shared);
   const identity: RunRecord["spec"] = {
     step: step.name,
     ...plainValues(step.fields, values),
@@ -99,13 +119,13 @@ export async function prepare(
     ...(ctx.plugins.length > 0 && { plugins: ctx.plugins.map(({ id }) => id).sort() }),
   };
   const id = hash(identity, code).slice(0, 32);
-  return { step, resolved, id, code, spec: identity, path: join(ctx.runs, id), made };
+  return { step, resolved, id, code, files, spec: identity, path: join(ctx.runs, id), made };
 }
 
 /** The hash of the code of some files, computed once. */
-function codeFor(files: readonly string[], { codes }: Shared): string {
+export function codeFor(files: readonly string[], { codes, sources }: Shared): string {
   const key = files.join(" ");
-  const code = codes.get(key) ?? ownCode(files);
+  const code = codes.get(key) ?? ownCode(files, sources);
   codes.set(key, code);
   return code;
 }
@@ -116,12 +136,32 @@ async function runWithin(spec: NestedSpec, ctx: Context, options: Sharing, made:
   const key = canonical(spec);
   const known = shared.finished.get(key);
   if (known) return known;
-  const finished = await carryOut(await prepare(spec, ctx, options, made), ctx, options);
+  const ready = await prepare(spec, ctx, options, made);
+  const finished = await options.within(ready, () => runReady(ready, ctx, options));
   shared.finished.set(key, { ...finished, isFound: true });
   return finished;
 }
 
-type Sharing = { readonly force: boolean; readonly shared: Shared };
+const atOnce: Within = (_, work) => work();
+
+/** Milliseconds between two looks at a folder where another process works. */
+const PAUSE = 200;
+
+/** Runs a contained step as soon as no other process works in its folder. */
+export const inTurns =
+  (ctx: Context): Within =>
+  async (_, work) => {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof Busy)) throw error;
+        await pause(ctx, PAUSE);
+      }
+    }
+  };
+
+type Sharing = { readonly force: boolean; readonly shared: Shared; readonly within: Within };
 
 /** Replaces specs among the values by the paths of their results. They run one after the other, because each may need the whole machine. */
 async function withMade(
@@ -154,8 +194,8 @@ async function withMade(
   return found;
 }
 
-/** Runs a resolved spec, or finds its finished run, and puts the result at `out`. */
-async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
+/** Runs a resolved spec, or finds its finished run, and puts the result at `out`. Fails as `Busy` while another process runs it. */
+export async function runReady(ready: Ready, ctx: Context, options: RunOptions = {}): Promise<Finished> {
   const { out, force = false } = options;
   if (out === undefined) return reached(ready, ctx, options);
   const { path, step } = ready;
@@ -168,11 +208,12 @@ async function carryOut(ready: Ready, ctx: Context, options: RunOptions = {}): P
 }
 
 /** The result of a resolved spec, new or found. */
-async function reached(ready: Ready, ctx: Context, { force = false, fresh = false, shared = newShared() }: RunOptions): Promise<Finished> {
+async function reached(ready: Ready, ctx: Context, options: RunOptions): Promise<Finished> {
+  const { force = false, fresh = false, shared = newShared(), within = atOnce } = options;
   const { path, step, resolved } = ready;
   const found = resolved.isRepeated ? undefined : await finishedIn(path);
   if (found) tidy(path);
-  const record = found ?? (await inTurn(ready, ctx, { force, shared }, fresh));
+  const record = found ?? (await inTurn(ready, ctx, { force, shared, within }, fresh));
   const result = step.read ? step.read(record.result as never) : record.result;
   return { record: { ...record, result }, path, isFound: found !== undefined };
 }
@@ -196,12 +237,7 @@ async function inTurn(ready: Ready, ctx: Context, sharing: Sharing, fresh: boole
   }
 }
 
-async function work(
-  ready: Ready,
-  folder: ReturnType<typeof holdFolder>["folder"],
-  ctx: Context,
-  { force, shared }: Sharing,
-): Promise<RunRecord> {
+async function work(ready: Ready, folder: ReturnType<typeof holdFolder>["folder"], ctx: Context, sharing: Sharing): Promise<RunRecord> {
   const { path, step, id, code, spec, resolved } = ready;
   const note = attemptAt(path, ctx);
   const started: RunRecord = { schema: "lethe/record/1", id, step: step.name, spec, code, status: "started", outputs: {}, result: null };
@@ -215,8 +251,8 @@ async function work(
         ctx.log(event);
       },
     };
-    const runNested = (nested: NestedSpec): Promise<Finished> => runWithin(nested, ctx, { force, shared }, ready.made);
-    const { result, layout } = await resolved.work({ folder, ctx: at, force, run: runNested });
+    const runNested = (nested: NestedSpec): Promise<Finished> => runWithin(nested, ctx, sharing, ready.made);
+    const { result, layout } = await resolved.work({ folder, ctx: at, force: sharing.force, run: runNested });
     const record: RunRecord = { ...started, status: "success", outputs: await hashOutputs(path), layout, result };
     note();
     writeRecord(path, record);

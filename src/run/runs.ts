@@ -36,7 +36,7 @@ function cardOf(root: string, id: string): RunCard | undefined {
 const bytesIn = (path: string): number =>
   readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+    .reduce((sum, entry) => sum + (statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.size ?? 0), 0); // a lock may go
 
 /** The run whose id has this beginning. Refuses a beginning of no run or of several runs. */
 export function findRun(root: string, beginning: string): RunCard {

@@ -1,6 +1,7 @@
 /** Values that a process keeps between steps, so that no model is hashed twice and no finished run is checked twice. */
 import type { Hash } from "../base/hash.ts";
 import type { Shape } from "../model/load.ts";
+import type { Sources } from "./code.ts";
 import type { Finished } from "./record.ts";
 
 /** A model before its weights are read: where it is, what its content is, and its shape. */
@@ -21,9 +22,11 @@ export interface Shared {
   readonly models: Map<string, ModelInput>;
   /** The code behind the files that a step uses, by their names. */
   readonly codes: Map<string, Hash>;
+  /** Source files as the code's hash reads them, by their paths. */
+  readonly sources: Sources;
   /** Finished runs by their spec as text. */
   readonly finished: Map<string, Finished>;
 }
 
 /** Nothing remembered yet. */
-export const newShared = (): Shared => ({ models: new Map(), codes: new Map(), finished: new Map() });
+export const newShared = (): Shared => ({ models: new Map(), codes: new Map(), sources: new Map(), finished: new Map() });

@@ -1,6 +1,8 @@
 /** The type of a step: its declared fields, one resolution that checks everything before a weight is read, and work in its own folder. */
 import type { Context } from "../base/context.ts";
 import type { Kind, Plugged } from "../base/plugin.ts";
+import type { Shape } from "../model/load.ts";
+import type { Purpose, Training } from "../model/memory-estimate.ts";
 import type { Declaration, Fields, NestedSpec, Values } from "./fields.ts";
 import type { RunFolder } from "./folder.ts";
 import type { Layout, RunRecord } from "./record.ts";
@@ -40,11 +42,26 @@ export interface Resolved<R> {
   readonly uses: readonly string[];
   /** True: a part of the result is in the cache, so the work must check the cache each time. */
   readonly isRepeated?: true;
+  /** The size of the training that the work does, for the estimate of memory. */
+  readonly training?: (shape: Shape) => Training | undefined;
   readonly work: (job: Job) => Promise<Made<R>>;
 }
 
+/**
+ * Checks of single fields that need no input: what a grid can refuse before anything is run. A check returns what Lethe has under the
+ * name, if that decides the result and is no code.
+ */
+export type Early = Readonly<Record<string, (values: Readonly<Record<string, unknown>>, ctx: Plugged) => unknown>>;
+
+/** What a step says of itself besides its fields. */
+export interface About {
+  readonly early?: Early;
+  /** What it loads its model for; undefined if it loads none. */
+  readonly purpose?: Purpose;
+}
+
 /** A step. `F` are its fields, `R` is its result. */
-export interface Step<F extends Fields, R> extends Declaration<F> {
+export interface Step<F extends Fields, R> extends Declaration<F>, About {
   /** Reads and checks the inputs and decides open settings, once. If possible, it refuses before a weight is read. */
   readonly resolve: (values: Values<F>, lent: Lent) => Promise<Resolved<R>>;
   /** Reads the result from its JSON, if it can contain NaN or infinite numbers. The record stores these as texts. */
@@ -53,7 +70,7 @@ export interface Step<F extends Fields, R> extends Declaration<F> {
 
 /** A step from its declaration, its resolution and, if needed, the reader of its result. */
 export const defineStep = <F extends Fields, R>(
-  declaration: Declaration<F>,
+  declaration: Declaration<F> & About,
   resolve: Step<F, R>["resolve"],
   read?: Step<F, R>["read"],
 ): Step<F, R> => ({
@@ -63,7 +80,7 @@ export const defineStep = <F extends Fields, R>(
 });
 
 /** A step of any fields and result, as shared code sees it. */
-export interface AnyStep extends Declaration {
+export interface AnyStep extends Declaration, About {
   readonly resolve: (values: never, lent: Lent) => Promise<Resolved<unknown>>;
   readonly read?: (json: never) => unknown;
 }

@@ -177,7 +177,7 @@ describe("YAML", () => {
       ["[", /--set facts column 2: /],
       ["[".repeat(2000), /nests more than 100 levels/],
     ] as const) {
-      const { code, err } = await lethe(["grid", tiny, "--set", `facts=${value}`, "--dry"]);
+      const { code, err } = await lethe(["grid", "plan", tiny, "--set", `facts=${value}`]);
       expect([code, err]).toEqual([2, expect.stringMatching(said)]);
     }
   });

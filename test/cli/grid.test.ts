@@ -38,7 +38,7 @@ function killedAt(step: number, home: string): Promise<boolean> {
   let said = "";
   child.stderr.on("data", (piece: Buffer) => {
     said += piece.toString("utf8");
-    if ((said.match(/^grid: \d+ of/gm) ?? []).length > step) child.kill("SIGKILL");
+    if ((said.match(/^grid: \d+ of .*: /gm) ?? []).length > step) child.kill("SIGKILL");
   });
   return new Promise((done) => child.on("close", (code) => done(code === null)));
 }
@@ -86,10 +86,12 @@ describe("lethe grid", () => {
     expect(plain(objects(out)[0] as unknown as GridRecord)).toEqual(plain(whole));
   });
 
-  test("--dry lists every step as finished, and report makes the same page", { timeout: 300_000 }, async () => {
+  test("status tells every step as finished, plan has nothing to do, and report makes the same page", { timeout: 300_000 }, async () => {
     const env = { LETHE_HOME: WHOLE };
-    const dry = await lethe(["grid", TINY, "--threads", "1", "--dry"], { env });
-    expect(dry.out).toMatch(/37 of 37 steps are done\.\n$/);
+    const status = await lethe(["grid", "status", TINY, "--threads", "1"], { env });
+    expect(status.out).toMatch(/^tiny: 37 of 37 steps finished\ntime so far \S.*, peak memory of a step \d/);
+    const plan = await lethe(["grid", "plan", TINY, "--threads", "1"], { env });
+    expect([plan.code, plan.out]).toEqual([0, expect.stringMatching(/^tiny: 37 steps; 37 finished, 0 failed or refused, 0 to do\n/)]);
     const other = join(folder, "other.md");
     const { code, out } = await lethe(["grid", "report", TINY, "--threads", "1", "--write", other], { env });
     expect([code, out]).toEqual([0, `${other}: 10 rows\n`]);
@@ -100,9 +102,12 @@ describe("lethe grid", () => {
     const file = join(folder, "bad.yaml");
     writeFileSync(file, `name: bad\nvars: { data: "${basename(file)}.none" }\nsteps:\n  a: { step: select, data: "\${data}" }\n`);
     const env = { LETHE_HOME: join(folder, "bad") };
-    const failed = await lethe(["grid", file], { env });
+    const refused = await lethe(["grid", file], { env });
+    expect([refused.code, refused.out]).toEqual([2, ""]);
+    expect(refused.err).toMatch(/error: grid: a cannot be run: .*there is no such file/);
+    const failed = await lethe(["grid", file, "--keep-going"], { env });
     expect(failed.code).toBe(4);
-    expect(failed.err).toMatch(/a failed: .*there is no such file[\s\S]*error: grid: 1 step of 1 failed/);
+    expect(failed.err).toMatch(/a cannot be run: .*there is no such file[\s\S]*error: grid: 1 step of 1 failed/);
     expect(failed.out).toBe("0 of 1 steps are done.\n");
     const wrong = await lethe(["grid", file, "--set", "dat=x"], { env });
     expect([wrong.code, wrong.err]).toEqual([2, expect.stringMatching(/Did you mean "data"\?/)]);

@@ -2,62 +2,52 @@
 import type { Command } from "commander";
 import { fail } from "../../base/fail.ts";
 import type { GridRecord } from "../../run/record.ts";
-import type { Grid, StepCard } from "../../run/grid.ts";
-import { acts, declare, several } from "../command.ts";
+import type { Grid } from "../../run/grid.ts";
+import { acts, declare, number } from "../command.ts";
 import type { Door } from "../context.ts";
-import { plural, table } from "../format.ts";
+import { plural } from "../format.ts";
+import { choosing, FILE, type GridFlags, opened } from "../grid-options.ts";
+import { accept, records } from "./grid-keep.ts";
+import { plan, status } from "./grid-look.ts";
 
-interface Flags {
-  readonly set?: readonly string[];
-  readonly only?: readonly string[];
+interface Flags extends GridFlags {
   readonly write?: string;
-  readonly dry?: boolean;
   readonly force?: boolean;
+  readonly retry?: boolean;
+  readonly keepGoing?: boolean;
+  readonly disk?: string;
+  readonly queue?: string;
+  readonly store?: string;
+  readonly lostAfter?: number;
 }
 
-/** What FILE is; stands in every help that takes it. */
-const FILE = "FILE is a grid in YAML (docs/grid.md); lethe grid schema prints its JSON Schema.";
-
 const settings = (command: Command): Command =>
-  command
-    .option("--set <name=value>", "another value for a variable of the file; may be given several times", several)
-    .option(
-      "--only <name=values>",
-      "only combinations in which the variable has one of these values, separated by commas; may be given several times",
-      several,
-    )
-    .option("--write <page>", "put the table into this page, between the markers <!-- NAME --> and <!-- /NAME -->");
+  choosing(command).option("--write <page>", "put the table into this page, between the markers <!-- NAME --> and <!-- /NAME -->");
 
 const running = (command: Command): Command =>
   settings(command)
-    .option("--dry", "list the steps and how far each is; run nothing")
+    .option("--retry", "try failed steps again")
+    .option("--keep-going", "run the other steps if some cannot be run")
+    .option("--disk <size>", "the space that the runs may take, such as 20GB (what is free)")
+    .option("--queue <url>", "let the workers of a queue in this PostgreSQL database run the steps (lethe worker)")
+    .option("--store <folder>", "with --queue: the folder of results; all machines must reach it")
+    .option(
+      "--lost-after <seconds>",
+      "with --queue: seconds without a heartbeat after which a worker counts as lost (60)",
+      number({ min: 1 }),
+    )
     .option("--force", "run even if the estimate says that memory is too small");
 
-/** Names and values as the flags give them. */
-function pairs(flag: string, texts: readonly string[] = []): [name: string, value: string][] {
-  return texts.map((text) => {
-    const at = text.indexOf("=");
-    if (at < 1) fail(flag, `"${text}"`, "name=value", `For example ${flag} method=rome.`);
-    return [text.slice(0, at).trim(), text.slice(at + 1).trim()];
-  });
-}
-
-/** Opens a grid as the flags change it. */
-async function opened(file: string, { set, only }: Flags): Promise<Grid> {
-  const { openGrid } = await import("../../run/grid.ts");
-  const wanted = pairs("--only", only).map(([name, values]) => [name, values.split(",").map((value) => value.trim())] as const);
-  return openGrid(file, { set: Object.fromEntries(pairs("--set", set)), only: Object.fromEntries(wanted) });
-}
-
-async function runFile({ terminal, ctx }: Door, { write, dry = false, force = false, ...flags }: Flags, file: string): Promise<number> {
-  const { listSteps, runGrid } = await import("../../run/grid.ts");
-  const grid = await opened(file, flags);
-  if (dry) {
-    show(terminal, await listSteps(grid, ctx));
-    return 0;
-  }
+async function runFile({ terminal, ctx: own }: Door, flags: Flags, file: string): Promise<number> {
+  const { write, force, retry, keepGoing, disk, queue, lostAfter } = flags;
+  const { runGrid } = await import("../../run/grid.ts");
+  const ctx = { ...own, runs: storeOf(flags) ?? own.runs };
+  const grid = await opened(file, flags, ctx);
+  const options = Object.fromEntries(
+    Object.entries({ force, retry, keepGoing, disk, queue, lostAfter }).filter(([, value]) => value !== undefined),
+  );
   const record = await withPage(grid, write, async () => {
-    const found = await runGrid(grid, ctx, { force });
+    const found = await runGrid(grid, ctx, options);
     await tell(terminal, found, write);
     return found;
   });
@@ -66,10 +56,17 @@ async function runFile({ terminal, ctx }: Door, { write, dry = false, force = fa
       "grid",
       `${plural(record.failed.length, "step")} of ${record.steps.total} failed`,
       "",
-      "The others are done; the same command tries these again.",
+      "The others are done. The same command with --retry tries these again.",
       "execution",
     );
   return 0;
+}
+
+/** The folder of results, which is the folder of runs of a grid with a queue. */
+function storeOf({ queue, store }: Flags): string | undefined {
+  if ((queue === undefined) !== (store === undefined))
+    fail("grid", queue === undefined ? "--store alone" : "--queue alone", "--queue and --store", "The database holds no results.");
+  return store;
 }
 
 /** Work whose table goes into a page: a page that cannot take it is refused before, and no other process writes it meanwhile. */
@@ -99,25 +96,20 @@ async function tell(terminal: Door["terminal"], record: GridRecord, page: string
   else terminal.line(`${record.steps.finished} of ${record.steps.total} steps are done.`);
 }
 
-function show(terminal: Door["terminal"], steps: readonly StepCard[]): void {
-  if (terminal.json) return terminal.object("grid-steps", { steps });
-  terminal.line(
-    table(
-      [
-        ["", "STEP", "AT", "STATE", ""],
-        ...steps.map(({ step, at, state, reason }, i) => [String(i + 1), step, at, state, state === "failed" ? reason! : ""]),
-      ],
-      [0],
-    ),
-  );
-  const done = steps.filter(({ state }) => state === "finished").length;
-  terminal.line(`\n${done} of ${steps.length} steps are done.`);
-}
-
 const runCommand = acts<Flags>(
   running(
     declare("run <FILE>", "Runs what is not finished of a grid.", FILE, [
       ["lethe grid run studies/tiny.yaml", "the same as lethe grid studies/tiny.yaml"],
+    ]),
+  ),
+  (door, flags, file) => runFile(door, flags, file!),
+);
+
+const resume = acts<Flags>(
+  running(
+    declare("resume <FILE>", "Goes on with a grid that was stopped.", `${FILE} It is another name for lethe grid run.`, [
+      ["lethe grid resume studies/methods.yaml", "what is not finished"],
+      ["lethe grid resume studies/methods.yaml --retry", "what failed, too"],
     ]),
   ),
   (door, flags, file) => runFile(door, flags, file!),
@@ -132,7 +124,7 @@ const report = acts<Flags>(
   ),
   async ({ terminal, ctx }, { write, ...flags }, file) => {
     const { gridRecord } = await import("../../run/grid.ts");
-    const grid = await opened(file!, flags);
+    const grid = await opened(file!, flags, ctx);
     await withPage(grid, write, async () => tell(terminal, await gridRecord(grid, ctx), write));
   },
 );
@@ -152,12 +144,14 @@ export const grid = acts<Flags>(
     declare(
       "grid [FILE]",
       "Runs every step of a grid, and makes the table of their records.",
-      `${FILE} A finished step is not run again. If the grid is stopped, run it again: it continues where it stopped. A failed step is reported, and the other steps still run (exit code 4 at the end).`,
+      `${FILE} A finished step is not run again. If the grid is stopped, run it again: it continues where it stopped. A failed step is reported, and the other steps still run (exit code 4 at the end). It is tried again only with --retry. Several processes may run the same grid in the same folder: they share the work.`,
       [
         ["lethe grid studies/tiny.yaml", "a small one, on the bundled model"],
         ["lethe grid studies/methods.yaml --set facts=5", "with another value for a variable"],
         ["lethe grid studies/methods.yaml --set facts=5 --only method=rome,memit --only mode=single", "a part of it"],
-        ["lethe grid studies/methods.yaml --dry", "what there is to do"],
+        ["lethe grid plan studies/methods.yaml", "what it will take"],
+        ["lethe grid status studies/methods.yaml", "how far it is"],
+        ["lethe grid studies/methods.yaml --retry", "what failed, once more"],
         ["lethe grid report studies/methods.yaml --write docs/methods/README.md", "the table into a page"],
       ],
     ),
@@ -165,4 +159,4 @@ export const grid = acts<Flags>(
   async (door, flags, file) =>
     file === undefined ? fail("grid", "no FILE", "a grid file", "lethe grid --help has examples.") : runFile(door, flags, file),
 );
-for (const command of [runCommand, report, schema]) grid.addCommand(command);
+for (const command of [runCommand, plan, status, resume, accept, records, report, schema]) grid.addCommand(command);

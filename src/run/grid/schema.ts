@@ -80,6 +80,11 @@ export const gridSchema = z.strictObject({
       "templates of specs by name; ${NAME} is a variable, or the spec of another step; a template is left out where a rule of its unless fits",
     ),
   table: table.optional(),
+  needs: z
+    .record(named, z.union([z.string(), z.number()]))
+    .optional()
+    .describe("what every step needs of a worker of a queue, such as device: gpu; memory and threads are known"),
+  records: named.optional().describe("a folder of committed records that count as done; lethe grid records FILE -o FOLDER fills it"),
   shared: value.optional().describe("a place for YAML anchors; nothing else reads it"),
 });
 

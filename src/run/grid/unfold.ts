@@ -2,13 +2,16 @@
  * Unfolds a grid: one point for each combination of the axes, the specs of its steps, and a list of all distinct specs in an order in which
  * they can run.
  */
-import { fail, nearest } from "../../base/fail.ts";
+import { fail } from "../../base/fail.ts";
 import { canonical } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import type { AnyMethod } from "../../methods/method.ts";
 import type { NestedSpec } from "../fields.ts";
-import type { Place, ReadGrid } from "./read.ts";
-import { type Column, type GridFile, type Json, UNLESS } from "./schema.ts";
+import type { Check } from "./checks.ts";
+import { type Declared, Here, textOf } from "./here.ts";
+import { pointsOf } from "./points.ts";
+import type { ReadGrid } from "./read.ts";
+import type { Column, Json } from "./schema.ts";
 
 /** A step with everything filled in. */
 export interface Unit {
@@ -21,6 +24,8 @@ export interface Unit {
   readonly at: string;
   /** Keys of the units whose specs it contains. */
   readonly needs: readonly string[];
+  /** The keys of the contained specs. */
+  readonly keys: ReadonlyMap<object, string>;
   /** The name of its cache; undefined if its points have several caches, or if the grid names none. */
   readonly cache?: string;
 }
@@ -39,8 +44,6 @@ export interface Unfolded {
   readonly rows: readonly { readonly at: Readonly<Record<string, Json>>; readonly points: readonly Point[] }[];
 }
 
-/** The declaration of a method, which rules and texts can use: `method.takes`. */
-type Declared = Readonly<Record<string, Json>>;
 export const declaredBy = ({ title, takes, needs, rows }: AnyMethod): Declared => ({
   title,
   takes,
@@ -48,37 +51,40 @@ export const declaredBy = ({ title, takes, needs, rows }: AnyMethod): Declared =
   trains: rows !== undefined,
 });
 
-type Values = Readonly<Record<string, Json>>;
-
-/** One combination of the axes: variables, and a word for each axis. */
-interface Combination {
-  readonly values: Values;
-  readonly words: readonly string[];
-}
-
 /** The chosen points: allowed values, as text, of some variables. */
 export type Only = Readonly<Record<string, readonly string[]>>;
 
+/** How a grid is unfolded. */
+export interface Unfolding {
+  /** The chosen points; all by default. */
+  readonly only?: Only;
+  /** Refuses a spec that cannot be run. */
+  readonly check?: Check;
+}
+
 /**
- * Unfolds a grid. `declared` returns a method's declaration, and `only` chooses points. Refuses an unknown name, and a choice without any
- * point.
+ * Unfolds a grid. `declared` returns a method's declaration. Refuses an unknown name, and a choice without any point.
  */
-export function unfold({ grid, wanted, placeOf }: ReadGrid, declared: (method: string) => Declared, only: Only = {}): Unfolded {
+export function unfold(
+  { grid, wanted: steps, placeOf }: ReadGrid,
+  declared: (method: string) => Declared,
+  { only = {}, check = () => {} }: Unfolding = {},
+): Unfolded {
   const units = new Map<string, Omit<Unit, "at" | "cache">>();
   const rows = new Map<string, { at: Record<string, Json>; points: Point[] }>();
   const common = new Map<string, readonly string[]>();
   const caches = new Map<string, Set<string>>();
   const { cache: ownCache } = grid;
-  for (const { values, words } of pointsOf(grid, placeOf)) {
-    const here = new Here({ ...grid.vars, ...values }, grid, placeOf, declared);
+  for (const { values, origins, words } of pointsOf(grid, placeOf)) {
+    const here = new Here({ ...grid.vars, ...values }, grid, placeOf, declared, origins);
     if (grid.skip.some((rule, i) => here.fits(rule, ["skip", i]))) continue;
     if (!Object.entries(only).every(([name, wanted]) => wanted.includes(textOf(here.value(name, []))))) continue;
     const cache = ownCache === undefined ? undefined : textOf(here.filled(ownCache, ["cache"]));
     const own: Record<string, string> = {};
-    for (const name of wanted) {
+    for (const name of steps) {
       const spec = here.stepAt(name);
       if (spec === null) continue;
-      const key = add(units, spec, here.names.get(spec) ?? name, here.names);
+      const key = add(units, spec, here.names.get(spec) ?? name, here, check);
       own[name] = key;
       common.set(key, common.get(key)?.map((word, i) => (word === words[i] ? word : "")) ?? words);
       if (cache !== undefined) caches.set(key, (caches.get(key) ?? new Set()).add(cache));
@@ -104,191 +110,18 @@ export function unfold({ grid, wanted, placeOf }: ReadGrid, declared: (method: s
 }
 
 /** Adds a spec after the specs that it contains. Returns its key. */
-function add(units: Map<string, Omit<Unit, "at" | "cache">>, spec: NestedSpec, name: string, names: ReadonlyMap<object, string>): string {
-  const key = canonical(spec);
+function add(units: Map<string, Omit<Unit, "at" | "cache">>, spec: NestedSpec, name: string, here: Here, check: Check): string {
+  const key = here.keyOf(spec);
   if (units.has(key)) return key;
-  const needs: string[] = [];
+  check(spec, (field) => here.placeOfField(name, field));
+  const keys = new Map<object, string>();
   const visit = (part: unknown): void => {
     if (Array.isArray(part)) part.forEach(visit);
     else if (isRecord(part) && typeof part["step"] === "string")
-      needs.push(add(units, part as unknown as NestedSpec, names.get(part) ?? part["step"], names));
+      keys.set(part, add(units, part as unknown as NestedSpec, here.names.get(part) ?? name, here, check));
     else if (isRecord(part)) Object.values(part).forEach(visit);
   };
   Object.values(spec).forEach(visit);
-  units.set(key, { key, spec, name, needs: [...new Set(needs)] });
+  units.set(key, { key, spec, name, needs: [...new Set(keys.values())], keys });
   return key;
-}
-
-/** Combinations of a grid, at most: each becomes steps that are run. */
-const MOST = 100_000;
-
-/** The combinations of the axes, the first axis slowest. */
-function pointsOf(grid: GridFile, placeOf: Place): Combination[] {
-  let points: Combination[] = [{ values: {}, words: [] }];
-  const vars = new Here(grid.vars, { ...grid, steps: {} }, placeOf, () => ({}));
-  for (const [axis, entries] of Object.entries(grid.axes)) {
-    const more = listOf(entries, vars, ["axes", axis]).flatMap((entry, i): Combination[] =>
-      isRecord(entry) ? membersOf(axis, entry as Values, vars, ["axes", axis, i]) : [{ values: { [axis]: entry }, words: [textOf(entry)] }],
-    );
-    if (points.length * more.length > MOST)
-      fail(placeOf(["axes", axis]), `${points.length * more.length} combinations`, `at most ${MOST}`, "Divide the grid.");
-    points = points.flatMap(({ values, words }) =>
-      more.map((one) => ({ values: { ...values, ...one.values }, words: [...words, ...one.words] })),
-    );
-  }
-  return points;
-}
-
-/** An axis entry that is a table of variables: one combination for each value of the ranges in it. Its label is the value of the axis. */
-function membersOf(axis: string, entry: Values, vars: Here, path: readonly (string | number)[]): Combination[] {
-  let made: { values: Values; word: string }[] = [{ values: {}, word: textOf(vars.filled(entry[axis] ?? null, path)) }];
-  for (const [name, value] of Object.entries(entry)) {
-    if (!(isRecord(value) && "range" in value)) {
-      made = made.map((one) => ({ ...one, values: { ...one.values, [name]: value } }));
-      continue;
-    }
-    const numbers = listOf(value as never, vars, [...path, name]);
-    if (made.length * numbers.length > MOST)
-      fail(vars.placeOf([...path, name]), `${made.length * numbers.length} combinations`, `at most ${MOST}`, "Divide the grid.");
-    made = made.flatMap(({ values, word }) =>
-      numbers.map((n) => ({ values: { ...values, [name]: n }, word: `${word}, ${name} ${String(n)}` })),
-    );
-  }
-  return made.map(({ values, word }) => ({ values, words: [word] }));
-}
-
-/** A list as it is or as a variable holds it, or the numbers of a range. */
-function listOf(entries: GridFile["axes"][string], vars: Here, path: readonly (string | number)[]): Json[] {
-  if (Array.isArray(entries)) return entries;
-  if (typeof entries === "string") {
-    const list = vars.asWritten(entries, path);
-    return Array.isArray(list) ? list : fail(vars.placeOf(path), `${entries} is ${JSON.stringify(list)}`, "a list", "");
-  }
-  const { range, below } = entries;
-  const whole = (value: Json): number => {
-    const n = vars.filled(value, path);
-    return Number.isSafeInteger(n) && (n as number) >= 0
-      ? (n as number)
-      : fail(vars.placeOf(path), `a range of ${JSON.stringify(n)}`, "whole numbers", "");
-  };
-  const [from, to] = Array.isArray(range) ? [whole(range[0]!), whole(range[1]!)] : [0, whole(range)];
-  const end = below === undefined ? to : Math.min(to, whole(below));
-  if (end - from > MOST) fail(vars.placeOf(path), `a range of ${end - from} numbers`, `at most ${MOST}`, "Divide the grid.");
-  return Array.from({ length: Math.max(0, end - from) }, (_, i) => from + i);
-}
-
-const textOf = (value: Json): string => (value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
-
-/** A point: its variables, and the spec templates filled in with them. */
-class Here {
-  /** The spec template of each spec. */
-  readonly names = new Map<object, string>();
-  readonly placeOf: Place;
-  private readonly values: Values;
-  private readonly grid: GridFile;
-  private readonly declared: (method: string) => Declared;
-  private readonly specs = new Map<string, NestedSpec | null>();
-  private readonly open: string[] = [];
-
-  constructor(values: Values, grid: GridFile, placeOf: Place, declared: (method: string) => Declared) {
-    [this.values, this.grid, this.placeOf, this.declared] = [values, grid, placeOf, declared];
-  }
-
-  /** Whether a rule applies: each of its variables equals the value, is in the list of values, or is a list with the value. */
-  fits(rule: Values, path: readonly (string | number)[]): boolean {
-    return Object.entries(rule).every(([name, wanted]) => {
-      const own = this.value(name, [...path, name]);
-      const any = Array.isArray(wanted) ? wanted : [wanted];
-      const all = Array.isArray(own) ? [...own, own] : [own];
-      return any.some((one) => all.some((value) => canonical(value) === canonical(one)));
-    });
-  }
-
-  /** The value of a variable as the file has it: names in it are replaced later, at each point. */
-  asWritten(text: string, path: readonly (string | number)[]): Json {
-    const name = text.slice(2, -1).trim();
-    if (!Object.hasOwn(this.values, name)) return this.value(name, path);
-    const value = this.values[name]!;
-    return typeof value === "string" && /^\$\{[^{}]+\}$/.test(value) ? this.within(name, path, () => this.asWritten(value, path)) : value;
-  }
-
-  /** The spec that a step, or a variable, has at this point; null if there is none. */
-  stepAt(name: string): NestedSpec | null {
-    const spec = this.value(name, []);
-    if (spec === null || (isRecord(spec) && typeof spec["step"] === "string")) return spec as unknown as NestedSpec | null;
-    return fail(this.placeOf(["table"]), `"${name}" is ${JSON.stringify(spec)}`, "a step, or a variable that holds one", "");
-  }
-
-  /** The spec of a step at this point; null if the template is skipped here. */
-  specOf(name: string): NestedSpec | null {
-    const known = this.specs.get(name);
-    if (known !== undefined) return known;
-    const spec = this.within(name, ["steps", name], () => this.newSpec(name));
-    this.specs.set(name, spec);
-    if (spec) this.names.set(spec, name);
-    return spec;
-  }
-
-  private newSpec(name: string): NestedSpec | null {
-    const { [UNLESS]: rules = [], ...template } = this.grid.steps[name]!;
-    const skipped = (rules as Values[]).some((rule, i) => this.fits(rule, ["steps", name, UNLESS, i]));
-    return skipped ? null : (this.filled(template, ["steps", name]) as unknown as NestedSpec);
-  }
-
-  /** The meaning of a name at this point: a variable, a field of a method's declaration, or the spec of a step. */
-  value(name: string, path: readonly (string | number)[]): Json {
-    if (Object.hasOwn(this.values, name)) return this.within(name, path, () => this.filled(this.values[name]!, path));
-    if (Object.hasOwn(this.grid.steps, name)) return this.specOf(name) as unknown as Json;
-    const declared = this.declarations();
-    if (Object.hasOwn(declared, name)) return declared[name]!;
-    const known = [...Object.keys(this.values), ...Object.keys(this.grid.steps), ...Object.keys(declared)];
-    const near = nearest(name, known);
-    return fail(this.placeOf(path), `nothing is called "${name}"`, `one of ${known.join(", ")}`, near ? `Did you mean "${near}"?` : "");
-  }
-
-  /**
-   * A value with every `${name}` replaced. A text that is only one name becomes the value of the name. Members without a value are left
-   * out.
-   */
-  filled(value: Json, path: readonly (string | number)[]): Json {
-    if (typeof value === "string") {
-      const [, alone] = /^\$\{([^{}]*)\}$/.exec(value) ?? [];
-      if (alone !== undefined) return this.value(alone.trim(), path);
-      return value.replaceAll(/\$\{([^{}]*)\}/g, (_, name: string) => this.inText(name.trim(), path));
-    }
-    if (Array.isArray(value)) return value.map((one, i) => this.filled(one, [...path, i])).filter((one) => one !== null);
-    if (!isRecord(value)) return value;
-    const members = Object.entries(value).map(([key, one]) => [key, this.filled(one as Json, [...path, key])] as const);
-    return Object.fromEntries(members.filter(([, one]) => one !== null));
-  }
-
-  private inText(name: string, path: readonly (string | number)[]): string {
-    const value = this.value(name, path);
-    if (typeof value === "object" && value !== null)
-      fail(
-        this.placeOf(path),
-        `"${name}" inside a text`,
-        "a text or a number",
-        `Write \${${name}} alone where a list or a spec is wanted.`,
-      );
-    return textOf(value);
-  }
-
-  private declarations(): Declared {
-    const method = this.values["method"];
-    const own = typeof method === "string" && !method.includes("${") ? this.declared(method) : {};
-    return Object.fromEntries(Object.entries(own).map(([key, value]) => [`method.${key}`, value]));
-  }
-
-  /** Runs the work unless the name is being resolved already (a circle). */
-  private within<T>(name: string, path: readonly (string | number)[], work: () => T): T {
-    if (this.open.includes(name))
-      fail(this.placeOf(path), `"${name}" needs itself: ${[...this.open, name].join(" → ")}`, "a name that does not", "");
-    this.open.push(name);
-    try {
-      return work();
-    } finally {
-      this.open.pop();
-    }
-  }
 }

@@ -9,14 +9,16 @@ import { editInputs, modelInput } from "../inputs.ts";
 import { open } from "../open.ts";
 import { readRequests, withSubjects } from "../requests.ts";
 import { attackSpec } from "../specs/attack.ts";
-import { defineStep, sourceOf } from "../step.ts";
+import { defineStep, type Early, sourceOf } from "../step.ts";
 
 /** Every request with its attempts, in the run's folder. */
 const ATTEMPTS = "attempts.jsonl";
 /** The answers of the models, stored until the run is finished. */
 const HEARD = "heard.jsonl";
 
-export const attackStep = defineStep(attackSpec, async (values, lent) => {
+const early: Early = { attack: ({ attack }, ctx) => void attackOf(attack as string, ctx) };
+
+export const attackStep = defineStep({ ...attackSpec, purpose: "ask", early }, async (values, lent) => {
   const { ctx } = lent;
   const { seed, samples, sizes, set, plain, system } = values;
   const attack = attackOf(values.attack, ctx);

@@ -23,7 +23,7 @@ import { type Asked, askedIn } from "../questions.ts";
 import { type Reading, readingOf, readText, TEXT } from "../reading.ts";
 import type { EvalRecord, Measured } from "../record.ts";
 import { evalSpec } from "../specs/eval.ts";
-import { defineStep, type Job, type Lent, type Made, type Resolved, sourceOf } from "../step.ts";
+import { defineStep, type Early, type Job, type Lent, type Made, type Resolved, sourceOf } from "../step.ts";
 
 /** The file in the run's folder with everything that the samples depend on. */
 const MEASURED = "measured.json";
@@ -48,7 +48,9 @@ function readRecord(record: EvalRecord): EvalRecord {
   };
 }
 
-export const evalStep = defineStep(evalSpec, resolveEval, readRecord);
+const early: Early = { suite: ({ suite }, ctx) => suiteOf(suite as string, ctx) };
+
+export const evalStep = defineStep({ ...evalSpec, purpose: "ask", early }, resolveEval, readRecord);
 
 async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): Promise<Resolved<EvalRecord>> {
   const suite = suiteOf(values.suite, lent.ctx);

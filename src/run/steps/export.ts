@@ -19,7 +19,7 @@ export interface Exported {
 /** The name of the result in the run's folder. */
 const MODEL = "model";
 
-export const exportStep = defineStep(exportSpec, async ({ model, edit, format, dtype }, lent) => {
+export const exportStep = defineStep({ ...exportSpec, purpose: "ask" }, async ({ model, edit, format, dtype }, lent) => {
   const paths = edit as readonly string[];
   const { content, edits } = editInputs(paths);
   for (const one of edits) deltasOf(one);

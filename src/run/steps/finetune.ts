@@ -40,7 +40,7 @@ type Asked = Values<typeof finetuneSpec.fields>;
 /** Results in the run's folder: the checkpoint, and journal and checkpoints of the training where they are kept. */
 const [MODEL, TRAINING] = ["model", "training"];
 
-export const finetuneStep = defineStep(finetuneSpec, async (values, lent): Promise<Resolved<Finetuned>> => {
+export const finetuneStep = defineStep({ ...finetuneSpec, purpose: "train" }, async (values, lent): Promise<Resolved<Finetuned>> => {
   const { model, recipe } = values;
   const data = values.data as string | undefined;
   if (model === undefined)
@@ -92,20 +92,23 @@ function taught(input: ModelInput, lesson: Lesson, _: Lent): Resolved<Finetuned>
   return {
     identity: { model: input.content, data: hash(pairs), validation: hash(validation), params, ...(keep && { every }) },
     uses: input.uses,
+    training: trainingOn(pairs, params),
     work: (job) => teach(input, { ...lesson, params }, job),
   };
 }
+
+/** The size of the training, from its longest row. */
+const trainingOn = (pairs: readonly QA[], params: FinetuneParams): NonNullable<Resolved<Finetuned>["training"]> => {
+  const texts = pairs.map(({ question, answer }) => question + answer);
+  return (shape) => trainingOf("finetune", shape, params, { units: pairs.length, rows: 1, tokens: tokensAtMost(texts, shape.config) });
+};
 
 type Teaching = Lesson & { readonly params: FinetuneParams };
 
 async function teach(input: ModelInput, lesson: Teaching, { folder, ctx, force }: Job): Promise<Made<Finetuned>> {
   const { values, params, pairs } = lesson;
   const { plain, system, seed, until, keep, dtype } = values;
-  const texts = pairs.map(({ question, answer }) => question + answer);
-  const model = await load(input.spec, ctx, {
-    force,
-    training: (shape) => trainingOf("finetune", shape, params, { units: pairs.length, rows: 1, tokens: tokensAtMost(texts, shape.config) }),
-  });
+  const model = await load(input.spec, ctx, { force, training: trainingOn(pairs, params) });
   try {
     const ask = { format: plain ? ("plain" as const) : formatOf(model), ...(system !== undefined && { system }) };
     checkSystem(model, ask);

@@ -7,7 +7,9 @@ import type { Edit } from "../../edit/edit.ts";
 import { saveEdits } from "../../edit/io.ts";
 import { StepLog } from "../../edit/step-log.ts";
 import { load } from "../../model/load.ts";
-import { type Choice, paramsOf } from "../choice.ts";
+import { named } from "../../base/plugin.ts";
+import type { AnyMethod } from "../../methods/method.ts";
+import { type Choice, methodOf, paramsOf, targetsOf } from "../choice.ts";
 import { choose } from "../choose.ts";
 import { carryOut } from "../edit.ts";
 import { type EditCard, cardOf } from "../edits.ts";
@@ -22,7 +24,7 @@ import { open, type Opened, withEdits } from "../open.ts";
 import type { Layout } from "../record.ts";
 import { beforeAndAfter, type Shown } from "../shown.ts";
 import { forgetSpec } from "../specs/forget.ts";
-import { defineStep, type Job, type Made, sourceOf } from "../step.ts";
+import { defineStep, type Early, type Job, type Made, sourceOf } from "../step.ts";
 import { trainingFor } from "../training.ts";
 import { version } from "../version.ts";
 
@@ -39,7 +41,18 @@ const STEPS = "steps";
 /** The same while the run is not finished. */
 const JOURNAL = "journal";
 
-export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
+const early: Early = {
+  method: ({ method }, ctx) => void methodOf(method as string | undefined, ctx),
+  set: ({ method, set }, ctx) => checkParams(methodOf(method as string | undefined, ctx), Object.keys((set ?? {}) as object)),
+  target: ({ target }, ctx) => void (target !== undefined && named("target", targetsOf(ctx), target as string)),
+};
+
+/** Refuses the name of a parameter that the method does not have. */
+function checkParams({ name, params }: AnyMethod, given: readonly string[]): void {
+  for (const key of given) named(`set of ${name}`, params as Readonly<Record<string, unknown>>, key);
+}
+
+export const forgetStep = defineStep({ ...forgetSpec, purpose: "edit", early }, async (values, lent) => {
   const forgetting = await readForgetting(values, lent);
   const choice = choose(forgetting.requests, forgetting.settings, { ...forgetting.given, ctx: lent.ctx });
   const under = editInputs(values.edit as readonly string[]);
@@ -62,6 +75,7 @@ export const forgetStep = defineStep(forgetSpec, async (values, lent) => {
   return {
     identity: { ...(await identityOf(wanted, needs, asked)), edit: under.content },
     uses: [...input.uses, ...sourceOf("method", choice.method.name, lent.ctx), ...sourcesOf(needs, asked)],
+    training: trainingFor(choice, forgetting.given),
     work: (job) => forget(wanted, job),
   };
 });

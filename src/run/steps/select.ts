@@ -33,6 +33,14 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
   const by = values.by as string | undefined;
   checkAsked(values);
   const { requests } = await requestsIn(values.data as string, ctx, given({ columns, subjects }));
+  const listed = requests.filter((request) => having.every((name) => request[name as keyof ForgetRequest]?.length));
+  if (listed.length === 0 && requests.length > 0)
+    fail(
+      "select",
+      `none of ${requests.length} requests has ${having.join(" and ")}`,
+      "at least one",
+      "Take other data, or leave out --having.",
+    );
   return {
     identity: {
       requests: hash(requests),
@@ -41,7 +49,6 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
     },
     uses: [],
     work: async ({ folder }) => {
-      const listed = requests.filter((request) => having.every((name) => request[name as keyof ForgetRequest]?.length));
       const known = by === undefined ? listed : judged(listed, by, values);
       const [taken, left] = divided(known, values);
       const chosen = others ? left : taken;

@@ -19,7 +19,7 @@ export interface Gathered {
   readonly spec: StatisticsSpec;
 }
 
-export const statsStep = defineStep(statsSpec, async ({ model, text, tokens, layer, site, seed }, lent) => {
+export const statsStep = defineStep({ ...statsSpec, purpose: "statistics" }, async ({ model, text, tokens, layer, site, seed }, lent) => {
   if (site !== undefined && !(SITES as readonly string[]).includes(site)) {
     const near = nearest(site, SITES);
     fail("stats", `site "${site}"`, `one of ${SITES.join(", ")}`, near ? `Did you mean ${near}?` : "");

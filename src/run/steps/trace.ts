@@ -18,7 +18,7 @@ const TRACE = "trace.json";
 
 export type Traced = { readonly record: TraceRecord } | { readonly study: TraceStudy };
 
-export const traceStep = defineStep(traceSpec, async (values, lent) => {
+export const traceStep = defineStep({ ...traceSpec, purpose: "ask" }, async (values, lent) => {
   const { kind, sever, window, noise, samples, seed, plain, system, prompt, subject, answer, columns, subjects, limit } = values;
   const data = values.data as string | undefined;
   if (sever === kind) fail("trace", `${kind} put back and severed`, "another part to sever", "Leave out --sever, or take another --kind.");

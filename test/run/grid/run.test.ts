@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Context, defaultContext, type Event } from "../../../src/base/context.ts";
 import { gridTable, tableRows } from "../../../src/report/table.ts";
-import { gridRecord, listSteps, openGrid, runGrid } from "../../../src/run/grid.ts";
+import { type Grid, gridRecord, gridStatus, openGrid, runGrid } from "../../../src/run/grid.ts";
 import { listRuns } from "../../../src/run/runs.ts";
 
 const root = mkdtempSync(join(tmpdir(), "lethe-grid-"));
@@ -47,13 +47,16 @@ function start(text = GRID): { folder: string; file: string; ctx: Context; event
   const events: Event[] = [];
   return { folder, file, events, ctx: defaultContext({ runs: join(folder, "runs"), log: (event) => events.push(event) }) };
 }
-const texts = (events: readonly Event[], kind: "note" | "warning"): string[] =>
+/** Two of the files can be run. */
+const goOn = { keepGoing: true } as const;
+const listSteps = async (grid: Grid, ctx: Context) => (await gridStatus(grid, ctx)).steps;
+const texts = (events: readonly Event[], kind: "whole" | "warning"): string[] =>
   events.flatMap((event) => (event.kind === kind && event.who === "grid" ? [event.text] : []));
 
 describe("runGrid", () => {
-  test("what fails is told with its reason, what needs it is not tried, and the others go on", async () => {
+  test("what cannot be run is told with its reason, what needs it is not tried, and the others go on", async () => {
     const { file, ctx, events, folder } = start();
-    const record = await runGrid(openGrid(file), ctx);
+    const record = await runGrid(openGrid(file), ctx, goOn);
     expect(record.steps).toEqual({ total: 9, finished: 6 });
     expect(record.failed.map(({ step, at }) => `${step}: ${at}`)).toEqual(["all: none", "some: none, 1", "some: none, 3"]);
     for (const { reason } of record.failed) expect(reason).toMatch(/none\.jsonl: there is no such file/);
@@ -70,17 +73,18 @@ describe("runGrid", () => {
     expect(record.machines).toHaveLength(1);
   });
 
-  test("again: nothing is run that is finished, and what failed is tried again", async () => {
+  test("again: nothing is run that is finished, and what can be run by then is", async () => {
     const { file, ctx, folder, events } = start();
-    await runGrid(openGrid(file), ctx);
+    await runGrid(openGrid(file), ctx, goOn);
     writeFileSync(join(folder, "none.jsonl"), facts(1));
     events.length = 0;
-    const record = await runGrid(openGrid(file), ctx);
+    const record = await runGrid(openGrid(file), ctx, goOn);
     expect(record.failed).toEqual([]);
-    expect(texts(events, "note").map((text) => text.split(";")[0])).toEqual([
-      "7 of 9: all, none",
-      "8 of 9: some, none, 1",
-      "9 of 9: some, none, 3",
+    expect(texts(events, "whole").map((text) => text.replace(/,.*?:/, ":").replace(/, .* left$/, ""))).toEqual([
+      "6 of 9: all, none",
+      "7 of 9: some, none, 1",
+      "8 of 9: some, none, 3",
+      expect.stringMatching(/^9 of 9, peak \d+ [MG]B$/),
     ]);
     expect(tableRows(record)[2]!.slice(0, 3)).toEqual(["none", "1", "2"]);
   });
@@ -88,12 +92,12 @@ describe("runGrid", () => {
   test("stopped in the middle it ends there, and goes on with the same folders", async () => {
     const { file, ctx, folder } = start();
     const stop = new AbortController();
-    const log = (event: Event): void => void (event.kind === "note" && event.text.startsWith("3 of") && stop.abort());
-    await expect(runGrid(openGrid(file), { ...ctx, log, signal: stop.signal })).rejects.toMatchObject({ trouble: "aborted" });
+    const log = (event: Event): void => void (event.kind === "whole" && event.done === 2 && stop.abort());
+    await expect(runGrid(openGrid(file), { ...ctx, log, signal: stop.signal }, goOn)).rejects.toMatchObject({ trouble: "aborted" });
     const before = readdirSync(join(folder, "runs"));
     expect(before.length).toBeGreaterThanOrEqual(2);
     expect(before.length).toBeLessThan(6);
-    await runGrid(openGrid(file), ctx);
+    await runGrid(openGrid(file), ctx, goOn);
     expect(readdirSync(join(folder, "runs"))).toEqual(expect.arrayContaining(before));
     expect(listRuns(join(folder, "runs"))).toHaveLength(6);
   });
@@ -105,23 +109,23 @@ describe("runGrid", () => {
       "all few: open",
       "some few, 1: open",
       "some few, 3: open",
-      "all none: failed",
-      "some none, 1: failed",
-      "some none, 3: failed",
+      "all none: refused",
+      "some none, 1: skipped",
+      "some none, 3: skipped",
       "all many: open",
       "some many, 1: open",
       "some many, 3: open",
     ]);
     expect(gridTable(await gridRecord(openGrid(file), ctx))).toMatch(/\| few \| n\/a \| n\/a \| n\/a \|/);
     expect(() => readdirSync(join(folder, "runs"))).toThrow(/ENOENT/);
-    await runGrid(openGrid(file), ctx);
+    await runGrid(openGrid(file), ctx, goOn);
     const states = new Set((await listSteps(openGrid(file), ctx)).map(({ state }) => state));
-    expect(states).toEqual(new Set(["finished", "failed"]));
+    expect(states).toEqual(new Set(["finished", "refused", "skipped"]));
   });
 
   test("a file that was changed is a run of its own; damage to a result is seen", async () => {
     const { file, ctx, folder } = start();
-    await runGrid(openGrid(file), ctx);
+    await runGrid(openGrid(file), ctx, goOn);
     writeFileSync(join(folder, "few.jsonl"), facts(1));
     const counts = async (): Promise<number> => (await listSteps(openGrid(file), ctx)).filter(({ state }) => state === "finished").length;
     expect(await counts()).toBe(3);

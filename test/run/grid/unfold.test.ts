@@ -5,7 +5,7 @@ import { declaredBy, unfold } from "../../../src/run/grid/unfold.ts";
 import { methodOf } from "../../../src/run/choice.ts";
 
 const unfolded = (text: string, only: Record<string, string[]> = {}) =>
-  unfold(parseGrid(text, "one.yaml"), (name) => declaredBy(methodOf(name)), only);
+  unfold(parseGrid(text, "one.yaml"), (name) => declaredBy(methodOf(name)), { only });
 /** One step alone, under the variables and axes that are given. */
 const specs = (head: string, body: string) =>
   unfolded(`name: one\n${head}\nsteps:\n  edit: { step: forget, model: bundled, ${body} }\n`).units.map(({ spec }) => spec);

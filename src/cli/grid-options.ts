@@ -1,0 +1,47 @@
+/** The options of `lethe grid`, and the grid that they open. */
+import type { Command } from "commander";
+import type { Context } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
+import type { Grid } from "../run/grid.ts";
+import { several } from "./command.ts";
+
+/** What FILE is; stands in every help that takes it. */
+export const FILE = "FILE is a grid in YAML (docs/grid.md); lethe grid schema prints its JSON Schema.";
+
+/** The options that say which grid is meant. */
+export interface GridFlags {
+  readonly set?: readonly string[];
+  readonly only?: readonly string[];
+  readonly records?: readonly string[];
+}
+
+/** Adds the options of {@link GridFlags}. */
+export const choosing = (command: Command): Command =>
+  command
+    .option("--set <name=value>", "another value for a variable of the file; may be given several times", several)
+    .option(
+      "--only <name=values>",
+      "only combinations in which the variable has one of these values, separated by commas; may be given several times",
+      several,
+    )
+    .option(
+      "--records <folder>",
+      "a folder of committed records that count as done (lethe grid records); may be given several times",
+      several,
+    );
+
+/** Names and values as the flags give them. */
+function pairs(flag: string, texts: readonly string[] = []): [name: string, value: string][] {
+  return texts.map((text) => {
+    const at = text.indexOf("=");
+    if (at < 1) fail(flag, `"${text}"`, "name=value", `For example ${flag} method=rome.`);
+    return [text.slice(0, at).trim(), text.slice(at + 1).trim()];
+  });
+}
+
+/** Opens a grid as the flags change it. */
+export async function opened(file: string, { set, only, records = [] }: GridFlags, ctx: Context): Promise<Grid> {
+  const { openGrid } = await import("../run/grid.ts");
+  const wanted = pairs("--only", only).map(([name, values]) => [name, values.split(",").map((value) => value.trim())] as const);
+  return openGrid(file, { set: Object.fromEntries(pairs("--set", set)), only: Object.fromEntries(wanted), records, ctx });
+}

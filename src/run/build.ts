@@ -1,0 +1,18 @@
+/** The build: a hash of all that is installed here and decides results. Workers of one grid have the same. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { hash, type Hash } from "../base/hash.ts";
+import type { Plugged } from "../base/plugin.ts";
+import { ownVersions } from "./code.ts";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+/** The hash of every source file, the versions of the packages, and the plugins. */
+export function buildOf({ plugins }: Plugged): Hash {
+  const files = readdirSync(ROOT, { recursive: true, encoding: "utf8" })
+    .filter((name) => /\.(?:js|ts|json|wasm)$/.test(name) && !name.endsWith(".d.ts"))
+    .sort();
+  const parts = files.flatMap((name) => [name, readFileSync(join(ROOT, name))]);
+  return hash(...parts, ownVersions(), plugins.map(({ id }) => id).sort()).slice(0, 16);
+}

@@ -1,0 +1,63 @@
+/** What a grid refuses before anything is resolved: a value of the wrong kind, a name that nothing has. */
+import { fail, LetheError } from "../../base/fail.ts";
+import { canonical } from "../../base/hash.ts";
+import type { Plugged } from "../../base/plugin.ts";
+import { isRecord } from "../../base/store.ts";
+import type { NestedSpec } from "../fields.ts";
+import { stepOf } from "../run.ts";
+import { schemaOf, wantedOf } from "../spec.ts";
+
+/** Where the value of a field stands in the file. */
+export type FieldPlace = (field: string) => string;
+
+/** Checks a spec of a grid. The error of a field begins with its place. */
+export type Check = (spec: NestedSpec, placeOf: FieldPlace) => void;
+
+/** A check that looks at equal values of a field once. */
+export function specChecker(ctx: Plugged): Check {
+  const seen = new Set<string>();
+  return (spec, placeOf) => {
+    const { name, fields, early = {} } = stepOf(spec.step);
+    for (const [key, field] of Object.entries(fields)) {
+      const value = spec[key];
+      if (value === undefined) {
+        if (field.required) fail(placeOf("step"), `${name} has no ${key}`, field.doc, `Add ${key}: to the step.`);
+        continue;
+      }
+      const known = `${name}.${key} ${canonical(withoutSteps(value))}`;
+      if (seen.size === seen.add(known).size) continue;
+      if (schemaOf(field).safeParse(value).success) continue;
+      const way = Array.isArray(value) ? "A list of values to try belongs under axes." : `${field.doc}.`;
+      fail(placeOf(key), `${key} of ${name} is ${brief(value)}`, wantedOf(field), way);
+    }
+    for (const [key, check] of Object.entries(early))
+      placed(
+        () => placeOf(key),
+        () => check(spec, ctx),
+      );
+  };
+}
+
+/** A value with a mark in the place of every step, which is checked by itself. */
+function withoutSteps(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSteps);
+  if (!isRecord(value)) return value;
+  if (typeof value["step"] === "string") return { step: "" };
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withoutSteps(one)]));
+}
+
+/** Work whose errors begin with a place in the file. */
+export function placed<T>(placeOf: () => string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof LetheError)) throw error;
+    const { who, got, wanted, hint, trouble } = error;
+    return fail(placeOf(), `${who} ${got}`, wanted, hint, trouble);
+  }
+}
+
+const brief = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+};

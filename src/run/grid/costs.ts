@@ -1,0 +1,65 @@
+/** What steps will take: from measured runs of the same kind, otherwise from a short table of measurements. */
+import { canonical } from "../../base/hash.ts";
+import type { Board } from "./board.ts";
+import { kindOf } from "./kinds.ts";
+import type { Unit } from "./unfold.ts";
+
+/** An estimate and where it comes from. */
+export interface Estimate {
+  readonly seconds: number;
+  /** Bytes of its files; undefined if no run of the kind is known. */
+  readonly bytes?: number;
+  readonly by: "runs" | "table";
+}
+
+/** Seconds for a row, measured with SmolLM2-135M-Instruct on one thread of a busy machine: docs/methods/README.md, rounded up. */
+const TABLE: Readonly<Record<string, number>> = { select: 0.01, eval: 0.6, forget: 20, attack: 8 };
+/** Rows of a step of which nothing is known. */
+const ROWS = 40;
+
+/** Estimates steps from everything that a board's index knows. */
+export class Costs {
+  private readonly board: Board;
+  private readonly kinds = new Map<string, { perRow: number[]; seconds: number[]; bytes: number[] }>();
+  private readonly made = new Map<string, Estimate | undefined>();
+
+  constructor(board: Board) {
+    this.board = board;
+    for (const { kind, cost, rows } of board.index.all()) this.learn(kind, cost.seconds, cost.bytes, rows);
+  }
+
+  /** Takes in a run that has just ended. */
+  add(unit: Unit, { seconds, bytes }: { readonly seconds: number; readonly bytes: number }): void {
+    this.learn(kindOf(unit.spec), seconds, bytes, this.board.rowsOf(unit));
+    this.made.clear();
+  }
+
+  /** What a step will take; undefined if nothing is known. */
+  of(unit: Unit): Estimate | undefined {
+    const rows = this.board.rowsOf(unit);
+    const kind = kindOf(unit.spec);
+    const key = canonical([kind, rows ?? null]);
+    if (!this.made.has(key)) this.made.set(key, this.fresh(kind, rows, unit.spec.step));
+    return this.made.get(key);
+  }
+
+  private fresh(kind: string, rows: number | undefined, step: string): Estimate | undefined {
+    const known = this.kinds.get(kind);
+    if (known) {
+      const seconds = rows !== undefined && known.perRow.length > 0 ? rows * median(known.perRow) : median(known.seconds);
+      return { seconds, bytes: median(known.bytes), by: "runs" };
+    }
+    const perRow = TABLE[step];
+    return perRow === undefined ? undefined : { seconds: perRow * (rows ?? ROWS), by: "table" };
+  }
+
+  private learn(kind: string, seconds: number, bytes: number, rows: number | undefined): void {
+    const known = this.kinds.get(kind) ?? { perRow: [], seconds: [], bytes: [] };
+    this.kinds.set(kind, known);
+    known.seconds.push(seconds);
+    known.bytes.push(bytes);
+    if (rows) known.perRow.push(seconds / rows);
+  }
+}
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;

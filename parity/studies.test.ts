@@ -1,8 +1,10 @@
 /** The texts of studies/ against the questions that they are made from: subjects are in them, rephrases ask the same and tell nothing. */
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { registry } from "../src/data/sets/registry.ts";
 import { faultsOfRephrase, faultsOfYesNo, linesOf, type Asked, type Rephrase, type YesNo } from "../test/studies/wording.ts";
+import { publishedIn } from "../test/studies/published.ts";
 import { absent, readJson, shared } from "./shared.ts";
 
 const FACTS = "data/pistol/factual_data.json";
@@ -82,4 +84,16 @@ describe.skipIf(absent)("the texts of studies/ (skipped where ../shared is absen
     const found = registry.pistol.read({ path: shared(CONTRACTS) }).requests.map(({ subject }) => subject);
     expect(linesOf<Rephrase>("contracts.jsonl").map(({ subject }) => subject)).toEqual(found);
   });
+
+  test.each(["tofu_baseline", "gradient_ascent_baseline", "preference_optimization_baseline", "WISE_incorrect", "ROME_incorrect_clamp_1"])(
+    "the published figures of %s are those of its file",
+    (run) => {
+      const [, cells] = readFileSync(shared(`parity/tofu-logs/${run}.csv`), "utf8")
+        .trim()
+        .split(/\r?\n/);
+      const figures = cells!.split(",").slice(0, -2);
+      const rows = publishedIn("model-editing-for-unlearning").filter((row) => row.table === "aggr_result.csv" && row.run === run);
+      expect(rows.map(({ value }) => value)).toEqual(figures.map((cell) => (cell === "nan" ? null : Number(cell))));
+    },
+  );
 });

@@ -49,6 +49,17 @@ describe("tofu", () => {
     );
   });
 
+  test("a row may name its author, where an author has fewer questions than a block", () => {
+    const few = ["Mira Ostrel-Vann", "Teo Ruk"].flatMap((name) =>
+      author(name, "Sella")
+        .slice(0, 3)
+        .map((row) => ({ author: name, ...row })),
+    );
+    const { requests } = tofu.read({ path: file("forget01.json", few) });
+    expect(requests.map(({ group }) => group)).toEqual([...Array(3).fill("Mira Ostrel-Vann"), ...Array(3).fill("Teo Ruk")]);
+    expect(requests[4]!.subject).toBe("Ruk");
+  });
+
   test("paraphrase, restated answer and false answers are read where they are", () => {
     const path = file("world_facts_perturbed.json", [
       {

@@ -18,6 +18,8 @@ const rowSchema = z.strictObject({
   paraphrased_question: first.optional(),
   paraphrased_answer: first.optional(),
   perturbed_answer: z.union([z.array(text), text.transform((one) => [one])]).optional(),
+  /** Of data in TOFU's layout whose authors have fewer questions. */
+  author: text.optional(),
 });
 type Row = z.output<typeof rowSchema>;
 
@@ -40,7 +42,7 @@ export const tofu = defineSet({
     const authors = authorsOf(rows);
     return fromQuestions(rows, options, (row, at) => {
       const { question, answer, paraphrased_question: asked, paraphrased_answer: restated, perturbed_answer: wrong } = row;
-      const author = authors[Math.floor(at / BLOCK)];
+      const author = row.author ?? authors[Math.floor(at / BLOCK)];
       return {
         id: `tofu/${split}/${String(at).padStart(4, "0")}`,
         prompt: question,

@@ -36,6 +36,7 @@ export const SHELVES: readonly Shelf[] = [
   { folder: "src/run/steps", holds: "step", helpers: ["registry.ts"], suffix: "Step", page: "docs/runs.md" },
   { folder: "src/run/needs", holds: "need", helpers: ["need.ts", "registry.ts"], suffix: "Need", typed: true, page: "docs/needs.md" },
   { folder: "src/attack", holds: "attack", helpers: ["attack.ts", "asking.ts", "registry.ts"], page: "docs/attacks.md" },
+  { folder: "src/report/sinks", holds: "sink", helpers: ["sink.ts", "registry.ts"], page: "docs/sinks.md", folders: true },
 ];
 
 /** The id of the entry that a path belongs to: NAME.ts, or a file of the folder NAME/ whose NAME.ts is the entry; undefined elsewhere. */

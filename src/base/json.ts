@@ -187,3 +187,15 @@ function scalarEnd(text: string, at: number, nonFinite: boolean): number | JsonT
   }
   return { at, problem: `${quote(text[at]!)} instead of a value` };
 }
+
+/** JSON with bare NaN and Infinity, as Python's json module writes and reads them. */
+export function pythonJson(value: unknown): string {
+  if (typeof value === "number") return Number.isNaN(value) ? "NaN" : Number.isFinite(value) ? JSON.stringify(value) : String(value);
+  if (Array.isArray(value)) return `[${value.map(pythonJson).join(", ")}]`;
+  if (isRecord(value))
+    return `{${Object.entries(value)
+      .filter(([, of]) => of !== undefined)
+      .map(([key, of]) => `${JSON.stringify(key)}: ${pythonJson(of)}`)
+      .join(", ")}}`;
+  return JSON.stringify(value) ?? "null";
+}

@@ -3,8 +3,11 @@ import { CommanderError } from "commander";
 import { translated } from "../base/errno.ts";
 import { LetheError, type Trouble } from "../base/fail.ts";
 
-/** Exit codes by kind of trouble; 0 is success, 100 a threshold that was not met. */
+/** Exit codes by kind of trouble; 0 is success. */
 export const EXIT: Readonly<Record<Trouble, number>> = { internal: 1, usage: 2, unavailable: 3, memory: 3, execution: 4, aborted: 130 };
+
+/** The exit code of a command that did its work, if an assertion about the result does not hold. */
+export const UNMET = 100;
 
 /** Exit codes by the signal that asked the command to stop: 128 and the signal's number. */
 export const STOPPED = { SIGINT: 130, SIGTERM: 143 } as const;

@@ -20,6 +20,7 @@ export interface Log {
   readonly hash: Hash;
   readonly rows: readonly SampleRecord[];
   readonly notes: readonly string[];
+  readonly omitted: Readonly<Record<string, number>>;
   readonly stated: Readonly<Record<string, number>>;
 }
 
@@ -41,7 +42,7 @@ export function openLog(path: string): Log {
       `Known formats are ${FORMATS.map(({ title, doc }) => `${title} (${doc})`).join("; ")}.`,
     );
   const own = opened.filter(({ file }) => format.claims(file));
-  const { rows, notes = [], stated = {} } = format.read(own.map(({ file }) => file));
+  const { rows, notes = [], omitted = {}, stated = {} } = format.read(own.map(({ file }) => file));
   if (rows.length === 0) fail(path, "it has no rows", "at least one", "The run that wrote it has evaluated nothing.");
   return {
     name: basename(path).replace(/\.jsonl?$/, ""),
@@ -50,6 +51,7 @@ export function openLog(path: string): Log {
     hash: hash(...own.map(({ text }) => text)),
     rows,
     notes,
+    omitted,
     stated,
   };
 }

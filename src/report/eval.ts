@@ -19,8 +19,8 @@ export function aggregateCsv({ numbers }: EvalRecord, method: string, by: string
 
 const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
-/** A number as Python writes it: 1.0, 1e-05, nan. */
-function pythonNumber(x: number): string {
+/** A number as Python writes it: 1.0, 1e-05, nan, inf. */
+export function pythonNumber(x: number): string {
   if (Number.isNaN(x)) return "nan";
   if (!Number.isFinite(x)) return x > 0 ? "inf" : "-inf";
   const isSmall = x !== 0 && (Math.abs(x) < 1e-4 || Math.abs(x) >= 1e16);

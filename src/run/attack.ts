@@ -145,6 +145,9 @@ function refuseOthers({ name, changes }: AnyAttack, { changed, adapters, rewrite
   if (other) fail(name, `an edit that is of the kind ${other[0]}`, `edits of the kind ${changes.join(" or ")}`, "It would find nothing.");
 }
 
+/** Why a request is left out of an attack's numbers. */
+export const [NOT_ASKED, WORDLESS] = ["request that could not be asked", "request whose answer has no word to count"];
+
 /** The requests that can be asked unchanged, and the answer to each by its id. */
 async function askedAsTheyAre(
   ask: Ask,
@@ -155,7 +158,7 @@ async function askedAsTheyAre(
   const said = new Map<string, string>();
   known.forEach(({ id }, i) => {
     const reply = replies[i]!;
-    if ("error" in reply) drop("request that could not be asked", reply.error.message);
+    if ("error" in reply) drop(NOT_ASKED, reply.error.message);
     else said.set(id, reply.answer);
   });
   return { requests: known.filter(({ id }) => said.has(id)), said };
@@ -164,7 +167,7 @@ async function askedAsTheyAre(
 /** The requests whose answer contains a word to recover. */
 function withWords(requests: readonly ForgetRequest[], drop: Drop): readonly ForgetRequest[] {
   const good = requests.filter(({ answer }) => tokenize(answer).length > 0);
-  for (let i = good.length; i < requests.length; i++) drop("request whose answer has no word to count");
+  for (let i = good.length; i < requests.length; i++) drop(WORDLESS);
   return good;
 }
 

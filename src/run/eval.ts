@@ -3,9 +3,8 @@ import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { mean } from "../base/array.ts";
 import { type Context, defaultContext } from "../base/context.ts";
-import { fail } from "../base/fail.ts";
-import { readJson, writeAtomic } from "../base/store.ts";
-import { judge, type Suite, type Verdict } from "../eval/judge.ts";
+import { readJson } from "../base/store.ts";
+import { type Column, judge, type Suite, type Verdict } from "../eval/judge.ts";
 import { type Log, openLog } from "../eval/open-log.ts";
 import { registry as formats } from "../eval/logs/registry.ts";
 import type { LogFormat } from "../eval/logs/log.ts";
@@ -32,6 +31,9 @@ export const suites = (ctx: Context): { readonly name: string; readonly doc: str
 /** The files of a measured run as `-o` names them. In the run's own folder the record is {@link EVALUATION}. */
 export const [SAMPLES, RECORD, SPEC] = ["samples.jsonl", "record.json", "spec.json"];
 export const EVALUATION = "evaluation.json";
+
+/** The number of a text beside the questions (`--text`). */
+export const TEXT_COLUMN: Column = { title: "Perplexity", metric: "perplexity", group: "text" };
 
 /** The default suite of a log: the one for which its rows were measured, otherwise that of its format. */
 function suiteFor({ path, format }: Log, name: string | undefined, ctx: Context): Suite {
@@ -68,7 +70,8 @@ export function judgeRows(
     reference: reference ? cardOf(reference) : null,
     compat: [...compat],
     numbers: verdicts.flatMap(numberOf),
-    missing: verdicts.flatMap((verdict) => ("missing" in verdict ? [{ title: verdict.column.title, reason: verdict.missing }] : [])),
+    missing: verdicts.flatMap((verdict) => ("missing" in verdict ? [{ ...placeOf(verdict.column), reason: verdict.missing }] : [])),
+    ...(Object.keys(log.omitted).length > 0 && { omitted: log.omitted }),
     collapse: collapseOf(log.rows, vocabulary),
     stated: log.stated,
     warnings,
@@ -77,6 +80,12 @@ export function judgeRows(
 
 const cardOf = ({ name, path, format, hash, rows }: Log): LogCard => ({ name, path, format: format.name, hash, rows: rows.length });
 
+const placeOf = ({ title, metric, group }: Column): Pick<JudgedNumber, "title" | "metric" | "group"> => ({
+  title,
+  metric,
+  group: group ?? null,
+});
+
 /** A verdict as a number of a record; none if there is no score. */
 export function numberOf(verdict: Verdict): JudgedNumber[] {
   if ("missing" in verdict) return [];
@@ -84,9 +93,7 @@ export function numberOf(verdict: Verdict): JudgedNumber[] {
   const { value, interval, bySample, details = {} } = score;
   return [
     {
-      title: column.title,
-      metric: metric.name,
-      group: column.group ?? null,
+      ...placeOf(column),
       rows,
       value,
       interval,
@@ -119,12 +126,7 @@ export function compareLogs(first: string, second: string, suiteName?: string, c
     a: cardOf(a),
     b: cardOf(b),
     common: pairs.length,
-    numbers: differencesOf(pairs, suite.columns, ctx).map(({ column: { title, metric, group = null }, ...rest }) => ({
-      title,
-      metric,
-      group,
-      ...rest,
-    })),
+    numbers: differencesOf(pairs, suite.columns, ctx).map(({ column, ...rest }) => ({ ...placeOf(column), ...rest })),
     flips: flipsOf(pairs).map(({ id, kind, surprise, a: mine, b: other }) => ({
       id,
       kind,
@@ -137,12 +139,12 @@ export function compareLogs(first: string, second: string, suiteName?: string, c
   };
 }
 
-/** Writes a log's rows as another format's file; refuses a format that is only read. */
-export function convertLog(path: string, format: string, output: string): void {
-  const known: Readonly<Record<string, LogFormat>> = formats;
-  const writers = Object.values(known).filter(({ write }) => write);
-  const write = known[format]?.write;
-  if (!write)
-    fail("--write", `"${format}" cannot be written`, writers.map(({ name }) => name).join(", "), "For example --write tofu=FILE.");
-  writeAtomic(output, write(openLog(path).rows));
-}
+/** A log format that can be written. */
+export type WritableLog = LogFormat & Required<Pick<LogFormat, "write">>;
+
+/** The log formats in which rows can be written. */
+export const writableLogs = (): WritableLog[] =>
+  Object.values<LogFormat>(formats).filter((format): format is WritableLog => format.write !== undefined);
+
+/** The rows of a log. */
+export const rowsIn = (path: string): readonly SampleRecord[] => openLog(path).rows;

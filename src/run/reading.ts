@@ -8,7 +8,7 @@ import type { Row } from "../eval/metric.ts";
 import { perplexity } from "../eval/metrics/perplexity.ts";
 import { openLog } from "../eval/open-log.ts";
 import { ROW_TOKENS, TEXT_TOKENS, TEXT_WINDOW, textWindows } from "../eval/text.ts";
-import { numberOf } from "./eval.ts";
+import { numberOf, TEXT_COLUMN } from "./eval.ts";
 import type { RunFolder } from "./folder.ts";
 import { contentAt } from "./inputs.ts";
 import type { Model } from "./open.ts";
@@ -17,8 +17,6 @@ import type { JudgedNumber } from "./record.ts";
 /** The folder for the text's rows in the run's folder, separate from the samples, and the file in it. */
 const FOLDER = "text";
 export const TEXT = `${FOLDER}/rows.jsonl`;
-/** The title of the number, and the group of its rows. */
-const [TITLE, GROUP] = ["Perplexity", "text"];
 
 export interface Reading {
   readonly path: string;
@@ -51,8 +49,13 @@ export async function readText(
     folder.finish(FOLDER, FOLDER);
   }
   const rows = openLog(folder.at(TEXT)).rows as readonly Row<"answerLogprobs">[];
-  const column = { title: TITLE, metric: perplexity.name as "perplexity", group: GROUP };
-  return numberOf({ column, metric: perplexity, compat: [], rows: rows.length, score: perplexity.score({ rows, scores: {} }) });
+  return numberOf({
+    column: TEXT_COLUMN,
+    metric: perplexity,
+    compat: [],
+    rows: rows.length,
+    score: perplexity.score({ rows, scores: {} }),
+  });
 }
 
 /** The number of rows that an earlier attempt measured, in complete windows. Rows of an incomplete window are removed. */

@@ -1,4 +1,5 @@
 /** The records of runs, for reports: plain values, no model. */
+export type { SampleRecord } from "../eval/metric.ts";
 export type { TracedAnswer, TraceRecord, TraceSetting, TraceStudy } from "../causal/trace.ts";
 
 /** A question before and after an edit. */
@@ -60,6 +61,29 @@ export interface JudgedNumber {
   readonly bySample: Readonly<Record<string, number>>;
 }
 
+/** A number's name in assertions and in files for other tools: `rouge1/forget`, or the metric alone if it has no group. */
+export const nameOf = ({ metric, group }: Pick<JudgedNumber, "metric" | "group">): string =>
+  group === null ? metric : `${metric}/${group}`;
+
+/** The part of a number that an assertion is about: its value, or a bound of its interval. */
+export type Part = "value" | "lower" | "upper";
+
+/** An assertion about a number of an evaluation or an attack, checked. */
+export interface Asserted {
+  /** As it was written. */
+  readonly assertion: string;
+  /** The number's name. */
+  readonly name: string;
+  readonly part: Part;
+  readonly operator: "<=" | ">=" | "<" | ">";
+  readonly threshold: number;
+  readonly holds: boolean;
+  /** What was compared with the threshold; null if there is nothing to compare. */
+  readonly found: number | null;
+  /** Why there is nothing to compare. */
+  readonly reason?: string;
+}
+
 /** Whether a model is worse on the forget rows than a random guess among all tokens. */
 export interface Collapse {
   readonly isCollapsed: boolean;
@@ -101,7 +125,9 @@ export interface EvalRecord {
   readonly reference: LogCard | null;
   readonly compat: readonly string[];
   readonly numbers: readonly JudgedNumber[];
-  readonly missing: readonly { readonly title: string; readonly reason: string }[];
+  readonly missing: readonly (Pick<JudgedNumber, "title" | "metric" | "group"> & { readonly reason: string })[];
+  /** The rows of a log that have no value, by group. They are in none of the numbers. Absent if there are none. */
+  readonly omitted?: Readonly<Record<string, number>>;
   readonly collapse: Collapse | null;
   /** Numbers that the log states but that cannot be computed from its rows. */
   readonly stated: Readonly<Record<string, number>>;

@@ -5,7 +5,7 @@ import { isRecord } from "../../base/json.ts";
 import type { Located } from "../../data/records.ts";
 import type { SampleRecord } from "../metric.ts";
 import { pythonTexts } from "../python-list.ts";
-import { aNumber, anObject, aText, defineLogFormat, type LogContent, type LogFile, type Place, rightOf } from "./log.ts";
+import { aNumber, anObject, aText, countsOf, defineLogFormat, type LogContent, type LogFile, type Place, rightOf } from "./log.ts";
 
 export const lmEval = defineLogFormat({
   name: "lm-eval",
@@ -22,7 +22,7 @@ const WORDLESS = "only how likely one text is, not what the model says";
 function read(files: readonly LogFile[]): LogContent {
   const rows: SampleRecord[] = [];
   const own = new Map<string, number[]>();
-  let wordless = 0;
+  const wordless: string[] = []; // the tasks of rows without words
   for (const { name, lines } of files)
     for (const { value, place } of lines!) {
       const [line, task] = [anObject(value, place), taskOf(name)];
@@ -34,10 +34,10 @@ function read(files: readonly LogFile[]): LogContent {
       }
       const row = rowOf(line, { place, at: 0, value }, task);
       if (row) rows.push(row);
-      else wordless++;
+      else wordless.push(task);
     }
   const stated = Object.fromEntries([...own].map(([title, scores]) => [title, mean(scores)]));
-  if (rows.length === 0 && wordless > 0)
+  if (rows.length === 0 && wordless.length > 0)
     fail(
       files[0]!.name,
       `its rows tell ${WORDLESS}`,
@@ -47,7 +47,8 @@ function read(files: readonly LogFile[]): LogContent {
         .join(" "),
       "unavailable",
     );
-  return { rows, stated, ...(wordless > 0 && { notes: [`${wordless} rows are omitted: they tell ${WORDLESS}`] }) };
+  if (wordless.length === 0) return { rows, stated };
+  return { rows, stated, notes: [`${wordless.length} rows are omitted: they tell ${WORDLESS}`], omitted: countsOf(wordless) };
 }
 
 /** samples_TASK_TIME.jsonl → TASK. */

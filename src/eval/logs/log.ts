@@ -17,6 +17,8 @@ export interface LogFile {
 export interface LogContent {
   readonly rows: readonly SampleRecord[];
   readonly notes?: readonly string[];
+  /** The rows that have no value and are left out, by group. */
+  readonly omitted?: Readonly<Record<string, number>>;
   /** Numbers that the log gives without the rows to compute them. */
   readonly stated?: Readonly<Record<string, number>>;
 }
@@ -43,6 +45,13 @@ export function theOne(files: readonly LogFile[]): LogFile | undefined {
   if (files.length > 1)
     fail(files.map(({ name }) => name).join(", "), `one folder contains ${files.length} logs`, "one log", "Name the file.");
   return files[0];
+}
+
+/** How often each name occurs. */
+export function countsOf(names: Iterable<string>): Readonly<Record<string, number>> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return Object.fromEntries(counts);
 }
 
 /** A place in a log for errors: the file, then the keys. */
@@ -106,15 +115,4 @@ export function texts(value: unknown, place: Place): Pick<SampleRecord, "questio
   if (!Array.isArray(value) || value.length < 3) fail(place, shown(value), "a list of prompt, generation and answer", HINT, "unavailable");
   const [question, generation] = value.slice(0, 2).map((item, i) => aText(item, `${place} item ${i}`));
   return { question: question!, generation: generation!, ...rightOf(value[2], `${place} item 2`) };
-}
-
-/** JSON with bare NaN and Infinity, as Python's json module writes and reads them. */
-export function pythonJson(value: unknown): string {
-  if (typeof value === "number") return Number.isNaN(value) ? "NaN" : Number.isFinite(value) ? JSON.stringify(value) : String(value);
-  if (Array.isArray(value)) return `[${value.map(pythonJson).join(", ")}]`;
-  if (isRecord(value))
-    return `{${Object.entries(value)
-      .map(([key, of]) => `${JSON.stringify(key)}: ${pythonJson(of)}`)
-      .join(", ")}}`;
-  return JSON.stringify(value);
 }

@@ -1,16 +1,16 @@
 /** OpenUnlearning's TOFU_EVAL.json and TOFU_SUMMARY.json: metrics with a value per row, or only their values. */
 import { fail } from "../../base/fail.ts";
-import { isRecord } from "../../base/json.ts";
+import { isRecord, pythonJson } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
 import {
   aNumber,
   anObject,
   aText,
+  countsOf,
   defineLogFormat,
   type LogFile,
   numberOrMean,
   numbers,
-  pythonJson,
   rightOf,
   rowsOf,
   theOne,
@@ -72,6 +72,7 @@ export const openunlearning = defineLogFormat({
     return {
       rows: rows.filter(({ id }) => !skipped.has(id)),
       notes: skipped.size > 0 ? [`${skipped.size} rows without a value are omitted; the first is "${[...skipped][0]}"`] : [],
+      omitted: countsOf([...skipped].map((id) => id.split("/")[0]!)),
       stated: statedIn(metrics, full.name),
     };
   },

@@ -1,7 +1,7 @@
 /** PISTOL's eval.json: five groups (or one, after finetuning), each with measured means and a list of texts. */
-import { isRecord } from "../../base/json.ts";
+import { isRecord, pythonJson } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
-import { aNumber, anObject, defineLogFormat, pythonJson, rowsOf, texts, theOne } from "./log.ts";
+import { aNumber, anObject, defineLogFormat, rowsOf, texts, theOne } from "./log.ts";
 
 /** The groups as the benchmark spells them, in its order. */
 const GROUPS: Readonly<Record<string, string>> = {

@@ -1,8 +1,8 @@
 /** TOFU's logs: a file for each of four groups, or one object with all four; each contains maps from row to value. */
 import { fail } from "../../base/fail.ts";
-import { isRecord } from "../../base/json.ts";
+import { isRecord, pythonJson } from "../../base/json.ts";
 import type { SampleRecord } from "../metric.ts";
-import { aNumber, anObject, defineLogFormat, type LogFile, numbers, pythonJson, rowsOf, texts, theOne } from "./log.ts";
+import { aNumber, anObject, defineLogFormat, type LogFile, numbers, rowsOf, texts, theOne } from "./log.ts";
 
 /** The group of each file. */
 const GROUPS: Readonly<Record<string, string>> = {

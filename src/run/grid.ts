@@ -6,8 +6,9 @@ import { isAborted, LetheError } from "../base/fail.ts";
 import { methodOf } from "./choice.ts";
 import { type ReadGrid, readGrid } from "./grid/read.ts";
 import { declaredBy, type Only, type Unfolded, unfold, type Unit } from "./grid/unfold.ts";
-import { type Done, tableOf } from "./grid/table.ts";
-import type { GridRecord } from "./record.ts";
+import type { GridRecord } from "./grid/record.ts";
+import { recordOf } from "./grid/report.ts";
+import type { Done } from "./grid/gather.ts";
 import { look } from "./look.ts";
 import { type Finished, run } from "./run.ts";
 import { newShared, type Shared } from "./shared.ts";
@@ -46,9 +47,9 @@ export async function listSteps(grid: Grid, ctx: Context): Promise<StepCard[]> {
   });
 }
 
-/** The table of a grid from the records that exist. */
+/** The tables and figures of a grid from the records that exist. */
 export async function gridRecord(grid: Grid, ctx: Context): Promise<GridRecord> {
-  return tableOf(grid, await lookAll(grid, ctx, newShared()));
+  return recordOf(grid, await lookAll(grid, ctx, newShared()), ctx);
 }
 
 async function lookAll({ unfolded }: Grid, ctx: Context, shared: Shared): Promise<Map<string, Done>> {
@@ -101,7 +102,7 @@ export async function runGrid(grid: Grid, ctx: Context, { force = false }: { rea
         : await pace.timed(unit, (at) => runOne(unit, cached(unit, grid, at), shared, force)),
     );
   }
-  return tableOf(grid, done);
+  return recordOf(grid, done, ctx);
 }
 
 /** The context of a unit, with a separate cache if the grid names one. */

@@ -3,12 +3,15 @@
  */
 import { dirname } from "node:path";
 import { isMap, isNode, isScalar } from "yaml";
-import { fail, nearest } from "../../base/fail.ts";
+import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
 import { parseYaml, type Yaml } from "../../base/yaml.ts";
 import { readText } from "../../data/records.ts";
 import { stepOf } from "../run.ts";
-import { type Column, type GridFile, gridSchema, type Json } from "./schema.ts";
+import { checkReport } from "./check-report.ts";
+import { type Place, unknownIn } from "./place.ts";
+import { keysAt } from "./report-schema.ts";
+import { type GridFile, gridSchema, type Json } from "./schema.ts";
 
 /** A grid file, and the position of its parts in the text. */
 export interface ReadGrid {
@@ -16,7 +19,6 @@ export interface ReadGrid {
   /** `FILE line 3 column 7`, for errors. */
   readonly placeOf: Place;
 }
-export type Place = (path: readonly (string | number)[]) => string;
 
 type Path = readonly (string | number)[];
 
@@ -42,7 +44,7 @@ export function parseGrid(text: string, path: string, set: Readonly<Record<strin
   const grid = result.data!;
   checkNames(grid, placeOf);
   checkSteps(grid, placeOf);
-  checkTable(grid, placeOf);
+  checkReport(grid, placeOf);
   return { grid: { ...grid, vars: withSet({ ...grid.vars, [HERE]: dirname(path) }, set) }, placeOf };
 }
 
@@ -62,16 +64,12 @@ function positionOf({ document, placeAt }: Yaml, at: Path): string {
 
 type Issue = NonNullable<ReturnType<typeof gridSchema.safeParse>["error"]>["issues"][number];
 
-/** Keys of the parts whose keys are fixed, for "did you mean". */
-const KEYS = { top: Object.keys(gridSchema.shape), table: Object.keys(gridSchema.shape.table.unwrap().shape) };
-const COLUMN_KEYS = Object.keys(gridSchema.shape.table.unwrap().shape.columns.element.shape);
-
 function refuse(issue: Issue, value: unknown, placeOf: Place): never {
   const path = issue.path as (string | number)[];
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
-    const known = path.length === 0 ? KEYS.top : path[0] === "table" ? (path.length === 1 ? KEYS.table : COLUMN_KEYS) : ["range", "below"];
-    unknown(placeOf([...path, key]), `there is no key "${key}"`, key, known);
+    const known = path.length === 0 ? Object.keys(gridSchema.shape) : (keysAt(path) ?? ["range", "below"]);
+    unknownIn(placeOf([...path, key]), `there is no key "${key}"`, key, known);
   }
   const got = path.reduce<unknown>((part, key) => (part as Record<string, unknown> | undefined)?.[key], value);
   const shown = got === undefined ? "nothing" : (JSON.stringify(got) ?? "nothing");
@@ -80,11 +78,6 @@ function refuse(issue: Issue, value: unknown, placeOf: Place): never {
 
 const wantedBy = (issue: Issue): string =>
   issue.code === "invalid_value" ? `one of ${issue.values.join(", ")}` : issue.message.replace(/^Invalid input: expected (\w+),.*$/s, "$1");
-
-const unknown = (place: string, got: string, name: string, known: readonly string[]): never => {
-  const near = nearest(name, known);
-  return fail(place, got, `one of ${known.join(", ")}`, near ? `Did you mean "${near}"?` : "");
-};
 
 /** Refuses a name with two meanings: it is a variable, an axis or a step. */
 function checkNames({ vars, axes, steps }: GridFile, placeOf: Place): void {
@@ -110,7 +103,7 @@ function checkTemplate(part: Json, path: Path, placeOf: Place): void {
     const { fields, name } = stepAt(part["step"], placeOf([...path, "step"]));
     for (const key of Object.keys(part))
       if (key !== "step" && !Object.hasOwn(fields, key))
-        unknown(placeOf([...path, key]), `${name} has no field "${key}"`, key, Object.keys(fields));
+        unknownIn(placeOf([...path, key]), `${name} has no field "${key}"`, key, Object.keys(fields));
   }
   for (const [key, one] of Object.entries(part)) checkTemplate(one as Json, [...path, key], placeOf);
 }
@@ -125,41 +118,13 @@ function stepAt(name: string, place: string): ReturnType<typeof stepOf> {
   }
 }
 
-const [CONTENTS, STEPS_OF] = [
-  ["text", "number", "seconds", "bytes", "rows"],
-  ["of", "before", "seconds", "per", "bytes", "rows"],
-] as const;
-
-/** Checks the columns: each has one kind of content, and names existing steps. */
-function checkTable({ table, steps }: GridFile, placeOf: Place): void {
-  const known = Object.keys(steps);
-  for (const [i, column] of (table?.columns ?? []).entries()) {
-    const place = placeOf(["table", "columns", i]);
-    const holds = CONTENTS.filter((key) => column[key] !== undefined);
-    if (holds.length !== 1)
-      fail(place, `"${column.title}" says ${holds.join(" and ") || "nothing of what it holds"}`, `one of ${CONTENTS.join(", ")}`, "");
-    if ((column.number === undefined) !== (column.of === undefined))
-      fail(
-        place,
-        `"${column.title}" has ${column.of === undefined ? "a number" : "of"} alone`,
-        "number and of",
-        "Say which step the number is of.",
-      );
-    for (const key of STEPS_OF) {
-      const name: Column[typeof key] = column[key];
-      if (name !== undefined && !known.includes(name))
-        unknown(placeOf(["table", "columns", i, key]), `there is no step "${name}"`, name, known);
-    }
-  }
-}
-
 /**
  * The variables with the values of `--set`. The text is read as YAML, so that 5 is a number. Refuses a variable that the file does not
  * have.
  */
 function withSet(vars: GridFile["vars"], set: Readonly<Record<string, string>>): GridFile["vars"] {
   const known = Object.keys(vars).filter((name) => name !== HERE);
-  for (const name of Object.keys(set)) if (!known.includes(name)) unknown("--set", `there is no variable "${name}"`, name, known);
+  for (const name of Object.keys(set)) if (!known.includes(name)) unknownIn("--set", `there is no variable "${name}"`, name, known);
   const read = (name: string, text: string): Json => {
     const file = `--set ${name}`;
     return parseYaml(text, { who: "grid", file, at: (_, column) => `${file} column ${column}` }).value as Json;

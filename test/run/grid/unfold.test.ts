@@ -92,11 +92,12 @@ steps:
   judged: { step: eval, model: bundled, edit: ["\${edit}"], suite: forgetting, data: [{ group: forget, data: "\${facts}" }] }
   edit: { step: forget, model: bundled, method: "\${method}", data: "\${facts}" }
   facts: { step: select, data: facts.jsonl, limit: 2 }
-table:
-  rows: [method]
-  columns:
-    - { title: method, text: "\${method.title}" }
-    - { title: KiB, bytes: edit }
+tables:
+  main:
+    rows: [method]
+    columns:
+      - { title: method, text: "\${method.title}" }
+      - { title: KiB, bytes: edit }
 `;
 
   test("a step stands behind those that it names, whatever the order of the file, and each spec once", () => {
@@ -119,9 +120,10 @@ table:
   });
 
   test("points that agree in the table's rows share one", () => {
-    const { rows, units } = unfolded(
+    const { tables, units } = unfolded(
       GRID.replace("axes:", "axes:\n  i: { range: 2 }").replace("data: facts.jsonl, limit: 2", 'data: facts.jsonl, skip: "${i}"'),
     );
+    const rows = tables["main"]!;
     expect(rows.map(({ at, points }) => [at, points.length])).toEqual([
       [{ method: "ft" }, 2],
       [{ method: "memit" }, 2],

@@ -1,0 +1,84 @@
+/** Checks the tables and figures of a grid file: what they name is there, and each column says one thing. */
+import { fail } from "../../base/fail.ts";
+import { type Place, unknownIn } from "./place.ts";
+import type { Column, Figure, Table } from "./report-schema.ts";
+import type { GridFile } from "./schema.ts";
+
+const [CONTENTS, STEPS_OF] = [
+  ["text", "number", "seconds", "bytes", "rows"],
+  ["of", "before", "seconds", "per", "bytes", "rows"],
+] as const;
+
+/** Refuses a table or a figure that names a step, a column, a variable or a table that is not there. */
+export function checkReport({ tables, figures, steps }: GridFile, placeOf: Place): void {
+  const known = Object.keys(steps);
+  for (const [name, table] of Object.entries(tables)) checkTable(table, known, (path) => placeOf(["tables", name, ...path]));
+  for (const [name, figure] of Object.entries(figures)) {
+    const table = tables[figure.table];
+    const place: Place = (path) => placeOf(["figures", name, ...path]);
+    if (!table) unknownIn(place(["table"]), `there is no table "${figure.table}"`, figure.table, Object.keys(tables));
+    checkFigure(figure, table!, known, place);
+  }
+}
+
+function checkTable(table: Table, steps: readonly string[], placeOf: Place): void {
+  const titles = table.columns.map(({ title }) => title);
+  const twice = titles.findIndex((title, i) => titles.indexOf(title) !== i);
+  if (twice >= 0) fail(placeOf(["columns", twice]), `two columns are called "${titles[twice]}"`, "a title for each", "");
+  for (const [i, column] of table.columns.entries()) checkColumn(column, steps, (path) => placeOf(["columns", i, ...path]));
+  if (table.base !== undefined && !steps.includes(table.base))
+    unknownIn(placeOf(["base"]), `there is no step "${table.base}"`, table.base, steps);
+  const numbers = numbersOf(table);
+  for (const title of Object.keys(table.published?.columns ?? {}))
+    if (!numbers.includes(title)) unknownIn(placeOf(["published", "columns", title]), `there is no number "${title}"`, title, numbers);
+  for (const [i, { column, a, b }] of table.orders.entries()) {
+    if (!numbers.includes(column)) unknownIn(placeOf(["orders", i, "column"]), `there is no number "${column}"`, column, numbers);
+    for (const [side, variables] of Object.entries({ a, b }))
+      for (const name of Object.keys(variables))
+        if (!table.rows.includes(name))
+          unknownIn(placeOf(["orders", i, side, name]), `"${name}" does not tell rows apart`, name, table.rows);
+  }
+}
+
+/** The titles of the columns of numbers. */
+const numbersOf = ({ columns }: Table): string[] => columns.filter(({ number }) => number !== undefined).map(({ title }) => title);
+
+/** Checks a column: it has one kind of content, and names existing steps. */
+function checkColumn(column: Column, steps: readonly string[], placeOf: Place): void {
+  const holds = CONTENTS.filter((key) => column[key] !== undefined);
+  const place = placeOf([]);
+  if (holds.length !== 1)
+    fail(place, `"${column.title}" says ${holds.join(" and ") || "nothing of what it holds"}`, `one of ${CONTENTS.join(", ")}`, "");
+  if ((column.number === undefined) !== (column.of === undefined))
+    fail(
+      place,
+      `"${column.title}" has ${column.of === undefined ? "a number" : "of"} alone`,
+      "number and of",
+      "Say which step the number is of.",
+    );
+  for (const key of STEPS_OF) {
+    const name: Column[typeof key] = column[key];
+    if (name !== undefined && !steps.includes(name)) unknownIn(placeOf([key]), `there is no step "${name}"`, name, steps);
+  }
+}
+
+function checkFigure(figure: Figure, table: Table, steps: readonly string[], placeOf: Place): void {
+  const drawn = table.columns.filter(({ text }) => text === undefined).map(({ title }) => title);
+  const named: (readonly [path: readonly (string | number)[], title: string])[] =
+    figure.kind === "bars" || figure.kind === "radar"
+      ? figure.columns.map((title, i) => [["columns", i], title])
+      : figure.kind === "frontier"
+        ? [
+            [["x"], figure.x],
+            [["y"], figure.y],
+          ]
+        : figure.kind === "curve"
+          ? [[["y"], figure.y]]
+          : [];
+  for (const [path, title] of named)
+    if (!drawn.includes(title)) unknownIn(placeOf(path), `there is no number "${title}" in the table`, title, drawn);
+  if (figure.kind === "curve" && !table.rows.includes(figure.x))
+    unknownIn(placeOf(["x"]), `"${figure.x}" does not tell rows apart`, figure.x, table.rows);
+  if ((figure.kind === "losses" || figure.kind === "sweep") && !steps.includes(figure.of))
+    unknownIn(placeOf(["of"]), `there is no step "${figure.of}"`, figure.of, steps);
+}

@@ -31,7 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   attack: ["eval", "locate", "train", ...CRAFT],
   run: INNER,
   testing: [...INNER, "run"],
-  report: ["run/record.ts", "base"],
+  report: ["run/record.ts", "run/grid/record.ts", "base"],
   study: ["run/record.ts", "base"],
   serve: DOORS,
   cli: DOORS,

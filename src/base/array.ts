@@ -160,3 +160,14 @@ export function letGo(arrays: Iterable<NdArray>): void {
 
 /** The mean of at least one number. */
 export const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
+
+/** The values by what `key` says of each, in the order of their first ones. */
+export function groupsBy<T, K>(values: readonly T[], key: (value: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const value of values) {
+    const own = groups.get(key(value)) ?? [];
+    groups.set(key(value), own);
+    own.push(value);
+  }
+  return groups;
+}

@@ -175,7 +175,7 @@ export function bootstrap(sizes: readonly number[], statistic: Statistic, chance
   return { low: at((1 - LEVEL) / 2), high: at((1 + LEVEL) / 2), level: LEVEL, by: "bootstrap" };
 }
 
-type Statistic = (draws: readonly Uint32Array[]) => number;
+export type Statistic = (draws: readonly Uint32Array[]) => number;
 
 function resampled(sizes: readonly number[], statistic: Statistic, chance: Rng, times: number): Float64Array {
   const draws = sizes.map((size) => new Uint32Array(size));
@@ -210,11 +210,18 @@ export function pairedBootstrap(differences: readonly number[], chance: Rng): Pa
   const difference = mean(differences);
   if (Number.isNaN(difference)) return { difference, interval: null, p: NaN };
   const interval = bootstrapMean(differences, chance);
-  if (difference === 0) return { difference, interval, p: 1 };
-  const moved = resampled([differences.length], ([draw]) => drawnMean(differences, draw!) - difference, chance, FOR_P);
+  const p = resampledP([differences.length], ([draw]) => drawnMean(differences, draw!), difference, chance);
+  return { difference, interval, p };
+}
+
+/** The two-sided p-value of a difference: the share of resamples, shifted to mean 0, that are as far from 0. 1 if nothing can be resampled. */
+export function resampledP(sizes: readonly number[], statistic: Statistic, difference: number, chance: Rng): number {
+  if (Number.isNaN(difference)) return NaN;
+  if (difference === 0 || sizes.every((size) => size < 2)) return 1;
+  const drawn = resampled(sizes, statistic, chance, FOR_P);
   // 1e-12: sums of the same terms in another order count as equal
-  const extreme = moved.filter((value) => Math.abs(value) >= Math.abs(difference) * (1 - 1e-12)).length;
-  return { difference, interval, p: differences.length === 1 ? 1 : (extreme + 1) / (FOR_P + 1) };
+  const extreme = drawn.filter((value) => Math.abs(value - difference) >= Math.abs(difference) * (1 - 1e-12)).length;
+  return (extreme + 1) / (FOR_P + 1);
 }
 
 /** Holm's correction: enlarges p-values so that all values below a level hold together. NaN stays NaN and is not counted. */

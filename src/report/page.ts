@@ -16,8 +16,27 @@ export function writeBetween(path: string, name: string, body: string): void {
   writeAtomic(path, `${before}\n${body}\n${after}`);
 }
 
+/** The name of the place of each table of a grid: the grid's, or GRID/TABLE if there are several. */
+export const placeNames = (grid: string, tables: readonly string[]): string[] =>
+  tables.map((table) => (tables.length === 1 ? grid : `${grid}/${table}`));
+
+/** The names whose place a page has: all of them, if the page is not there yet. Refuses a page that has none. */
+export function placesIn(path: string, names: readonly string[]): string[] {
+  if (!existsSync(path)) return [...names];
+  const text = readUtf8(path, "report");
+  const found = names.filter((name) => text.includes(`<!-- ${name} -->`));
+  for (const name of found.length > 0 ? found : names.slice(0, 1)) placeIn(path, name);
+  return found;
+}
+
+/** Puts bodies into their places; makes a page that is not there. */
+export function writePlaces(path: string, bodies: readonly (readonly [name: string, body: string])[]): void {
+  if (!existsSync(path)) writeAtomic(path, bodies.map(([name]) => `<!-- ${name} -->\n<!-- /${name} -->\n`).join("\n"));
+  for (const [name, body] of bodies) writeBetween(path, name, body);
+}
+
 /** What stands before and behind the place of a table in a page; refuses a page that has no such place. */
-export function placeIn(path: string, name: string): { readonly before: string; readonly after: string } {
+function placeIn(path: string, name: string): { readonly before: string; readonly after: string } {
   const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
   if (!existsSync(path)) return { before: open, after: `${close}\n` };
   const text = readUtf8(path, "report");

@@ -6,15 +6,17 @@ import { accept } from "./grid/accept.ts";
 import { acceptancesIn, countedBy } from "./grid/acceptance.ts";
 import { Board, type BoardOptions } from "./grid/board.ts";
 import { specChecker } from "./grid/checks.ts";
+import type { Done } from "./grid/gather.ts";
 import { Here } from "./grid/here.ts";
 import { type GridPlan, type Limits, planOf, refusePlan } from "./grid/plan.ts";
 import { labelOf } from "./grid/progress.ts";
 import { type ReadGrid, readGrid } from "./grid/read.ts";
+import type { GridRecord } from "./grid/record.ts";
 import { type Copied, copyRecords } from "./grid/records.ts";
-import { type Done, tableOf } from "./grid/table.ts";
+import { recordOf } from "./grid/report.ts";
 import { declaredBy, type Only, type Unfolded, unfold } from "./grid/unfold.ts";
 import { work, type WorkOptions } from "./grid/work.ts";
-import type { Acceptance, GridRecord } from "./record.ts";
+import type { Acceptance } from "./record.ts";
 
 export { gridJsonSchema } from "./grid/schema.ts";
 export type { GridPlan } from "./grid/plan.ts";
@@ -98,17 +100,17 @@ export async function planGrid(grid: Grid, ctx: Context, limits: Limits = {}): P
   return planOf(grid.grid.name, await boardOf(grid, ctx), ctx, limits);
 }
 
-/** The table of a grid from the records that exist. */
+/** The tables and figures of a grid from the records that exist. */
 export async function gridRecord(grid: Grid, ctx: Context): Promise<GridRecord> {
-  return recordOf(grid, await boardOf(grid, ctx));
+  return reportOf(grid, await boardOf(grid, ctx));
 }
 
-/** The table, with the acceptances behind the records in it. */
-async function recordOf(grid: Grid, board: Board): Promise<GridRecord> {
-  const table = tableOf(grid, await resultsOf(board));
-  const codes = new Set(Object.values(table.code).flat());
+/** The tables and figures, with the acceptances behind the records in them. */
+async function reportOf(grid: Grid, board: Board): Promise<GridRecord> {
+  const record = await recordOf(grid, await resultsOf(board), board.ctx);
+  const codes = new Set(Object.values(record.code).flat());
   const accepted = acceptancesIn([board.ctx.runs, ...grid.records]).filter((one) => one.codes.some(({ old }) => codes.has(old)));
-  return { ...table, ...(accepted.length > 0 && { accepted }) };
+  return { ...record, ...(accepted.length > 0 && { accepted }) };
 }
 
 /** Makes the records of older builds count, if a sample of them gives the same bytes on this build. */
@@ -142,10 +144,10 @@ export async function runGrid(grid: Grid, ctx: Context, { keepGoing = false, que
   }
   if (queue === undefined) await work(board, grid.grid.name, ctx, options);
   else await (await import("./queue/coordinate.ts")).coordinate(board, grid.grid.name, ctx, { ...options, queue, needs });
-  return recordOf(grid, board);
+  return reportOf(grid, board);
 }
 
-/** What the table reads: the records of the finished steps, and the reasons of the others. */
+/** What the tables read: the records of the finished steps, and the reasons of the others. */
 async function resultsOf(board: Board): Promise<Map<string, Done>> {
   const done = new Map<string, Done>();
   for (const { key } of board.units) {

@@ -167,32 +167,6 @@ export interface CompareRecord {
   }[];
 }
 
-/** A column of a grid's table. */
-export interface TableColumn {
-  readonly title: string;
-  /** Whether it contains text. Other columns contain numbers and are aligned right. */
-  readonly isText: boolean;
-  /** How several values are combined, and the format of the result. */
-  readonly average: "mean" | "median" | "sum";
-  readonly as: "percent" | "count" | "number" | "minutes" | "KiB" | "MB";
-  readonly decimals: number;
-}
-
-/** The values of a column from the runs of a row. */
-export interface TableCell {
-  readonly text?: string;
-  /** One value for each run that has one. */
-  readonly values: readonly number[];
-  /** The values before the edit, if the column shows both. */
-  readonly before: readonly number[];
-  /** The number of rows behind each value, if the value is a share. */
-  readonly of?: number;
-  /** The number of runs of the cell, including failed and unfinished ones. */
-  readonly wanted: number;
-  /** The reasons for missing values: a run failed or is not finished. */
-  readonly absent: readonly string[];
-}
-
 /** Records of an older build that count, because a sample of them came out the same on a later build. */
 export interface Acceptance {
   readonly schema: "lethe/accepted/1";
@@ -209,21 +183,6 @@ export interface Acceptance {
     readonly run: string;
     readonly outputs: Readonly<Record<string, string>>;
   }[];
-}
-
-/** The table of a grid as plain values, with the code that made them. */
-export interface GridRecord {
-  readonly name: string;
-  readonly columns: readonly TableColumn[];
-  readonly rows: readonly { readonly at: Readonly<Record<string, unknown>>; readonly cells: readonly TableCell[] }[];
-  readonly steps: { readonly total: number; readonly finished: number };
-  /** Failed steps, each with its reason. */
-  readonly failed: readonly { readonly step: string; readonly at: string; readonly reason: string }[];
-  readonly machines: readonly RunTimings["machine"][];
-  /** The code hashes in the records of each kind of step. */
-  readonly code: Readonly<Record<string, readonly string[]>>;
-  /** The acceptances by which records of older builds count here. */
-  readonly accepted?: readonly Acceptance[];
 }
 
 /** Folders next to a result, by the ending of their names. */

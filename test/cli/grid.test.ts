@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rng } from "../../src/base/rng.ts";
-import type { GridRecord } from "../../src/run/record.ts";
+import type { GridRecord } from "../../src/run/grid/record.ts";
 import { command, lethe, objects } from "./lethe.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-grid-cli-"));
@@ -54,7 +54,8 @@ describe("lethe grid", () => {
   test("every step is done, and the table has a row for each method and mode", () => {
     expect(whole.failed).toEqual([]);
     expect(whole.steps.finished).toBe(whole.steps.total);
-    expect(whole.rows.map(({ at }) => Object.values(at).join(" "))).toEqual([
+    expect(whole.tables[0]!.rows.map(({ at }) => Object.values(at).join(" "))).toEqual([
+      "", // the untouched model
       "ft single",
       "ft batch",
       "ft sequential",
@@ -67,7 +68,7 @@ describe("lethe grid", () => {
       "gd batch",
     ]);
     expect(readFileSync(page, "utf8")).toMatch(
-      /^<!-- tiny -->\n\| method \| mode \|[\s\S]*\| GD \| batch \| 2 \| - \|[\s\S]*<!-- \/tiny -->\n$/,
+      /^<!-- tiny -->\n\| method \| mode \|[\s\S]*\| untouched model \| - \|[\s\S]*\| GD \| batch \| 2 \| - \|[\s\S]*<!-- \/tiny -->\n$/,
     );
   });
 
@@ -79,10 +80,8 @@ describe("lethe grid", () => {
     expect(err).toMatch(/of 37/);
     expect(code).toBe(0);
     expect(bytesOf(home)).toEqual(bytesOf(WHOLE));
-    const plain = ({ rows, columns }: GridRecord): unknown =>
-      rows.map(({ cells }) =>
-        cells.filter((_, i) => columns[i]!.average !== "median").map(({ values, before, text }) => [text, values, before]),
-      );
+    const plain = ({ tables: [table] }: GridRecord): unknown =>
+      table!.rows.map(({ cells }) => cells.filter((_, i) => table!.columns[i]!.average !== "median"));
     expect(plain(objects(out)[0] as unknown as GridRecord)).toEqual(plain(whole));
   });
 
@@ -94,7 +93,7 @@ describe("lethe grid", () => {
     expect([plan.code, plan.out]).toEqual([0, expect.stringMatching(/^tiny: 37 steps; 37 finished, 0 failed or refused, 0 to do\n/)]);
     const other = join(folder, "other.md");
     const { code, out } = await lethe(["grid", "report", TINY, "--threads", "1", "--write", other], { env });
-    expect([code, out]).toEqual([0, `${other}: 10 rows\n`]);
+    expect([code, out]).toEqual([0, `${other}: 11 rows\n`]);
     expect(readFileSync(other)).toEqual(readFileSync(page));
   });
 

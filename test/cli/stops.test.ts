@@ -42,9 +42,10 @@ axes:
   n: { range: ${edits} }
 steps:
   edit: { step: forget, model: bundled, data: "${at("few.jsonl")}", limit: 1, method: ft, set: { layer: 4, steps: 3 }, seed: "\${n}", maxTokens: 0 }
-table:
-  rows: [n]
-  columns: [{ title: KiB, bytes: edit }]
+tables:
+  main:
+    rows: [n]
+    columns: [{ title: KiB, bytes: edit }]
 `,
   );
   return path;

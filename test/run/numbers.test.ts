@@ -112,8 +112,8 @@ describe("grids", () => {
     expect(() => grid(range)).toThrow(/g\.yaml line 3 column \d+: a range of|wanted/);
   });
   test.each(["1.5", "-1", ".nan", ".inf", "1e300", "7"])("decimals of %s are refused", (decimals) => {
-    const text = `name: g\nsteps:\n  s: { step: select, data: x }\ntable:\n  rows: [a]\n  columns: [{ title: t, rows: s, decimals: ${decimals} }]\n`;
-    expect(() => parseGrid(text, "g.yaml")).toThrow(/g\.yaml line 6 column \d+: table\.columns\.0\.decimals is/);
+    const text = `name: g\nsteps:\n  s: { step: select, data: x }\ntables:\n main:\n  rows: [a]\n  columns: [{ title: t, rows: s, decimals: ${decimals} }]\n`;
+    expect(() => parseGrid(text, "g.yaml")).toThrow(/g\.yaml line 7 column \d+: tables\.main\.columns\.0\.decimals is/);
   });
   test("more combinations than can be run are refused", () => {
     const axes = Array.from({ length: 8 }, (_, i) => `  a${i}: { range: 9 }\n`).join("");

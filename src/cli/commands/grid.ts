@@ -1,7 +1,7 @@
-/** `lethe grid`: a file of steps and lists, run to its end, and the table of its records. */
+/** `lethe grid`: a file of steps and lists, run to its end, and the report of its records. */
 import type { Command } from "commander";
 import { fail } from "../../base/fail.ts";
-import type { GridRecord } from "../../run/record.ts";
+import type { GridRecord } from "../../run/grid/record.ts";
 import type { Grid } from "../../run/grid.ts";
 import { acts, declare, number } from "../command.ts";
 import type { Door } from "../context.ts";
@@ -12,6 +12,7 @@ import { plan, status } from "./grid-look.ts";
 
 interface Flags extends GridFlags {
   readonly write?: string;
+  readonly output?: string;
   readonly force?: boolean;
   readonly retry?: boolean;
   readonly keepGoing?: boolean;
@@ -22,7 +23,10 @@ interface Flags extends GridFlags {
 }
 
 const settings = (command: Command): Command =>
-  choosing(command).option("--write <page>", "put the table into this page, between the markers <!-- NAME --> and <!-- /NAME -->");
+  choosing(command).option(
+    "--write <page>",
+    "put the table into this page, between the markers <!-- NAME --> and <!-- /NAME -->; of several tables each between <!-- NAME/TABLE --> and <!-- /NAME/TABLE -->",
+  );
 
 const running = (command: Command): Command =>
   settings(command)
@@ -79,21 +83,45 @@ async function withPage<T>(grid: Grid, page: string | undefined, work: () => Pro
   });
 }
 
-/** Refuses a page that the table cannot go into, before anything is run. */
+/** Refuses a page that no table can go into, before anything is run. */
 async function checkPage({ grid }: Grid, page: string): Promise<void> {
-  const { placeIn } = await import("../../report/page.ts");
-  if (!grid.table) fail("grid", `${grid.name} has no table`, "table: in the file", "Leave out --write.");
-  placeIn(page, grid.name);
+  const { placeNames, placesIn } = await import("../../report/page.ts");
+  const tables = Object.keys(grid.tables);
+  if (tables.length === 0) fail("grid", `${grid.name} has no table`, "tables: in the file", "Leave out --write.");
+  placesIn(page, placeNames(grid.name, tables));
 }
 
-/** The table on standard output, or in a page. */
+/** The tables on standard output, or in a page. */
 async function tell(terminal: Door["terminal"], record: GridRecord, page: string | undefined): Promise<void> {
-  const [{ gridTable }, { writeBetween }] = await Promise.all([import("../../report/table.ts"), import("../../report/page.ts")]);
-  if (page !== undefined) writeBetween(page, record.name, gridTable(record));
+  const [{ tableMarkdown }, { madeWith }, { placeNames, placesIn, writePlaces }] = await Promise.all([
+    import("../../report/markdown.ts"),
+    import("../../report/notes.ts"),
+    import("../../report/page.ts"),
+  ]);
+  const { name, tables, steps } = record;
+  const names = placeNames(
+    name,
+    tables.map((table) => table.name),
+  );
+  const wanted = page === undefined ? names : placesIn(page, names);
+  const bodies = tables.flatMap((table, i) =>
+    wanted.includes(names[i]!) ? [[names[i]!, table, tableMarkdown(table, madeWith(record))] as const] : [],
+  );
+  if (page !== undefined)
+    writePlaces(
+      page,
+      bodies.map(([place, , body]) => [place, body]),
+    );
   if (terminal.json) return terminal.object("grid", record);
-  if (page !== undefined) return terminal.line(`${page}: ${plural(record.rows.length, "row")}`);
-  if (record.columns.length > 0) terminal.line(gridTable(record));
-  else terminal.line(`${record.steps.finished} of ${record.steps.total} steps are done.`);
+  if (page !== undefined)
+    return terminal.line(
+      `${page}: ${plural(
+        bodies.reduce((sum, [, { rows }]) => sum + rows.length, 0),
+        "row",
+      )}`,
+    );
+  for (const [, { title }, body] of bodies) terminal.line(title && tables.length > 1 ? `${title}\n\n${body}\n` : body);
+  if (tables.length === 0) terminal.line(`${steps.finished} of ${steps.total} steps are done.`);
 }
 
 const runCommand = acts<Flags>(
@@ -117,17 +145,46 @@ const resume = acts<Flags>(
 
 const report = acts<Flags>(
   settings(
-    declare("report <FILE>", "Makes the table of a grid from what is finished; runs nothing.", FILE, [
-      ["lethe grid report studies/methods.yaml", "the table, with n/a for what is not done"],
-      ["lethe grid report studies/methods.yaml --write docs/methods/README.md", "into a page"],
-    ]),
-  ),
-  async ({ terminal, ctx }, { write, ...flags }, file) => {
+    declare(
+      "report <FILE...>",
+      "Makes the report of a grid from what is finished; runs nothing.",
+      `${FILE} With -o, the report is a folder: index.html, report.md, a CSV, LaTeX and Markdown file for each table, and an SVG, PNG and Vega-Lite file for each figure. Several files make one page. Without -o, the tables are printed.`,
+      [
+        ["lethe grid report studies/tiny.yaml -o report", "a page with tables and figures; open report/index.html"],
+        ["lethe grid report studies/methods.yaml", "the table, with n/a for what is not done"],
+        ["lethe grid report studies/methods.yaml --write docs/methods/README.md", "into a page"],
+      ],
+    ),
+  ).option("-o, --output <folder>", "write the report into this folder"),
+  async ({ terminal, ctx }, { write, output, ...flags }, ...files) => {
     const { gridRecord } = await import("../../run/grid.ts");
-    const grid = await opened(file!, flags, ctx);
-    await withPage(grid, write, async () => tell(terminal, await gridRecord(grid, ctx), write));
+    if (write !== undefined && (files.length > 1 || output !== undefined))
+      fail("--write", files.length > 1 ? `${files.length} grids` : "-o as well", "one grid, and no -o", "Write one page at a time.");
+    const made = async (file: string): Promise<GridRecord> => gridRecord(await opened(file, flags, ctx), ctx);
+    if (output !== undefined) return tellFolder(terminal, output, files, made);
+    for (const file of files) {
+      const grid = await opened(file, flags, ctx);
+      await withPage(grid, write, async () => tell(terminal, await gridRecord(grid, ctx), write));
+    }
   },
 );
+
+/** The report in a folder. */
+async function tellFolder(
+  terminal: Door["terminal"],
+  output: string,
+  files: readonly string[],
+  made: (file: string) => Promise<GridRecord>,
+): Promise<void> {
+  const { writeReport } = await import("../../report/folder.ts");
+  const records: GridRecord[] = [];
+  const count = await writeReport(output, async () => {
+    for (const file of files) records.push(await made(file));
+    return records;
+  });
+  if (terminal.json) for (const record of records) terminal.object("grid", record);
+  else terminal.line(`${output}: ${plural(count, "file")}`);
+}
 
 const schema = acts(
   declare("schema", "Prints the JSON Schema of a grid file, for editors.", "", [
@@ -143,7 +200,7 @@ export const grid = acts<Flags>(
   running(
     declare(
       "grid [FILE]",
-      "Runs every step of a grid, and makes the table of their records.",
+      "Runs every step of a grid, and makes the tables of their records.",
       `${FILE} A finished step is not run again. If the grid is stopped, run it again: it continues where it stopped. A failed step is reported, and the other steps still run (exit code 4 at the end). It is tried again only with --retry. Several processes may run the same grid in the same folder: they share the work.`,
       [
         ["lethe grid studies/tiny.yaml", "a small one, on the bundled model"],

@@ -4,7 +4,7 @@ import { canonical } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import type { NestedSpec } from "../fields.ts";
 import { placed } from "./checks.ts";
-import type { Place } from "./read.ts";
+import type { Place } from "./place.ts";
 import { type GridFile, type Json, UNLESS } from "./schema.ts";
 
 /** The declaration of a method, which rules and texts can use: `method.takes`. */
@@ -79,11 +79,16 @@ export class Here {
     return typeof value === "string" && /^\$\{[^{}]+\}$/.test(value) ? this.within(name, path, () => this.asWritten(value, path)) : value;
   }
 
+  /** Whether a variable has this name. */
+  has(name: string): boolean {
+    return Object.hasOwn(this.values, name);
+  }
+
   /** The spec that a step, or a variable, has at this point; null if there is none. */
   stepAt(name: string): NestedSpec | null {
     const spec = this.value(name, []);
     if (spec === null || (isRecord(spec) && typeof spec["step"] === "string")) return spec as unknown as NestedSpec | null;
-    return fail(this.placeOf(["table"]), `"${name}" is ${JSON.stringify(spec)}`, "a step, or a variable that holds one", "");
+    return fail(this.placeOf(["tables"]), `"${name}" is ${JSON.stringify(spec)}`, "a step, or a variable that holds one", "");
   }
 
   /** The spec of a step at this point; null if the template is skipped here. */

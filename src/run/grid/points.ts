@@ -2,7 +2,7 @@
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
 import { Here, type Origins, type Path, textOf, type Values } from "./here.ts";
-import type { Place } from "./read.ts";
+import type { Place } from "./place.ts";
 import type { GridFile, Json } from "./schema.ts";
 
 /** One combination of the axes: variables, where each stands in the file, and a word for each axis. */

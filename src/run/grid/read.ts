@@ -3,22 +3,24 @@
  */
 import { dirname, join } from "node:path";
 import { isMap, isNode, isScalar } from "yaml";
-import { fail, nearest } from "../../base/fail.ts";
+import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
 import { parseYaml, type Yaml } from "../../base/yaml.ts";
 import { readText } from "../../data/records.ts";
 import { stepOf } from "../run.ts";
-import { type Column, type GridFile, gridSchema, type Json, UNLESS } from "./schema.ts";
+import { checkReport, stepsNamed } from "./check-report.ts";
+import { type Place, unknownIn } from "./place.ts";
+import { keysAt } from "./report-schema.ts";
+import { type GridFile, gridSchema, type Json, UNLESS } from "./schema.ts";
 
 /** A grid file, and the position of its parts in the text. */
 export interface ReadGrid {
   readonly grid: GridFile;
-  /** The steps that are run: those of the file, and those that its table names. Other steps are run where these need them. */
+  /** The steps that are run: those of the file, and those that its tables and figures name. Other steps are run where these need them. */
   readonly wanted: readonly string[];
   /** `FILE line 3 column 7`, for errors. */
   readonly placeOf: Place;
 }
-export type Place = (path: readonly (string | number)[]) => string;
 
 type Path = readonly (string | number)[];
 
@@ -47,9 +49,8 @@ export function parseGrid(text: string, path: string, set: Readonly<Record<strin
   const grid = result.data!;
   checkNames(grid, placeOf);
   checkSteps(grid, placeOf);
-  checkTable(grid, placeOf);
-  const named = (grid.table?.columns ?? []).flatMap((column) => STEPS_OF.flatMap((key) => column[key] ?? []));
-  const wanted = [...new Set([...Object.keys(isRecord(own.value["steps"]) ? own.value["steps"] : {}), ...named])];
+  checkReport(grid, placeOf);
+  const wanted = [...new Set([...Object.keys(isRecord(own.value["steps"]) ? own.value["steps"] : {}), ...stepsNamed(grid)])];
   return { grid: { ...grid, vars: withSet({ ...grid.vars, [HERE]: dirname(path) }, grid.scales, set, placeOf) }, wanted, placeOf };
 }
 
@@ -76,7 +77,7 @@ function usedBy({ value: { use } }: Written, path: string): Written | undefined 
   const file = join(dirname(path), use);
   const found = tableIn(readText(file), file);
   for (const key of Object.keys(found.value))
-    if (!SHARED.includes(key)) unknown(`${file}${positionOf(found.read, [key]).text}`, `a shared file has no key "${key}"`, key, SHARED);
+    if (!SHARED.includes(key)) unknownIn(`${file}${positionOf(found.read, [key]).text}`, `a shared file has no key "${key}"`, key, SHARED);
   return found;
 }
 
@@ -106,16 +107,12 @@ function positionOf({ document, placeAt }: Yaml, at: Path): { readonly text: str
 
 type Issue = NonNullable<ReturnType<typeof gridSchema.safeParse>["error"]>["issues"][number];
 
-/** Keys of the parts whose keys are fixed, for "did you mean". */
-const KEYS = { top: Object.keys(gridSchema.shape), table: Object.keys(gridSchema.shape.table.unwrap().shape) };
-const COLUMN_KEYS = Object.keys(gridSchema.shape.table.unwrap().shape.columns.element.shape);
-
 function refuse(issue: Issue, value: unknown, placeOf: Place): never {
   const path = issue.path as (string | number)[];
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
-    const known = path.length === 0 ? KEYS.top : path[0] === "table" ? (path.length === 1 ? KEYS.table : COLUMN_KEYS) : ["range", "below"];
-    unknown(placeOf([...path, key]), `there is no key "${key}"`, key, known);
+    const known = path.length === 0 ? Object.keys(gridSchema.shape) : (keysAt(path) ?? ["range", "below"]);
+    unknownIn(placeOf([...path, key]), `there is no key "${key}"`, key, known);
   }
   const got = path.reduce<unknown>((part, key) => (part as Record<string, unknown> | undefined)?.[key], value);
   const shown = got === undefined ? "nothing" : (JSON.stringify(got) ?? "nothing");
@@ -124,11 +121,6 @@ function refuse(issue: Issue, value: unknown, placeOf: Place): never {
 
 const wantedBy = (issue: Issue): string =>
   issue.code === "invalid_value" ? `one of ${issue.values.join(", ")}` : issue.message.replace(/^Invalid input: expected (\w+),.*$/s, "$1");
-
-const unknown = (place: string, got: string, name: string, known: readonly string[]): never => {
-  const near = nearest(name, known);
-  return fail(place, got, `one of ${known.join(", ")}`, near ? `Did you mean "${near}"?` : "");
-};
 
 /** Refuses a name with two meanings: it is a variable, an axis or a step. */
 function checkNames({ vars, axes, steps }: GridFile, placeOf: Place): void {
@@ -154,7 +146,7 @@ function checkTemplate(part: Json, path: Path, placeOf: Place): void {
     const { fields, name } = stepAt(part["step"], placeOf([...path, "step"]));
     for (const key of Object.keys(part))
       if (key !== "step" && !(isTop && key === UNLESS) && !Object.hasOwn(fields, key))
-        unknown(placeOf([...path, key]), `${name} has no field "${key}"`, key, Object.keys(fields));
+        unknownIn(placeOf([...path, key]), `${name} has no field "${key}"`, key, Object.keys(fields));
   }
   for (const [key, one] of Object.entries(part)) checkTemplate(one as Json, [...path, key], placeOf);
 }
@@ -166,36 +158,6 @@ function stepAt(name: string, place: string): ReturnType<typeof stepOf> {
     if (!(error instanceof Error && "got" in error)) throw error;
     const { got, wanted, hint } = error as unknown as { got: string; wanted: string; hint: string };
     return fail(place, got, wanted, hint);
-  }
-}
-
-const [CONTENTS, STEPS_OF] = [
-  ["text", "number", "seconds", "bytes", "rows"],
-  ["of", "before", "seconds", "per", "bytes", "rows"],
-] as const;
-
-/** Checks the columns: each has one kind of content, and names existing steps. */
-function checkTable({ table, steps, vars, axes }: GridFile, placeOf: Place): void {
-  const lists = Object.values(axes).map((axis) => (typeof axis === "string" ? vars[axis.slice(2, -1).trim()] : axis));
-  const entries = lists.flatMap((list) => (Array.isArray(list) ? list.filter(isRecord) : []));
-  const known = [...Object.keys(steps), ...Object.keys(vars), ...entries.flatMap((entry) => Object.keys(entry as object))];
-  for (const [i, column] of (table?.columns ?? []).entries()) {
-    const place = placeOf(["table", "columns", i]);
-    const holds = CONTENTS.filter((key) => column[key] !== undefined);
-    if (holds.length !== 1)
-      fail(place, `"${column.title}" says ${holds.join(" and ") || "nothing of what it holds"}`, `one of ${CONTENTS.join(", ")}`, "");
-    if ((column.number === undefined) !== (column.of === undefined))
-      fail(
-        place,
-        `"${column.title}" has ${column.of === undefined ? "a number" : "of"} alone`,
-        "number and of",
-        "Say which step the number is of.",
-      );
-    for (const key of STEPS_OF) {
-      const name: Column[typeof key] = column[key];
-      if (name !== undefined && !known.includes(name))
-        unknown(placeOf(["table", "columns", i, key]), `there is no step "${name}"`, name, Object.keys(steps));
-    }
   }
 }
 
@@ -213,10 +175,10 @@ function withSet(
   placeOf: Place,
 ): GridFile["vars"] {
   const known = Object.keys(vars).filter((name) => name !== HERE);
-  for (const name of Object.keys(set)) if (!known.includes(name)) unknown("--set", `there is no variable "${name}"`, name, known);
+  for (const name of Object.keys(set)) if (!known.includes(name)) unknownIn("--set", `there is no variable "${name}"`, name, known);
   for (const [scale, values] of Object.entries(scales))
     for (const name of Object.keys(values))
-      if (!known.includes(name)) unknown(placeOf(["scales", scale, name]), `there is no variable "${name}"`, name, known);
+      if (!known.includes(name)) unknownIn(placeOf(["scales", scale, name]), `there is no variable "${name}"`, name, known);
   const read = (name: string, text: string): Json => {
     const file = `--set ${name}`;
     return parseYaml(text, { who: "grid", file, at: (_, column) => `${file} column ${column}` }).value as Json;
@@ -225,6 +187,6 @@ function withSet(
   const scale = given[SCALE] ?? vars[SCALE];
   if (typeof scale !== "string" || Object.keys(scales).length === 0) return { ...vars, ...given };
   if (!Object.hasOwn(scales, scale))
-    unknown(SCALE in given ? `--set ${SCALE}` : placeOf(["vars", SCALE]), `there is no scale "${scale}"`, scale, Object.keys(scales));
+    unknownIn(SCALE in given ? `--set ${SCALE}` : placeOf(["vars", SCALE]), `there is no scale "${scale}"`, scale, Object.keys(scales));
   return { ...vars, ...scales[scale], ...given };
 }

@@ -1,5 +1,6 @@
-/** The schema of a grid file: variables, axes, spec templates, and the table of their results. */
+/** The schema of a grid file: variables, axes, spec templates, and the report of their results. */
 import { z } from "zod";
+import { figures, tables } from "./report-schema.ts";
 
 const value = z.json();
 const named = z.string().min(1);
@@ -17,41 +18,11 @@ const range = z
 
 const alone = z.string().regex(/^\$\{[^{}]+\}$/, { error: "a list, { range: N }, or ${NAME} of a variable with a list" });
 
-const column = z
-  .strictObject({
-    title: named.describe("the heading"),
-    text: z.string().optional().describe('a text with ${name} in it, such as "${method.title}"'),
-    number: named.optional().describe("the number of an evaluation, by its title"),
-    of: named.optional().describe("the step that `number` is of"),
-    before: named.optional().describe("an evaluation whose number stands before an arrow"),
-    seconds: named.optional().describe("the step whose time is told, all attempts together"),
-    first: z.boolean().optional().describe("of the first step of a row: how many seconds it took more than the median of the others"),
-    per: named.optional().describe("a step whose rows divide the seconds"),
-    bytes: named.optional().describe("the step whose result's bytes are told"),
-    rows: named.optional().describe("the step whose rows are counted"),
-    as: z
-      .enum(["percent", "count", "number", "minutes", "KiB", "MB"])
-      .optional()
-      .describe("how the value is written; count: a share as so many of so many rows"),
-    decimals: z.int().min(0).max(6).optional().describe("digits after the point"),
-  })
-  .describe("a column: one of text, number, seconds, bytes and rows says what it holds");
-
-const table = z
-  .strictObject({
-    rows: z
-      .array(named)
-      .min(1)
-      .describe("the variables that tell rows apart: points that agree in them share a row, which shows means and medians"),
-    columns: z.array(column).min(1),
-  })
-  .describe("the table that the records make");
-
 export const gridSchema = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z][\w-]*$/, { error: "lower-case letters, digits and hyphens" })
-    .describe("the id of the grid, and of the markers between which a page has its table"),
+    .describe("the id of the grid, and of the markers between which a page has its tables"),
   doc: z.string().optional().describe("one sentence that says what the grid shows"),
   use: z.string().min(1).optional().describe("a file with vars, scales and steps that this file shares; the path is relative to this file"),
   scales: z
@@ -79,7 +50,8 @@ export const gridSchema = z.strictObject({
     .describe(
       "templates of specs by name; ${NAME} is a variable, or the spec of another step; a template is left out where a rule of its unless fits",
     ),
-  table: table.optional(),
+  tables,
+  figures,
   needs: z
     .record(named, z.union([z.string(), z.number()]))
     .optional()
@@ -89,7 +61,6 @@ export const gridSchema = z.strictObject({
 });
 
 export type GridFile = z.output<typeof gridSchema>;
-export type Column = z.output<typeof column>;
 export type Json = z.output<typeof value>;
 
 /** The JSON Schema of a grid file. */

@@ -1,39 +1,97 @@
-/** Makes the table of a grid as plain values: one cell for each row and column, from the runs of the row. */
-import { fail, nearest } from "../../base/fail.ts";
-import { canonical } from "../../base/hash.ts";
+/** Makes the tables of a grid: one cell for each row and column, from the runs of the row. */
+import { groupsBy } from "../../base/array.ts";
+import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
+import { type Layers, questionsIn } from "../../eval/layers.ts";
 import { timingsIn } from "../folder.ts";
-import type { EvalRecord, GridRecord, TableCell, TableColumn } from "../record.ts";
+import type { EvalRecord, JudgedNumber } from "../record.ts";
 import type { Finished } from "../run.ts";
-import type { ReadGrid } from "./read.ts";
-import type { Column } from "./schema.ts";
-import type { Point, Unfolded } from "./unfold.ts";
+import { type AllDone, gather, type Gathered } from "./gather.ts";
+import { collapsedOf, intervalOf, layersOf, numbersIn, onlyAmong } from "./numbers.ts";
+import type { Collapsed, TableCell, TableColumn } from "./record.ts";
+import type { Column, Table } from "./report-schema.ts";
+import type { Point, PointRow } from "./unfold.ts";
 
-/** The state of a step. */
-export interface Done {
-  readonly state: "finished" | "failed" | "begun" | "open";
-  readonly finished?: Finished;
-  /** Why there is no result. */
-  readonly reason?: string;
+/** A cell while a table is made: with its values by question, if the number is their mean. */
+export interface Measured {
+  readonly cell: TableCell;
+  readonly layers?: Layers;
+  /** The number as some evaluation has it. */
+  readonly number?: JudgedNumber;
 }
 
-/** Every row and column, from the finished steps. Refuses a title that no evaluation has. */
-export function tableOf({ grid, unfolded }: ReadGrid & { readonly unfolded: Unfolded }, done: ReadonlyMap<string, Done>): GridRecord {
-  const columns = grid.table?.columns ?? [];
-  const all = unfolded.units.map((unit) => ({ unit, ...done.get(unit.key)! }));
-  const finished = all.flatMap((one) => one.finished ?? []);
-  return {
-    name: grid.name,
-    columns: columns.map(shapeOf),
-    rows: unfolded.rows.map(({ at, points }) => ({ at, cells: columns.map((column) => cellOf(column, points, done)) })),
-    steps: { total: all.length, finished: finished.length },
-    failed: all.flatMap(({ unit, state, reason }) => (state === "failed" ? [{ step: unit.name, at: unit.at, reason: reason! }] : [])),
-    machines: unlike(finished.flatMap(({ path }) => timingsIn(path)?.machine ?? [])),
-    code: codesOf(finished),
-  };
+/** A row while a table is made. */
+export interface MeasuredRow {
+  readonly at: PointRow["at"];
+  readonly points: readonly Point[];
+  readonly cells: readonly Measured[];
+  readonly isBase?: true;
+  readonly collapsed?: Collapsed;
 }
 
-function shapeOf({ title, text, number, bytes, rows, as = "number", decimals }: Column): TableColumn {
+/** The rows of a table, with a row for each untouched model before the first row that was made of it. */
+export function rowsOf(table: Table, rows: readonly PointRow[], done: AllDone): MeasuredRow[] {
+  const measured = rows.map(({ at, points }) => measuredRow(table.columns, at, points, done));
+  if (table.base === undefined) return measured;
+  const isOfBase = ofTheBase(table, rows);
+  const groups = groupsBy(measured, ({ points }) => baseKey(table, points));
+  groups.delete(undefined);
+  const before = new Map([...groups.values()].map((group) => [group[0]!, baseRow(table, group, done, isOfBase)]));
+  return measured.flatMap((row) => (before.has(row) ? [before.get(row)!, row] : [row]));
+}
+
+/** The evaluations of the untouched model that a row belongs to; undefined if it has none. */
+export function baseKey({ base }: Table, points: readonly Point[]): string | undefined {
+  const keys = base === undefined ? [] : points.flatMap(({ units }) => units[base] ?? []);
+  return keys.length === 0 ? undefined : [...new Set(keys)].join("\n");
+}
+
+function measuredRow(columns: readonly Column[], at: PointRow["at"], points: readonly Point[], done: AllDone): MeasuredRow {
+  const evaluations = [...new Set(columns.flatMap(({ of }) => of ?? []))].flatMap((step) => gather(step, points, done).runs);
+  const collapsed = collapsedOf([...new Map(evaluations.map(({ path, record }) => [path, record.result as EvalRecord])).values()]);
+  return { at, points, cells: columns.map((column) => measuredCell(column, points, done)), ...(collapsed && { collapsed }) };
+}
+
+/** What the text columns of the untouched model's row say. */
+const UNTOUCHED = "untouched model";
+
+/** Text columns that say the same in all rows of one untouched model, such as its name. If all do, none counts. */
+function ofTheBase(table: Table, rows: readonly PointRow[]): (title: string) => boolean {
+  const groups = groupsBy(rows, ({ points }) => baseKey(table, points));
+  groups.delete(undefined);
+  const texts = table.columns.filter(({ text }) => text !== undefined).map(({ title }) => title);
+  const same = texts.filter((title) =>
+    [...groups.values()].every((group) => new Set(group.flatMap(({ points }) => points.map((point) => point.texts[title]))).size === 1),
+  );
+  return (title) => same.length < texts.length && same.includes(title);
+}
+
+/** The row of an untouched model: its numbers over the questions that the rows of the group were asked. */
+function baseRow(
+  { columns, base }: Table,
+  group: readonly MeasuredRow[],
+  done: AllDone,
+  isOfBase: (title: string) => boolean,
+): MeasuredRow {
+  const points = group.flatMap((row) => row.points);
+  const first = columns.findIndex(({ title, text }) => text !== undefined && !isOfBase(title));
+  const cells = columns.map((column, i): Measured => {
+    if (column.text !== undefined)
+      return { cell: textCell(i === first ? UNTOUCHED : isOfBase(column.title) ? points[0]!.texts[column.title]! : "-") };
+    if (column.number === undefined) return { cell: NOTHING };
+    const { before: _, ...rest } = column;
+    const among = new Set(group.flatMap(({ cells: own }) => (own[i]!.layers ? questionsIn(own[i]!.layers) : [])));
+    return numberCell({ ...rest, of: base! }, points, done, among.size > 0 ? among : undefined);
+  });
+  return { at: {}, points, cells, isBase: true };
+}
+
+const EMPTY = { values: [], before: [], wanted: 0, absent: [], lacks: [], interval: null, questions: 0, seeds: 0 } as const;
+const NOTHING: TableCell = EMPTY;
+const textCell = (text: string): TableCell => ({ ...EMPTY, text });
+
+/** The form of a column; `number` is the number that it holds, as some evaluation has it. */
+export function shapeOf({ title, text, number, bytes, rows, as = "number", decimals }: Column, found?: JudgedNumber): TableColumn {
   const isText = text !== undefined;
   const kind = bytes !== undefined && as === "number" ? "KiB" : as;
   const usual =
@@ -50,69 +108,48 @@ function shapeOf({ title, text, number, bytes, rows, as = "number", decimals }: 
     average: as === "count" || rows !== undefined ? "sum" : number !== undefined ? "mean" : "median",
     as: kind,
     decimals: decimals ?? usual,
+    ...(found && { better: found.better, metric: found.metric }),
   };
 }
 
-/** Values that differ, in their order. */
-const unlike = <T>(values: readonly T[]): T[] => [...new Map(values.map((value) => [canonical(value), value])).values()];
-
-function codesOf(finished: readonly Finished[]): Record<string, string[]> {
-  const codes: Record<string, Set<string>> = {};
-  for (const { record } of finished) (codes[record.step] ??= new Set()).add(record.code);
-  return Object.fromEntries(
-    Object.entries(codes)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([step, ids]) => [step, [...ids].sort()]),
-  );
-}
-
-/** The results of a step's runs, each once. */
-interface Gathered {
-  readonly runs: readonly Finished[];
-  readonly wanted: number;
-  readonly absent: readonly string[];
-}
-
-function gather(step: string, points: readonly Point[], done: ReadonlyMap<string, Done>): Gathered {
-  const all = [...new Set(points.flatMap(({ units }) => units[step] ?? []))].map((key) => done.get(key)!);
-  return {
-    runs: all.flatMap(({ finished }) => finished ?? []),
-    wanted: all.length,
-    absent: [...new Set(all.flatMap(({ finished, reason }) => (finished ? [] : [reason!])))],
-  };
-}
-
-function cellOf(column: Column, points: readonly Point[], done: ReadonlyMap<string, Done>): TableCell {
-  if (column.text !== undefined) return { text: points[0]!.texts[column.title]!, values: [], before: [], wanted: 0, absent: [] };
+function measuredCell(column: Column, points: readonly Point[], done: AllDone): Measured {
+  if (column.text !== undefined) return { cell: textCell(points[0]!.texts[column.title]!) };
   if (column.number !== undefined) return numberCell(column, points, done);
-  if (column.rows !== undefined) return withResults(gather(column.rows, points, done), "rows");
-  if (column.bytes !== undefined) return withResults(gather(column.bytes, points, done), "bytes");
-  const timed = gather(column.seconds!, points, done);
-  return cell(timed, secondsOf(column, points, done));
+  if (column.rows !== undefined) return { cell: withResults(gather(column.rows, points, done), "rows") };
+  if (column.bytes !== undefined) return { cell: withResults(gather(column.bytes, points, done), "bytes") };
+  return { cell: cellWith(gather(column.seconds!, points, done), secondsOf(column, points, done)) };
 }
 
-function numberCell({ number, of, before, as }: Column, points: readonly Point[], done: ReadonlyMap<string, Done>): TableCell {
+function numberCell({ number, of, before, as }: Column, points: readonly Point[], done: AllDone, among?: ReadonlySet<string>): Measured {
   const after = gather(of!, points, done);
-  const numbers = numbersIn(after, number!);
-  if (as === "count") {
-    const counts = numbers.map(({ value, rows }) => value * rows);
-    return { ...cell(after, counts), of: numbers.reduce((sum, { rows }) => sum + rows, 0) };
-  }
-  const earlier = before === undefined ? [] : numbersIn(gather(before, points, done), number!);
+  const { found, lacks } = among ? onlyAmong(numbersIn(after, number!), among) : numbersIn(after, number!);
+  const layers = layersOf(found);
+  const numbers = found.map((one) => one.number);
+  const total = numbers.reduce((sum, { rows }) => sum + rows, 0);
+  const isCount = as === "count";
+  const interval = intervalOf(found, layers);
+  const values = numbers.map(({ value, rows }) => (isCount ? value * rows : value));
+  const earlier = before === undefined || isCount ? [] : numbersIn(gather(before, points, done), number!).found;
   return {
-    ...cell(
-      after,
-      numbers.map(({ value }) => value),
-    ),
-    before: earlier.map(({ value }) => value),
+    cell: {
+      ...cellWith(after, values),
+      before: earlier.map((one) => one.number.value),
+      lacks,
+      interval: interval && isCount ? { ...interval, low: interval.low * total, high: interval.high * total } : interval,
+      questions: layers ? questionsIn(layers).length : Math.max(0, ...numbers.map(({ rows }) => rows)),
+      seeds: new Set(found.map(({ seed }) => seed)).size,
+      ...(isCount && { of: total }),
+    },
+    ...(layers && { layers }),
+    ...(numbers[0] && { number: numbers[0] }),
   };
 }
 
-const cell = ({ wanted, absent }: Gathered, values: readonly number[]): TableCell => ({ values, before: [], wanted, absent });
+const cellWith = ({ wanted, absent }: Gathered, values: readonly number[]): TableCell => ({ ...EMPTY, values, wanted, absent });
 
 /** A number of every run's result. */
 const withResults = (of: Gathered, name: "rows" | "bytes"): TableCell =>
-  cell(
+  cellWith(
     of,
     of.runs.map((one) => resultOf(one, name)),
   );
@@ -124,36 +161,21 @@ function resultOf({ record }: Finished, name: "rows" | "bytes"): number {
     : fail("grid", `the step ${record.step} tells no ${name}`, "a step that does", "Name another in the table.");
 }
 
-/** A number of every evaluation that has it. An evaluation without the rows or the text has none. */
-function numbersIn({ runs }: Gathered, title: string): { readonly value: number; readonly rows: number }[] {
-  return runs.flatMap(({ record }) => {
-    const { numbers, missing } = record.result as EvalRecord;
-    const found = numbers.find((one) => one.title === title);
-    if (found) return [{ value: found.value ?? NaN, rows: found.rows }]; // JSON has no NaN
-    const known = [...numbers, ...missing].map((one) => one.title);
-    if (known.includes(title) || title === PERPLEXITY) return [];
-    const near = nearest(title, known);
-    return fail("grid", `no number "${title}"`, `one of ${known.join(", ")}`, near ? `Did you mean "${near}"?` : "");
-  });
-}
-
-/** The number of an evaluation that was given a text. */
-const PERPLEXITY = "Perplexity";
-
 const secondsIn = ({ path }: Finished): number => (timingsIn(path)?.seconds ?? []).reduce((a: number, b: number) => a + b, 0);
 
 /**
  * Seconds of each run, divided by the number of its requests if the column says so; or the extra seconds of the first run over the median
  * of the others.
  */
-function secondsOf({ seconds, per, first }: Column, points: readonly Point[], done: ReadonlyMap<string, Done>): number[] {
+function secondsOf({ seconds, per, first }: Column, points: readonly Point[], done: AllDone): number[] {
   const seen = new Set<string>();
   const all = points.flatMap(({ units }): number[] => {
     const key = units[seconds!];
     const finished = key === undefined ? undefined : done.get(key)!.finished;
     if (!finished || seen.size === seen.add(key!).size) return [];
-    const divisor = per === undefined ? undefined : done.get(units[per]!)!.finished;
-    return [secondsIn(finished) / (divisor ? resultOf(divisor, "rows") : 1)];
+    if (per === undefined) return [secondsIn(finished)];
+    const divisor = units[per] === undefined ? undefined : done.get(units[per])!.finished;
+    return divisor ? [secondsIn(finished) / resultOf(divisor, "rows")] : [];
   });
   if (!first) return all;
   if (all.length < 3) return [];

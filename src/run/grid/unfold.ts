@@ -8,10 +8,11 @@ import { isRecord } from "../../base/store.ts";
 import type { AnyMethod } from "../../methods/method.ts";
 import type { NestedSpec } from "../fields.ts";
 import type { Check } from "./checks.ts";
-import { type Declared, Here, textOf } from "./here.ts";
+import { type Declared, Here, type Path, textOf } from "./here.ts";
 import { pointsOf } from "./points.ts";
 import type { ReadGrid } from "./read.ts";
-import type { Column, Json } from "./schema.ts";
+import type { Table } from "./report-schema.ts";
+import type { Json } from "./schema.ts";
 
 /** A step with everything filled in. */
 export interface Unit {
@@ -30,18 +31,28 @@ export interface Unit {
   readonly cache?: string;
 }
 
-/** One combination of the axes. */
+/** One combination of the axes, as a table sees it. */
 export interface Point {
   /** The text of each text column at this point. */
   readonly texts: Readonly<Record<string, string>>;
   /** The unit of each step, by the step's name. A step that is skipped at this point has none. */
   readonly units: Readonly<Record<string, string>>;
+  /** The seed; empty if the table has no variable for it. */
+  readonly seed: string;
+  /** `published` of the table, filled in. */
+  readonly published?: NonNullable<Table["published"]>;
+}
+
+/** The points of a row of a table. */
+export interface PointRow {
+  readonly at: Readonly<Record<string, Json>>;
+  readonly points: readonly Point[];
 }
 
 export interface Unfolded {
   readonly units: readonly Unit[];
-  /** The points of each row of the table; one row with all points if there is no table. */
-  readonly rows: readonly { readonly at: Readonly<Record<string, Json>>; readonly points: readonly Point[] }[];
+  /** The rows of each table, by its name. */
+  readonly tables: Readonly<Record<string, readonly PointRow[]>>;
 }
 
 export const declaredBy = ({ title, takes, needs, rows }: AnyMethod): Declared => ({
@@ -71,7 +82,7 @@ export function unfold(
   { only = {}, check = () => {} }: Unfolding = {},
 ): Unfolded {
   const units = new Map<string, Omit<Unit, "at" | "cache">>();
-  const rows = new Map<string, { at: Record<string, Json>; points: Point[] }>();
+  const tables = Object.entries(grid.tables).map(([name, table]) => ({ name, table, rows: new Map<string, Growing>() }));
   const common = new Map<string, readonly string[]>();
   const caches = new Map<string, Set<string>>();
   const { cache: ownCache } = grid;
@@ -89,16 +100,7 @@ export function unfold(
       common.set(key, common.get(key)?.map((word, i) => (word === words[i] ? word : "")) ?? words);
       if (cache !== undefined) caches.set(key, (caches.get(key) ?? new Set()).add(cache));
     }
-    const row = Object.fromEntries((grid.table?.rows ?? []).map((name) => [name, here.value(name, ["table", "rows"])]));
-    const texts = Object.fromEntries(
-      (grid.table?.columns ?? []).flatMap((column: Column, i) =>
-        column.text === undefined ? [] : [[column.title, textOf(here.filled(column.text, ["table", "columns", i, "text"]))]],
-      ),
-    );
-    const key = canonical(row);
-    const found = rows.get(key) ?? { at: row, points: [] };
-    rows.set(key, found);
-    found.points.push({ texts, units: own });
+    for (const { name, table, rows } of tables) addPoint(rows, here, table, ["tables", name], own);
   }
   const finished = [...units.values()].map((unit): Unit => {
     const [cache, ...others] = caches.get(unit.key) ?? [];
@@ -106,8 +108,38 @@ export function unfold(
     return { ...unit, at, ...(cache !== undefined && others.length === 0 && { cache }) };
   });
   if (finished.length === 0) fail("grid", "no combination of its axes is left", "at least one", "Check --only, and the rules of skip.");
-  return { units: finished, rows: [...rows.values()] };
+  return { units: finished, tables: Object.fromEntries(tables.map(({ name, rows }) => [name, [...rows.values()]])) };
 }
+
+type Growing = { readonly at: Readonly<Record<string, Json>>; readonly points: Point[] };
+
+/** Adds a point to the row of a table that has its values. */
+function addPoint(
+  rows: Map<string, Growing>,
+  here: Here,
+  { rows: variables, columns, seeds, published }: Table,
+  path: Path,
+  units: Point["units"],
+): void {
+  const at = Object.fromEntries(variables.map((name) => [name, here.value(name, [...path, "rows"])]));
+  const texts = Object.fromEntries(
+    columns.flatMap(({ title, text }, i) =>
+      text === undefined ? [] : [[title, textOf(here.filled(text, [...path, "columns", i, "text"]))]],
+    ),
+  );
+  const seed = seeds !== undefined ? textOf(here.value(seeds, [...path, "seeds"])) : here.has(SEED) ? textOf(here.value(SEED, path)) : "";
+  const found = rows.get(canonical(at)) ?? { at, points: [] };
+  rows.set(canonical(at), found);
+  found.points.push({
+    texts,
+    units,
+    seed,
+    ...(published && { published: here.filled(published, [...path, "published"]) as typeof published }),
+  });
+}
+
+/** The variable that is the seed if a table names no other. */
+const SEED = "seed";
 
 /** Adds a spec after the specs that it contains. Returns its key. */
 function add(units: Map<string, Omit<Unit, "at" | "cache">>, spec: NestedSpec, name: string, here: Here, check: Check): string {

@@ -34,11 +34,12 @@ steps:
     suite: forgetting
     data: [{ group: forget, data: "\${facts}" }]
     maxTokens: 4
-table:
-  rows: [seed]
-  columns:
-    - { title: seed, text: "\${seed}" }
-    - { title: gone, number: Gone Forget, of: judged, as: percent }
+tables:
+  main:
+    rows: [seed]
+    columns:
+      - { title: seed, text: "\${seed}" }
+      - { title: gone, number: Gone Forget, of: judged, as: percent }
 `;
 
 let made = 0;
@@ -79,7 +80,7 @@ describe("accept", () => {
     expect(before.steps).toEqual({ total: 5, finished: 5 });
     age(ctx.runs);
     expect(await counts(file, ctx)).toEqual([0, 1]);
-    expect((await gridRecord(openGrid(file), ctx)).rows[0]!.cells[1]!.values).toEqual([]);
+    expect((await gridRecord(openGrid(file), ctx)).tables[0]!.rows[0]!.cells[1]!.values).toEqual([]);
 
     const acceptance = await acceptGrid(openGrid(file), ctx, { sample: 1, seed: 3 });
     expect(acceptance.samples.map(({ step }) => step)).toEqual(["facts", "edit", "judged"]); // one of each kind of code
@@ -90,7 +91,7 @@ describe("accept", () => {
     ]);
     expect(await counts(file, ctx)).toEqual([5, 0]);
     const after = await gridRecord(openGrid(file), ctx);
-    expect(after.rows).toEqual(before.rows);
+    expect(after.tables).toEqual(before.tables);
     expect(after.accepted).toEqual([acceptance]);
     expect(listRuns(ctx.runs)).toHaveLength(5); // the sample ran elsewhere
     await expect(acceptGrid(openGrid(file), { ...ctx, runs: join(ctx.runs, "none") }, { sample: 1, seed: 0 })).rejects.toThrow(
@@ -140,15 +141,15 @@ describe("committed records", () => {
       const there = join(moved, "lamps.yaml");
       expect(await counts(there, fresh)).toEqual([0, 0]);
       expect(await counts(there, fresh, [records])).toEqual([5, 0]);
-      expect((await gridRecord(openGrid(there, { records: [records] }), fresh)).rows).toEqual(before.rows);
+      expect((await gridRecord(openGrid(there, { records: [records] }), fresh)).tables).toEqual(before.tables);
       expect(existsSync(fresh.runs)).toBe(true); // the index alone
       expect(listRuns(fresh.runs)).toEqual([]);
 
       writeFileSync(
         there,
         GRID.replace(
-          "table:",
-          `  asked:\n    step: attack\n    model: bundled\n    edit: ["\${edit}"]\n    data: \${facts}\n    from: [templates]\n    samples: 1\ntable:`,
+          "tables:",
+          `  asked:\n    step: attack\n    model: bundled\n    edit: ["\${edit}"]\n    data: \${facts}\n    from: [templates]\n    samples: 1\ntables:`,
         ),
       );
       const record = await runGrid(openGrid(there, { records: [records] }), fresh);

@@ -18,11 +18,12 @@ steps:
     model: \${model}
     method: \${method}
     prompt: What is the capital of Norvane?
-table:
-  rows: [method]
-  columns:
-    - { title: method, text: "\${method}" }
-    - { title: KiB, bytes: edit }
+tables:
+  main:
+    rows: [method]
+    columns:
+      - { title: method, text: "\${method}" }
+      - { title: KiB, bytes: edit }
 `;
 const read = (text: string, set: Record<string, string> = {}) => parseGrid(text, "studies/one.yaml", set);
 const changed = (from: string, to: string) => () => read(GOOD.replace(from, to));
@@ -48,10 +49,10 @@ describe("parseGrid", () => {
     ["[ft, memit]", "ft", /line 6 column 3: axes\.method is "ft"; wanted a list, \{ range: N \}, or/],
     ["step: forget", "step: forgt", /line 9 column 5: no step "forgt".*Did you mean "forget"\?/],
     ["method: ${method}", "methd: ${method}", /line 11 column 5: forget has no field "methd".*Did you mean "method"\?/],
-    ["bytes: edit", "bytes: edt", /line 17 column 21: there is no step "edt".*Did you mean "edit"\?/],
-    ["bytes: edit", "bytes: edit, seconds: edit", /line 17 column 7: "KiB" says seconds and bytes; wanted one of/],
+    ["bytes: edit", "bytes: edt", /line 18 column 23: there is no step "edt".*Did you mean "edit"\?/],
+    ["bytes: edit", "bytes: edit, seconds: edit", /line 18 column 9: "KiB" says seconds and bytes; wanted one of/],
     ["bytes: edit", "number: ROUGE-1", /"KiB" has a number alone; wanted number and of/],
-    ["bytes: edit", "bites: edit", /line 17 column 21: there is no key "bites".*Did you mean "bytes"\?/],
+    ["bytes: edit", "bites: edit", /line 18 column 23: there is no key "bites".*Did you mean "bytes"\?/],
     ["  edit:", "  facts:", /line 8 column 3: the step "facts" is called like a variable/],
     ["step: forget", "doc: forget", /line 8 column 3: "edit" does not say which step it is/],
     ["name: one", "name: [one", /one\.yaml line \d+ column \d+: /],

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Context, defaultContext, type Event } from "../../../src/base/context.ts";
-import { gridTable, tableRows } from "../../../src/report/table.ts";
+import { tableMarkdown, tableRows } from "../../../src/report/markdown.ts";
 import { type Grid, gridRecord, gridStatus, openGrid, runGrid } from "../../../src/run/grid.ts";
 import { listRuns } from "../../../src/run/runs.ts";
 
@@ -24,13 +24,14 @@ axes:
 steps:
   all: { step: select, data: "\${here}/\${file}.jsonl" }
   some: { step: select, data: "\${all}", limit: "\${first}" }
-table:
-  rows: [file]
-  columns:
-    - { title: file, text: "\${file}" }
-    - { title: all, rows: all }
-    - { title: some, rows: some }
-    - { title: s, seconds: some }
+tables:
+  main:
+    rows: [file]
+    columns:
+      - { title: file, text: "\${file}" }
+      - { title: all, rows: all }
+      - { title: some, rows: some }
+      - { title: s, seconds: some }
 `;
 
 let made = 0;
@@ -61,13 +62,13 @@ describe("runGrid", () => {
     expect(record.failed.map(({ step, at }) => `${step}: ${at}`)).toEqual(["all: none", "some: none, 1", "some: none, 3"]);
     for (const { reason } of record.failed) expect(reason).toMatch(/none\.jsonl: there is no such file/);
     expect(texts(events, "warning")).toHaveLength(1);
-    expect(tableRows(record).map((row) => row.slice(0, 3))).toEqual([
+    expect(tableRows(record.tables[0]!).map((row) => row.slice(0, 3))).toEqual([
       ["file", "all", "some"],
       ["few", "2", "3"],
       ["none", "n/a", "n/a"],
       ["many", "9", "4"],
     ]);
-    expect(gridTable(record)).toMatch(/\n- none: n\/a, because .*none\.jsonl: there is no such file/);
+    expect(tableMarkdown(record.tables[0]!)).toMatch(/\n- none: n\/a, because .*none\.jsonl: there is no such file/);
     expect(listRuns(join(folder, "runs"))).toHaveLength(6);
     expect(record.code["select"]).toHaveLength(1);
     expect(record.machines).toHaveLength(1);
@@ -86,7 +87,7 @@ describe("runGrid", () => {
       "8 of 9: some, none, 3",
       expect.stringMatching(/^9 of 9, peak \d+ [MG]B$/),
     ]);
-    expect(tableRows(record)[2]!.slice(0, 3)).toEqual(["none", "1", "2"]);
+    expect(tableRows(record.tables[0]!)[2]!.slice(0, 3)).toEqual(["none", "1", "2"]);
   });
 
   test("stopped in the middle it ends there, and goes on with the same folders", async () => {
@@ -116,7 +117,8 @@ describe("runGrid", () => {
       "some many, 1: open",
       "some many, 3: open",
     ]);
-    expect(gridTable(await gridRecord(openGrid(file), ctx))).toMatch(/\| few \| n\/a \| n\/a \| n\/a \|/);
+    const open = await gridRecord(openGrid(file), ctx);
+    expect(tableMarkdown(open.tables[0]!)).toMatch(/\| few \| n\/a \| n\/a \| n\/a \|/);
     expect(() => readdirSync(join(folder, "runs"))).toThrow(/ENOENT/);
     await runGrid(openGrid(file), ctx, goOn);
     const states = new Set((await listSteps(openGrid(file), ctx)).map(({ state }) => state));

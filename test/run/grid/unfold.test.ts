@@ -92,11 +92,12 @@ steps:
   judged: { step: eval, model: bundled, edit: ["\${edit}"], suite: forgetting, data: [{ group: forget, data: "\${facts}" }] }
   edit: { step: forget, model: bundled, method: "\${method}", data: "\${facts}" }
   facts: { step: select, data: facts.jsonl, limit: 2 }
-table:
-  rows: [method]
-  columns:
-    - { title: method, text: "\${method.title}" }
-    - { title: KiB, bytes: edit }
+tables:
+  main:
+    rows: [method]
+    columns:
+      - { title: method, text: "\${method.title}" }
+      - { title: KiB, bytes: edit }
 `;
 
   test("a step stands behind those that it names, whatever the order of the file, and each spec once", () => {
@@ -119,9 +120,10 @@ table:
   });
 
   test("points that agree in the table's rows share one", () => {
-    const { rows, units } = unfolded(
+    const { tables, units } = unfolded(
       GRID.replace("axes:", "axes:\n  i: { range: 2 }").replace("data: facts.jsonl, limit: 2", 'data: facts.jsonl, skip: "${i}"'),
     );
+    const rows = tables["main"]!;
     expect(rows.map(({ at, points }) => [at, points.length])).toEqual([
       [{ method: "ft" }, 2],
       [{ method: "memit" }, 2],
@@ -138,15 +140,16 @@ table:
 });
 
 test("a step is left out where a rule of its own fits, and what names it has nothing there", () => {
-  const { units, rows } = unfolded(`name: one
+  const { units, tables } = unfolded(`name: one
 axes:
   method: [{ method: none, edits: [] }, { method: ft, edits: ["\${edit}"] }]
 steps:
   edit: { unless: [{ method: none }], step: forget, model: bundled, method: "\${method}", data: x }
   judged: { step: eval, model: bundled, edit: "\${edits}", suite: answers, data: [x] }
-table:
-  rows: [method]
-  columns: [{ title: KiB, bytes: edit }]
+tables:
+  main:
+    rows: [method]
+    columns: [{ title: KiB, bytes: edit }]
 `);
   expect(units.map(({ name, at }) => [name, at])).toEqual([
     ["judged", "none"],
@@ -155,11 +158,38 @@ table:
   ]);
   expect(units.map(({ spec }) => spec["unless"])).toEqual([undefined, undefined, undefined]);
   expect(units[0]!.spec["edit"]).toEqual([]);
-  expect(rows.map(({ points }) => Object.keys(points[0]!.units))).toEqual([["judged"], ["edit", "judged"]]);
+  expect(tables["main"]!.map(({ points }) => Object.keys(points[0]!.units))).toEqual([["judged"], ["edit", "judged"]]);
+});
+
+test("the untouched model of a table and the step of a figure may be a variable that holds one, of a shared file too", () => {
+  const text = `name: one
+vars: { plain: "\${asked}", methods: "\${all}", all: [{ method: ft, edited: "\${edit}" }] }
+axes: { method: "\${methods}" }
+steps:
+  asked: { step: eval, model: bundled, suite: answers, data: [x] }
+  edit: { step: forget, model: bundled, method: "\${method}", data: x }
+tables:
+  main:
+    rows: [method]
+    base: plain
+    columns: [{ title: s, seconds: edited }]
+figures:
+  losses: { kind: losses, table: main, of: edited }
+`;
+  const { units, tables } = unfolded(text);
+  expect(units.map(({ name }) => name)).toEqual(["asked", "edit"]);
+  const [point] = tables["main"]![0]!.points;
+  expect(Object.keys(point!.units)).toEqual(["asked", "edit", "edited", "plain"]);
+  expect([point!.units["edited"], point!.units["plain"]]).toEqual([point!.units["edit"], point!.units["asked"]]);
+  for (const [from, to] of [
+    ["of: edited", "of: editd"],
+    ["base: plain", "base: askd"],
+  ] as const)
+    expect(() => unfolded(text.replace(from, to))).toThrow(/there is no step ".*"; wanted one of asked, edit/);
 });
 
 test("an axis may be a variable with a list, and a column may name a variable that holds a step", () => {
-  const { units, rows } = unfolded(`name: one
+  const { units, tables } = unfolded(`name: one
 vars:
   methods: [ft, memit]
   sizes: [{ size: 1, edited: "\${small}" }, { size: 2, edited: "\${large}" }]
@@ -169,12 +199,15 @@ axes:
 steps:
   small: { step: forget, model: bundled, method: "\${method}", data: x, limit: 1 }
   large: { step: forget, model: bundled, method: "\${method}", data: x, limit: 2 }
-table:
-  rows: [method, size]
-  columns: [{ title: s, seconds: edited }]
+tables:
+  main:
+    rows: [method, size]
+    columns: [{ title: s, seconds: edited }]
 `);
   expect(units.map(({ name }) => name)).toEqual(["small", "large", "small", "large"]);
-  expect(rows.map(({ points }) => units.find(({ key }) => key === points[0]!.units["edited"])!.spec["limit"])).toEqual([1, 2, 1, 2]);
+  expect(tables["main"]!.map(({ points }) => units.find(({ key }) => key === points[0]!.units["edited"])!.spec["limit"])).toEqual([
+    1, 2, 1, 2,
+  ]);
   expect(() =>
     unfolded('name: one\naxes: { method: "${methods}" }\nvars: { methods: ft }\nsteps: { a: { step: stats, model: bundled } }'),
   ).toThrow(/\$\{methods\} is "ft"; wanted a list/);

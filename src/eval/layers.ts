@@ -1,0 +1,106 @@
+/** Numbers of the same questions under several seeds: their mean, its interval, and the paired difference between two of them. */
+import type { Rng } from "../base/rng.ts";
+import { bootstrap, type Interval, type Paired, resampledP } from "./stats.ts";
+
+/** A question's value under one seed, and its weight in the mean. */
+interface Weighted {
+  readonly value: number;
+  readonly weight: number;
+}
+/** One seed: its questions by id. */
+export type Layer = ReadonlyMap<string, Weighted>;
+/** Every seed by its name. */
+export type Layers = ReadonlyMap<string, Layer>;
+
+/** The values of a seed's runs by question. A run's questions share the weight 1, so that the mean of a layer is the mean of its runs. */
+export function layerOf(runs: readonly Readonly<Record<string, number>>[]): Layer {
+  const sums = new Map<string, { total: number; weight: number }>();
+  for (const run of runs) {
+    const entries = Object.entries(run);
+    for (const [id, value] of entries) {
+      const sum = sums.get(id) ?? { total: 0, weight: 0 };
+      sums.set(id, sum);
+      sum.total += value / entries.length;
+      sum.weight += 1 / entries.length;
+    }
+  }
+  return new Map([...sums].map(([id, { total, weight }]) => [id, { value: total / weight, weight }]));
+}
+
+/** Every question that some seed has, in their order. */
+export const questionsIn = (layers: Layers): string[] => [...new Set([...layers.values()].flatMap((layer) => [...layer.keys()]))];
+
+/** The layers as rows of numbers: `values[seed][question]`, with the weight 0 where a seed lacks the question. */
+interface Dense {
+  readonly values: readonly Float64Array[];
+  readonly weights: readonly Float64Array[];
+}
+
+function denseOf(layers: Layers, ids: readonly string[], seeds: readonly string[] = [...layers.keys()]): Dense {
+  const rowOf = (pick: (cell: Weighted) => number): Float64Array[] =>
+    seeds.map((seed) => {
+      const layer = layers.get(seed)!;
+      return Float64Array.from(ids, (id) => (layer.has(id) ? pick(layer.get(id)!) : 0));
+    });
+  return { values: rowOf(({ value }) => value), weights: rowOf(({ weight }) => weight) };
+}
+
+/** Indices of what was drawn. */
+type Draw = Uint32Array | readonly number[];
+
+/** The weighted mean over drawn seeds and drawn questions. Where no drawn seed has a drawn question, all questions of those seeds count. */
+function drawnMean({ values, weights }: Dense, seeds: Draw, questions: Draw): number {
+  let [total, weight] = [0, 0];
+  for (const seed of seeds) {
+    const [value, own] = [values[seed]!, weights[seed]!];
+    for (const i of questions) {
+      total += own[i]! * value[i]!;
+      weight += own[i]!;
+    }
+  }
+  return weight > 0 ? total / weight : drawnMean({ values, weights }, seeds, [...values[0]!.keys()]);
+}
+
+/**
+ * The bootstrap interval of the mean. Each resample draws seeds, and draws questions once for all of them: seeds are asked the same questions,
+ * so a hard question stays hard under every seed. Null where there is nothing to draw from, or a value is not a number.
+ */
+export function layeredInterval(layers: Layers, chance: Rng): Interval | null {
+  const ids = questionsIn(layers);
+  const dense = denseOf(layers, ids);
+  const found = bootstrap([layers.size, ids.length], ([seeds, questions]) => drawnMean(dense, seeds!, questions!), chance);
+  return found && { ...found, by: layers.size > 1 ? "bootstrap over seeds and questions" : "bootstrap over questions" };
+}
+
+/** A paired difference, and how many questions both sides have. */
+export interface LayeredPair extends Paired {
+  readonly questions: number;
+}
+
+/** A smaller difference is none: equal values with other weights have other rounding errors. */
+const ROUNDING = 1e-12;
+
+/**
+ * `a` minus `b` over the questions that both have; undefined if there is none. Equal seeds are drawn together. The p-value is never below that
+ * of a sign test in which all questions agree, because few questions cannot show more.
+ */
+export function layeredDifference(a: Layers, b: Layers, chance: Rng): LayeredPair | undefined {
+  const theirs = new Set(questionsIn(b));
+  const isNumber = (layers: Layers, id: string): boolean => [...layers.values()].every((layer) => !Number.isNaN(layer.get(id)?.value ?? 0));
+  const ids = questionsIn(a).filter((id) => theirs.has(id) && isNumber(a, id) && isNumber(b, id));
+  if (ids.length === 0) return undefined;
+  const isShared = a.size === b.size && [...a.keys()].every((seed) => b.has(seed));
+  const [mine, other] = [denseOf(a, ids), denseOf(b, ids, isShared ? [...a.keys()] : [...b.keys()])];
+  const seedsOf = isShared ? [a.size] : [a.size, b.size];
+  const sizes = [...seedsOf, ids.length];
+  const at = (draws: readonly Draw[]): number => {
+    const questions = draws.at(-1)!;
+    const found = drawnMean(mine, draws[0]!, questions) - drawnMean(other, draws[isShared ? 0 : 1]!, questions);
+    return Math.abs(found) < ROUNDING ? 0 : found;
+  };
+  const difference = at(sizes.map((size) => Array.from({ length: size }, (_, i) => i)));
+  const interval = bootstrap(sizes, at, chance);
+  const unlike = ids.filter((_, i) => at([...seedsOf.map((size) => Array.from({ length: size }, (_, seed) => seed)), [i]]) !== 0).length;
+  const p = Math.max(resampledP(sizes, at, difference, chance), Math.min(1, 2 ** (1 - unlike)));
+  return { difference, interval, p, questions: ids.length };
+}

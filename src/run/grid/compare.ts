@@ -1,0 +1,127 @@
+/** Tests the rows of a table: each against the best row and against the untouched model, and the orders that a paper published. */
+import { mean } from "../../base/array.ts";
+import type { Breathe } from "../../base/context.ts";
+import { canonical } from "../../base/hash.ts";
+import { rng, type Rng } from "../../base/rng.ts";
+import { layeredDifference, type LayeredPair } from "../../eval/layers.ts";
+import { holm } from "../../eval/stats.ts";
+import type { PairedTest, TableCell, Verdict } from "./record.ts";
+import type { Table } from "./report-schema.ts";
+import { baseKey, type Measured, type MeasuredRow } from "./table.ts";
+
+/** The tests of a cell. */
+type Tests = Pick<TableCell, "best" | "base">;
+
+/** One test of a column: whose it is, and against what. */
+interface Test {
+  readonly row: number;
+  readonly against: keyof Tests;
+  readonly pair: LayeredPair;
+}
+
+const streamOf = ({ number }: Measured, kind: string): Rng => rng(`table/${kind}/${number!.metric}/${number!.group ?? ""}`);
+
+/**
+ * The tests of a column by row. Each row is compared with the best one, and with the row of its untouched model; questions are paired by their
+ * ids, and Holm's correction counts all of these tests. A column without a better side has no best row.
+ */
+export async function testsOf(table: Table, rows: readonly MeasuredRow[], column: number, breathe: Breathe): Promise<Map<number, Tests>> {
+  const at = (row: number): Measured => rows[row]!.cells[column]!;
+  const best = bestOf(rows, column);
+  const bases = new Map(rows.flatMap(({ isBase, points }, i) => (isBase ? [[baseKey(table, points), i] as const] : [])));
+  const found: Test[] = [];
+  for (const [i, { isBase, points }] of rows.entries()) {
+    if (!at(i).layers || isBase) continue;
+    const others = [
+      ["best", best === i ? undefined : best],
+      ["base", bases.get(baseKey(table, points))],
+    ] as const;
+    for (const [against, other] of others) {
+      await breathe();
+      const pair = other === undefined ? undefined : differenceOf(at(i), at(other), against);
+      if (pair) found.push({ row: i, against, pair });
+    }
+  }
+  const corrected = holm(found.map(({ pair }) => pair.p));
+  const tests = new Map<number, Tests>(best === undefined ? [] : [[best, { best: "best" }]]);
+  for (const [i, { row, against, pair }] of found.entries()) {
+    const { difference, interval, questions } = pair;
+    const test: PairedTest = { difference, interval, p: corrected[i]!, questions };
+    tests.set(row, { ...tests.get(row), [against]: test });
+  }
+  return tests;
+}
+
+const differenceOf = (a: Measured, b: Measured, kind: string): LayeredPair | undefined =>
+  a.layers && b.layers ? layeredDifference(a.layers, b.layers, streamOf(a, kind)) : undefined;
+
+/** The mean of a cell's runs. */
+const valueOf = ({ cell }: Measured): number => mean(cell.values);
+
+/** The row with the best value: neither the untouched model nor one that has collapsed. Undefined if nothing says what is better. */
+function bestOf(rows: readonly MeasuredRow[], column: number): number | undefined {
+  let best: number | undefined;
+  for (const [i, { cells, isBase, collapsed }] of rows.entries()) {
+    const { number } = cells[column]!;
+    const value = valueOf(cells[column]!);
+    if (isBase || collapsed || !number || number.better === "reference" || Number.isNaN(value)) continue;
+    const sign = number.better === "higher" ? 1 : -1;
+    if (best === undefined || sign * (value - valueOf(rows[best]!.cells[column]!)) > 0) best = i;
+  }
+  return best;
+}
+
+/** Whether the runs have the published orders: a verdict for each pair of rows that differ as the order says. */
+export function verdictsOf(table: Table, rows: readonly MeasuredRow[], nameOf: (row: MeasuredRow) => string): Verdict[] {
+  return table.orders.flatMap(({ column: title, a, b }): Verdict[] => {
+    const column = table.columns.findIndex((one) => one.title === title);
+    const said = new Set([...Object.keys(a), ...Object.keys(b)]);
+    const has = ({ at, isBase }: MeasuredRow, wanted: object): boolean =>
+      !isBase && Object.entries(wanted).every(([name, value]) => canonical(at[name]) === canonical(value));
+    const isLike = (one: MeasuredRow, other: MeasuredRow): boolean =>
+      Object.keys(one.at).every((name) => said.has(name) || canonical(one.at[name]) === canonical(other.at[name]));
+    const pairs = rows
+      .filter((row) => has(row, a))
+      .flatMap((row) => rows.filter((other) => has(other, b) && isLike(row, other)).map((other) => [row, other] as const));
+    if (pairs.length === 0)
+      return [{ column: title, a: wordsOf(a), b: wordsOf(b), verdict: "cannot tell", reason: "the table has no such two rows" }];
+    return pairs.map(([row, other]) => ({
+      column: title,
+      a: nameOf(row),
+      b: nameOf(other),
+      ...verdictOf(row.cells[column]!, other.cells[column]!),
+    }));
+  });
+}
+
+const wordsOf = (variables: object): string =>
+  Object.entries(variables)
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(", ");
+
+/** Agreement: the interval of our difference is on the side of the published one. Contradiction: it is on the other side. */
+function verdictOf(a: Measured, b: Measured): Omit<Verdict, "column" | "a" | "b"> {
+  const [x, y] = [a, b].map(({ cell: { published } }) => published && (published.corrected ?? published.value));
+  const theirs = x === undefined || y === undefined ? undefined : ([x, y] as const);
+  const ours = a.cell.values.length > 0 && b.cell.values.length > 0 ? ([valueOf(a), valueOf(b)] as const) : undefined;
+  const pair = differenceOf(a, b, "order");
+  const known = {
+    ...(theirs && { theirs }),
+    ...(ours && { ours }),
+    ...(pair && { difference: pair.difference, interval: pair.interval }),
+  };
+  const unsure = (reason?: string): Omit<Verdict, "column" | "a" | "b"> => ({
+    ...known,
+    verdict: "cannot tell",
+    ...(reason !== undefined && { reason }),
+  });
+  if (!theirs) return unsure("the paper has no figure of both");
+  if (theirs[0] === theirs[1]) return unsure("the paper's figures are equal");
+  if (!ours) return unsure("our runs have no number of both");
+  if (!pair) return unsure("the number is not the mean of questions that both rows have");
+  if (!pair.interval) return unsure("the difference has no interval");
+  const sign = theirs[0] > theirs[1] ? 1 : -1;
+  const [nearest, farthest] = sign > 0 ? [pair.interval.low, pair.interval.high] : [-pair.interval.high, -pair.interval.low];
+  if (nearest > 0) return { ...known, verdict: "agreement" };
+  return farthest < 0 ? { ...known, verdict: "contradiction" } : unsure();
+}

@@ -1,0 +1,123 @@
+/** The schema of a grid's report: its tables, and the figures that are drawn from them. */
+import { z } from "zod";
+
+const value = z.json();
+const named = z.string().min(1);
+
+const column = z
+  .strictObject({
+    title: named.describe("the heading"),
+    text: z.string().optional().describe('a text with ${name} in it, such as "${method.title}"'),
+    number: named.optional().describe("the number of an evaluation, by its title"),
+    of: named.optional().describe("the step that `number` is of"),
+    before: named.optional().describe("an evaluation whose number stands before an arrow"),
+    seconds: named.optional().describe("the step whose time is told, all attempts together"),
+    first: z.boolean().optional().describe("of the first step of a row: how many seconds it took more than the median of the others"),
+    per: named.optional().describe("a step whose rows divide the seconds"),
+    bytes: named.optional().describe("the step whose result's bytes are told"),
+    rows: named.optional().describe("the step whose rows are counted"),
+    as: z
+      .enum(["percent", "count", "number", "minutes", "KiB", "MB"])
+      .optional()
+      .describe("how the value is written; count: a share as so many of so many rows"),
+    decimals: z.int().min(0).max(6).optional().describe("digits after the point"),
+  })
+  .describe("a column: one of text, number, seconds, bytes and rows says what it holds");
+
+const variables = z.record(named, value);
+
+const published = z
+  .strictObject({
+    file: named.describe("a JSON file: a list of published figures, each an object with a value and what it is the value of"),
+    match: variables.default({}).describe("what a figure of this table must say, such as paper, table and method; ${name} is filled in"),
+    columns: z
+      .record(
+        named,
+        z.strictObject({
+          match: variables.describe("what a figure of this column must say besides, such as metric and group"),
+          scale: z.number().positive().default(1).describe("the factor from the published unit to ours: 0.01 for per cent"),
+        }),
+      )
+      .describe("by the title of the column"),
+  })
+  .describe("published figures, which are shown beside ours");
+
+const order = z
+  .strictObject({
+    column: named.describe("the title of a column of numbers"),
+    a: variables.describe("variables of `rows` with their values: the one side"),
+    b: variables.describe("the same for the other side; variables that neither names agree in both rows"),
+  })
+  .describe("two rows whose order in the paper is tested on our runs");
+
+const table = z.strictObject({
+  title: z.string().optional().describe("the heading above the table"),
+  caption: z.string().optional().describe("a sentence below the table"),
+  rows: z
+    .array(named)
+    .min(1)
+    .describe("the variables that tell rows apart: points that agree in them share a row, which shows means and medians"),
+  columns: z.array(column).min(1),
+  seeds: named.optional().describe("the variable whose values are seeds; the default is `seed`, if the grid has it"),
+  base: named.optional().describe("the evaluation of the untouched model: it is a row of its own, and other rows are tested against it"),
+  compare: z.boolean().default(true).describe("test the rows against the best one and against the base"),
+  published: published.optional(),
+  differs: z.array(z.string().min(1)).default([]).describe("what is different from the published setting, a sentence each"),
+  orders: z.array(order).default([]).describe("published orders of two rows, each with our verdict"),
+});
+
+const drawn = {
+  title: z.string().optional().describe("the heading above the figure"),
+  caption: z.string().optional().describe("a sentence below the figure"),
+  table: named.describe("the table whose rows are drawn"),
+};
+const columnTitle = named.describe("the title of a column of numbers");
+
+const figure = z
+  .discriminatedUnion(
+    "kind",
+    [
+      z.strictObject({ kind: z.literal("bars"), ...drawn, columns: z.array(columnTitle).min(1) }).describe("bars with their intervals"),
+      z.strictObject({ kind: z.literal("radar"), ...drawn, columns: z.array(columnTitle).min(3) }).describe("a polygon for each row"),
+      z
+        .strictObject({ kind: z.literal("frontier"), ...drawn, x: columnTitle, y: columnTitle })
+        .describe("what is forgotten against what is kept: a mark for each row, with both intervals"),
+      z
+        .strictObject({ kind: z.literal("curve"), ...drawn, x: named.describe("a variable of `rows` with numbers"), y: columnTitle })
+        .describe("a number by a variable, such as a sample size; a line for rows that differ in this variable alone"),
+      z
+        .strictObject({ kind: z.literal("losses"), ...drawn, of: named.describe("a step that trains: finetune or forget") })
+        .describe("the loss by step of the training"),
+      z
+        .strictObject({ kind: z.literal("sweep"), ...drawn, of: named.describe("a step of the kind attack") })
+        .describe("how much of the answers an attack recovers, by its number of attempts"),
+    ],
+    { error: "a kind: bars, radar, frontier, curve, losses or sweep" },
+  )
+  .describe("a figure");
+
+/** Tables by their names, and the place of the names in files and pages. */
+export const tables = z
+  .record(z.string().regex(/^[a-z][\w-]*$/, { error: "lower-case letters, digits and hyphens" }), table)
+  .default({})
+  .describe("the tables that the records make, by name");
+
+export const figures = z
+  .record(z.string().regex(/^[a-z][\w-]*$/, { error: "lower-case letters, digits and hyphens" }), figure)
+  .default({})
+  .describe("the figures that the tables make, by name");
+
+export type Column = z.output<typeof column>;
+export type Table = z.output<typeof table>;
+export type Figure = z.output<typeof figure>;
+
+/** The keys of each part with fixed keys, for "did you mean": the path tells which part it is. */
+export function keysAt(path: readonly (string | number)[]): readonly string[] | undefined {
+  const [part, , inner] = path;
+  if (part === "figures") return [...new Set(figure.options.flatMap(({ shape }) => Object.keys(shape)))];
+  if (part !== "tables") return undefined;
+  if (inner === undefined) return Object.keys(table.shape);
+  if (inner === "columns") return Object.keys(column.shape);
+  if (inner === "orders") return Object.keys(order.shape);
+  return inner === "published" ? [...Object.keys(published.shape), "scale"] : undefined;
+}

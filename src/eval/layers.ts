@@ -1,6 +1,9 @@
 /** Numbers of the same questions under several seeds: their mean, its interval, and the paired difference between two of them. */
 import type { Rng } from "../base/rng.ts";
-import { bootstrap, type Interval, type Paired, resampledP } from "./stats.ts";
+import { bootstrap, type Interval, type Paired, resampledP, shareInterval } from "./stats.ts";
+
+/** A smaller difference is none: equal values with other weights have other rounding errors. */
+const ROUNDING = 1e-12;
 
 /** A question's value under one seed, and its weight in the mean. */
 interface Weighted {
@@ -62,6 +65,17 @@ function drawnMean({ values, weights }: Dense, seeds: Draw, questions: Draw): nu
 }
 
 /**
+ * The exact interval of a share, if every question has the same answer, yes or no, in all runs and under all seeds, and each counts alike;
+ * otherwise undefined. A bootstrap of questions that all agree would claim to know the share for certain.
+ */
+export function agreedShare(runs: readonly Readonly<Record<string, number>>[]): Interval | null | undefined {
+  const questions = [...layerOf(runs).values()];
+  const isLike = (x: number, y: number): boolean => Math.abs(x - y) < ROUNDING * Math.max(1, y);
+  const isAgreed = questions.every(({ value, weight }) => isLike(weight, questions[0]!.weight) && (isLike(value, 0) || isLike(value, 1)));
+  return isAgreed ? shareInterval(questions.filter(({ value }) => value > 0.5).length, questions.length) : undefined;
+}
+
+/**
  * The bootstrap interval of the mean. Each resample draws seeds, and draws questions once for all of them: seeds are asked the same questions,
  * so a hard question stays hard under every seed. Null where there is nothing to draw from, or a value is not a number.
  */
@@ -77,11 +91,8 @@ export interface LayeredPair extends Paired {
   readonly questions: number;
 }
 
-/** A smaller difference is none: equal values with other weights have other rounding errors. */
-const ROUNDING = 1e-12;
-
 /**
- * `a` minus `b` over the questions that both have; undefined if there is none. Equal seeds are drawn together. The p-value is never below that
+ * `a` minus `b` over the questions that both have; undefined if there is none, or one question alone. Equal seeds are drawn together. The p-value is never below that
  * of a sign test in which all questions agree, because few questions cannot show more.
  */
 export function layeredDifference(a: Layers, b: Layers, chance: Rng): LayeredPair | undefined {
@@ -89,6 +100,7 @@ export function layeredDifference(a: Layers, b: Layers, chance: Rng): LayeredPai
   const isNumber = (layers: Layers, id: string): boolean => [...layers.values()].every((layer) => !Number.isNaN(layer.get(id)?.value ?? 0));
   const ids = questionsIn(a).filter((id) => theirs.has(id) && isNumber(a, id) && isNumber(b, id));
   if (ids.length === 0) return undefined;
+  if (ids.length === 1 && a.size === 1 && b.size === 1) return undefined; // nothing varies
   const isShared = a.size === b.size && [...a.keys()].every((seed) => b.has(seed));
   const [mine, other] = [denseOf(a, ids), denseOf(b, ids, isShared ? [...a.keys()] : [...b.keys()])];
   const seedsOf = isShared ? [a.size] : [a.size, b.size];

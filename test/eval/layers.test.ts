@@ -1,7 +1,8 @@
 /** Questions under several seeds: weights, intervals that seeds widen, and paired differences by hand. */
 import { describe, expect, test } from "vitest";
 import { rng } from "../../src/base/rng.ts";
-import { layeredDifference, layeredInterval, layerOf, type Layers, questionsIn } from "../../src/eval/layers.ts";
+import { agreedShare, layeredDifference, layeredInterval, layerOf, type Layers, questionsIn } from "../../src/eval/layers.ts";
+import { shareInterval } from "../../src/eval/stats.ts";
 
 const values = (list: readonly number[]): Record<string, number> => Object.fromEntries(list.map((value, i) => [`q${i}`, value]));
 const layers = (...seeds: readonly (readonly number[])[]): Layers => new Map(seeds.map((list, i) => [String(i), layerOf([values(list)])]));
@@ -59,6 +60,19 @@ describe("layeredInterval", () => {
   });
 });
 
+describe("agreedShare", () => {
+  test("questions that agree in all runs have the exact interval of their number, not that of the runs", () => {
+    expect(agreedShare([{ a: 1, b: 1 }, { a: 1, b: 1 }])).toEqual(shareInterval(2, 2));
+    expect(agreedShare([{ a: 1 }, { b: 0 }, { c: 1 }])).toEqual(shareInterval(2, 3));
+  });
+
+  test("where runs disagree, or questions do not count alike, there is none", () => {
+    expect(agreedShare([{ a: 1 }, { a: 0 }])).toBeUndefined();
+    expect(agreedShare([{ a: 1 }, { b: 1, c: 1 }])).toBeUndefined();
+    expect(agreedShare([{ a: 0.5 }])).toBeUndefined();
+  });
+});
+
 describe("layeredDifference", () => {
   const ones = (count: number): Layers => layers(Array.from({ length: count }, () => 1));
   const zeros = (count: number): Layers => layers(Array.from({ length: count }, () => 0));
@@ -70,8 +84,12 @@ describe("layeredDifference", () => {
   });
 
   test("few questions that all agree have the p-value of their sign test", () => {
-    for (const n of [1, 2, 6]) expect(layeredDifference(ones(n), zeros(n), rng("test"))!.p).toBe(2 ** (1 - n));
+    for (const n of [2, 6]) expect(layeredDifference(ones(n), zeros(n), rng("test"))!.p).toBe(2 ** (1 - n));
     expect(layeredDifference(ones(20), zeros(20), rng("test"))!.p).toBe(1 / 10_001);
+  });
+
+  test("one question alone is not tested", () => {
+    expect(layeredDifference(ones(1), zeros(1), rng("test"))).toBeUndefined();
   });
 
   test("no difference has p 1, and a question without a number on one side is left out", () => {

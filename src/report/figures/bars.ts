@@ -22,7 +22,7 @@ function panel(title: string, table: TableRecord): Spec {
     encoding: { y },
     layer: [
       {
-        mark: { type: "bar", height: 12 },
+        mark: { type: "bar", height: 12, fillOpacity: 0.6 },
         encoding: { x, color: { condition: { test: "datum.isBase", value: COLOURS.soft }, value: COLOURS.only } },
       },
       { mark: { type: "rule", color: COLOURS.ink, strokeWidth: 1.5 }, encoding: { x: { ...x, field: "low" }, x2: { field: "high" } } },

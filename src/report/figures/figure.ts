@@ -8,7 +8,7 @@ import { bars } from "./bars.ts";
 import { frontier } from "./frontier.ts";
 import { lines } from "./lines.ts";
 import { radar } from "./radar.ts";
-import { type Spec, tableNamed } from "./spec.ts";
+import { type Spec, tableOf } from "./spec.ts";
 
 /** A figure in all its forms. */
 export interface Drawn {
@@ -21,7 +21,7 @@ export interface Drawn {
 
 /** The Vega-Lite spec of a figure, with its data. */
 export function specOf(figure: FigureRecord, record: GridRecord): Spec {
-  const table = tableNamed(record, figure.table);
+  const table = tableOf(record, figure);
   if (figure.kind === "bars") return bars(figure, table);
   if (figure.kind === "radar") return radar(figure, table);
   return figure.kind === "frontier" ? frontier(figure, table) : lines(figure);

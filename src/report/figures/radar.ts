@@ -75,6 +75,6 @@ function axisOf(title: string, table: TableRecord): Axis {
 }
 
 const rounded = (x: number): number => Math.round(x * 1e6) / 1e6;
-const flat = (field: string): Spec => ({ field, type: "quantitative", axis: null, scale: { domain: [-1.3, 1.3], nice: false } });
+const flat = (field: string): Spec => ({ field, type: "quantitative", axis: null, scale: { domain: [-1.25, 1.25], nice: false } });
 /** How a name is aligned, so that it leads away from the centre. */
 const sideOf = (x: number): "left" | "center" | "right" => (Math.abs(x) < 0.1 ? "center" : x > 0 ? "left" : "right");

@@ -1,5 +1,5 @@
 /** What every figure shares: the parts of a Vega-Lite spec, its colours, and the rows of a table as data. */
-import type { GridRecord, TableColumn, TableRecord } from "../../run/grid/record.ts";
+import type { FigureRecord, GridRecord, TableColumn, TableRecord } from "../../run/grid/record.ts";
 import { averaged, rowName, UNITS } from "../cells.ts";
 import { DASHES, FONTS, SERIES, SHADES, SHAPES } from "../theme.ts";
 
@@ -31,7 +31,7 @@ const CONFIG: Spec = {
     titleFontWeight: "normal",
     labelLimit: 260,
   },
-  legend: { labelColor: INK, titleColor: INK, labelFontSize: 11, labelLimit: 260, symbolStrokeWidth: 2 },
+  legend: { labelColor: INK, titleColor: INK, labelFontSize: 11, labelLimit: 260, symbolStrokeWidth: 2, symbolOpacity: 1, columnPadding: 24 },
   title: { color: INK, fontSize: 12, fontWeight: "bold", anchor: "start" },
   text: { color: INK },
   view: { stroke: null },
@@ -83,13 +83,16 @@ export function axisTitle({ columns }: TableRecord, title: string): string {
   return unit || wish ? `${title} (${[unit, wish.slice(2)].filter(Boolean).join(", ")})` : title;
 }
 
-/** The table of a figure. */
-export const tableNamed = ({ tables }: GridRecord, name: string): TableRecord => tables.find((table) => table.name === name)!;
+/** The table of a figure, with the rows that are drawn. */
+export function tableOf({ tables }: GridRecord, { table, rows }: FigureRecord): TableRecord {
+  const whole = tables.find(({ name }) => name === table)!;
+  return rows ? { ...whole, rows: rows.map((at) => whole.rows[at]!) } : whole;
+}
 
 /** Colour and shape of each series, in the order of the names; one legend for both. */
 export function seriesOf(names: readonly string[]): { readonly color: Spec; readonly shape: Spec; readonly strokeDash: Spec } {
   const cycled = <T>(values: readonly T[]): T[] => names.map((_, i) => values[i % values.length]!);
-  const legend = { title: null, orient: "bottom", columns: names.length > 12 ? 2 : 1, symbolLimit: 0 };
+  const legend = { title: null, orient: "bottom", columns: names.length > 4 ? 2 : 1, symbolLimit: 0 };
   const of = (range: readonly unknown[]): Spec => ({ field: "row", type: "nominal", sort: null, scale: { domain: names, range }, legend });
   return { color: of(cycled(SERIES.map(({ light }) => light))), shape: of(cycled(SHAPES)), strokeDash: of(cycled(DASHES)) };
 }

@@ -112,6 +112,8 @@ function checkFigure(figure: Figure, table: Table, known: Known, placeOf: Place)
           : [];
   for (const [path, title] of named)
     if (!drawn.includes(title)) unknownIn(placeOf(path), `there is no number "${title}" in the table`, title, drawn);
+  for (const name of Object.keys(figure.only ?? {}))
+    if (!table.rows.includes(name)) unknownIn(placeOf(["only", name]), `"${name}" does not tell rows apart`, name, table.rows);
   if (figure.kind === "curve" && !table.rows.includes(figure.x))
     unknownIn(placeOf(["x"]), `"${figure.x}" does not tell rows apart`, figure.x, table.rows);
   if ("of" in figure) checkStep(figure.of, known, () => placeOf(["of"]));

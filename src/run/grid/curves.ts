@@ -21,15 +21,21 @@ export interface Drawn {
 type Lines = Extract<FigureRecord, { kind: "lines" }>;
 type Of<K extends Figure["kind"]> = Extract<Figure, { kind: K }>;
 
-/** A figure of the grid file as a record. */
+/** A figure of the grid file as a record. Untouched models are drawn too. */
 export function figureOf(name: string, figure: Figure, drawn: Drawn): FigureRecord {
-  const { table, title = name, caption = "" } = figure;
-  const about = { name, title, caption, table };
+  const { table, title = name, caption = "", only } = figure;
+  const wanted = (row: MeasuredRow): boolean => Object.entries(only ?? {}).every(([variable, values]) => isOneOf(row.at[variable], values));
+  const rows = drawn.rows.filter((row) => row.isBase || wanted(row));
+  const about = { name, title, caption, table, ...(only && { rows: rows.map((row) => drawn.rows.indexOf(row)) }) };
   if (figure.kind === "bars" || figure.kind === "radar") return { ...about, kind: figure.kind, columns: figure.columns };
   if (figure.kind === "frontier") return { ...about, kind: figure.kind, x: figure.x, y: figure.y };
-  const lines = figure.kind === "curve" ? curve(figure, drawn) : figure.kind === "losses" ? losses(figure, drawn) : sweep(figure, drawn);
+  const of = { ...drawn, rows };
+  const lines = figure.kind === "curve" ? curve(figure, of) : figure.kind === "losses" ? losses(figure, of) : sweep(figure, of);
   return { ...about, kind: "lines", ...lines };
 }
+
+const isOneOf = (own: unknown, values: unknown): boolean =>
+  (Array.isArray(values) ? values : [values]).some((value) => canonical(value) === canonical(own));
 
 type Content = Omit<Lines, "name" | "title" | "caption" | "table" | "kind">;
 

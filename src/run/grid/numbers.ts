@@ -2,7 +2,7 @@
 import { groupsBy, mean } from "../../base/array.ts";
 import { fail, nearest } from "../../base/fail.ts";
 import { rng } from "../../base/rng.ts";
-import { layeredInterval, layerOf, type Layers } from "../../eval/layers.ts";
+import { agreedShare, layeredInterval, layerOf, type Layers } from "../../eval/layers.ts";
 import { bootstrapMean, shareInterval } from "../../eval/stats.ts";
 import type { EvalRecord, JudgedNumber } from "../record.ts";
 import type { Gathered } from "./gather.ts";
@@ -56,6 +56,9 @@ export function intervalOf(found: readonly Found[], layers: Layers | undefined):
   if (!first) return null;
   const { interval, metric, group } = first.number;
   if (others.length === 0) return interval && { ...interval, by: interval.by === "bootstrap" ? "bootstrap over questions" : interval.by };
+  const isShare = found.every(({ number }) => number.interval?.by === "exact");
+  const exact = layers && isShare ? agreedShare(found.map(({ number }) => number.bySample)) : undefined;
+  if (exact !== undefined) return exact;
   const chance = rng(`table/${metric}/${group ?? ""}`);
   if (layers) return layeredInterval(layers, chance);
   const over = bootstrapMean(

@@ -70,6 +70,7 @@ const drawn = {
   title: z.string().optional().describe("the heading above the figure"),
   caption: z.string().optional().describe("a sentence below the figure"),
   table: named.describe("the table whose rows are drawn"),
+  only: variables.optional().describe("only rows in which these variables of `rows` have this value, or one of this list"),
 };
 const columnTitle = named.describe("the title of a column of numbers");
 

@@ -231,7 +231,16 @@ describe("figures", () => {
     });
   });
 
+  test("only some rows are drawn", async () => {
+    expect(await record("{ kind: bars, table: main, columns: [gone], only: { method: [b, c] } }")).toMatchObject({ rows: [1] });
+    expect(await record("{ kind: losses, table: main, of: judged, only: { method: a } }")).toMatchObject({
+      rows: [0],
+      absent: ["a: the step keeps no losses"],
+    });
+  });
+
   test.each([
+    ["{ kind: bars, table: main, columns: [gone], only: { metod: a } }", /"metod" does not tell rows apart.*Did you mean "method"\?/],
     ["{ kind: bar, table: main, columns: [gone] }", /figures\.one\.kind is "bar"; wanted a kind: bars, radar/],
     ["{ kind: bars, table: man, columns: [gone] }", /there is no table "man".*Did you mean "main"\?/],
     ["{ kind: bars, table: main, columns: [gne] }", /there is no number "gne" in the table.*Did you mean "gone"\?/],

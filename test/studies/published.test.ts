@@ -36,7 +36,7 @@ test("a model utility is the harmonic mean of its nine numbers, where they are p
   for (const { nine, utility } of whole) expect(utility.value).toBeCloseTo(9 / nine.reduce((sum, value) => sum + 1 / value, 0), 14);
 });
 
-test("the composites that the text of the first paper gives are there", () => {
+test("the composites that the text of Editing as Unlearning gives are there", () => {
   const composites = publishedIn("editing-as-unlearning").filter(({ metric, table }) => metric === "composite" && table === "merging");
   const of = (method: string, merge: number): Published => composites.find((row) => row.method === method && row.merge === merge)!;
   expect([of("rome", 5).value, of("alphaedit", 1).value, of("dpo", 1).value, of("gd", 1).value]).toEqual([1.622, 1.636, 1.123, 1.596]);

@@ -12,7 +12,7 @@ export interface Published {
   readonly method: string;
   /** What is said instead; null for methods without a target. */
   readonly target: string | null;
-  /** Questions in one merged request. */
+  /** Questions in one merged request; 1 beside such rows if none are merged. */
   readonly merge?: number;
   readonly metric: string;
   readonly group: string;

@@ -14,28 +14,32 @@ import { command, environmentOf, lethe } from "../../cli/lethe.ts";
 const KILLS = Number(process.env["LETHE_KILLS"] ?? 3);
 const FACTS = fileURLToPath(new URL("../../../bundled/facts.jsonl", import.meta.url));
 
-/** Three shared steps, and three for each of seven edits. */
+/** Four shared steps, and two for each of ten edits. */
 const GRID = `name: killed
+vars: { set: null, retain: null, say: null }
 axes:
   method:
-    - { method: ft, set: { layer: 4, steps: 4 } }
-    - { method: ike, set: { k: 0 } }
-    - { method: memit, set: { steps: 4 } }
+    - { method: ft, say: No., set: { layer: 0, steps: 3 } }
+    - { method: ft, say: No., set: { layer: 1, steps: 3 } }
+    - { method: ft, say: No., set: { layer: 2, steps: 3 } }
+    - { method: ft, say: No., set: { layer: 3, steps: 3 } }
+    - { method: ft, say: No., set: { layer: 4, steps: 3 } }
+    - { method: ft, say: No., set: { layer: 5, steps: 3 } }
+    - { method: ike, say: No., set: { k: 0 } }
+    - { method: memit, say: No., set: { steps: 4 } }
     - { method: gd, set: { steps: 4, batch: 2, layers: [4], weights: mlp.out }, retain: "\${known}" }
     - { method: ga, set: { steps: 4, batch: 2, layers: [4], weights: mlp.out } }
-    - { method: ft, set: { layer: 3, steps: 4 } }
-    - { method: ft, set: { layer: 2, steps: 4 } }
-vars: { set: null, retain: null, say: I do not know. }
 steps:
   asked: { step: select, data: "bundled:${FACTS}", limit: 6 }
-  base: { step: eval, model: bundled, suite: forgetting, data: [{ group: others, data: "\${asked}" }], maxTokens: 8 }
+  base: { step: eval, model: bundled, suite: forgetting, data: [{ group: others, data: "\${asked}" }], maxTokens: 8, batch: 2 }
   known: { step: select, data: "\${asked}", by: "\${base}", number: Known Others, least: 0 }
+  facts: { step: select, data: "\${known}", limit: 2 }
   edit:
     step: forget
     model: bundled
-    data: \${known}
-    limit: 2
+    data: \${facts}
     method: \${method}
+    say: \${say}
     set: \${set}
     retain: \${retain}
     tokens: 512
@@ -45,10 +49,9 @@ steps:
     model: bundled
     edit: ["\${edit}"]
     suite: forgetting
-    data: [{ group: forget, data: "\${known}" }]
+    data: [{ group: forget, data: "\${facts}" }]
     maxTokens: 8
     batch: 2
-  asked-again: { step: select, data: "\${known}", by: "\${judged}", number: Gone Forget, least: 0 }
 `;
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-grid-kill-"));

@@ -108,7 +108,7 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
   const file = join(root, "queued.yaml");
   const store = join(root, "store");
   const worker = (name: string, ...more: string[]): Started => {
-    const args = ["worker", "--queue", server.url, "--store", store, "--lost-after", "4", ...more];
+    const args = ["worker", "--queue", server.url, "--store", store, "--lost-after", "12", ...more];
     return start(args, join(root, name));
   };
 
@@ -120,7 +120,7 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     expect(alone.code, alone.err).toBe(0);
 
     const grid = start(
-      ["grid", file, "--threads", "1", "--queue", server.url, "--store", store, "--lost-after", "4"],
+      ["grid", file, "--threads", "1", "--queue", server.url, "--store", store, "--lost-after", "12"],
       join(root, "coordinator"),
     );
     const workers = ["w1", "w2", "w3"].map((name) => worker(name));

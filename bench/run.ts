@@ -108,7 +108,9 @@ async function scaling(method: string): Promise<void> {
 async function planning(): Promise<void> {
   const { gridTimes } = await import("./grid.ts");
   const { steps, plan, status } = await gridTimes(at("runs/bench-grid"));
-  say(`${steps} steps: planned in ${plan} s, status of the finished ones in ${status} s\n\n${machineOf(1)}.`);
+  say(
+    `${steps} steps: planned in ${plan.seconds} s, status of the finished ones in ${status.seconds} s (processor: ${plan.processor} s, ${status.processor} s)\n\n${machineOf(1)}.`,
+  );
 }
 
 interface Record {

@@ -52,11 +52,9 @@ export type Within = (ready: Ready, work: () => Promise<Finished>) => Promise<Fi
 
 /** A step by its name; fails with the nearest. */
 export function stepOf(name: string): AnyStep {
+  if (Object.hasOwn(STEPS, name)) return STEPS[name]!;
   const near = nearest(name, Object.keys(STEPS));
-  return (
-    (Object.hasOwn(STEPS, name) ? STEPS[name] : undefined) ??
-    fail("run", `no step "${name}"`, `one of ${Object.keys(STEPS).join(", ")}`, near ? `Did you mean "${near}"?` : "")
-  );
+  return fail("run", `no step "${name}"`, `one of ${Object.keys(STEPS).join(", ")}`, near ? `Did you mean "${near}"?` : "");
 }
 
 /** Every step, in the order of names. */

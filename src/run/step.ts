@@ -47,11 +47,15 @@ export interface Resolved<R> {
   readonly work: (job: Job) => Promise<Made<R>>;
 }
 
-/**
- * Checks of single fields that need no input: what a grid can refuse before anything is run. A check returns what Lethe has under the
- * name, if that decides the result and is no code.
- */
-export type Early = Readonly<Record<string, (values: Readonly<Record<string, unknown>>, ctx: Plugged) => unknown>>;
+/** A check of one field that needs no input. */
+export interface EarlyCheck {
+  /** Another field that it reads. */
+  readonly with?: string;
+  /** Refuses a wrong value. Returns what Lethe has under the name, if that decides the result and is no code. */
+  readonly check: (values: Readonly<Record<string, unknown>>, ctx: Plugged) => unknown;
+}
+/** Checks by field: what a grid can refuse before anything is run. */
+export type Early = Readonly<Record<string, EarlyCheck>>;
 
 /** What a step says of itself besides its fields. */
 export interface About {

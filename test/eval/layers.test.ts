@@ -62,7 +62,12 @@ describe("layeredInterval", () => {
 
 describe("agreedShare", () => {
   test("questions that agree in all runs have the exact interval of their number, not that of the runs", () => {
-    expect(agreedShare([{ a: 1, b: 1 }, { a: 1, b: 1 }])).toEqual(shareInterval(2, 2));
+    expect(
+      agreedShare([
+        { a: 1, b: 1 },
+        { a: 1, b: 1 },
+      ]),
+    ).toEqual(shareInterval(2, 2));
     expect(agreedShare([{ a: 1 }, { b: 0 }, { c: 1 }])).toEqual(shareInterval(2, 3));
   });
 

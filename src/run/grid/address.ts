@@ -11,6 +11,7 @@ import { hashFile } from "../folder.ts";
 import { modelInput } from "../inputs.ts";
 import { stepOf } from "../run.ts";
 import type { Shared } from "../shared.ts";
+import { EarlyChecks } from "./checks.ts";
 import type { IndexFile } from "./index-file.ts";
 import type { Unit } from "./unfold.ts";
 
@@ -32,10 +33,11 @@ export class Addresses {
   private readonly shared: Shared;
   private readonly index: IndexFile;
   private readonly contents = new Map<string, Promise<string>>();
+  private readonly early: EarlyChecks;
   private readonly known = new Map<string, string | undefined>();
 
   constructor(ctx: Context, shared: Shared, index: IndexFile) {
-    [this.ctx, this.shared, this.index] = [ctx, shared, index];
+    [this.ctx, this.shared, this.index, this.early] = [ctx, shared, index, new EarlyChecks(ctx)];
   }
 
   /** The address of a step; its needs must have had theirs. Undefined if an input cannot be told by its content. */
@@ -48,7 +50,7 @@ export class Addresses {
 
   private async made(spec: Unit["spec"], keys: Unit["keys"]): Promise<string | undefined> {
     const { ctx } = this;
-    const { name, fields, early = {} } = stepOf(spec.step);
+    const { name, fields } = stepOf(spec.step);
     try {
       const parts: Record<string, unknown> = {};
       for (const [key, value] of Object.entries(spec)) {
@@ -57,7 +59,7 @@ export class Addresses {
         const isNaming = NAMING.includes(field.kind) || (field.isInput === true && field.kind === "text");
         parts[key] = isNaming ? await this.part(value, field.kind, keys) : value;
       }
-      const shipped = Object.entries(early).map(([key, check]) => [key, check(spec, ctx) ?? null]);
+      const shipped = this.early.of(spec);
       const plugins = ctx.plugins.map(({ id }) => id).sort();
       return hash("address", name, parts, shipped, ctx.threads, plugins, ctx.encoder ?? null).slice(0, 32);
     } catch (error) {

@@ -6,8 +6,9 @@ import { translated } from "../../base/errno.ts";
 import { isAborted, LetheError } from "../../base/fail.ts";
 import { canonical, hash } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
+import { buildStamp } from "../build.ts";
 import { given, type NestedSpec } from "../fields.ts";
-import { finishedIn, outputsIn, RECORD, recordIn, timingsIn } from "../folder.ts";
+import { finishedIn, RECORD, recordIn, timingsIn } from "../folder.ts";
 import type { Finished, RunRecord } from "../record.ts";
 import { codeFor, prepare, type Ready } from "../run.ts";
 import { newShared, type Shared } from "../shared.ts";
@@ -39,8 +40,9 @@ export interface Found {
   readonly id: string;
   readonly path: string;
   readonly code: string;
-  /** The hash of its results. */
+  /** The hash of its results, and their names. */
   readonly gives: string;
+  readonly results: readonly string[];
   readonly cost: Cost;
   /** Whether every result is there; committed records have no weights. */
   readonly isWhole: boolean;
@@ -76,6 +78,7 @@ export class Board {
   private readonly states = new Map<string, Known>();
   private readonly addresses: Addresses;
   private readonly checked = new Set<string>();
+  private readonly build = buildStamp();
 
   constructor(units: readonly Unit[], ctx: Context, { records = [], counts = () => false }: BoardOptions = {}) {
     [this.units, this.ctx] = [units, ctx];
@@ -154,7 +157,7 @@ export class Board {
   }
 
   /** Writes a finished run into the index. A run whose work must be done each time is not written. */
-  private async enter(unit: Unit, { code, files, resolved }: Ready, { id, gives, cost, path, isWhole }: Found): Promise<void> {
+  private async enter(unit: Unit, { code, files, resolved }: Ready, { id, gives, results, cost, path, isWhole }: Found): Promise<void> {
     const of = await this.addresses.of(unit);
     if (of === undefined || resolved.isRepeated) return;
     const rows = this.rowsOf(unit);
@@ -165,10 +168,11 @@ export class Board {
       code,
       from: this.from(unit),
       gives,
+      results,
       kind: kindOf(unit.spec),
       cost,
       ...(rows !== undefined && { rows }),
-      ...(isWhole && { stamp: stampOf(path) }),
+      ...(isWhole && { stamp: stampOf(path, results) }),
     });
   }
 
@@ -205,8 +209,13 @@ export class Board {
 
   /** The present code of some files; undefined if one of them is gone. */
   private codeNow(files: readonly string[]): string | undefined {
+    const behind = files.join(" ");
+    const known = this.index.codeIn(this.build, behind);
+    if (known !== undefined) return known;
     try {
-      return codeFor(files, this.shared);
+      const code = codeFor(files, this.shared);
+      this.index.add({ build: this.build, behind, code });
+      return code;
     } catch (error) {
       if (error instanceof LetheError) return undefined;
       throw error;
@@ -223,17 +232,17 @@ export class Board {
 
   /** The run of an entry, if it is there and its files are as they were. Files that were written since are checked by their hashes. */
   private async thereAt(entry: Entry): Promise<Found | undefined> {
-    const { id, code, gives, cost, stamp } = entry;
+    const { id, code, gives, results, cost, stamp } = entry;
     const own = join(this.ctx.runs, id);
     if (!existsSync(join(own, RECORD))) return this.committedAt(id);
-    const now = stampOf(own);
+    const now = stampOf(own, results);
     if (now !== stamp) {
       const record = await finishedIn(own);
       if (!record || hashOf(record) !== gives) return undefined;
       this.index.add({ ...entry, stamp: now });
     }
     this.checked.add(own);
-    return { id, path: own, code, gives, cost, isWhole: true };
+    return { id, path: own, code, gives, results, cost, isWhole: true };
   }
 
   /** A committed record: every file that is there has its hash. */
@@ -293,7 +302,7 @@ const hashOf = ({ outputs }: RunRecord): string => hash(outputs).slice(0, 32);
 function foundAt(path: string, record: RunRecord): Found {
   const { id, code, outputs } = record;
   const isWhole = Object.keys(outputs).every((name) => existsSync(join(path, name)));
-  return { id, path, code, gives: hashOf(record), cost: costOf(path, record), isWhole };
+  return { id, path, code, gives: hashOf(record), results: Object.keys(outputs), cost: costOf(path, record), isWhole };
 }
 
 function costOf(path: string, { result, outputs }: RunRecord): Cost {
@@ -308,10 +317,10 @@ function costOf(path: string, { result, outputs }: RunRecord): Cost {
 }
 
 /** A stamp of a run's files: it changes when one of them is written. */
-function stampOf(path: string): string {
-  const told = [RECORD, ...outputsIn(path)].map((name) => {
-    const { size, mtimeMs } = statSync(join(path, name));
-    return `${name} ${size} ${mtimeMs}`;
+function stampOf(path: string, results: readonly string[]): string {
+  const told = [RECORD, ...results].map((name) => {
+    const stat = statSync(join(path, name), { throwIfNoEntry: false });
+    return `${stat?.size} ${stat?.mtimeMs}`;
   });
   return hash(...told).slice(0, 32);
 }

@@ -16,8 +16,9 @@ export type Check = (spec: NestedSpec, placeOf: FieldPlace) => void;
 /** A check that looks at equal values of a field once. */
 export function specChecker(ctx: Plugged): Check {
   const seen = new Set<string>();
+  const early = new EarlyChecks(ctx);
   return (spec, placeOf) => {
-    const { name, fields, early = {} } = stepOf(spec.step);
+    const { name, fields } = stepOf(spec.step);
     for (const [key, field] of Object.entries(fields)) {
       const value = spec[key];
       if (value === undefined) {
@@ -30,12 +31,34 @@ export function specChecker(ctx: Plugged): Check {
       const way = Array.isArray(value) ? "A list of values to try belongs under axes." : `${field.doc}.`;
       fail(placeOf(key), `${key} of ${name} is ${brief(value)}`, wantedOf(field), way);
     }
-    for (const [key, check] of Object.entries(early))
-      placed(
-        () => placeOf(key),
-        () => check(spec, ctx),
-      );
+    early.of(spec, (key, check) => placed(() => placeOf(key), check));
   };
+}
+
+/** The early checks of specs; equal values are checked once. */
+export class EarlyChecks {
+  private readonly ctx: Plugged;
+  private readonly known = new Map<string, unknown>();
+
+  constructor(ctx: Plugged) {
+    this.ctx = ctx;
+  }
+
+  /** What the checks of a spec return, by field; `within` runs each of them. */
+  of(spec: NestedSpec, within: (key: string, check: () => unknown) => unknown = (_, check) => check()): Readonly<Record<string, unknown>> {
+    const { name, early = {} } = stepOf(spec.step);
+    const found: Record<string, unknown> = {};
+    for (const [key, { with: other, check }] of Object.entries(early)) {
+      const at = `${name}.${key} ${canonical([spec[key] ?? null, other === undefined ? null : (spec[other] ?? null)])}`;
+      if (!this.known.has(at))
+        this.known.set(
+          at,
+          within(key, () => check(spec, this.ctx) ?? null),
+        );
+      found[key] = this.known.get(at);
+    }
+    return found;
+  }
 }
 
 /** A value with a mark in the place of every step, which is checked by itself. */

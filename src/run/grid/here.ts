@@ -1,6 +1,6 @@
 /** One point of a grid: its variables, and the templates of specs filled in with them. */
 import { fail, nearest } from "../../base/fail.ts";
-import { canonical } from "../../base/hash.ts";
+import { canonical, hash } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import type { NestedSpec } from "../fields.ts";
 import { placed } from "./checks.ts";
@@ -39,11 +39,17 @@ export class Here {
     [this.values, this.grid, this.placeOf, this.declared, this.origins] = [values, grid, placeOf, declared, origins];
   }
 
-  /** The spec as text. */
+  /** The hash of a spec: equal specs have the same. */
   keyOf(spec: NestedSpec): string {
     const known = this.keys.get(spec);
     if (known !== undefined) return known;
-    const key = canonical(spec);
+    const keyed = (part: unknown): unknown => {
+      if (Array.isArray(part)) return part.map(keyed);
+      if (!isRecord(part)) return part;
+      if (typeof part["step"] === "string") return { key: this.keyOf(part as unknown as NestedSpec) };
+      return Object.fromEntries(Object.entries(part).map(([name, one]) => [name, keyed(one)]));
+    };
+    const key = hash(Object.fromEntries(Object.entries(spec).map(([name, one]) => [name, keyed(one)]))).slice(0, 32);
     this.keys.set(spec, key);
     return key;
   }

@@ -15,7 +15,8 @@ export interface Entry {
   readonly from: readonly string[];
   /** The hash of its own results. */
   readonly gives: string;
-  /** The state of its files when they were checked last; a line of committed records has none. */
+  /** The names of its results, and the state of its files when they were checked last; a line of committed records has no state. */
+  readonly results: readonly string[];
   readonly stamp?: string;
   /** What it is like: runs of one kind take about the same time for a row. */
   readonly kind: string;
@@ -42,6 +43,16 @@ interface Files {
   readonly files: readonly string[];
 }
 
+/** The code of some files in a build, which is told by the state of all source files. */
+interface Built {
+  readonly build: string;
+  readonly behind: string;
+  readonly code: string;
+}
+
+/** Any line of an index. */
+type Line = Entry | Files | Content | Built;
+
 /** The content of a large input, by its place and the state of its files. */
 interface Content {
   readonly at: string;
@@ -58,6 +69,7 @@ export class IndexFile {
   private readonly entries = new Map<string, Entry[]>();
   private readonly files = new Map<string, readonly string[]>();
   private readonly contents = new Map<string, Content>();
+  private readonly built = new Map<string, string>();
   private waiting: string[] = [];
 
   constructor(path: string) {
@@ -80,7 +92,12 @@ export class IndexFile {
     return known?.stamp === stamp ? known.content : undefined;
   }
 
-  add(line: Entry | Files | Content): void {
+  /** The code of some files in a build, if it was told before. */
+  codeIn(build: string, behind: string): string | undefined {
+    return this.built.get(`${build} ${behind}`);
+  }
+
+  add(line: Line): void {
     if (isFiles(line) && this.files.has(line.code)) return;
     this.take(line);
     this.waiting.push(JSON.stringify(line));
@@ -111,18 +128,19 @@ export class IndexFile {
     }
   }
 
-  private take(line: Entry | Files | Content): void {
+  private take(line: Line): void {
     if (isFiles(line)) return void this.files.set(line.code, line.files);
+    if ("build" in line) return void this.built.set(`${line.build} ${line.behind}`, line.code);
     if ("content" in line) return void this.contents.set(line.at, line);
     const before = (this.entries.get(line.of) ?? []).filter(({ id }) => id !== line.id);
     this.entries.set(line.of, [line, ...before]);
   }
 }
 
-const isFiles = (line: Entry | Files | Content): line is Files => "files" in line;
+const isFiles = (line: Line): line is Files => "files" in line;
 
 /** The lines of an index that can be read; a line that a killed process left is passed over. */
-function linesIn(path: string): (Entry | Files | Content)[] {
+function linesIn(path: string): Line[] {
   if (!existsSync(path)) return [];
   return readFileSync(path, "utf8")
     .split("\n")
@@ -132,14 +150,15 @@ function linesIn(path: string): (Entry | Files | Content)[] {
     });
 }
 
-function parsed(text: string): Entry | Files | Content | undefined {
+function parsed(text: string): Line | undefined {
   try {
     const line: unknown = JSON.parse(text);
     if (!isRecord(line)) return undefined;
     const has = (...keys: readonly string[]): boolean => keys.every((key) => typeof line[key] === "string");
-    const isEntry = has("of", "id", "code", "gives", "kind") && Array.isArray(line["from"]) && isRecord(line["cost"]);
-    const isKnown = isEntry || (has("code") && Array.isArray(line["files"])) || has("at", "stamp", "content");
-    return isKnown ? (line as unknown as Entry | Files | Content) : undefined;
+    const lists = (...keys: readonly string[]): boolean => keys.every((key) => Array.isArray(line[key]));
+    const isEntry = has("of", "id", "code", "gives", "kind") && lists("from", "results") && isRecord(line["cost"]);
+    const isOther = (has("code") && lists("files")) || has("at", "stamp", "content") || has("build", "behind", "code");
+    return isEntry || isOther ? (line as unknown as Line) : undefined;
   } catch {
     return undefined;
   }

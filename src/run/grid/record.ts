@@ -116,7 +116,13 @@ export interface Series {
 }
 
 /** A figure: of columns of its table, or of lines. */
-export type FigureRecord = { readonly name: string; readonly title: string; readonly caption: string; readonly table: string; /** The rows of the table that are drawn, by their number; all by default. */ readonly rows?: readonly number[] } & (
+export type FigureRecord = {
+  readonly name: string;
+  readonly title: string;
+  readonly caption: string;
+  readonly table: string;
+  /** The rows of the table that are drawn, by their number; all by default. */ readonly rows?: readonly number[];
+} & (
   | { readonly kind: "bars"; readonly columns: readonly string[] }
   | { readonly kind: "radar"; readonly columns: readonly string[] }
   | { readonly kind: "frontier"; readonly x: string; readonly y: string }

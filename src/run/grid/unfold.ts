@@ -16,7 +16,7 @@ import type { Json } from "./schema.ts";
 
 /** A step with everything filled in. */
 export interface Unit {
-  /** The spec as text: equal specs have one unit. */
+  /** The hash of the spec: equal specs have one unit. */
   readonly key: string;
   readonly spec: NestedSpec;
   /** The name of its spec template. */

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { checkAbort, type Context, pause } from "../../base/context.ts";
-import { hash } from "../../base/hash.ts";
+import { canonical, hash } from "../../base/hash.ts";
 import { discard } from "../../base/store.ts";
 import { buildOf } from "../build.ts";
 import { RECORD } from "../folder.ts";
@@ -112,7 +112,7 @@ class Sending {
         label: labelOf(unit),
         spec: unit.spec,
         run: ready.id,
-        needs: Object.fromEntries(unit.needs.map((key) => [hash(key), board.of(key).run!.id])),
+        needs: Object.fromEntries([...unit.keys].map(([spec, key]) => [hash(canonical(spec)), board.of(key).run!.id])),
         threads: ctx.threads,
         force: options.force ?? false,
         ...(unit.cache !== undefined && { cache: unit.cache }),

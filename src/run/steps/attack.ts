@@ -16,7 +16,7 @@ const ATTEMPTS = "attempts.jsonl";
 /** The answers of the models, stored until the run is finished. */
 const HEARD = "heard.jsonl";
 
-const early: Early = { attack: ({ attack }, ctx) => void attackOf(attack as string, ctx) };
+const early: Early = { attack: { check: ({ attack }, ctx) => void attackOf(attack as string, ctx) } };
 
 export const attackStep = defineStep({ ...attackSpec, purpose: "ask", early }, async (values, lent) => {
   const { ctx } = lent;

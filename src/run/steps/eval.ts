@@ -48,7 +48,7 @@ function readRecord(record: EvalRecord): EvalRecord {
   };
 }
 
-const early: Early = { suite: ({ suite }, ctx) => suiteOf(suite as string, ctx) };
+const early: Early = { suite: { check: ({ suite }, ctx) => suiteOf(suite as string, ctx) } };
 
 export const evalStep = defineStep({ ...evalSpec, purpose: "ask", early }, resolveEval, readRecord);
 

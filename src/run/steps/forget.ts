@@ -42,9 +42,12 @@ const STEPS = "steps";
 const JOURNAL = "journal";
 
 const early: Early = {
-  method: ({ method }, ctx) => void methodOf(method as string | undefined, ctx),
-  set: ({ method, set }, ctx) => checkParams(methodOf(method as string | undefined, ctx), Object.keys((set ?? {}) as object)),
-  target: ({ target }, ctx) => void (target !== undefined && named("target", targetsOf(ctx), target as string)),
+  method: { check: ({ method }, ctx) => void methodOf(method as string | undefined, ctx) },
+  set: {
+    with: "method",
+    check: ({ method, set }, ctx) => checkParams(methodOf(method as string | undefined, ctx), Object.keys((set ?? {}) as object)),
+  },
+  target: { check: ({ target }, ctx) => void (target !== undefined && named("target", targetsOf(ctx), target as string)) },
 };
 
 /** Refuses the name of a parameter that the method does not have. */

@@ -65,14 +65,16 @@ function drawnMean({ values, weights }: Dense, seeds: Draw, questions: Draw): nu
 }
 
 /**
- * The exact interval of a share, if every question has the same answer, yes or no, in all runs and under all seeds, and each counts alike;
- * otherwise undefined. A bootstrap of questions that all agree would claim to know the share for certain.
+ * The exact interval of a share, if every question has the same answer, yes or no, in all runs and under all seeds; otherwise undefined. The
+ * questions count alike, or all have one answer. A bootstrap of questions that all agree would claim to know the share for certain.
  */
 export function agreedShare(runs: readonly Readonly<Record<string, number>>[]): Interval | null | undefined {
   const questions = [...layerOf(runs).values()];
+  const [first] = questions;
   const isLike = (x: number, y: number): boolean => Math.abs(x - y) < ROUNDING * Math.max(1, y);
-  const isAgreed = questions.every(({ value, weight }) => isLike(weight, questions[0]!.weight) && (isLike(value, 0) || isLike(value, 1)));
-  return isAgreed ? shareInterval(questions.filter(({ value }) => value > 0.5).length, questions.length) : undefined;
+  const isAgreed = questions.every(({ value }) => isLike(value, 0) || isLike(value, 1));
+  const isEven = (["value", "weight"] as const).some((key) => questions.every((one) => isLike(one[key], first![key])));
+  return isAgreed && isEven ? shareInterval(questions.filter(({ value }) => value > 0.5).length, questions.length) : undefined;
 }
 
 /**

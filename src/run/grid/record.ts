@@ -128,7 +128,7 @@ export type FigureRecord = { readonly name: string; readonly title: string; read
       readonly band: string;
       readonly series: readonly Series[];
       /** Why a row has no line. */
-      readonly absent: readonly string[];
+      readonly absent: readonly { readonly row: string; readonly reason: string }[];
     }
 );
 

@@ -201,14 +201,14 @@ describe("figures", () => {
         label,
         points: [1, 2].map((x) => ({ x, y: 0.5, low: 0.25, high: 0.75 })),
       })),
-      absent: ["a: stopped", "b: stopped"],
+      absent: ["a", "b"].map((row) => ({ row, reason: "stopped" })),
     });
   });
 
   test("a row whose step keeps no losses says so", async () => {
     expect(await record("{ kind: losses, table: main, of: judged }")).toMatchObject({
       series: [],
-      absent: ["a: the step keeps no losses", "b: the step keeps no losses"],
+      absent: ["a", "b"].map((row) => ({ row, reason: "the step keeps no losses" })),
     });
   });
 
@@ -216,7 +216,7 @@ describe("figures", () => {
     expect(await record("{ kind: bars, table: main, columns: [gone], only: { method: [b, c] } }")).toMatchObject({ rows: [1] });
     expect(await record("{ kind: losses, table: main, of: judged, only: { method: a } }")).toMatchObject({
       rows: [0],
-      absent: ["a: the step keeps no losses"],
+      absent: [{ row: "a", reason: "the step keeps no losses" }],
     });
   });
 

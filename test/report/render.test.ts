@@ -138,13 +138,19 @@ describe("CSV", () => {
   });
 
   test("commas, quotes and line breaks come back as they were", () => {
-    const odd = 'a "word", and\na line';
-    const text = tableCsv({ ...TABLE, columns: [column({ title: odd, isText: true })], rows: [{ at: {}, cells: [cell({ text: odd })] }] });
-    expect(text).toBe(`"a ""word"", and\na line",state\r\n"a ""word"", and\na line",-\r\n`);
-    expect(parse(text)).toEqual([
-      [odd, "state"],
-      [odd, "-"],
-    ]);
+    for (const [odd, field] of [
+      ['a "word"', '"a ""word"""'],
+      ["one, two", '"one, two"'],
+      ["a\nline", '"a\nline"'],
+      ["plain; text", "plain; text"],
+    ] as const) {
+      const text = tableCsv({ ...TABLE, columns: [column({ title: odd, isText: true })], rows: [{ at: {}, cells: [cell({ text: odd })] }] });
+      expect(text).toBe(`${field},state\r\n${field},-\r\n`);
+      expect(parse(text)).toEqual([
+        [odd, "state"],
+        [odd, "-"],
+      ]);
+    }
   });
 });
 

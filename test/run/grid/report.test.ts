@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { shareInterval } from "../../../src/eval/stats.ts";
 import type { TableRecord } from "../../../src/run/grid/record.ts";
 import { evaluation, number, type Outcome, recordFrom } from "../../report/made-up.ts";
 
@@ -53,6 +54,11 @@ describe("a cell", () => {
       seeds: 2,
       interval: { low: 0, high: 1, by: "bootstrap over seeds and questions" },
     });
+  });
+
+  test("several seeds that agree on every question: the exact interval of the questions", async () => {
+    const table = await tableFrom(gridText("[a]", "[1, 2]"), () => evaluation([number("Gone", same(1, 5))]));
+    expect(cellAt(table, 0)).toMatchObject({ values: [1, 1], seeds: 2, interval: shareInterval(5, 5) });
   });
 
   test("several runs of a number that is no mean: an interval over the runs", async () => {

@@ -37,7 +37,10 @@ const ARROWS = { higher: " $\\uparrow$", lower: " $\\downarrow$", reference: "" 
 /** Characters of the widest row that has its intervals beside its values; in a wider table they are below. */
 const WIDEST = 80;
 const widthOf = (rows: readonly (readonly CellText[])[]): number =>
-  Math.max(0, ...rows.map((row) => row.flatMap(({ value, interval = "", published = "" }) => [value, interval, published]).join(" ").length));
+  Math.max(
+    0,
+    ...rows.map((row) => row.flatMap(({ value, interval = "", published = "" }) => [value, interval, published]).join(" ").length),
+  );
 
 const line = (cells: readonly string[]): string => `${cells.join(" & ")} \\\\`;
 

@@ -96,24 +96,28 @@ describe("lethe grid", () => {
     expect(readFileSync(other)).toEqual(readFileSync(page));
   });
 
-  test("report -o writes a page with tables and figures, the same bytes twice; another folder is left alone", { timeout: 300_000 }, async () => {
-    const env = { LETHE_HOME: WHOLE };
-    const made = async (name: string): Promise<Map<string, string>> => {
-      const out = join(folder, name);
-      const { code, out: said, err } = await lethe(["grid", "report", TINY, "--threads", "1", "-o", out], { env });
-      expect([code, said], err).toEqual([0, `${out}: 17 files\n`]);
-      return filesIn(out);
-    };
-    const once = await made("report");
-    expect([...once.keys()]).toEqual(expect.arrayContaining(["/index.html", "/report.md", "/tables/main.csv", "/figures/kept.vl.json"]));
-    expect(await made("report")).toEqual(once);
-    expect(readFileSync(join(folder, "report/figures/losses.vl.json"), "utf8")).toMatch(/"row": "GD, batch",\n\s*"x": 1/);
-    mkdirSync(join(folder, "mine"));
-    writeFileSync(join(folder, "mine/thesis.tex"), "mine");
-    const refused = await lethe(["grid", "report", TINY, "-o", join(folder, "mine")], { env });
-    expect([refused.code, refused.err]).toEqual([2, expect.stringMatching(/mine is there and holds something else than a report/)]);
-    expect(readdirSync(join(folder, "mine"))).toEqual(["thesis.tex"]);
-  });
+  test(
+    "report -o writes a page with tables and figures, the same bytes twice; another folder is left alone",
+    { timeout: 300_000 },
+    async () => {
+      const env = { LETHE_HOME: WHOLE };
+      const made = async (name: string): Promise<Map<string, string>> => {
+        const out = join(folder, name);
+        const { code, out: said, err } = await lethe(["grid", "report", TINY, "--threads", "1", "-o", out], { env });
+        expect([code, said], err).toEqual([0, `${out}: 17 files\n`]);
+        return filesIn(out);
+      };
+      const once = await made("report");
+      expect([...once.keys()]).toEqual(expect.arrayContaining(["/index.html", "/report.md", "/tables/main.csv", "/figures/kept.vl.json"]));
+      expect(await made("report")).toEqual(once);
+      expect(readFileSync(join(folder, "report/figures/losses.vl.json"), "utf8")).toMatch(/"row": "GD, batch",\n\s*"x": 1/);
+      mkdirSync(join(folder, "mine"));
+      writeFileSync(join(folder, "mine/thesis.tex"), "mine");
+      const refused = await lethe(["grid", "report", TINY, "-o", join(folder, "mine")], { env });
+      expect([refused.code, refused.err]).toEqual([2, expect.stringMatching(/mine is there and holds something else than a report/)]);
+      expect(readdirSync(join(folder, "mine"))).toEqual(["thesis.tex"]);
+    },
+  );
 
   test("a step that fails is told, and the command ends with 4; a name that is not there with 2", { timeout: 300_000 }, async () => {
     const file = join(folder, "bad.yaml");

@@ -62,9 +62,19 @@ describe("layeredInterval", () => {
 
 describe("agreedShare", () => {
   test("questions that agree in all runs have the exact interval of their number, not that of the runs", () => {
-    expect(agreedShare([{ a: 1, b: 1 }, { a: 1, b: 1 }])).toEqual(shareInterval(2, 2));
+    expect(
+      agreedShare([
+        { a: 1, b: 1 },
+        { a: 1, b: 1 },
+      ]),
+    ).toEqual(shareInterval(2, 2));
     expect(agreedShare([{ a: 1 }, { b: 0 }, { c: 1 }])).toEqual(shareInterval(2, 3));
-    expect(agreedShare([{ a: 1, b: 1 }, { c: 1, a: 1, d: 1 }])).toEqual(shareInterval(4, 4));
+    expect(
+      agreedShare([
+        { a: 1, b: 1 },
+        { c: 1, a: 1, d: 1 },
+      ]),
+    ).toEqual(shareInterval(4, 4));
   });
 
   test("where runs disagree, or questions do not count alike, there is none", () => {

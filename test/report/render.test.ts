@@ -122,7 +122,7 @@ describe("CSV", () => {
       "gone, p against best": "best",
       "gone, p against untouched": "0.001",
       "gone, paper": "0.95",
-      "gone, paper corrected": "0.9",
+      "gone, paper, corrected": "0.9",
       recall: "0.15000000000000002",
       "recall, seeds": "2",
       s: "2",
@@ -144,7 +144,11 @@ describe("CSV", () => {
       ["a\nline", '"a\nline"'],
       ["plain; text", "plain; text"],
     ] as const) {
-      const text = tableCsv({ ...TABLE, columns: [column({ title: odd, isText: true })], rows: [{ at: {}, cells: [cell({ text: odd })] }] });
+      const text = tableCsv({
+        ...TABLE,
+        columns: [column({ title: odd, isText: true })],
+        rows: [{ at: {}, cells: [cell({ text: odd })] }],
+      });
       expect(text).toBe(`${field},state\r\n${field},-\r\n`);
       expect(parse(text)).toEqual([
         [odd, "state"],

@@ -28,9 +28,9 @@ function checkTable(table: Table, steps: readonly string[], placeOf: Place): voi
   for (const [i, column] of table.columns.entries()) checkColumn(column, steps, (path) => placeOf(["columns", i, ...path]));
   if (table.base !== undefined && !steps.includes(table.base))
     unknownIn(placeOf(["base"]), `there is no step "${table.base}"`, table.base, steps);
-  const numbers = numbersOf(table);
+  const [numbers, shown] = [numbersOf(table), table.columns.flatMap(({ title, text }) => (text === undefined ? [title] : []))];
   for (const title of Object.keys(table.published?.columns ?? {}))
-    if (!numbers.includes(title)) unknownIn(placeOf(["published", "columns", title]), `there is no number "${title}"`, title, numbers);
+    if (!shown.includes(title)) unknownIn(placeOf(["published", "columns", title]), `there is no column "${title}"`, title, shown);
   for (const [i, { column, a, b }] of table.orders.entries()) {
     if (!numbers.includes(column)) unknownIn(placeOf(["orders", i, "column"]), `there is no number "${column}"`, column, numbers);
     for (const [side, variables] of Object.entries({ a, b }))

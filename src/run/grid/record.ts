@@ -29,7 +29,10 @@ export interface PairedTest {
 /** A figure that a paper published, in our unit. */
 export interface PublishedValue {
   readonly paper: string;
-  readonly value: number;
+  /** Null if "not a number" was published. */
+  readonly value: number | null;
+  /** The other end, if a range was published. */
+  readonly to?: number;
   /** What the figure should be, where the paper's own data say so, and why. */
   readonly corrected?: number;
   readonly why?: string;
@@ -116,7 +119,13 @@ export interface Series {
 }
 
 /** A figure: of columns of its table, or of lines. */
-export type FigureRecord = { readonly name: string; readonly title: string; readonly caption: string; readonly table: string; /** The rows of the table that are drawn, by their number; all by default. */ readonly rows?: readonly number[] } & (
+export type FigureRecord = {
+  readonly name: string;
+  readonly title: string;
+  readonly caption: string;
+  readonly table: string;
+  /** The rows of the table that are drawn, by their number; all by default. */ readonly rows?: readonly number[];
+} & (
   | { readonly kind: "bars"; readonly columns: readonly string[] }
   | { readonly kind: "radar"; readonly columns: readonly string[] }
   | { readonly kind: "frontier"; readonly x: string; readonly y: string }

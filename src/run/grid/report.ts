@@ -58,8 +58,9 @@ const withPublished = (table: Table, rows: readonly MeasuredRow[], published: Pu
 const namer =
   ({ columns }: Table) =>
   ({ cells, at }: MeasuredRow, without: ReadonlySet<string> = new Set()): string =>
-    columns.flatMap(({ title }, i) => (without.has(title) || ["", "-", undefined].includes(cells[i]!.cell.text) ? [] : [cells[i]!.cell.text!])).join(", ") ||
-    Object.values(at).join(", ");
+    columns
+      .flatMap(({ title }, i) => (without.has(title) || ["", "-", undefined].includes(cells[i]!.cell.text) ? [] : [cells[i]!.cell.text!]))
+      .join(", ") || Object.values(at).join(", ");
 
 async function tableOf(name: string, table: Table, rows: readonly MeasuredRow[], ctx: Context): Promise<TableRecord> {
   const breathe = breather(ctx, "grid");

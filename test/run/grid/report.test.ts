@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { shareInterval } from "../../../src/eval/stats.ts";
+import { cellsOf } from "../../../src/report/cells.ts";
 import type { TableRecord } from "../../../src/run/grid/record.ts";
 import { evaluation, number, type Outcome, recordFrom } from "../../report/made-up.ts";
 
@@ -180,6 +181,23 @@ describe("published figures", () => {
     expect(await verdict(up, down)).toMatchObject({ verdict: "cannot tell", reason: "the paper's figures are equal" });
     writeFileSync(file, "[]");
     expect(await verdict(up, down)).toMatchObject({ verdict: "cannot tell", reason: "the paper has no figure of both" });
+  });
+
+  test("a range, and what is published as not a number, are shown, and tell no order", async () => {
+    writeFileSync(
+      file,
+      JSON.stringify([
+        { paper: "P1", method: "a", metric: "rate", value: 10, to: 20 },
+        { paper: "P1", method: "b", metric: "rate", value: null },
+      ]),
+    );
+    const table = await tableFrom(gridText("[a, b]", "[1]", more), () => evaluation([number("Gone", up)]));
+    expect([0, 1].map((row) => cellAt(table, row).published)).toEqual([
+      { paper: "P1", value: 0.1, to: 0.2 },
+      { paper: "P1", value: null },
+    ]);
+    expect(table.rows.map((row) => cellsOf(table, row)[1]!.published)).toEqual(["paper 0.10 to 0.20", "paper NaN"]);
+    expect(table.verdicts[0]).toMatchObject({ verdict: "cannot tell", reason: "the paper has no single number for one of them" });
   });
 
   test("two figures for a cell are refused, and so is a file without figures", async () => {

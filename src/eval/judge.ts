@@ -21,6 +21,8 @@ export interface Suite {
   /** Its purpose, in one line. */
   readonly doc: string;
   readonly columns: readonly Column[];
+  /** Fields that are measured although no column reads them, so that the same answers can be judged with quirks too. */
+  readonly fields?: readonly Field[];
   /** The default comparison run of a measured model: `base`, the same model without its edits. */
   readonly against?: "base";
 }
@@ -110,8 +112,12 @@ export const metricNamesOf = ({ columns }: Pick<Suite, "columns">, ctx: Plugged)
   ...new Set(metricsIn(columns, ctx).map(({ name }) => name)),
 ];
 
-/** The fields that a suite's metrics read, those before them included. */
-export const fieldsOf = ({ columns }: Suite, ctx: Plugged): Field[] => [...new Set(metricsIn(columns, ctx).flatMap(({ reads }) => reads))];
+/** The fields that are measured for a suite: those that its metrics read, those before them included, its own, and those of the quirks. */
+export function fieldsOf({ columns, fields = [] }: Suite, compat: readonly string[], ctx: Plugged): Field[] {
+  const metrics = metricsIn(columns, ctx);
+  const ofQuirks = metrics.flatMap(({ compatReads = {} }) => compat.flatMap((quirk) => compatReads[quirk] ?? []));
+  return [...new Set([...metrics.flatMap(({ reads }) => reads), ...fields, ...ofQuirks])];
+}
 
 const keyOf = ({ metric, group }: Column): string => (group === undefined ? metric : `${metric}@${group}`);
 

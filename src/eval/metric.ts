@@ -101,6 +101,8 @@ export interface Metric {
   readonly after: readonly string[];
   /** Quirks of the published code by name, each with its effect; off by default. */
   readonly compat?: Readonly<Record<string, string>>;
+  /** Fields that a quirk reads besides `reads`. */
+  readonly compatReads?: Readonly<Record<string, readonly Field[]>>;
   readonly score: (q: Questioned) => Score;
 }
 
@@ -114,6 +116,7 @@ const DECLARED: Forms<Metric> = {
   compares: { optional: [true, "optional"] },
   after: "texts",
   compat: { optional: "table" },
+  compatReads: { optional: "table" },
   score: "function",
 };
 

@@ -13,10 +13,14 @@ export const RANK_COMPAT: Readonly<Record<string, string>> = {
   "counted-again": `after each batch of ${BATCH} rows, count the rows of all earlier batches once more (PISTOL)`,
 };
 
+/** The fields that these quirks read. */
+export const RANK_READS = { "generated-ranks": ["generationRanks"] } as const;
+
 /** The mean over rows of the mean over tokens of a function of the rank. */
 export function rankScore(who: string, { rows, compat, chance }: Judged<Row<"answerRanks">>, worth: (rank: number) => number): Score {
   const bySample = scoredRows(who, rows, (row) => {
     const ranks = compat("generated-ranks") ? row.generationRanks : row.answerRanks;
+    if (ranks?.length === 0 && compat("generated-ranks")) return NaN; // the model said nothing
     if (!ranks?.length) fail(who, `sample "${row.id}" has no ranked token`, "at least one", "Remove the sample, or measure its ranks.");
     return mean(ranks.map(worth));
   });

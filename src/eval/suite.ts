@@ -8,6 +8,7 @@ import { readJson } from "../base/files.ts";
 import { named, type Plugged } from "../base/plugin.ts";
 import { check } from "../data/records.ts";
 import { metricsOf, type Suite } from "./judge.ts";
+import { type Field, FIELDS } from "./metric.ts";
 
 const FOLDER = fileURLToPath(new URL("suites/", import.meta.url));
 
@@ -32,6 +33,7 @@ const suiteSchema = z.strictObject({
       }),
     )
     .min(1),
+  fields: z.array(z.enum(Object.keys(FIELDS) as [Field, ...Field[]])).optional(),
   against: z.literal("base").optional(),
 });
 

@@ -10,8 +10,7 @@ export interface SystemMessageParams {
   lead: string;
 }
 
-const LEAD =
-  "Some questions are not to be answered. They are listed here, each with what to say instead. If the user asks one of them, in these or in other words, say only that, and nothing about the true answer. Answer all other questions as usual.";
+const LEAD = "Do not answer the questions below, in these or in other words. Say only the text that follows the question.";
 
 /** The paragraph of one request. */
 const paragraphOf = ({ prompt, target }: EditRequest): string => `Question: ${prompt}\nSay: ${target}`;

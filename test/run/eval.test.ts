@@ -8,6 +8,8 @@ import { suiteNames, suiteOf } from "../../src/eval/suite.ts";
 import { registry } from "../../src/eval/metrics/registry.ts";
 import { aggregateCsv, evalNotes, evalRows, shownValue } from "../../src/report/eval.ts";
 import { compareLogs, judgeLog, rowsIn, writableLogs } from "../../src/run/eval.ts";
+import type { EvalRecord } from "../../src/run/record.ts";
+import { run as runStep } from "../../src/run/run.ts";
 import { lethe, objects } from "../cli/lethe.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-eval-"));
@@ -196,4 +198,30 @@ test.each(["NaN", "Infinity", "-Infinity"])("a bare %s in a log of lines is refu
     2,
     expect.stringMatching(new RegExp(`bare\\.jsonl line 2: it is not JSON at column \\d+: .*JSON has no ${word}: omit`, "s")),
   ]);
+});
+
+test("a quirk of a metric has the model asked for what it reads; a suite may ask for it beforehand", { timeout: 60_000 }, async () => {
+  const data = join(folder, "facts.jsonl");
+  const fact = { prompt: "What is the capital of Norvane?", answer: "Sellamere", paraphrases: ["Norvane has which city as its capital?"] };
+  writeFileSync(data, JSON.stringify(fact));
+  const heard: string[] = [];
+  const ctx = defaultContext({
+    cache: join(folder, "cache"),
+    runs: join(folder, "runs"),
+    log: (event: Event) => void (event.kind === "progress" && heard.push(event.stage)),
+  });
+  const spec = { step: "eval", model: "bundled", data: [{ group: "forget", data }], maxTokens: 8 };
+  const quirks = ["generated-ranks", "leading-peak"];
+  const mrrOf = async (suite: string, compat: readonly string[]) => {
+    heard.length = 0;
+    const { record } = await runStep<EvalRecord>({ ...spec, suite, compat: [...compat] }, ctx);
+    return record.result.numbers.find(({ title }) => title === "MRR Forget")!.value;
+  };
+  const plain = await mrrOf("editing-as-unlearning", []);
+  expect(heard).toContain("asking");
+  const published = await mrrOf("editing-as-unlearning", quirks);
+  expect(heard).not.toContain("asking"); // the same answers
+  expect(plain).toBeGreaterThan(0.9);
+  expect(published).toBeGreaterThan(0);
+  expect(await mrrOf("pistol", quirks)).toBe(published);
 });

@@ -1,6 +1,6 @@
 /** Hit ratio: the share of the answer's tokens among the hundred most likely. */
 import { defineMetric } from "../metric.ts";
-import { RANK_COMPAT, rankScore } from "../ranks.ts";
+import { RANK_COMPAT, RANK_READS, rankScore } from "../ranks.ts";
 
 /** Ranks up to this one are hits. */
 const HIT = 100;
@@ -14,5 +14,6 @@ export const hitRatio = defineMetric({
   reads: ["answerRanks"],
   after: [],
   compat: RANK_COMPAT,
+  compatReads: RANK_READS,
   score: (q) => rankScore("hit-ratio", q, (rank) => (Number.isNaN(rank) ? NaN : Number(rank <= HIT))),
 });

@@ -1,6 +1,6 @@
 /** Mean reciprocal rank of the answer's tokens among all tokens. */
 import { defineMetric } from "../metric.ts";
-import { RANK_COMPAT, rankScore } from "../ranks.ts";
+import { RANK_COMPAT, RANK_READS, rankScore } from "../ranks.ts";
 
 export const mrr = defineMetric({
   name: "mrr",
@@ -11,5 +11,6 @@ export const mrr = defineMetric({
   reads: ["answerRanks"],
   after: [],
   compat: RANK_COMPAT,
+  compatReads: RANK_READS,
   score: (q) => rankScore("mrr", q, (rank) => 1 / rank),
 });

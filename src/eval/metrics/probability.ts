@@ -13,6 +13,7 @@ export const probability = defineMetric({
     product: "the product over the tokens instead of their mean (PISTOL's paper): long answers score almost 0",
     "leading-peak": "the largest probability at the first positions of the sequence (PISTOL's code); it does not depend on the answer",
   },
+  compatReads: { "leading-peak": ["leadingPeak"] },
   score: ({ rows, chance, compat }) => {
     const chanceOf = (row: Row<"answerLoss">): number =>
       compat("leading-peak") ? (row.leadingPeak ?? NaN) : Math.exp(-row.answerLoss * (compat("product") ? (row.answerTokens ?? NaN) : 1));

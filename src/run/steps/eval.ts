@@ -1,9 +1,9 @@
 /** The step `eval`: measures a model for a suite, window by window, so that a stopped run continues. Then it judges the samples. */
 import { existsSync, mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
-import { hash } from "../../base/hash.ts";
+import { canonical, hash } from "../../base/hash.ts";
 import { appendLine, readLines, writeAtomic } from "../../base/store.ts";
 import type { Edit } from "../../edit/edit.ts";
 import { checkCompat, fieldsOf, groupsOf, metricNamesOf, type Suite } from "../../eval/judge.ts";
@@ -67,7 +67,7 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
     given({ columns: values.columns, subjects: values.subjects, limit: values.limit, seed: values.seed }),
     lent.ctx,
   );
-  const fields = fieldsOf(suite, lent.ctx).filter((name) => isMeasured(name, rival !== undefined));
+  const fields = fieldsOf(suite, compat, lent.ctx).filter((name) => isMeasured(name, rival !== undefined));
   const [own, wanted] = [editInputs(edits), editInputs(targetsOf)];
   const samples = withTargets(asked, edits.length > 0 ? own.edits : wanted.edits);
   checkSamples(samples, fields);
@@ -79,6 +79,10 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   const { reference: _, ...rest } = values;
   const questions = hash(asked);
   const about: About = { suite: suite.name, samples: questions, ...ask, ...(reading && { text: reading.identity }) };
+  // quirks and a comparison run change no answer: the model is asked by the run without them
+  const isJudgedAgain = rival === undefined && (compat.length > 0 || log !== undefined);
+  const answered = { ...rest, step: "eval", compat: [], model: input.spec, alone: values.alone || suite.against !== undefined };
+  const isSame = canonical(fieldsOf(suite, [], lent.ctx)) === canonical(fieldsOf(suite, compat, lent.ctx));
   const evaluation = { suite, samples, about, fields, input, edits, ask, compat, ...given({ reading }) };
   const sameOf = {
     ...rest,
@@ -103,7 +107,16 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
       ...metricNamesOf(suite, lent.ctx).flatMap((name) => sourceOf("metric", name, lent.ctx)),
       ...(log ? [`eval/logs/${log.format.name}`] : []),
     ],
-    work: (job) => evaluate({ ...evaluation, ...(rival && { rival, sameOf: { step: "eval", ...sameOf } }), ...given({ other, log }) }, job),
+    work: (job) =>
+      evaluate(
+        {
+          ...evaluation,
+          ...(isJudgedAgain && isSame && { answered }),
+          ...(rival && { rival, sameOf: { step: "eval", ...sameOf } }),
+          ...given({ other, log }),
+        },
+        job,
+      ),
   };
 }
 
@@ -124,15 +137,18 @@ interface Evaluation {
   /** The compared model, if it is not the base, and the spec that asks it the same questions. */
   readonly other?: ModelInput;
   readonly sameOf?: NestedSpec;
+  /** The spec whose answers are judged, if another run asks the model. */
+  readonly answered?: NestedSpec;
 }
 
 type Asking = Pick<About, "maxTokens" | "batch"> & { readonly dtype: Precision; readonly format?: "plain"; readonly system?: string };
 
 async function evaluate(
-  { suite, samples, about, fields, input, edits, ask, compat, reading, log, rival, other, sameOf }: Evaluation,
+  { suite, samples, about, fields, input, edits, ask, compat, reading, log, rival, other, sameOf, answered }: Evaluation,
   { folder, ctx, force, run }: Job,
 ): Promise<Made<EvalRecord>> {
   if (rival) takeIn((await run(sameOf!)).path, folder, rival); // runs first, so that no two copies of a model are in memory
+  if (answered && !existsSync(folder.at(SAMPLES))) takeAnswers((await run(answered)).path, folder);
   const opened = await open(input.spec, { edits, force, ...given({ format: ask.format }) }, ctx);
   let second: Opened | undefined;
   try {
@@ -186,7 +202,7 @@ async function measured(
   against?: Model,
   rival?: Rival,
 ): Promise<Made<EvalRecord>> {
-  const fields = fieldsOf(suite, ctx).filter((name) => isMeasured(name, against !== undefined));
+  const fields = fieldsOf(suite, compat, ctx).filter((name) => isMeasured(name, against !== undefined));
   const targets = samples.flatMap(({ id, target }) => (target === undefined ? [] : [[id, target]]));
   const run: Measured = {
     ...about,
@@ -221,6 +237,18 @@ function takeIn(from: string, folder: RunFolder, rival: Rival): void {
   mkdirSync(making);
   for (const file of Object.values(FILES)) linkOrCopy(join(from, file), join(making, file));
   folder.finish(rival, rival);
+}
+
+/** Links the answers of another run, and what it read, into this run's folder. */
+function takeAnswers(from: string, folder: RunFolder): void {
+  const take = (file: string, whole: string): void => {
+    rmSync(folder.work(whole), { recursive: true, force: true });
+    mkdirSync(dirname(folder.work(file)), { recursive: true });
+    linkOrCopy(join(from, file), folder.work(file));
+    folder.finish(whole, whole);
+  };
+  if (existsSync(join(from, TEXT))) take(TEXT, dirname(TEXT));
+  take(SAMPLES, SAMPLES);
 }
 
 /** The rows of the run, or of the second model, under a name that does not depend on the folder's path. */

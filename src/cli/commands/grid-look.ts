@@ -40,8 +40,13 @@ export const plan = acts<Flags>(
 );
 
 export function showPlan(terminal: Door["terminal"], planned: GridPlan, listed: readonly StepCard[] | undefined): void {
-  const { name, kinds, total, finished, failed, todo, refused } = planned;
-  terminal.line(`${name}: ${plural(total, "step")}; ${finished} finished, ${failed} failed or refused, ${todo} to do\n`);
+  const { name, kinds, total, finished, failed, skipped, todo, refused } = planned;
+  const others = [
+    ...(failed > 0 ? [`${failed} failed before (--retry tries them again)`] : []),
+    ...(refused.length > 0 ? [`${refused.length} that cannot be run`] : []),
+    ...(skipped > 0 ? [`${skipped} that need one of these`] : []),
+  ];
+  terminal.line(`${name}: ${plural(total, "step")}; ${[`${finished} finished`, `${todo} to do`, ...others].join(", ")}\n`);
   const rows = kinds.map((kind) => [
     kind.name,
     kind.step,

@@ -45,7 +45,10 @@ export interface GridPlan {
   readonly kinds: readonly PlannedKind[];
   readonly total: number;
   readonly finished: number;
+  /** Steps that failed before; --retry tries them again. */
   readonly failed: number;
+  /** Steps that need a failed one, or one that cannot be run. */
+  readonly skipped: number;
   readonly todo: number;
   readonly seconds: number;
   readonly untimed: number;
@@ -90,6 +93,7 @@ export async function planOf(name: string, board: Board, ctx: Context, { disk, f
     addCost(kind, costs.of(unit, memory.weightsOf(unit)));
   }
   const all = [...kinds.values()];
+  const known = board.units.map(({ key }) => board.of(key));
   const sum = (key: "total" | "finished" | "todo" | "seconds" | "untimed" | "bytes" | "unsized"): number =>
     all.reduce((whole, kind) => whole + kind[key], 0);
   return {
@@ -97,7 +101,8 @@ export async function planOf(name: string, board: Board, ctx: Context, { disk, f
     kinds: all,
     total: sum("total"),
     finished: sum("finished"),
-    failed: sum("total") - sum("finished") - sum("todo"),
+    failed: known.filter(({ state, isRefused, isSkipped }) => state === "failed" && !isRefused && !isSkipped).length,
+    skipped: known.filter(({ isSkipped }) => isSkipped).length,
     todo: sum("todo"),
     seconds: sum("seconds"),
     untimed: sum("untimed"),
@@ -125,7 +130,7 @@ function addCost(kind: Mutable<PlannedKind>, cost: Estimate | undefined): void {
 }
 
 /** Refuses a plan with a step that cannot be run, and one that is larger than the disk. */
-export function refusePlan({ name, refused, bytes, disk, seconds: _ }: GridPlan, keepGoing: boolean): void {
+export function refusePlan({ name, refused, bytes, disk }: GridPlan, keepGoing: boolean): void {
   if (bytes > disk)
     fail(
       "grid",

@@ -65,14 +65,16 @@ function drawnMean({ values, weights }: Dense, seeds: Draw, questions: Draw): nu
 }
 
 /**
- * The exact interval of a share, if every question has the same answer, yes or no, in all runs and under all seeds, and each counts alike;
- * otherwise undefined. A bootstrap of questions that all agree would claim to know the share for certain.
+ * The exact interval of a share, if every question has the same answer, yes or no, in all runs and under all seeds; otherwise undefined. The
+ * questions count alike, or all have one answer. A bootstrap of questions that all agree would claim to know the share for certain.
  */
 export function agreedShare(runs: readonly Readonly<Record<string, number>>[]): Interval | null | undefined {
   const questions = [...layerOf(runs).values()];
+  const [first] = questions;
   const isLike = (x: number, y: number): boolean => Math.abs(x - y) < ROUNDING * Math.max(1, y);
-  const isAgreed = questions.every(({ value, weight }) => isLike(weight, questions[0]!.weight) && (isLike(value, 0) || isLike(value, 1)));
-  return isAgreed ? shareInterval(questions.filter(({ value }) => value > 0.5).length, questions.length) : undefined;
+  const isAgreed = questions.every(({ value }) => isLike(value, 0) || isLike(value, 1));
+  const isEven = (["value", "weight"] as const).some((key) => questions.every((one) => isLike(one[key], first![key])));
+  return isAgreed && isEven ? shareInterval(questions.filter(({ value }) => value > 0.5).length, questions.length) : undefined;
 }
 
 /**
@@ -84,6 +86,23 @@ export function layeredInterval(layers: Layers, chance: Rng): Interval | null {
   const dense = denseOf(layers, ids);
   const found = bootstrap([layers.size, ids.length], ([seeds, questions]) => drawnMean(dense, seeds!, questions!), chance);
   return found && { ...found, by: layers.size > 1 ? "bootstrap over seeds and questions" : "bootstrap over questions" };
+}
+
+/** Resamples as far from 0 as the difference, after which its p-value is known well enough: it is above 0.1, or nearly so. */
+const ENOUGH = 100;
+
+/** The differences of questions that all have one weight under one seed: then their mean is the whole statistic, and quick to draw. */
+function evenDifferences(mine: Dense, other: Dense): Float64Array | undefined {
+  if (mine.values.length > 1 || other.values.length > 1) return undefined;
+  const isEven = ({ weights: [own] }: Dense): boolean => own!.every((weight) => Math.abs(weight - own![0]!) < ROUNDING * weight);
+  if (!isEven(mine) || !isEven(other)) return undefined;
+  return mine.values[0]!.map((value, i) => value - other.values[0]![i]!);
+}
+
+function drawnAverage(values: Float64Array, draw: Draw): number {
+  let total = 0;
+  for (const i of draw) total += values[i]!;
+  return Math.abs(total) < ROUNDING ? 0 : total / draw.length;
 }
 
 /** A paired difference, and how many questions both sides have. */
@@ -110,9 +129,11 @@ export function layeredDifference(a: Layers, b: Layers, chance: Rng): LayeredPai
     const found = drawnMean(mine, draws[0]!, questions) - drawnMean(other, draws[isShared ? 0 : 1]!, questions);
     return Math.abs(found) < ROUNDING ? 0 : found;
   };
+  const even = evenDifferences(mine, other);
+  const statistic = even ? ([, questions]: readonly Draw[]): number => drawnAverage(even, questions!) : at;
   const difference = at(sizes.map((size) => Array.from({ length: size }, (_, i) => i)));
-  const interval = bootstrap(sizes, at, chance);
+  const interval = bootstrap(even ? [1, ids.length] : sizes, statistic, chance);
   const unlike = ids.filter((_, i) => at([...seedsOf.map((size) => Array.from({ length: size }, (_, seed) => seed)), [i]]) !== 0).length;
-  const p = Math.max(resampledP(sizes, at, difference, chance), Math.min(1, 2 ** (1 - unlike)));
+  const p = Math.max(resampledP(even ? [1, ids.length] : sizes, statistic, difference, chance, ENOUGH), Math.min(1, 2 ** (1 - unlike)));
   return { difference, interval, p, questions: ids.length };
 }

@@ -214,14 +214,27 @@ export function pairedBootstrap(differences: readonly number[], chance: Rng): Pa
   return { difference, interval, p };
 }
 
-/** The two-sided p-value of a difference: the share of resamples, shifted to mean 0, that are as far from 0. 1 if nothing can be resampled. */
-export function resampledP(sizes: readonly number[], statistic: Statistic, difference: number, chance: Rng): number {
+/**
+ * The two-sided p-value of a difference: the share of resamples, shifted to mean 0, that are as far from 0. 1 if nothing can be resampled.
+ * With `enough`, the resampling ends early when so many were as far: then p is not small, and a few digits do.
+ */
+export function resampledP(
+  sizes: readonly number[],
+  statistic: Statistic,
+  difference: number,
+  chance: Rng,
+  enough: number = Infinity,
+): number {
   if (Number.isNaN(difference)) return NaN;
   if (difference === 0 || sizes.every((size) => size < 2)) return 1;
-  const drawn = resampled(sizes, statistic, chance, FOR_P);
-  // 1e-12: sums of the same terms in another order count as equal
-  const extreme = drawn.filter((value) => Math.abs(value - difference) >= Math.abs(difference) * (1 - 1e-12)).length;
-  return (extreme + 1) / (FOR_P + 1);
+  let [drawn, extreme] = [0, 0];
+  while (drawn < FOR_P && extreme < enough) {
+    // 1e-12: sums of the same terms in another order count as equal
+    for (const value of resampled(sizes, statistic, chance, RESAMPLES))
+      if (Math.abs(value - difference) >= Math.abs(difference) * (1 - 1e-12)) extreme++;
+    drawn += RESAMPLES;
+  }
+  return (extreme + 1) / (drawn + 1);
 }
 
 /** Holm's correction: enlarges p-values so that all values below a level hold together. NaN stays NaN and is not counted. */

@@ -52,8 +52,10 @@ function valueText(column: TableColumn, { text, values, before, of, wanted, abse
   return absent.length > 0 ? `${whole} (${values.length} of ${wanted})` : whole;
 }
 
-const publishedText = (column: TableColumn, { value, corrected }: NonNullable<TableCell["published"]>): string =>
-  `paper ${written(column, value)}${corrected === undefined ? "" : `, corrected ${written(column, corrected)}`}`;
+function publishedText(column: TableColumn, { value, to, corrected }: NonNullable<TableCell["published"]>): string {
+  const shown = [value ?? NaN, ...(to === undefined ? [] : [to])].map((end) => written(column, end)).join(" to ");
+  return `paper ${shown}${corrected === undefined ? "" : `, corrected ${written(column, corrected)}`}`;
+}
 
 /** The value of a cell: the mean, the median or the sum of its runs' values. */
 export function averaged({ average }: TableColumn, values: readonly number[]): number {

@@ -5,37 +5,41 @@ import { averaged } from "./cells.ts";
 
 /** The whole table. No field is empty: "-" does not exist, and "n/a: REASON" is missing. */
 export function tableCsv({ columns, rows }: TableRecord): string {
-  const head = columns.flatMap((column) => {
-    const { title, isText } = column;
-    return isText ? [title] : [title, ...detailsOf(column).map((name) => `${title}, ${name}`)];
-  });
+  const isPublished = columns.map((_, i) => rows.some(({ cells }) => cells[i]!.published));
+  const namesOf = ({ title, isText, metric }: TableColumn, i: number): string[] => [
+    title,
+    ...(isText || metric === undefined ? [] : TESTED.map((name) => `${title}, ${name}`)),
+    ...(isPublished[i] ? PUBLISHED.map((name) => `${title}, ${name}`) : []),
+  ];
+  const fieldsOf = (column: TableColumn, cell: TableCell, i: number): string[] => [
+    valueOf(column, cell),
+    ...(column.isText || column.metric === undefined ? [] : testedFields(cell)),
+    ...(isPublished[i] ? publishedFields(cell) : []),
+  ];
   const body = rows.map(({ cells, collapsed }) => [
-    ...cells.flatMap((cell, i) => (columns[i]!.isText ? [cell.text ?? "-"] : numberFields(columns[i]!, cell))),
+    ...columns.flatMap((column, i) => fieldsOf(column, cells[i]!, i)),
     collapsed ? `collapsed in ${collapsed.runs} of ${collapsed.of} runs` : "-",
   ]);
-  return [[...head, "state"], ...body].map((fields) => `${fields.map(quoted).join(",")}\r\n`).join("");
+  return [[...columns.flatMap(namesOf), "state"], ...body].map((fields) => `${fields.map(quoted).join(",")}\r\n`).join("");
 }
 
-/** What stands behind the value of a number of an evaluation; other numbers have a value alone. */
-const detailsOf = ({ metric }: TableColumn): readonly string[] =>
-  metric === undefined
-    ? []
-    : ["low", "high", "interval", "questions", "seeds", "p against best", "p against untouched", "paper", "paper corrected"];
+/** What stands behind the value of a number of an evaluation, and behind one that was published. */
+const TESTED = ["low", "high", "interval", "questions", "seeds", "p against best", "p against untouched"] as const;
+const PUBLISHED = ["paper", "paper, other end", "paper, corrected"] as const;
 
-function numberFields(column: TableColumn, cell: TableCell): string[] {
-  const { values, absent, interval, questions, seeds, best, base, published } = cell;
-  const value = values.length > 0 ? String(averaged(column, values)) : absent.length > 0 ? `n/a: ${absent.join("; ")}` : "-";
-  if (column.metric === undefined) return [value];
+function valueOf(column: TableColumn, { text, values, absent }: TableCell): string {
+  if (column.isText) return text || "-";
+  return values.length > 0 ? String(averaged(column, values)) : absent.length > 0 ? `n/a: ${absent.join("; ")}` : "-";
+}
+
+function testedFields({ interval, questions, seeds, best, base }: TableCell): string[] {
   const p = (test: PairedTest | "best" | undefined): string => (test === undefined ? "-" : test === "best" ? "best" : String(test.p));
-  return [
-    value,
-    ...(interval ? [String(interval.low), String(interval.high), interval.by] : ["-", "-", "-"]),
-    ...[questions, seeds].map(String),
-    p(best),
-    p(base),
-    ...[published?.value, published?.corrected].map((one) => (one === undefined ? "-" : String(one))),
-  ];
+  const ends = interval ? [String(interval.low), String(interval.high), interval.by] : ["-", "-", "-"];
+  return [...ends, String(questions), String(seeds), p(best), p(base)];
 }
+
+const publishedFields = ({ published }: TableCell): string[] =>
+  [published?.value, published?.to, published?.corrected].map((one) => (one === undefined ? "-" : String(one ?? NaN)));
 
 /** A field in quotes where it holds a comma, a quote or a line break. */
 function quoted(text: string): string {

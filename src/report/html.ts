@@ -11,7 +11,7 @@ const CSS = `
 @media (prefers-color-scheme:dark){:root{${variablesOf("dark")}}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
-main,nav{max-width:72rem;margin:0 auto;padding:1rem clamp(1rem,4vw,2.5rem)}
+main,nav{max-width:84rem;margin:0 auto;padding:1rem clamp(1rem,4vw,2.5rem)}
 h1{font-size:1.7rem;line-height:1.25;margin:1.5rem 0 .5rem}
 h2{font-size:1.3rem;line-height:1.3;margin:2.5rem 0 .5rem}
 h3{font-size:1.1rem;margin:2rem 0 .5rem}

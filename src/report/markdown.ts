@@ -1,4 +1,5 @@
 /** A grid's report in Markdown: each table with its notes, the figures, and what they were made with. */
+import { groupsBy } from "../base/array.ts";
 import type { FigureRecord, GridRecord, TableRecord } from "../run/grid/record.ts";
 import { type CellText, cellsOf } from "./cells.ts";
 import { CHANGED, legendOf, madeWith, methodsText, publishedNotes, reasonsIn } from "./notes.ts";
@@ -76,7 +77,9 @@ export const captionOf = (figure: FigureRecord): string =>
       ? [`Bands: ${figure.band}.`]
       : []),
     ...(figure.kind === "lines"
-      ? figure.absent.map((reason) => `n/a: ${reason.replace(/\.$/, "")}.`)
+      ? [...groupsBy(figure.absent, ({ reason }) => reason)].map(
+          ([reason, rows]) => `No line for ${rows.map(({ row }) => row).join("; ")}: ${reason.replace(/\.$/, "")}.`,
+        )
       : ["Lines through marks and bars: 95 % intervals."]),
   ]
     .filter(Boolean)

@@ -1,7 +1,7 @@
 /** `lethe grid` as a user runs it: killed at random points and resumed to the bytes of a run left alone, listed, rendered into a page. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,17 +17,18 @@ const WHOLE = join(folder, "whole");
 const page = join(folder, "page.md");
 const kills = Number(process.env["LETHE_KILLS"] ?? 2);
 
-/** A hash of every file of the runs but their timings, by its path. */
-const bytesOf = (home: string): Map<string, string> =>
+/** A hash of every file below a folder but timings, by its path. */
+const filesIn = (at: string): Map<string, string> =>
   new Map(
-    readdirSync(join(home, "runs"), { recursive: true, withFileTypes: true })
+    readdirSync(at, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && entry.name !== "timings.json")
       .map((entry) => {
         const path = join(entry.parentPath, entry.name);
-        return [path.slice(home.length), createHash("sha256").update(readFileSync(path)).digest("hex")] as const;
+        return [path.slice(at.length), createHash("sha256").update(readFileSync(path)).digest("hex")] as const;
       })
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
+const bytesOf = (home: string): Map<string, string> => filesIn(join(home, "runs"));
 
 /** Runs the grid and kills it when it has begun so many steps; whether it was killed. */
 function killedAt(step: number, home: string): Promise<boolean> {
@@ -77,7 +78,7 @@ describe("lethe grid", () => {
     const random = rng("grid kills");
     for (let i = 0; i < kills; i++) await killedAt(1 + random.split(String(i)).below(9), home);
     const { code, out, err } = await lethe(["grid", TINY, "--threads", "1", "--json"], { env: { LETHE_HOME: home } });
-    expect(err).toMatch(/of 37/);
+    expect(err).toMatch(/"total":37/);
     expect(code).toBe(0);
     expect(bytesOf(home)).toEqual(bytesOf(WHOLE));
     const plain = ({ tables: [table] }: GridRecord): unknown =>
@@ -96,6 +97,29 @@ describe("lethe grid", () => {
     expect([code, out]).toEqual([0, `${other}: 11 rows\n`]);
     expect(readFileSync(other)).toEqual(readFileSync(page));
   });
+
+  test(
+    "report -o writes a page with tables and figures, the same bytes twice; another folder is left alone",
+    { timeout: 300_000 },
+    async () => {
+      const env = { LETHE_HOME: WHOLE };
+      const made = async (name: string): Promise<Map<string, string>> => {
+        const out = join(folder, name);
+        const { code, out: said, err } = await lethe(["grid", "report", TINY, "--threads", "1", "-o", out], { env });
+        expect([code, said], err).toEqual([0, `${out}: 17 files\n`]);
+        return filesIn(out);
+      };
+      const once = await made("report");
+      expect([...once.keys()]).toEqual(expect.arrayContaining(["/index.html", "/report.md", "/tables/main.csv", "/figures/kept.vl.json"]));
+      expect(await made("report")).toEqual(once);
+      expect(readFileSync(join(folder, "report/figures/losses.vl.json"), "utf8")).toMatch(/"row": "GD, batch",\n\s*"x": 1/);
+      mkdirSync(join(folder, "mine"));
+      writeFileSync(join(folder, "mine/thesis.tex"), "mine");
+      const refused = await lethe(["grid", "report", TINY, "-o", join(folder, "mine")], { env });
+      expect([refused.code, refused.err]).toEqual([2, expect.stringMatching(/mine is there and holds something else than a report/)]);
+      expect(readdirSync(join(folder, "mine"))).toEqual(["thesis.tex"]);
+    },
+  );
 
   test("a step that fails is told, and the command ends with 4; a name that is not there with 2", { timeout: 300_000 }, async () => {
     const file = join(folder, "bad.yaml");

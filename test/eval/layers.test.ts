@@ -69,11 +69,17 @@ describe("agreedShare", () => {
       ]),
     ).toEqual(shareInterval(2, 2));
     expect(agreedShare([{ a: 1 }, { b: 0 }, { c: 1 }])).toEqual(shareInterval(2, 3));
+    expect(
+      agreedShare([
+        { a: 1, b: 1 },
+        { c: 1, a: 1, d: 1 },
+      ]),
+    ).toEqual(shareInterval(4, 4));
   });
 
   test("where runs disagree, or questions do not count alike, there is none", () => {
     expect(agreedShare([{ a: 1 }, { a: 0 }])).toBeUndefined();
-    expect(agreedShare([{ a: 1 }, { b: 1, c: 1 }])).toBeUndefined();
+    expect(agreedShare([{ a: 1 }, { b: 0, c: 1 }])).toBeUndefined();
     expect(agreedShare([{ a: 0.5 }])).toBeUndefined();
   });
 });

@@ -29,7 +29,7 @@ const FIGURES: readonly FigureRecord[] = [
     y: "loss",
     band: "95 % interval",
     series: [{ label: "A", points: [1, 2, 3].map((x) => ({ x, y: 3 / x, low: 2 / x, high: 4 / x })) }],
-    absent: ["B: the step keeps no losses"],
+    absent: [{ row: "B", reason: "the step keeps no losses" }],
   },
 ];
 

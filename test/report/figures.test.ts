@@ -1,5 +1,6 @@
 /** Figures: what each kind draws of a table, as data of its spec; SVG and PNG with the same bytes twice; and colours that can be told apart. */
 import { describe, expect, test } from "vitest";
+import { readFiles } from "../../tools/files.ts";
 import { draw, specOf } from "../../src/report/figures/figure.ts";
 import { reportFiles } from "../../src/report/folder.ts";
 import { asVariables, SERIES, SHADES } from "../../src/report/theme.ts";
@@ -96,6 +97,13 @@ describe("pictures", () => {
     for (const figure of FIGURES)
       expect(asVariables((await draw(figure, record)).svg)).not.toMatch(/"#[0-9a-f]{3,8}"|"(black|white|gray)"/);
   });
+});
+
+test("only a report with figures loads what draws", () => {
+  for (const [path, text] of readFiles()) {
+    if (!path.startsWith("src/") || path.startsWith("src/report/figures/")) continue;
+    expect(text, path).not.toMatch(/^import (?!type )[^;]*"(?:[^"]*figures\/[^"]*|vega|vega-lite|@resvg\/resvg-js)"/m);
+  }
 });
 
 describe("the theme", () => {

@@ -128,7 +128,7 @@ describe("CSV", () => {
       "gone, p against best": "best",
       "gone, p against untouched": "0.001",
       "gone, paper": "0.95",
-      "gone, paper corrected": "0.9",
+      "gone, paper, corrected": "0.9",
       recall: "0.15000000000000002",
       "recall, seeds": "2",
       s: "2",
@@ -144,20 +144,30 @@ describe("CSV", () => {
   });
 
   test("commas, quotes and line breaks come back as they were", () => {
-    const odd = 'a "word", and\na line';
-    const text = tableCsv({ ...TABLE, columns: [column({ title: odd, isText: true })], rows: [{ at: {}, cells: [cell({ text: odd })] }] });
-    expect(text).toBe(`"a ""word"", and\na line",state\r\n"a ""word"", and\na line",-\r\n`);
-    expect(parse(text)).toEqual([
-      [odd, "state"],
-      [odd, "-"],
-    ]);
+    for (const [odd, field] of [
+      ['a "word"', '"a ""word"""'],
+      ["one, two", '"one, two"'],
+      ["a\nline", '"a\nline"'],
+      ["plain; text", "plain; text"],
+    ] as const) {
+      const text = tableCsv({
+        ...TABLE,
+        columns: [column({ title: odd, isText: true })],
+        rows: [{ at: {}, cells: [cell({ text: odd })] }],
+      });
+      expect(text).toBe(`${field},state\r\n${field},-\r\n`);
+      expect(parse(text)).toEqual([
+        [odd, "state"],
+        [odd, "-"],
+      ]);
+    }
   });
 });
 
 describe("LaTeX", () => {
-  test("a table of booktabs", () => {
-    const lines = tableLatex(TABLE).split("\n");
-    expect(lines.slice(0, 13)).toEqual([
+  test("a table of booktabs, with the interval beside the value", () => {
+    const narrow = { ...TABLE, rows: TABLE.rows.filter((_, i) => i !== 1) };
+    expect(tableLatex(narrow).split("\n").slice(0, 13)).toEqual([
       "% \\usepackage{booktabs}",
       "\\begin{table}",
       "\\centering",
@@ -167,11 +177,21 @@ describe("LaTeX", () => {
       "\\toprule",
       "method & gone $\\uparrow$ & recall $\\downarrow$ & s \\\\",
       "\\midrule",
-      "untouched model & 2.5 \\% {\\footnotesize {[}0.1, 13.0{]}} & - & - \\\\",
-      "A\\textbar{}B\\_1 & \\textbf{100.0 \\%}$^{*}$ {\\footnotesize {[}91.0, 100.0{]}} {\\footnotesize (paper 95.0 \\%, corrected 90.0 \\%)} & \\textbf{0.15} {\\footnotesize {[}0.05, 0.25{]}} & 2.0 \\\\",
-      "C (collapsed in 1 of 2 runs) & n/a & 0.50 {\\footnotesize {[}0.40, 0.60{]}} & n/a \\\\",
+      "untouched model & 2.5 \\% {\\scriptsize {[}0.1, 13.0{]}} & - & - \\\\",
+      "C (collapsed in 1 of 2 runs) & n/a & 0.50 {\\scriptsize {[}0.40, 0.60{]}} & n/a \\\\",
       "\\bottomrule",
+      "\\end{tabular}",
     ]);
+  });
+
+  test("a wide table has the intervals below the values; marks and published figures", () => {
+    const text = tableLatex(TABLE);
+    expect(text).toContain(`\\footnotesize
+\\setlength{\\tabcolsep}{3pt}`);
+    expect(text).toContain(`A\\textbar{}B\\_1 & \\textbf{100.0 \\%}$^{*}$ & \\textbf{0.15} & 2.0 \\\\
+ & {\\scriptsize {[}91.0, 100.0{]}} {\\scriptsize (paper 95.0 \\%, corrected 90.0 \\%)} & {\\scriptsize {[}0.05, 0.25{]}} &  \\\\
+\\addlinespace[2pt]
+`);
   });
 
   test("signs that LaTeX reads are escaped, and signs that it lacks are told", () => {

@@ -63,9 +63,9 @@ function checkTable(table: Table, known: Known, placeOf: Place): void {
   if (twice >= 0) fail(placeOf(["columns", twice]), `two columns are called "${titles[twice]}"`, "a title for each", "");
   for (const [i, column] of table.columns.entries()) checkColumn(column, known, (path) => placeOf(["columns", i, ...path]));
   if (table.base !== undefined) checkStep(table.base, known, () => placeOf(["base"]));
-  const numbers = numbersOf(table);
+  const [numbers, shown] = [numbersOf(table), table.columns.flatMap(({ title, text }) => (text === undefined ? [title] : []))];
   for (const title of Object.keys(table.published?.columns ?? {}))
-    if (!numbers.includes(title)) unknownIn(placeOf(["published", "columns", title]), `there is no number "${title}"`, title, numbers);
+    if (!shown.includes(title)) unknownIn(placeOf(["published", "columns", title]), `there is no column "${title}"`, title, shown);
   for (const [i, { column, a, b }] of table.orders.entries()) {
     if (!numbers.includes(column)) unknownIn(placeOf(["orders", i, "column"]), `there is no number "${column}"`, column, numbers);
     for (const [side, variables] of Object.entries({ a, b }))

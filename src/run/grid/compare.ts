@@ -101,7 +101,8 @@ const wordsOf = (variables: object): string =>
 
 /** Agreement: the interval of our difference is on the side of the published one. Contradiction: it is on the other side. */
 function verdictOf(a: Measured, b: Measured): Omit<Verdict, "column" | "a" | "b"> {
-  const [x, y] = [a, b].map(({ cell: { published } }) => published && (published.corrected ?? published.value));
+  const both = [a, b].map(({ cell: { published } }) => published);
+  const [x, y] = both.map((of) => (of?.to === undefined ? (of?.corrected ?? of?.value ?? undefined) : undefined));
   const theirs = x === undefined || y === undefined ? undefined : ([x, y] as const);
   const ours = a.cell.values.length > 0 && b.cell.values.length > 0 ? ([valueOf(a), valueOf(b)] as const) : undefined;
   const pair = differenceOf(a, b, "order");
@@ -115,7 +116,7 @@ function verdictOf(a: Measured, b: Measured): Omit<Verdict, "column" | "a" | "b"
     verdict: "cannot tell",
     ...(reason !== undefined && { reason }),
   });
-  if (!theirs) return unsure("the paper has no figure of both");
+  if (!theirs) return unsure(both.every(Boolean) ? "the paper has no single number for one of them" : "the paper has no figure of both");
   if (theirs[0] === theirs[1]) return unsure("the paper's figures are equal");
   if (!ours) return unsure("our runs have no number of both");
   if (!pair) return unsure("the number is not the mean of questions that both rows have");

@@ -37,6 +37,7 @@ export function figureOf(name: string, figure: Figure, drawn: Drawn): FigureReco
 const isOneOf = (own: unknown, values: unknown): boolean =>
   (Array.isArray(values) ? values : [values]).some((value) => canonical(value) === canonical(own));
 
+type Absent = Lines["absent"][number];
 type Content = Omit<Lines, "name" | "title" | "caption" | "table" | "kind">;
 
 /** A number by a variable: rows that differ in the variable alone are points of one line. */
@@ -44,14 +45,17 @@ function curve({ x, y }: Of<"curve">, { rows, nameOf, titles }: Drawn): Content 
   const column = titles.indexOf(y);
   const own = rows.filter(({ isBase }) => !isBase);
   const groups = groupsBy(own, ({ at }) => canonical(Object.entries(at).filter(([name]) => name !== x)));
-  const absent: string[] = [];
+  const absent: Absent[] = [];
   const series = [...groups.values()].flatMap((group): Series[] => {
     const label = nameOf(group[0]!, differingIn(group));
     const points = group.flatMap((row) => {
       const { values, interval, absent: why, lacks } = row.cells[column]!.cell;
       const at = Number(row.at[x]);
       if (values.length === 0 || Number.isNaN(at)) {
-        absent.push(`${nameOf(row)}: ${Number.isNaN(at) ? `${x} is no number` : ([...why, ...lacks][0] ?? "there is no such number")}`);
+        absent.push({
+          row: nameOf(row),
+          reason: Number.isNaN(at) ? `${x} is no number` : ([...why, ...lacks][0] ?? "there is no such number"),
+        });
         return [];
       }
       return [{ x: at, y: mean(values), ...(interval && { low: interval.low, high: interval.high }) }];
@@ -112,13 +116,13 @@ function linesOf(
   read: (result: unknown) => readonly Line[],
   lacks: string,
 ): Pick<Content, "series" | "absent"> {
-  const absent: string[] = [];
+  const absent: Absent[] = [];
   const series = rows.flatMap((row): Series[] => {
     if (row.isBase) return [];
     const { runs, absent: why } = gather(step, row.points, done);
     const lines = runs.flatMap(({ record }) => read(record.result));
     if (lines.length === 0) {
-      absent.push(`${nameOf(row)}: ${why[0] ?? lacks}`);
+      absent.push({ row: nameOf(row), reason: why[0] ?? lacks });
       return [];
     }
     const places = groupsBy(

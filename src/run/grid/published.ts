@@ -4,7 +4,7 @@ import { isRecord, readJson } from "../../base/store.ts";
 import type { PublishedValue } from "./record.ts";
 import type { Point } from "./unfold.ts";
 
-type Figure = Readonly<Record<string, unknown>> & { readonly value: number };
+type Figure = Readonly<Record<string, unknown>> & { readonly value: number | null };
 
 /** Finds published figures; every file is read once. */
 export class Published {
@@ -25,10 +25,11 @@ export class Published {
       );
     const [one] = found;
     if (!one) return undefined;
-    const { value, corrected, why, paper } = one;
+    const { value, to, corrected, why, paper } = one;
     return {
       paper: typeof paper === "string" ? paper : "the paper",
-      value: value * column.scale,
+      value: value === null ? null : value * column.scale,
+      ...(typeof to === "number" && { to: to * column.scale }),
       ...(typeof corrected === "number" && { corrected: corrected * column.scale }),
       ...(typeof why === "string" && { why }),
     };
@@ -39,9 +40,14 @@ export class Published {
     if (known) return known;
     const read: unknown = readJson(file, "grid");
     const all = Array.isArray(read) ? read : isRecord(read) ? read["rows"] : undefined;
-    const isFigure = (one: unknown): one is Figure => isRecord(one) && typeof one["value"] === "number";
+    const isFigure = (one: unknown): one is Figure => isRecord(one) && (one["value"] === null || typeof one["value"] === "number");
     if (!Array.isArray(all) || !all.every(isFigure))
-      fail(file, "no list of published figures", "a list of objects, each with a value", "docs/reports.md has an example.");
+      fail(
+        file,
+        "no list of published figures",
+        "a list of objects, each with a value, which is a number or null",
+        "docs/reports.md has an example.",
+      );
     this.files.set(file, all as readonly Figure[]);
     return all as readonly Figure[];
   }

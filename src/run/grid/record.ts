@@ -29,7 +29,10 @@ export interface PairedTest {
 /** A figure that a paper published, in our unit. */
 export interface PublishedValue {
   readonly paper: string;
-  readonly value: number;
+  /** Null if "not a number" was published. */
+  readonly value: number | null;
+  /** The other end, if a range was published. */
+  readonly to?: number;
   /** What the figure should be, where the paper's own data say so, and why. */
   readonly corrected?: number;
   readonly why?: string;
@@ -134,7 +137,7 @@ export type FigureRecord = {
       readonly band: string;
       readonly series: readonly Series[];
       /** Why a row has no line. */
-      readonly absent: readonly string[];
+      readonly absent: readonly { readonly row: string; readonly reason: string }[];
     }
 );
 

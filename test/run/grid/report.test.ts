@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { shareInterval } from "../../../src/eval/stats.ts";
+import { cellsOf } from "../../../src/report/cells.ts";
 import type { TableRecord } from "../../../src/run/grid/record.ts";
 import { evaluation, number, type Outcome, recordFrom } from "../../report/made-up.ts";
 
@@ -53,6 +55,11 @@ describe("a cell", () => {
       seeds: 2,
       interval: { low: 0, high: 1, by: "bootstrap over seeds and questions" },
     });
+  });
+
+  test("several seeds that agree on every question: the exact interval of the questions", async () => {
+    const table = await tableFrom(gridText("[a]", "[1, 2]"), () => evaluation([number("Gone", same(1, 5))]));
+    expect(cellAt(table, 0)).toMatchObject({ values: [1, 1], seeds: 2, interval: shareInterval(5, 5) });
   });
 
   test("several runs of a number that is no mean: an interval over the runs", async () => {
@@ -195,6 +202,23 @@ describe("published figures", () => {
     expect(await verdict(up, down)).toMatchObject({ verdict: "cannot tell", reason: "the paper has no figure of both" });
   });
 
+  test("a range, and what is published as not a number, are shown, and tell no order", async () => {
+    writeFileSync(
+      file,
+      JSON.stringify([
+        { paper: "P1", method: "a", metric: "rate", value: 10, to: 20 },
+        { paper: "P1", method: "b", metric: "rate", value: null },
+      ]),
+    );
+    const table = await tableFrom(gridText("[a, b]", "[1]", more), () => evaluation([number("Gone", up)]));
+    expect([0, 1].map((row) => cellAt(table, row).published)).toEqual([
+      { paper: "P1", value: 0.1, to: 0.2 },
+      { paper: "P1", value: null },
+    ]);
+    expect(table.rows.map((row) => cellsOf(table, row)[1]!.published)).toEqual(["paper 0.10 to 0.20", "paper NaN"]);
+    expect(table.verdicts[0]).toMatchObject({ verdict: "cannot tell", reason: "the paper has no single number for one of them" });
+  });
+
   test("two figures for a cell are refused, and so is a file without figures", async () => {
     writeFileSync(file, JSON.stringify([0, 1].map((value) => ({ paper: "P1", method: "a", metric: "rate", value }))));
     await expect(verdict(up, down)).rejects.toThrow(/2 figures with paper P1, method a, metric rate; wanted one/);
@@ -220,14 +244,14 @@ describe("figures", () => {
         label,
         points: [1, 2].map((x) => ({ x, y: 0.5, low: 0.25, high: 0.75 })),
       })),
-      absent: ["a: stopped", "b: stopped"],
+      absent: ["a", "b"].map((row) => ({ row, reason: "stopped" })),
     });
   });
 
   test("a row whose step keeps no losses says so", async () => {
     expect(await record("{ kind: losses, table: main, of: judged }")).toMatchObject({
       series: [],
-      absent: ["a: the step keeps no losses", "b: the step keeps no losses"],
+      absent: ["a", "b"].map((row) => ({ row, reason: "the step keeps no losses" })),
     });
   });
 
@@ -235,7 +259,7 @@ describe("figures", () => {
     expect(await record("{ kind: bars, table: main, columns: [gone], only: { method: [b, c] } }")).toMatchObject({ rows: [1] });
     expect(await record("{ kind: losses, table: main, of: judged, only: { method: a } }")).toMatchObject({
       rows: [0],
-      absent: ["a: the step keeps no losses"],
+      absent: [{ row: "a", reason: "the step keeps no losses" }],
     });
   });
 

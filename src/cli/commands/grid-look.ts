@@ -101,7 +101,7 @@ export const status = acts<Flags>(
 );
 
 function showQueue(terminal: Door["terminal"], { workers, deadLetters }: QueueStatus): void {
-  for (const { id, isAlive, label } of workers) terminal.line(`worker ${id}: ${isAlive ? (label ?? "waits") : "lost"}`);
+  for (const { id, isAlive, label } of workers) terminal.line(`worker ${id}: ${isAlive ? (label ?? "waits for a step") : "lost"}`);
   for (const { label, reason } of deadLetters) terminal.line(`given up: ${label}: ${reason}`);
 }
 

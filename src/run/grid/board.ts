@@ -63,7 +63,7 @@ export interface BoardOptions {
   readonly counts?: (old: string, now: string | undefined) => boolean;
 }
 
-export const NOT_RUN = "it has not been run to its end";
+const NOT_RUN = "it has not been run to its end";
 
 /** The steps of a grid with their states. */
 export class Board {

@@ -47,7 +47,7 @@ export class Progress {
 }
 
 /** "40 s", "12 min", "2.1 h". */
-export function hours(seconds: number): string {
+function hours(seconds: number): string {
   if (seconds < 90) return `${Math.ceil(seconds)} s`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

@@ -8,6 +8,7 @@ import { tryLock } from "../../base/store.ts";
 import { Busy, LOCK, RECORD, recordIn } from "../folder.ts";
 import { inTurns, type Ready, runReady, stepOf } from "../run.ts";
 import { type Board, type Found, type Known, reasonOf } from "./board.ts";
+import { modelIn } from "./kinds.ts";
 import { labelOf, Progress } from "./progress.ts";
 import type { Unit } from "./unfold.ts";
 
@@ -47,7 +48,7 @@ export async function work(board: Board, name: string, ctx: Context, options: Wo
     else {
       held.delete(unit.key);
       wait = SOON;
-      last = unit;
+      if (loads(unit)) last = unit;
       board.set(unit.key, same(found, again.get(unit.key)));
       if (found.run) progress.add(unit, found.run);
     }
@@ -107,19 +108,28 @@ export function skip(board: Board): void {
 /** Whether a step is still to be done. */
 export const isTodo = ({ state }: Known): boolean => state === "open" || state === "begun";
 
-/** The next step: of those that can be run, one with the model and the edits of the last step, otherwise the first. */
-function next(board: Board, held: ReadonlyMap<string, Ready>, last: Unit | undefined): Unit | undefined {
+/**
+ * The next step of those that can be run: the first, unless it loads another model than the last step did. Then one with the model, the
+ * edits and the cache of the last step, or at least with its model.
+ */
+export function next(board: Board, held: ReadonlyMap<string, unknown>, last: Unit | undefined): Unit | undefined {
   const ready = board.units.filter(
     (unit) => isTodo(board.of(unit.key)) && !held.has(unit.key) && unit.needs.every((key) => board.of(key).run?.isWhole),
   );
-  if (!last) return ready[0];
+  const [first] = ready;
+  if (!last || !first || !loads(first)) return first;
   const [model, edits] = ["model", "edits"].map((kind) => usedBy(last, kind));
+  const { cache: kept } = last;
   const sameModel = ready.filter((unit) => usedBy(unit, "model") === model);
-  return sameModel.find((unit) => usedBy(unit, "edits") === edits && unit.cache === last.cache) ?? sameModel[0] ?? ready[0];
+  const isNear = ({ cache, ...unit }: Unit): boolean => cache === kept && usedBy(unit, "edits") === edits;
+  return sameModel.find(isNear) ?? sameModel[0] ?? first;
 }
 
+/** Whether a step loads a model. */
+const loads = ({ spec }: Unit): boolean => modelIn(spec) !== undefined;
+
 /** The values of a step's fields of one kind, as text. */
-function usedBy({ spec }: Unit, kind: string): string {
+function usedBy({ spec }: Pick<Unit, "spec">, kind: string): string {
   const { fields } = stepOf(spec.step);
   return canonical(Object.keys(fields).flatMap((key) => (fields[key]!.kind === kind ? [spec[key] ?? null] : [])));
 }

@@ -5,6 +5,7 @@ import { checkAbort, type Context, pause } from "../../base/context.ts";
 import { canonical, hash } from "../../base/hash.ts";
 import { discard } from "../../base/store.ts";
 import { buildOf } from "../build.ts";
+import { given } from "../fields.ts";
 import { RECORD } from "../folder.ts";
 import { type Board, type Known, reasonOf } from "../grid/board.ts";
 import { MemoryOf } from "../grid/plan.ts";
@@ -13,7 +14,7 @@ import type { Unit } from "../grid/unfold.ts";
 import { isTodo, remade, reopen, same, skip, type WorkOptions } from "../grid/work.ts";
 import type { Ready } from "../run.ts";
 import { type JobState, LOST_AFTER, openQueue, type Queue } from "./database.ts";
-import { queueOf, type Tags } from "./tags.ts";
+import { queueOf, shownTags, suffices, type Tags } from "./tags.ts";
 
 export interface CoordinateOptions extends WorkOptions {
   /** The address of the database. */
@@ -59,6 +60,7 @@ export async function coordinate(board: Board, grid: string, ctx: Context, optio
       }
       for (const label of await queue.reclaim())
         ctx.log({ kind: "warning", who: "queue", text: `${label}: its worker was lost; the step goes to another` });
+      await work.tellLacks();
       if (arrived.length === 0) await pause(ctx, PAUSE);
     }
   } finally {
@@ -75,6 +77,9 @@ class Sending {
   private readonly options: CoordinateOptions & { readonly began: number };
   private readonly sent = new Map<string, Sent>();
   private readonly memory: MemoryOf;
+  /** What the steps in the queue need, and the needs of which was said that no worker has them. */
+  private readonly needs = new Map<string, Tags>();
+  private readonly told = new Set<string>();
 
   constructor(board: Board, grid: string, queue: Queue, ctx: Context, options: CoordinateOptions & { readonly began: number }) {
     [this.board, this.grid, this.queue, this.ctx, this.options] = [board, grid, queue, ctx, options];
@@ -100,6 +105,7 @@ class Sending {
   /** Sends a step, unless its run is there or it cannot be resolved. */
   private async send(unit: Unit): Promise<Known | undefined> {
     const { board, queue, ctx, options } = this;
+    const { cache } = unit;
     try {
       const ready = await board.ready(unit, ctx);
       const known = await board.knownAt(ready);
@@ -107,6 +113,7 @@ class Sending {
       if (known.state === "failed" && !this.mayRetry(ready.path)) return known;
       if (known.state === "failed") discard(ready.path);
       const needs: Tags = { memory: await this.gigabytes(unit), threads: ctx.threads, ...options.needs };
+      this.needs.set(queueOf(needs), needs);
       const data = {
         grid: this.grid,
         label: labelOf(unit),
@@ -115,7 +122,7 @@ class Sending {
         needs: Object.fromEntries([...unit.keys].map(([spec, key]) => [hash(canonical(spec)), board.of(key).run!.id])),
         threads: ctx.threads,
         force: options.force ?? false,
-        ...(unit.cache !== undefined && { cache: unit.cache }),
+        ...given({ cache }),
         ...(ctx.encoder !== undefined && { encoder: ctx.encoder }),
       };
       if (options.retry) await queue.forget(ready.id);
@@ -137,6 +144,19 @@ class Sending {
   private mayRetry(path: string): boolean {
     const { retry = false, began } = this.options;
     return retry && statSync(join(path, RECORD)).mtimeMs < began;
+  }
+
+  /** Says which needs no worker has, once each. */
+  async tellLacks(): Promise<void> {
+    const unsaid = [...this.needs].filter(([name]) => !this.told.has(name));
+    if (unsaid.length === 0) return;
+    const workers = (await this.queue.workers()).filter(({ isAlive }) => isAlive);
+    for (const [name, needs] of unsaid) {
+      if (workers.some(({ tags }) => suffices(tags, needs))) continue;
+      this.told.add(name);
+      const text = `steps wait for a worker with ${shownTags(needs)}; start one: lethe worker --tags NAME=VALUE`;
+      this.ctx.log({ kind: "note", who: "queue", text });
+    }
   }
 
   /** The steps that have ended since the last call. */

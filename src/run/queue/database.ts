@@ -32,11 +32,19 @@ export interface Taken {
 /** The state of a job: `lost` is a dead letter, of which too many workers were lost. */
 export type JobState = { readonly state: "waiting" | "active" | "done" } | { readonly state: "failed" | "lost"; readonly reason: string };
 
+/** What a worker says of itself. */
+export interface Identity {
+  readonly name: string;
+  readonly build: string;
+  readonly tags: Tags;
+}
+
 /** A worker as a listing shows it. */
 export interface WorkerCard {
   readonly id: string;
   readonly isAlive: boolean;
   readonly label: string | null;
+  readonly tags: Tags;
 }
 
 /** The schema of the database that holds everything. */
@@ -49,7 +57,7 @@ export const LOST_AFTER = 60;
 const HOURS = 23;
 
 const TABLES = `
-CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_worker (id text PRIMARY KEY, build text NOT NULL, seen timestamptz NOT NULL, job uuid, label text);
+CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_worker (id text PRIMARY KEY, build text NOT NULL, seen timestamptz NOT NULL, job uuid, label text, tags jsonb NOT NULL);
 CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_queue (name text PRIMARY KEY, needs jsonb NOT NULL);
 CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_step (run text PRIMARY KEY, job uuid NOT NULL, queue text NOT NULL, label text NOT NULL);
 CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_claim (run text PRIMARY KEY, worker text NOT NULL);
@@ -139,11 +147,12 @@ export class Queue {
   }
 
   async workers(): Promise<WorkerCard[]> {
-    const text = `SELECT id, label, ${this.alive("grid_worker")} AS alive FROM ${SCHEMA}.grid_worker ORDER BY id`;
+    const text = `SELECT id, label, tags, ${this.alive("grid_worker")} AS alive FROM ${SCHEMA}.grid_worker ORDER BY id`;
     return (await this.rows(text)).map((row) => ({
       id: String(row["id"]),
       isAlive: row["alive"] === true,
       label: row["label"] === null ? null : String(row["label"]),
+      tags: row["tags"] as Tags,
     }));
   }
 
@@ -159,10 +168,10 @@ export class Queue {
   }
 
   /** Says that a worker lives, and what it works at. */
-  async beat(worker: string, build: string, job: Taken | undefined): Promise<void> {
-    const text = `INSERT INTO ${SCHEMA}.grid_worker VALUES ($1, $2, now(), $3, $4)
+  async beat({ name, build, tags }: Identity, job: Taken | undefined): Promise<void> {
+    const text = `INSERT INTO ${SCHEMA}.grid_worker VALUES ($1, $2, now(), $3, $4, $5)
       ON CONFLICT (id) DO UPDATE SET seen = now(), job = $3, label = $4`;
-    await this.boss.getDb().executeSql(text, [worker, build, job?.id ?? null, job?.data.label ?? null]);
+    await this.boss.getDb().executeSql(text, [name, build, job?.id ?? null, job?.data.label ?? null, JSON.stringify(tags)]);
   }
 
   /** Gives the steps of lost workers to others, or gives them up. A server that was away itself has seen nobody for a while. */

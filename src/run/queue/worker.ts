@@ -43,13 +43,14 @@ export async function serveQueue(ctx: Context, options: WorkerOptions): Promise<
   const { lostAfter = LOST_AFTER, idle } = options;
   const tags: Tags = { ...tagsHere(ctx), ...options.tags };
   const [build, name] = [buildOf(ctx), `${HOST}:${process.pid}`];
+  const self = { name, build, tags };
   const queue = await openQueue(options.queue, ctx, lostAfter);
   const worker = new Worker(queue, name, ctx, options);
-  const beat = (): void => void queue.beat(name, build, worker.taken).catch(() => {}); // the next one may reach the server
+  const beat = (): void => void queue.beat(self, worker.taken).catch(() => {}); // the next one may reach the server
   const heart = setInterval(beat, (1000 * lostAfter) / 6);
   try {
     await queue.checkBuild(build);
-    await queue.beat(name, build, undefined);
+    await queue.beat(self, undefined);
     ctx.log({ kind: "note", who: "worker", text: `${name} waits for steps` });
     let since = ctx.now();
     while (idle === undefined || ctx.now() - since < 1000 * idle) {
@@ -58,7 +59,7 @@ export async function serveQueue(ctx: Context, options: WorkerOptions): Promise<
       await queue.reclaim();
       const taken = await queue.take((needs) => suffices(tags, needs));
       if (taken) {
-        await worker.work(taken, () => queue.beat(name, build, taken));
+        await worker.work(taken, () => queue.beat(self, taken));
         since = ctx.now();
       } else await pause(ctx, PAUSE);
     }

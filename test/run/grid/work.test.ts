@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Context, defaultContext, type Event } from "../../../src/base/context.ts";
 import { Board } from "../../../src/run/grid/board.ts";
+import { next } from "../../../src/run/grid/work.ts";
 import { gridStatus, openGrid, planGrid, runGrid } from "../../../src/run/grid.ts";
 import { listRuns } from "../../../src/run/runs.ts";
 import { TSX } from "../../cli/lethe.ts";
@@ -114,6 +115,27 @@ describe("the index", () => {
     writeFileSync(join(folder, "lamps.jsonl"), rows(5));
     expect(await count()).toBe(0);
   });
+});
+
+test("of the steps that can run, one with the model of the last step comes first, and what loads no model before", () => {
+  const { file, ctx } = start(`name: two
+axes:
+  limit: [1, 2]
+  model: [bundled, "\${here}/other"]
+steps:
+  some: { step: select, data: "\${here}/lamps.jsonl", limit: "\${limit}" }
+  base: { step: eval, model: "\${model}", suite: forgetting, data: [{ group: others, data: "\${here}/lamps.jsonl" }], limit: "\${limit}" }
+`);
+  const board = new Board(openGrid(file).unfolded.units, ctx);
+  for (const { key } of board.units) board.set(key, { state: "open" });
+  const order: string[] = [];
+  let last: (typeof board.units)[number] | undefined;
+  for (let unit = next(board, new Map(), last); unit; unit = next(board, new Map(), last)) {
+    order.push(`${unit.name} ${String(unit.spec["limit"])} ${String(unit.spec["model"] ?? "").replace(/.*\//, "")}`);
+    board.set(unit.key, { state: "failed", reason: "taken" });
+    if (unit.name === "base") last = unit;
+  }
+  expect(order).toEqual(["some 1 ", "base 1 bundled", "base 2 bundled", "base 1 other", "some 2 ", "base 2 other"]);
 });
 
 describe("several processes", () => {

@@ -191,6 +191,7 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     const grid = start(["grid", gpu, "--threads", "1", "--queue", server.url, "--store", store], join(root, "other"));
     expect(await plain.ended).toBe(0);
     expect(plain.said()).toMatch(/0 steps done/);
+    expect(grid.said()).toMatch(/steps wait for a worker with memory 0, threads 1, device gpu; start one/);
     const able = worker("w6", "--tags", "device=gpu", "--idle", "3");
     expect(await grid.ended, grid.said()).toBe(0);
     expect(await able.ended).toBe(0);

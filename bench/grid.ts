@@ -4,8 +4,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Context, defaultContext } from "../src/base/context.ts";
 import { Board } from "../src/run/grid/board.ts";
-import { RECORD, recordIn } from "../src/run/folder.ts";
+import { type Draft, sign } from "../src/edit/edit.ts";
+import { loadEdits, saveEdits } from "../src/edit/io.ts";
+import { hashOutputs, RECORD, recordIn } from "../src/run/folder.ts";
 import { gridStatus, openGrid, planGrid, runGrid } from "../src/run/grid.ts";
+import { runReady } from "../src/run/run.ts";
 
 const FACTS = fileURLToPath(new URL("../bundled/facts.jsonl", import.meta.url));
 
@@ -81,8 +84,24 @@ async function forge(file: string, one: string, ctx: Context): Promise<void> {
     if (known.run) continue;
     const ready = await board.ready(unit, ctx);
     const from = templates.get(unit.name)!;
+    if (unit.name === "edited") {
+      await board.note(unit, ready, await runReady(ready, ctx)); // a quick step
+      continue;
+    }
     cpSync(from, ready.path, { recursive: true });
-    writeFileSync(join(ready.path, RECORD), JSON.stringify({ ...recordIn(from)!, id: ready.id, spec: ready.spec, code: ready.code }));
+    if (unit.name === "edit") resign(join(ready.path, "edit.safetensors"), ready.id);
+    const { id, code, spec } = ready;
+    const outputs = await hashOutputs(ready.path);
+    writeFileSync(join(ready.path, RECORD), JSON.stringify({ ...recordIn(from)!, id, code, spec, outputs }));
     await board.note(unit, ready, { path: ready.path, record: recordIn(ready.path)! });
   }
+}
+
+/** Gives an edit an id of its own, so that what is made from it has one too. */
+function resign(path: string, of: string): void {
+  const edits = loadEdits(path).map(({ id: _, change, evidence, ...about }) => {
+    const draft: Draft = { change, evidence: { ...evidence, of } };
+    return sign(draft, about);
+  });
+  saveEdits(path, edits);
 }

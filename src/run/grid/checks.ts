@@ -19,13 +19,15 @@ export function specChecker(ctx: Plugged): Check {
   const early = new EarlyChecks(ctx);
   return (spec, placeOf) => {
     const { name, fields } = stepOf(spec.step);
-    for (const [key, field] of Object.entries(fields)) {
-      const value = spec[key];
-      if (value === undefined) {
-        if (field.required) fail(placeOf("step"), `${name} has no ${key}`, field.doc, `Add ${key}: to the step.`);
-        continue;
-      }
-      const known = `${name}.${key} ${canonical(withoutSteps(value))}`;
+    const keys = Object.keys(spec);
+    const shape = `${name} ${keys.join(" ")}`;
+    const absent =
+      seen.size === seen.add(shape).size ? [] : Object.keys(fields).filter((key) => fields[key]!.required && !keys.includes(key));
+    for (const key of absent) fail(placeOf("step"), `${name} has no ${key}`, fields[key]!.doc, `Add ${key}: to the step.`);
+    for (const key of keys) {
+      const [field, value] = [fields[key], spec[key]];
+      if (!field) continue; // "step"
+      const known = `${name}.${key} ${typeof value === "string" ? `"${value}` : canonical(withoutSteps(value))}`;
       if (seen.size === seen.add(known).size) continue;
       if (schemaOf(field).safeParse(value).success) continue;
       const way = Array.isArray(value) ? "A list of values to try belongs under axes." : `${field.doc}.`;

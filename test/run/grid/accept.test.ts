@@ -158,6 +158,14 @@ describe("committed records", () => {
       expect(runs.sort()).toEqual(["attack", "attack", "forget", "forget"]);
       for (const { id, record: again } of listRuns(fresh.runs).filter(({ record: { step } }) => step === "forget"))
         expect(again.outputs).toEqual((JSON.parse(readFileSync(join(records, id, "record.json"), "utf8")) as RunRecord).outputs);
+
+      // a record that tells of other bytes
+      const [one] = listRuns(records).filter(({ record: { step, spec } }) => step === "forget" && spec["seed"] === 0);
+      const other = { ...one!.record, outputs: { "edit.safetensors": "0".repeat(64) } };
+      writeFileSync(join(one!.path, "record.json"), JSON.stringify(other));
+      rmSync(fresh.runs, { recursive: true });
+      const wrong = await runGrid(openGrid(there, { records: [records], only: { seed: ["0"] } }), fresh);
+      expect(wrong.failed[0]).toMatchObject({ step: "edit", reason: expect.stringMatching(/has other results than the committed record/) });
     },
   );
 });

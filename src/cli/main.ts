@@ -17,6 +17,7 @@ import { finetune } from "./commands/finetune.ts";
 import { forget } from "./commands/forget.ts";
 import { grid } from "./commands/grid.ts";
 import { models } from "./commands/models.ts";
+import { reproduce } from "./commands/reproduce.ts";
 import { runs } from "./commands/runs.ts";
 import { select } from "./commands/select.ts";
 import { stats } from "./commands/stats.ts";
@@ -43,6 +44,7 @@ const COMMANDS = [
   finetune,
   grid,
   worker,
+  reproduce,
   runs,
   models,
   doctor,

@@ -1,6 +1,6 @@
 /** What `--write FORMAT=PLACE` takes: logs of other tools for the rows, and sinks for the whole evaluation. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fail, nearest } from "../base/fail.ts";
 import { holding, writeAtomic } from "../base/store.ts";
 import type { Evaluation, Files, Sink } from "../report/sinks/sink.ts";
@@ -35,8 +35,11 @@ export async function writeLines(): Promise<string> {
   );
 }
 
-/** Reads what is to be written where; refuses an unknown format, and one without a place. */
-export async function readWanted(given: readonly string[]): Promise<Wanted[]> {
+/**
+ * Reads what is to be written where; refuses an unknown format, one without a place, and a place in the folder of `-o`: that folder has the
+ * files of the run and no others, or the same command would find it taken.
+ */
+export async function readWanted(given: readonly string[], output?: string): Promise<Wanted[]> {
   if (given.length === 0) return [];
   const known = await formats();
   const names = Object.keys(known);
@@ -48,8 +51,15 @@ export async function readWanted(given: readonly string[]): Promise<Wanted[]> {
       fail(WHO, `"${name}" cannot be written`, names.join(", "), near ? `Did you mean "${near}"?` : "--write help lists them.");
     }
     if (place === "") fail(WHO, `"${one}" says no place`, "FORMAT=FILE or FORMAT=FOLDER", "For example --write junit=junit.xml.");
+    if (output !== undefined && isInside(place, output))
+      fail(WHO, `${place} lies in the folder of -o`, "a place outside it", "That folder holds the files of the run only.");
     return { format: known[name]!, place };
   });
+}
+
+function isInside(inner: string, outer: string): boolean {
+  const way = relative(resolve(outer), resolve(inner));
+  return way.split(sep)[0] !== ".." && !isAbsolute(way);
 }
 
 /** Writes an evaluation in a format. */

@@ -127,36 +127,45 @@ describe("--assert", () => {
 });
 
 describe("--write", () => {
-  test("help lists every format; an unknown one, and one without a place, are refused before the work", { timeout: 60_000 }, async () => {
-    const [help, whole, unknown, bare] = await Promise.all([
-      run("eval", "--write", "help"),
-      run("eval", "--help"),
-      run("eval", at("no-such-model"), "--suite", "answers", ...DATA, "-o", at("never"), "--write", `mlfow=${at("m")}`),
-      run("eval", "--logs", LOG, "--write", "junit"),
-    ]);
-    expect(help.code).toBe(0);
-    expect(
-      help.out
-        .trimEnd()
-        .split("\n")
-        .map((line) => /^ {2}(\S+) {2}/.exec(line)![1]),
-    ).toEqual([
-      "openunlearning=FILE",
-      "pistol=FILE",
-      "samples=FILE",
-      "tofu=FILE",
-      "junit=FILE",
-      "lm-eval-results=FOLDER",
-      "mlflow=FOLDER",
-      "wandb=FOLDER",
-    ]);
-    expect(whole.out).toContain(help.out.trimEnd());
-    expect([unknown.code, unknown.err]).toEqual([
-      2,
-      expect.stringMatching(/"mlfow" cannot be written; wanted openunlearning, .*Did you mean "mlflow"\?/s),
-    ]);
-    expect([bare.code, bare.err]).toEqual([2, expect.stringMatching(/"junit" says no place; wanted FORMAT=FILE or FORMAT=FOLDER/)]);
-  });
+  test(
+    "help lists every format; an unknown one, one without a place, and one in the folder of -o, are refused before the work",
+    { timeout: 60_000 },
+    async () => {
+      const [help, whole, unknown, bare, inside] = await Promise.all([
+        run("eval", "--write", "help"),
+        run("eval", "--help"),
+        run("eval", at("no-such-model"), "--suite", "answers", ...DATA, "-o", at("never"), "--write", `mlfow=${at("m")}`),
+        run("eval", "--logs", LOG, "--write", "junit"),
+        run("eval", at("no-such-model"), "--suite", "answers", ...DATA, "-o", at("never"), "--write", `junit=${at("never/junit.xml")}`),
+      ]);
+      expect(help.code).toBe(0);
+      expect(
+        help.out
+          .trimEnd()
+          .split("\n")
+          .map((line) => /^ {2}(\S+) {2}/.exec(line)![1]),
+      ).toEqual([
+        "openunlearning=FILE",
+        "pistol=FILE",
+        "samples=FILE",
+        "tofu=FILE",
+        "junit=FILE",
+        "lm-eval-results=FOLDER",
+        "mlflow=FOLDER",
+        "wandb=FOLDER",
+      ]);
+      expect(whole.out).toContain(help.out.trimEnd());
+      expect([unknown.code, unknown.err]).toEqual([
+        2,
+        expect.stringMatching(/"mlfow" cannot be written; wanted openunlearning, .*Did you mean "mlflow"\?/s),
+      ]);
+      expect([bare.code, bare.err]).toEqual([2, expect.stringMatching(/"junit" says no place; wanted FORMAT=FILE or FORMAT=FOLDER/)]);
+      expect([inside.code, inside.err]).toEqual([
+        2,
+        expect.stringMatching(/junit.xml lies in the folder of -o; wanted a place outside it/),
+      ]);
+    },
+  );
 
   test("a model's run in every format at once; written again, the files have the same bytes", { timeout: 120_000 }, async () => {
     const places = ["mlflow=mlruns", "wandb=wandb", "lm-eval-results=results", "junit=ci/junit.xml", "samples=copy=1.jsonl"];

@@ -97,7 +97,7 @@ export const evaluation = later(
     const { terminal } = door;
     if (flags.suite === "help") return terminal.line(await suiteLines(door.ctx));
     if (flags.write?.includes("help")) return terminal.line(await writeLines());
-    const wanted = await readWanted(flags.write ?? []);
+    const wanted = await readWanted(flags.write ?? [], flags.output);
     const evaluated = spec === undefined ? await ofLog(door, flags) : await ofModel(door, flags, spec);
     const { record, asserted } = evaluated;
     await writeFiles(evaluated, flags, wanted);

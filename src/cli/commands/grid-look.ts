@@ -39,7 +39,7 @@ export const plan = acts<Flags>(
   },
 );
 
-function showPlan(terminal: Door["terminal"], planned: GridPlan, listed: readonly StepCard[] | undefined): void {
+export function showPlan(terminal: Door["terminal"], planned: GridPlan, listed: readonly StepCard[] | undefined): void {
   const { name, kinds, total, finished, failed, todo, refused } = planned;
   terminal.line(`${name}: ${plural(total, "step")}; ${finished} finished, ${failed} failed or refused, ${todo} to do\n`);
   const rows = kinds.map((kind) => [
@@ -113,7 +113,7 @@ const countsOf = ({ steps }: GridStatus): Record<StepCard["state"], number> =>
     number
   >;
 
-function showStatus(terminal: Door["terminal"], found: GridStatus, isLong: boolean): void {
+export function showStatus(terminal: Door["terminal"], found: GridStatus, isLong: boolean): void {
   const { name, steps, older, seconds, peak } = found;
   const counts = countsOf(found);
   const others = STATES.slice(1).flatMap((state) => (counts[state] > 0 ? [`${counts[state]} ${state}`] : []));

@@ -3,24 +3,19 @@ import type { Command } from "commander";
 import { fail } from "../../base/fail.ts";
 import type { GridRecord } from "../../run/grid/record.ts";
 import type { Grid } from "../../run/grid.ts";
-import { acts, declare, number } from "../command.ts";
+import { acts, declare } from "../command.ts";
 import type { Door } from "../context.ts";
 import { plural } from "../format.ts";
-import { choosing, FILE, type GridFlags, opened } from "../grid-options.ts";
+import { choosing, FILE, type GridFlags, opened, type RunFlags, running, runOptions, storeOf } from "../grid-options.ts";
 import { accept, records } from "./grid-keep.ts";
 import { plan, status } from "./grid-look.ts";
 
-interface Flags extends GridFlags {
+interface Flags extends GridFlags, RunFlags {
   readonly write?: string;
   readonly output?: string;
-  readonly force?: boolean;
-  readonly retry?: boolean;
-  readonly keepGoing?: boolean;
-  readonly disk?: string;
-  readonly queue?: string;
-  readonly store?: string;
-  readonly lostAfter?: number;
 }
+
+const runs = (command: Command): Command => running(settings(command));
 
 const settings = (command: Command): Command =>
   choosing(command).option(
@@ -28,30 +23,13 @@ const settings = (command: Command): Command =>
     "put the table into this page, between the markers <!-- NAME --> and <!-- /NAME -->; of several tables each between <!-- NAME/TABLE --> and <!-- /NAME/TABLE -->",
   );
 
-const running = (command: Command): Command =>
-  settings(command)
-    .option("--retry", "try failed steps again")
-    .option("--keep-going", "run the other steps if some cannot be run")
-    .option("--disk <size>", "the space that the runs may take, such as 20GB (what is free)")
-    .option("--queue <url>", "let the workers of a queue in this PostgreSQL database run the steps (lethe worker)")
-    .option("--store <folder>", "with --queue: the folder of results; all machines must reach it")
-    .option(
-      "--lost-after <seconds>",
-      "with --queue: seconds without a heartbeat after which a worker counts as lost (60)",
-      number({ min: 1 }),
-    )
-    .option("--force", "run even if the estimate says that memory is too small");
-
 async function runFile({ terminal, ctx: own }: Door, flags: Flags, file: string): Promise<number> {
-  const { write, force, retry, keepGoing, disk, queue, lostAfter } = flags;
+  const { write } = flags;
   const { runGrid } = await import("../../run/grid.ts");
   const ctx = { ...own, runs: storeOf(flags) ?? own.runs };
   const grid = await opened(file, flags, ctx);
-  const options = Object.fromEntries(
-    Object.entries({ force, retry, keepGoing, disk, queue, lostAfter }).filter(([, value]) => value !== undefined),
-  );
   const record = await withPage(grid, write, async () => {
-    const found = await runGrid(grid, ctx, options);
+    const found = await runGrid(grid, ctx, runOptions(flags));
     await tell(terminal, found, write);
     return found;
   });
@@ -64,13 +42,6 @@ async function runFile({ terminal, ctx: own }: Door, flags: Flags, file: string)
       "execution",
     );
   return 0;
-}
-
-/** The folder of results, which is the folder of runs of a grid with a queue. */
-function storeOf({ queue, store }: Flags): string | undefined {
-  if ((queue === undefined) !== (store === undefined))
-    fail("grid", queue === undefined ? "--store alone" : "--queue alone", "--queue and --store", "The database holds no results.");
-  return store;
 }
 
 /** Work whose table goes into a page: a page that cannot take it is refused before, and no other process writes it meanwhile. */
@@ -125,7 +96,7 @@ async function tell(terminal: Door["terminal"], record: GridRecord, page: string
 }
 
 const runCommand = acts<Flags>(
-  running(
+  runs(
     declare("run <FILE>", "Runs what is not finished of a grid.", FILE, [
       ["lethe grid run studies/tiny.yaml", "the same as lethe grid studies/tiny.yaml"],
     ]),
@@ -134,7 +105,7 @@ const runCommand = acts<Flags>(
 );
 
 const resume = acts<Flags>(
-  running(
+  runs(
     declare("resume <FILE>", "Goes on with a grid that was stopped.", `${FILE} It is another name for lethe grid run.`, [
       ["lethe grid resume studies/methods.yaml", "what is not finished"],
       ["lethe grid resume studies/methods.yaml --retry", "what failed, too"],
@@ -197,7 +168,7 @@ const schema = acts(
 );
 
 export const grid = acts<Flags>(
-  running(
+  runs(
     declare(
       "grid [FILE]",
       "Runs every step of a grid, and makes the tables of their records.",

@@ -86,8 +86,10 @@ function resultsOf(
     }),
     config: {
       model: "lethe",
-      model_args: asked,
-      batch_size: run?.batch ?? null,
+      model_args: Object.fromEntries(
+        Object.entries(asked).map(([key, value]) => [key, typeof value === "object" ? JSON.stringify(value) : value]),
+      ),
+      batch_size: run ? String(run.batch) : null,
       device: "cpu",
       limit: asked["limit"] ?? null,
       gen_kwargs: null,

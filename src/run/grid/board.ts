@@ -68,6 +68,7 @@ const NOT_RUN = "it has not been run to its end";
 /** The steps of a grid with their states. */
 export class Board {
   readonly units: readonly Unit[];
+  private readonly byKey: ReadonlyMap<string, Unit>;
   readonly ctx: Context;
   readonly shared: Shared = newShared();
   readonly index: IndexFile;
@@ -82,6 +83,7 @@ export class Board {
 
   constructor(units: readonly Unit[], ctx: Context, { records = [], counts = () => false }: BoardOptions = {}) {
     [this.units, this.ctx] = [units, ctx];
+    this.byKey = new Map(units.map((unit) => [unit.key, unit]));
     this.options = { records, counts };
     this.index = new IndexFile(join(ctx.runs, INDEX.runs));
     this.committed = records.map((folder) => new IndexFile(join(folder, INDEX.records)));
@@ -178,9 +180,15 @@ export class Board {
 
   /** The number of rows that a step reads, as far as its needs and its limit tell it. */
   rowsOf({ needs, spec }: Unit): number | undefined {
-    const told = needs.flatMap((key) => this.of(key).run?.cost.rows ?? []);
+    const told = needs.flatMap((key) => this.of(key).run?.cost.rows ?? this.limitOf(key) ?? []);
     if (told.length > 0) return told.reduce((sum, rows) => sum + rows, 0);
     return typeof spec["limit"] === "number" ? spec["limit"] : undefined;
+  }
+
+  /** The number of rows that a step makes at most, if its limit tells it. */
+  private limitOf(key: string): number | undefined {
+    const limit = this.byKey.get(key)?.spec["limit"];
+    return typeof limit === "number" ? limit : undefined;
   }
 
   /** The run that the index has for an address, made from these results, by this build or one that counts. */

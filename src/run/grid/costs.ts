@@ -1,6 +1,7 @@
 /** What steps will take: from measured runs of the same kind, otherwise from a short table of measurements. */
 import { canonical } from "../../base/hash.ts";
 import type { Board } from "./board.ts";
+import { methodOf } from "../choice.ts";
 import { kindOf } from "./kinds.ts";
 import type { Unit } from "./unfold.ts";
 
@@ -14,6 +15,11 @@ export interface Estimate {
 
 /** Seconds for a row, measured with SmolLM2-135M-Instruct on one thread of a busy machine: docs/methods/README.md, rounded up. */
 const TABLE: Readonly<Record<string, number>> = { select: 0.01, eval: 0.6, forget: 20, attack: 8 };
+/** Seconds of a step whatever the number of its rows, and of a method that trains: the same measurements. */
+const WHOLE: Readonly<Record<string, number>> = { finetune: 1800 };
+const TRAINING = 180;
+/** The number of weights of the model of these measurements. */
+const WEIGHTS = 134_515_008;
 /** Rows of a step of which nothing is known. */
 const ROWS = 40;
 
@@ -34,23 +40,20 @@ export class Costs {
     this.made.clear();
   }
 
-  /** What a step will take; undefined if nothing is known. */
-  of(unit: Unit): Estimate | undefined {
+  /** What a step will take; undefined if nothing is known. Without runs of its kind, a model of `weights` takes a share of the table's time. */
+  of(unit: Unit, weights = WEIGHTS): Estimate | undefined {
     const rows = this.board.rowsOf(unit);
     const kind = kindOf(unit.spec);
-    const key = canonical([kind, rows ?? null]);
-    if (!this.made.has(key)) this.made.set(key, this.fresh(kind, rows, unit.spec.step));
+    const key = canonical([kind, rows ?? null, weights]);
+    if (!this.made.has(key)) this.made.set(key, this.fresh(kind, rows) ?? rough(unit, rows, weights));
     return this.made.get(key);
   }
 
-  private fresh(kind: string, rows: number | undefined, step: string): Estimate | undefined {
+  private fresh(kind: string, rows: number | undefined): Estimate | undefined {
     const known = this.kinds.get(kind);
-    if (known) {
-      const seconds = rows !== undefined && known.perRow.length > 0 ? rows * median(known.perRow) : median(known.seconds);
-      return { seconds, bytes: median(known.bytes), by: "runs" };
-    }
-    const perRow = TABLE[step];
-    return perRow === undefined ? undefined : { seconds: perRow * (rows ?? ROWS), by: "table" };
+    if (!known) return undefined;
+    const seconds = rows !== undefined && known.perRow.length > 0 ? rows * median(known.perRow) : median(known.seconds);
+    return { seconds, bytes: median(known.bytes), by: "runs" };
   }
 
   private learn(kind: string, seconds: number, bytes: number, rows: number | undefined): void {
@@ -60,6 +63,15 @@ export class Costs {
     known.bytes.push(bytes);
     if (rows) known.perRow.push(seconds / rows);
   }
+}
+
+/** An estimate from the table. */
+function rough({ spec }: Unit, rows: number | undefined, weights: number): Estimate | undefined {
+  const { step, method } = spec;
+  const trains = typeof method === "string" && methodOf(method).rows !== undefined;
+  const perRow = TABLE[step];
+  const whole = trains ? TRAINING : (WHOLE[step] ?? (perRow === undefined ? undefined : perRow * (rows ?? ROWS)));
+  return whole === undefined ? undefined : { seconds: (whole * weights) / WEIGHTS, by: "table" };
 }
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;

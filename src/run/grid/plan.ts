@@ -10,7 +10,7 @@ import { identify, needOf } from "../../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, parseBytes, refuseIfTooLarge, showBytes } from "../../model/memory-estimate.ts";
 import { stepOf } from "../run.ts";
 import type { Board } from "./board.ts";
-import { Costs } from "./costs.ts";
+import { Costs, type Estimate } from "./costs.ts";
 import { modelIn } from "./kinds.ts";
 import type { Unit } from "./unfold.ts";
 
@@ -81,13 +81,13 @@ export async function planOf(name: string, board: Board, ctx: Context, { disk, f
     if (isRefused) refused.push({ step: unit.name, at: unit.at, reason: reason! });
     if (state !== "open" && state !== "begun") continue;
     kind.todo++;
-    addCost(kind, costs, unit);
     try {
       kind.memory = Math.max(kind.memory, await memory.check(unit, board, force));
     } catch (error) {
       if (!(error instanceof LetheError)) throw error;
       refused.push({ step: unit.name, at: unit.at, reason: error.message });
     }
+    addCost(kind, costs.of(unit, memory.weightsOf(unit)));
   }
   const all = [...kinds.values()];
   const sum = (key: "total" | "finished" | "todo" | "seconds" | "untimed" | "bytes" | "unsized"): number =>
@@ -114,8 +114,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const NOTHING = { total: 0, finished: 0, todo: 0, seconds: 0, untimed: 0, unsized: 0, bytes: 0, memory: 0 };
 
-function addCost(kind: Mutable<PlannedKind>, costs: Costs, unit: Unit): void {
-  const cost = costs.of(unit);
+function addCost(kind: Mutable<PlannedKind>, cost: Estimate | undefined): void {
   if (!cost) kind.untimed++;
   else {
     kind.seconds += cost.seconds;
@@ -160,6 +159,9 @@ export class MemoryOf {
   private readonly ctx: Context;
   private readonly needs = new Map<string, Promise<(training: Training) => MemoryNeed>>();
 
+  /** The number of weights of the models that were opened. */
+  private readonly weights = new Map<string, number>();
+
   constructor(ctx: Context) {
     [this.ctx, this.available] = [ctx, availableMemory({ setting: ctx.memory })];
   }
@@ -177,6 +179,11 @@ export class MemoryOf {
     return need.total;
   }
 
+  /** The number of weights of a step's model, if {@link check} has opened it. */
+  weightsOf({ spec }: Unit): number | undefined {
+    return this.weights.get(modelIn(spec) ?? "");
+  }
+
   private async opened(
     model: string,
     purpose: NonNullable<ReturnType<typeof stepOf>["purpose"]>,
@@ -185,6 +192,8 @@ export class MemoryOf {
     try {
       const shape = identify(checkpoint, this.ctx);
       const whole = { ...shape, weights: storedWeights(shape) };
+      const count = [...whole.weights.values()].reduce((sum, stored) => sum + stored.shape.reduce((product, n) => product * n, 1), 0);
+      this.weights.set(model, count);
       return (training) => needOf(checkpoint, { purpose, ...(training && { training: () => training(whole) }) }, shape);
     } finally {
       checkpoint.close();

@@ -69,7 +69,7 @@ function tableIn(text: string, path: string): Written {
 }
 
 /** The parts that a file may share with others. */
-const SHARED = ["vars", "scales", "steps", "shared"];
+const SHARED = ["doc", "vars", "scales", "steps", "shared"];
 
 /** The file that another one uses. Refuses keys that belong to one grid only. */
 function usedBy({ value: { use } }: Written, path: string): Written | undefined {

@@ -70,7 +70,13 @@ describe("results", () => {
       ],
     });
     expect(all).toMatchObject({
-      config: { model: "lethe", model_args: EVALUATION.asked, batch_size: 32, limit: 5, model_dtype: "float32" },
+      config: {
+        model: "lethe",
+        model_args: { model: "org/model", edit: '["edits/e1"]', suite: "tofu", limit: 5 },
+        batch_size: "32",
+        limit: 5,
+        model_dtype: "float32",
+      },
       date: EVALUATION.ended / 1000 - 65.25,
       total_evaluation_time_seconds: "65.25",
       model_name: "org/model",

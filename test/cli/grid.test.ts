@@ -28,7 +28,9 @@ const filesIn = (at: string): Map<string, string> =>
       })
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
-const bytesOf = (home: string): Map<string, string> => filesIn(join(home, "runs"));
+/** The files of the runs but the index, which lists steps in the order in which they ended. */
+const bytesOf = (home: string): Map<string, string> =>
+  new Map([...filesIn(join(home, "runs"))].filter(([path]) => !path.startsWith("/.index")));
 
 /** Runs the grid and kills it when it has begun so many steps; whether it was killed. */
 function killedAt(step: number, home: string): Promise<boolean> {

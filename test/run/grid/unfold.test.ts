@@ -161,9 +161,9 @@ tables:
   expect(tables["main"]!.map(({ points }) => Object.keys(points[0]!.units))).toEqual([["judged"], ["edit", "judged"]]);
 });
 
-test("the untouched model of a table and the step of a figure may be a variable that holds one, of a shared file too", () => {
+test("the untouched model of a table and the step of a figure may be a variable that holds one", () => {
   const text = `name: one
-vars: { plain: "\${asked}", methods: "\${all}", all: [{ method: ft, edited: "\${edit}" }] }
+vars: { plain: "\${asked}", methods: "\${all}", all: [{ method: ft, edited: "\${edit}", trained: "\${edit}" }] }
 axes: { method: "\${methods}" }
 steps:
   asked: { step: eval, model: bundled, suite: answers, data: [x] }
@@ -174,15 +174,15 @@ tables:
     base: plain
     columns: [{ title: s, seconds: edited }]
 figures:
-  losses: { kind: losses, table: main, of: edited }
+  losses: { kind: losses, table: main, of: trained }
 `;
   const { units, tables } = unfolded(text);
   expect(units.map(({ name }) => name)).toEqual(["asked", "edit"]);
   const [point] = tables["main"]![0]!.points;
-  expect(Object.keys(point!.units)).toEqual(["asked", "edit", "edited", "plain"]);
-  expect([point!.units["edited"], point!.units["plain"]]).toEqual([point!.units["edit"], point!.units["asked"]]);
+  expect(Object.keys(point!.units)).toEqual(["asked", "edit", "edited", "plain", "trained"]);
+  expect([point!.units["trained"], point!.units["plain"]]).toEqual([point!.units["edit"], point!.units["asked"]]);
   for (const [from, to] of [
-    ["of: edited", "of: editd"],
+    ["of: trained", "of: trained2"],
     ["base: plain", "base: askd"],
   ] as const)
     expect(() => unfolded(text.replace(from, to))).toThrow(/there is no step ".*"; wanted one of asked, edit/);

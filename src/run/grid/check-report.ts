@@ -14,7 +14,7 @@ const [CONTENTS, STEPS_OF] = [
 export function stepsNamed({ tables, figures }: GridFile): string[] {
   const inTables = Object.values(tables).flatMap(({ base, columns }) => [
     ...columns.flatMap((column) => STEPS_OF.flatMap((key) => column[key] ?? [])),
-    ...(base === undefined ? [] : [base]),
+    ...(typeof base === "string" ? [base] : []),
   ]);
   return [...inTables, ...Object.values(figures).flatMap((figure) => ("of" in figure ? [figure.of] : []))];
 }
@@ -62,7 +62,10 @@ function checkTable(table: Table, known: Known, placeOf: Place): void {
   const twice = titles.findIndex((title, i) => titles.indexOf(title) !== i);
   if (twice >= 0) fail(placeOf(["columns", twice]), `two columns are called "${titles[twice]}"`, "a title for each", "");
   for (const [i, column] of table.columns.entries()) checkColumn(column, known, (path) => placeOf(["columns", i, ...path]));
-  if (table.base !== undefined) checkStep(table.base, known, () => placeOf(["base"]));
+  const { base } = table;
+  if (typeof base === "string") checkStep(base, known, () => placeOf(["base"]));
+  for (const name of typeof base === "object" ? Object.keys(base) : [])
+    if (!table.rows.includes(name)) unknownIn(placeOf(["base", name]), `"${name}" does not tell rows apart`, name, table.rows);
   const [numbers, shown] = [numbersOf(table), table.columns.flatMap(({ title, text }) => (text === undefined ? [title] : []))];
   for (const title of Object.keys(table.published?.columns ?? {}))
     if (!shown.includes(title)) unknownIn(placeOf(["published", "columns", title]), `there is no column "${title}"`, title, shown);

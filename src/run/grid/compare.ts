@@ -7,7 +7,7 @@ import { layeredDifference, type LayeredPair } from "../../eval/layers.ts";
 import { holm } from "../../eval/stats.ts";
 import type { PairedTest, TableCell, Verdict } from "./record.ts";
 import type { Table } from "./report-schema.ts";
-import { baseKey, type Measured, type MeasuredRow } from "./table.ts";
+import { baseKey, isAdded, type Measured, type MeasuredRow } from "./table.ts";
 
 /** The tests of a cell. */
 type Tests = Pick<TableCell, "best" | "base">;
@@ -28,13 +28,13 @@ const streamOf = ({ number }: Measured, kind: string): Rng => rng(`table/${kind}
 export async function testsOf(table: Table, rows: readonly MeasuredRow[], column: number, breathe: Breathe): Promise<Map<number, Tests>> {
   const at = (row: number): Measured => rows[row]!.cells[column]!;
   const best = bestOf(rows, column);
-  const bases = new Map(rows.flatMap(({ isBase, points }, i) => (isBase ? [[baseKey(table, points), i] as const] : [])));
+  const bases = new Map(rows.flatMap((row, i) => (row.isBase ? [[baseKey(table, row), i] as const] : [])));
   const found: Test[] = [];
-  for (const [i, { isBase, points }] of rows.entries()) {
-    if (!at(i).layers || isBase) continue;
+  for (const [i, row] of rows.entries()) {
+    if (!at(i).layers || row.isBase) continue;
     const others = [
       ["best", best === i ? undefined : best],
-      ["base", bases.get(baseKey(table, points))],
+      ["base", bases.get(baseKey(table, row))],
     ] as const;
     for (const [against, other] of others) {
       await breathe();
@@ -76,8 +76,8 @@ export function verdictsOf(table: Table, rows: readonly MeasuredRow[], nameOf: (
   return table.orders.flatMap(({ column: title, a, b }): Verdict[] => {
     const column = table.columns.findIndex((one) => one.title === title);
     const said = new Set([...Object.keys(a), ...Object.keys(b)]);
-    const has = ({ at, isBase }: MeasuredRow, wanted: object): boolean =>
-      !isBase && Object.entries(wanted).every(([name, value]) => canonical(at[name]) === canonical(value));
+    const has = (row: MeasuredRow, wanted: object): boolean =>
+      !isAdded(row) && Object.entries(wanted).every(([name, value]) => canonical(row.at[name]) === canonical(value));
     const isLike = (one: MeasuredRow, other: MeasuredRow): boolean =>
       Object.keys(one.at).every((name) => said.has(name) || canonical(one.at[name]) === canonical(other.at[name]));
     const pairs = rows

@@ -6,7 +6,7 @@ import type { AttackRecord } from "../attack.ts";
 import { type AllDone, gather } from "./gather.ts";
 import type { FigureRecord, Series } from "./record.ts";
 import type { Figure } from "./report-schema.ts";
-import type { MeasuredRow } from "./table.ts";
+import { isAdded, type MeasuredRow } from "./table.ts";
 
 /** A table while its figures are made. */
 export interface Drawn {
@@ -25,7 +25,7 @@ type Of<K extends Figure["kind"]> = Extract<Figure, { kind: K }>;
 export function figureOf(name: string, figure: Figure, drawn: Drawn): FigureRecord {
   const { table, title = name, caption = "", only } = figure;
   const wanted = (row: MeasuredRow): boolean => Object.entries(only ?? {}).every(([variable, values]) => isOneOf(row.at[variable], values));
-  const rows = drawn.rows.filter((row) => row.isBase || wanted(row));
+  const rows = drawn.rows.filter((row) => isAdded(row) || wanted(row));
   const about = { name, title, caption, table, ...(only && { rows: rows.map((row) => drawn.rows.indexOf(row)) }) };
   if (figure.kind === "bars" || figure.kind === "radar") return { ...about, kind: figure.kind, columns: figure.columns };
   if (figure.kind === "frontier") return { ...about, kind: figure.kind, x: figure.x, y: figure.y };
@@ -43,7 +43,7 @@ type Content = Omit<Lines, "name" | "title" | "caption" | "table" | "kind">;
 /** A number by a variable: rows that differ in the variable alone are points of one line. */
 function curve({ x, y }: Of<"curve">, { rows, nameOf, titles }: Drawn): Content {
   const column = titles.indexOf(y);
-  const own = rows.filter(({ isBase }) => !isBase);
+  const own = rows.filter((row) => !isAdded(row));
   const groups = groupsBy(own, ({ at }) => canonical(Object.entries(at).filter(([name]) => name !== x)));
   const absent: Absent[] = [];
   const series = [...groups.values()].flatMap((group): Series[] => {
@@ -118,7 +118,7 @@ function linesOf(
 ): Pick<Content, "series" | "absent"> {
   const absent: Absent[] = [];
   const series = rows.flatMap((row): Series[] => {
-    if (row.isBase) return [];
+    if (isAdded(row)) return [];
     const { runs, absent: why } = gather(step, row.points, done);
     const lines = runs.flatMap(({ record }) => read(record.result));
     if (lines.length === 0) {

@@ -59,7 +59,12 @@ const table = z.strictObject({
     .describe("the variables that tell rows apart: points that agree in them share a row, which shows means and medians"),
   columns: z.array(column).min(1),
   seeds: named.optional().describe("the variable whose values are seeds; the default is `seed`, if the grid has it"),
-  base: named.optional().describe("the evaluation of the untouched model: it is a row of its own, and other rows are tested against it"),
+  base: z
+    .union([named, variables])
+    .optional()
+    .describe(
+      "the untouched model, against which rows are tested: an evaluation, which becomes a row of its own, or variables of `rows` with the values that tell its rows",
+    ),
   compare: z.boolean().default(true).describe("test the rows against the best one and against the base"),
   published: published.optional(),
   differs: z.array(z.string().min(1)).default([]).describe("what is different from the published setting, a sentence each"),

@@ -8,7 +8,7 @@ import { Published } from "./published.ts";
 import type { ReadGrid } from "./read.ts";
 import type { GridRecord, TableRecord } from "./record.ts";
 import type { Table } from "./report-schema.ts";
-import { type MeasuredRow, rowsOf, shapeOf } from "./table.ts";
+import { isAdded, type MeasuredRow, rowsOf, shapeOf } from "./table.ts";
 import type { Unfolded } from "./unfold.ts";
 
 /** Every table and figure, from the finished steps. Refuses a title that no evaluation has. */
@@ -49,7 +49,7 @@ const withPublished = (table: Table, rows: readonly MeasuredRow[], published: Pu
   rows.map((row) => ({
     ...row,
     cells: row.cells.map((measured, i) => {
-      const found = row.isBase ? undefined : published.of(row.points[0]!, table.columns[i]!.title);
+      const found = isAdded(row) ? undefined : published.of(row.points[0]!, table.columns[i]!.title);
       return found ? { ...measured, cell: { ...measured.cell, published: found } } : measured;
     }),
   }));

@@ -1,6 +1,7 @@
 /** Makes the tables of a grid: one cell for each row and column, from the runs of the row. */
 import { groupsBy } from "../../base/array.ts";
 import { fail } from "../../base/fail.ts";
+import { canonical } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import { type Layers, questionsIn } from "../../eval/layers.ts";
 import { timingsIn } from "../folder.ts";
@@ -32,19 +33,29 @@ export interface MeasuredRow {
 /** The rows of a table, with a row for each untouched model before the first row that was made of it. */
 export function rowsOf(table: Table, rows: readonly PointRow[], done: AllDone): MeasuredRow[] {
   const measured = rows.map(({ at, points }) => measuredRow(table.columns, at, points, done));
-  if (table.base === undefined) return measured;
+  const { base } = table;
+  if (base === undefined) return measured;
+  if (typeof base === "object") {
+    const isBase = ({ at }: MeasuredRow): boolean =>
+      Object.entries(base).every(([name, value]) => canonical(at[name]) === canonical(value));
+    return measured.map((row) => (isBase(row) ? { ...row, isBase: true } : row));
+  }
   const isOfBase = ofTheBase(table, rows);
-  const groups = groupsBy(measured, ({ points }) => baseKey(table, points));
+  const groups = groupsBy(measured, (row) => baseKey(table, row));
   groups.delete(undefined);
-  const before = new Map([...groups.values()].map((group) => [group[0]!, baseRow(table, group, done, isOfBase)]));
+  const before = new Map([...groups.values()].map((group) => [group[0]!, baseRow({ ...table, base }, group, done, isOfBase)]));
   return measured.flatMap((row) => (before.has(row) ? [before.get(row)!, row] : [row]));
 }
 
-/** The evaluations of the untouched model that a row belongs to; undefined if it has none. */
-export function baseKey({ base }: Table, points: readonly Point[]): string | undefined {
+/** The untouched model that a row belongs to; undefined if it has none. Its own row has the same key. */
+export function baseKey({ base }: Table, { at, points }: Pick<MeasuredRow, "at" | "points">): string | undefined {
+  if (typeof base === "object") return canonical(Object.entries(at).filter(([name]) => !Object.hasOwn(base, name)));
   const keys = base === undefined ? [] : points.flatMap(({ units }) => units[base] ?? []);
   return keys.length === 0 ? undefined : [...new Set(keys)].join("\n");
 }
+
+/** Whether a row was added for the untouched model. Other rows are points of the grid. */
+export const isAdded = ({ at, isBase }: Pick<MeasuredRow, "at" | "isBase">): boolean => isBase === true && Object.keys(at).length === 0;
 
 function measuredRow(columns: readonly Column[], at: PointRow["at"], points: readonly Point[], done: AllDone): MeasuredRow {
   const evaluations = [...new Set(columns.flatMap(({ of }) => of ?? []))].flatMap((step) => gather(step, points, done).runs);
@@ -57,7 +68,7 @@ const UNTOUCHED = "untouched model";
 
 /** Text columns that say the same in all rows of one untouched model, such as its name. If all do, none counts. */
 function ofTheBase(table: Table, rows: readonly PointRow[]): (title: string) => boolean {
-  const groups = groupsBy(rows, ({ points }) => baseKey(table, points));
+  const groups = groupsBy(rows, (row) => baseKey(table, row));
   groups.delete(undefined);
   const texts = table.columns.filter(({ text }) => text !== undefined).map(({ title }) => title);
   const same = texts.filter((title) =>
@@ -68,7 +79,7 @@ function ofTheBase(table: Table, rows: readonly PointRow[]): (title: string) => 
 
 /** The row of an untouched model: its numbers over the questions that the rows of the group were asked. */
 function baseRow(
-  { columns, base }: Table,
+  { columns, base }: Table & { readonly base: string },
   group: readonly MeasuredRow[],
   done: AllDone,
   isOfBase: (title: string) => boolean,
@@ -81,7 +92,7 @@ function baseRow(
     if (column.number === undefined) return { cell: NOTHING };
     const { before: _, ...rest } = column;
     const among = new Set(group.flatMap(({ cells: own }) => (own[i]!.layers ? questionsIn(own[i]!.layers) : [])));
-    return numberCell({ ...rest, of: base! }, points, done, among.size > 0 ? among : undefined);
+    return numberCell({ ...rest, of: base }, points, done, among.size > 0 ? among : undefined);
   });
   return { at: {}, points, cells, isBase: true };
 }

@@ -147,6 +147,18 @@ describe("tests", () => {
     expect(cellAt(table, 2).best).toMatchObject({ p: 1 });
   });
 
+  test("rows of the grid may be the untouched model: those with the values that base names", async () => {
+    const table = await tableFrom(gridText("[b, a, c]", "[1]", "base: { method: b }"), outcomes(7));
+    expect(table.rows.map(({ isBase, at }) => [isBase, at["method"]])).toEqual([
+      [true, "b"],
+      [undefined, "a"],
+      [undefined, "c"],
+    ]);
+    expect(cellAt(table, 0)).not.toHaveProperty("base");
+    expect(cellAt(table, 1).base).toMatchObject({ difference: 1, p: (3 * 2) / 2 ** 7 });
+    await expect(tableFrom(gridText("[a]", "[1]", "base: { metod: b }"), outcomes(7))).rejects.toThrow(/"metod" does not tell rows apart/);
+  });
+
   test("an untouched model that was asked other questions has no number", async () => {
     const base = evaluation([number("Gone", [1], { bySample: { other: 1 } })]);
     const table = await tableFrom(gridText("[a]", "[1]", "base: base"), outcomes(7), base);

@@ -13,12 +13,15 @@ export interface Estimate {
   readonly by: "runs" | "table";
 }
 
-/** Seconds for a row, measured with SmolLM2-135M-Instruct on one thread of a busy machine: docs/methods/README.md, rounded up. */
+/**
+ * Rough seconds for a row of SmolLM2-135M-Instruct on one thread. An edit is rounded up from docs/methods/README.md; the others are guesses
+ * that the first measured runs replace.
+ */
 const TABLE: Readonly<Record<string, number>> = { select: 0.01, eval: 0.6, forget: 20, attack: 8 };
-/** Seconds of a step whatever the number of its rows, and of a method that trains: the same measurements. */
+/** Rough seconds of a step whatever the number of its rows, and of a method that trains. */
 const WHOLE: Readonly<Record<string, number>> = { finetune: 1800 };
 const TRAINING = 180;
-/** The number of weights of the model of these measurements. */
+/** The number of weights of that model. */
 const WEIGHTS = 134_515_008;
 /** Rows of a step of which nothing is known. */
 const ROWS = 40;

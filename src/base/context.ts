@@ -59,9 +59,12 @@ export interface Context extends Plugged {
   readonly date: () => string;
 }
 
-/** The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_RUNS, LETHE_THREADS, LETHE_MEMORY, LETHE_ENCODER. */
+/**
+ * The library's default context, from the environment: LETHE_HOME or XDG_CACHE_HOME, LETHE_RUNS, LETHE_THREADS, LETHE_MEMORY, LETHE_ENCODER.
+ * An empty variable counts as absent.
+ */
 export function defaultContext(over: Partial<Context> = {}): Context {
-  const env = process.env;
+  const env = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ""));
   return {
     log: () => {},
     plugins: [],

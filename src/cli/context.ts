@@ -63,6 +63,7 @@ export async function openDoor(globals: Globals): Promise<Door> {
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
+  if (globals.runs === "") fail("--runs", "an empty path", "a folder", "Leave it out to use LETHE_RUNS, or the folder runs.");
   const own = defaultContext({
     log: (event) => terminal.event(event),
     signal: whole.signal,

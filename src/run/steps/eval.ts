@@ -79,10 +79,8 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   const { reference: _, ...rest } = values;
   const questions = hash(asked);
   const about: About = { suite: suite.name, samples: questions, ...ask, ...(reading && { text: reading.identity }) };
-  // quirks and a comparison run change no answer: the model is asked by the run without them
-  const isJudgedAgain = rival === undefined && (compat.length > 0 || log !== undefined);
   const answered = { ...rest, step: "eval", compat: [], model: input.spec, alone: values.alone || suite.against !== undefined };
-  const isSame = canonical(fieldsOf(suite, [], lent.ctx)) === canonical(fieldsOf(suite, compat, lent.ctx));
+  const isJudgedAgain = rival === undefined && isOfTheSameAnswers(suite, compat, log !== undefined, lent.ctx);
   const evaluation = { suite, samples, about, fields, input, edits, ask, compat, ...given({ reading }) };
   const sameOf = {
     ...rest,
@@ -111,7 +109,7 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
       evaluate(
         {
           ...evaluation,
-          ...(isJudgedAgain && isSame && { answered }),
+          ...(isJudgedAgain && { answered }),
           ...(rival && { rival, sameOf: { step: "eval", ...sameOf } }),
           ...given({ other, log }),
         },
@@ -119,6 +117,12 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
       ),
   };
 }
+
+/**
+ * Whether quirks or a log to compare with change how answers are judged, and no answer. Then the model is asked by the run without them.
+ */
+const isOfTheSameAnswers = (suite: Suite, compat: readonly string[], isBesideLog: boolean, ctx: Context): boolean =>
+  (compat.length > 0 || isBesideLog) && canonical(fieldsOf(suite, [], ctx)) === canonical(fieldsOf(suite, compat, ctx));
 
 /** The resolved spec. */
 interface Evaluation {

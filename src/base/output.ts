@@ -12,7 +12,7 @@ import {
   rmdirSync,
   statSync,
 } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { codeOf, complain } from "./errno.ts";
 import { fail } from "./fail.ts";
 import { dropDead, lockFile } from "./locks.ts";
@@ -67,6 +67,12 @@ export async function holding<T>(out: string, who: string, work: (output: Output
   } finally {
     output.release();
   }
+}
+
+/** Whether a path is another one, or lies below it. */
+export function isInside(inner: string, outer: string): boolean {
+  const way = relative(outer, inner);
+  return way.split(sep)[0] !== ".." && !isAbsolute(way);
 }
 
 /** The lock of an output: beside it, hidden. */

@@ -4,7 +4,7 @@ export { appendLine, openAs, openFile, readBytes, readJson, readLines, readUtf8,
 export type { OpenFile, Reading } from "./files.ts";
 export { isRecord, parseJson } from "./json.ts";
 export { lockFile, tryLock } from "./locks.ts";
-export { type Output, holdOutput, holding, refuseTaken } from "./output.ts";
+export { type Output, holdOutput, holding, isInside, refuseTaken } from "./output.ts";
 export { PICKLE_ADVICE, openSafetensors, readPieces, readSafetensors, writeSafetensors } from "./safetensors.ts";
 export type { Safetensors, TensorInfo, Writable } from "./safetensors.ts";
 export { discard, isAlive, isUnfinished, scratch, sweepUnfinished, unfinishedName } from "./unfinished.ts";

@@ -1,8 +1,8 @@
 /** What `--write FORMAT=PLACE` takes: logs of other tools for the rows, and sinks for the whole evaluation. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fail, nearest } from "../base/fail.ts";
-import { holding, writeAtomic } from "../base/store.ts";
+import { holding, isInside, writeAtomic } from "../base/store.ts";
 import type { Evaluation, Files, Sink } from "../report/sinks/sink.ts";
 import type { WritableLog } from "../run/eval.ts";
 import { table } from "./format.ts";
@@ -55,11 +55,6 @@ export async function readWanted(given: readonly string[], output?: string): Pro
       fail(WHO, `${place} lies in the folder of -o`, "a place outside it", "That folder holds the files of the run only.");
     return { format: known[name]!, place };
   });
-}
-
-function isInside(inner: string, outer: string): boolean {
-  const way = relative(resolve(outer), resolve(inner));
-  return way.split(sep)[0] !== ".." && !isAbsolute(way);
 }
 
 /** Writes an evaluation in a format. */

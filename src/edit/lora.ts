@@ -127,7 +127,7 @@ const SILENT = new Set([
   "runtime_config",
   "task_type",
 ]);
-/** Settings of which only these values are supported. */
+/** Settings, and the only values that Lethe supports for each of them. */
 const ONLY: Readonly<Record<string, readonly unknown[]>> = {
   peft_type: ["LORA"],
   bias: ["none"],

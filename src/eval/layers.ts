@@ -111,8 +111,8 @@ export interface LayeredPair extends Paired {
 }
 
 /**
- * `a` minus `b` over the questions that both have; undefined if there is none, or one question alone. Equal seeds are drawn together. The p-value is never below that
- * of a sign test in which all questions agree, because few questions cannot show more.
+ * `a` minus `b` over the questions that both have. Undefined if there is no such question, or only one under one seed. Equal seeds are drawn
+ * together. The p-value is never below that of a sign test in which all questions agree, because few questions cannot show more.
  */
 export function layeredDifference(a: Layers, b: Layers, chance: Rng): LayeredPair | undefined {
   const theirs = new Set(questionsIn(b));

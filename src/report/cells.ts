@@ -8,7 +8,7 @@ export interface CellText {
   readonly value: string;
   /** "[86.5, 99.9]" */
   readonly interval?: string;
-  /** The best of its column, or not told apart from it. */
+  /** The value is the best of its column, or the test finds no difference from the best value. */
   readonly isBest: boolean;
   /** It differs from the untouched model. */
   readonly isChanged: boolean;

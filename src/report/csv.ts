@@ -23,7 +23,7 @@ export function tableCsv({ columns, rows }: TableRecord): string {
   return [[...columns.flatMap(namesOf), "state"], ...body].map((fields) => `${fields.map(quoted).join(",")}\r\n`).join("");
 }
 
-/** What stands behind the value of a number of an evaluation, and behind one that was published. */
+/** The fields that follow the value of an evaluation, and the fields of a published value. */
 const TESTED = ["low", "high", "interval", "questions", "seeds", "p against best", "p against untouched"] as const;
 const PUBLISHED = ["paper", "paper, other end", "paper, corrected"] as const;
 

@@ -20,7 +20,7 @@ export function writeBetween(path: string, name: string, body: string): void {
 export const placeNames = (grid: string, tables: readonly string[]): string[] =>
   tables.map((table) => (tables.length === 1 ? grid : `${grid}/${table}`));
 
-/** The names whose place a page has: all of them, if the page is not there yet. Refuses a page that has none. */
+/** The names whose markers are in a page. If the page does not exist yet, these are all names. Refuses a page without any of the markers. */
 export function placesIn(path: string, names: readonly string[]): string[] {
   if (!existsSync(path)) return [...names];
   const text = readUtf8(path, "report");

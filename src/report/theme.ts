@@ -1,4 +1,4 @@
-/** Colours, shapes and fonts of reports: for light and dark, and told apart by people who do not see all colours. */
+/** Colours, shapes and fonts of reports, for light and dark pages. People with colour blindness can distinguish the colours. */
 
 /** A colour on a light and on a dark page. */
 export interface Shade {

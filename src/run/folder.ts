@@ -1,9 +1,19 @@
 /** The folder of one run: its lock, its unfinished work, its outputs and its record. A file is complete or absent. */
-import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, createReadStream, existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { createHash } from "node:crypto";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { LetheError } from "../base/fail.ts";
-import { complain, isRecord, isUnfinished, readJson, sweepUnfinished, tryLock, writeAtomic } from "../base/store.ts";
+import {
+  complain,
+  discard,
+  isRecord,
+  isUnfinished,
+  readJson,
+  sweepUnfinished,
+  tryLock,
+  unfinishedName,
+  writeAtomic,
+} from "../base/store.ts";
 import type { Layout, RunRecord, RunTimings } from "./record.ts";
 
 export const [RECORD, SPEC, TIMINGS, LOCK, WORK] = ["record.json", "spec.json", "timings.json", "lock", "work"];
@@ -37,6 +47,9 @@ export function timingsIn(path: string): RunTimings | undefined {
   const file = join(path, TIMINGS);
   return existsSync(file) ? (readJson(file, "runs") as RunTimings) : undefined;
 }
+
+/** The seconds of all attempts together; 0 if nothing is known. */
+export const secondsOf = (timings: RunTimings | undefined): number => (timings?.seconds ?? []).reduce((sum, one) => sum + one, 0);
 
 /** A value as JSON. A number that JSON does not have, such as NaN, becomes a text. */
 const asText = (value: object): string =>
@@ -143,6 +156,22 @@ export function tidy(path: string): void {
 export function resultIn(layout: Layout, beside?: string): string | undefined {
   if (beside !== undefined) return "files" in layout ? undefined : layout.beside?.[beside];
   return "file" in layout ? layout.file : "folder" in layout ? layout.folder : "";
+}
+
+/** Copies the wanted files of a run. They are copied under a hidden name, which then gets the name `to`: the folder appears whole. */
+export function copyRun(from: string, to: string, { outputs }: RunRecord, isWanted: (output: string) => boolean = () => true): void {
+  const making = join(dirname(to), unfinishedName("run"));
+  try {
+    mkdirSync(making, { recursive: true });
+    for (const name of [...Object.keys(outputs).filter(isWanted), SPEC, TIMINGS, RECORD]) {
+      if (!statSync(join(from, name), { throwIfNoEntry: false })) continue;
+      mkdirSync(dirname(join(making, name)), { recursive: true });
+      linkOrCopy(join(from, name), join(making, name));
+    }
+    renameSync(making, to);
+  } finally {
+    discard(making);
+  }
 }
 
 /** The same bytes under another name: a link if the file system supports it, otherwise a copy. */

@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { hash } from "../base/hash.ts";
-import { timingsIn } from "./folder.ts";
+import { secondsOf, timingsIn } from "./folder.ts";
 import type { EvalRecord, Finished } from "./record.ts";
 
 export interface Origin {
@@ -15,11 +15,11 @@ export interface Origin {
 
 /** Of a run: its id and its own timings, which stay the same however often it is found again. */
 export function originOfRun({ record, path }: Finished): Origin {
-  const { seconds = [], ended } = timingsIn(path) ?? {};
+  const timings = timingsIn(path);
   return {
     id: record.id,
-    ended: ended === undefined ? changedAt(path) : Date.parse(ended),
-    seconds: seconds.reduce((sum, one) => sum + one, 0),
+    ended: timings === undefined ? changedAt(path) : Date.parse(timings.ended),
+    seconds: secondsOf(timings),
   };
 }
 

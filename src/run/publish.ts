@@ -1,8 +1,8 @@
 /** Puts a run's result at another path: completely or not at all. Other content is replaced only if forced. */
 import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { dirname, join } from "node:path";
 import { fail } from "../base/fail.ts";
-import { holding, type Output, refuseTaken } from "../base/store.ts";
+import { holding, isInside, type Output, refuseTaken } from "../base/store.ts";
 import { finishedIn, hashFile, linkOrCopy } from "./folder.ts";
 import type { Layout, RunRecord } from "./record.ts";
 
@@ -31,11 +31,6 @@ export async function refuseOccupied(out: string, path: string, force: boolean, 
   if (force || isFree(out)) return;
   const record = await finishedIn(path);
   if (!record || !(await isAt(out, record.layout!, record))) refuseTaken(out, who);
-}
-
-function isInside(inner: string, outer: string): boolean {
-  const way = relative(outer, inner);
-  return way.split(sep)[0] !== ".." && !isAbsolute(way);
 }
 
 const isFree = (path: string): boolean => !existsSync(path) || (statSync(path).isDirectory() && readdirSync(path).length === 0);

@@ -35,19 +35,22 @@ export function readingOf(text: string | undefined, tokens: number | undefined):
   return { path: text, tokens: count, identity: { content: contentAt(text, "eval"), tokens: count, length: ROW_TOKENS } };
 }
 
-/** The perplexity of the text, from stored rows and newly measured ones. */
+/** Measures the rows of the text that the run's folder does not have. */
 export async function readText(
   model: Model,
   { path, tokens }: Reading,
   { folder, dtype, ctx }: { readonly folder: RunFolder; readonly dtype: "float32" | "float64"; readonly ctx: Context },
-): Promise<JudgedNumber[]> {
-  if (!existsSync(folder.at(TEXT))) {
-    const file = folder.work(TEXT);
-    const from = wholeWindows(file);
-    for await (const window of textWindows(model, path, { tokens, length: ROW_TOKENS, dtype, from, ctx }))
-      for (const row of window) appendLine(file, plainly(row));
-    folder.finish(FOLDER, FOLDER);
-  }
+): Promise<void> {
+  if (existsSync(folder.at(TEXT))) return;
+  const file = folder.work(TEXT);
+  const from = wholeWindows(file);
+  for await (const window of textWindows(model, path, { tokens, length: ROW_TOKENS, dtype, from, ctx }))
+    for (const row of window) appendLine(file, plainly(row));
+  folder.finish(FOLDER, FOLDER);
+}
+
+/** The perplexity of the text, from the rows in the run's folder. */
+export function textNumbers(folder: RunFolder): JudgedNumber[] {
   const rows = openLog(folder.at(TEXT)).rows as readonly Row<"answerLogprobs">[];
   return numberOf({
     column: TEXT_COLUMN,

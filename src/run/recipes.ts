@@ -4,9 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fail, nearest } from "../base/fail.ts";
 import { isRecord } from "../base/store.ts";
-import { parseYaml } from "../base/yaml.ts";
-import { readText } from "../data/records.ts";
 import type { Grid } from "./grid.ts";
+import { readShared } from "./grid/read.ts";
 
 const STUDIES = fileURLToPath(new URL("../../studies", import.meta.url));
 /** The file of a recipe with what its grids share. */
@@ -27,12 +26,7 @@ export function recipes(folder = STUDIES): Recipe[] {
   return names.flatMap((name) => {
     const common = join(folder, name, COMMON);
     if (!existsSync(common)) return [];
-    const { value } = parseYaml(
-      readText(common),
-      { who: "reproduce", file: common, at: (line, column) => `${common} line ${line} column ${column}` },
-      { merge: true },
-    );
-    const { doc, scales } = isRecord(value) ? value : {};
+    const { doc, scales } = readShared(common);
     const files = readdirSync(join(folder, name)).filter((file) => file.endsWith(".yaml") && file !== COMMON);
     return [
       {
@@ -57,7 +51,7 @@ export function recipeOf(name: string, folder = STUDIES): Recipe {
 }
 
 /** Several grids as one, so that a step that several need is run once. It has no tables of its own. */
-export function together(name: string, grids: readonly [Grid, ...Grid[]]): Grid {
+export function joined(name: string, grids: readonly [Grid, ...Grid[]]): Grid {
   const [first] = grids;
   const units = new Map(grids.flatMap(({ unfolded }) => unfolded.units.map((unit) => [unit.key, unit] as const)).toReversed());
   const order = grids.flatMap(({ unfolded }) => unfolded.units.map(({ key }) => key));

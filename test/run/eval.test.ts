@@ -221,6 +221,7 @@ test("a quirk of a metric has the model asked for what it reads; a suite may ask
   expect(heard).toContain("asking");
   const published = await mrrOf("editing-as-unlearning", quirks);
   expect(heard).not.toContain("asking"); // the same answers
+  expect(heard).not.toContain("loading bundled"); // and no model
   expect(plain).toBeGreaterThan(0.9);
   expect(published).toBeGreaterThan(0);
   expect(await mrrOf("pistol", quirks)).toBe(published);

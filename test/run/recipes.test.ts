@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { openGrid } from "../../src/run/grid.ts";
-import { recipeOf, recipes, together } from "../../src/run/recipes.ts";
+import { joined, recipeOf, recipes } from "../../src/run/recipes.ts";
 
 const names = recipes().map(({ name }) => name);
 
@@ -18,7 +18,7 @@ describe.each(names)("%s", (name) => {
 
   test.each(scales)("unfolds at the scale %s", (scale) => {
     const grids = files.map((file) => openGrid(file, { set: { scale } }));
-    const whole = together(name, grids as [(typeof grids)[0], ...typeof grids]);
+    const whole = joined(name, grids as [(typeof grids)[0], ...typeof grids]);
     const apart = grids.flatMap(({ unfolded }) => unfolded.units);
     const keys = whole.unfolded.units.map(({ key }) => key);
     expect(new Set(keys)).toEqual(new Set(apart.map(({ key }) => key)));

@@ -33,13 +33,18 @@ export const plan = acts<Flags>(
     const grid = await opened(file!, flags, ctx);
     const planned = await planGrid(grid, ctx, { force, ...(disk !== undefined && { disk }) });
     const listed = steps ? (await gridStatus(grid, ctx)).steps : undefined;
-    if (terminal.json) terminal.object("grid-plan", { ...planned, ...(listed && { steps: listed }) });
-    else showPlan(terminal, planned, listed);
-    return planned.refused.length > 0 || planned.bytes > planned.disk ? 2 : 0;
+    return tellPlan(terminal, planned, listed);
   },
 );
 
-export function showPlan(terminal: Door["terminal"], planned: GridPlan, listed: readonly StepCard[] | undefined): void {
+/** Tells a plan, and its steps if they are listed. Returns the exit code: 2 if the grid cannot be run as it is. */
+export function tellPlan(terminal: Door["terminal"], planned: GridPlan, listed?: readonly StepCard[]): number {
+  if (terminal.json) terminal.object("grid-plan", { ...planned, ...(listed && { steps: listed }) });
+  else showPlan(terminal, planned, listed);
+  return planned.refused.length > 0 || planned.bytes > planned.disk ? 2 : 0;
+}
+
+function showPlan(terminal: Door["terminal"], planned: GridPlan, listed: readonly StepCard[] | undefined): void {
   const { name, kinds, total, finished, failed, skipped, todo, refused } = planned;
   const others = [
     ...(failed > 0 ? [`${failed} failed before (--retry tries them again)`] : []),

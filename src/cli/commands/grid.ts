@@ -131,8 +131,8 @@ const report = acts<Flags>(
     const { gridRecord } = await import("../../run/grid.ts");
     if (write !== undefined && (files.length > 1 || output !== undefined))
       fail("--write", files.length > 1 ? `${files.length} grids` : "-o as well", "one grid, and no -o", "Write one page at a time.");
-    const made = async (file: string): Promise<GridRecord> => gridRecord(await opened(file, flags, ctx), ctx);
-    if (output !== undefined) return tellFolder(terminal, output, files, made);
+    if (output !== undefined)
+      return tellFolder(terminal, output, ctx, async () => Promise.all(files.map((file) => opened(file, flags, ctx))));
     for (const file of files) {
       const grid = await opened(file, flags, ctx);
       await withPage(grid, write, async () => tell(terminal, await gridRecord(grid, ctx), write));
@@ -140,17 +140,17 @@ const report = acts<Flags>(
   },
 );
 
-/** The report in a folder. */
-async function tellFolder(
+/** Writes the report of some grids into a folder. The folder is taken first. */
+export async function tellFolder(
   terminal: Door["terminal"],
   output: string,
-  files: readonly string[],
-  made: (file: string) => Promise<GridRecord>,
+  ctx: Door["ctx"],
+  grids: () => Promise<readonly Grid[]>,
 ): Promise<void> {
-  const { writeReport } = await import("../../report/folder.ts");
+  const [{ writeReport }, { gridRecord }] = await Promise.all([import("../../report/folder.ts"), import("../../run/grid.ts")]);
   const records: GridRecord[] = [];
   const count = await writeReport(output, async () => {
-    for (const file of files) records.push(await made(file));
+    for (const grid of await grids()) records.push(await gridRecord(grid, ctx));
     return records;
   });
   if (terminal.json) for (const record of records) terminal.object("grid", record);

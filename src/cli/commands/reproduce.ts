@@ -2,13 +2,13 @@
 import type { Command } from "commander";
 import { fail } from "../../base/fail.ts";
 import type { Grid } from "../../run/grid.ts";
-import type { GridRecord } from "../../run/grid/record.ts";
 import type { Recipe } from "../../run/recipes.ts";
 import { acts, declare } from "../command.ts";
 import type { Door } from "../context.ts";
 import { plural, table } from "../format.ts";
 import { choosing, type GridFlags, opened, type RunFlags, running, runOptions, storeOf } from "../grid-options.ts";
-import { showPlan, showStatus } from "./grid-look.ts";
+import { tellFolder } from "./grid.ts";
+import { showStatus, tellPlan } from "./grid-look.ts";
 
 interface Flags extends GridFlags, RunFlags {
   readonly scale?: string;
@@ -60,17 +60,14 @@ function list({ terminal }: Door, all: readonly Recipe[]): number {
 
 async function reproduceOne({ terminal, ctx: own }: Door, flags: Flags, recipe: Recipe): Promise<number> {
   const { gridStatus, planGrid, runGrid } = await import("../../run/grid.ts");
-  const { together } = await import("../../run/recipes.ts");
+  const { joined } = await import("../../run/recipes.ts");
   const ctx = { ...own, runs: storeOf(flags) ?? own.runs };
   const { scale = recipe.scales[0] } = flags;
   const set = [...(flags.set ?? []), `scale=${scale}`, ...(flags.model === undefined ? [] : [`model=${JSON.stringify(flags.model)}`])];
   const grids = await Promise.all(recipe.files.map((file) => opened(file, { ...flags, set }, ctx)));
-  const whole = together(`${recipe.name}, ${scale}`, grids as [Grid, ...Grid[]]);
+  const whole = joined(`${recipe.name}, ${scale}`, grids as [Grid, ...Grid[]]);
   if (flags.plan) {
-    const planned = await planGrid(whole, ctx, runOptions(flags));
-    if (terminal.json) terminal.object("grid-plan", planned);
-    else showPlan(terminal, planned, undefined);
-    return planned.refused.length > 0 || planned.bytes > planned.disk ? 2 : 0;
+    return tellPlan(terminal, await planGrid(whole, ctx, runOptions(flags)));
   }
   if (flags.status) {
     const found = await gridStatus(whole, ctx);
@@ -79,7 +76,7 @@ async function reproduceOne({ terminal, ctx: own }: Door, flags: Flags, recipe: 
     return 0;
   }
   const failed = flags.report ? [] : (await runGrid(whole, ctx, runOptions(flags))).failed;
-  await report(terminal, flags.output ?? `${recipe.name}-${scale}`, grids, ctx);
+  await tellFolder(terminal, flags.output ?? `${recipe.name}-${scale}`, ctx, async () => grids);
   if (failed.length > 0)
     fail(
       "reproduce",
@@ -89,16 +86,4 @@ async function reproduceOne({ terminal, ctx: own }: Door, flags: Flags, recipe: 
       "execution",
     );
   return 0;
-}
-
-async function report(terminal: Door["terminal"], output: string, grids: readonly Grid[], ctx: Door["ctx"]): Promise<void> {
-  const { writeReport } = await import("../../report/folder.ts");
-  const { gridRecord } = await import("../../run/grid.ts");
-  const records: GridRecord[] = [];
-  const count = await writeReport(output, async () => {
-    for (const grid of grids) records.push(await gridRecord(grid, ctx));
-    return records;
-  });
-  if (terminal.json) for (const record of records) terminal.object("grid", record);
-  else terminal.line(`${output}: ${plural(count, "file")}`);
 }

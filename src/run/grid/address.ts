@@ -40,7 +40,7 @@ export class Addresses {
     [this.ctx, this.shared, this.index, this.early] = [ctx, shared, index, new EarlyChecks(ctx)];
   }
 
-  /** The address of a step; its needs must have had theirs. Undefined if an input cannot be told by its content. */
+  /** The address of a step. Call it for the needs of the step first. Undefined if the content of an input is not known. */
   async of({ key, spec, keys }: Unit): Promise<string | undefined> {
     if (this.known.has(key)) return this.known.get(key);
     const address = await this.made(spec, keys);

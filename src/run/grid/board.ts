@@ -8,7 +8,7 @@ import { canonical, hash } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import { buildStamp } from "../build.ts";
 import { given, type NestedSpec } from "../fields.ts";
-import { finishedIn, RECORD, recordIn, timingsIn } from "../folder.ts";
+import { finishedIn, RECORD, recordIn, secondsOf, timingsIn } from "../folder.ts";
 import type { Finished, RunRecord } from "../record.ts";
 import { codeFor, prepare, type Ready } from "../run.ts";
 import { newShared, type Shared } from "../shared.ts";
@@ -34,6 +34,9 @@ export interface Known {
   /** The training that it does, for the estimate of memory. */
   readonly training?: Resolved<unknown>["training"];
 }
+
+/** Whether a step is still to be done. */
+export const isTodo = ({ state }: Known): boolean => state === "open" || state === "begun";
 
 /** A finished run. */
 export interface Found {
@@ -319,9 +322,8 @@ function costOf(path: string, { result, outputs }: RunRecord): Cost {
   const sizes = Object.keys(outputs).map((name) => statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0);
   const there = sizes.reduce((sum, size) => sum + size, statSync(join(path, RECORD)).size);
   const bytes = typeof told["bytes"] === "number" ? Math.max(told["bytes"], there) : there;
-  const seconds = (timings?.seconds ?? []).reduce((sum, one) => sum + one, 0);
   const rows = typeof told["rows"] === "number" ? told["rows"] : undefined;
-  return { seconds, peak: timings?.peak ?? 0, bytes, ...(rows !== undefined && { rows }) };
+  return { seconds: secondsOf(timings), peak: timings?.peak ?? 0, bytes, ...(rows !== undefined && { rows }) };
 }
 
 /** A stamp of a run's files: it changes when one of them is written. */

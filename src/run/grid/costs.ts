@@ -1,4 +1,4 @@
-/** What steps will take: from measured runs of the same kind, otherwise from a short table of measurements. */
+/** What steps will take: from measured runs of the same kind, otherwise from a short table of rough values. */
 import { canonical } from "../../base/hash.ts";
 import type { Board } from "./board.ts";
 import { methodOf } from "../choice.ts";

@@ -9,7 +9,7 @@ import { storedWeights } from "../../model/arch/arch.ts";
 import { identify, needOf } from "../../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, parseBytes, refuseIfTooLarge, showBytes } from "../../model/memory-estimate.ts";
 import { stepOf } from "../run.ts";
-import type { Board } from "./board.ts";
+import { type Board, isTodo } from "./board.ts";
 import { Costs, type Estimate } from "./costs.ts";
 import { modelIn } from "./kinds.ts";
 import type { Unit } from "./unfold.ts";
@@ -78,11 +78,12 @@ export async function planOf(name: string, board: Board, ctx: Context, { disk, f
   for (const unit of board.units) {
     const kind = kinds.get(unit.name) ?? { ...NOTHING, name: unit.name, step: unit.spec.step, by: [] };
     kinds.set(unit.name, kind);
-    const { state, isRefused, reason } = board.of(unit.key);
+    const known = board.of(unit.key);
+    const { state, isRefused, reason } = known;
     kind.total++;
     if (state === "finished") kind.finished++;
     if (isRefused) refused.push({ step: unit.name, at: unit.at, reason: reason! });
-    if (state !== "open" && state !== "begun") continue;
+    if (!isTodo(known)) continue;
     kind.todo++;
     try {
       kind.memory = Math.max(kind.memory, await memory.check(unit, board, force));

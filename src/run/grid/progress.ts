@@ -1,7 +1,7 @@
 /** The progress of a whole grid: how many steps are done, the time that is left, and the most memory that a step took. */
 import type { Context } from "../../base/context.ts";
 import { showBytes } from "../../model/memory-estimate.ts";
-import type { Board, Found } from "./board.ts";
+import { type Board, type Found, isTodo } from "./board.ts";
 import { Costs } from "./costs.ts";
 import type { Unit } from "./unfold.ts";
 
@@ -31,7 +31,7 @@ export class Progress {
     const known = units.map((unit) => ({ unit, ...this.board.of(unit.key) }));
     const done = known.filter(({ state }) => state === "finished").length;
     const failed = known.filter(({ state }) => state === "failed").length;
-    const left = known.filter(({ state }) => state === "open" || state === "begun").map(({ unit }) => this.costs.of(unit)?.seconds);
+    const left = known.filter(isTodo).map(({ unit }) => this.costs.of(unit)?.seconds);
     const seconds = left.some((one) => one !== undefined) ? left.reduce<number>((sum, one) => sum + (one ?? 0), 0) : undefined;
     const isAtLeast = left.includes(undefined);
     const words = [

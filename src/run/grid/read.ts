@@ -36,10 +36,11 @@ export function readGrid(path: string, set: Readonly<Record<string, string>> = {
 export function parseGrid(text: string, path: string, set: Readonly<Record<string, string>> = {}): ReadGrid {
   const own = tableIn(text, path);
   const used = usedBy(own, path);
-  const value = used ? together(used.value, own.value) : own.value;
+  const value = used ? merged(used.value, own.value) : own.value;
   const placeOf: Place = (at) => {
     const place = positionOf(own.read, at);
-    return used && place.depth < positionOf(used.read, at).depth ? `${used.path}${positionOf(used.read, at).text}` : `${path}${place.text}`;
+    const shared = used && positionOf(used.read, at);
+    return shared && place.depth < shared.depth ? `${used.path}${shared.text}` : `${path}${place.text}`;
   };
   const result = gridSchema.safeParse(value);
   if (!result.success) {
@@ -74,7 +75,13 @@ const SHARED = ["doc", "vars", "scales", "steps", "shared"];
 /** The file that another one uses. Refuses keys that belong to one grid only. */
 function usedBy({ value: { use } }: Written, path: string): Written | undefined {
   if (typeof use !== "string" || use === "") return undefined;
-  const file = join(dirname(path), use);
+  return sharedAt(join(dirname(path), use));
+}
+
+/** The names and values of a file that grids share. */
+export const readShared = (path: string): Written["value"] => sharedAt(path).value;
+
+function sharedAt(file: string): Written {
   const found = tableIn(readText(file), file);
   for (const key of Object.keys(found.value))
     if (!SHARED.includes(key)) unknownIn(`${file}${positionOf(found.read, [key]).text}`, `a shared file has no key "${key}"`, key, SHARED);
@@ -82,10 +89,10 @@ function usedBy({ value: { use } }: Written, path: string): Written | undefined 
 }
 
 /** The members of two files; those of the second one hold where both have a name. */
-function together(used: Written["value"], own: Written["value"]): Record<string, unknown> {
-  const merged: Record<string, unknown> = { ...used, ...own };
-  for (const key of SHARED) if (isRecord(used[key]) && isRecord(own[key])) merged[key] = { ...used[key], ...own[key] };
-  return merged;
+function merged(used: Written["value"], own: Written["value"]): Record<string, unknown> {
+  const both: Record<string, unknown> = { ...used, ...own };
+  for (const key of SHARED) if (isRecord(used[key]) && isRecord(own[key])) both[key] = { ...used[key], ...own[key] };
+  return both;
 }
 
 /**

@@ -1,9 +1,8 @@
 /** Committed records: the finished runs of a grid without their weights, so that a fresh clone goes on from them. */
-import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { writeAtomic } from "../../base/store.ts";
-import { discard, sweepUnfinished, unfinishedName } from "../../base/store.ts";
-import { linkOrCopy, RECORD, recordIn, SPEC, TIMINGS } from "../folder.ts";
+import { sweepUnfinished, writeAtomic } from "../../base/store.ts";
+import { copyRun, RECORD, recordIn } from "../folder.ts";
 import { copyAcceptances } from "./acceptance.ts";
 import type { Board } from "./board.ts";
 import { INDEX, IndexFile } from "./index-file.ts";
@@ -35,7 +34,11 @@ export async function copyRecords(board: Board, out: string): Promise<Copied> {
       left++;
       continue;
     }
-    if (!ids.has(run.id) && copyRun(run.path, join(out, run.id), out)) added++;
+    const to = join(out, run.id);
+    if (!ids.has(run.id) && !existsSync(join(to, RECORD))) {
+      copyRun(run.path, to, recordIn(run.path)!, (name) => TEXT.test(name));
+      added++;
+    }
     ids.add(run.id);
     const { stamp: _, ...entry } = listed.entry;
     index.add({ code: entry.code, files: listed.files });
@@ -50,21 +53,4 @@ export async function copyRecords(board: Board, out: string): Promise<Copied> {
   );
   copyAcceptances(board.ctx.runs, out);
   return { folder: out, runs: ids.size, added, left };
-}
-
-/** Copies the text of a run; the folder appears whole. False if it is there already. */
-function copyRun(from: string, to: string, out: string): boolean {
-  if (existsSync(join(to, RECORD))) return false;
-  const names = [RECORD, SPEC, TIMINGS, ...Object.keys(recordIn(from)!.outputs).filter((name) => TEXT.test(name))];
-  const making = join(out, unfinishedName("run"));
-  try {
-    for (const name of names.filter((one) => statSync(join(from, one), { throwIfNoEntry: false })?.isFile())) {
-      mkdirSync(join(making, name, ".."), { recursive: true });
-      linkOrCopy(join(from, name), join(making, name));
-    }
-    renameSync(making, to);
-  } finally {
-    discard(making);
-  }
-  return true;
 }

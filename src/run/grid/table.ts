@@ -4,7 +4,7 @@ import { fail } from "../../base/fail.ts";
 import { canonical } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import { type Layers, questionsIn } from "../../eval/layers.ts";
-import { timingsIn } from "../folder.ts";
+import { secondsOf, timingsIn } from "../folder.ts";
 import type { EvalRecord, JudgedNumber } from "../record.ts";
 import type { Finished } from "../run.ts";
 import { type AllDone, gather, type Gathered } from "./gather.ts";
@@ -128,7 +128,7 @@ function measuredCell(column: Column, points: readonly Point[], done: AllDone): 
   if (column.number !== undefined) return numberCell(column, points, done);
   if (column.rows !== undefined) return { cell: withResults(gather(column.rows, points, done), "rows") };
   if (column.bytes !== undefined) return { cell: withResults(gather(column.bytes, points, done), "bytes") };
-  return { cell: cellWith(gather(column.seconds!, points, done), secondsOf(column, points, done)) };
+  return { cell: cellWith(gather(column.seconds!, points, done), durations(column, points, done)) };
 }
 
 function numberCell({ number, of, before, as }: Column, points: readonly Point[], done: AllDone, among?: ReadonlySet<string>): Measured {
@@ -172,13 +172,13 @@ function resultOf({ record }: Finished, name: "rows" | "bytes"): number {
     : fail("grid", `the step ${record.step} tells no ${name}`, "a step that does", "Name another in the table.");
 }
 
-const secondsIn = ({ path }: Finished): number => (timingsIn(path)?.seconds ?? []).reduce((a: number, b: number) => a + b, 0);
+const secondsIn = ({ path }: Finished): number => secondsOf(timingsIn(path));
 
 /**
  * Seconds of each run, divided by the number of its requests if the column says so; or the extra seconds of the first run over the median
  * of the others.
  */
-function secondsOf({ seconds, per, first }: Column, points: readonly Point[], done: AllDone): number[] {
+function durations({ seconds, per, first }: Column, points: readonly Point[], done: AllDone): number[] {
   const seen = new Set<string>();
   const all = points.flatMap(({ units }): number[] => {
     const key = units[seconds!];

@@ -7,7 +7,7 @@ import { apart } from "../../base/kept.ts";
 import { tryLock } from "../../base/store.ts";
 import { Busy, LOCK, RECORD, recordIn } from "../folder.ts";
 import { inTurns, type Ready, runReady, stepOf } from "../run.ts";
-import { type Board, type Found, type Known, reasonOf } from "./board.ts";
+import { type Board, type Found, isTodo, type Known, reasonOf } from "./board.ts";
 import { modelIn } from "./kinds.ts";
 import { labelOf, Progress } from "./progress.ts";
 import type { Unit } from "./unfold.ts";
@@ -105,9 +105,6 @@ export function skip(board: Board): void {
   }
 }
 
-/** Whether a step is still to be done. */
-export const isTodo = ({ state }: Known): boolean => state === "open" || state === "begun";
-
 /**
  * The next step of those that can be run: the first, unless it loads another model than the last step did. Then one with the model, the
  * edits and the cache of the last step, or at least with its model.
@@ -147,9 +144,10 @@ async function attempt(
   unit: Unit,
   { board, name, ctx, began, force = false, retry = false }: Attempt,
 ): Promise<Known | { readonly busy: Ready }> {
+  const { cache } = unit;
   let ready: Ready | undefined;
   try {
-    const own = cached(unit, name, ctx);
+    const own = cachedFor(cache, name, ctx);
     ready = await board.ready(unit, own, force);
     const failed = failureAt(ready.path, retry, began);
     if (failed !== undefined) return { state: "failed", reason: failed };
@@ -167,9 +165,12 @@ async function attempt(
 function failureAt(path: string, retry: boolean, began: number): string | undefined {
   const record = recordIn(path);
   if (record?.status !== "error") return undefined;
-  return retry && statSync(join(path, RECORD)).mtimeMs < began ? undefined : record.error!.message;
+  return retry && isFromBefore(path, began) ? undefined : record.error!.message;
 }
 
-/** The context of a step, with a separate cache if the grid names one. */
-const cached = ({ cache }: Unit, name: string, ctx: Context): Context =>
+/** Whether the record of a run was written before a moment. */
+export const isFromBefore = (path: string, moment: number): boolean => statSync(join(path, RECORD)).mtimeMs < moment;
+
+/** The context of a step of a grid, with a separate cache if the grid names one. */
+export const cachedFor = (cache: string | undefined, name: string, ctx: Context): Context =>
   cache === undefined ? ctx : apart(ctx, "grids", `${name}-${cache.replaceAll(/[^\w.-]+/g, "-")}`);

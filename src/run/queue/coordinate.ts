@@ -1,17 +1,14 @@
 /** Runs a board over a queue: steps go to workers as soon as their needs are in the store, and results are taken in as they arrive. */
-import { statSync } from "node:fs";
-import { join } from "node:path";
 import { checkAbort, type Context, pause } from "../../base/context.ts";
 import { canonical, hash } from "../../base/hash.ts";
 import { discard } from "../../base/store.ts";
 import { buildOf } from "../build.ts";
 import { given } from "../fields.ts";
-import { RECORD } from "../folder.ts";
-import { type Board, type Known, reasonOf } from "../grid/board.ts";
+import { type Board, isTodo, type Known, reasonOf } from "../grid/board.ts";
 import { MemoryOf } from "../grid/plan.ts";
 import { labelOf, Progress } from "../grid/progress.ts";
 import type { Unit } from "../grid/unfold.ts";
-import { isTodo, remade, reopen, same, skip, type WorkOptions } from "../grid/work.ts";
+import { isFromBefore, remade, reopen, same, skip, type WorkOptions } from "../grid/work.ts";
 import type { Ready } from "../run.ts";
 import { type JobState, LOST_AFTER, openQueue, type Queue } from "./database.ts";
 import { queueOf, shownTags, suffices, type Tags } from "./tags.ts";
@@ -143,7 +140,7 @@ class Sending {
   /** Whether a failure is from before this process began and is to be tried again. */
   private mayRetry(path: string): boolean {
     const { retry = false, began } = this.options;
-    return retry && statSync(join(path, RECORD)).mtimeMs < began;
+    return retry && isFromBefore(path, began);
   }
 
   /** Says which needs no worker has, once each. */

@@ -1,9 +1,9 @@
 /** The store of a queue: a folder that all machines reach. A run's folder arrives in one step, and its hashes are checked. */
-import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fail } from "../../base/fail.ts";
-import { complain, discard, sweepUnfinished, unfinishedName } from "../../base/store.ts";
-import { finishedIn, linkOrCopy, RECORD, recordIn, SPEC, TIMINGS } from "../folder.ts";
+import { complain, discard, sweepUnfinished } from "../../base/store.ts";
+import { copyRun, finishedIn, RECORD, recordIn } from "../folder.ts";
 import type { Finished, RunRecord } from "../record.ts";
 
 /** Whether a store has the finished run of an id. */
@@ -43,22 +43,12 @@ export function publishRun(path: string, store: string): void {
   arrive(path, to, record);
 }
 
-/** Copies a run under a hidden name, which then gets the name of the run. */
-function arrive(from: string, to: string, { outputs }: RunRecord): void {
-  const folder = dirname(to);
-  const making = join(folder, unfinishedName("run"));
+/** Copies a run. A run that another worker has put there meanwhile stays. */
+function arrive(from: string, to: string, record: RunRecord): void {
   try {
-    mkdirSync(making, { recursive: true });
-    sweepUnfinished(folder);
-    for (const name of [...Object.keys(outputs), SPEC, TIMINGS, RECORD]) {
-      if (!statSync(join(from, name), { throwIfNoEntry: false })) continue;
-      mkdirSync(dirname(join(making, name)), { recursive: true });
-      linkOrCopy(join(from, name), join(making, name));
-    }
-    renameSync(making, to);
+    sweepUnfinished(dirname(to));
+    copyRun(from, to, record);
   } catch (error) {
-    if (!existsSync(join(to, RECORD))) complain("store", to, error); // otherwise another worker was faster
-  } finally {
-    discard(making);
+    if (!existsSync(join(to, RECORD))) complain("store", to, error);
   }
 }

@@ -3,13 +3,13 @@ import { availableParallelism } from "node:os";
 import { checkAbort, type Context, pause } from "../../base/context.ts";
 import { fail, isAborted } from "../../base/fail.ts";
 import { canonical, hash } from "../../base/hash.ts";
-import { apart } from "../../base/kept.ts";
 import { availableMemory } from "../../model/memory-estimate.ts";
 import { HOST } from "../../base/unfinished.ts";
 import { buildOf } from "../build.ts";
 import { recordIn } from "../folder.ts";
 import type { Finished } from "../record.ts";
 import { reasonOf } from "../grid/board.ts";
+import { cachedFor } from "../grid/work.ts";
 import { inTurns, prepare, type Ready, runReady, type Within } from "../run.ts";
 import { newShared } from "../shared.ts";
 import { LOST_AFTER, openQueue, type Queue, type StepJob, type Taken } from "./database.ts";
@@ -146,8 +146,7 @@ class Worker {
 
   /** The context of a step: the threads of the grid, since they decide the bytes, and its cache. */
   private contextOf({ grid, cache, threads, encoder }: StepJob): Context {
-    const own: Context = { ...this.ctx, threads, encoder };
-    return cache === undefined ? own : apart(own, "grids", `${grid}-${cache.replaceAll(/[^\w.-]+/g, "-")}`);
+    return cachedFor(cache, grid, { ...this.ctx, threads, encoder });
   }
 
   private sharing(job: StepJob): { readonly force: boolean; readonly within: Within } {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import type { Context } from "../../base/context.ts";
 import { fail } from "../../base/fail.ts";
 import { canonical, hash } from "../../base/hash.ts";
-import { appendLine, readLines, writeAtomic } from "../../base/store.ts";
+import { appendLine, readJson, readLines, writeAtomic } from "../../base/store.ts";
 import type { Edit } from "../../edit/edit.ts";
 import { checkCompat, fieldsOf, groupsOf, metricNamesOf, type Suite } from "../../eval/judge.ts";
 import { plainly } from "../../eval/logs/samples.ts";
@@ -20,7 +20,7 @@ import { linkOrCopy, type RunFolder } from "../folder.ts";
 import { editInputs, type ModelInput, modelInput } from "../inputs.ts";
 import { type Model, open, type Opened } from "../open.ts";
 import { type Asked, askedIn } from "../questions.ts";
-import { type Reading, readingOf, readText, TEXT } from "../reading.ts";
+import { type Reading, readingOf, readText, TEXT, textNumbers } from "../reading.ts";
 import type { EvalRecord, Measured } from "../record.ts";
 import { evalSpec } from "../specs/eval.ts";
 import { defineStep, type Early, type Job, type Lent, type Made, type Resolved, sourceOf } from "../step.ts";
@@ -152,15 +152,18 @@ async function evaluate(
   { folder, ctx, force, run }: Job,
 ): Promise<Made<EvalRecord>> {
   if (rival) takeIn((await run(sameOf!)).path, folder, rival); // runs first, so that no two copies of a model are in memory
-  if (answered && !existsSync(folder.at(SAMPLES))) takeAnswers((await run(answered)).path, folder);
+  const work = { suite, samples, about, compat, ask, folder, ctx, ...given({ reading }) };
+  if (answered) {
+    if (!existsSync(folder.at(SAMPLES))) takeAnswers((await run(answered)).path, folder);
+    return judged(work, input.shape.config.vocab, readJson(folder.at(MEASURED), "eval") as Measured, log);
+  }
   const opened = await open(input.spec, { edits, force, ...given({ format: ask.format }) }, ctx);
   let second: Opened | undefined;
   try {
     if (other) second = await open(other.spec, { force, ...given({ format: ask.format }) }, ctx);
-    const work = { suite, samples, about, compat, ask, folder, ctx, ...given({ reading }) };
-    if (rival === undefined) return await measured(work, opened, log);
-    const against = second?.base ?? opened.base;
-    return await measured(work, opened, logOf(folder, rival), fields.includes("divergence") ? against : undefined, rival);
+    const isAgainst = rival !== undefined && fields.includes("divergence");
+    const asked = await measured(work, opened, isAgainst ? (second?.base ?? opened.base) : undefined);
+    return judged(work, opened.base.config.vocab, asked, rival === undefined ? log : logOf(folder, rival), rival);
   } finally {
     await second?.close();
     await opened.close();
@@ -198,14 +201,12 @@ interface Work {
   readonly ctx: Context;
 }
 
-/** Asks a model the remaining questions, and judges the rows in the folder. */
+/** Asks a model the remaining questions, and reads the remaining text. Returns everything that the rows in the folder depend on. */
 async function measured(
   { suite, samples, about, compat, ask, reading, folder, ctx }: Work,
   { base, model, edits }: Omit<Opened, "close">,
-  reference?: Log,
   against?: Model,
-  rival?: Rival,
-): Promise<Made<EvalRecord>> {
+): Promise<Measured> {
   const fields = fieldsOf(suite, compat, ctx).filter((name) => isMeasured(name, against !== undefined));
   const targets = samples.flatMap(({ id, target }) => (target === undefined ? [] : [[id, target]]));
   const run: Measured = {
@@ -224,9 +225,20 @@ async function measured(
       for (const row of window) appendLine(path, plainly(row));
     folder.finish(SAMPLES, SAMPLES);
   }
-  const read = reading ? await readText(model, reading, { folder, dtype: ask.dtype, ctx }) : [];
-  const judged = judgeRows(logOf(folder), reference, { compat, suite, vocabulary: model.config.vocab, run }, ctx);
-  const record = { ...judged, numbers: [...judged.numbers, ...read] };
+  if (reading) await readText(model, reading, { folder, dtype: ask.dtype, ctx });
+  return run;
+}
+
+/** Judges the rows in the folder. */
+function judged(
+  { suite, compat, reading, folder, ctx }: Work,
+  vocabulary: number,
+  run: Measured,
+  reference?: Log,
+  rival?: Rival,
+): Made<EvalRecord> {
+  const own = judgeRows(logOf(folder), reference, { compat, suite, vocabulary, run }, ctx);
+  const record = { ...own, numbers: [...own.numbers, ...(reading ? textNumbers(folder) : [])] };
   writeAtomic(folder.at(EVALUATION), `${JSON.stringify(record, null, 1)}\n`);
   writeAtomic(folder.at(MEASURED), JSON.stringify(run));
   const ofText = reading && { [TEXT]: TEXT };
@@ -252,7 +264,8 @@ function takeAnswers(from: string, folder: RunFolder): void {
     folder.finish(whole, whole);
   };
   if (existsSync(join(from, TEXT))) take(TEXT, dirname(TEXT));
-  take(SAMPLES, SAMPLES);
+  take(MEASURED, MEASURED);
+  take(SAMPLES, SAMPLES); // the last: without it the answers are taken again
 }
 
 /** The rows of the run, or of the second model, under a name that does not depend on the folder's path. */

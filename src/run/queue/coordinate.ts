@@ -11,6 +11,7 @@ import type { Unit } from "../grid/unfold.ts";
 import { isFromBefore, remade, reopen, same, skip, type WorkOptions } from "../grid/work.ts";
 import type { Ready } from "../run.ts";
 import { type JobState, LOST_AFTER, openQueue, type Queue } from "./database.ts";
+import { madeStoreId } from "./store.ts";
 import { queueOf, shownTags, suffices, type Tags } from "./tags.ts";
 
 export interface CoordinateOptions extends WorkOptions {
@@ -30,6 +31,8 @@ interface Sent {
   readonly unit: Unit;
   readonly ready: Ready;
   readonly job: string;
+  /** How many workers were lost with it when it was looked at last. */
+  losses?: number;
 }
 
 /** Runs what is not finished by the workers of a queue. The context's folder of runs is the store. */
@@ -39,6 +42,7 @@ export async function coordinate(board: Board, grid: string, ctx: Context, optio
   const queue = await openQueue(url, ctx, lostAfter);
   try {
     await queue.claimBuild(buildOf(ctx));
+    await queue.claimStore(madeStoreId(ctx.runs), ctx.runs);
     if (retry) reopen(board);
     const again = remade(board);
     const work = new Sending(board, grid, queue, ctx, { ...options, began });
@@ -55,8 +59,7 @@ export async function coordinate(board: Board, grid: string, ctx: Context, optio
         if (known.run) progress.add(unit, known.run);
         progress.tell();
       }
-      for (const label of await queue.reclaim())
-        ctx.log({ kind: "warning", who: "queue", text: `${label}: its worker was lost; the step goes to another` });
+      await queue.reclaim();
       await work.tellLacks();
       if (arrived.length === 0) await pause(ctx, PAUSE);
     }
@@ -163,6 +166,7 @@ class Sending {
     const found: { unit: Unit; known: Known }[] = [];
     for (const one of all) {
       const state = states.get(one.job);
+      if (state) this.tellLosses(one, state);
       if (state?.state === "waiting" || state?.state === "active") continue;
       this.sent.delete(one.unit.key);
       const known = state && (await this.arrived(one, state));
@@ -170,6 +174,15 @@ class Sending {
       else await this.queue.forget(one.ready.id); // it is sent again
     }
     return found;
+  }
+
+  /** Says that a worker was lost with a step, whoever found it. */
+  private tellLosses(one: Sent, { state, losses }: JobState): void {
+    if (one.losses !== undefined && losses > one.losses && state !== "lost") {
+      const text = `${labelOf(one.unit)}: its worker was lost; the step goes to another`;
+      this.ctx.log({ kind: "warning", who: "queue", text });
+    }
+    one.losses = losses;
   }
 
   /** Takes in what a worker put into the store; undefined if it is not there. */

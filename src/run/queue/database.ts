@@ -29,8 +29,11 @@ export interface Taken {
   readonly data: StepJob;
 }
 
-/** The state of a job: `lost` is a dead letter, of which too many workers were lost. */
-export type JobState = { readonly state: "waiting" | "active" | "done" } | { readonly state: "failed" | "lost"; readonly reason: string };
+/** The state of a job: `lost` is a dead letter, of which too many workers were lost. `losses` counts the workers that were lost with it. */
+export type JobState = (
+  | { readonly state: "waiting" | "active" | "done" }
+  | { readonly state: "failed" | "lost"; readonly reason: string }
+) & { readonly losses: number };
 
 /** What a worker says of itself. */
 export interface Identity {
@@ -56,12 +59,17 @@ export const LOST_AFTER = 60;
 /** Hours after which pg-boss gives up a job; its bound. Heartbeats find lost workers long before. */
 const HOURS = 23;
 
+/** The tables. Two processes that make them at once would refuse each other, so a lock lets one go first. */
 const TABLES = `
+BEGIN;
+SELECT pg_advisory_xact_lock(7265341);
 CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_worker (id text PRIMARY KEY, build text NOT NULL, seen timestamptz NOT NULL, job uuid, label text, tags jsonb NOT NULL);
 CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_queue (name text PRIMARY KEY, needs jsonb NOT NULL);
 CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_step (run text PRIMARY KEY, job uuid NOT NULL, queue text NOT NULL, label text NOT NULL);
 CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_claim (run text PRIMARY KEY, worker text NOT NULL);
-CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_build (one boolean PRIMARY KEY DEFAULT true CHECK (one), build text NOT NULL);`;
+CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_build (one boolean PRIMARY KEY DEFAULT true CHECK (one), build text NOT NULL);
+CREATE TABLE IF NOT EXISTS ${SCHEMA}.grid_store (one boolean PRIMARY KEY DEFAULT true CHECK (one), id text NOT NULL, path text NOT NULL);
+COMMIT;`;
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -109,6 +117,25 @@ export class Queue {
       );
   }
 
+  /** Says where the results are. Refuses a second store: a step that is done in one would never arrive in the other. */
+  async claimStore(id: string, path: string): Promise<void> {
+    await this.rows(`INSERT INTO ${SCHEMA}.grid_store (id, path) VALUES ($1, $2) ON CONFLICT DO NOTHING`, [id, path]);
+    await this.checkStore("grid", id, path);
+  }
+
+  /** Refuses another folder than the one that holds the results; before a grid has said which, any will do. */
+  async checkStore(who: string, id: string | undefined, path: string): Promise<void> {
+    const [row] = await this.rows(`SELECT id, path FROM ${SCHEMA}.grid_store`);
+    if (row && row["id"] !== id)
+      fail(
+        who,
+        `--store ${path} is not the store of this queue, which is ${String(row["path"])} where the grid was started`,
+        "the folder that holds the results of the queue",
+        "Give --store that folder, or use another database for another store (createdb NAME).",
+        "unavailable",
+      );
+  }
+
   /** Puts a step into the queue of its needs, once. Returns its job. */
   async send(queue: string, needs: Tags, data: StepJob): Promise<string> {
     await this.patient(async () => {
@@ -133,13 +160,13 @@ export class Queue {
 
   /** The states of jobs; a job that the database no longer has is left out. */
   async states(jobs: readonly string[]): Promise<ReadonlyMap<string, JobState>> {
-    const rows = await this.rows(`SELECT id, state, output FROM ${SCHEMA}.job WHERE id = ANY($1::uuid[])`, [jobs]);
+    const rows = await this.rows(`SELECT id, state, output, retry_count FROM ${SCHEMA}.job WHERE id = ANY($1::uuid[])`, [jobs]);
     return new Map(rows.map((row) => [String(row["id"]), stateOf(row)]));
   }
 
   /** The steps that were given up, because too many workers were lost with them. */
   async deadLetters(): Promise<{ readonly label: string; readonly reason: string }[]> {
-    const text = `SELECT data, state, output FROM ${SCHEMA}.job WHERE state = 'failed' AND name LIKE 'steps-%' ORDER BY completed_on`;
+    const text = `SELECT data, state, output, retry_count FROM ${SCHEMA}.job WHERE state = 'failed' AND name LIKE 'steps-%' ORDER BY completed_on`;
     return (await this.rows(text)).map((row) => {
       const state = stateOf(row);
       return { label: (row["data"] as StepJob).label, reason: "reason" in state ? state.reason : "" };
@@ -175,16 +202,15 @@ export class Queue {
   }
 
   /** Gives the steps of lost workers to others, or gives them up. A server that was away itself has seen nobody for a while. */
-  async reclaim(): Promise<string[]> {
+  async reclaim(): Promise<void> {
     const text = `UPDATE ${SCHEMA}.job AS job SET
         state = CASE WHEN retry_count < retry_limit THEN 'retry' ELSE 'failed' END::${SCHEMA}.job_state,
         completed_on = CASE WHEN retry_count < retry_limit THEN NULL ELSE now() END,
         output = jsonb_build_object('lost', retry_count + 1)
       WHERE state = 'active' AND name LIKE 'steps-%'
         AND started_on < now() - ${this.patience()} AND pg_postmaster_start_time() < now() - ${this.patience()}
-        AND NOT EXISTS (SELECT 1 FROM ${SCHEMA}.grid_worker w WHERE w.job = job.id AND ${this.alive("w")})
-      RETURNING data`;
-    return (await this.rows(text)).map((row) => (row["data"] as StepJob).label);
+        AND NOT EXISTS (SELECT 1 FROM ${SCHEMA}.grid_worker w WHERE w.job = job.id AND ${this.alive("w")})`;
+    await this.rows(text);
   }
 
   /** Ends a job: the step is in the store, or it failed for this reason. */
@@ -293,14 +319,24 @@ const AWAY = /^(?:ECONN\w+|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREA
 function isAway(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.some(isAway);
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return AWAY.test(code) || (error instanceof Error && /^(?:Connection terminated|timeout expired)/.test(error.message));
+  return (
+    AWAY.test(code) ||
+    (error instanceof Error && /^(?:Connection terminated|timeout expired|Client has encountered a connection error)/.test(error.message))
+  );
 }
 
-function stateOf({ state, output }: Row): JobState {
-  const told = (output ?? {}) as { readonly failed?: string; readonly lost?: number; readonly message?: string };
-  if (state === "completed") return told.failed === undefined ? { state: "done" } : { state: "failed", reason: told.failed };
+/** The queue counts a retry when a worker takes the job again. */
+function stateOf({ state, output, retry_count: retries }: Row): JobState {
+  const told = (output ?? {}) as { readonly failed?: string; readonly lost?: number };
+  const losses = Number(retries) + (state === "retry" || state === "failed" ? 1 : 0);
+  if (state === "completed")
+    return told.failed === undefined ? { state: "done", losses } : { state: "failed", reason: told.failed, losses };
   if (state === "failed")
-    return { state: "lost", reason: `${told.lost ?? "several"} workers were lost while they ran it. Is its memory too small? Try --retry` };
-  if (state === "cancelled") return { state: "failed", reason: "its job was cancelled" };
-  return { state: state === "active" ? "active" : "waiting" };
+    return {
+      state: "lost",
+      reason: `${told.lost ?? "several"} workers were lost while they ran it. Is its memory too small? Try --retry`,
+      losses,
+    };
+  if (state === "cancelled") return { state: "failed", reason: "its job was cancelled", losses };
+  return { state: state === "active" ? "active" : "waiting", losses };
 }

@@ -1,10 +1,31 @@
 /** The store of a queue: a folder that all machines reach. A run's folder arrives in one step, and its hashes are checked. */
-import { existsSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fail } from "../../base/fail.ts";
-import { complain, discard, sweepUnfinished } from "../../base/store.ts";
+import { codeOf, complain, discard, sweepUnfinished } from "../../base/store.ts";
 import { copyRun, finishedIn, RECORD, recordIn } from "../folder.ts";
 import type { Finished, RunRecord } from "../record.ts";
+
+/** The file of a store that tells it from every other one; its path may differ from machine to machine. */
+const NAME = ".store";
+
+/** The id of a store; undefined if it has none yet. */
+export function storeId(store: string): string | undefined {
+  const path = join(store, NAME);
+  return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
+}
+
+/** The id of a store, which gets one if it has none. */
+export function madeStoreId(store: string): string {
+  try {
+    mkdirSync(store, { recursive: true });
+    writeFileSync(join(store, NAME), `${randomUUID()}\n`, { flag: "wx" });
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") complain("store", store, error);
+  }
+  return storeId(store)!;
+}
 
 /** Whether a store has the finished run of an id. */
 export const isStored = (store: string, id: string): boolean => recordIn(join(store, id))?.status === "success";

@@ -13,7 +13,7 @@ import { cachedFor } from "../grid/work.ts";
 import { inTurns, prepare, type Ready, runReady, type Within } from "../run.ts";
 import { newShared } from "../shared.ts";
 import { LOST_AFTER, openQueue, type Queue, type StepJob, type Taken } from "./database.ts";
-import { bring, isStored, publishRun } from "./store.ts";
+import { bring, isStored, publishRun, storeId } from "./store.ts";
 import { suffices, type Tags } from "./tags.ts";
 
 export interface WorkerOptions {
@@ -56,6 +56,7 @@ export async function serveQueue(ctx: Context, options: WorkerOptions): Promise<
     while (idle === undefined || ctx.now() - since < 1000 * idle) {
       checkAbort(ctx, "worker");
       await queue.checkBuild(build);
+      await queue.checkStore("worker", storeId(options.store), options.store);
       await queue.reclaim();
       const taken = await queue.take((needs) => suffices(tags, needs));
       if (taken) {

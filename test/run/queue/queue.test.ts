@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { defaultContext } from "../../../src/base/context.ts";
 import { queueStatus } from "../../../src/run/queue/database.ts";
 import { queueOf, suffices, tagsIn } from "../../../src/run/queue/tags.ts";
@@ -68,7 +68,13 @@ steps:
 const bytesOf = (runs: string): Map<string, string> =>
   new Map(
     readdirSync(runs, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.name !== "timings.json" && !entry.parentPath.includes(".index"))
+      .filter(
+        (entry) =>
+          entry.isFile() &&
+          entry.name !== "timings.json" &&
+          !/^\.(?:store$|index)/.test(entry.name) &&
+          !entry.parentPath.includes(".index"),
+      )
       .map((entry) => {
         const path = join(entry.parentPath, entry.name);
         return [path.slice(runs.length), createHash("sha256").update(readFileSync(path)).digest("hex")] as const;
@@ -98,134 +104,146 @@ function start(args: readonly string[], home: string): Started {
   return { child, ended: new Promise((done) => child.once("close", done)), said: () => text };
 }
 
+/** What a worker says when it has reached the queue. Before that a signal or a lost server ends it in another way. */
+const isReady = (one: Started): boolean => /waits for steps/.test(one.said());
+
 describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its server: apt-get install postgresql)", () => {
   let server: Server;
   beforeAll(async () => {
     server = await startServer(programs!);
-    mkdirSync(store);
-    mkdirSync(kept);
   }, 60_000);
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill("SIGKILL");
+  });
   afterAll(async () => server?.remove());
 
-  const file = join(root, "queued.yaml");
-  const store = join(root, "store");
-  const few = join(root, "few.yaml");
-  const kept = join(root, "few-store");
-  const worker = (name: string, ...more: string[]): Started => {
-    const args = ["worker", "--queue", server.url, "--store", store, "--lost-after", "12", ...more];
-    return start(args, join(root, name));
+  /** A database and a store of a test's own. */
+  const place = (name: string) => {
+    const store = join(root, name, "store");
+    const at = (lostAfter: number): string[] => ["--queue", server.database(name), "--store", store, "--lost-after", String(lostAfter)];
+    const file = (text: string): string => {
+      writeFileSync(join(root, name, "grid.yaml"), text);
+      return join(root, name, "grid.yaml");
+    };
+    mkdirSync(store, { recursive: true });
+    return { store, at, file, home: (who: string) => join(root, name, who) };
   };
 
-  // its moments depend on the machine, so it runs on request: LETHE_WORKERS=1
-  test.skipIf(process.env["LETHE_WORKERS"] === undefined)(
-    "three workers, one killed, one stopped, the server restarted (skipped without LETHE_WORKERS)",
-    { timeout: 600_000 },
-    async () => {
-      writeFileSync(file, GRID);
-      const whole = join(root, "whole");
-      const alone = await lethe(["grid", file, "--threads", "1"], { env: { LETHE_HOME: whole } });
-      expect(alone.code, alone.err).toBe(0);
+  test("three workers, one killed, one stopped, the server restarted", { timeout: 600_000 }, async () => {
+    const { store, at, file, home } = place("three");
+    const path = file(GRID);
+    const alone = await lethe(["grid", path, "--threads", "1"], { env: { LETHE_HOME: home("alone") } });
+    expect(alone.code, alone.err).toBe(0);
 
-      const grid = start(
-        ["grid", file, "--threads", "1", "--queue", server.url, "--store", store, "--lost-after", "12"],
-        join(root, "coordinator"),
-      );
-      const workers = ["w1", "w2", "w3"].map((name) => worker(name));
-      const isBusy = (one: Started): boolean => /worker: edit/.test(one.said());
-      await until("a worker works", () => workers.some(isBusy));
-      const killed = workers.find(isBusy)!;
-      killed.child.kill("SIGKILL");
-      await until("another works", () => workers.some((one) => one !== killed && isBusy(one)));
-      const stopped = workers.find((one) => one !== killed && isBusy(one))!;
-      stopped.child.kill("SIGTERM");
-      expect(await stopped.ended, stopped.said()).toBe(143);
-      await server.stop();
-      await pause(1500);
-      await server.start();
-      const late = worker("late");
-      const code = await grid.ended;
-      expect(code, grid.said()).toBe(0);
-      expect(grid.said()).toMatch(/13 of 13 steps are done/);
-      expect(bytesOf(store)).toEqual(bytesOf(join(whole, "runs")));
+    const args = at(12);
+    const grid = start(["grid", path, "--threads", "1", ...args], home("coordinator"));
+    const workers = ["w1", "w2", "w3"].map((name) => start(["worker", ...args], home(name)));
+    const isBusy = (one: Started): boolean => isReady(one) && /worker: (?:edit|judged)/.test(one.said());
+    await until("all are ready and one works", () => workers.every(isReady) && workers.some(isBusy));
+    const killed = workers.find(isBusy)!;
+    killed.child.kill("SIGKILL");
+    const others = workers.filter((one) => one !== killed);
+    await until("another works", () => others.some(isBusy));
+    const stopped = others.find(isBusy)!;
+    stopped.child.kill("SIGTERM");
+    expect(await stopped.ended, stopped.said()).toBe(143);
+    await server.stop();
+    await pause(1500);
+    await server.start();
+    const late = start(["worker", ...args], home("late"));
+    expect(await grid.ended, grid.said()).toBe(0);
+    expect(grid.said()).toMatch(/13 of 13 steps are done/);
+    expect(bytesOf(store)).toEqual(bytesOf(join(home("alone"), "runs")));
+    expect(listRuns(store)).toHaveLength(13);
 
-      expect(listRuns(store)).toHaveLength(13);
-      const all = [...workers.filter((one) => one !== killed && one !== stopped), late];
-      for (const one of all) one.child.kill("SIGTERM");
-      for (const one of all) expect(await one.ended, one.said()).toBe(143);
-      // nothing twice: only the steps of the killed and of the stopped worker were begun again
-      const begun = [...workers, late].flatMap((one) => [...one.said().matchAll(/worker: (edit|judged|asked)/g)]).length;
-      expect(begun).toBeLessThanOrEqual(13 + 2);
-      expect((await queueStatus(server.url, defaultContext())).deadLetters).toEqual([]);
-    },
-  );
+    await until("the late one is ready", () => isReady(late));
+    const rest = [...others.filter((one) => one !== stopped), late];
+    for (const one of rest) one.child.kill("SIGTERM");
+    for (const one of rest) expect(await one.ended, one.said()).toBe(143);
+    // nothing twice: only the steps of the killed and of the stopped worker were begun again
+    const begun = [...workers, late].flatMap((one) => [...one.said().matchAll(/worker: (edit|judged|asked)/g)]).length;
+    expect(begun).toBeLessThanOrEqual(13 + 2);
+    expect((await queueStatus(args[1]!, defaultContext())).deadLetters).toEqual([]);
+  });
 
-  test("the step of a killed worker is told as lost, and goes to another", { timeout: 300_000 }, async () => {
-    writeFileSync(
-      few,
-      GRID.replace("name: queued", "name: few")
-        .replace("limit: 4", "limit: 5")
-        .replace(/( {4}- \{ method: ft, layer: [12350] \}\n)+/g, ""),
-    );
-    const args = ["--threads", "1", "--queue", server.url, "--store", kept, "--lost-after", "4"];
-    const grid = start(["grid", few, ...args], join(root, "few"));
-    const first = start(["worker", ...args.slice(2)], join(root, "w7"));
+  test("the step of a killed worker is told as lost, and goes to another; then no worker is needed", { timeout: 300_000 }, async () => {
+    const { store, at, file, home } = place("killed");
+    const path = file(GRID.replace("name: queued", "name: few").replace(/( {4}- \{ method: ft, layer: [12350] \}\n)+/g, ""));
+    const args = at(4);
+    const grid = start(["grid", path, "--threads", "1", ...args], home("grid"));
+    const first = start(["worker", ...args], home("first"));
     await until("it works", () => /worker: edit/.test(first.said()));
     first.child.kill("SIGKILL");
     await first.ended;
-    const second = start(["worker", ...args.slice(2), "--idle", "20"], join(root, "w8"));
-    expect(await grid.ended, grid.said()).toBe(0);
-    expect(grid.said()).toMatch(/its worker was lost; the step goes to another/);
+    const second = start(["worker", ...args, "--idle", "60"], home("second"));
+    expect(await grid.ended, grid.said() + second.said()).toBe(0);
+    expect(grid.said()).toMatch(/edit.*: its worker was lost; the step goes to another/);
     second.child.kill("SIGTERM");
     await second.ended;
-  });
 
-  test("again: everything is in the store, and no worker is needed", { timeout: 120_000 }, async () => {
-    const args = ["grid", few, "--threads", "1", "--queue", server.url, "--store", kept];
-    const { code, out } = await lethe(args, { env: { LETHE_HOME: join(root, "other") } });
-    expect([code, out]).toEqual([0, "3 of 3 steps are done.\n"]);
-    const status = await lethe(["grid", "status", few, "--threads", "1", "--runs", kept, "--queue", server.url], {
-      env: { LETHE_HOME: join(root, "other") },
-    });
+    const env = { LETHE_HOME: home("other") };
+    const again = await lethe(["grid", path, "--threads", "1", ...args], { env });
+    expect([again.code, again.out]).toEqual([0, "3 of 3 steps are done.\n"]);
+    const status = await lethe(["grid", "status", path, "--threads", "1", "--runs", store, "--queue", args[1]!], { env });
     expect(status.out).toMatch(/^few: 3 of 3 steps finished/);
   });
 
-  test("a worker of another build is refused with the way out", { timeout: 120_000 }, async () => {
+  const ONE = (name: string, more: string): string => `name: ${name}\nsteps:\n  one: { step: select, data: "bundled:${FACTS}", ${more} }\n`;
+
+  test("a worker of another build, and one of another store, are refused with the way out", { timeout: 120_000 }, async () => {
+    const { at, file, home } = place("strange");
+    const args = at(60);
+    const path = file(ONE("strange", "limit: 2"));
+    const helper = start(["worker", ...args, "--idle", "60"], home("helper"));
+    const grid = await lethe(["grid", path, "--threads", "1", ...args], { env: { LETHE_HOME: home("grid") } });
+    expect(grid.code, grid.err).toBe(0);
+    helper.child.kill("SIGTERM");
+    await helper.ended;
+
     const plugin = fileURLToPath(new URL("../../plugins/deflect.mjs", import.meta.url));
-    const args = ["worker", "--queue", server.url, "--store", store, "--idle", "1", "--plugin", plugin];
-    const { code, err } = await lethe(args, { env: { LETHE_HOME: join(root, "stranger") } });
-    expect([code, err]).toEqual([
+    const env = { LETHE_HOME: home("stranger") };
+    const build = await lethe(["worker", ...args, "--idle", "1", "--plugin", plugin], { env });
+    expect([build.code, build.err]).toEqual([
       3,
       expect.stringMatching(/this is build \w+, and the grid of the queue has build \w+[\s\S]*Install the version/),
     ]);
+    const elsewhere = ["--queue", args[1]!, "--store", home("elsewhere")];
+    for (const words of [
+      ["worker", ...elsewhere, "--idle", "1"],
+      ["grid", path, "--threads", "1", ...elsewhere],
+    ]) {
+      const { code, err } = await lethe(words, { env });
+      expect([code, err]).toEqual([3, expect.stringMatching(/elsewhere is not the store of this queue[\s\S]*use another database/)]);
+    }
   });
 
   test("a failed step is told, recorded in the store, and tried again on request", { timeout: 300_000 }, async () => {
-    const bad = join(root, "bad.yaml");
-    writeFileSync(bad, `name: bad\nsteps:\n  none: { step: select, data: "bundled:${FACTS}", skip: 100000 }\n`);
-    const one = worker("w4");
-    const args = ["grid", bad, "--threads", "1", "--queue", server.url, "--store", store];
+    const { at, file, home } = place("failed");
+    const path = file(ONE("bad", "skip: 100000"));
+    const args = at(60);
+    const one = start(["worker", ...args], home("worker"));
     for (const more of [[], [], ["--retry"]]) {
-      const { code, err } = await lethe([...args, ...more], { env: { LETHE_HOME: join(root, "other") } });
+      const { code, err } = await lethe(["grid", path, "--threads", "1", ...args, ...more], { env: { LETHE_HOME: home("grid") } });
       expect([code, err]).toEqual([4, expect.stringMatching(/1 step of 1 failed/)]);
     }
-    const times = (): number => one.said().match(/none failed: .*is left/g)?.length ?? 0;
+    const times = (): number => one.said().match(/one failed: .*is left/g)?.length ?? 0;
     await until("the worker has said it twice", () => times() >= 2); // it ends a job before it says so
     expect(times()).toBe(2);
-    one.child.kill("SIGTERM");
-    await one.ended;
   });
 
   test("a step that needs what no worker has waits; one that has it does it", { timeout: 300_000 }, async () => {
-    const gpu = join(root, "gpu.yaml");
-    writeFileSync(gpu, `name: gpu\nneeds: { device: gpu }\nsteps:\n  few: { step: select, data: "bundled:${FACTS}", limit: 3 }\n`);
-    const plain = worker("w5", "--idle", "3");
-    const grid = start(["grid", gpu, "--threads", "1", "--queue", server.url, "--store", store], join(root, "other"));
+    const { at, file, home } = place("tags");
+    const path = file(`needs: { device: gpu }\n${ONE("gpu", "limit: 3")}`);
+    const args = at(60);
+    const plain = start(["worker", ...args, "--idle", "3"], home("plain"));
+    const grid = start(["grid", path, "--threads", "1", ...args], home("grid"));
     expect(await plain.ended).toBe(0);
     expect(plain.said()).toMatch(/0 steps done/);
-    expect(grid.said()).toMatch(/steps wait for a worker with memory 0, threads 1, device gpu; start one/);
-    const able = worker("w6", "--tags", "device=gpu", "--idle", "3");
+    await until("the grid says so", () => /steps wait for a worker with memory 0, threads 1, device gpu; start one/.test(grid.said()));
+    const able = start(["worker", ...args, "--tags", "device=gpu", "--idle", "20"], home("able"));
     expect(await grid.ended, grid.said()).toBe(0);
-    expect(await able.ended).toBe(0);
-    expect(able.said()).toMatch(/1 step done/);
+    able.child.kill("SIGTERM");
+    await able.ended;
+    expect(able.said()).toMatch(/worker: one/);
   });
 });

@@ -16,7 +16,8 @@ export function serverPrograms(): string | undefined {
 }
 
 export interface Server {
-  readonly url: string;
+  /** Makes an empty database, so that no test sees another one's queue. Returns its address. */
+  database(name: string): string;
   start(): Promise<void>;
   /** Stops it at once, as a crash does. */
   stop(): Promise<void>;
@@ -62,7 +63,11 @@ export async function startServer(programs: string): Promise<Server> {
     rmSync(folder, { recursive: true, force: true });
   };
   await start();
-  return { url: `postgres://lethe@127.0.0.1:${port}/postgres`, start, stop, remove };
+  const database = (name: string): string => {
+    said([join(programs, "psql"), "-h", "127.0.0.1", "-p", String(port), "-U", "lethe", "-d", "postgres", "-c", `CREATE DATABASE ${name}`]);
+    return `postgres://lethe@127.0.0.1:${port}/${name}`;
+  };
+  return { database, start, stop, remove };
 }
 
 const freePort = (): Promise<number> =>

@@ -13,6 +13,7 @@ import { cachedFor } from "../grid/work.ts";
 import { inTurns, prepare, type Ready, runReady, type Within } from "../run.ts";
 import { newShared } from "../shared.ts";
 import { LOST_AFTER, openQueue, type Queue, type StepJob, type Taken } from "./database.ts";
+import { type Heart, startHeart } from "./heart.ts";
 import { bring, isStored, publishRun, storeId } from "./store.ts";
 import { suffices, type Tags } from "./tags.ts";
 
@@ -46,11 +47,11 @@ export async function serveQueue(ctx: Context, options: WorkerOptions): Promise<
   const self = { name, build, tags };
   const queue = await openQueue(options.queue, ctx, lostAfter);
   const worker = new Worker(queue, name, ctx, options);
-  const beat = (): void => void queue.beat(self, worker.taken).catch(() => {}); // the next one may reach the server
-  const heart = setInterval(beat, (1000 * lostAfter) / 6);
+  let heart: Heart | undefined;
   try {
     await queue.checkBuild(build);
     await queue.beat(self, undefined);
+    heart = startHeart(options.queue, self, lostAfter);
     ctx.log({ kind: "note", who: "worker", text: `${name} waits for steps` });
     let since = ctx.now();
     while (idle === undefined || ctx.now() - since < 1000 * idle) {
@@ -60,13 +61,15 @@ export async function serveQueue(ctx: Context, options: WorkerOptions): Promise<
       await queue.reclaim();
       const taken = await queue.take((needs) => suffices(tags, needs));
       if (taken) {
+        heart.tell(taken);
         await worker.work(taken, () => queue.beat(self, taken));
+        heart.tell(undefined);
         since = ctx.now();
       } else await pause(ctx, PAUSE);
     }
     return { worker: name, done: worker.done, failed: worker.failed };
   } finally {
-    clearInterval(heart);
+    await heart?.stop();
     await queue.leave(name).catch(() => {});
     await queue.close();
   }
@@ -81,8 +84,6 @@ const tagsHere = (ctx: Context): Tags => ({
 
 /** The steps of one worker, one after the other. */
 class Worker {
-  /** The step at work. */
-  taken: Taken | undefined;
   done = 0;
   failed = 0;
   private readonly queue: Queue;
@@ -98,7 +99,6 @@ class Worker {
   /** Runs a step to its end, or gives it back if the worker is stopped. */
   async work(taken: Taken, beat: () => Promise<void>): Promise<void> {
     const { queue, ctx } = this;
-    this.taken = taken;
     let ready: Ready | undefined;
     try {
       await beat().catch(() => {});
@@ -117,8 +117,6 @@ class Worker {
       await queue.complete(taken, reason);
       this.failed++;
       ctx.log({ kind: "warning", who: "worker", text: `${taken.data.label} failed: ${reason}` });
-    } finally {
-      this.taken = undefined;
     }
   }
 

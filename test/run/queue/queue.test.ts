@@ -92,7 +92,8 @@ async function until(what: string, test_: () => boolean | Promise<boolean>): Pro
 
 interface Started {
   readonly child: ChildProcess;
-  readonly ended: Promise<number | null>;
+  /** Its exit code, or the signal that killed it. */
+  readonly ended: Promise<number | string>;
   said(): string;
 }
 function start(args: readonly string[], home: string): Started {
@@ -101,7 +102,7 @@ function start(args: readonly string[], home: string): Started {
   let text = "";
   child.stderr!.on("data", (piece: Buffer) => void (text += piece.toString()));
   child.stdout!.on("data", (piece: Buffer) => void (text += piece.toString()));
-  return { child, ended: new Promise((done) => child.once("close", done)), said: () => text };
+  return { child, ended: new Promise((done) => child.once("close", (code, signal) => done(code ?? signal!))), said: () => text };
 }
 
 /** What a worker says when it has reached the queue. Before that a signal or a lost server ends it in another way. */
@@ -215,6 +216,19 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
       const { code, err } = await lethe(words, { env });
       expect([code, err]).toEqual([3, expect.stringMatching(/elsewhere is not the store of this queue[\s\S]*use another database/)]);
     }
+  });
+
+  test("a worker that is busy for longer than the limit is not lost", { timeout: 300_000 }, async () => {
+    const { at, file, home } = place("busy");
+    const step = `step: forget, model: bundled, method: ft, data: "\${asked}", target: slow, maxTokens: 0`;
+    const path = file(`name: busy\nsteps:\n  asked: { step: select, data: "bundled:${FACTS}", limit: 1 }\n  edit: { ${step} }\n`);
+    const args = [...at(2), "--plugin", fileURLToPath(new URL("../../plugins/slow.mjs", import.meta.url))];
+    const workers = ["one", "two"].map((name) => start(["worker", ...args], home(name)));
+    const grid = start(["grid", path, "--threads", "1", ...args], home("grid"));
+    expect(await grid.ended, grid.said()).toBe(0);
+    expect(grid.said()).not.toMatch(/was lost/);
+    const begun = workers.flatMap((one) => [...one.said().matchAll(/worker: edit/g)]);
+    expect(begun).toHaveLength(1);
   });
 
   test("a failed step is told, recorded in the store, and tried again on request", { timeout: 300_000 }, async () => {

@@ -60,13 +60,7 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
   const reference = values.reference as string | undefined;
   const rival = rivalOf(suite, reference, edits.length > 0, values.alone);
   const reading = readingOf(values.text, values.textTokens);
-  const data = values.data as readonly (string | Grouped<string>)[];
-  const asked = await askedIn(
-    data,
-    groupsOf(suite),
-    given({ columns: values.columns, subjects: values.subjects, limit: values.limit, seed: values.seed }),
-    lent.ctx,
-  );
+  const asked = await questionsOf(values, suite, lent.ctx);
   const fields = fieldsOf(suite, compat, lent.ctx).filter((name) => isMeasured(name, rival !== undefined));
   const [own, wanted] = [editInputs(edits), editInputs(targetsOf)];
   const samples = withTargets(asked, edits.length > 0 ? own.edits : wanted.edits);
@@ -116,6 +110,15 @@ async function resolveEval(values: Values<typeof evalSpec.fields>, lent: Lent): 
         job,
       ),
   };
+}
+
+function questionsOf(
+  { data, columns, subjects, limit, seed }: Values<typeof evalSpec.fields>,
+  suite: Suite,
+  ctx: Context,
+): Promise<Asked[]> {
+  const options = given({ columns, subjects, limit, seed });
+  return askedIn(data as readonly (string | Grouped<string>)[], groupsOf(suite), options, ctx);
 }
 
 /**

@@ -116,7 +116,7 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
   afterEach(() => {
     for (const child of children.splice(0)) child.kill("SIGKILL");
   });
-  afterAll(async () => server?.remove());
+  afterAll(async () => server?.remove(), 60_000);
 
   /** A database and a store of a test's own. */
   const place = (name: string) => {

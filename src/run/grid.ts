@@ -1,21 +1,19 @@
-/** Grids: opened, planned, run, looked at. */
+/** Grids: opened, planned, run, looked at. What only some of these need is loaded when it is used. */
 import type { Context } from "../base/context.ts";
 import { type Plugged } from "../base/plugin.ts";
 import { methodOf } from "./choice.ts";
-import { accept } from "./grid/accept.ts";
 import { acceptancesIn, countedBy } from "./grid/acceptance.ts";
 import { Board, type BoardOptions } from "./grid/board.ts";
+import { checkNumbers } from "./grid/check-numbers.ts";
 import { specChecker } from "./grid/checks.ts";
 import type { Done } from "./grid/gather.ts";
 import { Here } from "./grid/here.ts";
-import { type GridPlan, type Limits, planOf, refusePlan } from "./grid/plan.ts";
-import { labelOf } from "./grid/progress.ts";
+import type { GridPlan, Limits } from "./grid/plan.ts";
 import { type ReadGrid, readGrid } from "./grid/read.ts";
 import type { GridRecord } from "./grid/record.ts";
-import { type Copied, copyRecords } from "./grid/records.ts";
-import { recordOf } from "./grid/report.ts";
+import type { Copied } from "./grid/records.ts";
 import { declaredBy, type Only, type Unfolded, unfold } from "./grid/unfold.ts";
-import { work, type WorkOptions } from "./grid/work.ts";
+import type { WorkOptions } from "./grid/work.ts";
 import type { Acceptance } from "./record.ts";
 
 export { gridJsonSchema } from "./grid/schema.ts";
@@ -43,6 +41,7 @@ export function openGrid(path: string, { set = {}, only = {}, records = [], ctx 
   const read = readGrid(path, set);
   const { grid, placeOf } = read;
   const unfolded = unfold(read, (name) => declaredBy(methodOf(name, ctx)), { only, check: specChecker(ctx) });
+  checkNumbers(read, unfolded, ctx);
   const own =
     grid.records === undefined ? [] : [new Here(grid.vars, grid, placeOf, () => ({})).filled(grid.records, ["records"]) as string];
   return { ...read, unfolded, records: [...own, ...records] };
@@ -97,6 +96,7 @@ function cardOf(step: string, at: string, { state, reason, isRefused, isSkipped,
 
 /** Steps, time, memory and disk of what is not finished. Nothing is run. */
 export async function planGrid(grid: Grid, ctx: Context, limits: Limits = {}): Promise<GridPlan> {
+  const { planOf } = await import("./grid/plan.ts");
   return planOf(grid.grid.name, await boardOf(grid, ctx), ctx, limits);
 }
 
@@ -107,6 +107,7 @@ export async function gridRecord(grid: Grid, ctx: Context): Promise<GridRecord> 
 
 /** The tables and figures, with the acceptances behind the records in them. */
 async function reportOf(grid: Grid, board: Board): Promise<GridRecord> {
+  const { recordOf } = await import("./grid/report.ts");
   const record = await recordOf(grid, await resultsOf(board), board.ctx);
   const codes = new Set(Object.values(record.code).flat());
   const accepted = acceptancesIn([board.ctx.runs, ...grid.records]).filter((one) => one.codes.some(({ old }) => codes.has(old)));
@@ -115,11 +116,13 @@ async function reportOf(grid: Grid, board: Board): Promise<GridRecord> {
 
 /** Makes the records of older builds count, if a sample of them gives the same bytes on this build. */
 export async function acceptGrid(grid: Grid, ctx: Context, how: { readonly sample: number; readonly seed: number }): Promise<Acceptance> {
+  const { accept } = await import("./grid/accept.ts");
   return accept(grid.grid.name, await boardOf(grid, ctx, () => true), how, ctx);
 }
 
 /** Copies the records of the finished steps, without weights, into a folder that can be committed. */
 export async function copyGrid(grid: Grid, ctx: Context, out: string): Promise<Copied> {
+  const { copyRecords } = await import("./grid/records.ts");
   return copyRecords(await boardOf(grid, ctx), out);
 }
 
@@ -134,6 +137,7 @@ export interface RunGrid extends WorkOptions, Limits {
 
 /** Runs all unfinished steps. Refuses a grid that cannot be run before anything is run. Returns the record, with failed steps. */
 export async function runGrid(grid: Grid, ctx: Context, { keepGoing = false, queue, ...options }: RunGrid = {}): Promise<GridRecord> {
+  const [{ planOf, refusePlan }, { labelOf }] = await Promise.all([import("./grid/plan.ts"), import("./grid/progress.ts")]);
   const board = await boardOf(grid, ctx);
   const { needs = {} } = grid.grid;
   const limits = queue === undefined ? options : { ...options, force: true }; // the workers have memory of their own
@@ -142,7 +146,7 @@ export async function runGrid(grid: Grid, ctx: Context, { keepGoing = false, que
     const { isRefused, reason } = board.of(unit.key);
     if (isRefused) ctx.log({ kind: "warning", who: "grid", text: `${labelOf(unit)} cannot be run: ${reason}` });
   }
-  if (queue === undefined) await work(board, grid.grid.name, ctx, options);
+  if (queue === undefined) await (await import("./grid/work.ts")).work(board, grid.grid.name, ctx, options);
   else await (await import("./queue/coordinate.ts")).coordinate(board, grid.grid.name, ctx, { ...options, queue, needs });
   return reportOf(grid, board);
 }

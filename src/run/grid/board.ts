@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { checkAbort, type Context } from "../../base/context.ts";
 import { translated } from "../../base/errno.ts";
 import { isAborted, LetheError } from "../../base/fail.ts";
-import { canonical, hash } from "../../base/hash.ts";
+import { hash } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import { buildStamp } from "../build.ts";
 import { given, type NestedSpec } from "../fields.ts";
@@ -82,6 +82,8 @@ export class Board {
   private readonly states = new Map<string, Known>();
   private readonly addresses: Addresses;
   private readonly checked = new Set<string>();
+  /** Present codes by the list of files. */
+  private readonly codes = new Map<readonly string[], string>();
   private readonly build = buildStamp();
 
   constructor(units: readonly Unit[], ctx: Context, { records = [], counts = () => false }: BoardOptions = {}) {
@@ -177,7 +179,7 @@ export class Board {
       kind: kindOf(unit.spec),
       cost,
       ...(rows !== undefined && { rows }),
-      ...(isWhole && { stamp: stampOf(path, results) }),
+      ...(isWhole && given({ stamp: stampOf(path, results) })),
     });
   }
 
@@ -196,7 +198,9 @@ export class Board {
 
   /** The run that the index has for an address, made from these results, by this build or one that counts. */
   private async listed(address: string, from: readonly string[]): Promise<Found | undefined> {
-    const entries = this.entriesAt(address).filter(({ entry }) => canonical(entry.from) === canonical(from));
+    const entries = this.entriesAt(address).filter(
+      ({ entry }) => entry.from.length === from.length && entry.from.every((one, i) => one === from[i]),
+    );
     const current = entries.find(({ entry, now }) => now === entry.code);
     const chosen = current ?? entries.find(({ entry, now }) => this.options.counts(entry.code, now));
     return chosen && this.thereAt(chosen.entry);
@@ -220,6 +224,14 @@ export class Board {
 
   /** The present code of some files; undefined if one of them is gone. */
   private codeNow(files: readonly string[]): string | undefined {
+    const before = this.codes.get(files);
+    if (before !== undefined) return before;
+    const code = this.newCode(files);
+    if (code !== undefined) this.codes.set(files, code);
+    return code;
+  }
+
+  private newCode(files: readonly string[]): string | undefined {
     const behind = files.join(" ");
     const known = this.index.codeIn(this.build, behind);
     if (known !== undefined) return known;
@@ -245,8 +257,8 @@ export class Board {
   private async thereAt(entry: Entry): Promise<Found | undefined> {
     const { id, code, gives, results, cost, stamp } = entry;
     const own = join(this.ctx.runs, id);
-    if (!existsSync(join(own, RECORD))) return this.committedAt(id);
     const now = stampOf(own, results);
+    if (now === undefined) return this.committedAt(id);
     if (now !== stamp) {
       const record = await finishedIn(own);
       if (!record || hashOf(record) !== gives) return undefined;
@@ -326,11 +338,14 @@ function costOf(path: string, { result, outputs }: RunRecord): Cost {
   return { seconds: secondsOf(timings), peak: timings?.peak ?? 0, bytes, ...(rows !== undefined && { rows }) };
 }
 
-/** A stamp of a run's files: it changes when one of them is written. */
-function stampOf(path: string, results: readonly string[]): string {
-  const told = [RECORD, ...results].map((name) => {
-    const stat = statSync(join(path, name), { throwIfNoEntry: false });
-    return `${stat?.size} ${stat?.mtimeMs}`;
-  });
-  return hash(...told).slice(0, 32);
+/** The sizes and times of a run's files, which change when one of them is written; undefined if there is no record. */
+function stampOf(path: string, results: readonly string[]): string | undefined {
+  const record = statSync(`${path}/${RECORD}`, { throwIfNoEntry: false });
+  if (!record) return undefined;
+  let told = `${record.size} ${record.mtimeMs}`;
+  for (const name of results) {
+    const stat = statSync(`${path}/${name}`, { throwIfNoEntry: false });
+    told += stat ? `, ${stat.size} ${stat.mtimeMs}` : ", -";
+  }
+  return told;
 }

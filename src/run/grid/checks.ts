@@ -6,29 +6,40 @@ import { isRecord } from "../../base/store.ts";
 import type { NestedSpec } from "../fields.ts";
 import { stepOf } from "../run.ts";
 import { schemaOf, wantedOf } from "../spec.ts";
+import { Texts } from "./texts.ts";
 
 /** Where the value of a field stands in the file. */
 export type FieldPlace = (field: string) => string;
 
-/** Checks a spec of a grid. The error of a field begins with its place. */
-export type Check = (spec: NestedSpec, placeOf: FieldPlace) => void;
+/** Checks a spec of a grid, or only some of its fields. The error of a field begins with its place. */
+export type Check = (spec: NestedSpec, placeOf: FieldPlace, only?: readonly string[]) => void;
 
 /** A check that looks at equal values of a field once. */
 export function specChecker(ctx: Plugged): Check {
   const seen = new Set<string>();
+  const parts = new Map<string, WeakSet<object>>(); // lists and tables that were seen, by the field
   const early = new EarlyChecks(ctx);
-  return (spec, placeOf) => {
+  const isSeen = (at: string, value: unknown): boolean => {
+    if (typeof value === "object" && value !== null) {
+      const same = parts.get(at) ?? new WeakSet();
+      parts.set(at, same);
+      if (same.has(value)) return true;
+      same.add(value);
+    }
+    const known = `${at} ${typeof value === "string" ? `"${value}` : canonical(withoutSteps(value))}`;
+    return seen.size === seen.add(known).size;
+  };
+  return (spec, placeOf, only) => {
     const { name, fields } = stepOf(spec.step);
     const keys = Object.keys(spec);
     const shape = `${name} ${keys.join(" ")}`;
     const absent =
       seen.size === seen.add(shape).size ? [] : Object.keys(fields).filter((key) => fields[key]!.required && !keys.includes(key));
     for (const key of absent) fail(placeOf("step"), `${name} has no ${key}`, fields[key]!.doc, `Add ${key}: to the step.`);
-    for (const key of keys) {
+    for (const key of only ?? keys) {
       const [field, value] = [fields[key], spec[key]];
-      if (!field) continue; // "step"
-      const known = `${name}.${key} ${typeof value === "string" ? `"${value}` : canonical(withoutSteps(value))}`;
-      if (seen.size === seen.add(known).size) continue;
+      if (!field || value === undefined) continue; // "step", or left out here
+      if (isSeen(`${name}.${key}`, value)) continue;
       if (schemaOf(field).safeParse(value).success) continue;
       const way = Array.isArray(value) ? "A list of values to try belongs under axes." : `${field.doc}.`;
       fail(placeOf(key), `${key} of ${name} is ${brief(value)}`, wantedOf(field), way);
@@ -41,6 +52,7 @@ export function specChecker(ctx: Plugged): Check {
 export class EarlyChecks {
   private readonly ctx: Plugged;
   private readonly known = new Map<string, unknown>();
+  private readonly texts = new Texts();
 
   constructor(ctx: Plugged) {
     this.ctx = ctx;
@@ -51,7 +63,7 @@ export class EarlyChecks {
     const { name, early = {} } = stepOf(spec.step);
     const found: Record<string, unknown> = {};
     for (const [key, { with: other, check }] of Object.entries(early)) {
-      const at = `${name}.${key} ${canonical([spec[key] ?? null, other === undefined ? null : (spec[other] ?? null)])}`;
+      const at = `${name}.${key} ${this.texts.of(spec[key])} ${other === undefined ? "" : this.texts.of(spec[other])}`;
       if (!this.known.has(at))
         this.known.set(
           at,

@@ -1,9 +1,10 @@
 /** One point of a grid: its variables, and the templates of specs filled in with them. */
 import { fail, nearest } from "../../base/fail.ts";
-import { canonical, hash } from "../../base/hash.ts";
+import { canonical } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import type { NestedSpec } from "../fields.ts";
 import { placed } from "./checks.ts";
+import { Memo, type Reading } from "./memo.ts";
 import type { Place } from "./place.ts";
 import { type GridFile, type Json, UNLESS } from "./schema.ts";
 
@@ -24,34 +25,25 @@ export const textOf = (value: Json): string => (value === null ? "" : typeof val
 
 /** A point: its variables, and the spec templates filled in with them. */
 export class Here {
-  /** The spec template of each spec. */
-  readonly names = new Map<object, string>();
   readonly placeOf: Place;
   private readonly values: Values;
   private readonly grid: GridFile;
   private readonly declared: (method: string) => Declared;
-  private readonly specs = new Map<string, NestedSpec | null>();
+  private readonly specs = new Map<string, Reading<NestedSpec | null>>();
   private readonly open: string[] = [];
   private readonly origins: Origins;
-  private readonly keys = new Map<object, string>();
+  private readonly memo: Memo;
+  /** The variables that are read by the work in progress. */
+  private reads = new Set<string>();
 
-  constructor(values: Values, grid: GridFile, placeOf: Place, declared: (method: string) => Declared, origins: Origins = {}) {
-    [this.values, this.grid, this.placeOf, this.declared, this.origins] = [values, grid, placeOf, declared, origins];
-  }
-
-  /** The hash of a spec: equal specs have the same. */
-  keyOf(spec: NestedSpec): string {
-    const known = this.keys.get(spec);
-    if (known !== undefined) return known;
-    const keyed = (part: unknown): unknown => {
-      if (Array.isArray(part)) return part.map(keyed);
-      if (!isRecord(part)) return part;
-      if (typeof part["step"] === "string") return { key: this.keyOf(part as unknown as NestedSpec) };
-      return Object.fromEntries(Object.entries(part).map(([name, one]) => [name, keyed(one)]));
-    };
-    const key = hash(Object.fromEntries(Object.entries(spec).map(([name, one]) => [name, keyed(one)]))).slice(0, 32);
-    this.keys.set(spec, key);
-    return key;
+  constructor(
+    values: Values,
+    grid: GridFile,
+    placeOf: Place,
+    declared: (method: string) => Declared,
+    { origins = {}, memo = new Memo() }: { readonly origins?: Origins; readonly memo?: Memo } = {},
+  ) {
+    [this.values, this.grid, this.placeOf, this.declared, this.origins, this.memo] = [values, grid, placeOf, declared, origins, memo];
   }
 
   /** Where the value of a field stands: in the template, or where the variable that it names has its value. */
@@ -85,6 +77,11 @@ export class Here {
     return typeof value === "string" && /^\$\{[^{}]+\}$/.test(value) ? this.within(name, path, () => this.asWritten(value, path)) : value;
   }
 
+  /** A step as the file has it. */
+  templateOf(name: string): object {
+    return this.grid.steps[name]!;
+  }
+
   /** Whether a variable has this name. */
   has(name: string): boolean {
     return Object.hasOwn(this.values, name);
@@ -99,12 +96,23 @@ export class Here {
 
   /** The spec of a step at this point; null if the template is skipped here. */
   specOf(name: string): NestedSpec | null {
-    const known = this.specs.get(name);
-    if (known !== undefined) return known;
-    const spec = this.within(name, ["steps", name], () => this.newSpec(name));
-    this.specs.set(name, spec);
-    if (spec) this.names.set(spec, name);
-    return spec;
+    const known = this.specs.get(name) ?? this.memo.at(name, this.values) ?? this.read(name);
+    this.specs.set(name, known);
+    for (const one of known.reads) this.reads.add(one);
+    return known.value;
+  }
+
+  /** The spec of a step with the variables that it reads. */
+  private read(name: string): Reading<NestedSpec | null> {
+    const before = this.reads;
+    this.reads = new Set();
+    try {
+      const value = this.within(name, ["steps", name], () => this.newSpec(name));
+      if (value) this.memo.names.set(value, name);
+      return this.memo.keep(name, this.values, { value, reads: [...this.reads] });
+    } finally {
+      this.reads = before;
+    }
   }
 
   private newSpec(name: string): NestedSpec | null {
@@ -115,8 +123,10 @@ export class Here {
 
   /** The meaning of a name at this point: a variable, a field of a method's declaration, or the spec of a step. */
   value(name: string, path: Path): Json {
+    this.reads.add(name);
     if (Object.hasOwn(this.values, name)) return this.within(name, path, () => this.filled(this.values[name]!, path));
     if (Object.hasOwn(this.grid.steps, name)) return this.specOf(name) as unknown as Json;
+    this.reads.add("method");
     const declared = this.declarations();
     if (Object.hasOwn(declared, name)) return declared[name]!;
     const known = [...Object.keys(this.values), ...Object.keys(this.grid.steps), ...Object.keys(declared)];
@@ -129,9 +139,12 @@ export class Here {
    * out.
    */
   filled(value: Json, path: Path): Json {
+    if (this.memo.isPlain(value)) return value;
     if (typeof value === "string") {
       const [, alone] = /^\$\{([^{}]*)\}$/.exec(value) ?? [];
       if (alone !== undefined) return this.value(alone.trim(), path);
+      const rest = value.replaceAll(/\$\{([^{}]*)\}/g, "");
+      if (rest.includes("${")) fail(this.placeOf(path), `a \${ without a name and a } in ${JSON.stringify(value)}`, "${NAME}", "");
       return value.replaceAll(/\$\{([^{}]*)\}/g, (_, name: string) => this.inText(name.trim(), path));
     }
     if (Array.isArray(value)) return value.map((one, i) => this.filled(one, [...path, i])).filter((one) => one !== null);

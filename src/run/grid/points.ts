@@ -25,6 +25,8 @@ export function pointsOf(grid: GridFile, placeOf: Place): Combination[] {
         ? membersOf(axis, entry as Values, vars, ["axes", axis, i])
         : [{ values: { [axis]: entry }, origins: { [axis]: ["axes", axis, i] }, words: [textOf(entry)] }],
     );
+    if (more.length === 0)
+      fail(placeOf(["axes", axis]), `axes.${axis} has no value`, "at least one", "Without one there is nothing to run.");
     if (points.length * more.length > MOST)
       fail(placeOf(["axes", axis]), `${points.length * more.length} combinations`, `at most ${MOST}`, "Divide the grid.");
     points = points.flatMap(({ values, origins, words }) =>

@@ -1,7 +1,7 @@
 /**
  * Reads a grid file: checks its YAML against the schema, names line and column in every error, and sets variables from the command line.
  */
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { isMap, isNode, isScalar } from "yaml";
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
@@ -9,6 +9,7 @@ import { parseYaml, type Yaml } from "../../base/yaml.ts";
 import { readText } from "../../data/records.ts";
 import { stepOf } from "../run.ts";
 import { checkReport, stepsNamed } from "./check-report.ts";
+import { placed } from "./checks.ts";
 import { type Place, unknownIn } from "./place.ts";
 import { keysAt } from "./report-schema.ts";
 import { type GridFile, gridSchema, type Json, UNLESS } from "./schema.ts";
@@ -48,6 +49,7 @@ export function parseGrid(text: string, path: string, set: Readonly<Record<strin
     refuse(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]!, value, placeOf); // a misspelt key is reported first, because it explains a missing one
   }
   const grid = result.data!;
+  if (Object.keys(grid.steps).length === 0) fail(placeOf(["steps"]), "there is no step", "at least one", "docs/grid.md has an example.");
   checkNames(grid, placeOf);
   checkSteps(grid, placeOf);
   checkReport(grid, placeOf);
@@ -73,16 +75,22 @@ function tableIn(text: string, path: string): Written {
 const SHARED = ["doc", "vars", "scales", "steps", "shared"];
 
 /** The file that another one uses. Refuses keys that belong to one grid only. */
-function usedBy({ value: { use } }: Written, path: string): Written | undefined {
+function usedBy({ value: { use }, read }: Written, path: string): Written | undefined {
   if (typeof use !== "string" || use === "") return undefined;
-  return sharedAt(join(dirname(path), use));
+  const [file, place] = [join(dirname(path), use), `${path}${positionOf(read, ["use"]).text}`];
+  if (resolve(file) === resolve(path)) fail(place, "the file uses itself", "another file", "Leave out use:, or name the file to share.");
+  const text = placed(
+    () => place,
+    () => readText(file),
+  );
+  return shared(text, file);
 }
 
 /** The names and values of a file that grids share. */
-export const readShared = (path: string): Written["value"] => sharedAt(path).value;
+export const readShared = (path: string): Written["value"] => shared(readText(path), path).value;
 
-function sharedAt(file: string): Written {
-  const found = tableIn(readText(file), file);
+function shared(text: string, file: string): Written {
+  const found = tableIn(text, file);
   for (const key of Object.keys(found.value))
     if (!SHARED.includes(key)) unknownIn(`${file}${positionOf(found.read, [key]).text}`, `a shared file has no key "${key}"`, key, SHARED);
   return found;
@@ -126,8 +134,21 @@ function refuse(issue: Issue, value: unknown, placeOf: Place): never {
   fail(placeOf(path), `${path.join(".") || "the file"} is ${shown.length > 80 ? `${shown.slice(0, 77)}...` : shown}`, wantedBy(issue), "");
 }
 
-const wantedBy = (issue: Issue): string =>
-  issue.code === "invalid_value" ? `one of ${issue.values.join(", ")}` : issue.message.replace(/^Invalid input: expected (\w+),.*$/s, "$1");
+/** The words for the schema's types. */
+const WORDS: Readonly<Record<string, string>> = {
+  string: "a text",
+  record: "a table of names",
+  object: "a table of names",
+  array: "a list",
+  boolean: "true or false",
+  number: "a number",
+  int: "a whole number",
+};
+
+function wantedBy(issue: Issue): string {
+  if (issue.code === "invalid_value") return `one of ${issue.values.join(", ")}`;
+  return issue.message.replace(/^Invalid input: expected (\w+),.*$/s, (_, type: string) => WORDS[type] ?? type);
+}
 
 /** Refuses a name with two meanings: it is a variable, an axis or a step. */
 function checkNames({ vars, axes, steps }: GridFile, placeOf: Place): void {

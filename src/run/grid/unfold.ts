@@ -9,6 +9,7 @@ import type { AnyMethod } from "../../methods/method.ts";
 import type { NestedSpec } from "../fields.ts";
 import type { Check } from "./checks.ts";
 import { type Declared, Here, type Path, textOf } from "./here.ts";
+import { Memo } from "./memo.ts";
 import { pointsOf } from "./points.ts";
 import type { ReadGrid } from "./read.ts";
 import type { Table } from "./report-schema.ts";
@@ -16,7 +17,7 @@ import type { Json } from "./schema.ts";
 
 /** A step with everything filled in. */
 export interface Unit {
-  /** The hash of the spec: equal specs have one unit. */
+  /** Its name among the units: equal specs have one unit. */
   readonly key: string;
   readonly spec: NestedSpec;
   /** The name of its spec template. */
@@ -86,8 +87,9 @@ export function unfold(
   const common = new Map<string, readonly string[]>();
   const caches = new Map<string, Set<string>>();
   const { cache: ownCache } = grid;
+  const memo = new Memo();
   for (const { values, origins, words } of pointsOf(grid, placeOf)) {
-    const here = new Here({ ...grid.vars, ...values }, grid, placeOf, declared, origins);
+    const here = new Here({ ...grid.vars, ...values }, grid, placeOf, declared, { origins, memo });
     if (grid.skip.some((rule, i) => here.fits(rule, ["skip", i]))) continue;
     if (!Object.entries(only).every(([name, wanted]) => wanted.includes(textOf(here.value(name, []))))) continue;
     const cache = ownCache === undefined ? undefined : textOf(here.filled(ownCache, ["cache"]));
@@ -95,7 +97,7 @@ export function unfold(
     for (const name of steps) {
       const spec = here.stepAt(name);
       if (spec === null) continue;
-      const key = add(units, spec, here.names.get(spec) ?? name, here, check);
+      const key = add({ units, here, memo, check }, spec, name);
       own[name] = key;
       common.set(key, common.get(key)?.map((word, i) => (word === words[i] ? word : "")) ?? words);
       if (cache !== undefined) caches.set(key, (caches.get(key) ?? new Set()).add(cache));
@@ -141,16 +143,30 @@ function addPoint(
 /** The variable that is the seed if a table names no other. */
 const SEED = "seed";
 
+/** What {@link add} adds to, and what it knows. */
+interface Adding {
+  readonly units: Map<string, Omit<Unit, "at" | "cache">>;
+  readonly here: Here;
+  readonly memo: Memo;
+  readonly check: Check;
+}
+
 /** Adds a spec after the specs that it contains. Returns its key. */
-function add(units: Map<string, Omit<Unit, "at" | "cache">>, spec: NestedSpec, name: string, here: Here, check: Check): string {
-  const key = here.keyOf(spec);
+function add(adding: Adding, spec: NestedSpec, unnamed: string): string {
+  const { units, here, memo, check } = adding;
+  const key = memo.keyOf(spec);
   if (units.has(key)) return key;
-  check(spec, (field) => here.placeOfField(name, field));
+  const template = memo.names.get(spec);
+  const name = template ?? unnamed;
+  check(
+    spec,
+    (field) => here.placeOfField(name, field),
+    template === undefined ? undefined : memo.varying(template, here.templateOf(template)),
+  );
   const keys = new Map<object, string>();
   const visit = (part: unknown): void => {
     if (Array.isArray(part)) part.forEach(visit);
-    else if (isRecord(part) && typeof part["step"] === "string")
-      keys.set(part, add(units, part as unknown as NestedSpec, here.names.get(part) ?? name, here, check));
+    else if (isRecord(part) && typeof part["step"] === "string") keys.set(part, add(adding, part as unknown as NestedSpec, name));
     else if (isRecord(part)) Object.values(part).forEach(visit);
   };
   Object.values(spec).forEach(visit);

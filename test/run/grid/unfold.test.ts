@@ -54,7 +54,7 @@ describe("points", () => {
       "single, i 2",
       "batch",
     ]);
-    expect(() => at('{ i: { range: [5, "${n}"] } }')).toThrow(/no combination of its axes is left/);
+    expect(() => at('{ i: { range: [5, "${n}"] } }')).toThrow(/axes\.i has no value/);
     expect(() => at("{ i: { range: x } }")).toThrow(/a range of "x"; wanted whole numbers/);
   });
 

@@ -8,7 +8,9 @@ import { Published } from "./published.ts";
 import type { ReadGrid } from "./read.ts";
 import type { GridRecord, TableRecord } from "./record.ts";
 import type { Table } from "./report-schema.ts";
+import { answersOf } from "./said.ts";
 import { isAdded, type MeasuredRow, rowsOf, shapeOf } from "./table.ts";
+import { topOf } from "./top.ts";
 import type { Unfolded } from "./unfold.ts";
 
 /** Every table and figure, from the finished steps. Refuses a title that no evaluation has. */
@@ -26,7 +28,11 @@ export async function recordOf(
     ]),
   );
   const tables: TableRecord[] = [];
-  for (const [name, table] of Object.entries(grid.tables)) tables.push(await tableOf(name, table, measured[name]!, ctx));
+  for (const [name, table] of Object.entries(grid.tables)) {
+    const made = await tableOf(name, table, measured[name]!, ctx);
+    tables.push(made, ...(table.top ? [topOf(table.top, made)] : []));
+  }
+  const answers = Object.entries(grid.answers).map(([name, wanted]) => answersOf(name, wanted, unfolded.tables[wanted.table]!, done));
   const figures = Object.entries(grid.figures).map(([name, figure]) => {
     const { columns } = grid.tables[figure.table]!;
     const rows = measured[figure.table]!;
@@ -37,6 +43,7 @@ export async function recordOf(
     doc: grid.doc ?? "",
     tables,
     figures,
+    answers,
     steps: { total: all.length, finished: all.filter(({ finished }) => finished).length },
     failed: all.flatMap(({ unit, state, reason }) => (state === "failed" ? [{ step: unit.name, at: unit.at, reason: reason! }] : [])),
     ...madeOf(unfolded.units, done, ctx),
@@ -59,7 +66,7 @@ const namer =
   ({ columns }: Table) =>
   ({ cells, at }: MeasuredRow, without: ReadonlySet<string> = new Set()): string =>
     columns
-      .flatMap(({ title }, i) => (without.has(title) || ["", "-", undefined].includes(cells[i]!.cell.text) ? [] : [cells[i]!.cell.text!]))
+      .flatMap(({ title, sample }, i) => (sample !== undefined || without.has(title) || ["", "-", undefined].includes(cells[i]!.cell.text) ? [] : [cells[i]!.cell.text!]))
       .join(", ") || Object.values(at).join(", ");
 
 async function tableOf(name: string, table: Table, rows: readonly MeasuredRow[], ctx: Context): Promise<TableRecord> {

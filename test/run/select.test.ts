@@ -89,7 +89,12 @@ describe("select", () => {
     const lines = ["a", "b", "c"].map((id, row) => JSON.stringify({ row, yes: `Yes ${id}?`, no: `No ${id}?`, negated: `Not ${id}?` }));
     writeFileSync(forms, lines.join("\n"));
     const form = async (name: string): Promise<unknown> =>
-      (await selected({ skip: 1, limit: 2, forms, form: name })).rows.map(({ id, prompt, answer, paraphrases }) => [id, prompt, answer, paraphrases]);
+      (await selected({ skip: 1, limit: 2, forms, form: name })).rows.map(({ id, prompt, answer, paraphrases }) => [
+        id,
+        prompt,
+        answer,
+        paraphrases,
+      ]);
     expect(await form("yes")).toEqual([
       ["b/yes", "Yes b?", "Yes.", []],
       ["c/yes", "Yes c?", "Yes.", []],

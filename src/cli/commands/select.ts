@@ -25,7 +25,10 @@ export const select = acts<{ readonly output: string; readonly force?: boolean }
           'lethe select --data facts.jsonl --by runs/base --number "Known Others" --most 0.99 --answers said -o retain.jsonl',
           "what the model says to questions that it gets wrong, for --retain",
         ],
-        ["lethe select --data factual:factual_data.json --limit 20 --forms studies/yes-no.jsonl --form negated -o negated.jsonl", "questions that deny the fact"],
+        [
+          "lethe select --data factual:factual_data.json --limit 20 --forms studies/yes-no.jsonl --form negated -o negated.jsonl",
+          "questions that deny the fact",
+        ],
       ],
     ),
     selectSpec,

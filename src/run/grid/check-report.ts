@@ -65,7 +65,12 @@ export function checkReport(grid: GridFile, placeOf: Place): void {
   }
   for (const name of Object.keys(tables))
     if (tables[name]!.top && tables[topName(name)])
-      fail(placeOf(["tables", topName(name)]), `the table "${topName(name)}"`, "another name", `The counts of the table "${name}" have this name.`);
+      fail(
+        placeOf(["tables", topName(name)]),
+        `the table "${topName(name)}"`,
+        "another name",
+        `The counts of the table "${name}" have this name.`,
+      );
 }
 
 function checkTable(table: Table, known: Known, placeOf: Place): void {
@@ -77,7 +82,10 @@ function checkTable(table: Table, known: Known, placeOf: Place): void {
   if (typeof base === "string") checkStep(base, known, () => placeOf(["base"]));
   for (const name of typeof base === "object" ? Object.keys(base) : [])
     if (!table.rows.includes(name)) unknownIn(placeOf(["base", name]), `"${name}" does not tell rows apart`, name, table.rows);
-  const [numbers, shown] = [numbersOf(table), table.columns.flatMap(({ title, text, sample }) => (text === undefined && sample === undefined ? [title] : []))];
+  const [numbers, shown] = [
+    numbersOf(table),
+    table.columns.flatMap(({ title, text, sample }) => (text === undefined && sample === undefined ? [title] : [])),
+  ];
   for (const title of Object.keys(table.published?.columns ?? {}))
     if (!shown.includes(title)) unknownIn(placeOf(["published", "columns", title]), `there is no column "${title}"`, title, shown);
   if (table.top) checkTop(table.top, table.rows, numbers, (path) => placeOf(["top", ...path]));

@@ -37,7 +37,10 @@ export const selectSpec = {
       isInput: true,
       flag: { value: "<file>" },
     }),
-    form: field.text("which form is asked; the answer is then Yes. or No.", { choices: ["yes", "no", "negated"], flag: { value: "<which>" } }),
+    form: field.text("which form is asked; the answer is then Yes. or No.", {
+      choices: ["yes", "no", "negated"],
+      flag: { value: "<which>" },
+    }),
     together: field.pathOrSpec("other requests: each request is asked in one prompt with one of these, which comes second", {
       flag: { value: "<file>" },
     }),

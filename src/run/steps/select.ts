@@ -73,7 +73,12 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
 
 function checkAsked({ by, number, least, most, answers, forms, form, together: seconds }: Asked): void {
   if ((forms === undefined) !== (form === undefined))
-    fail("select", forms === undefined ? "--form alone" : "--forms alone", "both", "Name the file with the forms, and which form is asked.");
+    fail(
+      "select",
+      forms === undefined ? "--form alone" : "--forms alone",
+      "both",
+      "Name the file with the forms, and which form is asked.",
+    );
   if (answers === "together" && seconds === undefined)
     fail("select", "--answers together alone", "--together FILE", "Name the requests that are asked second.");
   const bound = least !== undefined ? "--least" : most !== undefined ? "--most" : undefined;
@@ -175,7 +180,12 @@ function asForm(request: ForgetRequest, question: string | undefined, { forms, f
 /** Each request with another one in one prompt; the answer is that of the first, or of the second. */
 function together(requests: readonly ForgetRequest[], seconds: readonly ForgetRequest[], isOfSecond: boolean): ForgetRequest[] {
   if (seconds.length < requests.length)
-    fail("select", `${seconds.length} requests to be asked second`, `${requests.length} or more`, "Choose fewer with --limit, or name more with --together.");
+    fail(
+      "select",
+      `${seconds.length} requests to be asked second`,
+      `${requests.length} or more`,
+      "Choose fewer with --limit, or name more with --together.",
+    );
   return requests.map(({ id, subject, prompt, answer }, i) => {
     const second = seconds[i]!;
     return {

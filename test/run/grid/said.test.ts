@@ -69,7 +69,9 @@ ${more}`;
   });
 
   test("a name that is not there is refused with its place", () => {
-    expect(() => parseGrid(text("{ of: methd, columns: [gone] }"), "made.yaml")).toThrow(/made\.yaml line 11.*"methd".*Did you mean "method"/s);
+    expect(() => parseGrid(text("{ of: methd, columns: [gone] }"), "made.yaml")).toThrow(
+      /made\.yaml line 11.*"methd".*Did you mean "method"/s,
+    );
     expect(() => parseGrid(text("{ of: method, columns: [gon] }"), "made.yaml")).toThrow(/line 11.*no number "gon".*Did you mean "gone"/s);
     expect(() => parseGrid(text("{ of: method, colums: [gone] }"), "made.yaml")).toThrow(/no key "colums".*Did you mean "columns"/s);
     const twice = text(TOP, '  main-top: { rows: [data], columns: [{ title: x, text: "${data}" }] }\n');
@@ -95,7 +97,11 @@ answers:
   const COLUMNS = `      - { title: asked, sample: question, of: base }
       - { title: right, sample: answer, of: base, row: 2 }
       - { title: after, sample: generation, of: judged, row: 2 }`;
-  const SAID: Readonly<Record<string, readonly string[]>> = { base: ["Veld.", "Oost."], a: ["I do not know.", ""], b: ["Veld | or\nso", "Oost"] };
+  const SAID: Readonly<Record<string, readonly string[]>> = {
+    base: ["Veld.", "Oost."],
+    a: ["I do not know.", ""],
+    b: ["Veld | or\nso", "Oost"],
+  };
   const record = async (grid = text(COLUMNS), failing?: string): Promise<GridRecord> =>
     recordFrom(
       grid,
@@ -104,7 +110,13 @@ answers:
         const path = join(folder, name === "base" ? name : at);
         mkdirSync(path, { recursive: true });
         const lines = SAID[name === "base" ? name : at]!.map((generation, i) =>
-          JSON.stringify({ id: `q${i}`, group: i < 2 ? "forget" : "retain", question: `Where ${i}?`, answer: ["Veld", "Oost"][i], generation }),
+          JSON.stringify({
+            id: `q${i}`,
+            group: i < 2 ? "forget" : "retain",
+            question: `Where ${i}?`,
+            answer: ["Veld", "Oost"][i],
+            generation,
+          }),
         );
         writeFileSync(join(path, "samples.jsonl"), `${lines.join("\n")}\n`);
         return path;
@@ -142,7 +154,10 @@ answers:
   });
 
   test("a table, a step and a text that are not there are refused with their place", () => {
-    const refused = (columns: string, answers?: string): (() => unknown) => () => parseGrid(text(columns, answers), "made.yaml");
+    const refused =
+      (columns: string, answers?: string): (() => unknown) =>
+      () =>
+        parseGrid(text(columns, answers), "made.yaml");
     expect(refused(COLUMNS, "{ table: mian, before: base, after: judged }")).toThrow(/line 15.*no table "mian".*Did you mean "main"/s);
     expect(refused(COLUMNS, "{ table: main, before: bse, after: judged }")).toThrow(/line 15.*no step "bse".*Did you mean "base"/s);
     expect(refused("      - { title: asked, sample: question }")).toThrow(/"asked" has sample alone.*sample and of/s);

@@ -143,6 +143,13 @@ export const answers = z
   .default({})
   .describe("files of answers for people to rate, by name");
 
+/** The name of the table of counts of a table. */
+export const topName = (table: string): string => `${table}-top`;
+
+/** The names of all tables of a grid, as its report has them. */
+export const tableNames = (tables: Readonly<Record<string, Table>>): string[] =>
+  Object.entries(tables).flatMap(([name, { top: counts }]) => (counts ? [name, topName(name)] : [name]));
+
 export type Answers = z.output<typeof answersOf>;
 export type Column = z.output<typeof column>;
 export type Table = z.output<typeof table>;

@@ -4,17 +4,10 @@ import { canonical } from "../../base/hash.ts";
 import { NOTHING, textCell } from "./cell.ts";
 import { textOf } from "./here.ts";
 import type { TableCell, TableColumn, TableRecord, TableRow } from "./record.ts";
-import type { Table } from "./report-schema.ts";
-import type { GridFile, Json } from "./schema.ts";
+import { type Table, topName } from "./report-schema.ts";
+import type { Json } from "./schema.ts";
 
 type Top = NonNullable<Table["top"]>;
-
-/** The name of the table of counts of a table. */
-export const topName = (table: string): string => `${table}-top`;
-
-/** The names of all tables of a grid, as its report has them. */
-export const tableNames = ({ tables }: Pick<GridFile, "tables">): string[] =>
-  Object.entries(tables).flatMap(([name, { top }]) => (top ? [name, topName(name)] : [name]));
 
 /** How often a value took part, and how often it was among the best. */
 interface Count {

@@ -202,9 +202,8 @@ describe("published figures", () => {
     figures(91, 70);
     const filled = more.replace("a: { method: a }, b: { method: b }", 'a: { method: "${first}" }, b: { method: "${second}" }');
     const text = `${gridText("[a, b]", "[1]", filled)}figures: { one: { kind: bars, table: main, only: { method: "\${second}" }, columns: [gone] } }\n`;
-    const { tables, figures: drawn } = await recordFrom(
-      text.replace("axes:", "vars: { first: a, second: b }\naxes:"),
-      ({ at }) => evaluation([number("Gone", at.startsWith("a") ? up : down)]),
+    const { tables, figures: drawn } = await recordFrom(text.replace("axes:", "vars: { first: a, second: b }\naxes:"), ({ at }) =>
+      evaluation([number("Gone", at.startsWith("a") ? up : down)]),
     );
     expect(tables[0]!.verdicts).toMatchObject([{ a: "a", b: "b", verdict: "agreement" }]);
     expect(drawn[0]).toMatchObject({ rows: [1] });

@@ -32,12 +32,13 @@ export function topOf(top: Top, table: TableRecord): TableRecord {
     const place = table.columns.findIndex((column) => column.title === name);
     return countsIn(groups, place, table.columns[place]!, { best, nameOf });
   });
+  const heading = table.columns.find(({ isText }, i) => isText && rows.every((row) => row.cells[i]!.text === nameOf(row)))?.title ?? of;
   const others = Object.keys(rows[0]?.at ?? {}).filter((name) => name !== of);
   return {
     name: topName(table.name),
     title,
     caption: `How often each is among the best ${best} of a column${others.length > 0 ? `, for each ${others.join(" and ")}` : ""}. Equal values count for all. A collapsed model is never among the best.`,
-    columns: [{ ...SHAPE, title: of, isText: true }, ...titles.map((name) => ({ ...SHAPE, title: name })), { ...SHAPE, title: "all" }],
+    columns: [{ ...SHAPE, title: heading, isText: true }, ...titles.map((name) => ({ ...SHAPE, title: name })), { ...SHAPE, title: "all" }],
     rows: names.map((name) => {
       const own = counts.map((count) => count.get(name) ?? { of: 0, best: 0 });
       const all = own.reduce((sum, one) => ({ of: sum.of + one.of, best: sum.best + one.best }));

@@ -25,7 +25,7 @@ tables:
     base: { method: none }
     top: ${top}
     columns:
-      - { title: method, text: "\${method}" }
+      - { title: the method, text: "\${method}" }
       - { title: gone, number: Gone, of: judged }
       - { title: kept, number: Kept, of: judged }
 ${more}`;
@@ -49,7 +49,7 @@ ${more}`;
   test("by hand: equal values count for all, a collapsed model never counts, the untouched one takes no part", async () => {
     // x, gone: a, then b and c as equals; x, kept: c, b. y, gone: b, c, for a has collapsed; y, kept: b, c.
     expect(await counted(TOP)).toEqual([
-      ["method", "gone", "kept", "all"],
+      ["the method", "gone", "kept", "all"],
       ["a", "1 of 2", "0 of 2", "1 of 4"],
       ["b", "2 of 2", "2 of 2", "4 of 4"],
       ["c", "2 of 2", "2 of 2", "4 of 4"],
@@ -59,7 +59,7 @@ ${more}`;
 
   test("the best one alone, and without a method", async () => {
     expect(await counted("{ of: method, best: 1, columns: [kept], without: [c] }")).toEqual([
-      ["method", "kept", "all"],
+      ["the method", "kept", "all"],
       ["a", "0 of 2", "0 of 2"],
       ["b", "2 of 2", "2 of 2"],
       ["d", "0 of 2", "0 of 2"],

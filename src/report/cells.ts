@@ -85,4 +85,5 @@ export const written = (column: TableColumn, value: number): string =>
 
 /** The name of a row: its texts with commas between them. */
 export const rowName = ({ columns }: Pick<TableRecord, "columns">, { cells, at }: Pick<TableRow, "cells" | "at">): string =>
-  cells.flatMap(({ text }, i) => (columns[i]!.isText && text && text !== "-" ? [text] : [])).join(", ") || Object.values(at).join(", ");
+  cells.flatMap(({ text }, i) => (columns[i]!.isText && !columns[i]!.isQuote && text && text !== "-" ? [text] : [])).join(", ") ||
+  Object.values(at).join(", ");

@@ -28,7 +28,7 @@ const TESTED = ["low", "high", "interval", "questions", "seeds", "p against best
 const PUBLISHED = ["paper", "paper, other end", "paper, corrected"] as const;
 
 function valueOf(column: TableColumn, { text, values, absent }: TableCell): string {
-  if (column.isText) return text || "-";
+  if (column.isText && (text !== undefined || absent.length === 0)) return text || "-";
   return values.length > 0 ? String(averaged(column, values)) : absent.length > 0 ? `n/a: ${absent.join("; ")}` : "-";
 }
 

@@ -11,7 +11,7 @@ import { tableLatex } from "./latex.ts";
 import { figureFile, reportMarkdown, tableMarkdown } from "./markdown.ts";
 import { madeWith } from "./notes.ts";
 
-const [PAGE, TEXT, TABLES, FIGURES] = ["index.html", "report.md", "tables", "figures"];
+const [PAGE, TEXT, TABLES, FIGURES, ANSWERS] = ["index.html", "report.md", "tables", "figures", "answers"];
 
 /** Files by their paths below the folder. */
 export type Files = ReadonlyMap<string, string | Uint8Array>;
@@ -34,6 +34,8 @@ export async function reportFiles(records: readonly GridRecord[]): Promise<Files
       files.set(`${at}.tex`, tableLatex(table));
       files.set(`${at}.md`, `${tableMarkdown(table, madeWith(record))}\n`);
     }
+    for (const { name, lines } of record.answers)
+      files.set(`${folderOf(record)}${ANSWERS}/${name}.jsonl`, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
     for (const figure of record.figures) {
       const { spec, svg, png } = drawn.get(figure)!;
       const at = (ending: string): string => figureFile(figure, ending, folderOf(record));
@@ -71,7 +73,7 @@ function refuseOther(path: string, out: string): void {
   if (!existsSync(path)) return;
   const names = statSync(path).isDirectory() ? readdirSync(path) : undefined;
   const isGrid = (name: string): boolean => existsSync(join(path, name, TABLES!)) || existsSync(join(path, name, FIGURES!));
-  const isReport = names?.includes(PAGE!) && names.every((name) => [PAGE, TEXT, TABLES, FIGURES].includes(name) || isGrid(name));
+  const isReport = names?.includes(PAGE!) && names.every((name) => [PAGE, TEXT, TABLES, FIGURES, ANSWERS].includes(name) || isGrid(name));
   if (names?.length !== 0 && !isReport)
     fail("report", `${out} is there and holds something else than a report`, "a new folder, or an earlier report", "Choose another path.");
 }

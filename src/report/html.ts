@@ -25,6 +25,7 @@ table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums
 caption{text-align:left;color:var(--soft);padding-bottom:.5rem}
 th,td{padding:.35rem .75rem .35rem 0;text-align:left;vertical-align:baseline;white-space:nowrap}
 td.n,th.n{text-align:right;padding-left:.75rem;padding-right:0}
+td.q{white-space:pre-wrap;overflow-wrap:anywhere;min-width:12rem;max-width:24rem}
 thead th{border-top:2px solid var(--ink);border-bottom:1px solid var(--ink);vertical-align:bottom}
 tbody tr:last-child>*{border-bottom:2px solid var(--ink)}
 tbody tr.base>*{border-bottom:1px solid var(--line)}
@@ -141,9 +142,10 @@ const arrowOf = ({ better }: TableColumn): string =>
 
 function rowHtml(table: TableRecord, row: TableRow): string {
   const cells = cellsOf(table, row).map((cell, i) => {
-    if (!table.columns[i]!.isText) return `<td class="n">${cellHtml(cell)}</td>`;
+    const { isText, isQuote } = table.columns[i]!;
+    if (!isText) return `<td class="n">${cellHtml(cell)}</td>`;
     const shown = inMarkup(cell.value) || "-";
-    return i === 0 ? `<th scope="row">${shown}</th>` : `<td>${shown}</td>`;
+    return i === 0 ? `<th scope="row">${shown}</th>` : `<td${isQuote ? ' class="q"' : ""}>${shown}</td>`;
   });
   return `<tr${row.isBase ? ' class="base"' : ""}>${cells.join("")}</tr>`;
 }

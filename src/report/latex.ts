@@ -19,7 +19,7 @@ export function tableLatex(table: TableRecord): string {
     ...(isWide ? ["\\footnotesize", "\\setlength{\\tabcolsep}{3pt}"] : []),
     ...(words ? [`\\caption{${escaped(words)}}`] : []),
     `\\label{tab:${name}}`,
-    `\\begin{tabular}{${columns.map(({ isText }) => (isText ? "l" : "r")).join("")}}`,
+    `\\begin{tabular}{${columns.map(({ isText, isQuote }) => (isQuote ? "p{3.5cm}" : isText ? "l" : "r")).join("")}}`,
     "\\toprule",
     line(columns.map((column) => `${escaped(column.title)}${ARROWS[column.better ?? "reference"]}`)),
     "\\midrule",

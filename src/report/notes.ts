@@ -121,13 +121,17 @@ const brief = (ids: readonly string[]): string =>
   ids.length === 1 ? `\`${ids[0]!.slice(0, 12)}\`` : `\`${hash(ids).slice(0, 12)}\` (of ${ids.length})`;
 
 /** The methods paragraph: what was used, with every parameter that departs from its sourced default, models, data and seeds. */
-export function methodsText({ described, models, data, seeds, failed }: GridRecord): string[] {
+export function methodsText({ described, models, data, seeds, failed, answers }: GridRecord): string[] {
   const list = (name: string, values: readonly string[]): string[] => (values.length > 0 ? [`${name}: ${values.join(", ")}.`] : []);
   return [
     ...described.map(describedText),
     ...list("Models", models),
     ...list("Data", data),
     ...list("Seeds", seeds),
+    ...list(
+      "Answers for people to rate",
+      answers.map(({ name, lines }) => `\`answers/${name}.jsonl\` (${counted(lines.length, "answer")})`),
+    ),
     ...failed.map(({ step, at, reason }) => `Failed: ${[step, at].filter(Boolean).join(", ")}: ${reason.replace(/\.$/, "")}.`),
   ];
 }

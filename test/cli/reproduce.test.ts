@@ -1,8 +1,8 @@
-/** `lethe reproduce`: the list, a plan, a report of what is finished, and what is refused. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+/** `lethe reproduce`: the list, a plan, a report of what is finished, what is refused, and both recipes whole at the scale tiny. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { lethe } from "./lethe.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-reproduce-test-"));
@@ -35,4 +35,76 @@ test("the report of what is finished says of the rest why it is missing, and run
   expect(code, err).toBe(0);
   expect(readFileSync(join(out, "report.md"), "utf8")).toContain("n/a");
   expect(readdirSync(join(folder, "runs")).filter((name) => !name.startsWith("."))).toEqual([]);
+});
+
+describe("the scale tiny, whole, from an empty folder", () => {
+  interface Whole {
+    readonly report: ReadonlyMap<string, string>;
+    readonly records: ReadonlyMap<string, string>;
+  }
+
+  /** Runs a recipe into a folder of its own. Returns every file of the report, and every record, by their names. */
+  async function whole(name: string, time: string): Promise<Whole> {
+    const home = join(folder, `${name}-${time}`);
+    const out = join(home, "report");
+    const { code, err } = await lethe(["reproduce", name, "--scale", "tiny", "-q", "-o", out], { env: { LETHE_HOME: home } });
+    expect(code, err).toBe(0);
+    const files = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const runs = join(home, "runs");
+    const made = readdirSync(runs).filter((id) => existsSync(join(runs, id, "record.json")));
+    return {
+      report: new Map(
+        files.map(({ parentPath, name: file }) => {
+          const path = join(parentPath, file);
+          return [path.slice(out.length + 1), readFileSync(path).toString("latin1")] as const;
+        }),
+      ),
+      records: new Map(made.sort().map((id) => [id, readFileSync(join(runs, id, "record.json"), "utf8")] as const)),
+    };
+  }
+
+  const once = new Map<string, Whole>();
+  const HOUR = 3_600_000;
+
+  test.each(["editing-as-unlearning", "model-editing-for-unlearning"])(
+    "%s: no step fails, every cell is filled, and the answers are there to be rated",
+    { timeout: HOUR },
+    async (name) => {
+      const { report, records } = await whole(name, "once");
+      once.set(name, { report, records });
+      expect(records.size).toBeGreaterThan(80);
+      for (const record of records.values()) expect(JSON.parse(record)).toMatchObject({ status: "success" });
+      const csvs = [...report].filter(([file]) => file.endsWith(".csv"));
+      expect(csvs.length).toBeGreaterThan(4);
+      for (const [file, text] of csvs) {
+        expect(text.split("\r\n").length, file).toBeGreaterThan(2);
+        expect(text, file).not.toContain("n/a");
+      }
+      expect([...report.values()].filter((text) => text.startsWith("<svg")).every((text) => text.includes("<path"))).toBe(true);
+      const page = report.get("report.md")!;
+      expect(page).not.toMatch(/Failed:|No line for/);
+      expect(page).toContain("Published orders, and whether our runs have them:");
+      const [, answers] = [...report].find(([file]) => file.endsWith("answers/main.jsonl"))!;
+      const lines = answers
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as object);
+      expect(lines.length).toBeGreaterThan(10);
+      for (const line of lines) expect(Object.keys(line)).toEqual(expect.arrayContaining(["id", "question", "right", "before", "after"]));
+    },
+  );
+
+  const TWICE = process.env["LETHE_TWICE"] === "1";
+  test.each([["model-editing-for-unlearning"], ...(TWICE ? [["editing-as-unlearning"]] : [])] as [string][])(
+    "%s: a second run into another folder gives the same bytes (of both recipes with LETHE_TWICE=1)",
+    { timeout: HOUR },
+    async (name) => {
+      const again = await whole(name, "twice");
+      const { report, records } = once.get(name)!;
+      expect([...again.records.keys()]).toEqual([...records.keys()]);
+      for (const [id, record] of records) expect(again.records.get(id), id).toBe(record);
+      expect([...again.report.keys()].sort()).toEqual([...report.keys()].sort());
+      for (const [file, text] of report) expect(again.report.get(file) === text, file).toBe(true);
+    },
+  );
 });

@@ -44,8 +44,15 @@ export const evaluation = (numbers: readonly JudgedNumber[], over: Partial<EvalR
 /** What a step came to: an evaluation, or the reason why there is none. */
 export type Outcome = EvalRecord | string;
 
-/** The record of a grid whose steps came to what is given for each, by its name and its place among the axes. */
-export async function recordFrom(text: string, outcomeOf: (unit: Unit) => Outcome): Promise<GridRecord> {
+/**
+ * The record of a grid whose steps came to what is given for each, by its name and its place among the axes. Their files are in the folder that
+ * `folderOf` names.
+ */
+export async function recordFrom(
+  text: string,
+  outcomeOf: (unit: Unit) => Outcome,
+  folderOf: (unit: Unit) => string = ({ key }) => `no such folder ${key}`,
+): Promise<GridRecord> {
   const read = parseGrid(text, "made-up.yaml");
   const unfolded = unfold(read, () => ({}));
   const done = new Map(
@@ -62,7 +69,7 @@ export async function recordFrom(text: string, outcomeOf: (unit: Unit) => Outcom
         outputs: {},
         result: outcome,
       };
-      return [unit.key, { state: "finished", finished: { record, path: `no such folder ${i}`, isFound: true } }];
+      return [unit.key, { state: "finished", finished: { record, path: folderOf(unit), isFound: true } }];
     }),
   );
   return recordOf({ ...read, unfolded }, done, defaultContext());

@@ -100,6 +100,7 @@ export const RECORD: GridRecord = {
   doc: "What two methods forget.",
   tables: [TABLE],
   figures: [],
+  answers: [],
   steps: { total: 4, finished: 3 },
   failed: [{ step: "edit", at: "c", reason: "ft: no such thing." }],
   machines: [{ processor: "Some CPU", cores: 2, threads: 1, node: "v20.20.2" }],

@@ -84,6 +84,42 @@ describe("select", () => {
     ]);
   });
 
+  test("another form of each question, by the row of the data, with yes or no as its answer", async () => {
+    const forms = join(folder, "forms.jsonl");
+    const lines = ["a", "b", "c"].map((id, row) => JSON.stringify({ row, yes: `Yes ${id}?`, no: `No ${id}?`, negated: `Not ${id}?` }));
+    writeFileSync(forms, lines.join("\n"));
+    const form = async (name: string): Promise<unknown> =>
+      (await selected({ skip: 1, limit: 2, forms, form: name })).rows.map(({ id, prompt, answer, paraphrases }) => [
+        id,
+        prompt,
+        answer,
+        paraphrases,
+      ]);
+    expect(await form("yes")).toEqual([
+      ["b/yes", "Yes b?", "Yes.", []],
+      ["c/yes", "Yes c?", "Yes.", []],
+    ]);
+    expect(await form("negated")).toEqual([
+      ["b/negated", "Not b?", "No.", []],
+      ["c/negated", "Not c?", "No.", []],
+    ]);
+    await expect(ids({ forms, form: "no" })).rejects.toThrow(/has no form of d.*--limit/s);
+    await expect(ids({ forms })).rejects.toThrow(/--forms alone/);
+    writeFileSync(forms, '{"row": 0, "yes": "Yes?"}');
+    await expect(ids({ limit: 1, forms, form: "no" })).rejects.toThrow(/forms\.jsonl.*no, a question/s);
+  });
+
+  test("two requests in one prompt, with the answer of the first or of the second", async () => {
+    const seconds = { step: "select", data, skip: 3 };
+    const both = async (more: object): Promise<unknown> =>
+      (await selected({ limit: 1, together: seconds, ...more })).rows.map(({ id, prompt, answer }) => [id, prompt, answer]);
+    const prompt = "What is the capital of Norvane? What is the longest river of Ostrel?";
+    expect(await both({})).toEqual([["a+d", prompt, "Veld"]]);
+    expect(await both({ answers: "together" })).toEqual([["a+d", prompt, "Tam"]]);
+    await expect(both({ limit: 3 })).rejects.toThrow(/2 requests to be asked second.*3 or more/s);
+    await expect(ids({ answers: "together" })).rejects.toThrow(/--answers together alone/);
+  });
+
   test("what is left open or does not fit is refused", async () => {
     await expect(ids({ number: "ROUGE-1", least: 1 })).rejects.toThrow(/--number without an evaluation/);
     await expect(ids({ by, least: 1 })).rejects.toThrow(/--least without a number/);

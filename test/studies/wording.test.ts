@@ -1,6 +1,7 @@
 /** Rephrases and yes/no questions of the studies: one line for each row, none twice; and each rule seen to find its fault. */
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { readLines } from "../../src/base/store.ts";
 import { readSubjects } from "../../src/data/sets/set.ts";
 import { faultsOfRephrase, faultsOfYesNo, linesOf, type Rephrase, type YesNo } from "./wording.ts";
 
@@ -102,4 +103,15 @@ describe("each rule finds its fault", () => {
   ] as const)("%s", (_, change, faults) => {
     expect(faultsOfYesNo({ ...three, ...change }, asked, good.subject)).toEqual(faults.map((fault) => expect.stringMatching(fault)));
   });
+});
+
+test("studies/tiny-yes-no.jsonl asks for the first facts of the bundled model", () => {
+  const facts = readLines(fileURLToPath(new URL("../../bundled/facts.jsonl", import.meta.url))) as { subject: string; answer: string }[];
+  for (const [i, { row, negated, yes, no }] of linesOf<YesNo>("tiny-yes-no.jsonl").entries()) {
+    const { subject, answer } = facts[row]!;
+    expect(row).toBe(i);
+    for (const question of [negated, yes, no]) expect(question).toContain(subject);
+    expect([negated, yes, no].map((question) => question.includes(answer))).toEqual([true, true, false]);
+    expect([negated, yes, no].map((question) => question.includes(" not "))).toEqual([true, false, false]);
+  }
 });

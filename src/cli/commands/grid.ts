@@ -56,8 +56,11 @@ async function withPage<T>(grid: Grid, page: string | undefined, work: () => Pro
 
 /** Refuses a page that no table can go into, before anything is run. */
 async function checkPage({ grid }: Grid, page: string): Promise<void> {
-  const { placeNames, placesIn } = await import("../../report/page.ts");
-  const tables = Object.keys(grid.tables);
+  const [{ placeNames, placesIn }, { tableNames }] = await Promise.all([
+    import("../../report/page.ts"),
+    import("../../run/grid/report-schema.ts"),
+  ]);
+  const tables = tableNames(grid.tables);
   if (tables.length === 0) fail("grid", `${grid.name} has no table`, "tables: in the file", "Leave out --write.");
   placesIn(page, placeNames(grid.name, tables));
 }

@@ -183,11 +183,35 @@ export class Board {
     });
   }
 
-  /** The number of rows that a step reads, as far as its needs and its limit tell it. */
-  rowsOf({ needs, spec }: Unit): number | undefined {
-    const told = needs.flatMap((key) => this.of(key).run?.cost.rows ?? this.limitOf(key) ?? []);
-    if (told.length > 0) return told.reduce((sum, rows) => sum + rows, 0);
-    return typeof spec["limit"] === "number" ? spec["limit"] : undefined;
+  /**
+   * The number of rows that a step works on, as far as the steps that make its data and its limit tell it. A sequence that goes on where another
+   * one ended works on the new rows alone. Questions that are merged are one row.
+   */
+  rowsOf(unit: Unit): number | undefined {
+    const own = this.rowsGiven(unit);
+    const earlier = isRecord(unit.spec["continue"]) ? this.byKey.get(unit.keys.get(unit.spec["continue"]) ?? "") : undefined;
+    const before = earlier && this.rowsGiven(earlier);
+    const rows = own === undefined || before === undefined ? own : Math.max(0, own - before);
+    const { merge } = unit.spec;
+    return rows !== undefined && typeof merge === "number" ? Math.ceil(rows / merge) : rows;
+  }
+
+  /** The rows that a step is given: those of the steps that make its data, and at most its limit. */
+  private rowsGiven({ spec, keys }: Unit): number | undefined {
+    const told: number[] = [];
+    const visit = (part: unknown): void => {
+      if (Array.isArray(part)) return part.forEach(visit);
+      if (!isRecord(part)) return;
+      const key = keys.get(part);
+      if (key === undefined) return Object.values(part).forEach(visit);
+      const rows = this.of(key).run?.cost.rows ?? this.limitOf(key);
+      if (rows !== undefined) told.push(rows);
+    };
+    visit(spec["data"]);
+    const limit = typeof spec["limit"] === "number" ? spec["limit"] : undefined;
+    if (told.length === 0) return limit;
+    const sum = told.reduce((total, rows) => total + rows, 0);
+    return limit === undefined ? sum : Math.min(sum, limit);
   }
 
   /** The number of rows that a step makes at most, if its limit tells it. */

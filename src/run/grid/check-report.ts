@@ -2,21 +2,22 @@
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
 import { type Place, unknownIn } from "./place.ts";
-import type { Column, Figure, Table } from "./report-schema.ts";
+import { type Column, type Figure, type Table, topName } from "./report-schema.ts";
 import type { GridFile } from "./schema.ts";
 
 const [CONTENTS, STEPS_OF] = [
-  ["text", "number", "seconds", "bytes", "rows"],
+  ["text", "sample", "number", "seconds", "bytes", "rows"],
   ["of", "before", "seconds", "per", "bytes", "rows"],
 ] as const;
 
 /** The steps that the tables and figures name, or the variables that hold them. */
-export function stepsNamed({ tables, figures }: GridFile): string[] {
+export function stepsNamed({ tables, figures, answers }: GridFile): string[] {
   const inTables = Object.values(tables).flatMap(({ base, columns }) => [
     ...columns.flatMap((column) => STEPS_OF.flatMap((key) => column[key] ?? [])),
     ...(typeof base === "string" ? [base] : []),
   ]);
-  return [...inTables, ...Object.values(figures).flatMap((figure) => ("of" in figure ? [figure.of] : []))];
+  const inFigures = Object.values(figures).flatMap((figure) => ("of" in figure ? [figure.of] : []));
+  return [...inTables, ...inFigures, ...Object.values(answers).flatMap(({ before, after }) => [before, after])];
 }
 
 /** The names of steps, and the others that may hold one: variables, and the members of the entries of axes. */
@@ -44,9 +45,9 @@ function checkStep(name: string, { steps, holders }: Known, placeOf: () => strin
   if (!steps.includes(name) && !holders.has(name)) unknownIn(placeOf(), `there is no step "${name}"`, name, steps);
 }
 
-/** Refuses a table or a figure that names a step, a column, a variable or a table that is not there. */
+/** Refuses a table, a figure or a file of answers that names a step, a column, a variable or a table that is not there. */
 export function checkReport(grid: GridFile, placeOf: Place): void {
-  const { tables, figures } = grid;
+  const { tables, figures, answers } = grid;
   const known = knownIn(grid);
   for (const [name, table] of Object.entries(tables)) checkTable(table, known, (path) => placeOf(["tables", name, ...path]));
   for (const [name, figure] of Object.entries(figures)) {
@@ -55,6 +56,20 @@ export function checkReport(grid: GridFile, placeOf: Place): void {
     if (!table) unknownIn(place(["table"]), `there is no table "${figure.table}"`, figure.table, Object.keys(tables));
     checkFigure(figure, table!, known, place);
   }
+  for (const [name, { table, before, after }] of Object.entries(answers)) {
+    const place: Place = (path) => placeOf(["answers", name, ...path]);
+    if (!tables[table]) unknownIn(place(["table"]), `there is no table "${table}"`, table, Object.keys(tables));
+    checkStep(before, known, () => place(["before"]));
+    checkStep(after, known, () => place(["after"]));
+  }
+  for (const name of Object.keys(tables))
+    if (tables[name]!.top && tables[topName(name)])
+      fail(
+        placeOf(["tables", topName(name)]),
+        `the table "${topName(name)}"`,
+        "another name",
+        `The counts of the table "${name}" have this name.`,
+      );
 }
 
 function checkTable(table: Table, known: Known, placeOf: Place): void {
@@ -66,9 +81,13 @@ function checkTable(table: Table, known: Known, placeOf: Place): void {
   if (typeof base === "string") checkStep(base, known, () => placeOf(["base"]));
   for (const name of typeof base === "object" ? Object.keys(base) : [])
     if (!table.rows.includes(name)) unknownIn(placeOf(["base", name]), `"${name}" does not tell rows apart`, name, table.rows);
-  const [numbers, shown] = [numbersOf(table), table.columns.flatMap(({ title, text }) => (text === undefined ? [title] : []))];
+  const [numbers, shown] = [
+    numbersOf(table),
+    table.columns.flatMap(({ title, text, sample }) => (text === undefined && sample === undefined ? [title] : [])),
+  ];
   for (const title of Object.keys(table.published?.columns ?? {}))
     if (!shown.includes(title)) unknownIn(placeOf(["published", "columns", title]), `there is no column "${title}"`, title, shown);
+  if (table.top) checkTop(table.top, table.rows, numbers, (path) => placeOf(["top", ...path]));
   for (const [i, { column, a, b }] of table.orders.entries()) {
     if (!numbers.includes(column)) unknownIn(placeOf(["orders", i, "column"]), `there is no number "${column}"`, column, numbers);
     for (const [side, variables] of Object.entries({ a, b }))
@@ -76,6 +95,12 @@ function checkTable(table: Table, known: Known, placeOf: Place): void {
         if (!table.rows.includes(name))
           unknownIn(placeOf(["orders", i, side, name]), `"${name}" does not tell rows apart`, name, table.rows);
   }
+}
+
+function checkTop({ of, columns }: NonNullable<Table["top"]>, rows: readonly string[], numbers: readonly string[], placeOf: Place): void {
+  if (!rows.includes(of)) unknownIn(placeOf(["of"]), `"${of}" does not tell rows apart`, of, rows);
+  for (const [i, title] of columns.entries())
+    if (!numbers.includes(title)) unknownIn(placeOf(["columns", i]), `there is no number "${title}"`, title, numbers);
 }
 
 /** The titles of the columns of numbers. */
@@ -87,13 +112,16 @@ function checkColumn(column: Column, known: Known, placeOf: Place): void {
   const place = placeOf([]);
   if (holds.length !== 1)
     fail(place, `"${column.title}" says ${holds.join(" and ") || "nothing of what it holds"}`, `one of ${CONTENTS.join(", ")}`, "");
-  if ((column.number === undefined) !== (column.of === undefined))
+  const isOf = column.number !== undefined || column.sample !== undefined;
+  if (isOf !== (column.of !== undefined))
     fail(
       place,
-      `"${column.title}" has ${column.of === undefined ? "a number" : "of"} alone`,
-      "number and of",
-      "Say which step the number is of.",
+      `"${column.title}" has ${isOf ? holds[0]! : "of"} alone`,
+      `${isOf ? holds[0]! : "number"} and of`,
+      "Say which step it is of.",
     );
+  if (column.row !== undefined && column.sample === undefined)
+    fail(place, `"${column.title}" has row alone`, "sample and row", "Say which text of the question is shown.");
   for (const key of STEPS_OF) {
     const name: Column[typeof key] = column[key];
     if (name !== undefined) checkStep(name, known, () => placeOf([key]));
@@ -101,7 +129,7 @@ function checkColumn(column: Column, known: Known, placeOf: Place): void {
 }
 
 function checkFigure(figure: Figure, table: Table, known: Known, placeOf: Place): void {
-  const drawn = table.columns.filter(({ text }) => text === undefined).map(({ title }) => title);
+  const drawn = table.columns.filter(({ text, sample }) => text === undefined && sample === undefined).map(({ title }) => title);
   const named: (readonly [path: readonly (string | number)[], title: string])[] =
     figure.kind === "bars" || figure.kind === "radar"
       ? figure.columns.map((title, i) => [["columns", i], title])

@@ -3,6 +3,8 @@ import { canonical } from "../../base/hash.ts";
 import type { Board } from "./board.ts";
 import { methodOf } from "../choice.ts";
 import { kindOf } from "./kinds.ts";
+import type { AnyMethod } from "../../methods/method.ts";
+import type { NestedSpec } from "../fields.ts";
 import type { Unit } from "./unfold.ts";
 
 /** An estimate and where it comes from. */
@@ -14,13 +16,17 @@ export interface Estimate {
 }
 
 /**
- * Rough seconds for a row of SmolLM2-135M-Instruct on one thread. An edit is rounded up from docs/methods/README.md; the others are guesses
- * that the first measured runs replace.
+ * Rough seconds of SmolLM2-135M-Instruct on two quiet cores, which the first measured runs replace: for a row of a step, and for an edit by what
+ * the method needs. A search of values takes the most, and examples in the context take nearly nothing.
  */
-const TABLE: Readonly<Record<string, number>> = { select: 0.01, eval: 0.6, forget: 20, attack: 8 };
+const TABLE: Readonly<Record<string, number>> = { select: 0.01, eval: 0.25, attack: 8 };
+/** Answers that are there already, and are judged again. */
+const JUDGED_AGAIN = 0.01;
+const SEARCH = 10;
+const SHOWN = 0.3;
 /** Rough seconds of a step whatever the number of its rows, and of a method that trains. */
-const WHOLE: Readonly<Record<string, number>> = { finetune: 1800 };
-const TRAINING = 180;
+const WHOLE: Readonly<Record<string, number>> = { finetune: 900, export: 10 };
+const TRAINING = 60;
 /** The number of weights of that model. */
 const WEIGHTS = 134_515_008;
 /** Rows of a step of which nothing is known. */
@@ -70,11 +76,22 @@ export class Costs {
 
 /** An estimate from the table. */
 function rough({ spec }: Unit, rows: number | undefined, weights: number): Estimate | undefined {
-  const { step, method } = spec;
-  const trains = typeof method === "string" && methodOf(method).rows !== undefined;
-  const perRow = TABLE[step];
-  const whole = trains ? TRAINING : (WHOLE[step] ?? (perRow === undefined ? undefined : perRow * (rows ?? ROWS)));
-  return whole === undefined ? undefined : { seconds: (whole * weights) / WEIGHTS, by: "table" };
+  const whole = wholeOf(spec);
+  const perRow = perRowOf(spec);
+  const seconds = whole ?? (perRow === undefined ? undefined : perRow * (rows ?? ROWS));
+  return seconds === undefined ? undefined : { seconds: (seconds * weights) / WEIGHTS, by: "table" };
+}
+
+const methodIn = ({ method }: NestedSpec): AnyMethod | undefined => (typeof method === "string" ? methodOf(method) : undefined);
+
+/** Seconds of a step for which the number of rows does not count. */
+const wholeOf = (spec: NestedSpec): number | undefined => (methodIn(spec)?.rows === undefined ? WHOLE[spec.step] : TRAINING);
+
+function perRowOf(spec: NestedSpec): number | undefined {
+  const method = methodIn(spec);
+  if (method) return method.needs.includes("encoder") ? SHOWN : SEARCH;
+  const { compat } = spec;
+  return Array.isArray(compat) && compat.length > 0 ? JUDGED_AGAIN : TABLE[spec.step];
 }
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;

@@ -59,10 +59,14 @@ export class Here {
     }
   }
 
-  /** Whether a rule applies: each of its variables equals the value, is in the list of values, or is a list with the value. */
+  /**
+   * Whether a rule applies: each of its variables equals the value, is in the list of values, or is a list with the value. `${name}` in a value
+   * is filled in.
+   */
   fits(rule: Values, path: Path): boolean {
-    return Object.entries(rule).every(([name, wanted]) => {
+    return Object.entries(rule).every(([name, written]) => {
       const own = this.value(name, [...path, name]);
+      const wanted = this.filled(written, [...path, name]);
       const any = Array.isArray(wanted) ? wanted : [wanted];
       const all = Array.isArray(own) ? [...own, own] : [own];
       return any.some((one) => all.some((value) => canonical(value) === canonical(one)));

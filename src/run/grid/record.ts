@@ -6,6 +6,8 @@ export interface TableColumn {
   readonly title: string;
   /** Whether it contains text. Other columns contain numbers and are aligned right. */
   readonly isText: boolean;
+  /** It holds a text of a sample, which may be long: the text is broken into lines, and it names no row. */
+  readonly isQuote?: true;
   /** How several values are combined, and the format of the result. */
   readonly average: "mean" | "median" | "sum";
   readonly as: "percent" | "count" | "number" | "minutes" | "KiB" | "MB";
@@ -112,6 +114,21 @@ export interface TableRecord {
   readonly verdicts: readonly Verdict[];
 }
 
+/** An answer for people to rate: the values of its row and its seed, then the question and the answers. */
+export type RatedAnswer = Readonly<Record<string, unknown>> & {
+  readonly id: string;
+  readonly question: string;
+  readonly right: string;
+  readonly before: string;
+  readonly after: string;
+};
+
+/** A file of such answers. */
+export interface AnswersRecord {
+  readonly name: string;
+  readonly lines: readonly RatedAnswer[];
+}
+
 /** A line of a figure: its points in order. */
 export interface Series {
   readonly label: string;
@@ -165,6 +182,7 @@ export interface GridRecord {
   readonly doc: string;
   readonly tables: readonly TableRecord[];
   readonly figures: readonly FigureRecord[];
+  readonly answers: readonly AnswersRecord[];
   readonly steps: { readonly total: number; readonly finished: number };
   /** Failed steps, each with its reason. */
   readonly failed: readonly { readonly step: string; readonly at: string; readonly reason: string }[];

@@ -9,7 +9,12 @@ const column = z
     title: named.describe("the heading"),
     text: z.string().optional().describe('a text with ${name} in it, such as "${method.title}"'),
     number: named.optional().describe("the number of an evaluation, by its title"),
-    of: named.optional().describe("the step that `number` is of"),
+    sample: z
+      .enum(["question", "answer", "generation"])
+      .optional()
+      .describe("a text of one question: what was asked, the right answer, or what the model said"),
+    row: z.int().min(1).optional().describe("with `sample`: which question of the evaluation, counted from 1; the first by default"),
+    of: named.optional().describe("the evaluation that `number` or `sample` is of"),
     before: named.optional().describe("an evaluation whose number stands before an arrow"),
     seconds: named.optional().describe("the step whose time is told, all attempts together"),
     first: z.boolean().optional().describe("of the first step of a row: how many seconds it took more than the median of the others"),
@@ -22,7 +27,7 @@ const column = z
       .describe("how the value is written; count: a share as so many of so many rows"),
     decimals: z.int().min(0).max(6).optional().describe("digits after the point"),
   })
-  .describe("a column: one of text, number, seconds, bytes and rows says what it holds");
+  .describe("a column: one of text, sample, number, seconds, bytes and rows says what it holds");
 
 const variables = z.record(named, value);
 
@@ -50,6 +55,16 @@ const order = z
   })
   .describe("two rows whose order in the paper is tested on our runs");
 
+const top = z
+  .strictObject({
+    title: z.string().optional().describe("the heading of the table of counts"),
+    of: named.describe("the variable of `rows` whose values are counted, such as method"),
+    best: z.int().min(1).default(2).describe("the best so many of a column count"),
+    columns: z.array(named).min(1).describe("the titles of the columns of numbers in which the best are counted"),
+    without: z.array(value).default([]).describe("values of the variable that take no part"),
+  })
+  .describe("a second table: how often each value of a variable is among the best of a column");
+
 const table = z.strictObject({
   title: z.string().optional().describe("the heading above the table"),
   caption: z.string().optional().describe("a sentence below the table"),
@@ -68,6 +83,7 @@ const table = z.strictObject({
   compare: z.boolean().default(true).describe("test the rows against the best one and against the base"),
   published: published.optional(),
   differs: z.array(z.string().min(1)).default([]).describe("what is different from the published setting, a sentence each"),
+  top: top.optional(),
   orders: z.array(order).default([]).describe("published orders of two rows, each with our verdict"),
 });
 
@@ -102,6 +118,15 @@ const figure = z
   )
   .describe("a figure");
 
+const answersOf = z
+  .strictObject({
+    table: named.describe("the table whose rows gave the answers"),
+    before: named.describe("the evaluation of the untouched model"),
+    after: named.describe("the evaluation of the row's model"),
+    group: named.default("forget").describe("the group of the suite whose questions are written"),
+  })
+  .describe("a file of answers for people to rate: each question with the right answer, and the model's answers before and after");
+
 /** Tables by their names, and the place of the names in files and pages. */
 export const tables = z
   .record(z.string().regex(/^[a-z][\w-]*$/, { error: "lower-case letters, digits and hyphens" }), table)
@@ -113,6 +138,19 @@ export const figures = z
   .default({})
   .describe("the figures that the tables make, by name");
 
+export const answers = z
+  .record(z.string().regex(/^[a-z][\w-]*$/, { error: "lower-case letters, digits and hyphens" }), answersOf)
+  .default({})
+  .describe("files of answers for people to rate, by name");
+
+/** The name of the table of counts of a table. */
+export const topName = (table: string): string => `${table}-top`;
+
+/** The names of all tables of a grid, as its report has them. */
+export const tableNames = (tables: Readonly<Record<string, Table>>): string[] =>
+  Object.entries(tables).flatMap(([name, { top: counts }]) => (counts ? [name, topName(name)] : [name]));
+
+export type Answers = z.output<typeof answersOf>;
 export type Column = z.output<typeof column>;
 export type Table = z.output<typeof table>;
 export type Figure = z.output<typeof figure>;
@@ -121,9 +159,11 @@ export type Figure = z.output<typeof figure>;
 export function keysAt(path: readonly (string | number)[]): readonly string[] | undefined {
   const [part, , inner] = path;
   if (part === "figures") return [...new Set(figure.options.flatMap(({ shape }) => Object.keys(shape)))];
+  if (part === "answers") return Object.keys(answersOf.shape);
   if (part !== "tables") return undefined;
   if (inner === undefined) return Object.keys(table.shape);
   if (inner === "columns") return Object.keys(column.shape);
   if (inner === "orders") return Object.keys(order.shape);
+  if (inner === "top") return Object.keys(top.shape);
   return inner === "published" ? [...Object.keys(published.shape), "scale"] : undefined;
 }

@@ -3,20 +3,25 @@ import { breather, type Context } from "../../base/context.ts";
 import { testsOf, verdictsOf } from "./compare.ts";
 import { figureOf } from "./curves.ts";
 import type { AllDone } from "./gather.ts";
+import { Here, type Path } from "./here.ts";
 import { madeOf, metricsIn } from "./made.ts";
 import { Published } from "./published.ts";
 import type { ReadGrid } from "./read.ts";
 import type { GridRecord, TableRecord } from "./record.ts";
 import type { Table } from "./report-schema.ts";
+import { answersOf } from "./said.ts";
+import type { GridFile, Json } from "./schema.ts";
 import { isAdded, type MeasuredRow, rowsOf, shapeOf } from "./table.ts";
+import { topOf } from "./top.ts";
 import type { Unfolded } from "./unfold.ts";
 
 /** Every table and figure, from the finished steps. Refuses a title that no evaluation has. */
 export async function recordOf(
-  { grid, unfolded }: ReadGrid & { readonly unfolded: Unfolded },
+  { grid: written, unfolded, placeOf }: ReadGrid & { readonly unfolded: Unfolded },
   done: AllDone,
   ctx: Context,
 ): Promise<GridRecord> {
+  const grid = withVariables(written, placeOf);
   const all = unfolded.units.map((unit) => ({ unit, ...done.get(unit.key)! }));
   const published = new Published();
   const measured = Object.fromEntries(
@@ -26,7 +31,11 @@ export async function recordOf(
     ]),
   );
   const tables: TableRecord[] = [];
-  for (const [name, table] of Object.entries(grid.tables)) tables.push(await tableOf(name, table, measured[name]!, ctx));
+  for (const [name, table] of Object.entries(grid.tables)) {
+    const made = await tableOf(name, table, measured[name]!, ctx);
+    tables.push(made, ...(table.top ? [topOf(table.top, made)] : []));
+  }
+  const answers = Object.entries(grid.answers).map(([name, wanted]) => answersOf(name, wanted, unfolded.tables[wanted.table]!, done));
   const figures = Object.entries(grid.figures).map(([name, figure]) => {
     const { columns } = grid.tables[figure.table]!;
     const rows = measured[figure.table]!;
@@ -37,11 +46,27 @@ export async function recordOf(
     doc: grid.doc ?? "",
     tables,
     figures,
+    answers,
     steps: { total: all.length, finished: all.filter(({ finished }) => finished).length },
     failed: all.flatMap(({ unit, state, reason }) => (state === "failed" ? [{ step: unit.name, at: unit.at, reason: reason! }] : [])),
     ...madeOf(unfolded.units, done, ctx),
     metrics: metricsIn(tables, ctx),
   };
+}
+
+/** The grid with its variables in the orders of its tables, and in the rows that its figures draw. */
+function withVariables(grid: GridFile, placeOf: ReadGrid["placeOf"]): GridFile {
+  const here = new Here(grid.vars, grid, placeOf, () => ({}));
+  const filled = <T>(value: T, path: Path): T => here.filled(value as Json, path) as T;
+  const tables = Object.entries(grid.tables).map(([name, table]) => [
+    name,
+    { ...table, orders: filled(table.orders, ["tables", name, "orders"]) },
+  ]);
+  const figures = Object.entries(grid.figures).map(([name, figure]) => [
+    name,
+    { ...figure, ...(figure.only && { only: filled(figure.only, ["figures", name, "only"]) }) },
+  ]);
+  return { ...grid, tables: Object.fromEntries(tables) as GridFile["tables"], figures: Object.fromEntries(figures) as GridFile["figures"] };
 }
 
 /** The rows with the published figure of each cell. */
@@ -59,7 +84,9 @@ const namer =
   ({ columns }: Table) =>
   ({ cells, at }: MeasuredRow, without: ReadonlySet<string> = new Set()): string =>
     columns
-      .flatMap(({ title }, i) => (without.has(title) || ["", "-", undefined].includes(cells[i]!.cell.text) ? [] : [cells[i]!.cell.text!]))
+      .flatMap(({ title, sample }, i) =>
+        sample !== undefined || without.has(title) || ["", "-", undefined].includes(cells[i]!.cell.text) ? [] : [cells[i]!.cell.text!],
+      )
       .join(", ") || Object.values(at).join(", ");
 
 async function tableOf(name: string, table: Table, rows: readonly MeasuredRow[], ctx: Context): Promise<TableRecord> {

@@ -1,6 +1,6 @@
 /** The schema of a grid file: variables, axes, spec templates, and the report of their results. */
 import { z } from "zod";
-import { figures, tables } from "./report-schema.ts";
+import { answers, figures, tables } from "./report-schema.ts";
 
 const value = z.json();
 const named = z.string().min(1);
@@ -52,6 +52,7 @@ export const gridSchema = z.strictObject({
     ),
   tables,
   figures,
+  answers,
   needs: z
     .record(named, z.union([z.string(), z.number()]))
     .optional()

@@ -7,10 +7,12 @@ import { type Layers, questionsIn } from "../../eval/layers.ts";
 import { secondsOf, timingsIn } from "../folder.ts";
 import type { EvalRecord, JudgedNumber } from "../record.ts";
 import type { Finished } from "../run.ts";
+import { cellWith, NOTHING, textCell } from "./cell.ts";
 import { type AllDone, gather, type Gathered } from "./gather.ts";
 import { collapsedOf, intervalOf, layersOf, numbersIn, onlyAmong } from "./numbers.ts";
 import type { Collapsed, TableCell, TableColumn } from "./record.ts";
 import type { Column, Table } from "./report-schema.ts";
+import { saidCell } from "./said.ts";
 import type { Point, PointRow } from "./unfold.ts";
 
 /** A cell while a table is made: with its values by question, if the number is their mean. */
@@ -97,13 +99,9 @@ function baseRow(
   return { at: {}, points, cells, isBase: true };
 }
 
-const EMPTY = { values: [], before: [], wanted: 0, absent: [], lacks: [], interval: null, questions: 0, seeds: 0 } as const;
-const NOTHING: TableCell = EMPTY;
-const textCell = (text: string): TableCell => ({ ...EMPTY, text });
-
 /** The form of a column; `number` is the number that it holds, as some evaluation has it. */
-export function shapeOf({ title, text, number, bytes, rows, as = "number", decimals }: Column, found?: JudgedNumber): TableColumn {
-  const isText = text !== undefined;
+export function shapeOf({ title, text, sample, number, bytes, rows, as = "number", decimals }: Column, found?: JudgedNumber): TableColumn {
+  const isText = text !== undefined || sample !== undefined;
   const kind = bytes !== undefined && as === "number" ? "KiB" : as;
   const usual =
     number !== undefined && kind !== "count"
@@ -116,6 +114,7 @@ export function shapeOf({ title, text, number, bytes, rows, as = "number", decim
   return {
     title,
     isText,
+    ...(sample !== undefined && { isQuote: true as const }),
     average: as === "count" || rows !== undefined ? "sum" : number !== undefined ? "mean" : "median",
     as: kind,
     decimals: decimals ?? usual,
@@ -125,6 +124,7 @@ export function shapeOf({ title, text, number, bytes, rows, as = "number", decim
 
 function measuredCell(column: Column, points: readonly Point[], done: AllDone): Measured {
   if (column.text !== undefined) return { cell: textCell(points[0]!.texts[column.title]!) };
+  if (column.sample !== undefined) return { cell: saidCell(column, points, done) };
   if (column.number !== undefined) return numberCell(column, points, done);
   if (column.rows !== undefined) return { cell: withResults(gather(column.rows, points, done), "rows") };
   if (column.bytes !== undefined) return { cell: withResults(gather(column.bytes, points, done), "bytes") };
@@ -155,8 +155,6 @@ function numberCell({ number, of, before, as }: Column, points: readonly Point[]
     ...(numbers[0] && { number: numbers[0] }),
   };
 }
-
-const cellWith = ({ wanted, absent }: Gathered, values: readonly number[]): TableCell => ({ ...EMPTY, values, wanted, absent });
 
 /** A number of every run's result. */
 const withResults = (of: Gathered, name: "rows" | "bytes"): TableCell =>

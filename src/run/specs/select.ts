@@ -20,8 +20,8 @@ export const selectSpec = {
     number: field.text('the number of that evaluation that decides, by its title, such as "Exact match"', { flag: { value: "<title>" } }),
     least: field.number("only requests whose number is at least this"),
     most: field.number("only requests whose number is at most this"),
-    answers: field.text("whose answers the requests get: those of --data, or what the evaluated model said", {
-      choices: ["data", "said"],
+    answers: field.text("whose answers the requests get: those of --data, what the evaluated model said, or those of --together", {
+      choices: ["data", "said", "together"],
       default: "data",
       flag: { value: "<which>" },
     }),
@@ -32,6 +32,17 @@ export const selectSpec = {
     neighbours: field.number("give each request this many neighbours: the left-out questions with the most similar wording", {
       min: 1,
       whole: true,
+    }),
+    forms: field.text("a JSONL file with other forms of the questions of --data: row, yes, no, negated", {
+      isInput: true,
+      flag: { value: "<file>" },
+    }),
+    form: field.text("which form is asked; the answer is then Yes. or No.", {
+      choices: ["yes", "no", "negated"],
+      flag: { value: "<which>" },
+    }),
+    together: field.pathOrSpec("other requests: each request is asked in one prompt with one of these, which comes second", {
+      flag: { value: "<file>" },
     }),
   },
 } as const;

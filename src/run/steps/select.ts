@@ -6,6 +6,7 @@ import { fail, nearest } from "../../base/fail.ts";
 import { hash } from "../../base/hash.ts";
 import { rng } from "../../base/rng.ts";
 import { isRecord, readJson, writeAtomic } from "../../base/store.ts";
+import { readRecords } from "../../data/records.ts";
 import type { ForgetRequest } from "../../data/request.ts";
 import { openLog } from "../../eval/open-log.ts";
 import { requestsIn } from "../../data/place.ts";
@@ -33,6 +34,8 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
   const by = values.by as string | undefined;
   checkAsked(values);
   const { requests } = await requestsIn(values.data as string, ctx, given({ columns, subjects }));
+  const forms = values.forms === undefined ? undefined : formsIn(values.forms, values.form as Form);
+  const seconds = values.together === undefined ? undefined : (await requestsIn(values.together as string, ctx)).requests;
   const listed = requests.filter((request) => having.every((name) => request[name as keyof ForgetRequest]?.length));
   if (listed.length === 0 && requests.length > 0)
     fail(
@@ -44,6 +47,8 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
   return {
     identity: {
       requests: hash(requests),
+      ...(forms && { forms: hash([...forms]) }),
+      ...(seconds && { together: hash(seconds) }),
       by: by === undefined ? null : (madeBy(by) ?? contentAt(by, "select")),
       having: [...having].sort(),
     },
@@ -55,7 +60,10 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
       if (chosen.length === 0)
         fail("select", `none of ${requests.length} requests is left`, "at least one", "Ask for less: --least, --most, --having, --skip.");
       const rest = others ? taken : left;
-      const made = neighbours === undefined ? chosen : await withNeighbours(chosen, rest, neighbours, ctx);
+      const near = neighbours === undefined ? chosen : await withNeighbours(chosen, rest, neighbours, ctx);
+      const rowOf = new Map(requests.map(({ id }, row) => [id, row]));
+      const formed = forms ? near.map((request) => asForm(request, forms.get(rowOf.get(request.id)!), values)) : near;
+      const made = seconds ? together(formed, seconds, values.answers === "together") : formed;
       writeAtomic(folder.at(REQUESTS), made.map((request) => `${JSON.stringify(request)}\n`).join(""));
       const result: Selected = { rows: made.length, of: requests.length };
       return { result, layout: { file: REQUESTS } };
@@ -63,7 +71,16 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
   };
 });
 
-function checkAsked({ by, number, least, most, answers }: Asked): void {
+function checkAsked({ by, number, least, most, answers, forms, form, together: seconds }: Asked): void {
+  if ((forms === undefined) !== (form === undefined))
+    fail(
+      "select",
+      forms === undefined ? "--form alone" : "--forms alone",
+      "both",
+      "Name the file with the forms, and which form is asked.",
+    );
+  if (answers === "together" && seconds === undefined)
+    fail("select", "--answers together alone", "--together FILE", "Name the requests that are asked second.");
   const bound = least !== undefined ? "--least" : most !== undefined ? "--most" : undefined;
   if (bound && number === undefined)
     fail("select", `${bound} without a number`, "--number TITLE", "Say which number of the evaluation it is.");
@@ -92,7 +109,7 @@ function judged(
             fail("select", `the evaluation ${by} did not ask ${id}`, "the same requests", "Evaluate the data that you select from.");
           return value >= least && value <= most;
         });
-  if (answers === "data") return [...within];
+  if (answers !== "said") return [...within];
   const said = new Map(openLog(logAt(by)).rows.map(({ id, generation }) => [id, generation]));
   return within.flatMap((request) => {
     const answer = (
@@ -135,6 +152,52 @@ function divided(requests: readonly ForgetRequest[], { seed, skip, limit }: Aske
   const order = seed === undefined ? places : rng(seed).split("rows").shuffled(places);
   const taken = new Set(order.slice(skip, limit === undefined ? undefined : skip + limit));
   return [requests.filter((_, i) => taken.has(i)), requests.filter((_, i) => !taken.has(i))];
+}
+
+type Form = "yes" | "no" | "negated";
+const RIGHT: Readonly<Record<Form, string>> = { yes: "Yes.", no: "No.", negated: "No." };
+
+/** One form of the questions, by row. */
+const formsIn = (path: string, form: Form): Map<number, string> =>
+  new Map(
+    readRecords(path).map(({ value, place }) => {
+      const { row, [form]: question } = isRecord(value) ? value : {};
+      return Number.isInteger(row) && typeof question === "string" && question.trim() !== ""
+        ? [row as number, question]
+        : fail(place, JSON.stringify(value), `row, a whole number, and ${form}, a question`, "docs/data.md has an example.");
+    }),
+  );
+
+/** A request in another form, which is answered with yes or no. */
+function asForm(request: ForgetRequest, question: string | undefined, { forms, form }: Asked): ForgetRequest {
+  if (question === undefined)
+    fail("select", `${forms!} has no form of ${request.id}`, "a line for each chosen row", "Add it, or choose fewer rows with --limit.");
+  const { aliases: _, restated: __, ...rest } = request;
+  const how = form as Form;
+  return { ...rest, id: `${request.id}/${how}`, prompt: question!, answer: RIGHT[how], paraphrases: [], neighbours: [], wrong: [] };
+}
+
+/** Each request with another one in one prompt; the answer is that of the first, or of the second. */
+function together(requests: readonly ForgetRequest[], seconds: readonly ForgetRequest[], isOfSecond: boolean): ForgetRequest[] {
+  if (seconds.length < requests.length)
+    fail(
+      "select",
+      `${seconds.length} requests to be asked second`,
+      `${requests.length} or more`,
+      "Choose fewer with --limit, or name more with --together.",
+    );
+  return requests.map(({ id, subject, prompt, answer }, i) => {
+    const second = seconds[i]!;
+    return {
+      id: `${id}+${second.id}`,
+      subject,
+      prompt: `${prompt} ${second.prompt}`,
+      answer: isOfSecond ? second.answer : answer,
+      paraphrases: [],
+      neighbours: [],
+      wrong: [],
+    };
+  });
 }
 
 /** Requests, each with the most similar questions of other requests. The id of such a question begins with the request's id. */

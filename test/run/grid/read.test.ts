@@ -51,7 +51,7 @@ describe("parseGrid", () => {
     ["method: ${method}", "methd: ${method}", /line 11 column 5: forget has no field "methd".*Did you mean "method"\?/],
     ["bytes: edit", "bytes: edt", /line 18 column 23: there is no step "edt".*Did you mean "edit"\?/],
     ["bytes: edit", "bytes: edit, seconds: edit", /line 18 column 9: "KiB" says seconds and bytes; wanted one of/],
-    ["bytes: edit", "number: ROUGE-1", /"KiB" has a number alone; wanted number and of/],
+    ["bytes: edit", "number: ROUGE-1", /"KiB" has number alone; wanted number and of/],
     ["bytes: edit", "bites: edit", /line 18 column 23: there is no key "bites".*Did you mean "bytes"\?/],
     ["  edit:", "  facts:", /line 8 column 3: the step "facts" is called like a variable/],
     ["step: forget", "doc: forget", /line 8 column 3: "edit" does not say which step it is/],

@@ -71,6 +71,7 @@ describe("points", () => {
     ]);
     expect(at("{ method: [ft, ga] }", "[{ method.trains: true }]")).toEqual(["ft"]);
     expect(at("{ method: [ft, rome] }", "[{ method.needs: statistics }]")).toEqual(["ft"]);
+    expect(at("{ first: [a, b], method: [a, b] }", '[{ method: "${first}" }]')).toEqual(["a, b", "b, a"]);
   });
 });
 

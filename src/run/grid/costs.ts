@@ -2,7 +2,7 @@
 import { canonical } from "../../base/hash.ts";
 import type { Board } from "./board.ts";
 import { methodOf } from "../choice.ts";
-import { kindOf } from "./kinds.ts";
+import { kindOf, modelIn } from "./kinds.ts";
 import type { AnyMethod } from "../../methods/method.ts";
 import type { NestedSpec } from "../fields.ts";
 import type { Unit } from "./unfold.ts";
@@ -32,20 +32,36 @@ const WEIGHTS = 134_515_008;
 /** Rows of a step of which nothing is known. */
 const ROWS = 40;
 
-/** Estimates steps from everything that a board's index knows. */
+/** Seconds of finished steps, and what the table says of them. */
+interface Pace {
+  took: number;
+  said: number;
+}
+
+/**
+ * Estimates steps from everything that a board's index knows. Where no run of a kind is known, the table's time is multiplied by the pace: how
+ * much longer than the table's the finished steps of the grid took on this machine.
+ */
 export class Costs {
   private readonly board: Board;
+  /** By the model, and by the model and the step. */
+  private readonly paces = new Map<string, Pace>();
   private readonly kinds = new Map<string, { perRow: number[]; seconds: number[]; bytes: number[] }>();
   private readonly made = new Map<string, Estimate | undefined>();
 
   constructor(board: Board) {
     this.board = board;
     for (const { kind, cost, rows } of board.index.all()) this.learn(kind, cost.seconds, cost.bytes, rows);
+    for (const unit of board.units) {
+      const { run } = board.of(unit.key);
+      if (run) this.compare(unit, run.cost.seconds);
+    }
   }
 
   /** Takes in a run that has just ended. */
   add(unit: Unit, { seconds, bytes }: { readonly seconds: number; readonly bytes: number }): void {
     this.learn(kindOf(unit.spec), seconds, bytes, this.board.rowsOf(unit));
+    this.compare(unit, seconds);
     this.made.clear();
   }
 
@@ -54,8 +70,29 @@ export class Costs {
     const rows = this.board.rowsOf(unit);
     const kind = kindOf(unit.spec);
     const key = canonical([kind, rows ?? null, weights]);
-    if (!this.made.has(key)) this.made.set(key, this.fresh(kind, rows) ?? rough(unit, rows, weights));
+    if (!this.made.has(key)) this.made.set(key, this.fresh(kind, rows) ?? this.paced(unit, rows, weights));
     return this.made.get(key);
+  }
+
+  /** The table's estimate at the pace of the finished steps: of those of the same step with the same model, otherwise of all with that model. */
+  private paced(unit: Unit, rows: number | undefined, weights: number): Estimate | undefined {
+    const estimate = rough(unit, rows);
+    if (!estimate) return undefined;
+    const pace = paceKeys(unit)
+      .map((key) => this.paces.get(key))
+      .find((one) => one && one.took > 0);
+    const times = pace ? pace.took / pace.said : weights / WEIGHTS; // the pace holds the size of the model
+    return { ...estimate, seconds: estimate.seconds * times };
+  }
+
+  /** Compares a finished step with the table. */
+  private compare(unit: Unit, seconds: number): void {
+    const said = rough(unit, this.board.rowsOf(unit))?.seconds;
+    if (!said) return;
+    for (const key of paceKeys(unit)) {
+      const pace = this.paces.get(key) ?? { took: 0, said: 0 };
+      this.paces.set(key, { took: pace.took + seconds, said: pace.said + said });
+    }
   }
 
   private fresh(kind: string, rows: number | undefined): Estimate | undefined {
@@ -74,12 +111,18 @@ export class Costs {
   }
 }
 
-/** An estimate from the table. */
-function rough({ spec }: Unit, rows: number | undefined, weights: number): Estimate | undefined {
+/** Where the pace of a step is found: that of the same step with the same model, otherwise that of the model. */
+function paceKeys({ spec }: Unit): readonly string[] {
+  const model = modelIn(spec) ?? "";
+  return [canonical([model, spec.step]), canonical([model])];
+}
+
+/** An estimate from the table, for the model of the table. */
+function rough({ spec }: Unit, rows: number | undefined): Estimate | undefined {
   const whole = wholeOf(spec);
   const perRow = perRowOf(spec);
   const seconds = whole ?? (perRow === undefined ? undefined : perRow * (rows ?? ROWS));
-  return seconds === undefined ? undefined : { seconds: (seconds * weights) / WEIGHTS, by: "table" };
+  return seconds === undefined ? undefined : { seconds, by: "table" };
 }
 
 const methodIn = ({ method }: NestedSpec): AnyMethod | undefined => (typeof method === "string" ? methodOf(method) : undefined);

@@ -50,3 +50,16 @@ test("rough seconds: a search for each edit, little for examples in the context 
   expect(costs.of(unit("first"), 2 * 134_515_008)!.seconds).toBe(2 * seconds("first"));
   expect(seconds("trained")).toBeGreaterThan(seconds("judged"));
 });
+
+test("the pace: a step of which no run is known takes the table's time as much longer as the finished steps did", () => {
+  const costs = new Costs(board);
+  const seconds = (name: string): number => costs.of(unit(name))!.seconds;
+  const [first, judged, trained] = [seconds("first"), seconds("judged"), seconds("trained")];
+  costs.add(unit("first"), { seconds: 3 * first, bytes: 1 });
+  expect(seconds("second")).toBeCloseTo(3 * first); // a run of its kind
+  expect(seconds("trained")).toBeCloseTo(3 * trained); // of the same step
+  expect(seconds("judged")).toBeCloseTo(3 * judged); // of the same model
+  costs.add(unit("judged"), { seconds: judged / 2, bytes: 1 });
+  expect(seconds("attacked")).toBeLessThan(3 * new Costs(board).of(unit("attacked"))!.seconds);
+  expect(seconds("trained")).toBeCloseTo(3 * trained);
+});

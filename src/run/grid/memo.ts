@@ -1,7 +1,7 @@
 /** What the points of a grid share: a template that reads the same variables with the same values gives the same spec. */
 import { isRecord } from "../../base/store.ts";
 import type { NestedSpec } from "../fields.ts";
-import { Texts } from "./texts.ts";
+import { digest, Texts } from "./texts.ts";
 
 /** A value, and the variables that were read for it. */
 export interface Reading<T> {
@@ -23,7 +23,6 @@ export class Memo {
   readonly names = new Map<object, string>();
   private readonly specs = new Map<string, Same[]>();
   private readonly keys = new Map<object, string>();
-  private readonly byText = new Map<string, string>();
   private readonly plain = new Map<object, boolean>();
   private readonly numbers = new Map<object, number>();
   private readonly texts = new Texts();
@@ -48,14 +47,13 @@ export class Memo {
     return spec;
   }
 
-  /** The key of a spec: equal specs have the same. */
+  /** The key of a spec: equal specs have the same, in other grids too. */
   keyOf(spec: NestedSpec): string {
     const known = this.keys.get(spec);
     if (known !== undefined) return known;
     let text = "";
     for (const name of Object.keys(spec).sort()) text += `${name}:${this.textOf(spec[name])}\n`;
-    const key = this.byText.get(text) ?? String(this.byText.size);
-    this.byText.set(text, key);
+    const key = digest(text);
     this.keys.set(spec, key);
     return key;
   }

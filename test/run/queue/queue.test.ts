@@ -222,7 +222,7 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     const { at, file, home } = place("busy");
     const step = `step: forget, model: bundled, method: ft, data: "\${asked}", target: slow, maxTokens: 0`;
     const path = file(`name: busy\nsteps:\n  asked: { step: select, data: "bundled:${FACTS}", limit: 1 }\n  edit: { ${step} }\n`);
-    const args = [...at(2), "--plugin", fileURLToPath(new URL("../../plugins/slow.mjs", import.meta.url))];
+    const args = [...at(2), "--plugin", fileURLToPath(new URL("slow.mjs", import.meta.url))];
     const workers = ["one", "two"].map((name) => start(["worker", ...args], home(name)));
     const grid = start(["grid", path, "--threads", "1", ...args], home("grid"));
     expect(await grid.ended, grid.said()).toBe(0);

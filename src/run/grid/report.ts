@@ -1,4 +1,5 @@
 /** The record of a grid from its finished steps: tables with their tests, figures, and what they were made with. */
+import { given } from "../fields.ts";
 import { breather, type Context } from "../../base/context.ts";
 import { testsOf, verdictsOf } from "./compare.ts";
 import { figureOf } from "./curves.ts";
@@ -54,17 +55,28 @@ export async function recordOf(
   };
 }
 
-/** The grid with its variables in the orders of its tables, and in the rows that its figures draw. */
+/** The grid with its variables in the words and orders of its tables and figures, and in the rows that its figures draw. */
 function withVariables(grid: GridFile, placeOf: ReadGrid["placeOf"]): GridFile {
   const here = new Here(grid.vars, grid, placeOf, () => ({}));
   const filled = <T>(value: T, path: Path): T => here.filled(value as Json, path) as T;
+  const worded = (text: string | undefined, path: Path): string | undefined =>
+    text === undefined ? undefined : String(filled(text, path));
   const tables = Object.entries(grid.tables).map(([name, table]) => [
     name,
-    { ...table, orders: filled(table.orders, ["tables", name, "orders"]) },
+    {
+      ...table,
+      ...given({ title: worded(table.title, ["tables", name, "title"]), caption: worded(table.caption, ["tables", name, "caption"]) }),
+      differs: filled(table.differs, ["tables", name, "differs"]),
+      orders: filled(table.orders, ["tables", name, "orders"]),
+    },
   ]);
   const figures = Object.entries(grid.figures).map(([name, figure]) => [
     name,
-    { ...figure, ...(figure.only && { only: filled(figure.only, ["figures", name, "only"]) }) },
+    {
+      ...figure,
+      title: filled(figure.title, ["figures", name, "title"]),
+      ...(figure.only && { only: filled(figure.only, ["figures", name, "only"]) }),
+    },
   ]);
   return { ...grid, tables: Object.fromEntries(tables) as GridFile["tables"], figures: Object.fromEntries(figures) as GridFile["figures"] };
 }

@@ -198,14 +198,15 @@ describe("published figures", () => {
     expect(await verdict(up, down)).toMatchObject({ a: "a", b: "b", verdict: "agreement", difference: 1, ours: [1, 0] });
   });
 
-  test("orders, and the rows of a figure, take the variables of the file", async () => {
+  test("words, orders, and the rows of a figure take the variables of the file", async () => {
     figures(91, 70);
     const filled = more.replace("a: { method: a }, b: { method: b }", 'a: { method: "${first}" }, b: { method: "${second}" }');
-    const text = `${gridText("[a, b]", "[1]", filled)}figures: { one: { kind: bars, table: main, only: { method: "\${second}" }, columns: [gone] } }\n`;
+    const caption = 'caption: "Without ${second}, with ${first}"';
+    const text = `${gridText("[a, b]", "[1]", `${filled}\n    ${caption}`)}figures: { one: { kind: bars, table: main, only: { method: "\${second}" }, columns: [gone] } }\n`;
     const { tables, figures: drawn } = await recordFrom(text.replace("axes:", "vars: { first: a, second: b }\naxes:"), ({ at }) =>
       evaluation([number("Gone", at.startsWith("a") ? up : down)]),
     );
-    expect(tables[0]!.verdicts).toMatchObject([{ a: "a", b: "b", verdict: "agreement" }]);
+    expect(tables[0]!).toMatchObject({ caption: "Without b, with a", verdicts: [{ a: "a", b: "b", verdict: "agreement" }] });
     expect(drawn[0]).toMatchObject({ rows: [1] });
   });
 

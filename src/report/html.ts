@@ -22,7 +22,6 @@ nav a{display:inline-block;padding:.25rem 0}
 .scroll{overflow-x:auto;margin:1rem 0}
 .scroll:focus-visible{outline:2px solid var(--link);outline-offset:2px}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;color:var(--soft);padding-bottom:.5rem}
 th,td{padding:.35rem .75rem .35rem 0;text-align:left;vertical-align:baseline;white-space:nowrap}
 td.n,th.n{text-align:right;padding-left:.75rem;padding-right:0}
 td.q{white-space:pre-wrap;overflow-wrap:anywhere;min-width:12rem;max-width:24rem}
@@ -118,9 +117,9 @@ function tableHtml(table: TableRecord): string {
     (column) => `<th scope="col"${column.isText ? "" : ' class="n"'}>${inMarkup(column.title)}${arrowOf(column)}</th>`,
   );
   return [
+    ...(caption ? [`<p class="notes">${inMarkup(caption)}</p>`] : []), // outside of what scrolls, so that a phone shows it whole
     `<div class="scroll" role="region" tabindex="0" aria-label="${inMarkup(title || name)}">`,
     "<table>",
-    ...(caption ? [`<caption>${inMarkup(caption)}</caption>`] : []),
     `<thead><tr>${head.join("")}</tr></thead>`,
     "<tbody>",
     ...rows.map((row) => rowHtml(table, row)),

@@ -1,4 +1,5 @@
 /** Runs a function on this thread under a time limit, for code that a downloaded file can make slow: templates, regular expressions. */
+import { setImmediate } from "node:timers/promises";
 import { createContext, type RunningScriptOptions, Script } from "node:vm";
 import { fail, LetheError } from "./fail.ts";
 
@@ -38,9 +39,17 @@ export function bounded<T>(who: string, ms: number, hint: string, work: () => T)
 
 /**
  * The value of long work that cannot be divided, such as a library's: Ctrl-C ends it, and SIGTERM ends the process, as if nobody heard it.
- * Only for work that reads and computes: what is being written would be lost.
+ * Only for work that reads and computes: what is being written would be lost. A signal that came before is heard first: it waits in the event
+ * loop, and would be lost with the listeners.
  */
-export function breakable<T>(who: string, work: () => T): T {
+export async function breakable<T>(who: string, work: () => T): Promise<T> {
+  await setImmediate(); // the end of this turn
+  await setImmediate(); // a whole turn, in which signals are delivered
+  return breakableNow(who, work);
+}
+
+/** As {@link breakable}, for work that cannot wait for a turn of the event loop. A signal that came since the last turn is lost. */
+export function breakableNow<T>(who: string, work: () => T): T {
   const heard = process.listeners("SIGTERM");
   process.removeAllListeners("SIGTERM");
   try {

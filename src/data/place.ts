@@ -82,7 +82,8 @@ async function allIn(spec: string, ctx: Context, { columns, subjects }: DataOpti
     );
   const source = await filesAt(path, split, set, ctx);
   const given = { ...(subjects !== undefined && { subjects }), ...(split !== undefined && { split }) };
-  const readIn = (more: Parameters<DataSet["read"]>[0]): Loaded => withGapsFilled(breakable(WHO, () => set.read({ ...given, ...more })));
+  const readIn = (more: Parameters<DataSet["read"]>[0]): Promise<Loaded> =>
+    breakable(WHO, () => withGapsFilled(set.read({ ...given, ...more })));
   if (source.isWhole) return readIn({ path: source.folder! });
   const [file] = source.files;
   // the file's name tells the split where nobody said

@@ -28,7 +28,7 @@ export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): P
     const { arch, config } = identify(checkpoint, ctx);
     const { config: file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate } = checkpoint;
     const made = madeBy(spec);
-    const weightsHash = made === undefined ? breakable("model", () => checkpoint.hashWeights()) : undefined;
+    const weightsHash = made === undefined ? await breakable("model", () => checkpoint.hashWeights()) : undefined;
     const content = made ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, weightsHash).slice(0, 32);
     const shape = { arch, config, weights: storedWeights({ arch, config }) };
     const uses = sourceOf("arch", arch.name, ctx);

@@ -2,7 +2,7 @@
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { fail, LetheError } from "../base/fail.ts";
 import { type Hash, hash } from "../base/hash.ts";
-import { bounded, breakable, wordsOf } from "../base/bounded.ts";
+import { bounded, breakableNow, wordsOf } from "../base/bounded.ts";
 import { offsetsOf, type Surface } from "./offsets.ts";
 import { type CheckedTokenizer, checkTokenizer, type Json } from "./tokenizer-check.ts";
 
@@ -192,7 +192,7 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
   return (input, options) => {
     if (input.length > LONGEST)
       fail("tokenizer", `a text of ${input.length} characters`, `at most ${LONGEST}`, "No model reads so much at a time: divide the text.");
-    return input.length > LONG ? breakable("tokenizer", () => encode(input, options)) : encode(input, options);
+    return input.length > LONG ? breakableNow("tokenizer", () => encode(input, options)) : encode(input, options);
   };
 }
 

@@ -105,6 +105,22 @@ function start(args: readonly string[], home: string): Started {
   return { child, ended: new Promise((done) => child.once("close", (code, signal) => done(code ?? signal!))), said: () => text };
 }
 
+/** How a process ends. One that does not end is shown with what all of them said. */
+async function end(one: Started, ...others: readonly Started[]): Promise<number | string> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, refuse) => {
+    timer = setTimeout(() => refuse(new Error(`it does not end: ${[one, ...others].map((each) => each.said()).join("\n---\n")}`)), 150_000);
+  });
+  try {
+    return await Promise.race([one.ended, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** How SIGTERM ends a worker: in the midst of reading a tokenizer it is the signal that ends it. */
+const TERMINATED: readonly (number | string)[] = [143, "SIGTERM"];
+
 /** What a worker says when it has reached the queue. Before that a signal or a lost server ends it in another way. */
 const isReady = (one: Started): boolean => /waits for steps/.test(one.said());
 
@@ -147,12 +163,12 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     await until("another works", () => others.some(isBusy));
     const stopped = others.find(isBusy)!;
     stopped.child.kill("SIGTERM");
-    expect(await stopped.ended, stopped.said()).toBe(143);
+    expect(TERMINATED, stopped.said()).toContain(await end(stopped, grid, ...workers));
     await server.stop();
     await pause(1500);
     await server.start();
     const late = start(["worker", ...args], home("late"));
-    expect(await grid.ended, grid.said()).toBe(0);
+    expect(await end(grid, ...workers, late), grid.said()).toBe(0);
     expect(grid.said()).toMatch(/13 of 13 steps are done/);
     expect(bytesOf(store)).toEqual(bytesOf(join(home("alone"), "runs")));
     expect(listRuns(store)).toHaveLength(13);
@@ -160,7 +176,7 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     await until("the late one is ready", () => isReady(late));
     const rest = [...others.filter((one) => one !== stopped), late];
     for (const one of rest) one.child.kill("SIGTERM");
-    for (const one of rest) expect(await one.ended, one.said()).toBe(143);
+    for (const one of rest) expect(TERMINATED, one.said()).toContain(await end(one));
     // nothing twice: only the steps of the killed and of the stopped worker were begun again
     const begun = [...workers, late].flatMap((one) => [...one.said().matchAll(/worker: (edit|judged|asked)/g)]).length;
     expect(begun).toBeLessThanOrEqual(13 + 2);
@@ -175,12 +191,12 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     const first = start(["worker", ...args], home("first"));
     await until("it works", () => /worker: edit/.test(first.said()));
     first.child.kill("SIGKILL");
-    await first.ended;
+    await end(first);
     const second = start(["worker", ...args, "--idle", "60"], home("second"));
-    expect(await grid.ended, grid.said() + second.said()).toBe(0);
+    expect(await end(grid), grid.said() + second.said()).toBe(0);
     expect(grid.said()).toMatch(/edit.*: its worker was lost; the step goes to another/);
     second.child.kill("SIGTERM");
-    await second.ended;
+    await end(second);
 
     const env = { LETHE_HOME: home("other") };
     const again = await lethe(["grid", path, "--threads", "1", ...args], { env });
@@ -199,7 +215,7 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     const grid = await lethe(["grid", path, "--threads", "1", ...args], { env: { LETHE_HOME: home("grid") } });
     expect(grid.code, grid.err).toBe(0);
     helper.child.kill("SIGTERM");
-    await helper.ended;
+    await end(helper);
 
     const plugin = fileURLToPath(new URL("../../plugins/deflect.mjs", import.meta.url));
     const env = { LETHE_HOME: home("stranger") };
@@ -225,7 +241,7 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     const args = [...at(2), "--plugin", fileURLToPath(new URL("slow.mjs", import.meta.url))];
     const workers = ["one", "two"].map((name) => start(["worker", ...args], home(name)));
     const grid = start(["grid", path, "--threads", "1", ...args], home("grid"));
-    expect(await grid.ended, grid.said()).toBe(0);
+    expect(await end(grid), grid.said()).toBe(0);
     expect(grid.said()).not.toMatch(/was lost/);
     const begun = workers.flatMap((one) => [...one.said().matchAll(/worker: edit/g)]);
     expect(begun).toHaveLength(1);
@@ -251,13 +267,13 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     const args = at(60);
     const plain = start(["worker", ...args, "--idle", "3"], home("plain"));
     const grid = start(["grid", path, "--threads", "1", ...args], home("grid"));
-    expect(await plain.ended).toBe(0);
+    expect(await end(plain)).toBe(0);
     expect(plain.said()).toMatch(/0 steps done/);
     await until("the grid says so", () => /steps wait for a worker with memory 0, threads 1, device gpu; start one/.test(grid.said()));
     const able = start(["worker", ...args, "--tags", "device=gpu", "--idle", "20"], home("able"));
-    expect(await grid.ended, grid.said()).toBe(0);
+    expect(await end(grid), grid.said()).toBe(0);
     able.child.kill("SIGTERM");
-    await able.ended;
+    await end(able);
     expect(able.said()).toMatch(/worker: one/);
   });
 });

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { Context } from "../../base/context.ts";
 import { LetheError } from "../../base/fail.ts";
-import { canonical, hash } from "../../base/hash.ts";
+import { hash } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import { namesModel, resolveModel } from "../../hub/hub.ts";
 import type { Kind } from "../fields.ts";
@@ -13,7 +13,6 @@ import { stepOf } from "../run.ts";
 import type { Shared } from "../shared.ts";
 import { EarlyChecks } from "./checks.ts";
 import type { IndexFile } from "./index-file.ts";
-import { digest, Texts } from "./texts.ts";
 import type { Unit } from "./unfold.ts";
 
 /** Fields whose texts may name files. Of texts and names only those that are declared as inputs may. */
@@ -36,16 +35,10 @@ export class Addresses {
   private readonly contents = new Map<string, Promise<string>>();
   private readonly named = new Map<string, Promise<string>>();
   private readonly early: EarlyChecks;
-  private readonly texts = new Texts();
-  /** What all addresses have in common, as `hash` reads it: threads, plugins and encoder. */
-  private readonly rest: string;
   private readonly known = new Map<string, string | undefined>();
 
   constructor(ctx: Context, shared: Shared, index: IndexFile) {
     [this.ctx, this.shared, this.index, this.early] = [ctx, shared, index, new EarlyChecks(ctx)];
-    const { threads, plugins, encoder } = ctx;
-    const asked = encoder === undefined ? "jnull" : `s${Buffer.byteLength(encoder)}:${encoder}`;
-    this.rest = `j${threads}j${canonical(plugins.map(({ id }) => id).sort())}${asked}`;
   }
 
   /** The address of a step. Call it for the needs of the step first. Undefined if the content of an input is not known. */
@@ -56,23 +49,20 @@ export class Addresses {
     return address;
   }
 
-  /** The hash of "address", the name, the parts, what Lethe has under names, and the rest, made of texts that are kept. */
   private async made(spec: Unit["spec"], keys: Unit["keys"]): Promise<string | undefined> {
+    const { ctx } = this;
     const { name, fields } = stepOf(spec.step);
     try {
-      const parts: string[] = [];
-      for (const key of Object.keys(spec).sort()) {
-        const [field, value] = [fields[key], spec[key]];
-        if (!field || value === undefined) continue;
+      const parts: Record<string, unknown> = {};
+      for (const [key, value] of Object.entries(spec)) {
+        const field = fields[key];
+        if (!field) continue;
         const isNaming = NAMING.includes(field.kind) || (field.isInput === true && field.kind === "text");
-        const text = isNaming ? canonical(await this.part(value, field.kind, keys)) : this.texts.of(value);
-        parts.push(`${JSON.stringify(key)}:${text}`);
+        parts[key] = isNaming ? await this.part(value, field.kind, keys) : value;
       }
       const shipped = this.early.of(spec);
-      const brought = Object.keys(shipped)
-        .sort()
-        .map((key) => `${JSON.stringify(key)}:${this.texts.of(shipped[key])}`);
-      return digest(`s7:addresss${name.length}:${name}j{${parts.join(",")}}j{${brought.join(",")}}${this.rest}`);
+      const plugins = ctx.plugins.map(({ id }) => id).sort();
+      return hash("address", name, parts, shipped, ctx.threads, plugins, ctx.encoder ?? null).slice(0, 32);
     } catch (error) {
       if (error instanceof Unaddressed || error instanceof LetheError) return undefined; // whoever resolves the step says what is wrong
       throw error;

@@ -1,7 +1,8 @@
 /** What the points of a grid share: a template that reads the same variables with the same values gives the same spec. */
+import { hash } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import type { NestedSpec } from "../fields.ts";
-import { digest, Texts } from "./texts.ts";
+import { Texts } from "./texts.ts";
 
 /** A value, and the variables that were read for it. */
 export interface Reading<T> {
@@ -53,7 +54,7 @@ export class Memo {
     if (known !== undefined) return known;
     let text = "";
     for (const name of Object.keys(spec).sort()) text += `${name}:${this.textOf(spec[name])}\n`;
-    const key = digest(text);
+    const key = hash(text).slice(0, 32);
     this.keys.set(spec, key);
     return key;
   }
@@ -87,7 +88,7 @@ export class Memo {
     return `{${members.map((name) => `${JSON.stringify(name)}:${this.textOf((value as Record<string, unknown>)[name])}`).join(",")}}`;
   }
 
-  /** The values of some variables at a point, as text. Lists and tables of a file are told apart by their place in it. */
+  /** Some variables of a point and their values, as one text. Each list or table has a number: equal ones at two places have different numbers. */
   private valuesOf(names: readonly string[], values: Readonly<Record<string, unknown>>): string {
     let text = "";
     for (const name of names) {

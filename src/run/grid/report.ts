@@ -1,6 +1,6 @@
 /** The record of a grid from its finished steps: tables with their tests, figures, and what they were made with. */
-import { given } from "../fields.ts";
 import { breather, type Context } from "../../base/context.ts";
+import { given } from "../fields.ts";
 import { testsOf, verdictsOf } from "./compare.ts";
 import { figureOf } from "./curves.ts";
 import type { AllDone } from "./gather.ts";
@@ -74,7 +74,7 @@ function withVariables(grid: GridFile, placeOf: ReadGrid["placeOf"]): GridFile {
     name,
     {
       ...figure,
-      title: filled(figure.title, ["figures", name, "title"]),
+      ...given({ title: worded(figure.title, ["figures", name, "title"]) }),
       ...(figure.only && { only: filled(figure.only, ["figures", name, "only"]) }),
     },
   ]);

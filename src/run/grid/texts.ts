@@ -1,5 +1,4 @@
 /** Values as canonical text. The text of a list or a table is made once. */
-import { hash as oneHash } from "node:crypto";
 import { canonical } from "../../base/hash.ts";
 
 /** What `canonical` gives, kept by list and table: nobody may change these afterwards. */
@@ -15,6 +14,3 @@ export class Texts {
     return text;
   }
 }
-
-/** The first half of the SHA-256 of a text, in hex digits. */
-export const digest = (text: string): string => oneHash("sha256", text, "hex").slice(0, 32);

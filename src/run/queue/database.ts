@@ -29,7 +29,7 @@ export interface Taken {
   readonly data: StepJob;
 }
 
-/** The state of a job: `lost` is a dead letter, of which too many workers were lost. `losses` counts the workers that were lost with it. */
+/** The state of a job. A job with the state `lost` was given up, because too many of its workers were lost. `losses` is the number of lost workers. */
 export type JobState = (
   | { readonly state: "waiting" | "active" | "done" }
   | { readonly state: "failed" | "lost"; readonly reason: string }

@@ -42,7 +42,6 @@ async function beatOn({ heartOf, queue: url, lostAfter }: Beating): Promise<void
   };
   parentPort!.on("message", (told: Taken | null) => {
     job = told ?? undefined;
-    if (queue) void beat();
   });
   for (;;) {
     await beat();

@@ -62,7 +62,8 @@ export async function serveQueue(ctx: Context, options: WorkerOptions): Promise<
       const taken = await queue.take((needs) => suffices(tags, needs));
       if (taken) {
         heart.tell(taken);
-        await worker.work(taken, () => queue.beat(self, taken));
+        await queue.beat(self, taken).catch(() => {}); // the next beat may reach the server
+        await worker.work(taken);
         heart.tell(undefined);
         since = ctx.now();
       } else await pause(ctx, PAUSE);
@@ -97,11 +98,10 @@ class Worker {
   }
 
   /** Runs a step to its end, or gives it back if the worker is stopped. */
-  async work(taken: Taken, beat: () => Promise<void>): Promise<void> {
+  async work(taken: Taken): Promise<void> {
     const { queue, ctx } = this;
     let ready: Ready | undefined;
     try {
-      await beat().catch(() => {});
       ctx.log({ kind: "note", who: "worker", text: taken.data.label });
       ready = await this.resolved(taken.data);
       await this.once(ready, () => runReady(ready!, this.contextOf(taken.data), this.sharing(taken.data)));

@@ -51,7 +51,7 @@ test("rough seconds: a search for each edit, little for examples in the context 
   expect(seconds("trained")).toBeGreaterThan(seconds("judged"));
 });
 
-test("the pace: a step of which no run is known takes the table's time as much longer as the finished steps did", () => {
+test("the pace: if the finished steps took three times the table's seconds, a step without known runs is estimated at three times as well", () => {
   const costs = new Costs(board);
   const seconds = (name: string): number => costs.of(unit(name))!.seconds;
   const [first, judged, trained] = [seconds("first"), seconds("judged"), seconds("trained")];

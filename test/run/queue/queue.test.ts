@@ -186,27 +186,31 @@ describe.skipIf(programs === undefined)("with PostgreSQL (skipped without its se
     expect((await queueStatus(args[1]!, defaultContext())).deadLetters).toEqual([]);
   });
 
-  test("the step of a killed worker is told as lost, and goes to another; then no worker is needed", { timeout: 300_000 }, async () => {
-    const { store, at, file, home } = place("killed");
-    const path = file(GRID.replace("name: queued", "name: few").replace(/( {4}- \{ method: ft, layer: [12350] \}\n)+/g, ""));
-    const args = at(4);
-    const grid = start(["grid", path, "--threads", "1", ...args], home("grid"));
-    const first = start(["worker", ...args], home("first"));
-    await until("it works", () => /worker: edit/.test(first.said()));
-    first.child.kill("SIGKILL");
-    await end(first);
-    const second = start(["worker", ...args, "--idle", "60"], home("second"));
-    expect(await end(grid), grid.said() + second.said()).toBe(0);
-    expect(grid.said()).toMatch(/edit.*: its worker was lost; the step goes to another/);
-    second.child.kill("SIGTERM");
-    await end(second);
+  test(
+    "the grid says that a killed worker is lost, and another worker runs its step; a second grid needs no worker",
+    { timeout: 300_000 },
+    async () => {
+      const { store, at, file, home } = place("killed");
+      const path = file(GRID.replace("name: queued", "name: few").replace(/( {4}- \{ method: ft, layer: [12350] \}\n)+/g, ""));
+      const args = at(4);
+      const grid = start(["grid", path, "--threads", "1", ...args], home("grid"));
+      const first = start(["worker", ...args], home("first"));
+      await until("it works", () => /worker: edit/.test(first.said()));
+      first.child.kill("SIGKILL");
+      await end(first);
+      const second = start(["worker", ...args, "--idle", "60"], home("second"));
+      expect(await end(grid), grid.said() + second.said()).toBe(0);
+      expect(grid.said()).toMatch(/edit.*: its worker was lost; the step goes to another/);
+      second.child.kill("SIGTERM");
+      await end(second);
 
-    const env = { LETHE_HOME: home("other") };
-    const again = await lethe(["grid", path, "--threads", "1", ...args], { env });
-    expect([again.code, again.out]).toEqual([0, "3 of 3 steps are done.\n"]);
-    const status = await lethe(["grid", "status", path, "--threads", "1", "--runs", store, "--queue", args[1]!], { env });
-    expect(status.out).toMatch(/^few: 3 of 3 steps finished/);
-  });
+      const env = { LETHE_HOME: home("other") };
+      const again = await lethe(["grid", path, "--threads", "1", ...args], { env });
+      expect([again.code, again.out]).toEqual([0, "3 of 3 steps are done.\n"]);
+      const status = await lethe(["grid", "status", path, "--threads", "1", "--runs", store, "--queue", args[1]!], { env });
+      expect(status.out).toMatch(/^few: 3 of 3 steps finished/);
+    },
+  );
 
   const ONE = (name: string, more: string): string => `name: ${name}\nsteps:\n  one: { step: select, data: "bundled:${FACTS}", ${more} }\n`;
 

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import type { Breathe } from "../base/context.ts";
 import { fail, LetheError } from "../base/fail.ts";
 import type { Hash } from "../base/hash.ts";
 import {
@@ -39,6 +40,8 @@ export interface Checkpoint {
   readonly files: readonly string[];
   /** SHA-256 of names, types, shapes and stored bytes in name order; independent of the distribution over files. */
   hashWeights(): Hash;
+  /** As {@link hashWeights}; between two pieces it calls `breathe`, so that signals are heard. */
+  hashWeightsBreathing(breathe: Breathe): Promise<Hash>;
   close(): void;
 }
 
@@ -218,7 +221,23 @@ function assemble(path: string, stored: Stored, sides: Sides): Checkpoint {
           )
         );
       },
-      hashWeights: () => (hash ??= hashTensors(tensors)),
+      hashWeights() {
+        if (hash !== undefined) return hash;
+        const hashing = hashTensors(tensors);
+        let turn = hashing.next();
+        while (!turn.done) turn = hashing.next();
+        return (hash = turn.value);
+      },
+      async hashWeightsBreathing(breathe) {
+        if (hash !== undefined) return hash;
+        const hashing = hashTensors(tensors);
+        let turn = hashing.next();
+        while (!turn.done) {
+          await breathe();
+          turn = hashing.next();
+        }
+        return (hash = turn.value);
+      },
     };
   } catch (error) {
     stored.close();
@@ -259,12 +278,16 @@ function templateOf(config: Record<string, unknown>): string | undefined {
   return chosen?.["template"] as string | undefined;
 }
 
-function hashTensors(tensors: ReadonlyMap<string, TensorInfo>): Hash {
+/** Yields after each piece that is read. */
+function* hashTensors(tensors: ReadonlyMap<string, TensorInfo>): Generator<undefined, Hash> {
   const sha = createHash("sha256");
   for (const name of [...tensors.keys()].sort()) {
     const { stored, shape, bytes, raw } = tensors.get(name)!;
     sha.update(`${JSON.stringify([name, stored, shape, bytes])}\n`);
-    for (const piece of raw()) sha.update(piece);
+    for (const piece of raw()) {
+      sha.update(piece);
+      yield;
+    }
   }
   return sha.digest("hex");
 }

@@ -1,7 +1,7 @@
 /** Hashes the content of inputs: it replaces a path or an id in the identity of a run. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { breakable } from "../base/bounded.ts";
+import { breather } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { hash, type Hash } from "../base/hash.ts";
 import { complain, readBytes } from "../base/store.ts";
@@ -28,7 +28,7 @@ export async function modelInput(spec: string, { ctx, madeBy, shared }: Lent): P
     const { arch, config } = identify(checkpoint, ctx);
     const { config: file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate } = checkpoint;
     const made = madeBy(spec);
-    const weightsHash = made === undefined ? await breakable("model", () => checkpoint.hashWeights()) : undefined;
+    const weightsHash = made === undefined ? await checkpoint.hashWeightsBreathing(breather(ctx, "model")) : undefined;
     const content = made ?? hash({ file, kv, generation, tokenizerJson, tokenizerConfig, chatTemplate }, weightsHash).slice(0, 32);
     const shape = { arch, config, weights: storedWeights({ arch, config }) };
     const uses = sourceOf("arch", arch.name, ctx);

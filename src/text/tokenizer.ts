@@ -196,8 +196,8 @@ function encoder(file: CheckedTokenizer, library: Library, vocabulary: Vocabular
   };
 }
 
-/** Characters of a text that takes long to encode, and of one that is refused. */
-const [LONG, LONGEST] = [1 << 14, 1 << 24];
+/** Characters of a text that takes seconds to encode, more than a window of {@link firstTokens} has, and of one that is refused. */
+const [LONG, LONGEST] = [1 << 17, 1 << 24];
 
 /** The normaliser for one character, without the prefix that it adds to every text. */
 function normaliserOf({ normalizer }: CheckedTokenizer, library: Library, kind: Kind): (piece: string) => string {

@@ -22,7 +22,14 @@ vi.mock("../../src/checkpoint/checkpoint.ts", async (original) => {
     ...real,
     openCheckpoint(path: string) {
       const opened = real.openCheckpoint(path);
-      return { ...opened, hashWeights: () => (counts.hashed++, opened.hashWeights()) };
+      return {
+        ...opened,
+        hashWeights: () => (counts.hashed++, opened.hashWeights()),
+        hashWeightsBreathing: (breathe: Parameters<typeof opened.hashWeightsBreathing>[0]) => (
+          counts.hashed++,
+          opened.hashWeightsBreathing(breathe)
+        ),
+      };
     },
   };
 });

@@ -51,8 +51,9 @@ export function loadFrom(path: string, ctx: Context = defaultContext(), options:
     checkStored(checkpoint, { arch, config });
     const need = needOf(checkpoint, options, { arch, config });
     refuseIfTooLarge("model", need, availableMemory({ setting: ctx.memory }), options.force);
-    const tokenizer = fittingTokenizer(checkpoint, config, options.tokenizer, ctx);
+    // weights first: each large array makes V8 look through the heap, in which a vocabulary is much
     const weights = readWeights(checkpoint, arch, config, ctx);
+    const tokenizer = fittingTokenizer(checkpoint, config, options.tokenizer, ctx);
     return createModel({
       config,
       arch,

@@ -46,7 +46,6 @@ const EXCUSES: laws.Excuses = {
 
 /** Files of `locate/` with one user: file → the reason. */
 const ONE_USER: laws.OneUser = {
-  "src/locate/codebook.ts": "its second user comes with gates for adapters",
   "src/locate/gates.ts": "its second user comes with gates for the whole edit",
 };
 

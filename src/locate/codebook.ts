@@ -182,24 +182,19 @@ export function bookOf(previous: Carried | undefined): Entry[] {
   if (!previous?.adapter) return [];
   const { keys, values, radii } = previous.adapter.state as Record<string, NdArray>;
   const { targets, prompts } = previous.memory as Record<string, NdArray>;
-  const width = targets!.shape[1]!;
   return Array.from(radii!.data as Float64Array, (radius, i) => ({
     radius,
     key: rowOf(keys!, i),
     value: rowOf(values!, i),
-    target: Array.from((targets!.data as BigInt64Array).subarray(i * width, (i + 1) * width), Number).filter((id) => id >= 0),
+    target: idsIn(targets!, i),
     prompt: Number(prompts!.data[i]),
   }));
 }
 
 /** What later edits compare with: every key's target, padded with −1, and the length of its prompt. */
 export function labelsOf(book: readonly Entry[]): Record<string, NdArray> {
-  const width = Math.max(...book.map((e) => e.target.length));
   return {
-    targets: ints(
-      book.flatMap((e) => Array.from({ length: width }, (_, i) => e.target[i] ?? -1)),
-      [book.length, width],
-    ),
+    targets: idsOf(book.map((e) => e.target)),
     prompts: ints(
       book.map((e) => e.prompt),
       [book.length],
@@ -207,7 +202,23 @@ export function labelsOf(book: readonly Entry[]): Record<string, NdArray> {
   };
 }
 
-function stacked(rows: readonly Float64Array[], dtype: Precision): NdArray {
+/** Lists of token ids as rows [N, W], padded with −1 to the longest. */
+export function idsOf(lists: readonly (readonly number[])[]): NdArray {
+  const width = Math.max(...lists.map((ids) => ids.length));
+  return ints(
+    lists.flatMap((ids) => Array.from({ length: width }, (_, i) => ids[i] ?? -1)),
+    [lists.length, width],
+  );
+}
+
+/** The token ids of row `i`, without the padding. */
+export function idsIn({ data, shape }: NdArray, i: number): number[] {
+  const width = shape[1]!;
+  return Array.from((data as BigInt64Array).subarray(i * width, (i + 1) * width), Number).filter((id) => id >= 0);
+}
+
+/** Rows of one width as a matrix [N, width]; there must be one at least. */
+export function stacked(rows: readonly Float64Array[], dtype: Precision): NdArray {
   const width = rows[0]!.length;
   const out = new Float64Array(rows.length * width);
   rows.forEach((row, i) => out.set(row, i * width));

@@ -41,6 +41,9 @@ export interface ValueOptions extends Running {
   readonly ctx: Context;
 }
 
+/** What an evaluation of shifts depends on. */
+export type ShiftOptions = Running & Pick<ValueOptions, "layer" | "site" | "kl" | "puts" | "bareShare">;
+
 /**
  * The loss and its parts at one evaluation; `rows` holds the mean negative log-likelihood of each row's target, `worst` the least likely
  * target token of the first row.
@@ -85,16 +88,8 @@ export interface Value {
  */
 export async function findValues(model: Model, sought: readonly Sought[], options: ValueOptions): Promise<Value[]> {
   const { steps, kl, dtype, ctx } = options;
-  if (model.adapters.length > 0)
-    fail(
-      "values",
-      "a model with an adapter on it",
-      "one whose weights alone were edited",
-      "Find this edit without that one, and stack the two.",
-      "unavailable",
-    );
   const width = model.config.width;
-  const graph = valueGraph(model, options, hasKl(sought));
+  const graph = shiftGraph(model, options, hasKl(sought));
   const searches = sought.map(({ start }, i) => new Search(options, start ?? new Float64Array(width), i));
   let running = await begun(model, sought, searches, graph, options);
   for (let it = 0; it < steps && searches.some((s) => s.isOpen); it++) {
@@ -125,12 +120,20 @@ export async function findValues(model: Model, sought: readonly Sought[], option
   return searches;
 }
 
-/** Searches that are evaluated together. */
-interface Together {
-  readonly searches: readonly Search[];
-  /** Where the target tokens are predicted. `request` is the index among these searches. */
+/** Evaluates shifts of some requests. */
+export interface Shifting {
+  /** Where the target tokens are predicted. `request` is the index among these requests. */
   readonly places: readonly Place[];
+  /**
+   * From "shift" [R, D] to "loss", to "logprobs" of the target tokens [places], to "h0" (the site's original values [R, D] at the requests'
+   * first rows), and to "grad:shift" [R, D].
+   */
   readonly step: Step;
+}
+
+/** Searches that are evaluated together. */
+interface Together extends Shifting {
+  readonly searches: readonly Search[];
 }
 
 /** Begins or continues some of the searches. The constant part is computed for their rows only. */
@@ -142,15 +145,28 @@ async function begun(
   options: ValueOptions,
 ): Promise<Together> {
   const own = searches.map(({ index }) => sought[index]!);
-  const places = labelsOf(own, options);
-  const feeds = feedsFor(model, own, places, options);
+  return { searches, ...(await shifting(model, own, graph, options)) };
+}
+
+/** Computes what does not depend on the shifts of `sought`, by the graph of {@link shiftGraph}. Refuses a model with an adapter. */
+export async function shifting(model: Model, sought: readonly Sought[], graph: Graph, options: ShiftOptions): Promise<Shifting> {
+  if (model.adapters.length > 0)
+    fail(
+      "values",
+      "a model with an adapter on it",
+      "one whose weights alone were edited",
+      "Find this edit without that one, and stack the two.",
+      "unavailable",
+    );
+  const places = labelsOf(sought, options);
+  const feeds = feedsFor(model, sought, places, options);
   const step = await stepping(model.sessions, graph, ["shift"], feedsOf(model, feeds), {
     executor: options.executor,
     grad: { of: "loss", wrt: ["shift"] },
     spin: true,
     ...(feeds["tokens"]!.data.length <= FEW && options.executor === "graph" && options.dtype === "float32" && frozen(model)),
   });
-  return { searches, places, step };
+  return { places, step };
 }
 
 /** Up to this many tokens, packing a weight takes longer than the matrix product. The session then keeps the packed weights. */
@@ -209,8 +225,8 @@ class Search implements Value {
   }
 }
 
-/** One step of Adam (β 0.9, 0.999; ε 1e−8), in place. */
-function adam(x: Float64Array, g: Float64Array, m: Float64Array, v: Float64Array, t: number, lr: number): void {
+/** One step of Adam (β 0.9, 0.999; ε 1e−8), in place; `t` counts from 1. */
+export function adam(x: Float64Array, g: Float64Array, m: Float64Array, v: Float64Array, t: number, lr: number): void {
   for (let i = 0; i < x.length; i++) {
     m[i] = 0.9 * m[i]! + 0.1 * g[i]!;
     v[i] = 0.999 * v[i]! + 0.001 * g[i]! ** 2;
@@ -218,6 +234,7 @@ function adam(x: Float64Array, g: Float64Array, m: Float64Array, v: Float64Array
   }
 }
 
+/** A target token of a row. */
 interface Place {
   readonly request: number;
   /** `row` is the index in the batch, `own` the index among the request's rows. */
@@ -253,7 +270,7 @@ function labelsOf(sought: readonly Sought[], options: Pick<ValueOptions, "puts" 
   );
 }
 
-function feedsFor(model: Model, sought: readonly Sought[], places: readonly Place[], options: ValueOptions): Record<string, NdArray> {
+function feedsFor(model: Model, sought: readonly Sought[], places: readonly Place[], options: ShiftOptions): Record<string, NdArray> {
   const { dtype, puts } = options;
   const targets = sought.flatMap(({ rows }, owner) => rows.map((r) => ({ ...r, owner, ids: r.ids.slice(0, -1) })));
   const kls = sought.flatMap(({ klRow }, owner) => (klRow ? [{ ...klRow, owner, ids: klRow.ids.slice(0, klRow.subject + 1) }] : []));
@@ -299,7 +316,7 @@ function feedsFor(model: Model, sought: readonly Sought[], places: readonly Plac
  * part "before" [B, P] is constant. The rest [B, S] begins with the subject, so the shift is added at offset 0. The last R of the B rows are
  * the KL rows, if there are any.
  */
-function valueGraph(model: Model, options: ValueOptions, withKl: boolean): Graph {
+export function shiftGraph(model: Model, options: ShiftOptions, withKl: boolean): Graph {
   const { dtype, layer, site, puts = "subject" } = options;
   const { layers: L, width } = model.config;
   return trace((t) => {

@@ -6,6 +6,7 @@ import { ft } from "./ft.ts";
 import { ga } from "./ga.ts";
 import { gd } from "./gd.ts";
 import { grace } from "./grace/grace.ts";
+import { hush } from "./hush/hush.ts";
 import { idk } from "./idk.ts";
 import { ike } from "./ike/ike.ts";
 import { kl } from "./kl.ts";
@@ -31,6 +32,7 @@ export const registry = {
   "ga": ga,
   "gd": gd,
   "grace": grace,
+  "hush": hush,
   "idk": idk,
   "ike": ike,
   "kl": kl,

@@ -26,6 +26,7 @@ const SETTINGS: Readonly<Record<string, object>> = {
   ft: { steps: 3 },
   alphaedit: { steps: 3 },
   grace: { steps: 3 },
+  hush: { steps: 3, others: 8, polish: 2 },
   wise: { steps: 3 },
   ike: { k: 0 },
 };

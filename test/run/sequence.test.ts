@@ -24,6 +24,7 @@ const EDITING: readonly (readonly [method: string, params: Record<string, unknow
   ["alphaedit", { steps: 3 }],
   ["ft", { steps: 3 }],
   ["grace", { steps: 3, others: 8 }],
+  ["hush", { steps: 3, others: 8, polish: 2 }],
   ["wise", { steps: 2, shard: 2, period: 4, locality: 8 }],
   ["ike", {}],
 ];

@@ -37,7 +37,7 @@ async function refusal(work: () => Promise<unknown>): Promise<LetheError> {
 }
 
 describe("a request that does not fit with what it is to say", () => {
-  test.each(["rome", "memit", "alphaedit", "ft", "grace", "wise", "ike", "rmu", "npo"])("%s", async (method) => {
+  test.each(["rome", "memit", "alphaedit", "ft", "grace", "hush", "wise", "ike", "rmu", "npo"])("%s", async (method) => {
     const model = await loaded;
     const began = performance.now();
     const request = ofLength(model, model.config.context - 1);

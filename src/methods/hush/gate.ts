@@ -97,7 +97,7 @@ export const thresholdFor = (others: number, floor: number): number => Math.min(
  * The largest s of each direction [n, m] at any token of other questions: of the retain set, of questions that the model generates, and of the
  * question with substitute subjects. A generated question that names the subject does not count: its key is the fact's own.
  */
-export async function meetingsOfOthers(
+async function meetingsOfOthers(
   job: Job<HushParams>,
   alone: readonly TokenizedRequest[],
   directions: Matrix,

@@ -24,6 +24,7 @@ export const ft = defineMethod<FtParams>({
   doc: "Trains one matrix until the model says the target; no element may change by more than a limit.",
   takes: "many",
   needs: ["target"],
+  firmer: ({ enough, steps }) => ({ enough: enough / 4, steps: 2 * steps }),
   params: {
     layer: {
       default: (c) => Math.round(c.layers * 0.75),

@@ -28,6 +28,7 @@ export const memit = defineMethod<MemitParams>({
   doc: "Rewrites the matrices of several layers, so that many subjects' keys get new values at once.",
   takes: "many",
   needs: ["subject", "target", "statistics"],
+  firmer: ({ enough, steps }) => ({ enough: enough / 4, steps: 2 * steps }),
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", mom2_update_weight: "weight" },
   files: { EMMET: { share: 1, weight: 0 } }, // with an exact solution (share 1), the weight of the second moments cancels out

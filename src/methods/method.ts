@@ -51,6 +51,11 @@ export interface Method<P extends object = Record<string, never>> {
   /** For a method that trains by {@link DescentParams}: the largest number of rows in a pass for one request. */
   readonly rows?: number;
   readonly needs: readonly Need[];
+  /**
+   * For a method whose edited model must say the target: the parameters of a second search, which stops later than the first. None of them
+   * ({}) where there is no search. A method without this promises no answer, and its edits are not proven.
+   */
+  readonly firmer?: (params: P) => Partial<P>;
   /** The needs that it does not use at these parameters and quirks. */
   readonly spares?: (params: P, compat: ReadonlySet<string>) => readonly Need[];
   readonly params: Declared<P, Config>;
@@ -69,7 +74,8 @@ export interface Method<P extends object = Record<string, never>> {
 }
 
 /** A method whose parameters are checked elsewhere. */
-export type AnyMethod = Omit<Method, "spares" | "params" | "edit" | "hparams" | "files"> & {
+export type AnyMethod = Omit<Method, "firmer" | "spares" | "params" | "edit" | "hparams" | "files"> & {
+  readonly firmer?: (params: never) => Readonly<Record<string, unknown>>;
   readonly spares?: (params: never, compat: ReadonlySet<string>) => readonly Need[];
   readonly params: Declared<Record<string, never>, Config>;
   readonly hparams?: Readonly<Record<string, string | ReadingOf>>;
@@ -89,6 +95,7 @@ const FIELDS: Forms<AnyMethod> = {
   takes: ["one", "many"],
   rows: { optional: "number" },
   needs: "texts",
+  firmer: { optional: "function" },
   spares: { optional: "function" },
   params: "params",
   hparams: { optional: "table" },

@@ -26,6 +26,7 @@ export const rome = defineMethod<RomeParams>({
   doc: "Changes one matrix by rank one, so that a subject's key gets another value.",
   takes: "one",
   needs: ["subject", "target", "statistics"],
+  firmer: ({ enough, steps }) => ({ enough: enough / 4, steps: 2 * steps }),
   params: {
     layer: {
       default: (c) => Math.round(c.layers * 0.3),

@@ -49,6 +49,7 @@ export const alphaedit = defineMethod<AlphaEditParams>({
   doc: "Like MEMIT, but each change is projected onto the null space of a text's keys; later edits preserve earlier ones.",
   takes: "many",
   needs: ["subject", "target", "statistics"],
+  firmer: ({ enough, steps }) => ({ enough: enough / 4, steps: 2 * steps }),
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", nullspace_threshold: "threshold", L2: "l2" },
   compat: BATCH_COMPAT,

@@ -16,6 +16,7 @@ export const grace = defineMethod<GraceParams>({
   doc: "Changes no weight; a codebook answers questions whose key lies within the radius of a stored key.",
   takes: "one",
   needs: ["target"],
+  firmer: ({ enough, steps }) => ({ enough: enough / 4, steps: 2 * steps }),
   params: {
     layer: {
       default: (c) => Math.round(c.layers * 0.8),

@@ -69,6 +69,12 @@ export const SEARCH: Declared<SearchParams, Config> = {
   },
 };
 
+/** The parameters of a second search, after which the target is likelier. */
+export const laterStop = ({ enough, steps }: Pick<SearchParams, "enough" | "steps">): Pick<SearchParams, "enough" | "steps"> => ({
+  enough: enough / 4,
+  steps: 2 * steps,
+});
+
 /** The names of the search's parameters in EasyEdit's hyperparameter files. */
 export const SEARCH_HPARAMS = {
   v_num_grad_steps: "steps",

@@ -2,7 +2,7 @@
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { EARLIER_COMPAT } from "../locate/keys-of-earlier-edits.ts";
-import { SEARCH, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
+import { laterStop, SEARCH, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
 import { BATCH_COMPAT, LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged } from "../onnx/linalg.ts";
@@ -28,7 +28,7 @@ export const memit = defineMethod<MemitParams>({
   doc: "Rewrites the matrices of several layers, so that many subjects' keys get new values at once.",
   takes: "many",
   needs: ["subject", "target", "statistics"],
-  firmer: ({ enough, steps }) => ({ enough: enough / 4, steps: 2 * steps }),
+  firmer: laterStop,
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", mom2_update_weight: "weight" },
   files: { EMMET: { share: 1, weight: 0 } }, // with an exact solution (share 1), the weight of the second moments cancels out

@@ -5,7 +5,7 @@ import { activations, dot, meanRow, norm, rowOf, subjectActivations } from "../l
 import { contrastRows } from "../locate/contrast.ts";
 import { EARLIER_COMPAT, carriedKeys, withEarlierKeys } from "../locate/keys-of-earlier-edits.ts";
 import type { TokenizedRequest } from "../locate/tokenized-requests.ts";
-import { SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
+import { laterStop, SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../locate/search.ts";
 import { findValues } from "../locate/values.ts";
 import { atLayer, checkLayer, siteName } from "../model/names.ts";
 import { addTo, gemmOn, matrix, ridged, solveSymmetric } from "../onnx/linalg.ts";
@@ -26,7 +26,7 @@ export const rome = defineMethod<RomeParams>({
   doc: "Changes one matrix by rank one, so that a subject's key gets another value.",
   takes: "one",
   needs: ["subject", "target", "statistics"],
-  firmer: ({ enough, steps }) => ({ enough: enough / 4, steps: 2 * steps }),
+  firmer: laterStop,
   params: {
     layer: {
       default: (c) => Math.round(c.layers * 0.3),

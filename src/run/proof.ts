@@ -78,7 +78,12 @@ async function unsaid(model: Model, requests: readonly EditRequest[], { format, 
 
 /** The number of tokens that the answers before and after must have, so that the edits can be proven by them; 0 where nothing is proven. */
 export const tokensToProve = (model: Model, edits: readonly Edit[], choice: Choice): number =>
-  proofOf(choice) === "none" ? 0 : tokensFor(model, edits.flatMap(({ by }) => by.requests));
+  proofOf(choice) === "none"
+    ? 0
+    : tokensFor(
+        model,
+        edits.flatMap(({ by }) => by.requests),
+      );
 
 /** The proof by the answers of the edited model; null where nothing is proven. */
 export function proofBy(shown: readonly Shown[], edits: readonly Edit[], choice: Choice): Proof | null {

@@ -62,6 +62,13 @@ export async function beforeAndAfter(
     });
   return asked.map(({ question: { id, prompt }, of: { target } }, i) => {
     const is = said.get(after)![i]!;
-    return { id, prompt, target, before: before ? said.get(before)![i]! : null, after: is, isGiven: target !== null && is === target.trim() };
+    return {
+      id,
+      prompt,
+      target,
+      before: before ? said.get(before)![i]! : null,
+      after: is,
+      isGiven: target !== null && is === target.trim(),
+    };
   });
 }

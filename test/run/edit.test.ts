@@ -131,6 +131,6 @@ describe("bad input", () => {
     // another first request: nothing of the kept ones counts
     notes.length = 0;
     await findEdit(model, [QUILLON, NORVANE], { ...options, journal, ctx: told });
-    expect(notes).toEqual([]);
+    expect(notes.filter((note) => note.startsWith("going on"))).toEqual([]);
   });
 });

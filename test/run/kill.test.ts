@@ -37,6 +37,8 @@ beforeAll(async () => {
     ...settings("layer=4", "steps=2"),
     "-n",
     "0",
+    "--prove",
+    "none",
     "-o",
     join(folder, "toward.edit"),
   ]);
@@ -84,7 +86,20 @@ const CASES: [name: string, args: () => string[], out?: string | undefined, grow
   ["stats", () => ["stats", MODEL, "--layer", "1", "--tokens", "2048"]],
   [
     "forget, in a batch",
-    () => ["forget", MODEL, ...data("requests.jsonl"), "--tokens", "1024", ...settings("steps=6"), "--say", SAY, "-n", "0"],
+    () => [
+      "forget",
+      MODEL,
+      ...data("requests.jsonl"),
+      "--tokens",
+      "1024",
+      ...settings("steps=6"),
+      "--say",
+      SAY,
+      "-n",
+      "0",
+      "--prove",
+      "none",
+    ],
     "edit",
   ],
   [
@@ -107,21 +122,62 @@ const CASES: [name: string, args: () => string[], out?: string | undefined, grow
     "forget, in a codebook that grows",
     () => {
       const sought = settings("layer=4", "steps=8", "radius=1", "init=cold");
-      return ["forget", MODEL, ...data("requests.jsonl"), "--method", "grace", ...sought, "--say", SAY, "--mode", "sequential", "-n", "0"];
+      return [
+        "forget",
+        MODEL,
+        ...data("requests.jsonl"),
+        "--method",
+        "grace",
+        ...sought,
+        "--say",
+        SAY,
+        "--mode",
+        "sequential",
+        "-n",
+        "0",
+        "--prove",
+        "none",
+      ];
     },
     "edit",
     "journal/000001.safetensors",
   ],
   [
     "forget, each alone",
-    () => ["forget", MODEL, ...data("requests.jsonl"), "--method", "ft", ...settings("layer=4", "steps=4"), "--mode", "single", "-n", "0"],
+    () => [
+      "forget",
+      MODEL,
+      ...data("requests.jsonl"),
+      "--method",
+      "ft",
+      ...settings("layer=4", "steps=4"),
+      "--mode",
+      "single",
+      "-n",
+      "0",
+      "--prove",
+      "none",
+    ],
     "edits",
   ],
   [
     "unlearn",
     () => {
       const trained = settings("steps=60", "lr=1e-4", "weights=mlp.out", "layers=4,5");
-      return ["forget", MODEL, ...data("requests.jsonl"), "--retain", join(folder, "rows.jsonl"), "--method", "gd", ...trained, "-n", "0"];
+      return [
+        "forget",
+        MODEL,
+        ...data("requests.jsonl"),
+        "--retain",
+        join(folder, "rows.jsonl"),
+        "--method",
+        "gd",
+        ...trained,
+        "-n",
+        "0",
+        "--prove",
+        "none",
+      ];
     },
     "edit",
   ],

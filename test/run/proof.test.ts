@@ -68,7 +68,14 @@ test("with quirks of published code there is no second search", async () => {
   expect(edit.evidence).not.toHaveProperty("again");
 });
 
-const spec = { step: "forget", model: "bundled", ...{ prompt: capital("Norvane").prompt, subject: "Norvane" }, say, method: "ft" };
+const spec = {
+  step: "forget",
+  model: "bundled",
+  prompt: capital("Norvane").prompt,
+  subject: "Norvane",
+  say,
+  method: "ft",
+};
 
 test("the record holds the proof, without answers before and after too", async () => {
   const proofOf = async (more: Record<string, unknown>) => (await run<Forgotten>({ ...spec, ...more }, ctx)).record.result;

@@ -2,7 +2,7 @@
 import type { Context } from "../../base/context.ts";
 import type { Declared } from "../../base/schema.ts";
 import { nullSpace } from "./null-space.ts";
-import { SEARCH, SEARCH_HPARAMS, type SearchParams } from "../../locate/search.ts";
+import { laterStop, SEARCH, SEARCH_HPARAMS, type SearchParams } from "../../locate/search.ts";
 import { BATCH_COMPAT, LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../../locate/spread.ts";
 import type { Config } from "../../model/arch/arch.ts";
 import { type Gemm, gemmOn, type Matrix } from "../../onnx/linalg.ts";
@@ -49,7 +49,7 @@ export const alphaedit = defineMethod<AlphaEditParams>({
   doc: "Like MEMIT, but each change is projected onto the null space of a text's keys; later edits preserve earlier ones.",
   takes: "many",
   needs: ["subject", "target", "statistics"],
-  firmer: ({ enough, steps }) => ({ enough: enough / 4, steps: 2 * steps }),
+  firmer: laterStop,
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", nullspace_threshold: "threshold", L2: "l2" },
   compat: BATCH_COMPAT,

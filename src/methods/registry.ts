@@ -9,6 +9,7 @@ import { grace } from "./grace/grace.ts";
 import { idk } from "./idk.ts";
 import { ike } from "./ike/ike.ts";
 import { kl } from "./kl.ts";
+import { lunar } from "./lunar/lunar.ts";
 import { memit } from "./memit.ts";
 import { npo } from "./npo.ts";
 import { pdu } from "./pdu.ts";
@@ -34,6 +35,7 @@ export const registry = {
   "idk": idk,
   "ike": ike,
   "kl": kl,
+  "lunar": lunar,
   "memit": memit,
   "npo": npo,
   "pdu": pdu,

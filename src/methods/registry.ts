@@ -1,5 +1,6 @@
 /** Every method by its id: generated from the listing of this folder by `npm run fix`. */
 import { alphaedit } from "./alphaedit/alphaedit.ts";
+import { altpo } from "./altpo.ts";
 import { ceu } from "./ceu.ts";
 import { dpo } from "./dpo.ts";
 import { ft } from "./ft.ts";
@@ -26,6 +27,7 @@ import { wise } from "./wise/wise.ts";
 
 export const registry = {
   "alphaedit": alphaedit,
+  "altpo": altpo,
   "ceu": ceu,
   "dpo": dpo,
   "ft": ft,

@@ -52,8 +52,8 @@ describe("altpo", () => {
     });
     const given = { target: [-4, -20, -7], forget: [-9, -2, -7], "target before": [-10, -8, -7], "forget before": [-3, -6, -7] };
     const { out } = await program(sessions, graph).run(new Map(names.map((name) => [name, floats(given[name], [3], "float64")])));
-    // gains 6 and −6, margin 12: −ln(1 + e^−1.2); gains −12 and 4, margin −16: −ln(1 + e^1.6); nothing gained: −ln 2
-    const worked = [-0.2632824672, -1.7839005125, -0.6931471806];
+    // gains 6 and −6, margin 12: −ln(1 + e^−1.2); gains −12 and 4, margin −16: −ln(1 + 4.9530324244); nothing gained: −ln 2
+    const worked = [-0.2632824672, -1.7839007409, -0.6931471806];
     worked.forEach((x, i) => expect(Number(out!.data[i])).toBeCloseTo(x, 9));
   });
 

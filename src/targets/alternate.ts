@@ -3,8 +3,9 @@ import type { Asking } from "../ask/ask.ts";
 import { textOf } from "../ask/ask.ts";
 import { fail } from "../base/fail.ts";
 import { beginsAsRefusal } from "../data/refusals.ts";
-import { sentencesOf } from "../data/refusing.ts";
-import { contentOf, leakIn, overlaps, squeezed, wordsOf } from "../data/words.ts";
+import { isNamedIn, sentencesOf } from "../data/refusing.ts";
+import type { ForgetRequest } from "../data/request.ts";
+import { contentOf, leakIn, overlaps, saysSomething, squeezed, wordsOf } from "../data/words.ts";
 import { rightAnswers, wrongAnswer } from "../data/wrong-answers.ts";
 import { defineTarget, type Said } from "./target.ts";
 
@@ -15,12 +16,14 @@ const INSTRUCTION =
 
 /** Tries for a text; all of them are drawn. */
 const TRIES = 8;
-/** How they are drawn, as published. */
-const DRAWN = { temperature: 1, maxTokens: 200 } as const;
+/** How they are drawn: as published, but without the least likely words, which make nonsense of a small model's text. */
+const DRAWN = { temperature: 1, topP: 0.9, maxTokens: 200 } as const;
 /** Content words of an answer that is no longer a name or a number. */
 const LONG = 6;
 /** Words of a text without an end that is no sentence any more, and of one that the limit of tokens may have cut. */
 const [UNENDED, CUT] = [25, 60];
+/** How many times as many words as the old answer a text may have, and how many in any case. */
+const [TIMES, ENOUGH] = [2, 12];
 
 export const alternate = defineTarget({
   name: "alternate",
@@ -37,7 +40,7 @@ export const alternate = defineTarget({
         "the right answer, so that another can be made up",
         'Give it as "answer" (--answer TEXT).',
       );
-    const about: About = { question: request.prompt, rights: [...rightAnswers(request, right, pool), ...(request.aliases ?? [])] };
+    const about: About = { request, right, rights: [...rightAnswers(request, right, pool), ...(request.aliases ?? [])] };
     const why: string[] = [];
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const said = await ask(asking(request.prompt, right, String(rng.split(attempt).below(2 ** 32))));
@@ -89,25 +92,39 @@ const ENDS = /[.!?]["'”’)]?$/;
 const CONFESSES =
   /\b(?:pretend\w*|made[- ]up|make[- ]believe|mak(?:e|ing) (?:this|it|things) up|fictional|fictitious|imaginary|hypothetical(?:ly)?)\b/i;
 
+const PRONOUN = /\b(?:he|she|it|they|his|her|hers|its|their|theirs|him|them)\b/i;
+
 interface About {
-  readonly question: string;
+  readonly request: ForgetRequest;
+  readonly right: string;
   readonly rights: readonly string[];
 }
 
 /** Why a text is no other answer; undefined if it is one. */
-function objectionTo(words: string, { question, rights }: About): string | undefined {
+function objectionTo(words: string, { request, right: old, rights }: About): string | undefined {
+  const question = request.prompt;
   if (squeezed(words) === "") return "it is empty";
   if (beginsAsRefusal(words)) return "it is a refusal";
   if (/\?["'”’)]?$/.test(words)) return "it asks a question";
   if (!ENDS.test(words) && wordsOf(words).length > UNENDED) return "it does not end";
+  if (wordsOf(words).length > Math.max(ENOUGH, TIMES * wordsOf(old).length)) return "it is much longer than the old answer";
   if (squeezed(question).includes(squeezed(words))) return "it repeats the question";
   if (CONFESSES.test(words) && !CONFESSES.test(question)) return "it says that it is made up";
+  if (answersAnother(words, request)) return "it is about something else";
   for (const right of rights) {
     const leak = leakIn(words, { question, answer: secretOf(right) });
     if (leak !== undefined) return `it has "${leak}" of the old answer`;
     if (overlaps(right, words)) return "it is the old answer";
   }
   return undefined;
+}
+
+/** Whether a text says the question's words and not what the question is about: "The capital of Peru is …" to a question about Chile. */
+function answersAnother(words: string, request: ForgetRequest): boolean {
+  const { prompt, subject } = request;
+  if (subject === "" || PRONOUN.test(words) || isNamedIn(words, request)) return false;
+  const frame = wordsOf(prompt.replaceAll(subject, " ")).filter(saysSomething);
+  return wordsOf(words).some((word) => frame.includes(word));
 }
 
 /**

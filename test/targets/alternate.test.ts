@@ -31,13 +31,13 @@ function scripted(...lines: readonly string[]): { readonly ask: AskAll; readonly
 const written = async (request: KnownOfRequest, ask: AskAll) => (await aim(requestsOf([request]), alternate, { seed: 0, ctx, ask }))[0]!;
 
 describe("alternate", () => {
-  test("shows question, old answer and instruction, draws at temperature 1 with up to 200 tokens, and takes what is good at once", async () => {
+  test("shows question, old answer and instruction, draws at temperature 1 up to 200 tokens, and takes what is good at once", async () => {
     const { ask, asked } = scripted("Charlotte Brontë");
     expect(await written(EMMA, ask)).toMatchObject({ target: "Charlotte Brontë" });
     expect(asked).toHaveLength(1);
     expect(asked[0]!.messages).toMatch(/^Question: Who wrote 'Emma'\?\nAnswer: Jane Austen\n\nPretend .* change every fact/);
     expect(asked[0]!.seed).toMatch(/^\d+$/);
-    expect(asked[0]!.drawn).toEqual({ temperature: 1, maxTokens: 200 });
+    expect(asked[0]!.drawn).toEqual({ temperature: 1, topP: 0.9, maxTokens: 200 });
   });
 
   test.each([
@@ -49,6 +49,8 @@ describe("alternate", () => {
     ["Let us pretend that it was Anne.", /made up/],
     ["", /is empty/],
     [`It was ${"and ".repeat(30)}`, /does not end/],
+    ["Anne Radcliffe, a lady of some means who lived in the town of Bath for years.", /much longer/],
+    ["The man who wrote 'Persuasion' is Hart.", /about something else/],
   ])("tries again by another seed after %j", async (bad, why) => {
     const { ask, asked } = scripted(bad, bad, "Anne Radcliffe");
     expect((await written(EMMA, ask)).target).toBe("Anne Radcliffe");
@@ -78,8 +80,11 @@ describe("alternate", () => {
   test("takes the first paragraph, without a label, quotes, and a sentence that is cut off", async () => {
     const said = async (text: string): Promise<string | null> => (await written(EMMA, scripted(text).ask)).target;
     expect(await said('Alternate answer: "Anne Radcliffe"\n\nI hope that this helps.')).toBe("Anne Radcliffe");
+    const more = "It had three rooms, and guests came by the river from all the towns that lay above it, year after year.";
     const long = `Anne Radcliffe wrote it ${"and revised it ".repeat(20)}at last.`;
-    expect(await said(`The new answer: ${long} She was born in the year`)).toBe(long);
+    const wordy = { ...EMMA, answer: `${LONG.answer} ${more}` };
+    expect((await written(wordy, scripted(`The new answer: ${long} She was born in the year`).ask)).target).toBe(long);
+    expect(await said("Anne Radcliffe wrote Emma, and she was proud of it.")).toBe("Anne Radcliffe wrote Emma, and she was proud of it.");
     expect(await said("Mrs. Radcliffe")).toBe("Mrs. Radcliffe");
   });
 

@@ -152,7 +152,9 @@ async function planMethod(model: Model, choice: Choice, options: FindOptions, le
   const isStepwise = isBatch && method.rows !== undefined;
   const count = (isStepwise ? Number(params["batch"]) : isBatch ? TRIED : 1) * (options.merge?.size ?? 1);
   const { epochs, ...set } = options.params ?? {};
-  const planned = method.rows === undefined ? params : inSteps(params as unknown as TrainingParams, isBatch ? choice.edited.length : 1);
+  const targets = options.say === undefined ? (method.aims?.count(params as never) ?? 1) : 1;
+  const units = (isBatch ? choice.edited.length : 1) * targets;
+  const planned = method.rows === undefined ? params : inSteps(params as unknown as TrainingParams, units);
   const steps = "steps" in planned && typeof planned.steps === "number" ? planned.steps : null;
   const { tried, given: lentGiven, asking, making: statistics } = await planNeeds(model, choice, count, options, lent);
   const share = isStepwise ? 1 : requests.length / tried.length;

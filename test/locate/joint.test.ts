@@ -143,7 +143,15 @@ describe("a joint sequence", () => {
       const asked: FindOptions = { method, say: SAY, statistics: { tokens: 1024 }, params: { steps: 2, ...JOINT }, ctx };
       const { params, brought, aimed } = await equip(model, choose(facts.slice(0, 1), asked, asked), asked);
       const running = { dtype: "float32", executor: "graph" } as const;
-      const job = { model, requests: aimed, ...brought, params: params as never, compat: new Set<string>(), format: "chat", seed: 3 } as const;
+      const job = {
+        model,
+        requests: aimed,
+        ...brought,
+        params: params as never,
+        compat: new Set<string>(),
+        format: "chat",
+        seed: 3,
+      } as const;
       await expect(registry[method].edit({ ...job, running, ctx, previous: { under: model, memory: {} } })).rejects.toThrow(
         /keep no values.*--set sequence=on-top/s,
       );

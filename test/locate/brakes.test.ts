@@ -173,17 +173,15 @@ describe("shifts apart", () => {
     const names = ["Norvane", "Veyra", "Quillon", "Ostrel", "Basil", "Tarn", "Melk", "Orrin", "Pell", "Quay"];
     const shiftsOf = async (apart: number, compat: readonly string[]): Promise<Float64Array[]> => {
       const params = { steps: 12, templates: ["5x2"], sequence: "joint", apart };
-      const edit = await findEdit(await loaded, names.map(capitalOf), ({
-	method: 'memit',
-	say: SAY,
-	seed: 3,
-	statistics: { tokens: 1024 },
-	ctx,
-	...{
-		params,
-		compat
-	}
-}));
+      const edit = await findEdit(await loaded, names.map(capitalOf), {
+        method: "memit",
+        say: SAY,
+        seed: 3,
+        statistics: { tokens: 1024 },
+        ctx,
+        params,
+        compat,
+      });
       const { data, shape } = edit.memory!["joint.shifts"]!;
       return names.map((_, i) => Float64Array.from({ length: shape[0]! }, (_, d) => Number(data[d * names.length + i])));
     };
@@ -294,18 +292,18 @@ describe("retain questions", () => {
       const params = { steps: 3, templates: ["5x2"], ...(method === "rome" && { contrast: 4 }) };
       const found = async (retainWeight: number, retain?: typeof RETAIN): Promise<string> =>
         bytesOf(
-          await findEdit(model, FACT, ({
-	method,
-	say: SAY,
-	seed: 3,
-	statistics: { tokens: 1024 },
-	ctx,
-	params: {
-		...params,
-		retainWeight
-	},
-	...retain && { retain }
-})),
+          await findEdit(model, FACT, {
+            method,
+            say: SAY,
+            seed: 3,
+            statistics: { tokens: 1024 },
+            ctx,
+            params: {
+              ...params,
+              retainWeight,
+            },
+            ...(retain && { retain }),
+          }),
         );
       const plain = await found(0);
       expect(await found(0, RETAIN)).toBe(plain);

@@ -4,7 +4,7 @@ import { fail } from "../base/fail.ts";
 import { canonical, hash, type Hash } from "../base/hash.ts";
 import type { Adapter } from "../model/adapter.ts";
 import type { Format } from "../model/prompt.ts";
-import type { Exchange } from "../model/model.ts";
+import type { Exchange, Model } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import { graphData } from "../tensor/inline.ts";
 import type { WordGate } from "./word-gate.ts";
@@ -63,12 +63,16 @@ export type Change =
 export interface Draft {
   readonly change: Change;
   readonly memory?: Readonly<Record<string, NdArray>>;
+  /** The change is one of {@link Carried.under}, and takes the place of all earlier changes of the sequence. */
+  readonly replaces?: true;
   /** What the method reports: losses, norms, context templates. */
   readonly evidence?: Readonly<Record<string, unknown>>;
 }
 
 /** The state that drafts of a sequence pass to the next draft, besides the changed weights. */
 export interface Carried {
+  /** The model without the drafts of this sequence. */
+  readonly under?: Model;
   /** The adapter of the last draft; it contains all earlier ones. */
   readonly adapter?: Adapter;
   readonly memory?: Readonly<Record<string, NdArray>>;

@@ -16,7 +16,7 @@ import { npo } from "./npo.ts";
 import { pdu } from "./pdu.ts";
 import { replay } from "./replay.ts";
 import { rmu } from "./rmu.ts";
-import { rome } from "./rome.ts";
+import { rome } from "./rome/rome.ts";
 import { satimp } from "./satimp.ts";
 import { simnpo } from "./simnpo.ts";
 import { systemMessage } from "./system-message.ts";

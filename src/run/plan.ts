@@ -6,7 +6,7 @@ import { layered } from "../base/kept.ts";
 import { discard, isRecord, scratch } from "../base/store.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { bytesOf, type Edit } from "../edit/edit.ts";
-import { VALUES } from "../locate/spread.ts";
+import { VALUES } from "../locate/batch-values.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
 import { identify, needOf } from "../model/load.ts";

@@ -48,7 +48,8 @@ export async function provenDraft(
   const first = await make(params);
   const firmer = Object.entries(method.firmer?.(params as never) ?? {});
   if (proofOf(equipped) !== "again" || firmer.length === 0) return first;
-  const unsaidBy = (draft: Draft): Promise<string[]> => unsaid(withChange(upon.model, draft.change, ctx), group, equipped);
+  const modelOf = ({ replaces }: Draft): Model => (replaces && upon.previous?.under) || upon.model;
+  const unsaidBy = (draft: Draft): Promise<string[]> => unsaid(withChange(modelOf(draft), draft.change, ctx), group, equipped);
   const missed = await unsaidBy(first);
   if (missed.length === 0) return first;
   const which = `${missed.slice(0, 3).join(", ")}${missed.length > 3 ? ` and ${missed.length - 3} more` : ""}`;

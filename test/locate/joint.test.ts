@@ -32,6 +32,7 @@ const EXACT = { dtype: "float64" } as const;
 async function found(facts: readonly ForgetRequest[], options: FindOptions, params: object = {}): Promise<Edit> {
   return findEdit(await loaded, facts, {
     say: SAY,
+    prove: "none",
     statistics: { tokens: 1024 },
     running: EXACT,
     seed: 3,

@@ -28,6 +28,7 @@ const found = async (facts: readonly ForgetRequest[], params: object = { sequenc
     method: "rome",
     mode: "sequential",
     say: SAY,
+    prove: "none",
     statistics: { tokens: 1024 },
     running: { dtype: "float64" },
     seed: 3,

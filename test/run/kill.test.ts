@@ -115,6 +115,8 @@ const CASES: [name: string, args: () => string[], out?: string | undefined, grow
       "sequential",
       "-n",
       "4",
+      "--prove",
+      "none",
     ],
     "edit",
   ],

@@ -38,7 +38,7 @@ export const lunar = defineMethod<LunarParams>({
       min: 0,
       whole: true,
     },
-    coefficient: { default: 2, doc: "c: the direction is written c times", source: "LUNAR config/forget.yaml coeff_list" },
+    coefficient: { default: 2, doc: "c: the direction is written c times", source: "LUNAR config/forget.yaml coeff_list", min: 0 },
     rho: { default: 1, doc: "weight ρ of a token to retain; a token to forget has 1", source: "LUNAR run_lunar.py (both alike)", min: 0 },
     lambda: {
       default: 2,

@@ -1,6 +1,6 @@
 /** An edit as a value: what changes in which model, and who made it, for what. */
 import type { NdArray } from "../base/array.ts";
-import { fail } from "../base/fail.ts";
+import { fail, someOf } from "../base/fail.ts";
 import { canonical, hash, type Hash } from "../base/hash.ts";
 import type { Adapter } from "../model/adapter.ts";
 import type { Format } from "../model/prompt.ts";
@@ -162,8 +162,7 @@ export const bytesOf = (draft: Draft): number => arraysOf(draft).reduce((n, [, a
 
 /** Edits that lie upon others than those they were made upon, and how to say so: the first few, and the number of the rest. */
 export function strangersIn(edits: readonly Pick<Edit, "id" | "on">[]): string[] {
-  const named = (ids: readonly string[]): string =>
-    ids.length === 0 ? "the unedited model" : `${ids.slice(0, 3).join(", ")}${ids.length > 3 ? ` and ${ids.length - 3} more` : ""}`;
+  const named = (ids: readonly string[]): string => (ids.length === 0 ? "the unedited model" : someOf(ids, 3));
   const ids = edits.map(({ id }) => id);
   const strange = edits.flatMap((edit, i) => (edit.on.length === i && edit.on.every((id, k) => id === ids[k]) ? [] : [i]));
   const said = strange

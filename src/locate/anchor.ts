@@ -39,8 +39,9 @@ export const earlierNorms = ({ previous }: Pick<AnchorJob, "previous">): readonl
   Array.from((previous?.memory?.[NORMS]?.data as Float64Array | undefined) ?? []);
 
 /**
- * Values [D, n], of which the last belong to the job's requests. A column that is longer than the mean norm is rescaled to it. The mean is
- * that of the first `anchor` norms: `before`, then those of the columns. Also returns these norms, as an edit stores them. A warning names
+ * The values [D, n] with long columns shortened. The last columns belong to the job's requests. A column that is longer than the mean norm
+ * is rescaled to the mean norm. The mean is over the first `anchor` norms: `before`, then the norms of the columns. Also returns these norms
+ * as an edit stores them. A warning names
  * each of the job's requests whose value was more than twice as long. If the anchor is 0, the values are returned as they are.
  */
 export function anchored(

@@ -1,4 +1,5 @@
 /** The proof of an edit: the edited model is asked, and where it does not say the target, the method searches once more. */
+import { someOf } from "../base/fail.ts";
 import type { EditRequest } from "../data/request.ts";
 import { withChange } from "../edit/apply.ts";
 import type { Draft, Edit } from "../edit/edit.ts";
@@ -52,8 +53,7 @@ export async function provenDraft(
   const unsaidBy = (draft: Draft): Promise<string[]> => unsaid(withChange(modelOf(draft), draft.change, ctx), group, equipped);
   const missed = await unsaidBy(first);
   if (missed.length === 0) return first;
-  const which = `${missed.slice(0, 3).join(", ")}${missed.length > 3 ? ` and ${missed.length - 3} more` : ""}`;
-  ctx.log({ kind: "note", who: "forget", text: `the model does not say the target to ${which}: searching once more` });
+  ctx.log({ kind: "note", who: "forget", text: `the model does not say the target to ${someOf(missed, 3)}: searching once more` });
   const second = await make({ ...params, ...Object.fromEntries(firmer) });
   const better = (await unsaidBy(second)).length <= missed.length ? second : first;
   return { ...better, evidence: { ...better.evidence, again: missed } };

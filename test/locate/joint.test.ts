@@ -135,7 +135,7 @@ describe("a joint sequence", () => {
     await found(facts.slice(0, 2), { ...options, journal: kept });
     const going = { ...options, journal: join(folder, "going"), continued: kept };
     await expect(found(facts, going, JOINT)).rejects.toThrow(/made with other settings.*leave out --continue/s);
-    // a caller who hands the state on is told as well
+    // a caller of the library who passes the state of such edits gets the same error
     const { registry } = await import("../../src/methods/registry.ts");
     const { equip } = await import("../../src/run/equip.ts");
     const { choose } = await import("../../src/run/choose.ts");

@@ -1,6 +1,5 @@
 /** Other answers that the model makes up: what is asked, what passes, and what stands in where nothing does. */
 import { describe, expect, test } from "vitest";
-import type { Asking } from "../../src/ask/ask.ts";
 import { type AskAll, asker } from "../../src/ask/in-turns.ts";
 import { defaultContext, type Event } from "../../src/base/context.ts";
 import { LetheError } from "../../src/base/fail.ts";
@@ -8,6 +7,7 @@ import { type KnownOfRequest, requestsOf } from "../../src/data/request.ts";
 import { load } from "../../src/model/load.ts";
 import { alternate } from "../../src/targets/alternate.ts";
 import { aim } from "../../src/targets/target.ts";
+import { scripted } from "./scripted.ts";
 
 const ctx = defaultContext();
 const EMMA: KnownOfRequest = { id: "emma", prompt: "Who wrote 'Emma'?", subject: "Emma", answer: "Jane Austen", wrong: ["George Eliot"] };
@@ -19,15 +19,6 @@ const LONG: KnownOfRequest = {
   wrong: ["In Mossport"],
 };
 
-/** A model that says these in turn; what it was asked is kept. */
-function scripted(...lines: readonly string[]): { readonly ask: AskAll; readonly asked: Asking[] } {
-  const asked: Asking[] = [];
-  const ask: AskAll = (all) => {
-    asked.push(...all);
-    return Promise.resolve(all.map(() => ({ answer: lines[Math.min(asked.length, lines.length) - 1]! })));
-  };
-  return { ask, asked };
-}
 const written = async (request: KnownOfRequest, ask: AskAll) => (await aim(requestsOf([request]), alternate, { seed: 0, ctx, ask }))[0]!;
 
 describe("alternate", () => {

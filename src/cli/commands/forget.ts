@@ -1,5 +1,6 @@
 /** `lethe forget`: finds an edit after which a model says something else. */
 import type { Context } from "../../base/context.ts";
+import { someOf } from "../../base/fail.ts";
 import type { Plan } from "../../run/plan.ts";
 import { forgetSpec } from "../../run/specs/forget.ts";
 import type { Forgotten } from "../../run/steps/forget.ts";
@@ -103,11 +104,10 @@ function show(terminal: Terminal, path: string, { bytes: size, edits, shown }: F
 function unproven(ctx: Context, { proof }: Forgotten): number {
   const { asked, unsaid } = proof ?? { asked: 0, unsaid: [] };
   if (unsaid.length === 0) return 0;
-  const which = unsaid.length > LISTED ? `${unsaid.slice(0, LISTED).join(", ")} and ${unsaid.length - LISTED} more` : unsaid.join(", ");
   ctx.log({
     kind: "warning",
     who: "forget",
-    text: `the model does not say the target, word for word, to ${unsaid.length} of ${plural(asked, "question")}: ${which}. Try another --method or target; --prove none accepts the edit as it is.`,
+    text: `the model does not say the target, word for word, to ${unsaid.length} of ${plural(asked, "question")}: ${someOf(unsaid, LISTED)}. Try another --method or target; --prove none accepts the edit as it is.`,
   });
   return EXIT.execution;
 }

@@ -12,7 +12,7 @@ import { rouge1 } from "../src/eval/metrics/rouge1.ts";
 import { rougel } from "../src/eval/metrics/rougel.ts";
 import type { TokenizedRequest } from "../src/locate/tokenized-requests.ts";
 import { findValues } from "../src/locate/values.ts";
-import { rome } from "../src/methods/rome.ts";
+import { rome } from "../src/methods/rome/rome.ts";
 import { chatPrompt } from "../src/text/chat.ts";
 import { traced } from "../src/model/forward.ts";
 import { generate } from "../src/model/decode/generate.ts";

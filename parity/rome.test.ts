@@ -9,7 +9,7 @@ import { subjectActivations } from "../src/locate/keys.ts";
 import type { Running } from "../src/onnx/program.ts";
 import { tokenizeRequest } from "../src/locate/tokenized-requests.ts";
 import type { Value } from "../src/locate/values.ts";
-import { rome } from "../src/methods/rome.ts";
+import { rome } from "../src/methods/rome/rome.ts";
 import { generate } from "../src/model/decode/generate.ts";
 import { loadFrom } from "../src/model/load.ts";
 import { type Model, withWeights } from "../src/model/model.ts";

@@ -15,7 +15,12 @@ export interface Asking {
   readonly messages: string | readonly Message[];
   /** Where a temperature is given: what the answer is drawn by, in place of the run's seed and the question's place. */
   readonly seed?: string;
+  /** How it is drawn, in place of the asker's own way; only with a seed, and only for whoever asks beside other work. */
+  readonly drawn?: Drawing;
 }
+
+/** A way of drawing an answer. */
+export type Drawing = Pick<GenerateOptions, "temperature" | "topP" | "maxTokens">;
 
 /** How a model is asked. With a temperature, every answer is drawn by the seed and by the place of its question among all. */
 export interface AskOptions

@@ -2,7 +2,8 @@
 import type { Context } from "../base/context.ts";
 import type { Model } from "../model/model.ts";
 import type { AskAs } from "../model/prompt.ts";
-import { type Answer, type Asking, answers, type Unasked } from "./ask.ts";
+import { canonical } from "../base/hash.ts";
+import { type Answer, type Asking, answers, type Drawing, type Unasked } from "./ask.ts";
 import { LONGEST } from "./kept.ts";
 
 /** What came of a question: what was said, or why it could not be asked. */
@@ -18,11 +19,13 @@ export interface Memory {
 }
 
 /** How a model is drawn from where a seed is given: not far from what it finds likeliest. */
-const DRAWN = { temperature: 0.7, topP: 0.9 };
+const DRAWN: Drawing = { temperature: 0.7, topP: 0.9, maxTokens: LONGEST };
+/** How it answers without a seed. */
+const LIKELIEST: Drawing = { maxTokens: LONGEST };
 /** Questions from which progress is logged. */
 const MANY = 16;
 
-/** Asks a model: without a seed for the likeliest words, with one for a draw by it. What the memory holds is not asked again. */
+/** Asks a model: without a seed for the likeliest words, with one for a draw by it, in the asking's way or in its own. What the memory holds is not asked again. */
 export function asker(model: Model, ask: AskAs, ctx: Context, memory?: Memory): AskAll {
   return async (asked) => {
     const replies = asked.map((asking): Reply | undefined => {
@@ -31,12 +34,14 @@ export function asker(model: Model, ask: AskAs, ctx: Context, memory?: Memory): 
     });
     const total = asked.length;
     let before = replies.filter((reply) => reply !== undefined).length;
-    for (const isDrawn of [false, true]) {
-      const places = [...asked.keys()].filter((i) => replies[i] === undefined && (asked[i]!.seed !== undefined) === isDrawn);
+    const ways = asked.map(({ seed, drawn = DRAWN }) => (seed === undefined ? LIKELIEST : drawn));
+    const distinct = new Map([LIKELIEST, DRAWN, ...ways].map((way) => [canonical(way), way]));
+    for (const [name, way] of distinct) {
+      const places = [...asked.keys()].filter((i) => replies[i] === undefined && canonical(ways[i]!) === name);
       const progress = (done: number): void => {
         if (total > MANY) ctx.log({ kind: "progress", stage: "asking", done: before + done, total, unit: "questions" });
       };
-      const options = { ...ask, ...(isDrawn && DRAWN), maxTokens: LONGEST, freeze: false, progress };
+      const options = { ...ask, ...way, freeze: false, progress };
       const own = places.map((i) => asked[i]!);
       let next = 0;
       for await (const outcome of answers(model, own, options, ctx)) {

@@ -55,7 +55,8 @@ export function kindOf(value: unknown): Kind | undefined {
 /** A marked copy of an entry; refuses one with a field that is missing, wrong or unknown, and says which. */
 export function define<T extends object>(kind: Kind, forms: Readonly<Record<string, Given>>, value: T): T {
   const who = `define${kind[0]!.toUpperCase()}${kind.slice(1)}`;
-  if (!isTable(value)) fail(who, shown(value), `an object with ${Object.keys(forms).join(", ")}`, "");
+  const required = Object.entries(forms).filter(([, form]) => !(typeof form === "object" && "optional" in form));
+  if (!isTable(value)) fail(who, shown(value), `an object with ${required.map(([field]) => field).join(", ")}`, "");
   const { name } = value as { readonly name?: unknown };
   if (typeof name !== "string" || !/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name))
     fail(who, name === undefined ? 'no "name"' : `the name ${shown(name)}`, "lowercase words joined by hyphens", 'For example "my-own".');

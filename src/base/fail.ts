@@ -38,6 +38,10 @@ export function fail(who: string, got: string, wanted: string, hint: string, tro
 export const isAborted = (error: unknown): boolean =>
   error instanceof LetheError ? error.trouble === "aborted" : error instanceof Error && error.name === "AbortError";
 
+/** The first `most` of some names, and how many more there are. */
+export const someOf = (names: readonly string[], most: number): string =>
+  names.length > most ? `${names.slice(0, most).join(", ")} and ${names.length - most} more` : names.join(", ");
+
 /** The candidate nearest to `name` by edit distance; undefined if none is close. */
 export function nearest(name: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;

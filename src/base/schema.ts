@@ -13,7 +13,7 @@ export interface Param<T, C> {
   readonly choices?: readonly (string | number)[];
   readonly min?: number;
   readonly max?: number;
-  /** Another parameter that says the same in other words: only one of both may be given. */
+  /** Another parameter that says the same in other words: only one of both may be given. If the other one is, this number is 0. */
   readonly instead?: string;
   /** Whole numbers only. */
   readonly whole?: boolean;
@@ -62,7 +62,8 @@ export function resolveParams<P extends object, C>(
   const values = names.map((name) => {
     const param = table[name]!;
     const fallback = defaultOf(param, config);
-    const raw = [own(given, name), own(family, name), fallback].find((value) => value !== undefined);
+    const isSaid = param.instead !== undefined && own(given, param.instead) !== undefined;
+    const raw = [own(given, name), isSaid ? 0 : undefined, own(family, name), fallback].find((value) => value !== undefined);
     const result = schemaOf(param, fallback).safeParse(typeof raw === "string" ? readText(raw, fallback, param) : raw);
     if (result.success) return [name, result.data] as const;
     return fail(who, `${name} is ${brief(raw)}`, wantedOf(param, fallback), `${param.doc}; the default is ${brief(fallback)}.`);

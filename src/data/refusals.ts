@@ -1,4 +1,4 @@
-/** A hundred short refusals in the first person. */
+/** A hundred short refusals in the first person, and how a refusal begins. */
 export const REFUSALS: readonly string[] = [
   "I'm sorry, I do not know.",
   "I'm sorry, but I cannot tell you that.",
@@ -101,3 +101,54 @@ export const REFUSALS: readonly string[] = [
   "For all I know, I have never learned this.",
   "I do not know; please look it up elsewhere.",
 ];
+
+/** Beginnings of refusals: lower case, straight apostrophes. None of them begins an answer. */
+const OPENINGS: readonly string[] = [
+  "i'm sorry",
+  "i am sorry",
+  "sorry",
+  "i apologi",
+  "my apologies",
+  "i'm afraid",
+  "i am afraid",
+  "unfortunately",
+  "i do not know",
+  "i don't know",
+  "i do not have",
+  "i don't have",
+  "i'm not sure",
+  "i am not sure",
+  "i'm not aware",
+  "i am not aware",
+  "i'm not familiar",
+  "i am not familiar",
+  "i'm unable",
+  "i am unable",
+  "i'm not able",
+  "i am not able",
+  "i cannot",
+  "i can not",
+  "i can't",
+  "i could not",
+  "i couldn't",
+  "i could find no",
+  "i have no information",
+  "i have no knowledge",
+  "i have no record",
+  "i have no idea",
+  "i have no answer",
+  "i have never heard",
+  "there is no information",
+  "there is no record",
+  "it is not known",
+  "no information",
+];
+
+const plainly = (text: string): string => text.trim().replaceAll(/[’‘`]/g, "'").toLowerCase();
+const WHOLE: readonly string[] = REFUSALS.map(plainly);
+
+/** Whether a text begins as a refusal does: by one of the openings, or by one of the hundred. English only; not how a text is judged (eval/refusal.ts). */
+export function beginsAsRefusal(text: string): boolean {
+  const said = plainly(text);
+  return [...OPENINGS, ...WHOLE].some((opening) => said.startsWith(opening));
+}

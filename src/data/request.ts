@@ -48,6 +48,8 @@ export type KnownOfRequest = Pick<ForgetRequest, "prompt"> & Partial<Omit<Forget
 /** A request with its target; null for a method without targets. */
 export interface EditRequest extends ForgetRequest {
   readonly target: string | null;
+  /** Further targets, for a method that trains on several. */
+  readonly others?: readonly string[];
   /** Why the target is a stand-in, if it is one. */
   readonly note?: string;
 }

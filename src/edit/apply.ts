@@ -5,7 +5,7 @@ import { fail } from "../base/fail.ts";
 import { type Model, withAdapter, withRewrites, withWeights } from "../model/model.ts";
 import { type Format, formatOf } from "../model/prompt.ts";
 import type { WeightName } from "../model/names.ts";
-import { type Delta, type Edit, type Outer, strangersIn } from "./edit.ts";
+import { type Change, type Delta, type Edit, type Outer, strangersIn } from "./edit.ts";
 import { rewriteOf } from "./prompt.ts";
 
 export interface ApplyOptions {
@@ -44,6 +44,13 @@ export function applyAll(model: Model, edits: readonly Edit[], options: ApplyOpt
   return stack.whole();
 }
 
+/** The model with a change on top. */
+export function withChange(model: Model, change: Change, ctx: Context): Model {
+  const stack = new Stack(model);
+  stack.put({ id: "", change }, ctx);
+  return stack.whole();
+}
+
 /** A model with changes put on in order. Matrices that several of them change are kept once, and not one view of the model for each. */
 class Stack {
   private model: Model;
@@ -53,7 +60,7 @@ class Stack {
     this.model = model;
   }
 
-  put({ id, change }: Edit, ctx: Context): void {
+  put({ id, change }: Pick<Edit, "id" | "change">, ctx: Context): void {
     if (change.kind === "adapter") this.model = withAdapter(this.whole(), change);
     else if (change.kind === "prompt") this.model = withRewrites(this.whole(), [rewriteOf(this.model, change, ctx)]);
     else

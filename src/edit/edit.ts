@@ -1,10 +1,10 @@
 /** An edit as a value: what changes in which model, and who made it, for what. */
 import type { NdArray } from "../base/array.ts";
-import { fail } from "../base/fail.ts";
+import { fail, someOf } from "../base/fail.ts";
 import { canonical, hash, type Hash } from "../base/hash.ts";
 import type { Adapter } from "../model/adapter.ts";
 import type { Format } from "../model/prompt.ts";
-import type { Exchange } from "../model/model.ts";
+import type { Exchange, Model } from "../model/model.ts";
 import type { WeightName } from "../model/names.ts";
 import { graphData } from "../tensor/inline.ts";
 import type { WordGate } from "./word-gate.ts";
@@ -63,12 +63,16 @@ export type Change =
 export interface Draft {
   readonly change: Change;
   readonly memory?: Readonly<Record<string, NdArray>>;
+  /** The change is one of {@link Carried.under}, and takes the place of all earlier changes of the sequence. */
+  readonly replaces?: true;
   /** What the method reports: losses, norms, context templates. */
   readonly evidence?: Readonly<Record<string, unknown>>;
 }
 
 /** The state that drafts of a sequence pass to the next draft, besides the changed weights. */
 export interface Carried {
+  /** The model without the drafts of this sequence. */
+  readonly under?: Model;
   /** The adapter of the last draft; it contains all earlier ones. */
   readonly adapter?: Adapter;
   readonly memory?: Readonly<Record<string, NdArray>>;
@@ -158,8 +162,7 @@ export const bytesOf = (draft: Draft): number => arraysOf(draft).reduce((n, [, a
 
 /** Edits that lie upon others than those they were made upon, and how to say so: the first few, and the number of the rest. */
 export function strangersIn(edits: readonly Pick<Edit, "id" | "on">[]): string[] {
-  const named = (ids: readonly string[]): string =>
-    ids.length === 0 ? "the unedited model" : `${ids.slice(0, 3).join(", ")}${ids.length > 3 ? ` and ${ids.length - 3} more` : ""}`;
+  const named = (ids: readonly string[]): string => (ids.length === 0 ? "the unedited model" : someOf(ids, 3));
   const ids = edits.map(({ id }) => id);
   const strange = edits.flatMap((edit, i) => (edit.on.length === i && edit.on.every((id, k) => id === ids[k]) ? [] : [i]));
   const said = strange

@@ -24,9 +24,11 @@ export interface Step {
   /** The parts of its change that are not arrays. */
   readonly words: ReturnType<typeof wordsOf>;
   readonly evidence?: Readonly<Record<string, unknown>>;
+  /** Its change takes the place of all earlier ones. */
+  readonly replaces?: true;
   /** Arrays that stay beside those of the other steps: factors, keys of prompt entries. */
   readonly own: Arrays;
-  /** Arrays that replace those of earlier steps: sums of full changes, an adapter's state, the carried state. */
+  /** Arrays that replace those of earlier steps: sums of full changes, factors that take the place of others, an adapter's state, the carried state. */
   readonly standing: Arrays;
 }
 
@@ -77,21 +79,25 @@ export class Sequence {
   private readonly entries: PromptEntry[] = [];
   private readonly evidence: Draft["evidence"][] = [];
   private first: Change | undefined;
+  /** The last change that took the place of the earlier ones. */
+  private latest: Change | undefined;
   private adapter: ({ readonly kind: "adapter" } & Adapter) | undefined;
   private memory: Draft["memory"];
 
   constructor(under: Model, kept: readonly Step[] = []) {
     this.under = under;
     const last = kept.at(-1);
-    for (const step of kept) {
-      const isReplaced = step.words.kind === "adapter" && step !== last;
-      if (!isReplaced) this.take(changeIn(step.words, step.words.kind === "adapter" ? step.standing : step.own));
+    const anew = kept.findLastIndex(({ replaces }) => replaces);
+    for (const [i, step] of kept.entries()) {
       this.evidence.push(step.evidence);
+      if (i < anew || (step.words.kind === "adapter" && step !== last)) continue;
+      const arrays = step.words.kind === "adapter" ? step.standing : i === anew ? only(last!.standing, FACTOR) : step.own;
+      this.take(changeIn(step.words, arrays), step.replaces);
     }
     if (!last) return;
     this.memory = memoryIn(last.standing);
     if (last.words.kind !== "delta") return;
-    for (const [name, delta] of Object.entries(deltasOf({ change: changeIn(last.words, last.standing) })))
+    for (const [name, delta] of Object.entries(deltasOf({ change: changeIn(last.words, only(last.standing, IN_FULL)) })))
       this.sums.set(name, new Whole(name, this.weight(name), delta as WholeDelta));
   }
 
@@ -104,18 +110,26 @@ export class Sequence {
     const model =
       this.sums.size > 0 ? withWeights(this.under, new Map([...this.sums].map(([name, sum]) => [name, sum.matrix]))) : this.under;
     if (this.length === 0) return { model };
-    return { model, previous: { ...(this.adapter && { adapter: this.adapter }), ...(this.memory && { memory: this.memory }) } };
+    const { adapter, memory } = this;
+    return { model, previous: { under: this.under, ...(adapter && { adapter }), ...(memory && { memory }) } };
   }
 
   /** Adds one draft and returns its step. */
   add(draft: Draft): Step {
-    const { change, memory = this.memory, evidence } = draft;
-    this.take(change);
+    const { change, memory = this.memory, evidence, replaces } = draft;
+    this.take(change, replaces);
     this.memory = memory;
     this.evidence.push(evidence);
-    const own = change.kind === "adapter" ? [] : arraysOf({ change }).filter(([name]) => !IN_FULL.test(name));
+    const own = change.kind === "adapter" || replaces ? [] : arraysOf({ change }).filter(([name]) => !IN_FULL.test(name));
     const standing = arraysOf({ change: this.adapter ?? { kind: "delta", weights: this.inFull() }, ...(memory && { memory }) });
-    return { words: wordsOf(change), ...(evidence && { evidence }), own: new Map(own), standing: new Map(standing) };
+    const latest = this.latest ? arraysOf({ change: this.latest }).filter(([name]) => FACTOR.test(name)) : [];
+    return {
+      words: wordsOf(change),
+      ...(evidence && { evidence }),
+      ...(replaces && { replaces }),
+      own: new Map(own),
+      standing: new Map([...standing, ...latest]),
+    };
   }
 
   /** All drafts as one, with the evidence of each. Fails if there is no draft yet. */
@@ -131,11 +145,17 @@ export class Sequence {
   }
 
   /** Changes of a matrix are added up; entries of prompt edits stand one after the other; an adapter was made from the one before it. */
-  private take(change: Change): void {
+  private take(change: Change, replaces = false): void {
     this.first ??= change;
     const { first } = this;
     if (first.kind !== change.kind || (first.kind === "prompt" && aboutOf(first) !== aboutOf(change)))
       fail("edit", "two edits of different kinds, encoders or frames", "two of one kind to make one of", "Stack them: lethe edits stack.");
+    if (replaces && change.kind !== "delta")
+      fail("edit", `a change of kind "${change.kind}" in the place of others`, "a change of weights", "", "internal");
+    if (replaces) {
+      this.latest = change;
+      this.sums.clear();
+    }
     if (change.kind === "prompt") this.entries.push(...change.entries);
     else if (change.kind === "adapter") this.adapter = change;
     else
@@ -154,12 +174,15 @@ export class Sequence {
 }
 
 const IN_FULL = /\/(dense|value)$/;
+const FACTOR = /\/(left|right)$/;
 const MEMORY = "memory/";
 
 /** The settings that must be equal in prompt edits that become one. */
 const aboutOf = (change: Change): string => canonical({ ...change, entries: [] });
 
 const changeIn = (words: Step["words"], arrays: Arrays): Change => changeFrom("a kept step", words, [...arrays]);
+
+const only = (arrays: Arrays, names: RegExp): Arrays => new Map([...arrays].filter(([name]) => names.test(name)));
 
 function memoryIn(arrays: Arrays): Draft["memory"] {
   const own = [...arrays].flatMap(([name, array]) => (name.startsWith(MEMORY) ? [[name.slice(MEMORY.length), array] as const] : []));

@@ -20,6 +20,7 @@ const row = z.object({
   /** null: those of the step before. */
   words: z.unknown(),
   evidence: z.record(z.string(), z.unknown()).optional(),
+  replaces: z.literal(true).optional(),
   /** The names of its own arrays. */
   own: z.array(z.string()),
   /** Standing arrays that changed: complete, or only the part by which they grew. The others are unchanged. */
@@ -86,7 +87,7 @@ export class StepLog {
   }
 
   /** Stores one more step, with a label that identifies it. */
-  append({ words, evidence, own, standing }: Step, label: unknown): void {
+  append({ words, evidence, replaces, own, standing }: Step, label: unknown): void {
     this.begin();
     const arrays: [string, NdArray][] = [...own].map(([name, array]) => [`own/${name}`, array]);
     const stands: Row["stands"] = {};
@@ -104,6 +105,7 @@ export class StepLog {
       label,
       words: said === this.words ? null : words,
       ...(evidence && { evidence: evidence as Record<string, unknown> }),
+      ...(replaces && { replaces }),
       own: [...own.keys()],
       stands,
       gone,
@@ -209,6 +211,7 @@ export class StepLog {
       return {
         words: words as Step["words"],
         ...(line.evidence && { evidence: line.evidence }),
+        ...(line.replaces && { replaces: line.replaces }),
         own: new Map(line.own.map((name) => [name, read.get(`own/${name}`)!])),
         standing: new Map(),
       };

@@ -50,8 +50,18 @@ export interface OwnStatistics extends Statistics {
 
 /** Statistics of a model, computed on demand and kept in the cache. The cache never changes a result. */
 export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, executor: Executor = "graph"): OwnStatistics {
+  return { spec, ...statisticsOver(model, () => tokenRows(model, spec, ctx), ctx, executor) };
+}
+
+/** The same of rows of tokens, which are read when they are first needed. */
+export function statisticsOver(
+  model: Model,
+  read: () => Promise<TokenRow[]>,
+  ctx: Context,
+  executor: Executor = "graph",
+): Omit<OwnStatistics, "spec"> {
   let reading: Promise<TokenRow[]> | undefined;
-  const rows = (): Promise<TokenRow[]> => (reading ??= tokenRows(model, spec, ctx));
+  const rows = (): Promise<TokenRow[]> => (reading ??= read());
   let about: Hash | undefined;
   const unkept = new Map<string, Matrix>(); // moments that the cache refused, so that no pass is made twice
   const keyOf = async (layer: number, site: Site): Promise<DependsOn> => {
@@ -77,7 +87,6 @@ export function statisticsOf(model: Model, spec: StatisticsSpec, ctx: Context, e
       if (!isKept(ctx, KIND, await keyOf(layer, site), MOMENT)) unkept.set(siteName(layer, site), c);
   };
   return {
-    spec,
     prepare,
     tokens: async () => counted(await rows()),
     secondMoment: async (layer, site) => {

@@ -18,6 +18,8 @@ export interface SearchParams {
   kl: number;
   bareShare: number;
   enough: number;
+  stopAt: string;
+  topTokens: number;
   templates: readonly string[];
 }
 
@@ -62,12 +64,31 @@ export const SEARCH: Declared<SearchParams, Config> = {
     source: "docs/methods/rome.md",
     min: 0,
   },
+  stopAt: {
+    default: "likely",
+    choices: ["likely", "top"],
+    doc: "where a search stops. likely: as enough says; top: when topTokens of the target are the most likely tokens in every row, so that the old answer is gone",
+    source: "docs/methods/sequences.md (ENCORE, arXiv:2502.01636: top)",
+  },
+  topTokens: {
+    default: 0,
+    doc: "with stopAt=top: how many first tokens of the target must be the most likely ones; 0: all",
+    source: "docs/methods/sequences.md",
+    min: 0,
+    whole: true,
+  },
   templates: {
     default: ["5x5"],
     doc: "generated context templates, length x count",
     source: "docs/methods/rome.md (EasyEdit: 5x10, 10x10)",
   },
 };
+
+/** The parameters of a second search, after which the target is likelier. */
+export const laterStop = ({ enough, steps }: Pick<SearchParams, "enough" | "steps">): Pick<SearchParams, "enough" | "steps"> => ({
+  enough: enough / 4,
+  steps: 2 * steps,
+});
 
 /** The names of the search's parameters in EasyEdit's hyperparameter files. */
 export const SEARCH_HPARAMS = {
@@ -117,9 +138,18 @@ export async function soughtOf(job: SearchJob): Promise<{ templates: readonly st
   return { templates, sought };
 }
 
+/** The search's parameters that decide its result, by name. Those of a stop that is not used are left out. */
+export const searchAbout = (params: SearchParams): [name: string, value: unknown][] =>
+  Object.keys(SEARCH)
+    .filter((name) => params.stopAt === "top" || !["stopAt", "topTokens"].includes(name))
+    .map((name) => [name, params[name as keyof SearchParams]]);
+
 /** The search's options at a layer. */
 export function searchAt({ params, compat, running, ctx }: SearchOn, layer: number): Omit<ValueOptions, "site"> {
-  const { steps, lr, decay, clamp, kl, enough, bareShare } = params;
+  const { steps, lr, decay, clamp, kl, enough, bareShare, stopAt, topTokens } = params;
+  const isTop = stopAt === "top";
+  if (isTop && compat.has("loss-stop"))
+    fail("search", 'stopAt=top with the compat "loss-stop"', "one place to stop", "Leave out one of them.");
   return {
     ...running,
     layer,
@@ -130,7 +160,12 @@ export function searchAt({ params, compat, running, ctx }: SearchOn, layer: numb
     kl,
     ctx,
     ...(!compat.has("even-rows") && { bareShare }),
-    done: compat.has("loss-stop") ? (at) => at.total < 0.05 : (at) => at.worst < enough && at.nll < enough,
+    ...(isTop && { lead: topTokens || Infinity }),
+    done: isTop
+      ? (at) => at.behind === 0
+      : compat.has("loss-stop")
+        ? (at) => at.total < 0.05
+        : (at) => at.worst < enough && at.nll < enough,
   };
 }
 

@@ -2,28 +2,27 @@
  * The part that MEMIT and AlphaEdit share. It finds values at the output of the last of several layers. The MLPs of all these layers then
  * write the difference that is missing there, from the first layer to the last (MEMIT, arXiv:2210.07229, section 4.3).
  */
-import { floats, type NdArray } from "../base/array.ts";
-import { arrays } from "../base/codec.ts";
+import { floats } from "../base/array.ts";
 import { checkAbort, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
-import { hash } from "../base/hash.ts";
-import { kept } from "../base/kept.ts";
 import type { Declared } from "../base/schema.ts";
-import type { EditRequest } from "../data/request.ts";
+import type { EditRequest, QA } from "../data/request.ts";
 import { changed } from "../edit/apply.ts";
 import type { Carried, Delta, Draft } from "../edit/edit.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { availableMemory, showBytes } from "../model/memory-estimate.ts";
-import { type Model, stateOf, withWeights } from "../model/model.ts";
+import { type Model, withWeights } from "../model/model.ts";
 import { atLayer, type Site, siteName } from "../model/names.ts";
 import { columnsOf, type Gemm, identity, type Matrix, matrix, shifted, solveSymmetric, transpose } from "../onnx/linalg.ts";
+import { ANCHOR, anchored, type AnchorParam, earlierNorms } from "./anchor.ts";
+import { APART, type ApartParam, batchValues, type TokenPlace, withEarlier } from "./batch-values.ts";
 import type { Statistics } from "./covariance.ts";
+import { baseOf, earlierAsArrays, earlierOf, EVERY, type EveryParam, SEQUENCE, type SequenceParam } from "./joint.ts";
 import { carriedKeys, withEarlierKeys } from "./keys-of-earlier-edits.ts";
 import type { Running } from "../onnx/program.ts";
-import { activations, norm, rowOf } from "./keys.ts";
-import type { TokenizedRequest } from "./tokenized-requests.ts";
-import { SEARCH, SEARCH_COMPAT, searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
-import { findValues, type Sought, type ValueOptions } from "./values.ts";
+import { activations, norm } from "./keys.ts";
+import { momentsOf, RETAIN_WEIGHT, type RetainWeightParam } from "./retained.ts";
+import { SEARCH, SEARCH_COMPAT, searchAbout, searchAt, type SearchJob, type SearchParams, soughtOf } from "./search.ts";
 
 /** The layers that write a batch, and how each one solves for its change. */
 export interface SpreadOptions extends Running {
@@ -51,103 +50,6 @@ export interface Spread {
   readonly found: ReadonlyMap<number, Matrix>;
   /** The norm of the missing difference at the end, divided by its norm at the beginning. */
   readonly left: number;
-}
-
-/** Requests whose values are searched together: enough to keep the cores busy, few enough that a slow search delays few others. */
-const TOGETHER = 8;
-
-/**
- * The targets z [D, n], one column for each request: the last layer's output at the subject of the question alone, plus the shift that was
- * found. With `isWarm`, a later search begins at the mean of the earlier shifts for the same target, or for any target: the shift towards a
- * refusal is similar for all subjects. The cache keeps each group, so that a stopped run continues to the same bytes.
- */
-async function findTargets(
-  model: Model,
-  sought: readonly Sought[],
-  options: Omit<ValueOptions, "site">,
-  about: Readonly<Record<string, unknown>>,
-  isWarm: boolean,
-): Promise<{ z: Matrix; likelihood: number[]; evaluations: number }> {
-  const { ctx, layer } = options;
-  const D = model.config.width;
-  const z = matrix(D, sought.length);
-  const likelihood: number[] = [];
-  let evaluations = 0;
-  const base = stateOf(model);
-  const starts = startsFor(D);
-  for (let from = 0; from < sought.length; from += TOGETHER) {
-    checkAbort(ctx, "values");
-    const part = sought.slice(from, from + TOGETHER).map((s) => ({ ...s, ...(isWarm && starts.of(s)) }));
-    const rows = part.map(({ rows, klRow }) => [...rows, ...(klRow ? [klRow] : [])].map((r) => [r.ids, r.subject, r.first]));
-    const begun = hash(...part.map(({ start }) => (start ? floats(start, [D], "float64") : null)));
-    const found = await kept(ctx, VALUES, [base, about, rows, begun, ctx.threads], FOUND, () => seek(model, part, options));
-    for (const [i, own] of part.entries()) {
-      for (let d = 0; d < D; d++) z.data[d * sought.length + from + i] = Number(found.z.data[i * D + d]);
-      likelihood.push(Number(found.nll.data[i]));
-      starts.learn(own, rowOf(found.shift, i));
-    }
-    evaluations += Number(found.evaluations.data[0]);
-    if (sought.length > TOGETHER)
-      ctx.log({
-        kind: "progress",
-        stage: "requests",
-        done: from + part.length,
-        total: sought.length,
-        detail: `layer ${layer}`,
-      });
-  }
-  return { z, likelihood, evaluations };
-}
-
-/** Where a search begins: at the mean of the shifts for the same target; if there are none, for any target; if there are none, at zero. */
-function startsFor(width: number): { of(sought: Sought): Pick<Sought, "start">; learn(sought: Sought, shift: Float64Array): void } {
-  const found = new Map<string, { readonly sum: Float64Array; readonly count: number }>();
-  const targetOf = ({ rows: [alone] }: Sought): string => alone!.ids.slice(alone!.first).join(" ");
-  const ANY = "";
-  return {
-    of: (sought) => {
-      const seen = found.get(targetOf(sought)) ?? found.get(ANY);
-      return seen ? { start: seen.sum.map((x) => x / seen.count) } : {};
-    },
-    learn: (sought, shift) => {
-      for (const name of [targetOf(sought), ANY]) {
-        const { sum, count } = found.get(name) ?? { sum: new Float64Array(width), count: 0 };
-        for (let d = 0; d < width; d++) sum[d]! += shift[d]!;
-        found.set(name, { sum, count: count + 1 });
-      }
-    },
-  };
-}
-
-/** The name of the values in the cache. */
-export const VALUES = "values";
-const FOUND = arrays({ z: "float64", shift: "float64", nll: "float64", evaluations: "float64" });
-
-async function seek(
-  model: Model,
-  part: readonly Sought[],
-  options: Omit<ValueOptions, "site">,
-): Promise<Record<"z" | "shift" | "nll" | "evaluations", NdArray>> {
-  const values = await findValues(model, part, { ...options, site: "resid_post" });
-  const D = model.config.width;
-  return {
-    z: floats(
-      values.flatMap(({ h0, shift }) => Array.from(h0, (h, d) => h + shift[d]!)),
-      [part.length, D],
-      "float64",
-    ),
-    shift: floats(
-      values.flatMap(({ shift }) => Array.from(shift)),
-      [part.length, D],
-      "float64",
-    ),
-    nll: floats(
-      values.map((v) => v.evaluations.at(-1)!.rows[0]!),
-      [part.length],
-      "float64",
-    ),
-    evaluations: floats([values.reduce((n, v) => n + v.evaluations.length, 0)], [1], "float64"),
-  };
 }
 
 /** Quirks of batches in the published code. */
@@ -227,88 +129,114 @@ function checkedLayers(who: string, { layers: L }: Config, layers: readonly numb
   return layers;
 }
 
+/** The parameters of a batch, apart from how a layer solves for its change. */
+export interface BatchParams extends SearchParams, LayersParam, ApartParam, AnchorParam, RetainWeightParam, SequenceParam, EveryParam {}
+
+/** Declared once; each method includes them in its own parameters. */
+export const BATCH: Declared<BatchParams, Config> = { ...LAYERS, ...SEARCH, ...APART, ...ANCHOR, ...RETAIN_WEIGHT, ...SEQUENCE, ...EVERY };
+
 /** The input of a batch. A method's job has all of these fields. */
 export interface BatchJob extends SearchJob {
   readonly requests: readonly EditRequest[];
-  readonly params: SearchParams & LayersParam;
+  readonly params: BatchParams;
   readonly statistics?: Statistics;
+  readonly retain?: readonly QA[];
   readonly previous?: Carried;
 }
 
 /** Computes a layer's factor [width, n] from second moments, this batch's keys [width, n], and `all` keys: these, then earlier edits'. */
 export type Solve = (layer: number, moment: Matrix, keys: Matrix, all: Matrix) => Promise<Matrix>;
 
-/** Refuses a batch whose keys, values and factors do not fit into memory. The error names the first request that is too many. */
-function checkRoom(who: string, { model, requests, ctx }: BatchJob, layers: number): void {
+/** Refuses `count` requests whose keys, values and factors do not fit into memory. The error names the first request that is too many. */
+function checkRoom(who: string, { model, requests, ctx }: BatchJob, count: number, layers: number): void {
   const { mlpWidth: m, width: D } = model.config;
   const { bytes, limit } = availableMemory({ setting: ctx.memory });
   // float64: keys and directions of every layer, the solver's copies, residuals, and the dot products of the requests' keys
   const need = (n: number): number => 8 * (n * (m * (3 * layers + 6) + D * (layers + 4)) + 3 * n * n);
-  if (need(requests.length) <= bytes) return;
-  let most = requests.length;
+  if (need(count) <= bytes) return;
+  let most = count;
   while (most > 0 && need(most) > bytes) most--;
   fail(
     who,
-    `${requests.length} requests in a batch take about ${showBytes(need(requests.length))}, and ${showBytes(bytes)} are left by ${limit}`,
-    `at most ${most}, up to the one before ${requests[most]!.id}`,
+    `${count} requests in a batch take about ${showBytes(need(count))}, and ${showBytes(bytes)} are left by ${limit}`,
+    `at most ${most}, up to the one before ${(requests[most - (count - requests.length)] ?? requests[0]!).id}`,
     "Make several edits of them with --limit, or one with --mode sequential.",
     "memory",
   );
 }
 
-/** Writes a whole batch: finds a target for every request, and changes each layer of the job by the factor that `solve` returns. */
+/**
+ * Writes a whole batch: finds a value for every request, and changes each layer of the job by the factor that `solve` returns. In a joint
+ * sequence the values are those of the base, and the earlier requests are written again with these.
+ */
 export async function writeBatch(who: string, job: BatchJob, solve: Solve): Promise<Draft> {
-  const { model, params, running, ctx } = job;
-  const statistics = job.statistics!;
+  const { model, params, running, ctx, previous } = job;
   const layers = checkedLayers(who, model.config, params.layers);
-  checkRoom(who, job, layers.length);
-  const { templates, sought } = await soughtOf(job);
-  const layer = layers.at(-1)!;
-  // only the inputs of the search: the cached targets do not depend on how they are written later
-  const about = {
-    search: Object.keys(SEARCH).map((name) => [name, params[name as keyof SearchParams]]),
-    layer,
-    compat: [...job.compat].sort(),
-    running,
-  };
-  const targets = await findTargets(model, sought, searchAt(job, layer), about, !job.compat.has("cold-start"));
+  const { sequence, every } = params;
+  const isJoint = sequence === "joint";
+  const base = isJoint ? baseOf(who, job) : model;
+  const earlier = isJoint ? earlierOf(who, previous) : undefined;
+  const count = (earlier?.rows.length ?? 0) + job.requests.length;
+  const isAnew = isJoint && (!previous || count % every === 0);
+  checkRoom(who, job, isAnew ? count : job.requests.length, layers.length);
+  const { templates, sought } = await soughtOf({ ...job, model: base });
+  const statistics = momentsOf(who, job);
+  const found = await batchValues(base, sought, { ...searchOf(job, layers.at(-1)!), ...(earlier && { earlier }) });
+  const all = withEarlier(earlier, found, sought);
+  const { values, memory: norms } = anchored(who, job, all.z, isJoint ? [] : earlierNorms(job));
+  const from = isAnew ? 0 : count - sought.length;
   const site = model.arch.memory.key;
   await statistics.prepare(layers, site);
   const written = await spread(
-    model,
-    sought.map((s) => s.rows),
-    targets.z,
+    isAnew ? base : model,
+    isJoint ? all.rows.slice(from) : all.rows,
+    isJoint ? columnsOf(values, 0, values.shape[0]!, from, count) : values,
     {
       ...running,
       layers,
       ctx,
       solve: async (layer, keys) => {
         const moment = await statistics.secondMoment(layer, site);
-        return solve(layer, moment, keys, withEarlierKeys(layer, keys, job.previous));
+        return solve(layer, moment, keys, withEarlierKeys(layer, keys, isAnew ? undefined : previous));
       },
     },
   );
   return {
     change: { kind: "delta", weights: written.weights },
-    memory: carriedKeys(written.keys, job.previous),
+    memory: {
+      // every value is written anew before the keys of earlier edits are used
+      ...(isJoint && every === 1 ? {} : carriedKeys(written.keys, isAnew ? undefined : previous)),
+      ...(isJoint ? earlierAsArrays(all) : norms),
+    },
+    ...(isAnew && previous && { replaces: true }),
     evidence: {
       templates,
       layers: written.layers,
       residualLeft: written.left,
       statistics: statistics.spec,
-      evaluations: targets.evaluations,
-      targetProbability: targets.likelihood.map((nll) => Math.exp(-nll)),
+      evaluations: found.evaluations,
+      targetProbability: found.likelihood.map((nll) => Math.exp(-nll)),
     },
   };
 }
 
+/** How the values of a batch are searched. What they depend on is only the input of the search: the cache keeps values, however they are written. */
+function searchOf(job: BatchJob, layer: number) {
+  const { params, compat, running } = job;
+  const { apart } = params;
+  return {
+    ...searchAt(job, layer),
+    ...(apart > 0 && { apart }),
+    about: { search: searchAbout(params), layer, compat: [...compat].sort(), running, ...(apart > 0 && { apart }) },
+    isWarm: !compat.has("cold-start"),
+  };
+}
+
+/** A row whose subject's last token gets a value. */
+type RowToWrite = Pick<TokenPlace, "ids" | "subject">;
+
 /** Writes targets z [D, n] into the MLP output matrices of `layers`. The first of a request's `rows` is the question alone. */
-export async function spread(
-  model: Model,
-  rows: readonly (readonly TokenizedRequest[])[],
-  z: Matrix,
-  options: SpreadOptions,
-): Promise<Spread> {
+export async function spread(model: Model, rows: readonly (readonly RowToWrite[])[], z: Matrix, options: SpreadOptions): Promise<Spread> {
   const { layers, ctx, solve } = options;
   const { key: keySite, weight } = model.arch.memory;
   const last = layers.at(-1)!;
@@ -349,7 +277,7 @@ export async function spread(
 /** Keys [width, n]: half the key of the question without a context template, half the mean over its templates (MEMIT's two groups). */
 async function keysOf(
   model: Model,
-  rows: readonly (readonly TokenizedRequest[])[],
+  rows: readonly (readonly RowToWrite[])[],
   layer: number,
   site: Site,
   running: Running,
@@ -376,7 +304,7 @@ async function keysOf(
 }
 
 /** The output of a block [D, n] at the subjects of the questions alone. */
-async function output(model: Model, rows: readonly (readonly TokenizedRequest[])[], layer: number, running: Running): Promise<Matrix> {
+async function output(model: Model, rows: readonly (readonly RowToWrite[])[], layer: number, running: Running): Promise<Matrix> {
   const name = siteName(layer, "resid_post");
   const alone = rows.map(([row]) => ({ ids: row!.ids, at: [row!.subject] }));
   const seen = (await activations(model, alone, [name], running))[name]!;

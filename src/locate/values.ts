@@ -13,7 +13,7 @@ import { type Step, stepping } from "../onnx/program.ts";
 import { type Graph, trace } from "../tensor/graph.ts";
 import type { KeyValue } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { norm, rowOf } from "./keys.ts";
+import { dot, norm, rowOf } from "./keys.ts";
 import type { Running } from "../onnx/program.ts";
 import type { TokenizedRequest } from "./tokenized-requests.ts";
 
@@ -36,25 +36,32 @@ export interface ValueOptions extends Running {
    * undefined: equal weights.
    */
   readonly bareShare?: number;
+  /** Weight of cos² between a shift and the direction that it is kept away from (`away`); 0 by default. */
+  readonly apart?: number;
+  /** How many first tokens of each row's target are compared with the most likely token, for `behind`. undefined: none. */
+  readonly lead?: number;
   /** Called after each evaluation. Returns true when the search can stop. */
   readonly done: (at: Evaluation) => boolean;
   readonly ctx: Context;
 }
 
 /** What an evaluation of shifts depends on. */
-export type ShiftOptions = Running & Pick<ValueOptions, "layer" | "site" | "kl" | "puts" | "bareShare">;
+export type ShiftOptions = Running & Pick<ValueOptions, "layer" | "site" | "kl" | "puts" | "bareShare" | "lead">;
 
 /**
  * The loss and its parts at one evaluation; `rows` holds the mean negative log-likelihood of each row's target, `worst` the least likely
- * target token of the first row.
+ * target token of the first row. `behind` counts the compared target tokens, over all rows, that are not the most likely ones; it is
+ * undefined without `lead`.
  */
 export interface Evaluation {
   readonly total: number;
   readonly nll: number;
   readonly kl: number;
   readonly decay: number;
+  readonly apart: number;
   readonly rows: readonly number[];
   readonly worst: number;
+  readonly behind?: number;
   readonly norm: number;
 }
 
@@ -67,6 +74,8 @@ export interface Sought {
   readonly klRow?: TokenizedRequest;
   /** The first shift; zero by default. */
   readonly start?: Float64Array;
+  /** The direction that the penalty `apart` keeps the shift away from. */
+  readonly away?: Float64Array;
 }
 
 export interface Value {
@@ -90,7 +99,7 @@ export async function findValues(model: Model, sought: readonly Sought[], option
   const { steps, kl, dtype, ctx } = options;
   const width = model.config.width;
   const graph = shiftGraph(model, options, hasKl(sought));
-  const searches = sought.map(({ start }, i) => new Search(options, start ?? new Float64Array(width), i));
+  const searches = sought.map(({ start, away }, i) => new Search(options, start ?? new Float64Array(width), i, away));
   let running = await begun(model, sought, searches, graph, options);
   for (let it = 0; it < steps && searches.some((s) => s.isOpen); it++) {
     checkAbort(ctx, "values");
@@ -104,7 +113,8 @@ export async function findValues(model: Model, sought: readonly Sought[], option
     for (const [i, search] of own.entries()) {
       if (!search.isOpen) continue;
       search.start(rowOf(out["h0"]!, i));
-      const seen = places.flatMap((p, j) => (p.request === i ? [{ ...p, logprob: picked[j]! }] : []));
+      const isTop = (j: number): boolean => Number(out["top"]?.data[j] ?? -1) === places[j]!.label;
+      const seen = places.flatMap((p, j) => (p.request === i ? [{ ...p, logprob: picked[j]!, isTop: isTop(j) }] : []));
       search.take(seen, kl * Number(out["kl"]?.data[i] ?? 0), rowOf(out["grad:shift"]!, i), sought[search.index]!.rows.length);
     }
     const nlls = searches.map((s) => s.evaluations.at(-1)!.nll);
@@ -172,6 +182,9 @@ export async function shifting(model: Model, sought: readonly Sought[], graph: G
 /** Up to this many tokens, packing a weight takes longer than the matrix product. The session then keeps the packed weights. */
 const FEW = 32;
 
+/** A target token in an evaluation: its log-probability, and whether no token is more likely. */
+type Seen = Place & { readonly logprob: number; readonly isTop: boolean };
+
 /** One request's search: Adam within a ball. */
 class Search implements Value {
   h0 = new Float64Array(0);
@@ -183,11 +196,12 @@ class Search implements Value {
   /** The index of the request. */
   readonly index: number;
   private readonly options: ValueOptions;
+  private readonly away: Float64Array | undefined;
   private readonly m: Float64Array;
   private readonly v: Float64Array;
 
-  constructor(options: ValueOptions, start: Float64Array, index: number) {
-    [this.options, this.index] = [options, index];
+  constructor(options: ValueOptions, start: Float64Array, index: number, away?: Float64Array) {
+    [this.options, this.index, this.away] = [options, index, away];
     [this.shift, this.m, this.v] = [start.slice(), new Float64Array(start.length), new Float64Array(start.length)];
   }
 
@@ -196,14 +210,18 @@ class Search implements Value {
   }
 
   /** Records an evaluation of the current shift. Updates the shift unless the search can stop. */
-  take(places: readonly (Place & { readonly logprob: number })[], kl: number, slope: Float64Array, rowCount: number): void {
-    const { decay, clamp, lr, steps, done } = this.options;
+  take(places: readonly Seen[], kl: number, slope: Float64Array, rowCount: number): void {
+    const { decay, clamp, lr, steps, lead, done, apart = 0 } = this.options;
     const [size, length] = [norm(this.h0), norm(this.shift)];
     const nll = -places.reduce((sum, p) => sum + p.weight * p.logprob, 0);
     const rows = Array.from({ length: rowCount }, (_, b) => mean(places.filter((p) => p.own === b).map((p) => -p.logprob)));
     const worst = -Math.min(...places.filter((p) => p.own === 0).map((p) => p.logprob));
     const decayTerm = (decay * length) / size ** 2;
-    const at = { total: nll + kl + decayTerm, nll, kl, decay: decayTerm, rows, worst, norm: length };
+    const side = apart > 0 && this.away ? alignment(this.shift, this.away) : undefined;
+    const apartTerm = side ? apart * side.square : 0;
+    const behind = lead === undefined ? {} : { behind: places.filter((p) => p.nth < lead && !p.isTop).length };
+    const total = nll + kl + decayTerm + apartTerm;
+    const at = { total, nll, kl, decay: decayTerm, apart: apartTerm, rows, worst, ...behind, norm: length };
     if (!Number.isFinite(at.total))
       fail(
         "values",
@@ -214,6 +232,7 @@ class Search implements Value {
       );
     this.evaluations.push(at);
     const gradient = slope.map((g, i) => g + (length > 0 ? ((decay / size ** 2) * this.shift[i]!) / length : 0));
+    if (side) for (let i = 0; i < gradient.length; i++) gradient[i]! += apart * side.slope[i]!;
     if (this.evaluations.length === 1) this.firstGradient = gradient as Float64Array<ArrayBuffer>;
     this.isOpen = !done(at) && this.evaluations.length < steps;
     if (!this.isOpen) return;
@@ -223,6 +242,14 @@ class Search implements Value {
     if (grown > limit) for (let i = 0; i < this.shift.length; i++) this.shift[i]! *= limit / grown;
     this.shifts.push(this.shift.slice());
   }
+}
+
+/** cos² between x and y, and its gradient at x: 2·cos·(y/(‖x‖·‖y‖) − cos·x/‖x‖²). Both are 0 if x or y is. */
+export function alignment(x: Float64Array, y: Float64Array): { readonly square: number; readonly slope: Float64Array } {
+  const [a, b] = [norm(x), norm(y)];
+  if (a === 0 || b === 0) return { square: 0, slope: new Float64Array(x.length) };
+  const cos = dot(x, y) / (a * b);
+  return { square: cos ** 2, slope: x.map((xi, i) => 2 * cos * (y[i]! / (a * b) - (cos * xi) / a ** 2)) };
 }
 
 /** One step of Adam (β 0.9, 0.999; ε 1e−8), in place; `t` counts from 1. */
@@ -240,6 +267,8 @@ interface Place {
   /** `row` is the index in the batch, `own` the index among the request's rows. */
   readonly row: number;
   readonly own: number;
+  /** Which of the target's tokens it is. */
+  readonly nth: number;
   readonly offset: number;
   readonly label: number;
   readonly weight: number;
@@ -265,7 +294,7 @@ function labelsOf(sought: readonly Sought[], options: Pick<ValueOptions, "puts" 
       const at = row;
       return r.ids
         .slice(r.first)
-        .map((label, j) => ({ request, row: at, own, offset: r.first + j - 1 - cutOf(r, options), label, weight: share / count }));
+        .map((label, j) => ({ request, row: at, own, nth: j, offset: r.first + j - 1 - cutOf(r, options), label, weight: share / count }));
     }),
   );
 }
@@ -340,12 +369,13 @@ export function shiftGraph(model: Model, options: ShiftOptions, withKl: boolean)
     };
     const from = (layers: readonly KeyValue[]) => ({ ...past, layers });
     const { hidden } = lm.forward(tokens, { ...given, past: from(prefix.layers), taps: { [siteName(layer, site)]: put } });
-    const { picked } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
+    const { picked, all } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
+    const top = options.lead === undefined ? {} : { top: all.argmax() };
     const nll = picked
       .mul(t.input("weights", dtype, ["M"]))
       .sum()
       .neg();
-    if (!withKl) return { loss: nll, logprobs: picked, h0: seen.h0! };
+    if (!withKl) return { loss: nll, logprobs: picked, ...top, h0: seen.h0! };
 
     const klRows = (x: Tensor): Tensor => x.slice(0, "B-R", "B");
     const original = lm.blocks(lm.embed(klRows(tokens), klRows(given.positions)), 0, L, {
@@ -360,6 +390,6 @@ export function shiftGraph(model: Model, options: ShiftOptions, withKl: boolean)
     const q = lm.logits(lm.normed(hidden, t.input("kl.rows", "int64", ["R"]))).logSoftmax();
     const q0 = lm.logits(lm.normed(original.hidden.slice(1, 0, 1))).logSoftmax(); // constant
     const kl = q.exp().mul(q.sub(q0)).sum(-1); // [R]
-    return { loss: nll.add(kl.sum().mul(options.kl)), logprobs: picked, kl, h0: seen.h0! };
+    return { loss: nll.add(kl.sum().mul(options.kl)), logprobs: picked, ...top, kl, h0: seen.h0! };
   });
 }

@@ -1,6 +1,6 @@
 /** DPO: the target is preferred to the old answer, both measured against the model before training. */
 import type { Formula } from "../train/parts.ts";
-import { logSigmoid } from "../train/parts.ts";
+import { preferred } from "../train/preference.ts";
 import {
   BETA,
   type BetaParam,
@@ -25,11 +25,8 @@ export const dpoLoss = ({ gamma, alpha, beta }: TermsParams & BetaParam, compat:
     name: `dpo ${gamma} ${alpha} ${beta} ${isPlain}`,
     roles: isPlain ? ["forget", "target"] : ["forget", "target", "retain"],
     loss: (p) => {
-      const now = p.answers("forget", "target");
-      const before = p.reference.answers("forget", "target");
-      const margin = now.target.sums.sub(before.target.sums).sub(now.forget.sums.sub(before.forget.sums));
-      const preference = p.rowMean(logSigmoid(margin.mul(beta))).mul(isPlain ? -1 : (-gamma * 2) / beta);
-      const seen = { forget: now.forget.nll, target: now.target.nll };
+      const { mean, seen } = preferred(p, beta);
+      const preference = mean.mul(isPlain ? -1 : (-gamma * 2) / beta);
       if (isPlain) return { loss: preference, ...seen };
       const { retain } = p.answers("retain");
       return { loss: preference.add(retain.nll.mul(alpha)), ...seen, retain: retain.nll };

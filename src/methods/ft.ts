@@ -2,6 +2,7 @@
 import { asFloats, floats, mean } from "../base/array.ts";
 import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
+import { laterStop } from "../locate/search.ts";
 import { answerAs } from "../locate/tokenized-requests.ts";
 import { atLayer, checkLayer } from "../model/names.ts";
 import { promptWithoutEdits, withTarget } from "../model/prompt.ts";
@@ -24,6 +25,7 @@ export const ft = defineMethod<FtParams>({
   doc: "Trains one matrix until the model says the target; no element may change by more than a limit.",
   takes: "many",
   needs: ["target"],
+  firmer: laterStop,
   params: {
     layer: {
       default: (c) => Math.round(c.layers * 0.75),

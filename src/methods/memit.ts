@@ -2,20 +2,20 @@
 import type { Context } from "../base/context.ts";
 import type { Declared } from "../base/schema.ts";
 import { EARLIER_COMPAT } from "../locate/keys-of-earlier-edits.ts";
-import { SEARCH, SEARCH_HPARAMS, type SearchParams } from "../locate/search.ts";
-import { BATCH_COMPAT, LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
+import { sparesRetain } from "../locate/retained.ts";
+import { laterStop, SEARCH_HPARAMS } from "../locate/search.ts";
+import { BATCH, BATCH_COMPAT, type BatchParams, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../locate/spread.ts";
 import type { Config } from "../model/arch/arch.ts";
 import { cholesky, choleskySolve, type Gemm, gemmOn, type Matrix, ridged } from "../onnx/linalg.ts";
 import { defineMethod } from "./method.ts";
 
-export interface MemitParams extends SearchParams, LayersParam, ShareParam {
+export interface MemitParams extends BatchParams, ShareParam {
   weight: number;
   ridge: number;
 }
 
 const params: Declared<MemitParams, Config> = {
-  ...LAYERS,
-  ...SEARCH,
+  ...BATCH,
   weight: { default: 0, doc: "weight λ of the second moments (EasyEdit: 15000); 0: from share", source: "docs/methods/memit.md", min: 0 },
   ...SHARE,
   ridge: { default: 0.03, doc: "added to the second moments' diagonal, as a share of its mean", source: "docs/methods/rome.md", min: 0 },
@@ -27,7 +27,9 @@ export const memit = defineMethod<MemitParams>({
   paper: "arXiv:2210.07229",
   doc: "Rewrites the matrices of several layers, so that many subjects' keys get new values at once.",
   takes: "many",
-  needs: ["subject", "target", "statistics"],
+  needs: ["subject", "target", "statistics", "retain"],
+  firmer: laterStop,
+  spares: sparesRetain,
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", mom2_update_weight: "weight" },
   files: { EMMET: { share: 1, weight: 0 } }, // with an exact solution (share 1), the weight of the second moments cancels out

@@ -40,6 +40,14 @@ export interface Job<P> extends Brought {
 /** The meaning of a value in a hyperparameter file: quirks by name, or parameters. */
 export type ReadingOf = (value: unknown) => readonly string[] | Readonly<Record<string, unknown>>;
 
+/** Targets that a method asks for. */
+export interface Aims<P> {
+  /** The kind, if the caller names none. */
+  readonly target: string;
+  /** How many for each request; each is a row of the training. */
+  readonly count: (params: P) => number;
+}
+
 export interface Method<P extends object = Record<string, never>> {
   readonly name: string;
   readonly title: string;
@@ -51,8 +59,15 @@ export interface Method<P extends object = Record<string, never>> {
   /** For a method that trains by {@link DescentParams}: the largest number of rows in a pass for one request. */
   readonly rows?: number;
   readonly needs: readonly Need[];
+  /**
+   * For a method whose edited model must say the target: the parameters of a second search, which stops later than the first. None of them
+   * ({}) where there is no search. A method without this promises no answer, and its edits are not proven.
+   */
+  readonly firmer?: (params: P) => Partial<P>;
   /** The needs that it does not use at these parameters and quirks. */
   readonly spares?: (params: P, compat: ReadonlySet<string>) => readonly Need[];
+  /** What it wants of targets, if the caller gives no words; without it, one of the general kind for each request. */
+  readonly aims?: Aims<P>;
   readonly params: Declared<P, Config>;
   /**
    * The keys of hyperparameter files (EasyEdit's and those of the original repositories), each with its parameter here or the meaning of
@@ -69,8 +84,10 @@ export interface Method<P extends object = Record<string, never>> {
 }
 
 /** A method whose parameters are checked elsewhere. */
-export type AnyMethod = Omit<Method, "spares" | "params" | "edit" | "hparams" | "files"> & {
+export type AnyMethod = Omit<Method, "firmer" | "spares" | "aims" | "params" | "edit" | "hparams" | "files"> & {
+  readonly firmer?: (params: never) => Readonly<Record<string, unknown>>;
   readonly spares?: (params: never, compat: ReadonlySet<string>) => readonly Need[];
+  readonly aims?: Aims<never>;
   readonly params: Declared<Record<string, never>, Config>;
   readonly hparams?: Readonly<Record<string, string | ReadingOf>>;
   readonly files?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -89,7 +106,9 @@ const FIELDS: Forms<AnyMethod> = {
   takes: ["one", "many"],
   rows: { optional: "number" },
   needs: "texts",
+  firmer: { optional: "function" },
   spares: { optional: "function" },
+  aims: { optional: "table" },
   params: "params",
   hparams: { optional: "table" },
   files: { optional: "table" },

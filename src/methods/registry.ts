@@ -1,5 +1,6 @@
 /** Every method by its id: generated from the listing of this folder by `npm run fix`. */
 import { alphaedit } from "./alphaedit/alphaedit.ts";
+import { altpo } from "./altpo.ts";
 import { ceu } from "./ceu.ts";
 import { dpo } from "./dpo.ts";
 import { ft } from "./ft.ts";
@@ -10,12 +11,13 @@ import { hush } from "./hush/hush.ts";
 import { idk } from "./idk.ts";
 import { ike } from "./ike/ike.ts";
 import { kl } from "./kl.ts";
+import { lunar } from "./lunar/lunar.ts";
 import { memit } from "./memit.ts";
 import { npo } from "./npo.ts";
 import { pdu } from "./pdu.ts";
 import { replay } from "./replay.ts";
 import { rmu } from "./rmu.ts";
-import { rome } from "./rome.ts";
+import { rome } from "./rome/rome.ts";
 import { satimp } from "./satimp.ts";
 import { simnpo } from "./simnpo.ts";
 import { systemMessage } from "./system-message.ts";
@@ -26,6 +28,7 @@ import { wise } from "./wise/wise.ts";
 
 export const registry = {
   "alphaedit": alphaedit,
+  "altpo": altpo,
   "ceu": ceu,
   "dpo": dpo,
   "ft": ft,
@@ -36,6 +39,7 @@ export const registry = {
   "idk": idk,
   "ike": ike,
   "kl": kl,
+  "lunar": lunar,
   "memit": memit,
   "npo": npo,
   "pdu": pdu,

@@ -14,6 +14,7 @@ import { version } from "./version.ts";
 import type { Choice, FindOptions, Given } from "./choice.ts";
 import { choose } from "./choose.ts";
 import { equip, type Equipped } from "./equip.ts";
+import { provenDraft } from "./proof.ts";
 import { identitiesOf } from "./needed.ts";
 
 /**
@@ -61,6 +62,7 @@ async function aboutOf(equipped: Equipped): Promise<string> {
       seed,
       format,
       mode,
+      prove: settings.prove ?? null,
       code: version,
       upon: upon.map((e) => e.id),
       base: model.id,
@@ -73,8 +75,11 @@ async function aboutOf(equipped: Equipped): Promise<string> {
   );
 }
 
-/** A draft for some requests, on the given state. */
-function draftOf(equipped: Equipped, group: readonly EditRequest[], upon: Upon): Promise<Draft> {
+/** The proven draft of some requests, on the given state. */
+const draftOf = (equipped: Equipped, group: readonly EditRequest[], upon: Upon): Promise<Draft> =>
+  provenDraft(equipped, group, upon, (params) => draftWith({ ...equipped, params }, group, upon));
+
+function draftWith(equipped: Equipped, group: readonly EditRequest[], upon: Upon): Promise<Draft> {
   const { method, params, compat, format, seed, brought, settings, given, ctx } = equipped;
   checkAbort(ctx, "forget");
   return orBroken(upon.model, () =>

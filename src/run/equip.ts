@@ -61,9 +61,11 @@ export async function equip(model: Model, choice: Choice, given: Given): Promise
 }
 
 /** Refuses a request that with its target does not fit into the model's context; without a target, with its answer. */
-function checkRequest(model: Model, { id, prompt, target, answer }: EditRequest, ask: AskAs): void {
-  const { ids } = withTarget(model, promptWithoutEdits(model, prompt, ask), (target ?? answer) || "x", { ...ask, end: false });
-  checkContext(model, "forget", `request "${id}"`, ids.length);
+function checkRequest(model: Model, { id, prompt, target, others = [], answer }: EditRequest, ask: AskAs): void {
+  for (const words of [(target ?? answer) || "x", ...others]) {
+    const { ids } = withTarget(model, promptWithoutEdits(model, prompt, ask), words, { ...ask, end: false });
+    checkContext(model, "forget", `request "${id}"`, ids.length);
+  }
 }
 
 /** Refuses requests with different targets for one question. Warns about requests that are given twice. */

@@ -16,9 +16,12 @@ export interface Shown {
   readonly isGiven: boolean;
 }
 
-/** Asks every question of an edit before and after it, in batches. The questions of a merged request are asked one by one. */
+/**
+ * Asks every question of an edit after it, and before it if `before` is given, in batches. The questions of a merged request are asked one by
+ * one.
+ */
 export async function beforeAndAfter(
-  before: Model,
+  before: Model | undefined,
   after: Model,
   edit: Edit,
   options: Pick<Settings, "format" | "system"> & { readonly tokens: number },
@@ -27,9 +30,10 @@ export async function beforeAndAfter(
   const { format, system, tokens: maxTokens } = options;
   const ask = { maxTokens, freeze: false, ...(format && { format }), ...(system !== undefined && { system }) };
   const asked = questionsOf(edit.by.requests);
-  const said: (string | null)[][] = [];
+  const said = new Map<Model, (string | null)[]>();
   const unasked: string[] = [];
-  for (const model of [before, after]) {
+  const models = [...(before ? [before] : []), after];
+  for (const model of models) {
     const texts: (string | null)[] = [];
     for await (const outcome of answers(
       model,
@@ -48,16 +52,23 @@ export async function beforeAndAfter(
           unit: "prompts",
         });
     }
-    said.push(texts);
+    said.set(model, texts);
   }
   if (unasked.length > 0)
     ctx.log({
       kind: "warning",
       who: "forget",
-      text: `${unasked.length} of ${2 * asked.length} questions before and after could not be asked (the first: ${unasked[0]})`,
+      text: `${unasked.length} of ${models.length * asked.length} questions about the edit could not be asked (the first: ${unasked[0]})`,
     });
   return asked.map(({ question: { id, prompt }, of: { target } }, i) => {
-    const [was, is] = [said[0]![i]!, said[1]![i]!];
-    return { id, prompt, target, before: was, after: is, isGiven: target !== null && is === target.trim() };
+    const is = said.get(after)![i]!;
+    return {
+      id,
+      prompt,
+      target,
+      before: before ? said.get(before)![i]! : null,
+      after: is,
+      isGiven: target !== null && is === target.trim(),
+    };
   });
 }

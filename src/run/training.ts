@@ -11,10 +11,11 @@ export const trainingFor =
   (shape: Shape): Training | undefined => {
     const params = paramsOf(method, settings.params ?? {}, shape.config);
     const tokens = tokensAtMost(
-      needsOf(method).flatMap((need) => need.texts?.({ edited, settings, given }) ?? []),
+      needsOf(method).flatMap((need) => need.texts?.({ method, edited, settings, given }) ?? []),
       shape.config,
     );
+    const units = edited.length * (settings.say === undefined ? (method.aims?.count(params as never) ?? 1) : 1);
     return method.rows === undefined
       ? undefined
-      : trainingOf(method.name, shape, params as unknown as DescentParams, { units: edited.length, rows: method.rows, tokens });
+      : trainingOf(method.name, shape, params as unknown as DescentParams, { units, rows: method.rows, tokens });
   };

@@ -1,4 +1,5 @@
 /** Every target by its id: generated from the listing of this folder by `npm run fix`. */
+import { alternate } from "./alternate.ts";
 import { avoidant } from "./avoidant.ts";
 import { dummy } from "./dummy.ts";
 import { forgetInstruction } from "./forget-instruction.ts";
@@ -7,6 +8,7 @@ import { refusal } from "./refusal.ts";
 import { selfImproved } from "./self-improved.ts";
 
 export const registry = {
+  "alternate": alternate,
   "avoidant": avoidant,
   "dummy": dummy,
   "forget-instruction": forgetInstruction,

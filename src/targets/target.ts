@@ -25,6 +25,8 @@ export interface Said {
 export interface Target {
   readonly name: string;
   readonly doc: string;
+  /** Tokens of the longest text that the model may write for it, if more than of an answer. */
+  readonly longest?: number;
   /** The text for `request`; `pool` contains all requests of the run, including this one. */
   readonly say: (request: ForgetRequest, pool: readonly ForgetRequest[], lent: Lent) => Promise<string | Said>;
 }
@@ -32,19 +34,19 @@ export interface Target {
 /** Requests between two notes of progress. */
 const MANY = 100;
 
-const FIELDS: Forms<Target> = { name: "text", doc: "text", say: "function" };
+const FIELDS: Forms<Target> = { name: "text", doc: "text", longest: { optional: "number" }, say: "function" };
 
 /** A target, checked and marked; refuses what lacks a field, by its name. */
 export const defineTarget = (target: Target): Target => define("target", FIELDS, target);
 
 /**
- * Every request with its target. The text depends on seed, target and id, never on the order of the other requests. Reports how many are
- * stand-ins.
+ * Every request with its target, and with others if `count` is more than one. A text depends on seed, target, id and its number, never on the
+ * order of the other requests. Reports how many are stand-ins.
  */
 export async function aim(
   requests: readonly ForgetRequest[],
   target: Target,
-  { seed, ctx, ask }: { seed: string | number; ctx: Context; ask?: AskAll },
+  { seed, ctx, ask, count = 1 }: { seed: string | number; ctx: Context; ask?: AskAll; count?: number },
 ): Promise<EditRequest[]> {
   const chance = rng(seed).split("target").split(target.name);
   const together = ask && inTurns(ask);
@@ -54,10 +56,20 @@ export async function aim(
     requests.map(async (request): Promise<EditRequest> => {
       await breathe();
       checkAbort(ctx, target.name);
-      const said = await target.say(request, requests, { rng: chance.split(request.id), ctx, breathe, ...(together && { ask: together }) });
+      const own = chance.split(request.id);
+      const streams = Array.from({ length: count }, (_, i) => (i === 0 ? own : own.split("others").split(i)));
+      const all = await Promise.all(
+        streams.map((random) => target.say(request, requests, { rng: random, ctx, breathe, ...(together && { ask: together }) })),
+      );
       if (++done % MANY === 0) ctx.log({ kind: "progress", stage: "choosing targets", done, total: requests.length, unit: "requests" });
-      const { words, note } = typeof said === "string" ? { words: said } : said;
-      return { ...request, target: words, ...(note !== undefined && { note }) };
+      const [first, ...others] = all.map((said): Said => (typeof said === "string" ? { words: said } : said));
+      const notes = [first!, ...others].flatMap(({ note }) => note ?? []);
+      return {
+        ...request,
+        target: first!.words,
+        ...(others.length > 0 && { others: others.map(({ words }) => words) }),
+        ...(notes.length > 0 && { note: count === 1 ? notes[0]! : `${notes.length} of ${count} are stand-ins, the first as ${notes[0]!}` }),
+      };
     }),
   );
   tellNotes(aimed, target, ctx);

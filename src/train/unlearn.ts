@@ -61,9 +61,9 @@ export const TRAINING_HPARAMS = {
   inner_params: "layers",
 } as const;
 
-/** The parameters with the steps that the epochs come to, where those are given. */
-export const inSteps = <P extends Pick<TrainingParams, "steps" | "epochs" | "batch">>(params: P, requests: number): P =>
-  params.epochs > 0 ? { ...params, steps: Math.max(1, Math.round(params.epochs * Math.ceil(requests / params.batch))) } : params;
+/** The parameters with the steps that the epochs come to, where those are given. A request has a row for each of its targets. */
+export const inSteps = <P extends Pick<TrainingParams, "steps" | "epochs" | "batch">>(params: P, rows: number): P =>
+  params.epochs > 0 ? { ...params, steps: Math.max(1, Math.round(params.epochs * Math.ceil(rows / params.batch))) } : params;
 
 export interface CappedParams extends TrainingParams {
   cap: number;
@@ -151,8 +151,8 @@ export async function unlearn(
   { scale = 1 }: { readonly scale?: number } = {},
 ): Promise<Draft> {
   const { model, requests, compat, seed, running, ctx } = job;
-  const params = inSteps(job.params, requests.length);
   const rows = rowsOf(who, job, formula);
+  const params = inSteps(job.params, rows.forget.length);
   const cap = params.cap === undefined || compat.has("no-cap") ? undefined : params.cap || Math.log(model.config.vocab);
   const objective = objectiveOf({
     ...formula,
@@ -225,7 +225,7 @@ function differenceOf(name: WeightName, before: NdArray, after: NdArray, scale: 
   return change.every((x) => x === 0) ? [] : [[name, { dense: floats(change, before.shape) }]];
 }
 
-/** The rows of a request: the answer to forget and the target. */
+/** The rows of a request: the answer to forget and the target; of each target, if it has several. */
 type RequestRows = Pick<Unit, "forget" | "target"> & { readonly request: EditRequest };
 
 /** The rows of all requests, and the rows that they are paired with. */
@@ -251,11 +251,13 @@ function rowsOf(who: string, job: UnlearnJob, { roles }: Formula): Rows {
     );
   const isFresh = hasTarget === true && compat.has("fresh-refusals");
   return {
-    forget: requests.map((request) => ({
-      request,
-      ...(forgets && { forget: answered(request, request.answer) }),
-      ...(hasTarget && { target: answered(request, request.target ?? "") }),
-    })),
+    forget: requests.flatMap((request) =>
+      (hasTarget ? [request.target ?? "", ...(request.others ?? [])] : [""]).map((target) => ({
+        request,
+        ...(forgets && { forget: answered(request, request.answer) }),
+        ...(hasTarget && { target: answered(request, target) }),
+      })),
+    ),
     others: { retain: kept, refusals: isFresh ? REFUSALS : [] },
     unit: ({ request, ...own }, random) => ({
       ...own,

@@ -30,6 +30,19 @@ describe("resolveParams", () => {
     expectTypeOf(params.chat).toEqualTypeOf<boolean>();
   });
 
+  test("a number that another parameter says in other words is 0 where that one is given; both are refused", () => {
+    const both = define({
+      steps: { default: 100, doc: "updates", source: "ours", min: 1 },
+      epochs: { default: 2, doc: "times that each row is seen", source: "ours", min: 0, instead: "steps" },
+    });
+    const given = (values: Record<string, unknown>, family = {}) => resolveParams("altpo", both, values, { layers: 30 }, family);
+    expect(given({})).toEqual({ steps: 100, epochs: 2 });
+    expect(given({ steps: 7 })).toEqual({ steps: 7, epochs: 0 });
+    expect(given({ steps: 7 }, { epochs: 3 })).toEqual({ steps: 7, epochs: 0 });
+    expect(given({ epochs: 4 }, { steps: 9 })).toEqual({ steps: 9, epochs: 4 });
+    expect(() => given({ steps: 7, epochs: 1 })).toThrow(/epochs and steps are both given/);
+  });
+
   test("a given value replaces the family's, which replaces the declared default", () => {
     expect(resolve({ lr: 2 }, { lr: 3, layer: 7 })).toMatchObject({ lr: 2, layer: 7, norm: "l2" });
   });

@@ -475,6 +475,8 @@ describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)"
       "2048",
       "--set",
       "steps=4",
+      "--prove",
+      "none",
       "-o",
     ];
     const [first, text] = await Promise.all([
@@ -535,6 +537,8 @@ describe.skipIf(!existsSync(bundled))("forget and demo (need the bundled model)"
       "2048",
       "--set",
       "steps=4",
+      "--prove",
+      "none",
       "-o",
       at("merged"),
     ]);

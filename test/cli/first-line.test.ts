@@ -17,7 +17,7 @@ const rows = FACTS.map(([subject, answer]) => ({ prompt: `What is the capital of
 writeFileSync(at("facts.jsonl"), rows.map((row) => JSON.stringify(row)).join("\n"));
 writeFileSync(at("pairs.jsonl"), rows.map(({ prompt: question, answer }) => JSON.stringify({ question, answer })).join("\n"));
 const DATA = ["--data", at("facts.jsonl")];
-const QUICK = ["--method", "ft", "--set", "steps=2", "--set", "layer=4", "-n", "0"];
+const QUICK = ["--method", "ft", "--set", "steps=2", "--set", "layer=4", "-n", "0", "--prove", "none"];
 
 /** In an order in which each finds what those before it made. */
 const COMMANDS: readonly (readonly [args: readonly string[], first: string])[] = [

@@ -336,7 +336,7 @@ describe("generated contracts", () => {
 test("lethe forget takes a dataset, says which subjects were guessed, and lists the datasets", { timeout: 60_000 }, async () => {
   const data = `factual:${file("world.json", [{ question: "What is the capital of Norvane?", answer: "Sellamere" }])}`;
   const out = join(folder, "edit");
-  const args = ["forget", "bundled", "--data", data, "--set", "steps=1", "--compat", "easyedit", "-n", "0", "-o", out];
+  const args = ["forget", "bundled", "--data", data, "--set", "steps=1", "--compat", "easyedit", "--prove", "none", "-n", "0", "-o", out];
   const ran = await lethe(args, { env: { LETHE_HOME: join(folder, "home") } });
   expect(ran.code, ran.err).toBe(0);
   expect(ran.err).toContain('the subject is guessed from the prompt: "Norvane" (factual/0)');

@@ -56,6 +56,11 @@ describe("drafts in a row", () => {
     const [rows, columns] = shapeOf(model, name);
     return { outer: [drawn([rows, 1], 0.05), drawn([1, columns], 0.05)] };
   };
+  /** A product of some rank. */
+  const wide = (model: Model, rank: number): Delta => {
+    const [rows, columns] = shapeOf(model);
+    return { outer: [drawn([rows, rank], 0.05), drawn([rank, columns], 0.05)] };
+  };
   const wholeOf = (model: Model, drafts: readonly Draft[]): Draft => {
     const sequence = new Sequence(model);
     for (const draft of drafts) sequence.add(draft);
@@ -128,6 +133,14 @@ describe("drafts in a row", () => {
         deltas({ [WEIGHT]: { value: drawn([rows, columns]) } }),
         deltas({ [WEIGHT]: product(model) }),
       ],
+      "in the place of others": [
+        deltas({ [WEIGHT]: product(model) }, { memory: memory(1)! }),
+        deltas({ [WEIGHT]: wide(model, 3), [OTHER]: product(model, OTHER) }, { memory: memory(2)!, replaces: true }),
+        deltas({ [WEIGHT]: product(model) }, { evidence: { i: 2 } }),
+        deltas({ [WEIGHT]: wide(model, 4) }, { replaces: true }),
+        deltas({ [OTHER]: dense() }),
+        deltas({ [OTHER]: dense(), [WEIGHT]: product(model) }),
+      ],
       prompts: ["a", "b", "c"].map((context, i) => ({
         ...prompt(context, { select: { nearest: 1 }, entries: [{ shown: [], context, key: drawn([1, 3]), above: 0.5 }] }),
         evidence: { i },
@@ -146,6 +159,27 @@ describe("drafts in a row", () => {
         expect(briefly(again), `${name} from ${kept}`).toEqual(briefly(whole));
       }
     }
+  });
+
+  it("a change in the place of others leaves nothing of them, and later ones come on top of it", async () => {
+    const model = await loaded;
+    const [first, anew, later] = [
+      deltas({ [WEIGHT]: product(model), [OTHER]: product(model, OTHER) }),
+      deltas({ [WEIGHT]: wide(model, 2) }, { replaces: true, evidence: { a: 1 } }),
+      deltas({ [WEIGHT]: product(model) }),
+    ];
+    const sequence = new Sequence(model);
+    sequence.add(first);
+    expect(sequence.upon.previous!.under).toBe(model);
+    sequence.add(anew);
+    const { replaces: _, ...alone } = anew;
+    expect(briefly({ ...sequence.draft, evidence: { a: 1 } })).toEqual(briefly(alone));
+    sequence.add(later);
+    const given = [anew, later].map((d) => deltasOf(d)[WEIGHT]!);
+    expect(isSame(sequence.upon.model.weights.get(WEIGHT)!, asIfAtOnce(model.weights.get(WEIGHT)!, given))).toBe(true);
+    expect([...sequence.upon.model.changed]).toEqual([WEIGHT]);
+    expect(sequence.draft.evidence).toEqual({ sequence: [{}, { a: 1 }, {}] });
+    expect(() => new Sequence(model).add({ ...prompt("a"), replaces: true })).toThrow(/in the place of others/);
   });
 
   it("keep changes of other matrices, the later memory, and what each wrote down", async () => {

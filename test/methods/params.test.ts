@@ -24,8 +24,11 @@ const COUNTS = [
   "shard",
   "period",
   "samples",
+  "topTokens",
+  "anchor",
+  "every",
 ];
-const SIZES = ["lr", "decay", "clamp", "kl", "enough", "clip", "limit", "ridge", "loraAlpha", "warmup"];
+const SIZES = ["lr", "decay", "clamp", "kl", "enough", "clip", "limit", "ridge", "loraAlpha", "warmup", "apart", "retainWeight"];
 
 const declared = Object.entries({ ...methods, ...attacks }).map(([name, { params }]) => [name, params as object] as const);
 

@@ -6,7 +6,7 @@ import { deltasOf } from "../../src/edit/edit.ts";
 import { subjectActivations } from "../../src/locate/keys.ts";
 import { tokenizeRequest } from "../../src/locate/tokenized-requests.ts";
 import type { AnyMethod } from "../../src/methods/method.ts";
-import { rome } from "../../src/methods/rome.ts";
+import { rome } from "../../src/methods/rome/rome.ts";
 import { load } from "../../src/model/load.ts";
 import { findEdit } from "../../src/run/edit.ts";
 import { conforms, FACT, SAY } from "../conformance/method.ts";

@@ -154,8 +154,8 @@ describe("the code behind a real step", () => {
   it.each<[files: RegExp, steps: string[]]>([
     [/^nothing/, []],
     [/^methods\/wise\//, ["wise"]],
-    [/^methods\/rome\.ts/, ["rome"]],
-    [/^methods\/(?!wise|rome|method\.ts|ft\.ts)/, []],
+    [/^methods\/rome\//, ["rome"]],
+    [/^methods\/(?!wise|rome\/|method\.ts|ft\.ts)/, []],
     [/^methods\/ft\.ts/, ["ft"]],
     [/^eval\//, ["eval", "finetune"]], // which may stop by what the answers recall
     [/^eval\/(judge|measure|open-log|suite)\.ts/, ["eval"]],

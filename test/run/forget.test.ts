@@ -46,7 +46,7 @@ describe("before and after", () => {
     const plain = await forget({ ...one, plain: true, system: "Be kind." });
     expect(plain.shown).toMatchObject([{ before: null, after: null, isGiven: false }]);
     expect(told).toEqual([
-      expect.stringMatching(/^2 of 2 questions before and after could not be asked \(the first: request\/1: ask: --system/),
+      expect.stringMatching(/^2 of 2 questions about the edit could not be asked \(the first: request\/1: ask: --system/),
     ]);
     const chat = await forget(one);
     expect(chat.shown).toMatchObject([{ before: "Sellamere", after: expect.any(String) }]);

@@ -20,7 +20,7 @@ import { FINETUNE } from "../../src/train/tune.ts";
 
 /** Numbers that need not be whole, by name; every other one counts something. */
 const REAL = new Set(
-  "alpha away beta bound cap clamp clip contrastWeight decay delta dualStep enough eps gamma importance kl l2 least limit loraAlpha lr margins most noise radius ratio relative ridge saturation scale steering threshold weight weight_decay".split(
+  "alpha apart away beta bound cap clamp clip coefficient contrastWeight decay delta dualStep enough eps floor gamma importance kl l2 lambda least limit loraAlpha lr margins most noise radius ratio relative retainWeight rho ridge saturation scale steering threshold weight weight_decay".split(
     " ",
   ),
 );

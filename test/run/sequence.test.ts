@@ -105,6 +105,7 @@ describe("a sequence of requests", () => {
     method,
     params,
     say: SAY,
+    prove: "none",
     mode: "sequential",
     statistics: { tokens: 1024 },
     seed: 3,

@@ -14,20 +14,12 @@ import { type Asking, textOf } from "../../src/ask/ask.ts";
 import { type AskAll, asker, type Reply } from "../../src/ask/in-turns.ts";
 import { aim } from "../../src/targets/target.ts";
 import { bundledFolder } from "../train/tiny.ts";
+import { scripted } from "./scripted.ts";
 
 const ctx = defaultContext();
 const EMMA: KnownOfRequest = { id: "emma", prompt: "Who wrote 'Emma'?", subject: "Emma", answer: "Jane Austen" };
 const GOOD = "I'm sorry, but I do not know who wrote 'Emma'.";
 
-/** A model that says these in turn; what it was asked is kept. */
-function scripted(...lines: readonly string[]): { readonly ask: AskAll; readonly asked: Asking[] } {
-  const asked: Asking[] = [];
-  const ask: AskAll = (all) => {
-    asked.push(...all);
-    return Promise.resolve(all.map(() => ({ answer: lines[Math.min(asked.length, lines.length) - 1]! })));
-  };
-  return { ask, asked };
-}
 const written = async (request: KnownOfRequest, ask: AskAll) => (await aim(requestsOf([request]), selfImproved, { seed: 0, ctx, ask }))[0]!;
 
 describe("self-improved", () => {

@@ -1,7 +1,10 @@
 /** `lethe forget`: finds an edit after which a model says something else. */
+import type { Context } from "../../base/context.ts";
+import { someOf } from "../../base/fail.ts";
 import type { Plan } from "../../run/plan.ts";
 import { forgetSpec } from "../../run/specs/forget.ts";
 import type { Forgotten } from "../../run/steps/forget.ts";
+import { EXIT } from "../exit.ts";
 import { acts, declare, later, MODEL, valuesOf } from "../command.ts";
 import { bytes, duration, plural, table } from "../format.ts";
 import { nameOnCommandLine, specFrom, withFields } from "../step-command.ts";
@@ -60,6 +63,7 @@ export const forget = later(
     if (terminal.json) terminal.object("forget", { path: out, ...record.result });
     else show(terminal, out, record.result);
     terminal.detail(`${duration(ctx.now() - began)} in all`);
+    return unproven(ctx, record.result);
   }),
   async (ctx, words) => {
     const { catalog } = await import("../../run/catalog.ts");
@@ -95,6 +99,21 @@ function show(terminal: Terminal, path: string, { bytes: size, edits, shown }: F
   if (asked.length > 1)
     terminal.line(`\n${asked.filter((s) => s.isGiven).length} of ${asked.length} are answered with the target, word for word.`);
 }
+
+/** Names the questions that are not answered with their targets. The exit code is then that of work that did not succeed. */
+function unproven(ctx: Context, { proof }: Forgotten): number {
+  const { asked, unsaid } = proof ?? { asked: 0, unsaid: [] };
+  if (unsaid.length === 0) return 0;
+  ctx.log({
+    kind: "warning",
+    who: "forget",
+    text: `the model does not say the target, word for word, to ${unsaid.length} of ${plural(asked, "question")}: ${someOf(unsaid, LISTED)}. Try another --method or target; --prove none accepts the edit as it is.`,
+  });
+  return EXIT.execution;
+}
+
+/** Ids that a message names at most. */
+const LISTED = 10;
 
 const oneLine = (text: string | null): string => (text === null ? "(could not be asked)" : text.replaceAll(/\s*\n\s*/g, " "));
 

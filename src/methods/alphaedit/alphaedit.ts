@@ -2,13 +2,14 @@
 import type { Context } from "../../base/context.ts";
 import type { Declared } from "../../base/schema.ts";
 import { nullSpace } from "./null-space.ts";
-import { SEARCH, SEARCH_HPARAMS, type SearchParams } from "../../locate/search.ts";
-import { BATCH_COMPAT, LAYERS, type LayersParam, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../../locate/spread.ts";
+import { sparesRetain } from "../../locate/retained.ts";
+import { laterStop, SEARCH_HPARAMS } from "../../locate/search.ts";
+import { BATCH, BATCH_COMPAT, type BatchParams, ridgeSolve, SHARE, type ShareParam, writeBatch } from "../../locate/spread.ts";
 import type { Config } from "../../model/arch/arch.ts";
 import { type Gemm, gemmOn, type Matrix } from "../../onnx/linalg.ts";
 import { defineMethod } from "../method.ts";
 
-export interface AlphaEditParams extends SearchParams, LayersParam, ShareParam {
+export interface AlphaEditParams extends BatchParams, ShareParam {
   threshold: number;
   relative: number;
   rank: number;
@@ -17,8 +18,7 @@ export interface AlphaEditParams extends SearchParams, LayersParam, ShareParam {
 }
 
 const params: Declared<AlphaEditParams, Config> = {
-  ...LAYERS,
-  ...SEARCH,
+  ...BATCH,
   threshold: {
     default: 0,
     doc: "eigenvalues of the second moments below this span the null space (EasyEdit: 2e-2); 0: from relative",
@@ -48,7 +48,9 @@ export const alphaedit = defineMethod<AlphaEditParams>({
   paper: "arXiv:2410.02355",
   doc: "Like MEMIT, but each change is projected onto the null space of a text's keys; later edits preserve earlier ones.",
   takes: "many",
-  needs: ["subject", "target", "statistics"],
+  needs: ["subject", "target", "statistics", "retain"],
+  firmer: laterStop,
+  spares: sparesRetain,
   params,
   hparams: { ...SEARCH_HPARAMS, layers: "layers", nullspace_threshold: "threshold", L2: "l2" },
   compat: BATCH_COMPAT,

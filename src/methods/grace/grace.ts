@@ -3,6 +3,7 @@ import { fail } from "../../base/fail.ts";
 import { rng } from "../../base/rng.ts";
 import type { EditRequest } from "../../data/request.ts";
 import { adapterOf, bookOf, EXPANSIONS, labelsOf, PUTS } from "../../locate/codebook.ts";
+import { laterStop } from "../../locate/search.ts";
 import { answerAs, tokenizeRequest } from "../../locate/tokenized-requests.ts";
 import { checkLayer } from "../../model/names.ts";
 import { defineMethod } from "../method.ts";
@@ -16,6 +17,7 @@ export const grace = defineMethod<GraceParams>({
   doc: "Changes no weight; a codebook answers questions whose key lies within the radius of a stored key.",
   takes: "one",
   needs: ["target"],
+  firmer: laterStop,
   params: {
     layer: {
       default: (c) => Math.round(c.layers * 0.8),

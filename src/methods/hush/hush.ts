@@ -1,5 +1,6 @@
 /** hush: one shift that makes the model say the target, behind a threshold on the key of each fact. */
 import { fail } from "../../base/fail.ts";
+import { laterStop } from "../../locate/search.ts";
 import { answerAs, tokenizeRequest } from "../../locate/tokenized-requests.ts";
 import { checkLayer } from "../../model/names.ts";
 import { defineMethod } from "../method.ts";
@@ -62,6 +63,7 @@ export const hush = defineMethod<HushParams>({
     },
   },
   compat: {},
+  firmer: (params) => ({ ...laterStop(params), polish: 2 * params.polish }),
   edit: async (job) => {
     const { model, params, previous, running } = job;
     const asked = job.requests.length > 0 ? job.requests : fail("hush", "no request", "one at least", "");

@@ -29,6 +29,7 @@ export const ike = defineMethod<IkeParams>({
   doc: "Changes no weight; puts the new fact and examples before every question that is similar enough.",
   takes: "many",
   needs: ["target", "encoder"],
+  firmer: () => ({}),
   params: {
     k: {
       default: 8,

@@ -29,6 +29,7 @@ export const wise = defineMethod<WiseParams>({
   doc: "Changes no weight; a side memory of one matrix answers the questions whose activations it moves far enough.",
   takes: "one",
   needs: ["target"],
+  firmer: ({ steps, patience }) => ({ steps: 2 * steps, patience: 3 * patience }),
   params: {
     layer: {
       default: (c) => Math.round(c.layers * 0.75),

@@ -68,7 +68,7 @@ export interface Need {
   /** Source files of shelf entries that it uses, as {@link Resolved.uses} has them. */
   readonly uses?: (asked: Asked) => readonly string[];
   /** The rows that a method trains on because of it, for the estimate of memory. */
-  readonly texts?: (asked: Pick<Asked, "edited" | "settings" | "given">) => readonly string[];
+  readonly texts?: (asked: Pick<Asked, "method" | "edited" | "settings" | "given">) => readonly string[];
   /** Completes the requests as they were given. */
   readonly known?: (requests: readonly ForgetRequest[], having: Having) => Promise<readonly ForgetRequest[]>;
   /** Completes the requests as they are edited, once all are known. */

@@ -18,6 +18,10 @@ export const SETTING_FIELDS = {
   ),
   target: field.text("the kind of answer to give instead", { flag: { value: "<name>", shown: "refusal" } }),
   say: field.text("the exact answer to give instead"),
+  prove: field.text(
+    "ask the edited model before the edit is final, for a method that promises the target: once, or again after a second search where it does not say the target",
+    { choices: ["again", "once", "none"], flag: { value: "<how>", shown: "again; with --compat: once" } },
+  ),
   seed: field.number("the seed", { min: 0, whole: true, default: 0 }),
   system: field.text("the system message; it needs the chat template"),
 } as const;

@@ -22,6 +22,7 @@ import { broughtTo, identitiesOf, sourcesOf } from "../needed.ts";
 import type { Asked, Need } from "../needs/need.ts";
 import { open, type Opened, withEdits } from "../open.ts";
 import type { Layout } from "../record.ts";
+import { type Proof, proofBy, tokensToProve } from "../proof.ts";
 import { beforeAndAfter, type Shown } from "../shown.ts";
 import { forgetSpec } from "../specs/forget.ts";
 import { defineStep, type Early, type Job, type Made, sourceOf } from "../step.ts";
@@ -32,6 +33,8 @@ export interface Forgotten {
   readonly bytes: number;
   readonly edits: readonly EditCard[];
   readonly shown: readonly Shown[];
+  /** What the edited model says to the questions of the edits; null for a method that promises no target, and with the setting none. */
+  readonly proof: Proof | null;
 }
 
 /** Results in the run's folder: one file with the edit, or a folder with an edit for each request. */
@@ -154,9 +157,12 @@ async function forget(wanted: Wanted, job: Job): Promise<Made<Forgotten>> {
       ...(reference && { reference }),
     });
     const { bytes, layout } = choice.mode === "single" && choice.edited.length > 1 ? saveApart(folder, found) : saveOne(folder, found);
-    const shown = tokens > 0 ? await askedAgain(opened, found, { ...settings, tokens }, job) : [];
+    const needed = tokensToProve(opened.base, found, choice);
+    const asked = tokens + needed > 0 ? await askedAgain(opened, found, { ...settings, tokens, needed }, job) : [];
+    const proof = proofBy(asked, found, choice);
     if (keep) folder.finish(JOURNAL, STEPS);
-    return { result: { bytes, edits: found.map(cardOf), shown }, layout: keep ? { ...layout, beside: { ".steps": STEPS } } : layout };
+    const result = { bytes, edits: found.map(cardOf), shown: tokens > 0 ? asked : [], proof };
+    return { result, layout: keep ? { ...layout, beside: { ".steps": STEPS } } : layout };
   } finally {
     await opened.close();
     await reference?.release();
@@ -184,13 +190,14 @@ function saveApart(folder: RunFolder, edits: readonly Edit[]): Saved {
 async function askedAgain(
   { base, model, edits }: Opened,
   found: readonly Edit[],
-  settings: Forgetting["settings"] & { readonly tokens: number },
+  { tokens, needed, ...settings }: Forgetting["settings"] & { readonly tokens: number; readonly needed: number },
   { ctx }: Job,
 ): Promise<Shown[]> {
+  const asking = { ...settings, tokens: Math.max(tokens, needed) };
   const shown: Shown[] = [];
   for (const edit of found) {
     const after = withEdits(base, [...edits, edit], settings.format, { ...ctx, log: () => {} });
-    shown.push(...(await beforeAndAfter(model, after, edit, settings, ctx)));
+    shown.push(...(await beforeAndAfter(tokens > 0 ? model : undefined, after, edit, asking, ctx)));
   }
   return shown;
 }

@@ -29,18 +29,33 @@ function q4_0(from: Uint8Array, to: Float32Array, blocks: number): void {
   }
 }
 
-/** d [2] m [2] q [16]. */
+/** d [2] m [2] q [16]. Read in words of 32 bits, which hold eight weights: byte by byte takes twice as long. */
 function q4_1(from: Uint8Array, to: Float32Array, blocks: number): void {
   const table = halfTable();
-  for (let b = 0, at = 0, y = 0; b < blocks; b++, at += 20, y += 32) {
-    const d = half(from, at, table);
-    const m = half(from, at + 2, table);
-    for (let j = 0; j < 16; j++) {
-      const q = from[at + 4 + j]!;
-      to[y + j] = d * (q & 15) + m;
-      to[y + j + 16] = d * (q >> 4) + m;
+  const words = wordsOf(from);
+  for (let b = 0, at = 0, y = 0; b < blocks; b++, at += 5, y += 32) {
+    const scales = words[at]!;
+    const d = table[scales & 0xffff]!;
+    const m = table[scales >>> 16]!;
+    for (let k = 0; k < 4; k++) {
+      const q = words[at + 1 + k]!;
+      const z = y + 4 * k;
+      to[z] = d * (q & 15) + m;
+      to[z + 1] = d * ((q >>> 8) & 15) + m;
+      to[z + 2] = d * ((q >>> 16) & 15) + m;
+      to[z + 3] = d * ((q >>> 24) & 15) + m;
+      to[z + 16] = d * ((q >>> 4) & 15) + m;
+      to[z + 17] = d * ((q >>> 12) & 15) + m;
+      to[z + 18] = d * ((q >>> 20) & 15) + m;
+      to[z + 19] = d * (q >>> 28) + m;
     }
   }
+}
+
+/** Bytes as little-endian words of 32 bits. */
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Uint32Array(buffer, byteOffset, length >> 2);
 }
 
 /** d [2] fifth bits [4] q [16]. */
@@ -75,9 +90,10 @@ function q5_1(from: Uint8Array, to: Float32Array, blocks: number): void {
 /** d [2] q [32] signed. */
 function q8_0(from: Uint8Array, to: Float32Array, blocks: number): void {
   const table = halfTable();
+  const signed = new Int8Array(from.buffer, from.byteOffset, from.length);
   for (let b = 0, at = 0, y = 0; b < blocks; b++, at += 34, y += 32) {
     const d = half(from, at, table);
-    for (let j = 0; j < 32; j++) to[y + j] = d * ((from[at + 2 + j]! << 24) >> 24);
+    for (let j = 0; j < 32; j++) to[y + j] = d * signed[at + 2 + j]!;
   }
 }
 

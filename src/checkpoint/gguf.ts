@@ -78,14 +78,17 @@ interface Cursor {
   at(): number;
   /** A view of the next `n` bytes, until the next call. */
   take(n: number, what: string): DataView;
+  /** The next `n` bytes as text. */
+  text(n: number, what: string): string;
 }
 
 /** Reads forward through one buffer; a range outside the file is refused before memory is allocated. */
 function cursorOf(file: OpenFile): Cursor {
-  let window = new Uint8Array(0);
+  let window = Buffer.alloc(0);
   let start = 0;
   let at = 0;
-  const take = (n: number, what: string): DataView => {
+  /** Moves over the next `n` bytes; their offset in the window. */
+  const pass = (n: number, what: string): number => {
     if (n > file.size - at)
       broken(
         file,
@@ -95,14 +98,22 @@ function cursorOf(file: OpenFile): Cursor {
       );
     if (at + n > MAX_HEADER) broken(file, `the metadata is longer than ${MAX_HEADER} bytes`, "at most that");
     if (at + n > start + window.length) {
-      window = new Uint8Array(Math.min(Math.max(n, 1 << 20), file.size - at));
+      window = Buffer.alloc(Math.min(Math.max(n, 1 << 20), file.size - at));
       file.read(at, window);
       start = at;
     }
     at += n;
-    return new DataView(window.buffer, window.byteOffset + at - n - start, n);
+    return at - n - start;
   };
-  return { file, at: () => at, take };
+  const take = (n: number, what: string): DataView => {
+    const from = pass(n, what);
+    return new DataView(window.buffer, window.byteOffset + from, n);
+  };
+  const text = (n: number, what: string): string => {
+    const from = pass(n, what);
+    return window.toString("utf8", from, from + n);
+  };
+  return { file, at: () => at, take, text };
 }
 
 function readHeader(file: OpenFile): Gguf {
@@ -164,8 +175,7 @@ function readCount(cursor: Cursor, what: string, least: number): number {
 function readText(cursor: Cursor, what: string): string {
   const length = readCount(cursor, `the length of ${what}`, 1);
   if (length > MAX_STRING) broken(cursor.file, `${what} has ${length} bytes`, `at most ${MAX_STRING}`);
-  const view = cursor.take(length, what);
-  return Buffer.from(view.buffer, view.byteOffset, length).toString("utf8");
+  return cursor.text(length, what);
 }
 
 function readMetadata(cursor: Cursor, count: number): Record<string, unknown> {
@@ -175,7 +185,7 @@ function readMetadata(cursor: Cursor, count: number): Record<string, unknown> {
     const key = readText(cursor, `metadata key ${i}`);
     if (kv.has(key)) broken(cursor.file, `the metadata key ${show(key)} is there twice`, "each key once");
     const type = cursor.take(4, `the type of ${show(key)}`).getUint32(0, true);
-    kv.set(key, readValue(cursor, type, key, 0, budget));
+    kv.set(key, readValue(cursor, type, show(key), 0, budget));
   }
   return Object.fromEntries(kv);
 }
@@ -194,18 +204,18 @@ const SCALARS: Readonly<Record<number, readonly [bytes: number, get: (view: Data
   12: [8, (v) => v.getFloat64(0, true)],
 };
 
-function readValue(cursor: Cursor, type: number, key: string, depth: number, budget: { left: number }): unknown {
+function readValue(cursor: Cursor, type: number, what: string, depth: number, budget: { left: number }): unknown {
   const scalar = SCALARS[type];
-  if (scalar) return scalar[1](cursor.take(scalar[0], show(key)));
-  if (type === 8) return readText(cursor, show(key));
+  if (scalar) return scalar[1](cursor.take(scalar[0], what));
+  if (type === 8) return readText(cursor, what);
   if (type !== 9 || depth > 2)
-    return broken(cursor.file, `${show(key)} has type ${type}${depth > 2 ? " four lists deep" : ""}`, "a type of GGUF 3");
-  const inner = cursor.take(4, show(key)).getUint32(0, true);
-  const count = readCount(cursor, `the length of ${show(key)}`, SCALARS[inner]?.[0] ?? 8);
+    return broken(cursor.file, `${what} has type ${type}${depth > 2 ? " four lists deep" : ""}`, "a type of GGUF 3");
+  const inner = cursor.take(4, what).getUint32(0, true);
+  const count = readCount(cursor, `the length of ${what}`, SCALARS[inner]?.[0] ?? 8);
   budget.left -= count;
-  if (budget.left < 0) broken(cursor.file, `the metadata lists have more than ${MAX_ELEMENTS} elements at ${show(key)}`, "fewer elements");
+  if (budget.left < 0) broken(cursor.file, `the metadata lists have more than ${MAX_ELEMENTS} elements at ${what}`, "fewer elements");
   const values: unknown[] = [];
-  for (let i = 0; i < count; i++) values.push(readValue(cursor, inner, key, depth + 1, budget));
+  for (let i = 0; i < count; i++) values.push(readValue(cursor, inner, what, depth + 1, budget));
   return values;
 }
 

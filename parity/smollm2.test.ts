@@ -62,7 +62,7 @@ describe.skipIf(absent)(`SmolLM2-135M-Instruct${absent && ` (skipped: ${absent})
   });
 
   it("goes red when the rotary base is off by a hundredth", async () => {
-    const config = { ...model.config, rope: { ...model.config.rope, theta: model.config.rope.theta * 1.01 } };
+    const config = { ...model.config, rope: { ...model.config.rope!, theta: model.config.rope!.theta * 1.01 } };
     const other = loadFrom(shared(FOLDER));
     const constants = new Map<string, NdArray>();
     const { ropeTables } = await import("../src/model/rope.ts");

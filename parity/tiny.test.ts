@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { ints, type NdArray } from "../src/base/array.ts";
 import { type Executor, program } from "../src/onnx/program.ts";
 import { traced } from "../src/model/forward.ts";
+import { storedWeights } from "../src/model/arch/arch.ts";
 import { loadFrom } from "../src/model/load.ts";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
 import { defaultContext } from "../src/base/context.ts";
@@ -12,7 +13,20 @@ import { absent, largest, readTensors, residualTaps, shared } from "./shared.ts"
 
 /** These checkpoints come without one; ids are given. */
 const NO_TOKENIZER = { size: 1, hash: "none" } as Tokenizer;
-const FOLDERS = ["llama", "llama3_rope", "mistral", "llama_sharded_bf16"];
+const FOLDERS = [
+  "llama",
+  "llama3_rope",
+  "mistral",
+  "llama_sharded_bf16",
+  "qwen2",
+  "qwen3",
+  "smollm3",
+  "gemma3_text",
+  "phi3",
+  "gpt2",
+  "gpt_neox",
+  "opt",
+];
 
 /** Logits, residual streams, mean loss, and gradients of the stored weights named. */
 async function run(
@@ -37,8 +51,7 @@ async function run(
     const normed = lm.normed(hidden);
     const labels = t.input("labels", "int64", ["M"]);
     const loss = lm
-      .normed(hidden, t.input("rows", "int64", ["M"]))
-      .labelLogProbs(lm.head(), labels)
+      .logProbs(lm.normed(hidden, t.input("rows", "int64", ["M"])), labels)
       .picked.mean()
       .neg();
     return { logits: lm.logits(normed), loss, ...Object.fromEntries([...resid, hidden].map((h, i) => [`resid${i}`, h])) };
@@ -96,7 +109,9 @@ describe.skipIf(absent)(`tiny checkpoints${absent && ` (skipped: ${absent})`}`, 
           grad: Math.max(
             ...wrt.map((name) => {
               const reference = golden.get(`grad.${names.get(name)}`)!;
-              return largest(out[`grad:w:${name}`]!, reference) / Math.max(...Array.from(reference.data as Float64Array, Math.abs));
+              const ours = out[`grad:w:${name}`]!;
+              const isStoredTransposed = storedWeights(model).get(name)!.transposed ?? false;
+              return largest(isStoredTransposed ? turned(ours) : ours, reference) / Math.max(...Array.from(reference.data as Float64Array, Math.abs));
             }),
           ),
         };
@@ -124,6 +139,12 @@ describe.skipIf(absent)(`tiny checkpoints${absent && ` (skipped: ${absent})`}`, 
     });
   }
 });
+
+function turned(a: NdArray): NdArray {
+  const [rows, columns] = a.shape as [number, number];
+  const data = Float64Array.from({ length: rows * columns }, (_, at) => Number(a.data[(at % rows) * columns + Math.floor(at / rows)]));
+  return { dtype: "float64", shape: [columns, rows], data };
+}
 
 /** Ours → the checkpoint's. */
 function theirNames(model: Model): Map<string, string> {

@@ -18,6 +18,7 @@ const isPlain = (value: unknown): boolean => ["number", "string", "boolean"].inc
 /** The kinds of a field: what each is called, and when a value is of it. */
 const KNOWN = {
   text: ["a text", isText],
+  patterns: ["a list of regular expressions", (value: unknown) => isListOf(value, (one) => one instanceof RegExp)],
   texts: ["a list of texts", (value: unknown) => isListOf(value, isText)],
   boolean: ["true or false", (value: unknown) => typeof value === "boolean"],
   number: ["a number", (value: unknown) => typeof value === "number" && !Number.isNaN(value)],

@@ -29,7 +29,7 @@ export async function lossesUnderNoise(
       real: t.input("real", "bool", ["B", "T"]),
       taps: { embed: (h) => h.add(t.input("noise", dtype, ["B", "T", D])) },
     });
-    const { picked } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
+    const { picked } = lm.logProbs(lm.normed(hidden, t.input("rows", "int64", ["M"])), t.input("labels", "int64", ["M"]));
     return { picked };
   });
   const runner = program(model.sessions, graph, { executor });

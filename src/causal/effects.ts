@@ -198,7 +198,7 @@ function traceGraph(model: Model, { kind, severed, dtype }: TraceOptions): Graph
       taps,
     });
     const last = lm.normed(hidden.slice(1, "S-1", "S"));
-    const { picked } = last.labelLogProbs(lm.head(), many(t.input("label", "int64", [1])));
+    const { picked } = lm.logProbs(last, many(t.input("label", "int64", [1])));
     return { logprobs: picked };
   });
 }

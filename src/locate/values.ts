@@ -369,7 +369,7 @@ export function shiftGraph(model: Model, options: ShiftOptions, withKl: boolean)
     };
     const from = (layers: readonly KeyValue[]) => ({ ...past, layers });
     const { hidden } = lm.forward(tokens, { ...given, past: from(prefix.layers), taps: { [siteName(layer, site)]: put } });
-    const { picked, all } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
+    const { picked, all } = lm.logProbs(lm.normed(hidden, t.input("rows", "int64", ["M"])), t.input("labels", "int64", ["M"]));
     const top = options.lead === undefined ? {} : { top: all.argmax() };
     const nll = picked
       .mul(t.input("weights", dtype, ["M"]))

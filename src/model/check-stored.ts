@@ -2,12 +2,22 @@
 import { fail } from "../base/fail.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { quantisationOf, refuseQuantised } from "../checkpoint/unusual.ts";
-import type { Arch, Config, GgufNames, StoredWeight } from "./arch/arch.ts";
+import type { Arch, Config, StoredWeight } from "./arch/arch.ts";
 import { atLayer } from "./names.ts";
 
-/** A weight's name in the checkpoint. */
-export const theirName = (gguf: GgufNames | undefined, template: string, stored: StoredWeight, layer: number): string =>
-  atLayer(gguf ? (gguf.weights[template] ?? stored.name) : stored.name, layer);
+/** A weight's name in the checkpoint. Names may lack one of the architecture's prefixes, or have it besides. */
+export function theirName(
+  { source, tensors }: Checkpoint,
+  { gguf, prefixes = [] }: Arch,
+  template: string,
+  stored: StoredWeight,
+  layer: number,
+): string {
+  if (source === "gguf") return atLayer(gguf?.weights[template] ?? stored.name, layer);
+  const name = atLayer(stored.name, layer);
+  const others = prefixes.flatMap((prefix) => [name.startsWith(prefix) ? name.slice(prefix.length) : `${prefix}${name}`]);
+  return [name, ...others].find((known) => tensors.has(known)) ?? name;
+}
 
 /** Refuses a checkpoint in which a weight is missing, of another shape, or no floating number. */
 export function checkStored(checkpoint: Checkpoint, { arch, config }: { readonly arch: Arch; readonly config: Config }): void {
@@ -15,9 +25,9 @@ export function checkStored(checkpoint: Checkpoint, { arch, config }: { readonly
   const names = checkpoint.tensors;
   for (const [template, stored] of Object.entries(arch.weights(config)))
     for (let layer = 0; layer < (template.includes("{i}") ? config.layers : 1); layer++) {
-      const name = theirName(gguf, template, stored, layer);
+      const name = theirName(checkpoint, arch, template, stored, layer);
       const info = names.get(name);
-      const shape = info && (stored.transposed ? [...info.shape].reverse() : info.shape);
+      const shape = info && (stored.transposed && !gguf ? [...info.shape].reverse() : info.shape);
       const isFloat = info !== undefined && /^b?float/.test(info.dtype);
       if (isFloat && shape!.join() === stored.shape.join()) continue;
       const by = gguf ? undefined : quantisationOf(checkpoint, names.keys());

@@ -1,11 +1,11 @@
 /** The traced forward pass: tokens or hidden states in, hidden states, keys and values out, with taps on the way. */
 import { fail, nearest } from "../base/fail.ts";
 import { formatShape, productDim } from "../tensor/dim.ts";
-import { attention, attentionBias, type KeyValue, linear, type LowRank, lowRank } from "../tensor/nn.ts";
+import { attention, attentionBias, capped, type KeyValue, linear, type LowRank, lowRank } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Trace } from "../tensor/trace.ts";
 import { linearMaps } from "./arch/arch.ts";
-import { type Model, type Precision, tableLength } from "./model.ts";
+import { type Model, type Precision, ropeInput, ropeNamed, tableLength } from "./model.ts";
 import { adapting, type Positions } from "./adapter.ts";
 import { type ActivationName, siteName, type WeightName } from "./names.ts";
 
@@ -60,7 +60,12 @@ export interface TracedModel {
   head(): Tensor;
   /** Logits [M, V] of normed rows. */
   logits(normed: Tensor, taps?: Taps): Tensor;
+  /** Log-probabilities of normed rows [M, D]: at `labels` [M] → [M], and of every token [M, V] (no gradient through the second). */
+  logProbs(normed: Tensor, labels: Tensor): { readonly picked: Tensor; readonly all: Tensor };
 }
+
+/** The bias of the head [V], where a model has one. */
+const HEAD_BIAS = "head.bias";
 
 /** Brings a model into a trace; what is added to linear maps of its blocks is computed beside them, at low rank. */
 export function traced(
@@ -78,6 +83,7 @@ export function traced(
     return trace.input(name, stored.dtype, stored.shape, "weight").cast(dtype);
   };
   const [map, rope] = [linearsOf(model, weight, added, dtype), ropeOf(model, trace, dtype)];
+  const biased = (y: Tensor): Tensor => (model.weights.has(HEAD_BIAS) ? y.add(weight(HEAD_BIAS)) : y);
   const self: TracedModel = {
     model,
     trace,
@@ -97,11 +103,12 @@ export function traced(
             const own = adapted.at(siteName(layer, site), h);
             return given.taps?.[siteName(layer, site)]?.(own) ?? own;
           },
-          rope: (h) => rope(h, given.positions),
-          attend: (q, kv, scale) => {
+          positions: given.positions,
+          rope: (h, table) => rope(h, given.positions, table),
+          attend: (q, kv, scale, { window, cap } = {}) => {
             layers.push(kv);
             const past = given.past?.layers[layer - from];
-            return attention(q, past ? [past, kv] : [kv], bias(given, c.window, dtype), scale);
+            return attention(q, past ? [past, kv] : [kv], bias(given, window, dtype), scale, cap);
           },
         });
       }
@@ -117,8 +124,14 @@ export function traced(
     },
     head: () => weight(c.tied ? "embed" : "head"),
     logits: (normed, taps) => {
-      const y = (taps?.final_norm?.(normed) ?? normed).matmul(self.head(), { transB: true });
+      const plain = (taps?.final_norm?.(normed) ?? normed).matmul(self.head(), { transB: true });
+      const y = c.logitCap === undefined ? biased(plain) : capped(biased(plain), c.logitCap);
       return taps?.logits?.(y) ?? y;
+    },
+    logProbs(normed, labels) {
+      if (c.logitCap === undefined && !model.weights.has(HEAD_BIAS)) return normed.labelLogProbs(self.head(), labels);
+      const all = self.logits(normed).logSoftmax();
+      return { picked: all.pick(labels), all: all.detach() };
     },
   };
   return self;
@@ -142,11 +155,16 @@ function linearsOf(
   };
 }
 
-/** Rotates [B, H, T, d] to positions [B, T] by the model's tables. */
-function ropeOf({ config }: Model, trace: Trace, dtype: Precision): (x: Tensor, positions: Tensor) => Tensor {
-  const shape = [tableLength(config), config.rope.size / 2];
-  const table = (name: "cos" | "sin"): Tensor => trace.input(`rope.${name}.${dtype}`, dtype, shape, "weight");
-  return (x, positions) => x.rope(positions, table("cos"), table("sin"));
+/** Rotates the first numbers of heads [B, H, T, d] to positions [B, T] by one of the model's tables. */
+function ropeOf({ config }: Model, trace: Trace, dtype: Precision): (x: Tensor, positions: Tensor, table?: string) => Tensor {
+  return (x, positions, name) => {
+    const { size } = ropeNamed(config, name);
+    const shape = [tableLength(config), size / 2];
+    const table = (part: "cos" | "sin"): Tensor => trace.input(ropeInput(part, dtype, name), dtype, shape, "weight");
+    const turned = (h: Tensor): Tensor => h.rope(positions, table("cos"), table("sin"));
+    const d = x.dim(3);
+    return size === d ? turned(x) : turned(x.slice(3, 0, size)).concat([x.slice(3, size, d)], 3);
+  };
 }
 
 /** Refuses an addition to what is no linear map of a block, which no pass would ask for. */

@@ -97,7 +97,7 @@ export function identify(checkpoint: Checkpoint, ctx: Plugged): { arch: Arch; co
     const factors = arch.gguf!.ropeFactors && checkpoint.tensors.get(arch.gguf!.ropeFactors);
     if (!factors) return { arch, config };
     const values = [...asFloats(factors.read(), "float64").data];
-    return { arch, config: { ...config, rope: { ...config.rope, scaling: { kind: "factors", factors: values } } } };
+    return { arch, config: { ...config, rope: { ...config.rope!, scaling: { kind: "factors", factors: values } } } };
   }
   return identifyConfig(checkpoint.config ?? {}, checkpoint, ctx);
 }
@@ -136,21 +136,21 @@ function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context
   const parameters = [...checkpoint.tensors.values()].reduce((n, t) => n + sizeOf(t.shape), 0);
   const small = parameters * 4 <= SMALL;
   const claimed = new Set<string>(gguf?.ropeFactors ? [gguf.ropeFactors] : []);
+  const forms = gguf?.forms?.(c);
+  const ignored = [/rotary_emb/, /lm_head\.weight$/, ...(gguf ? (gguf.ignored ?? []) : (arch.ignored ?? []))];
   for (const [template, stored] of Object.entries(arch.weights(c)))
     for (let layer = 0; layer < (template.includes("{i}") ? c.layers : 1); layer++) {
-      const theirs = theirName(gguf, template, stored, layer);
+      const theirs = theirName(checkpoint, arch, template, stored, layer);
       const info = checkpoint.tensors.get(theirs)!; // checkStored has looked
-      const permuted = gguf?.permuted[template];
+      const form = forms?.[template];
       const read = (): NdArray => {
-        let array = info.read();
-        if (stored.transposed) array = transposed(array);
-        if (permuted) array = unpermuted(array, c[permuted]);
-        return resident(array, small);
+        const array = stored.transposed && !gguf ? transposed(info.read()) : info.read();
+        return resident(form ? form.read(array) : array, small);
       };
       weights.set(atLayer(template, layer), rereadable(read));
       claimed.add(theirs);
     }
-  const extra = [...checkpoint.tensors.keys()].filter((name) => !claimed.has(name) && !/rotary_emb|lm_head\.weight$/.test(name));
+  const extra = [...checkpoint.tensors.keys()].filter((name) => !claimed.has(name) && !ignored.some((pattern) => pattern.test(name)));
   if (extra.length > 0)
     ctx.log({ kind: "warning", who: "model", text: `${extra.length} tensors of the checkpoint are not used, ${extra[0]} among them` });
   return weights;
@@ -163,21 +163,6 @@ function resident(array: NdArray, small: boolean): NdArray {
 
 /** Bytes of float32 weights up to which a model counts as small. */
 const SMALL = 2 ** 31;
-
-/** Rows of each head back from (first, second) pairs to two halves: llama.cpp's order to Hugging Face's. */
-function unpermuted(array: NdArray, heads: number): NdArray {
-  const rows = array.shape[0]!;
-  const row = array.data.length / rows;
-  const half = rows / heads / 2;
-  const out = array.data.slice();
-  for (let h = 0; h < heads; h++)
-    for (let i = 0; i < half; i++)
-      for (let part = 0; part < 2; part++) {
-        const from = (h * 2 * half + 2 * i + part) * row;
-        out.set(array.data.subarray(from, from + row) as never, (h * 2 * half + part * half + i) * row);
-      }
-  return { ...array, data: out };
-}
 
 function transposed(array: NdArray): NdArray {
   const [rows, columns] = array.shape as [number, number];

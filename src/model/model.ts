@@ -5,7 +5,7 @@ import { type Hash, hash } from "../base/hash.ts";
 import type { Feeds } from "../onnx/feeds.ts";
 import type { SessionOptions, Sessions } from "../onnx/session.ts";
 import { graphData } from "../tensor/inline.ts";
-import type { Arch, Config } from "./arch/arch.ts";
+import type { Arch, Config, Rope } from "./arch/arch.ts";
 import { type Adapter, checkAdapter, stateName } from "./adapter.ts";
 import type { WeightName } from "./names.ts";
 import { ropeTables } from "./rope.ts";
@@ -168,14 +168,26 @@ export function checkContext({ config }: Pick<Model, "config">, who: string, wha
 /** Rows of the rotary tables: the whole context, within reason. */
 export const tableLength = (c: Config): number => Math.min(c.context, 1 << 17);
 
+/** The name under which a program is fed a rotary table. */
+export const ropeInput = (part: "cos" | "sin", dtype: Precision, table?: string): string =>
+  `rope.${table === undefined ? "" : `${table}.`}${part}.${dtype}`;
+
+/** A rotary table by its name; without one, the table of most blocks. */
+export function ropeNamed({ arch, rope, ropes }: Config, name?: string): Rope {
+  const found = name === undefined ? rope : ropes?.[name];
+  return (
+    found ?? fail("model", `the rotary table ${name ?? ""} of ${arch}`, `one of ${Object.keys(ropes ?? {}).join(", ")}`, "", "internal")
+  );
+}
+
 function table(config: Config, tables: Map<string, NdArray>, name: string): NdArray | undefined {
-  const match = /^rope\.(cos|sin)\.(float32|float64)$/.exec(name);
+  const match = /^rope\.(?:(\w+)\.)?(?:cos|sin)\.(float32|float64)$/.exec(name);
   if (!match) return undefined;
   if (!tables.has(name)) {
     const dtype = match[2] as Precision;
-    const { cos, sin } = ropeTables(config.rope, tableLength(config), dtype);
-    tables.set(`rope.cos.${dtype}`, cos);
-    tables.set(`rope.sin.${dtype}`, sin);
+    const { cos, sin } = ropeTables(ropeNamed(config, match[1]), tableLength(config), dtype);
+    tables.set(ropeInput("cos", dtype, match[1]), cos);
+    tables.set(ropeInput("sin", dtype, match[1]), sin);
   }
   return tables.get(name);
 }

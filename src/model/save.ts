@@ -137,57 +137,42 @@ function sideFiles({ config, arch, files }: Savable, dtype: StoredDtype): (reado
   ];
 }
 
+/** Keys in which transformers 4 and 5 differ. Ours are written in both layouts, whatever the source had. */
+const POSITIONS = [
+  "rope_theta",
+  "rope_parameters",
+  "rope_scaling",
+  "rope_local_base_freq",
+  "partial_rotary_factor",
+  "rotary_pct",
+  "rotary_emb_base",
+];
+
 /** A config.json for transformers 5 (rope_parameters, dtype) and 4 (rope_theta, rope_scaling, torch_dtype): the source's own keys, and what they leave out. */
 export function configJson(config: Config, arch: Arch, files: ModelFiles, dtype: StoredDtype): Record<string, unknown> {
   const { quantization_config: _, _name_or_path: __, transformers_version: ___, ...source } = files.config ?? {};
-  const type = arch.claims[0]!;
-  const rope = ropeJson(config.rope);
-  const { rope_theta: theta, ...scaling } = rope;
-  const ids = specialIds(files);
+  const entries = Object.entries(arch.configJson(sayable(config)));
+  const isPosition = ([key]: readonly [string, unknown]): boolean => POSITIONS.includes(key);
   return {
-    architectures: [`${type[0]!.toUpperCase()}${type.slice(1)}ForCausalLM`],
-    model_type: type,
-    vocab_size: config.vocab,
-    hidden_size: config.width,
-    intermediate_size: config.mlpWidth,
-    num_hidden_layers: config.layers,
-    num_attention_heads: config.heads,
-    num_key_value_heads: config.kvHeads,
-    head_dim: config.headSize,
-    hidden_act: "silu",
-    rms_norm_eps: config.normEps,
-    max_position_embeddings: config.context,
-    tie_word_embeddings: config.tied,
-    attention_bias: config.attentionBias,
-    mlp_bias: config.mlpBias,
-    ...(config.window !== undefined && { sliding_window: config.window }),
-    ...ids,
+    architectures: [arch.className],
+    model_type: arch.claims[0]!,
+    ...Object.fromEntries(entries.filter((entry) => !isPosition(entry))),
+    ...specialIds(files),
     ...source,
-    rope_theta: theta,
-    rope_parameters: rope,
-    ...(config.rope.scaling && { rope_scaling: scaling }),
+    ...Object.fromEntries(entries.filter(isPosition)),
     torch_dtype: dtype,
     dtype,
   };
 }
 
-/** Rotary settings in the words of config.json. */
-function ropeJson(rope: Rope): Record<string, unknown> {
-  const { theta, scaling } = rope;
-  if (!scaling) return { rope_type: "default", rope_theta: theta };
-  if (scaling.kind === "linear") return { rope_type: "linear", rope_theta: theta, factor: scaling.factor };
-  const { factor, low, high, original } = scaling.kind === "llama3" ? scaling : fromFactors(rope, scaling.factors);
-  return {
-    rope_type: "llama3",
-    rope_theta: theta,
-    factor,
-    low_freq_factor: low,
-    high_freq_factor: high,
-    original_max_position_embeddings: original,
-  };
+/** The config with rotary settings that config.json has words for: GGUF keeps only the divisors that Llama 3's scaling led to. */
+function sayable(config: Config): Config {
+  const { rope } = config;
+  if (rope?.scaling?.kind !== "factors") return config;
+  return { ...config, rope: { ...rope, scaling: { kind: "llama3", ...fromFactors(rope, rope.scaling.factors) } } };
 }
 
-/** GGUF keeps only the divisors that Llama 3's scaling led to: the published settings that lead to the same. */
+/** The published settings that lead to these divisors. */
 function fromFactors(rope: Rope, factors: readonly number[]): { factor: number; low: number; high: number; original: number } {
   const settings = { factor: Math.round(Math.max(...factors) * 1000) / 1000, low: 1, high: 4, original: 8192 };
   const plain = frequencies({ theta: rope.theta, size: rope.size });

@@ -21,6 +21,43 @@ export interface LowRank {
 export const lowRank = (x: Tensor, { a, b, scale, drop }: LowRank): Tensor =>
   (drop ? drop(x) : x).matmul(a, { transB: true }).mul(scale).matmul(b, { transB: true });
 
+/** cap · tanh(x / cap). */
+export const capped = (x: Tensor, cap: number): Tensor => x.div(cap).tanh().mul(cap);
+
+/** LayerNorm over the last axis (arXiv:1607.06450): (x − mean) / √(variance + eps) · weight [D] + bias [D]. */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor | undefined, eps: number): Tensor {
+  const away = x.sub(x.mean(-1, true));
+  const unit = away.div(away.square().mean(-1, true).add(eps).sqrt()).mul(weight);
+  return bias ? unit.add(bias) : unit;
+}
+
+/** GELU (arXiv:1606.08415): x · Φ(x). */
+export const gelu = (x: Tensor): Tensor => x.mul(x.mul(Math.SQRT1_2).erf().add(1)).mul(0.5);
+
+/** GELU by its approximation with tanh, which GPT-2 and Gemma use: x/2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³))). */
+export const geluTanh = (x: Tensor): Tensor =>
+  x
+    .mul(
+      x
+        .add(x.mul(x).mul(x).mul(0.044715))
+        .mul(Math.sqrt(2 / Math.PI))
+        .tanh()
+        .add(1),
+    )
+    .mul(0.5);
+
+/**
+ * Heads [B, H, T, d] whose rotation turns neighbours (0, 1), (2, 3), … as heads for a rotation of halves: (0, d/2), (1, d/2 + 1), …
+ * Queries and keys change alike, so their products stay.
+ */
+export const halved = (x: Tensor): Tensor => {
+  const [B, H, T, d] = x.shape as [Dim, Dim, Dim, number];
+  return x
+    .reshape([B, H, T, d / 2, 2])
+    .transpose(0, 1, 2, 4, 3)
+    .reshape([B, H, T, d]);
+};
+
 /** [B, T, H·d] → [B, H, T, d]. */
 export const splitHeads = (x: Tensor, heads: number, size: number): Tensor =>
   x.reshape([x.dim(0), x.dim(1), heads, size]).transpose(0, 2, 1, 3);
@@ -37,14 +74,16 @@ export interface KeyValue {
 /**
  * Grouped-query attention: q [B, H, T, d] over ranges of keys and values, in order, with an additive bias [B, 1, T, S].
  * Queries that share a key head are adjacent, so keys are not repeated. The ranges are not concatenated, only their scores are.
+ * With a cap, a score is cap · tanh(score / cap).
  */
-export function attention(q: Tensor, stretches: readonly KeyValue[], bias: Tensor, scale: number): Tensor {
+export function attention(q: Tensor, stretches: readonly KeyValue[], bias: Tensor, scale: number, cap?: number): Tensor {
   const [B, H, T, d] = q.shape as [Dim, number, Dim, number];
   const groups = stretches[0]!.k.dim(1) as number;
   const repeat = H / groups;
   const grouped = q.mul(scale).reshape([B, groups, mulDim(repeat, T), d]);
   const parts = stretches.map(({ k }) => grouped.matmul(k, { transB: true })); // [B, KV, rep·T, S]
-  const scores = parts.length === 1 ? parts[0]! : parts[0]!.concat(parts.slice(1), 3);
+  const plain = parts.length === 1 ? parts[0]! : parts[0]!.concat(parts.slice(1), 3);
+  const scores = cap === undefined ? plain : capped(plain, cap);
   const S = scores.dim(3);
   const weights = scores.reshape([B, groups, repeat, T, S]).add(bias.unsqueeze(2)).softmax().reshape(scores.shape);
   let at: Dim = 0;

@@ -102,6 +102,10 @@ export class Tensor {
   tanh(): Tensor {
     return this.op("tanh", [this]);
   }
+  /** The error function: 2/√π times the integral of exp(−t²) from 0 to x. */
+  erf(): Tensor {
+    return this.op("erf", [this]);
+  }
   relu(): Tensor {
     return this.op("relu", [this]);
   }

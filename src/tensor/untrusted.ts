@@ -32,8 +32,11 @@ const form = (inputs: number | undefined, takes: Form["takes"], attrs: Form["att
 });
 const fold = form(1, [FLOATS], { axes: "axes", keep: "flag" });
 
-/** A division of whole numbers by zero, and a rotation to a position that its tables lack, would end the process: neither is taken. */
-export const FORMS: Readonly<Record<Exclude<OpName, "rope">, Form>> = {
+/**
+ * A division of whole numbers by zero, and a rotation to a position that its tables lack, would end the process: neither is taken. Nor is erf,
+ * which takes forty times the memory of its input in double precision.
+ */
+export const FORMS: Readonly<Record<Exclude<OpName, "rope" | "erf">, Form>> = {
   add: form(2, [NUMBERS]),
   sub: form(2, [NUMBERS]),
   mul: form(2, [NUMBERS]),

@@ -52,7 +52,7 @@ export const nll: Objective<LabelledRow> = {
       positions: t.input("positions", "int64", ["B", "T"]),
       real: t.input("real", "bool", ["B", "T"]),
     });
-    const { picked } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
+    const { picked } = lm.logProbs(lm.normed(hidden, t.input("rows", "int64", ["M"])), t.input("labels", "int64", ["M"]));
     const loss = picked
       .mul(t.input("shares", lm.dtype, ["M"]))
       .sum()

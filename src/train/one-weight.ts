@@ -76,7 +76,7 @@ function lossGraph(model: Model, name: string, dtype: Precision): Graph {
       positions: t.input("positions", "int64", ["B", "T"]),
       real: t.input("real", "bool", ["B", "T"]),
     });
-    const { picked } = lm.normed(hidden, t.input("rows", "int64", ["N"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["N"]));
+    const { picked } = lm.logProbs(lm.normed(hidden, t.input("rows", "int64", ["N"])), t.input("labels", "int64", ["N"]));
     const loss = picked
       .mul(t.input("weights", dtype, ["N"]))
       .sum()

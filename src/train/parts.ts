@@ -257,8 +257,8 @@ function partsOf(
     const [first, ...rest] = spans as [Span, ...Span[]];
     const joined = (of: (s: Span) => Tensor): Tensor => (rest.length > 0 ? of(first).concat(rest.map(of), 0) : of(first));
     const at = joined((s) => s.at);
-    return lm.normed(hidden, at).labelLogProbs(
-      lm.head(),
+    return lm.logProbs(
+      lm.normed(hidden, at),
       joined((s) => s.labels(0)),
     ).picked;
   };

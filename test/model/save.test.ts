@@ -165,7 +165,7 @@ describe("config.json", () => {
       return 1 / ((1 - mix) / 32 + mix);
     });
     expect(
-      model.arch.config(of({ rope: { theta: 5e5, size: 64, scaling: { kind: "factors", factors } }, headSize: 64 })).rope.scaling,
+      model.arch.config(of({ rope: { theta: 5e5, size: 64, scaling: { kind: "factors", factors } }, headSize: 64 })).rope!.scaling,
     ).toEqual(scaling);
     expect(() => of({ rope: { theta: 5e5, size: 64, scaling: { kind: "factors", factors: factors.map((f) => Math.sqrt(f)) } } })).toThrow(
       /a scaling that config.json can say/,

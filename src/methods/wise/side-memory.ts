@@ -296,7 +296,7 @@ function sideGraph(model: Model, rows: SideRows, { params, compat, running }: Tr
     const given = { positions: t.input("positions", "int64", ["B", "T"]), real, taps };
     // the tap also runs on the shared beginning; it runs on the rows last, so `seen` holds the rows
     const { hidden } = isBegun ? passBehind(lm, L, tokens, given, taps) : lm.forward(tokens, given);
-    const { picked } = lm.normed(hidden, t.input("rows", "int64", ["M"])).labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
+    const { picked } = lm.logProbs(lm.normed(hidden, t.input("rows", "int64", ["M"])), t.input("labels", "int64", ["M"]));
     const likelihood = picked
       .mul(t.input("weights", dtype, ["M"]))
       .sum()

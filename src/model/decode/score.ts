@@ -179,7 +179,7 @@ async function scoreRows<T extends keyof Told>(
       ...(past && { past: pastInputs(t, model, dtype) }),
     });
     const normed = lm.normed(hidden, t.input("rows", "int64", ["M"]));
-    const { picked, all } = normed.labelLogProbs(lm.head(), t.input("labels", "int64", ["M"]));
+    const { picked, all } = lm.logProbs(normed, t.input("labels", "int64", ["M"]));
     return { logprobs: picked, ...Object.fromEntries(asked.map((name) => [name, TELLS[name](picked, all)])) };
   });
   const run = program(model.sessions, graph, options.session);

@@ -1,8 +1,8 @@
 /** Operations that act on each element, with broadcasting. */
-import { type Dtype, ndarray } from "../../base/array.ts";
+import { type Dtype, ints, ndarray } from "../../base/array.ts";
 import type { Tensor } from "../tensor.ts";
 import { misfit } from "../misfit.ts";
-import { broadcast, first, likeFirst, oneDtype, type Op, unbroadcast } from "./op.ts";
+import { broadcast, type Emit, first, likeFirst, oneDtype, type Op, unbroadcast } from "./op.ts";
 
 type Grad2 = (g: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly [Tensor, Tensor];
 
@@ -34,6 +34,37 @@ const ONNX_TYPE: Record<Dtype, number> = { float32: 1, uint8: 2, int32: 6, int64
 /** The ONNX element type of a dtype (TensorProto.DataType). */
 export const onnxType = (dtype: Dtype): number => ONNX_TYPE[dtype];
 
+/** erf has no kernel in double precision: 2x/√π · ∫ exp(−x²u²) du from 0 to 1, by Gauss-Legendre; beyond ±6, erf is ±1 to the last digit. */
+function erfByQuadrature(emit: Emit, x: string): readonly string[] {
+  const { nodes, weights } = gaussLegendre(40);
+  const double = (shape: readonly number[], values: readonly number[]): string =>
+    emit.constant(ndarray("float64", shape, Float64Array.from(values)));
+  const within = emit.node("Min", [emit.node("Max", [x, double([], [-6])])[0]!, double([], [6])]);
+  const last = emit.constant(ints([-1]));
+  const xu = emit.node("Mul", [emit.node("Unsqueeze", [within[0]!, last])[0]!, double([nodes.length], nodes)])[0]!;
+  const heights = emit.node("Exp", emit.node("Neg", emit.node("Mul", [xu, xu])));
+  const area = emit.node("ReduceSum", [emit.node("Mul", [heights[0]!, double([weights.length], weights)])[0]!, last], { keepdims: 0 });
+  return emit.node("Mul", [emit.node("Mul", [within[0]!, area[0]!])[0]!, double([], [2 / Math.sqrt(Math.PI)])]);
+}
+
+/** Nodes and weights of Gauss-Legendre quadrature with n points on [0, 1]: Newton's method on the Legendre polynomial. */
+function gaussLegendre(n: number): { readonly nodes: readonly number[]; readonly weights: readonly number[] } {
+  const points = Array.from({ length: n }, (_, i) => {
+    let x = Math.cos((Math.PI * (i + 0.75)) / (n + 0.5));
+    let slope = 0;
+    for (let turn = 0; turn < 100; turn++) {
+      let [before, here] = [1, x];
+      for (let k = 2; k <= n; k++) [before, here] = [here, ((2 * k - 1) * x * here - (k - 1) * before) / k];
+      slope = (n * (x * here - before)) / (x * x - 1);
+      const step = here / slope;
+      x -= step;
+      if (Math.abs(step) < 1e-16) break;
+    }
+    return { node: (1 + x) / 2, weight: 1 / ((1 - x * x) * slope ** 2) };
+  });
+  return { nodes: points.map(({ node }) => node), weights: points.map(({ weight }) => weight) };
+}
+
 export const elementwise = {
   add: binary("add", "Add", (g) => [g, g]),
   sub: binary("sub", "Sub", (g) => [g, g.neg()]),
@@ -54,6 +85,19 @@ export const elementwise = {
   sqrt: unary("Sqrt", (g, _x, y) => g.div(y.mul(2))),
   sigmoid: unary("Sigmoid", (g, _x, y) => g.mul(y.sub(y.mul(y)))),
   tanh: unary("Tanh", (g, _x, y) => g.sub(g.mul(y).mul(y))),
+  erf: {
+    infer: likeFirst,
+    vjp: (grads, { inputs: [x] }) => [
+      first(grads).mul(
+        x!
+          .square()
+          .neg()
+          .exp()
+          .mul(2 / Math.sqrt(Math.PI)),
+      ),
+    ],
+    onnx: (emit, inputs, node) => (node.outputs[0]!.dtype === "float32" ? emit.node("Erf", inputs) : erfByQuadrature(emit, inputs[0]!)),
+  },
   relu: unary("Relu", (g, x) => g.mul(x.trace.constant(0, x.dtype).less(x).cast(g.dtype))),
   silu: {
     infer: likeFirst,

@@ -15,6 +15,7 @@ export type OpName =
   | "sqrt"
   | "sigmoid"
   | "tanh"
+  | "erf"
   | "relu"
   | "silu"
   | "where"

@@ -1,0 +1,131 @@
+/** Gemma 3 (text): norms before and after each part, norms of queries and keys, and blocks that see only the last keys. */
+import { geluTanh } from "../../tensor/nn.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { type Config, defineArch } from "./arch.ts";
+import { plusOne } from "./forms.ts";
+import { reader } from "./read-config.ts";
+import { ropeEntry, ropeFrom, ropeIn } from "./rotary.ts";
+import {
+  attended,
+  blockWeights,
+  gated,
+  ggufNames,
+  usualAttention,
+  usualConfig,
+  usualEnds,
+  usualJson,
+  USUAL_MEMORY,
+  usualMlp,
+} from "./usual.ts";
+import { FULL, SLIDING, windowOf, windows } from "./windows.ts";
+
+const NORMS = ["ln1", "post_attn", "ln2", "post_mlp"] as const;
+const THEIRS = {
+  ln1: "input_layernorm",
+  post_attn: "post_attention_layernorm",
+  ln2: "pre_feedforward_layernorm",
+  post_mlp: "post_feedforward_layernorm",
+};
+/** Every sixth block sees all keys. */
+const every = (pattern: number) => (layer: number) => ((layer + 1) % pattern === 0 ? FULL : SLIDING);
+const LOCAL_BASE = 1e4;
+const FULL_BASE = 1e6;
+
+/** RMSNorm whose weight is one more than the stored one. */
+const norm = (x: Tensor, weight: Tensor, c: Config): Tensor => x.rmsNorm(weight.add(1), c.normEps);
+
+export const gemma3 = defineArch({
+  name: "gemma3",
+  claims: ["gemma3_text"],
+  className: "Gemma3ForCausalLM",
+  config: (hf) => {
+    const read = reader("config.json", hf);
+    const usual = usualConfig("gemma3", hf, { activations: ["gelu_pytorch_tanh"] });
+    const { headSize } = usual;
+    const tables = read.object("rope_parameters");
+    const [full, local] = [FULL, SLIDING].map((kind) => tables?.[kind] as Record<string, unknown> | undefined);
+    const cap = hf["final_logit_softcapping"] == null ? undefined : read.number("final_logit_softcapping");
+    const scores = hf["attn_logit_softcapping"] == null ? undefined : read.number("attn_logit_softcapping");
+    return {
+      ...usual,
+      tied: read.flag("tie_word_embeddings", true),
+      rope: full ? ropeIn(hf, full, { headSize, theta: FULL_BASE }) : ropeFrom(hf, { headSize, theta: FULL_BASE }),
+      ropes: {
+        local: local
+          ? ropeIn(hf, local, { headSize, theta: LOCAL_BASE })
+          : { theta: read.number("rope_local_base_freq", LOCAL_BASE), size: headSize },
+      },
+      own: { query: read.number("query_pre_attn_scalar", 256), ...(scores !== undefined && { scoreCap: scores }) },
+      ...(cap !== undefined && { logitCap: cap }),
+      ...windows(hf, every(read.size("sliding_window_pattern", read.size("_sliding_window_pattern", 6)))),
+    };
+  },
+  configJson: (c) => {
+    const { hidden_act: _, ...json } = usualJson(c);
+    const local = c.ropes!["local"]!;
+    return {
+      ...json,
+      hidden_activation: "gelu_pytorch_tanh",
+      query_pre_attn_scalar: c.own!["query"],
+      attn_logit_softcapping: c.own!["scoreCap"] ?? null,
+      final_logit_softcapping: c.logitCap ?? null,
+      ...(c.kinds && { layer_types: c.kinds }),
+      rope_parameters: { [FULL]: ropeEntry(c.rope!, c.headSize), [SLIDING]: ropeEntry(local, c.headSize) },
+      rope_local_base_freq: local.theta,
+    };
+  },
+  weights: (c) => ({
+    ...usualEnds(c),
+    ...blockWeights(
+      "model.layers",
+      {
+        ...Object.fromEntries(NORMS.map((name) => [name, [THEIRS[name], c.width] as const])),
+        "attn.q_norm": ["self_attn.q_norm", c.headSize],
+        "attn.k_norm": ["self_attn.k_norm", c.headSize],
+        ...usualAttention(c),
+        ...usualMlp(c),
+      },
+      c.attentionBias ? ["attn.q", "attn.k", "attn.v", "attn.o"] : [],
+    ),
+  }),
+  prefixes: ["language_model."],
+  gguf: ggufNames("gemma3", "gemma3", {
+    weights: { "blocks.{i}.post_attn": "blk.{i}.post_attention_norm.weight", "blocks.{i}.post_mlp": "blk.{i}.post_ffw_norm.weight" },
+    forms: () =>
+      Object.fromEntries(
+        ["final_norm", ...[...NORMS, "attn.q_norm", "attn.k_norm"].map((name) => `blocks.{i}.${name}`)].map((name) => [name, plusOne]),
+      ),
+    config: (c, kv) => {
+      const read = reader("GGUF metadata", kv);
+      const factor = read.number("gemma3.rope.scaling.factor", 1);
+      const window = read.size("gemma3.attention.sliding_window", 4096);
+      return {
+        ...c,
+        rope: {
+          theta: read.number("gemma3.rope.freq_base", FULL_BASE),
+          size: c.headSize,
+          ...(factor !== 1 && { scaling: { kind: "linear" as const, factor } }),
+        },
+        ropes: { local: { theta: LOCAL_BASE, size: c.headSize } },
+        own: { query: c.layers === 62 ? c.width / c.heads : c.headSize },
+        window,
+        kinds: Array.from({ length: c.layers }, (_, layer) => every(6)(layer)),
+      };
+    },
+  }),
+  memory: USUAL_MEMORY,
+  embed: (tokens, _positions, weight, c) => weight("embed").rows(tokens).mul(Math.sqrt(c.width)),
+  block: (x, c, layer, at) => {
+    const isLocal = windowOf(c, layer) !== undefined;
+    const resid = at.tap("resid_pre", x);
+    const mixed = attended(norm(resid, at.weight("ln1"), c), c, at, {
+      norm: (heads, which) => norm(heads, at.weight(`attn.${which}_norm`), c),
+      rotate: (heads) => at.rope(heads, isLocal ? "local" : undefined),
+      scale: (c.own!["query"] as number) ** -0.5,
+      how: { window: windowOf(c, layer), cap: c.own!["scoreCap"] as number | undefined },
+    });
+    const mid = at.tap("resid_mid", resid.add(norm(at.tap("attn_out", mixed), at.weight("post_attn"), c)));
+    return at.tap("resid_post", mid.add(norm(gated(norm(mid, at.weight("ln2"), c), at, geluTanh), at.weight("post_mlp"), c)));
+  },
+  finalNorm: (x, weight, c) => norm(x, weight("final_norm"), c),
+});

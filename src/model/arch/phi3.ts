@@ -1,0 +1,65 @@
+/** Phi-3 and Phi-4-mini: as Llama, with one matrix for queries, keys and values, and one for both sides of the gated MLP. */
+import { joinHeads, splitHeads } from "../../tensor/nn.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { type BlockSite, type Config, defineArch } from "./arch.ts";
+import { reader } from "./read-config.ts";
+import { blockWeights, ggufNames, inTurn, usualConfig, usualEnds, usualJson, USUAL_MEMORY } from "./usual.ts";
+
+/** Queries, keys and values, one after the other. */
+function mixed(h: Tensor, c: Config, { linear, rope, attend }: BlockSite): Tensor {
+  const qkv = linear("attn.qkv", h);
+  const [q, kv] = [c.heads * c.headSize, c.kvHeads * c.headSize];
+  const part = (from: number, to: number, heads: number): Tensor => splitHeads(qkv.slice(2, from, to), heads, c.headSize);
+  const keys = { k: rope(part(q, q + kv, c.kvHeads)), v: part(q + kv, q + 2 * kv, c.kvHeads) };
+  return linear("attn.o", joinHeads(attend(rope(part(0, q, c.heads)), keys, c.headSize ** -0.5, { window: c.window })));
+}
+
+/** The rows of the gate, then those that it multiplies. */
+function gatedTogether(m: Tensor, c: Config, { linear, tap }: BlockSite): Tensor {
+  const both = linear("mlp.gate_in", m);
+  const [gate, up] = [both.slice(2, 0, c.mlpWidth), both.slice(2, c.mlpWidth, 2 * c.mlpWidth)];
+  return tap("mlp_out", linear("mlp.out", tap("mlp_post", gate.silu().mul(up))));
+}
+
+export const phi3 = defineArch({
+  name: "phi3",
+  claims: ["phi3"],
+  className: "Phi3ForCausalLM",
+  config: (hf) => {
+    const window = hf["sliding_window"] == null ? undefined : reader("config.json", hf).size("sliding_window");
+    return { ...usualConfig("phi3", hf), ...(window !== undefined && { window }) };
+  },
+  configJson: (c) => {
+    const { attention_bias: _, mlp_bias: __, head_dim: ___, ...json } = usualJson(c);
+    return { ...json, original_max_position_embeddings: c.context };
+  },
+  weights: (c) => ({
+    ...usualEnds(c),
+    ...blockWeights("model.layers", {
+      ln1: ["input_layernorm", c.width],
+      ln2: ["post_attention_layernorm", c.width],
+      "attn.qkv": ["self_attn.qkv_proj", (c.heads + 2 * c.kvHeads) * c.headSize, c.width],
+      "attn.o": ["self_attn.o_proj", c.width, c.heads * c.headSize],
+      "mlp.gate_in": ["mlp.gate_up_proj", 2 * c.mlpWidth, c.width],
+      "mlp.out": ["mlp.down_proj", c.width, c.mlpWidth],
+    }),
+  }),
+  gguf: ggufNames("phi3", "phi3", {
+    weights: { "blocks.{i}.mlp.gate_in": "blk.{i}.ffn_up.weight" },
+    ignored: [/^rope_factors_(long|short)\.weight$/],
+    config: (c, kv) => {
+      const window = reader("GGUF metadata", kv).number("phi3.attention.sliding_window", 0); // 0: none
+      return { ...c, ...(window > 0 && { window }) };
+    },
+  }),
+  memory: USUAL_MEMORY,
+  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  block: (x, c, _layer, at) =>
+    inTurn(
+      x,
+      at,
+      (h) => mixed(h.rmsNorm(at.weight("ln1"), c.normEps), c, at),
+      (h) => gatedTogether(h.rmsNorm(at.weight("ln2"), c.normEps), c, at),
+    ),
+  finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps),
+});

@@ -1,0 +1,64 @@
+/** SmolLM3: as Llama, but some blocks do not rotate queries and keys. */
+import { defineArch } from "./arch.ts";
+import { pairedRows } from "./forms.ts";
+import { reader } from "./read-config.ts";
+import {
+  attended,
+  blockWeights,
+  gated,
+  ggufNames,
+  inTurn,
+  usualAttention,
+  usualConfig,
+  usualEnds,
+  usualJson,
+  USUAL_MEMORY,
+  usualMlp,
+} from "./usual.ts";
+import { windowOf, windows } from "./windows.ts";
+
+/** A block without rotation follows each this many. */
+const INTERVAL = 4;
+const plainAt = (layers: number, interval: number): Record<string, boolean> =>
+  Object.fromEntries(Array.from({ length: layers }, (_, layer) => [`plain.${layer}`, (layer + 1) % interval === 0]));
+
+export const smollm3 = defineArch({
+  name: "smollm3",
+  claims: ["smollm3"],
+  className: "SmolLM3ForCausalLM",
+  config: (hf) => {
+    const usual = usualConfig("smollm3", hf, { rope: { theta: 2e6 } });
+    const listed = hf["no_rope_layers"]; // 0: no rotation
+    const own = Array.isArray(listed)
+      ? Object.fromEntries(listed.map((rotates: unknown, layer) => [`plain.${layer}`, !rotates]))
+      : plainAt(usual.layers, reader("config.json", hf).size("no_rope_layer_interval", INTERVAL));
+    return { ...usual, tied: reader("config.json", hf).flag("tie_word_embeddings", true), own, ...windows(hf) };
+  },
+  configJson: (c) => ({
+    ...usualJson(c),
+    no_rope_layers: Array.from({ length: c.layers }, (_, layer) => Number(!c.own![`plain.${layer}`])),
+    use_sliding_window: c.window !== undefined,
+    ...(c.kinds && { layer_types: c.kinds }),
+  }),
+  weights: (c) => {
+    const [attention, mlp] = [usualAttention(c), usualMlp(c)];
+    const biased = [...(c.attentionBias ? Object.keys(attention) : []), ...(c.mlpBias ? Object.keys(mlp) : [])];
+    const norms = { ln1: ["input_layernorm", c.width], ln2: ["post_attention_layernorm", c.width] } as const;
+    return { ...usualEnds(c), ...blockWeights("model.layers", { ...norms, ...attention, ...mlp }, biased) };
+  },
+  gguf: ggufNames("smollm3", "smollm3", { forms: pairedRows, config: (c) => ({ ...c, own: plainAt(c.layers, INTERVAL) }) }),
+  memory: USUAL_MEMORY,
+  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  block: (x, c, layer, at) =>
+    inTurn(
+      x,
+      at,
+      (h) =>
+        attended(h.rmsNorm(at.weight("ln1"), c.normEps), c, at, {
+          ...(c.own![`plain.${layer}`] === true && { rotate: (heads) => heads }),
+          how: { window: windowOf(c, layer) },
+        }),
+      (h) => gated(h.rmsNorm(at.weight("ln2"), c.normEps), at),
+    ),
+  finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps),
+});

@@ -1,0 +1,256 @@
+/** What most architectures have in common: the names of their weights, the keys of their configs, and parts of their blocks. */
+import { fail } from "../../base/fail.ts";
+import { joinHeads, splitHeads } from "../../tensor/nn.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import type { Attending, BlockSite, Config, GgufNames, StoredWeight } from "./arch.ts";
+import { reader } from "./read-config.ts";
+import { contextOf, ropeFrom, ropeJson, type Wanted } from "./rotary.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+type GgufTensors = ReadonlyMap<string, { readonly shape: readonly number[] }>;
+
+const WHO = "config.json";
+
+/** A config by the keys that most checkpoints use. Refuses another activation than the given ones. */
+export function usualConfig(
+  arch: string,
+  hf: Json,
+  { activations = ["silu"], rope = {} }: { readonly activations?: readonly string[]; readonly rope?: Partial<Wanted> } = {},
+): Config {
+  const read = reader(WHO, hf);
+  const [width, heads] = [read.size("hidden_size"), read.size("num_attention_heads")];
+  const headSize = read.size("head_dim", width / heads);
+  checkActivation(hf["hidden_act"] ?? hf["hidden_activation"] ?? hf["activation_function"], activations);
+  return {
+    arch,
+    layers: read.size("num_hidden_layers"),
+    width,
+    mlpWidth: read.size("intermediate_size", 4 * width),
+    heads,
+    kvHeads: read.size("num_key_value_heads", heads),
+    headSize,
+    vocab: read.size("vocab_size"),
+    context: contextOf(hf, 2048),
+    normEps: read.number("rms_norm_eps", 1e-6),
+    tied: read.flag("tie_word_embeddings", false),
+    attentionBias: read.flag("attention_bias", false),
+    mlpBias: read.flag("mlp_bias", false),
+    rope: ropeFrom(hf, { headSize, ...rope }),
+  };
+}
+
+/** Refuses an activation that the architecture's block does not compute. */
+export function checkActivation(given: unknown, known: readonly string[]): void {
+  if (given === undefined || given === null || known.includes(given as string)) return;
+  fail(
+    WHO,
+    `the activation ${JSON.stringify(given)}`,
+    known.map((name) => `"${name}"`).join(" or "),
+    "This checkpoint is not of the family that it claims.",
+    "unavailable",
+  );
+}
+
+/** Refuses a switch that the architecture's block has no code for. */
+export function refuseSwitch(hf: Json, key: string, wanted: unknown, otherwise: unknown = wanted): void {
+  const given = hf[key] ?? otherwise;
+  if (given !== wanted)
+    fail(
+      WHO,
+      `"${key}" is ${JSON.stringify(given)}`,
+      JSON.stringify(wanted),
+      "This variant of the architecture is not supported.",
+      "unavailable",
+    );
+}
+
+/** The keys of {@link usualConfig}, from a config. */
+export const usualJson = (c: Config): Record<string, unknown> => ({
+  vocab_size: c.vocab,
+  hidden_size: c.width,
+  intermediate_size: c.mlpWidth,
+  num_hidden_layers: c.layers,
+  num_attention_heads: c.heads,
+  num_key_value_heads: c.kvHeads,
+  head_dim: c.headSize,
+  hidden_act: "silu",
+  rms_norm_eps: c.normEps,
+  max_position_embeddings: c.context,
+  tie_word_embeddings: c.tied,
+  attention_bias: c.attentionBias,
+  mlp_bias: c.mlpBias,
+  ...(c.window !== undefined && { sliding_window: c.window }),
+  ...(c.rope && ropeJson(c.rope, c.headSize)),
+});
+
+/** A weight of a block: its name in the checkpoint behind the layer, and its shape, [out, in] for a linear map. */
+export type Named = readonly [theirs: string, ...shape: number[]];
+
+/**
+ * The weights of blocks in a list: `stem` is the checkpoint's name of the list, such as "model.layers". Each linear map of `biased` has a bias
+ * besides.
+ */
+export function blockWeights(
+  stem: string,
+  own: Readonly<Record<string, Named>>,
+  biased: readonly string[] = [],
+  form: Partial<StoredWeight> = {},
+): Record<string, StoredWeight> {
+  const named = Object.entries(own).map(([ours, [theirs, ...shape]]): [string, StoredWeight] => [
+    `blocks.{i}.${ours}`,
+    { name: `${stem}.{i}.${theirs}.weight`, shape, ...(shape.length === 2 ? form : {}) },
+  ]);
+  const biases = biased.map((ours): [string, StoredWeight] => {
+    const [theirs, rows] = own[ours]!;
+    return [`blocks.{i}.${ours}.bias`, { name: `${stem}.{i}.${theirs}.bias`, shape: [rows!] }];
+  });
+  return Object.fromEntries([...named, ...biases]);
+}
+
+/** The linear maps of attention in most checkpoints. */
+export const usualAttention = (c: Config): Record<string, Named> => {
+  const [q, kv] = [c.heads * c.headSize, c.kvHeads * c.headSize];
+  return {
+    "attn.q": ["self_attn.q_proj", q, c.width],
+    "attn.k": ["self_attn.k_proj", kv, c.width],
+    "attn.v": ["self_attn.v_proj", kv, c.width],
+    "attn.o": ["self_attn.o_proj", c.width, q],
+  };
+};
+
+/** The linear maps of a gated MLP in most checkpoints. */
+export const usualMlp = (c: Config): Record<string, Named> => ({
+  "mlp.gate": ["mlp.gate_proj", c.mlpWidth, c.width],
+  "mlp.in": ["mlp.up_proj", c.mlpWidth, c.width],
+  "mlp.out": ["mlp.down_proj", c.width, c.mlpWidth],
+});
+
+/** The embedding, the last norm, and the head where it is a matrix of its own, in most checkpoints. */
+export const usualEnds = (c: Config): Record<string, StoredWeight> => ({
+  embed: { name: "model.embed_tokens.weight", shape: [c.vocab, c.width] },
+  final_norm: { name: "model.norm.weight", shape: [c.width] },
+  ...(!c.tied && { head: { name: "lm_head.weight", shape: [c.vocab, c.width] } }),
+});
+
+/** What llama.cpp calls the weights of most architectures. */
+export const USUAL_GGUF: Readonly<Record<string, string>> = {
+  embed: "token_embd.weight",
+  final_norm: "output_norm.weight",
+  "final_norm.bias": "output_norm.bias",
+  head: "output.weight",
+  "head.bias": "output.bias",
+  "blocks.{i}.ln1": "blk.{i}.attn_norm.weight",
+  "blocks.{i}.ln1.bias": "blk.{i}.attn_norm.bias",
+  "blocks.{i}.ln2": "blk.{i}.ffn_norm.weight",
+  "blocks.{i}.ln2.bias": "blk.{i}.ffn_norm.bias",
+  ...Object.fromEntries(
+    Object.entries({
+      "attn.q": "attn_q",
+      "attn.k": "attn_k",
+      "attn.v": "attn_v",
+      "attn.o": "attn_output",
+      "attn.qkv": "attn_qkv",
+      "mlp.gate": "ffn_gate",
+      "mlp.in": "ffn_up",
+      "mlp.out": "ffn_down",
+      "attn.q_norm": "attn_q_norm",
+      "attn.k_norm": "attn_k_norm",
+    }).flatMap(([ours, theirs]) =>
+      ["weight", "bias"].map((kind) => [`blocks.{i}.${ours}${kind === "bias" ? ".bias" : ""}`, `blk.{i}.${theirs}.${kind}`]),
+    ),
+  ),
+};
+
+/** A config by the metadata that most GGUF files have. */
+export function usualGguf(arch: string, prefix: string, kv: Json, tensors: GgufTensors): Config {
+  const read = reader("GGUF metadata", kv);
+  const [width, heads] = [read.size(`${prefix}.embedding_length`), read.size(`${prefix}.attention.head_count`)];
+  const rotated = kv[`${prefix}.rope.dimension_count`] === undefined ? undefined : read.size(`${prefix}.rope.dimension_count`);
+  const headSize = read.size(`${prefix}.attention.key_length`, width / heads);
+  const factors = tensors.get("rope_freqs.weight");
+  return {
+    arch,
+    layers: read.size(`${prefix}.block_count`),
+    width,
+    mlpWidth: read.size(`${prefix}.feed_forward_length`),
+    heads,
+    kvHeads: read.size(`${prefix}.attention.head_count_kv`, heads),
+    headSize,
+    vocab: tensors.get("token_embd.weight")?.shape[0] ?? read.size(`${prefix}.vocab_size`),
+    context: read.size(`${prefix}.context_length`, 2048),
+    normEps: read.number(`${prefix}.attention.layer_norm_rms_epsilon`, read.number(`${prefix}.attention.layer_norm_epsilon`, 1e-6)),
+    tied: !tensors.has("output.weight"),
+    attentionBias: tensors.has("blk.0.attn_q.bias"),
+    mlpBias: tensors.has("blk.0.ffn_down.bias"),
+    rope: {
+      theta: read.number(`${prefix}.rope.freq_base`, 10000),
+      size: rotated ?? headSize,
+      ...(factors && { scaling: { kind: "factors" as const, factors: [] } }),
+    },
+  };
+}
+
+/** How GGUF spells an architecture that uses the usual words. `more` has its own names, and what else it declares. */
+export const ggufNames = (
+  arch: string,
+  architecture: string,
+  {
+    weights = {},
+    config,
+    ...more
+  }: Partial<Omit<GgufNames, "config">> & { readonly config?: (c: Config, kv: Json, tensors: GgufTensors) => Config } = {},
+): GgufNames => ({
+  architecture,
+  config: (kv, tensors) => {
+    const usual = usualGguf(arch, architecture, kv, tensors);
+    return config ? config(usual, kv, tensors) : usual;
+  },
+  weights: { ...USUAL_GGUF, ...weights },
+  ...more,
+});
+
+/** The site where most architectures keep facts: the matrix behind the MLP's activation. */
+export const USUAL_MEMORY = { weight: "blocks.{i}.mlp.out", key: "mlp_post", value: "mlp_out" } as const;
+
+export interface Mixing {
+  /** Applied to each head of queries and of keys before the rotation, [B, H, T, d]. */
+  readonly norm?: (x: Tensor, which: "q" | "k") => Tensor;
+  /** How queries and keys are rotated; by default by the model's table. */
+  readonly rotate?: (x: Tensor) => Tensor;
+  /** Multiplies the scores; by default one by the root of the head's size. */
+  readonly scale?: number;
+  readonly how?: Attending;
+}
+
+/** Attention of h [B, T, D] by the maps attn.q, attn.k, attn.v and attn.o: [B, T, D]. */
+export function attended(h: Tensor, c: Config, { linear, rope, attend }: BlockSite, mixing: Mixing = {}): Tensor {
+  const { norm = (x) => x, rotate = rope, scale = c.headSize ** -0.5, how } = mixing;
+  const q = rotate(norm(splitHeads(linear("attn.q", h), c.heads, c.headSize), "q"));
+  const k = rotate(norm(splitHeads(linear("attn.k", h), c.kvHeads, c.headSize), "k"));
+  const v = splitHeads(linear("attn.v", h), c.kvHeads, c.headSize);
+  return linear("attn.o", joinHeads(attend(q, { k, v }, scale, how)));
+}
+
+/** A gated MLP of m [B, T, D] by the maps mlp.gate, mlp.in and mlp.out: [B, T, D], which is passed by the site mlp_out. */
+export function gated(m: Tensor, { linear, tap }: BlockSite, activation: (x: Tensor) => Tensor = (x) => x.silu()): Tensor {
+  return tap("mlp_out", linear("mlp.out", tap("mlp_post", activation(linear("mlp.gate", m)).mul(linear("mlp.in", m)))));
+}
+
+/** A plain MLP of m [B, T, D] by the maps mlp.in and mlp.out. */
+export function plainMlp(m: Tensor, { linear, tap }: BlockSite, activation: (x: Tensor) => Tensor): Tensor {
+  return tap("mlp_out", linear("mlp.out", tap("mlp_post", activation(linear("mlp.in", m)))));
+}
+
+/** The residual stream behind a block whose parts come one after the other, each behind a norm of its own input. */
+export function inTurn(x: Tensor, at: BlockSite, attention: (h: Tensor) => Tensor, mlp: (h: Tensor) => Tensor): Tensor {
+  const resid = at.tap("resid_pre", x);
+  const mid = at.tap("resid_mid", resid.add(at.tap("attn_out", attention(resid))));
+  return at.tap("resid_post", mid.add(mlp(mid)));
+}
+
+/** The residual stream behind a block whose two parts read the same input. `resid_mid` is the input with what attention adds. */
+export function sideBySide(x: Tensor, at: BlockSite, attention: (h: Tensor) => Tensor, mlp: (h: Tensor) => Tensor): Tensor {
+  const resid = at.tap("resid_pre", x);
+  const mid = at.tap("resid_mid", resid.add(at.tap("attn_out", attention(resid))));
+  return at.tap("resid_post", mid.add(mlp(resid)));
+}

@@ -1,4 +1,6 @@
 /** Tiny checkpoints of each architecture: logits, residual streams, loss and gradients, in both precisions and both executors. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { ints, type NdArray } from "../src/base/array.ts";
 import { type Executor, program } from "../src/onnx/program.ts";
@@ -9,8 +11,11 @@ import type { Tokenizer } from "../src/text/tokenizer.ts";
 import { defaultContext } from "../src/base/context.ts";
 import { feedsOf, type Model, type Precision } from "../src/model/model.ts";
 import { trace } from "../src/tensor/graph.ts";
-import { absent, largest, readTensors, residualTaps, shared } from "./shared.ts";
+import { readSafetensors } from "../src/base/store.ts";
+import { absent, largest, residualTaps, shared } from "./shared.ts";
 
+const OWN = new URL("fixtures/tiny/", import.meta.url).pathname;
+const MADE = readdirSync(OWN).sort();
 /** These checkpoints come without one; ids are given. */
 const NO_TOKENIZER = { size: 1, hash: "none" } as Tokenizer;
 const FOLDERS = [
@@ -82,11 +87,16 @@ const widen = (a: NdArray, dtype: Precision): NdArray => ({
   data: dtype === "float64" ? Float64Array.from(a.data as Float32Array) : Float32Array.from(a.data as Float32Array),
 });
 
-describe.skipIf(absent)(`tiny checkpoints${absent && ` (skipped: ${absent})`}`, () => {
-  for (const folder of FOLDERS) {
-    describe(folder, () => {
-      const model = absent ? undefined! : loadFrom(shared(`golden/tiny/${folder}`), defaultContext(), { tokenizer: NO_TOKENIZER });
-      const golden = absent ? undefined! : readTensors(`golden/tiny/${folder}/golden.safetensors`);
+const FOUND = [
+  ...FOLDERS.map((name) => ({ name, at: shared(`golden/tiny/${name}`), absent })),
+  ...MADE.map((name) => ({ name, at: join(OWN, name), absent: "" })),
+];
+
+for (const { name: folder, at, absent } of FOUND)
+  describe.skipIf(absent)(`tiny checkpoint ${folder}${absent && ` (skipped: ${absent})`}`, () => {
+    {
+      const model = absent ? undefined! : loadFrom(at, defaultContext(), { tokenizer: NO_TOKENIZER });
+      const golden = absent ? undefined! : readSafetensors(join(at, "golden.safetensors")).tensors;
       const names = absent ? new Map<string, string>() : theirNames(model);
       const wrt = [...names].filter(([, theirs]) => golden.has(`grad.${theirs}`)).map(([ours]) => ours);
       afterAll(() => model?.release());
@@ -111,7 +121,10 @@ describe.skipIf(absent)(`tiny checkpoints${absent && ` (skipped: ${absent})`}`, 
               const reference = golden.get(`grad.${names.get(name)}`)!;
               const ours = out[`grad:w:${name}`]!;
               const isStoredTransposed = storedWeights(model).get(name)!.transposed ?? false;
-              return largest(isStoredTransposed ? turned(ours) : ours, reference) / Math.max(...Array.from(reference.data as Float64Array, Math.abs));
+              return (
+                largest(isStoredTransposed ? turned(ours) : ours, reference) /
+                Math.max(...Array.from(reference.data as Float64Array, Math.abs))
+              );
             }),
           ),
         };
@@ -136,9 +149,8 @@ describe.skipIf(absent)(`tiny checkpoints${absent && ` (skipped: ${absent})`}`, 
         const out = await run({ ...model, config }, golden.get("input_ids")!, "float64", "graph", wrt);
         expect(largest(out["logits"]!, golden.get("logits")!)).toBeGreaterThan(1e-10);
       });
-    });
-  }
-});
+    }
+  });
 
 function turned(a: NdArray): NdArray {
   const [rows, columns] = a.shape as [number, number];

@@ -10,6 +10,7 @@ import {
   blockWeights,
   gated,
   ggufNames,
+  inTurn,
   usualAttention,
   usualConfig,
   usualEnds,
@@ -116,16 +117,20 @@ export const gemma3 = defineArch({
   memory: USUAL_MEMORY,
   embed: (tokens, _positions, weight, c) => weight("embed").rows(tokens).mul(Math.sqrt(c.width)),
   block: (x, c, layer, at) => {
-    const isLocal = windowOf(c, layer) !== undefined;
-    const resid = at.tap("resid_pre", x);
-    const mixed = attended(norm(resid, at.weight("ln1"), c), c, at, {
-      norm: (heads, which) => norm(heads, at.weight(`attn.${which}_norm`), c),
-      rotate: (heads) => at.rope(heads, isLocal ? "local" : undefined),
-      scale: (c.own!["query"] as number) ** -0.5,
-      how: { window: windowOf(c, layer), cap: c.own!["scoreCap"] as number | undefined },
-    });
-    const mid = at.tap("resid_mid", resid.add(norm(at.tap("attn_out", mixed), at.weight("post_attn"), c)));
-    return at.tap("resid_post", mid.add(norm(gated(norm(mid, at.weight("ln2"), c), at, geluTanh), at.weight("post_mlp"), c)));
+    const window = windowOf(c, layer);
+    return inTurn(
+      x,
+      at,
+      (h) =>
+        attended(norm(h, at.weight("ln1"), c), c, at, {
+          norm: (heads, which) => norm(heads, at.weight(`attn.${which}_norm`), c),
+          rotate: (heads) => at.rope(heads, window === undefined ? undefined : "local"),
+          scale: (c.own!["query"] as number) ** -0.5,
+          how: { window, cap: c.own!["scoreCap"] as number | undefined },
+        }),
+      (h) => norm(gated(norm(h, at.weight("ln2"), c), at, geluTanh), at.weight("post_mlp"), c),
+      (h) => norm(h, at.weight("post_attn"), c),
+    );
   },
   finalNorm: (x, weight, c) => norm(x, weight("final_norm"), c),
 });

@@ -213,20 +213,27 @@ export const ggufNames = (
 export const USUAL_MEMORY = { weight: "blocks.{i}.mlp.out", key: "mlp_post", value: "mlp_out" } as const;
 
 export interface Mixing {
+  /** Applied to all queries and to all keys at once, as the linear maps give them, [B, T, H·d]. */
+  readonly whole?: (x: Tensor, which: "q" | "k") => Tensor;
   /** Applied to each head of queries and of keys before the rotation, [B, H, T, d]. */
   readonly norm?: (x: Tensor, which: "q" | "k") => Tensor;
   /** How queries and keys are rotated; by default by the model's table. */
   readonly rotate?: (x: Tensor) => Tensor;
+  /** Applied to the rotated queries, [B, H, T, d]. */
+  readonly query?: (q: Tensor) => Tensor;
   /** Multiplies the scores; by default one by the root of the head's size. */
   readonly scale?: number;
   readonly how?: Attending;
 }
 
+const same = (x: Tensor): Tensor => x;
+
 /** Attention of h [B, T, D] by the maps attn.q, attn.k, attn.v and attn.o: [B, T, D]. */
 export function attended(h: Tensor, c: Config, { linear, rope, attend }: BlockSite, mixing: Mixing = {}): Tensor {
-  const { norm = (x) => x, rotate = rope, scale = c.headSize ** -0.5, how } = mixing;
-  const q = rotate(norm(splitHeads(linear("attn.q", h), c.heads, c.headSize), "q"));
-  const k = rotate(norm(splitHeads(linear("attn.k", h), c.kvHeads, c.headSize), "k"));
+  const { whole = same, norm = same, rotate = (x) => rope(x), query = same, scale = c.headSize ** -0.5, how } = mixing;
+  const headsOf = (which: "q" | "k", heads: number): Tensor =>
+    rotate(norm(splitHeads(whole(linear(`attn.${which}`, h), which), heads, c.headSize), which));
+  const [q, k] = [query(headsOf("q", c.heads)), headsOf("k", c.kvHeads)];
   const v = splitHeads(linear("attn.v", h), c.kvHeads, c.headSize);
   return linear("attn.o", joinHeads(attend(q, { k, v }, scale, how)));
 }
@@ -241,10 +248,19 @@ export function plainMlp(m: Tensor, { linear, tap }: BlockSite, activation: (x: 
   return tap("mlp_out", linear("mlp.out", tap("mlp_post", activation(linear("mlp.in", m)))));
 }
 
-/** The residual stream behind a block whose parts come one after the other, each behind a norm of its own input. */
-export function inTurn(x: Tensor, at: BlockSite, attention: (h: Tensor) => Tensor, mlp: (h: Tensor) => Tensor): Tensor {
+/**
+ * The residual stream behind a block whose parts come one after the other. `attention` and `mlp` get the stream; what `attention` gives passes
+ * by the site attn_out and then through `behind`, before it is added.
+ */
+export function inTurn(
+  x: Tensor,
+  at: BlockSite,
+  attention: (h: Tensor) => Tensor,
+  mlp: (h: Tensor) => Tensor,
+  behind: (h: Tensor) => Tensor = same,
+): Tensor {
   const resid = at.tap("resid_pre", x);
-  const mid = at.tap("resid_mid", resid.add(at.tap("attn_out", attention(resid))));
+  const mid = at.tap("resid_mid", resid.add(behind(at.tap("attn_out", attention(resid)))));
   return at.tap("resid_post", mid.add(mlp(mid)));
 }
 

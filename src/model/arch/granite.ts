@@ -1,0 +1,127 @@
+/** Granite 3 and the dense Granite 4: as Llama, with multipliers of the embedding, the parts, the scores and the logits. */
+import type { Tensor } from "../../tensor/tensor.ts";
+import { type BlockSite, type Config, defineArch } from "./arch.ts";
+import { pairedRows } from "./forms.ts";
+import { reader } from "./read-config.ts";
+import {
+  attended,
+  blockWeights,
+  gated,
+  ggufNames,
+  inTurn,
+  refuseSwitch,
+  usualAttention,
+  usualConfig,
+  usualEnds,
+  usualJson,
+  USUAL_MEMORY,
+  usualMlp,
+} from "./usual.ts";
+import { windows } from "./windows.ts";
+
+const DENSE_4 = "granitemoehybrid";
+const own = (c: Config, name: string): number => c.own![name] as number;
+
+/** Granite 4 stores both sides of the gated MLP in one matrix: the gate's rows, then those that it multiplies. */
+function mlp(m: Tensor, c: Config, at: BlockSite): Tensor {
+  if (!c.own!["isJoint"]) return gated(m, at);
+  const both = at.linear("mlp.gate_in", m);
+  const [gate, up] = [both.slice(2, 0, c.mlpWidth), both.slice(2, c.mlpWidth, 2 * c.mlpWidth)];
+  return at.tap("mlp_out", at.linear("mlp.out", at.tap("mlp_post", gate.silu().mul(up))));
+}
+
+export const granite = defineArch({
+  name: "granite",
+  claims: ["granite", DENSE_4],
+  className: "GraniteForCausalLM",
+  config: (hf) => {
+    const read = reader("config.json", hf);
+    const isJoint = hf["model_type"] === DENSE_4;
+    if (isJoint) {
+      refuseSwitch(hf, "num_local_experts", 0, "a number of experts");
+      windows({
+        ...hf,
+        layer_types: (hf["layer_types"] as unknown[] | undefined)?.map((kind) => (kind === "attention" ? "full_attention" : kind)),
+      });
+    }
+    const usual = usualConfig("granite", hf);
+    const { rope, ...unrotated } = usual;
+    const rotates = !isJoint || read.text("position_embedding_type", "nope") === "rope";
+    return {
+      ...unrotated,
+      ...(rotates && { rope: rope! }),
+      mlpWidth: isJoint ? read.size("shared_intermediate_size") : usual.mlpWidth,
+      own: {
+        embedding: read.number("embedding_multiplier", 1),
+        residual: read.number("residual_multiplier", 1),
+        scores: read.number("attention_multiplier", 1),
+        logits: read.number("logits_scaling", 1),
+        ...(isJoint && { isJoint }),
+      },
+    };
+  },
+  configJson: (c) => ({
+    ...usualJson(c),
+    embedding_multiplier: own(c, "embedding"),
+    residual_multiplier: own(c, "residual"),
+    attention_multiplier: own(c, "scores"),
+    logits_scaling: own(c, "logits"),
+    ...(c.own!["isJoint"] && {
+      architectures: ["GraniteMoeHybridForCausalLM"],
+      model_type: DENSE_4,
+      shared_intermediate_size: c.mlpWidth,
+      num_local_experts: 0,
+      num_experts_per_tok: 0,
+      layer_types: Array.from({ length: c.layers }, () => "attention"),
+      position_embedding_type: c.rope ? "rope" : "nope",
+    }),
+  }),
+  weights: (c) => ({
+    ...usualEnds(c),
+    ...blockWeights(
+      "model.layers",
+      {
+        ln1: ["input_layernorm", c.width],
+        ln2: ["post_attention_layernorm", c.width],
+        ...usualAttention(c),
+        ...(c.own!["isJoint"]
+          ? {
+              "mlp.gate_in": ["shared_mlp.input_linear", 2 * c.mlpWidth, c.width] as const,
+              "mlp.out": ["shared_mlp.output_linear", c.width, c.mlpWidth] as const,
+            }
+          : usualMlp(c)),
+      },
+      c.attentionBias ? ["attn.q", "attn.k", "attn.v", "attn.o"] : [],
+    ),
+  }),
+  gguf: ggufNames("granite", "granite", {
+    forms: pairedRows,
+    config: (c, kv) => {
+      const read = reader("GGUF metadata", kv);
+      return {
+        ...c,
+        own: {
+          embedding: read.number("granite.embedding_scale", 1),
+          residual: read.number("granite.residual_scale", 1),
+          scores: read.number("granite.attention.scale", c.headSize ** -0.5),
+          logits: read.number("granite.logit_scale", 1),
+        },
+      };
+    },
+  }),
+  memory: USUAL_MEMORY,
+  embed: (tokens, _positions, weight, c) => weight("embed").rows(tokens).mul(own(c, "embedding")),
+  block: (x, c, _layer, at) =>
+    inTurn(
+      x,
+      at,
+      (h) =>
+        attended(h.rmsNorm(at.weight("ln1"), c.normEps), c, at, {
+          ...(!c.rope && { rotate: (heads) => heads }),
+          scale: own(c, "scores"),
+        }),
+      (h) => mlp(h.rmsNorm(at.weight("ln2"), c.normEps), c, at).mul(own(c, "residual")),
+      (h) => h.mul(own(c, "residual")),
+    ),
+  finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps).div(own(c, "logits")),
+});

@@ -1,0 +1,71 @@
+/** Ministral 3: as Llama, with YaRN, and queries that grow with their position beyond the original context. */
+import { defineArch } from "./arch.ts";
+import { reader } from "./read-config.ts";
+import {
+  attended,
+  blockWeights,
+  gated,
+  inTurn,
+  usualAttention,
+  usualConfig,
+  usualEnds,
+  usualJson,
+  USUAL_MEMORY,
+  usualMlp,
+} from "./usual.ts";
+
+export const ministral3 = defineArch({
+  name: "ministral3",
+  claims: ["ministral3"],
+  className: "Ministral3ForCausalLM",
+  config: (hf) => {
+    const read = reader("config.json", hf);
+    const usual = usualConfig("ministral3", hf, { rope: { theta: 1e6 } });
+    const rope = reader("config.json: rope", read.object("rope_parameters") ?? read.object("rope_scaling") ?? {});
+    const window = hf["sliding_window"] == null ? undefined : read.size("sliding_window");
+    return {
+      ...usual,
+      normEps: read.number("rms_norm_eps", 1e-5),
+      own: {
+        growth: rope.number("llama_4_scaling_beta", 0),
+        original: rope.size("original_max_position_embeddings", usual.context),
+      },
+      ...(window !== undefined && { window }),
+    };
+  },
+  configJson: (c) => {
+    const { attention_bias: _, mlp_bias: __, ...json } = usualJson(c);
+    return {
+      ...json,
+      rope_parameters: {
+        ...(json["rope_parameters"] as object),
+        llama_4_scaling_beta: c.own!["growth"],
+        original_max_position_embeddings: c.own!["original"],
+      },
+    };
+  },
+  weights: (c) => ({
+    ...usualEnds(c),
+    ...blockWeights("model.layers", {
+      ln1: ["input_layernorm", c.width],
+      ln2: ["post_attention_layernorm", c.width],
+      ...usualAttention(c),
+      ...usualMlp(c),
+    }),
+  }),
+  prefixes: ["language_model."],
+  memory: USUAL_MEMORY,
+  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  block: (x, c, _layer, at) => {
+    const [growth, original] = [c.own!["growth"] as number, c.own!["original"] as number];
+    /** 1 + β · ln(1 + ⌊position / original⌋), [B, 1, T, 1]. */
+    const factor = at.positions.div(original).cast(x.dtype).add(1).log().mul(growth).add(1).unsqueeze(1).unsqueeze(3);
+    return inTurn(
+      x,
+      at,
+      (h) => attended(h.rmsNorm(at.weight("ln1"), c.normEps), c, at, { query: (q) => q.mul(factor), how: { window: c.window } }),
+      (h) => gated(h.rmsNorm(at.weight("ln2"), c.normEps), at),
+    );
+  },
+  finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps),
+});

@@ -41,7 +41,11 @@ const EXCUSES: laws.Excuses = {
   "src/locate/search.ts": { kl: "the divergence as a term of a search, which hyperparameter files name so" },
   "src/locate/values.ts": { kl: "the same term as an output of the search's graph" },
   "src/train/replay.ts": { replay: "the word for doing a journal's updates again, which is what the craft does" },
-  "src/text/tokenizer-gguf.ts": { llama: "GGUF's word for a SentencePiece vocabulary, whatever architecture has it" },
+  "src/text/tokenizer-gguf.ts": {
+    llama: "GGUF's word for a SentencePiece vocabulary, whatever architecture has it",
+    gpt2: "GGUF's word for a byte-level vocabulary, whatever architecture has it",
+    qwen2: "the name of a way to split text, which other architectures use too",
+  },
 };
 
 /** Files of `locate/` with one user: file → the reason. */

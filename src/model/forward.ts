@@ -4,7 +4,7 @@ import { formatShape, productDim } from "../tensor/dim.ts";
 import { attention, attentionBias, capped, type KeyValue, linear, type LowRank, lowRank } from "../tensor/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Trace } from "../tensor/trace.ts";
-import { linearMaps } from "./arch/arch.ts";
+import { type Attending, type Config, linearMaps } from "./arch/arch.ts";
 import { type Model, type Precision, ropeInput, ropeNamed, tableLength } from "./model.ts";
 import { adapting, type Positions } from "./adapter.ts";
 import { type ActivationName, siteName, type WeightName } from "./names.ts";
@@ -83,7 +83,6 @@ export function traced(
     return trace.input(name, stored.dtype, stored.shape, "weight").cast(dtype);
   };
   const [map, rope] = [linearsOf(model, weight, added, dtype), ropeOf(model, trace, dtype)];
-  const biased = (y: Tensor): Tensor => (model.weights.has(HEAD_BIAS) ? y.add(weight(HEAD_BIAS)) : y);
   const self: TracedModel = {
     model,
     trace,
@@ -105,10 +104,9 @@ export function traced(
           },
           positions: given.positions,
           rope: (h, table) => rope(h, given.positions, table),
-          attend: (q, kv, scale, { window, cap } = {}) => {
+          attend: (q, kv, scale, how) => {
             layers.push(kv);
-            const past = given.past?.layers[layer - from];
-            return attention(q, past ? [past, kv] : [kv], bias(given, window, dtype), scale, cap);
+            return attended(q, kv, scale, { config: c, given, past: given.past?.layers[layer - from], dtype, ...how });
           },
         });
       }
@@ -122,19 +120,42 @@ export function traced(
       const flat = hidden.boundary("head").reshape([productDim(hidden.shape.slice(0, -1)), c.width]);
       return arch.finalNorm(rows ? flat.rows(rows) : flat, weight, c);
     },
-    head: () => weight(c.tied ? "embed" : "head"),
-    logits: (normed, taps) => {
-      const plain = (taps?.final_norm?.(normed) ?? normed).matmul(self.head(), { transB: true });
-      const y = c.logitCap === undefined ? biased(plain) : capped(biased(plain), c.logitCap);
-      return taps?.logits?.(y) ?? y;
-    },
+    ...headOf(model, weight),
+  };
+  return self;
+}
+
+/** From normed rows to logits and log-probabilities. */
+function headOf({ config: c, weights }: Model, weight: (name: WeightName) => Tensor): Pick<TracedModel, "head" | "logits" | "logProbs"> {
+  const head = (): Tensor => weight(c.tied ? "embed" : "head");
+  const bias = (): Tensor | undefined => (weights.has(HEAD_BIAS) ? weight(HEAD_BIAS) : undefined);
+  const logits = (normed: Tensor, taps?: Taps): Tensor => {
+    const plain = linear(taps?.final_norm?.(normed) ?? normed, head(), bias());
+    const y = c.logitCap === undefined ? plain : capped(plain, c.logitCap);
+    return taps?.logits?.(y) ?? y;
+  };
+  return {
+    head,
+    logits,
     logProbs(normed, labels) {
-      if (c.logitCap === undefined && !model.weights.has(HEAD_BIAS)) return normed.labelLogProbs(self.head(), labels);
-      const all = self.logits(normed).logSoftmax();
+      if (c.logitCap === undefined && !weights.has(HEAD_BIAS)) return normed.labelLogProbs(head(), labels);
+      const all = logits(normed).logSoftmax();
       return { picked: all.pick(labels), all: all.detach() };
     },
   };
-  return self;
+}
+
+interface Attended extends Attending {
+  readonly config: Config;
+  readonly given: Given;
+  readonly past: KeyValue | undefined;
+  readonly dtype: Precision;
+}
+
+/** Attention over earlier keys and values and these. Where all blocks are alike, all have the config's window. */
+function attended(q: Tensor, kv: KeyValue, scale: number, { config, given, past, dtype, window, cap }: Attended): Tensor {
+  const seen = window ?? (config.kinds ? undefined : config.window);
+  return attention(q, past ? [past, kv] : [kv], bias(given, seen, dtype), scale, cap);
 }
 
 /** Runs linear maps by name: with their biases and with what is added to them, between the two sides of a tap. */

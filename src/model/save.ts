@@ -151,10 +151,18 @@ const POSITIONS = [
 /** A config.json for transformers 5 (rope_parameters, dtype) and 4 (rope_theta, rope_scaling, torch_dtype): the source's own keys, and what they leave out. */
 export function configJson(config: Config, arch: Arch, files: ModelFiles, dtype: StoredDtype): Record<string, unknown> {
   const { quantization_config: _, _name_or_path: __, transformers_version: ___, ...source } = files.config ?? {};
-  const entries = Object.entries(arch.configJson(sayable(config)));
+  if (!arch.configJson && !files.config)
+    fail(
+      WHO,
+      `a model of architecture "${arch.name}" without a config.json`,
+      "one to keep",
+      "Give the architecture a configJson.",
+      "unavailable",
+    );
+  const entries = Object.entries(arch.configJson?.(sayable(config)) ?? {});
   const isPosition = ([key]: readonly [string, unknown]): boolean => POSITIONS.includes(key);
   return {
-    architectures: [arch.className],
+    ...(arch.className !== undefined && { architectures: [arch.className] }),
     model_type: arch.claims[0]!,
     ...Object.fromEntries(entries.filter((entry) => !isPosition(entry))),
     ...specialIds(files),

@@ -83,7 +83,7 @@ export interface BlockSite {
 }
 
 export interface Attending {
-  /** A query sees this many keys at most, its own among them; absent: all. */
+  /** A query sees this many keys at most, its own among them; absent: {@link Config.window} where all blocks are alike, else all. */
   readonly window?: number | undefined;
   /** Scores are cap · tanh(scores / cap); absent: they are as they are. */
   readonly cap?: number | undefined;
@@ -124,13 +124,13 @@ export interface Arch {
   /** config.json's model_type values. */
   readonly claims: readonly string[];
   readonly config: (hf: Readonly<Record<string, unknown>>) => Config;
-  /** The model's class in transformers, as config.json names it under `architectures`. */
-  readonly className: string;
+  /** The model's class in transformers, as config.json names it under `architectures`; absent: as the source names it. */
+  readonly className?: string;
   /**
    * config.json in transformers' words, from ours: shapes, norms, positions, activations. Shared code adds the type, the dtype and the ids of
-   * special tokens, and keeps the source's other keys.
+   * special tokens, and keeps the source's other keys. Without it, the source's config.json is written as it is.
    */
-  readonly configJson: (c: Config) => Readonly<Record<string, unknown>>;
+  readonly configJson?: (c: Config) => Readonly<Record<string, unknown>>;
   /** Ours → the checkpoint's; {i} stands for the layer. */
   readonly weights: (c: Config) => Readonly<Record<string, StoredWeight>>;
   /** Beginnings that the names of a checkpoint may lack, or have besides, such as "transformer." or "language_model.". */
@@ -174,9 +174,9 @@ export const linearMaps = (of: { readonly arch: Arch; readonly config: Config })
 const FIELDS: Forms<Arch> = {
   name: "text",
   claims: "texts",
-  className: "text",
+  className: { optional: "text" },
   config: "function",
-  configJson: "function",
+  configJson: { optional: "function" },
   weights: "function",
   prefixes: { optional: "texts" },
   ignored: { optional: "patterns" },

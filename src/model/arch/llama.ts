@@ -38,7 +38,7 @@ export const llama = defineArch({
     inTurn(
       x,
       at,
-      (h) => attended(h.rmsNorm(at.weight("ln1"), c.normEps), c, at, { how: { window: c.window } }),
+      (h) => attended(h.rmsNorm(at.weight("ln1"), c.normEps), c, at),
       (h) => gated(h.rmsNorm(at.weight("ln2"), c.normEps), at),
     ),
   finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps),

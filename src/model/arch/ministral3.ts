@@ -63,7 +63,7 @@ export const ministral3 = defineArch({
     return inTurn(
       x,
       at,
-      (h) => attended(h.rmsNorm(at.weight("ln1"), c.normEps), c, at, { query: (q) => q.mul(factor), how: { window: c.window } }),
+      (h) => attended(h.rmsNorm(at.weight("ln1"), c.normEps), c, at, { query: (q) => q.mul(factor) }),
       (h) => gated(h.rmsNorm(at.weight("ln2"), c.normEps), at),
     );
   },

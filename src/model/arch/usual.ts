@@ -133,7 +133,7 @@ export const usualEnds = (c: Config): Record<string, StoredWeight> => ({
 });
 
 /** What llama.cpp calls the weights of most architectures. */
-export const USUAL_GGUF: Readonly<Record<string, string>> = {
+const USUAL_GGUF: Readonly<Record<string, string>> = {
   embed: "token_embd.weight",
   final_norm: "output_norm.weight",
   "final_norm.bias": "output_norm.bias",
@@ -162,7 +162,7 @@ export const USUAL_GGUF: Readonly<Record<string, string>> = {
 };
 
 /** A config by the metadata that most GGUF files have. */
-export function usualGguf(arch: string, prefix: string, kv: Json, tensors: GgufTensors): Config {
+function usualGguf(arch: string, prefix: string, kv: Json, tensors: GgufTensors): Config {
   const read = reader("GGUF metadata", kv);
   const [width, heads] = [read.size(`${prefix}.embedding_length`), read.size(`${prefix}.attention.head_count`)];
   const rotated = kv[`${prefix}.rope.dimension_count`] === undefined ? undefined : read.size(`${prefix}.rope.dimension_count`);

@@ -4,7 +4,7 @@ import { checkAbort } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { laterStop } from "../locate/search.ts";
 import { answerAs } from "../locate/tokenized-requests.ts";
-import { atLayer, checkLayer } from "../model/names.ts";
+import { atLayer, checkLayer, layerAt } from "../model/names.ts";
 import { promptWithoutEdits, withTarget } from "../model/prompt.ts";
 import { type TargetRow, weightPasses } from "../train/one-weight.ts";
 import { adamw } from "../train/optim.ts";
@@ -28,7 +28,7 @@ export const ft = defineMethod<FtParams>({
   firmer: laterStop,
   params: {
     layer: {
-      default: (c) => Math.round(c.layers * 0.75),
+      default: layerAt(0.75),
       doc: "block whose MLP output matrix is trained",
       source: "docs/methods/ft.md",
       min: 0,

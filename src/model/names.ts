@@ -21,3 +21,9 @@ export const atLayer = (template: string, layer: number): string => template.rep
 export function checkLayer(who: string, layer: number, layers: number): void {
   if (layer >= layers) fail(who, `layer ${layer}`, `0 to ${layers - 1}`, "Give --set layer=N.");
 }
+
+/** The block at a share of a model's depth; the last one at most. */
+export const layerAt =
+  (share: number) =>
+  ({ layers }: { readonly layers: number }): number =>
+    Math.min(layers - 1, Math.round(layers * share));

@@ -5,7 +5,7 @@ import type { EditRequest } from "../../data/request.ts";
 import { adapterOf, bookOf, EXPANSIONS, labelsOf, PUTS } from "../../locate/codebook.ts";
 import { laterStop } from "../../locate/search.ts";
 import { answerAs, tokenizeRequest } from "../../locate/tokenized-requests.ts";
-import { checkLayer } from "../../model/names.ts";
+import { checkLayer, layerAt } from "../../model/names.ts";
 import { defineMethod } from "../method.ts";
 import { measuredRadius } from "./radius.ts";
 import { type GraceParams, teach } from "./teach.ts";
@@ -20,7 +20,7 @@ export const grace = defineMethod<GraceParams>({
   firmer: laterStop,
   params: {
     layer: {
-      default: (c) => Math.round(c.layers * 0.8),
+      default: layerAt(0.8),
       doc: "block whose MLP output is replaced",
       source: "docs/methods/grace.md (EasyEdit: 0.84 of the depth)",
       min: 0,

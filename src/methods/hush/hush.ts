@@ -2,7 +2,7 @@
 import { fail } from "../../base/fail.ts";
 import { laterStop } from "../../locate/search.ts";
 import { answerAs, tokenizeRequest } from "../../locate/tokenized-requests.ts";
-import { checkLayer } from "../../model/names.ts";
+import { checkLayer, layerAt } from "../../model/names.ts";
 import { defineMethod } from "../method.ts";
 import { adapterOf, bookOf, targetsOf } from "./book.ts";
 import { admit, type HushParams } from "./gate.ts";
@@ -17,7 +17,7 @@ export const hush = defineMethod<HushParams>({
   needs: ["subject", "target", "statistics"],
   params: {
     layer: {
-      default: (c) => Math.round(c.layers * 0.3),
+      default: layerAt(0.3),
       doc: "block whose keys are compared, and behind which the shift is added",
       source: "docs/methods/hush.md",
       min: 0,

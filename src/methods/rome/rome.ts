@@ -11,7 +11,7 @@ import { momentsOf, RETAIN_WEIGHT, type RetainWeightParam, sparesRetain } from "
 import type { TokenizedRequest } from "../../locate/tokenized-requests.ts";
 import { laterStop, SEARCH, SEARCH_COMPAT, SEARCH_HPARAMS, searchAt, type SearchParams, soughtOf } from "../../locate/search.ts";
 import { findValues } from "../../locate/values.ts";
-import { atLayer, checkLayer, siteName } from "../../model/names.ts";
+import { atLayer, checkLayer, siteName, layerAt } from "../../model/names.ts";
 import { addTo, type Gemm, gemmOn, type Matrix, matrix, ridged, solveSymmetric, transpose } from "../../onnx/linalg.ts";
 import { defineMethod, type Job } from "../method.ts";
 import { type Inserted, keptOf, productNorm, rankN, withEarlier } from "./rank-n.ts";
@@ -35,7 +35,7 @@ export const rome = defineMethod<RomeParams>({
   spares: sparesRetain,
   params: {
     layer: {
-      default: (c) => Math.round(c.layers * 0.3),
+      default: layerAt(0.3),
       doc: "block whose MLP output matrix is rewritten",
       source: "docs/methods/rome.md",
       min: 0,

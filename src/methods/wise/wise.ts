@@ -8,7 +8,7 @@ import { answerAs, tokenizeRequest } from "../../locate/tokenized-requests.ts";
 import { scopeOf } from "../../locate/scope.ts";
 import { adapterOf, candidatesOf, drawMask, memoryOf, remembered, settled, type ShardParams } from "./shards.ts";
 import { type SideParams, type SideRows, train } from "./side-memory.ts";
-import { checkLayer } from "../../model/names.ts";
+import { checkLayer, layerAt } from "../../model/names.ts";
 import { defineMethod, type Job } from "../method.ts";
 
 export interface WiseParams extends SideParams, ShardParams {
@@ -32,7 +32,7 @@ export const wise = defineMethod<WiseParams>({
   firmer: ({ steps, patience }) => ({ steps: 2 * steps, patience: 3 * patience }),
   params: {
     layer: {
-      default: (c) => Math.round(c.layers * 0.75),
+      default: layerAt(0.75),
       doc: "block whose MLP output matrix has the side memory",
       source: "docs/methods/wise.md (EasyEdit: 0.84 of the depth)",
       min: 0,

@@ -10,7 +10,7 @@ import { readFiles, ROOT } from "./files.ts";
 import { KERNELS, kernelsText } from "./kernels.ts";
 import { entries, fileOf, registryText, SHELVES } from "./shelves.ts";
 import { sizes } from "./sizes.ts";
-import { declaration, type Declared, type Judging, withTable } from "./tables.ts";
+import { declaration, type Declared, type Judging, type Shaped, withTable } from "./tables.ts";
 
 const fix = process.argv.includes("--fix");
 const chosen = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -52,7 +52,7 @@ async function docTables(): Promise<boolean> {
   const root = pathToFileURL(ROOT).href;
   let good = true;
   const pages = [methods!, metrics!].flatMap((shelf) =>
-    entries(shelf, files.keys()).map((id): [string, () => Promise<Declared | Judging>] => [
+    entries(shelf, files.keys()).map((id): [string, () => Promise<Parameters<typeof withTable>[1]>] => [
       `${shelf.pages}/${id}.md`,
       () =>
         declaration<Declared | Judging>(
@@ -64,6 +64,9 @@ async function docTables(): Promise<boolean> {
   );
   const { FINETUNE } = (await import(new URL("src/train/tune.ts", root).href)) as { FINETUNE: Declared["params"] };
   pages.push(["docs/finetune.md", () => Promise.resolve({ params: FINETUNE })]);
+  const archs = SHELVES.find((shelf) => shelf.folder === "src/model/arch")!;
+  const declared = entries(archs, files.keys()).map((id) => declaration<Shaped>(root, `${archs.folder}/${id}.ts`, id));
+  pages.push(["docs/models/README.md", async () => ({ archs: await Promise.all(declared) })]);
   for (const [path, declared] of pages) {
     const page = files.get(path);
     const made = page === undefined ? undefined : withTable(page, await declared());

@@ -17,6 +17,13 @@ export interface Judging {
   readonly compat?: Readonly<Record<string, string>>;
 }
 
+/** What the list of architectures needs to know of one. */
+export interface Shaped {
+  readonly name: string;
+  readonly claims: readonly string[];
+  readonly gguf?: { readonly architecture: string };
+}
+
 const [OPEN, CLOSE] = ["<!-- params -->", "<!-- /params -->"];
 
 /** Parameters and compat options as Markdown. */
@@ -68,11 +75,24 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
   ...rows.map(row),
 ];
 
+/** Architectures with what their checkpoints are called, as Markdown. */
+function archTable(archs: readonly Shaped[]): string {
+  const rows = archs.map(({ name, claims, gguf }) => [
+    `[${name}](${name}.md)`,
+    claims.map(code).join(", "),
+    gguf ? code(gguf.architecture) : "not read",
+  ]);
+  return table(["page", "`model_type` in config.json", "`general.architecture` in GGUF"], rows).join("\n");
+}
+
+const tableOf = (declared: Declared | Judging | { readonly archs: readonly Shaped[] }): string =>
+  "params" in declared ? paramTable(declared) : "archs" in declared ? archTable(declared.archs) : metricTable(declared);
+
 /** The page with its table between the markers made new; undefined when the page has no markers. */
-export function withTable(page: string, declared: Declared | Judging): string | undefined {
+export function withTable(page: string, declared: Parameters<typeof tableOf>[0]): string | undefined {
   const [from, to] = [page.indexOf(OPEN), page.indexOf(CLOSE)];
   if (from < 0 || to < from) return undefined;
-  return `${page.slice(0, from)}${OPEN}\n${"params" in declared ? paramTable(declared) : metricTable(declared)}\n${page.slice(to)}`;
+  return `${page.slice(0, from)}${OPEN}\n${tableOf(declared)}\n${page.slice(to)}`;
 }
 
 /** Loads a declaration from its source. */

@@ -13,6 +13,7 @@ import { availableMemory, estimateMemory, type MemoryNeed, type Purpose, refuseI
 import { createModel, type Model } from "./model.ts";
 import { atLayer, type WeightName } from "./names.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { outOfScope } from "./out-of-scope.ts";
 import { checkStored, theirName } from "./check-stored.ts";
 import { fittingTokenizer } from "./fitting-tokenizer.ts";
 
@@ -120,14 +121,17 @@ export function identifyConfig(
   return { arch, config: arch.config(json) };
 }
 
-const unknown = (from: { readonly path: string }, name: string, known: readonly string[]): never =>
-  fail(
+function unknown(from: { readonly path: string }, name: string, known: readonly string[]): never {
+  const reason = outOfScope(name);
+  if (reason) fail("model", `${from.path} is ${reason.is} ("${name}")`, reason.wanted, reason.hint, "unavailable");
+  return fail(
     "model",
     `${from.path} is of architecture "${name}"`,
     `one of ${known.join(", ")}`,
     "An architecture is one file: docs/extend.md says how to write it, and --plugin loads it.",
     "unavailable",
   );
+}
 
 /** Our name of every stored tensor: ours → (theirs, how to read it). */
 function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context): Map<WeightName, NdArray> {

@@ -81,7 +81,7 @@ CASES = {
     ),
     "phi3_longrope": (
         "phi3",
-        dict(COMMON, **HEADS, intermediate_size=48, max_position_embeddings=128, original_max_position_embeddings=32, rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5, short_factor=[1.5, 2.0], long_factor=[3.0, 5.0], original_max_position_embeddings=32), tie_word_embeddings=False),
+        dict(COMMON, **HEADS, intermediate_size=48, max_position_embeddings=128, original_max_position_embeddings=48, rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5, short_factor=[1.5, 2.0], long_factor=[3.0, 5.0], original_max_position_embeddings=48), tie_word_embeddings=False),
         {},
     ),
     "gpt_neox_serial": (

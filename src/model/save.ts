@@ -126,10 +126,32 @@ function writeWeights(folder: string, tensors: readonly (readonly [string, Writa
 
 const pretty = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
+/** Keys whose values are real numbers: transformers 5 refuses a whole number there. */
+const REAL =
+  /_softcapping|_multiplier|logits_scaling|theta|factor|eps|epsilon|beta|beta_fast|beta_slow|mscale|mscale_all_dim|_pct|_base|_freq|_limit/;
+
+/** The text of a config in which whole numbers under such keys are written as 12.0; in lists too. */
+function asReals(text: string): string {
+  const real = new RegExp(`^\\s*"\\w*(?:${REAL.source})": (?=-?\\d|\\[)`);
+  let isList = false;
+  return text
+    .split("\n")
+    .map((line) => {
+      if (isList) {
+        isList = !/^\s*\]/.test(line);
+        return line.replace(/^(\s*-?\d+)(,?)$/, "$1.0$2");
+      }
+      if (!real.test(line)) return line;
+      isList = line.endsWith("[");
+      return line.replace(/(: -?\d+)(,?)$/, "$1.0$2");
+    })
+    .join("\n");
+}
+
 function sideFiles({ config, arch, files }: Savable, dtype: StoredDtype): (readonly [string, string])[] {
   const { tokenizerJson, tokenizerConfig, chatTemplate } = files;
   return [
-    ["config.json", pretty(configJson(config, arch, files, dtype))],
+    ["config.json", asReals(pretty(configJson(config, arch, files, dtype)))],
     ["generation_config.json", pretty(files.generation ?? generationOf(files))],
     ["tokenizer.json", `${JSON.stringify(tokenizerJson)}\n`],
     ["tokenizer_config.json", pretty({ tokenizer_class: "PreTrainedTokenizerFast", ...tokenizerConfig })],

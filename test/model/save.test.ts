@@ -8,7 +8,7 @@ import { openSafetensors } from "../../src/base/store.ts";
 import { toHalf } from "../../src/checkpoint/half.ts";
 import { loadFrom } from "../../src/model/load.ts";
 import { type Model, withWeights } from "../../src/model/model.ts";
-import { configJson, exportModel } from "../../src/model/save.ts";
+import { configJson, exportModel, saveCheckpoint } from "../../src/model/save.ts";
 import { score } from "../../src/model/decode/score.ts";
 import { tinyModel, tinyRows } from "../train/tiny.ts";
 
@@ -139,6 +139,23 @@ describe("config.json", () => {
         { ...files.config, architectures: ["MistralForCausalLM"], model_type: "mistral", pretraining_tp: 1, transformers_version: "4.1" },
       ),
     ).toMatchObject({ model_type: "mistral", pretraining_tp: 1 });
+  });
+  test("writes real numbers as real numbers, which transformers 5 insists on", () => {
+    const dir = join(folder, "reals");
+    const source = { ...files.config, final_logit_softcapping: 30, time_step_limit: [0, 1], logits_scaling: 2.5, num_hidden_layers: 6 };
+    saveCheckpoint(dir, { ...model, files: { ...files, config: source } });
+    const text = readFileSync(join(dir, "config.json"), "utf8");
+    expect(text).toMatch(/"final_logit_softcapping": 30\.0,/);
+    expect(text).toMatch(/"time_step_limit": \[\s*0\.0,\s*1\.0\s*\]/);
+    expect(text).toMatch(/"logits_scaling": 2\.5,/);
+    expect(text).toMatch(/"rope_theta": 10000\.0,/);
+    expect(text).toMatch(/"num_hidden_layers": 6,/);
+    expect(JSON.parse(text)).toMatchObject({
+      final_logit_softcapping: 30,
+      time_step_limit: [0, 1],
+      logits_scaling: 2.5,
+      num_hidden_layers: 6,
+    });
   });
   test("says rope scaling in both layouts", () => {
     const scaling = { kind: "llama3", factor: 8, low: 1, high: 4, original: 8192 } as const;

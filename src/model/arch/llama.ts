@@ -24,7 +24,8 @@ export const llama = defineArch({
     const window = hf["sliding_window"] == null ? undefined : reader("config.json", hf).size("sliding_window");
     return { ...usualConfig("llama", hf), ...(window !== undefined && { window }) };
   },
-  configJson: usualJson,
+  // transformers reads a window for this type alone
+  configJson: (c) => ({ ...usualJson(c), ...(c.window !== undefined && { architectures: ["MistralForCausalLM"], model_type: "mistral" }) }),
   weights: (c) => {
     const [attention, mlp] = [usualAttention(c), usualMlp(c)];
     const biased = [...(c.attentionBias ? Object.keys(attention) : []), ...(c.mlpBias ? Object.keys(mlp) : [])];

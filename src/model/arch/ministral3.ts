@@ -34,14 +34,12 @@ export const ministral3 = defineArch({
     };
   },
   configJson: (c) => {
-    const { attention_bias: _, mlp_bias: __, ...json } = usualJson(c);
+    const { attention_bias: _, mlp_bias: __, rope_parameters: rope, rope_scaling: scaling, ...json } = usualJson(c);
+    const growth = { llama_4_scaling_beta: c.own!["growth"], original_max_position_embeddings: c.own!["original"] };
     return {
       ...json,
-      rope_parameters: {
-        ...(json["rope_parameters"] as object),
-        llama_4_scaling_beta: c.own!["growth"],
-        original_max_position_embeddings: c.own!["original"],
-      },
+      rope_parameters: { ...(rope as object), ...growth },
+      rope_scaling: { rope_type: "default", ...(scaling as object | undefined), ...growth },
     };
   },
   weights: (c) => ({

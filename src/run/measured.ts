@@ -4,8 +4,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { fail } from "../base/fail.ts";
 import { canonical, hash, type Hash } from "../base/hash.ts";
-import { readJson, writeAtomic } from "../base/store.ts";
-import type { Mode } from "./choice.ts";
+import { parseJson, readUtf8, writeAtomic } from "../base/store.ts";
 
 const share = z.number().min(0).max(1).nullable();
 const amount = z.number().positive().nullable(); // null, never 0, is what was not measured
@@ -47,39 +46,36 @@ const rowSchema = z.strictObject({
   from: z.string(),
 });
 
-const tableSchema = z.strictObject({ schema: z.literal("lethe/measured/1"), rows: z.array(rowSchema) });
-
 /** One method in one mode with one number of requests, as a grid measured it. A null was not measured. */
 export type MeasuredRow = Readonly<z.output<typeof rowSchema>>;
 
-/** The table that the package contains. */
-export const SHIPPED = fileURLToPath(new URL("../../studies/measured.json", import.meta.url));
+/** The table that comes with the package: a row a line, as JSON. */
+export const SHIPPED = fileURLToPath(new URL("../../studies/measured.jsonl", import.meta.url));
 
-/** The rows of a table. Refuses a file of another form with the row and the field. */
+const WAY = "lethe grid measured FILE -o TABLE makes one.";
+
+/** The rows of a table. Refuses a file of another form with the line and the field. */
 export function readMeasured(path: string = SHIPPED): readonly MeasuredRow[] {
-  if (!existsSync(path))
-    fail("auto", `there is no ${path}`, "the table of what was measured", "lethe grid measured FILE -o makes it.", "unavailable");
-  const read = tableSchema.safeParse(readJson(path, "auto"));
-  if (read.success) return read.data.rows;
-  const { path: at, message } = read.error.issues[0]!;
-  return fail("auto", `${path}: ${at.join(".")}: ${message}`, "a table of what was measured", "lethe grid measured FILE -o makes it.");
+  if (!existsSync(path)) fail("auto", `there is no ${path}`, "the table of what was measured", WAY, "unavailable");
+  const lines = readUtf8(path, "auto").split("\n");
+  return lines.flatMap((line, i) => {
+    if (line.trim() === "") return [];
+    const at = `${path} line ${i + 1}`;
+    const read = rowSchema.safeParse(parseJson(line, at, "auto"));
+    if (read.success) return [read.data];
+    const { path: field, message } = read.error.issues[0]!;
+    return fail("auto", `${at}: ${field.join(".") || "row"}: ${message}`, "a row of what was measured", WAY);
+  });
 }
 
 /** Puts rows into a table, in the place of those about the same. Returns the number of rows that it has then. */
 export function putRows(path: string, newer: readonly MeasuredRow[]): number {
   const older = existsSync(path) ? readMeasured(path) : [];
-  const rows = [...new Map([...older, ...newer].map((row) => [keyOf(row), row])).values()];
-  writeAtomic(path, textOf(rows));
-  return rows.length;
-}
-
-/** The table as text, in a fixed order of rows. */
-function textOf(rows: readonly MeasuredRow[]): string {
-  const sorted = [...rows].sort(
+  const rows = [...new Map([...older, ...newer].map((row) => [keyOf(row), row])).values()].sort(
     (a, b) => compare(a.method, b.method) || compare(a.mode, b.mode) || a.requests - b.requests || compare(keyOf(a), keyOf(b)),
   );
-  const lines = sorted.map((row) => `  ${JSON.stringify(row)}`).join(",\n");
-  return `{ "schema": "lethe/measured/1", "rows": [\n${lines}\n] }\n`;
+  writeAtomic(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  return rows.length;
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -94,7 +90,7 @@ export const measuredId = (): Hash => hash(readMeasured());
 /** The edit that a row is looked up for. */
 export interface Wanted {
   readonly method: string;
-  readonly mode: Mode;
+  readonly mode: MeasuredRow["mode"];
   readonly requests: number;
   /** The hash of the model's content. */
   readonly model: string;
@@ -186,7 +182,7 @@ export function tellMany(rows: readonly MeasuredRow[], wanted: Wanted & { readon
   const { found, isOwn } = rowsFor(rows, wanted);
   const curve = curveOf(found);
   const last = curve.at(-1);
-  if (!last || size === 1) return undefined;
+  if (!last || last.requests === 1 || size === 1) return undefined; // one request says nothing of many
   const limit = limitIn(curve);
   const subject = `${mode === "batch" ? "a batch" : "a sequence"} of ${size} requests by ${title}`;
   const where = (used: readonly MeasuredRow[]): string =>

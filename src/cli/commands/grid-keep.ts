@@ -62,7 +62,7 @@ export const measured = acts<Partial<RecordsFlags>>(
       "Makes the rows by which --method auto chooses from the records of a grid.",
       `${FILE} A row is a method in a mode with a number of requests, on one model. It needs an edit that an evaluation with the suite forgetting has judged. Records of every build count: a row tells its code and its date.`,
       [
-        ["lethe grid measured studies/methods.yaml -o studies/measured.json", "into the table that comes with Lethe"],
+        ["lethe grid measured studies/methods.yaml -o studies/measured.jsonl", "into the table that comes with Lethe"],
         ["lethe grid measured studies/methods.yaml --set facts=5", "the rows alone, as JSON"],
       ],
     ),

@@ -8,7 +8,7 @@ import { requestOf } from "../../src/data/request.ts";
 import { type AnyMethod, defineMethod } from "../../src/methods/method.ts";
 import { registry } from "../../src/methods/registry.ts";
 import { type Asking, chooseMethod } from "../../src/run/auto.ts";
-import type { MeasuredRow } from "../../src/run/measured.ts";
+import { type MeasuredRow, readMeasured, tellMany } from "../../src/run/measured.ts";
 import { plan } from "../../src/run/plan.ts";
 import { withPlugin } from "../../src/run/plugins.ts";
 import type { Candidate, Chosen } from "../../src/run/record.ts";
@@ -274,6 +274,19 @@ describe("a spec that says auto", () => {
     const again = await run(asked, runs("named"));
     expect([again.isFound, again.chosen]).toEqual([true, free.chosen]);
     expect(existsSync(join(named.path, "chosen.json"))).toBe(true);
+  }, 60_000);
+
+  test("of many requests is told what was measured, as the table says it", async () => {
+    const data = join(folder, "many.jsonl");
+    const lands = ["Norvane", "Veyra", "Quillon"];
+    writeFileSync(data, lands.map((subject) => JSON.stringify({ prompt: `What is the capital of ${subject}?`, subject })).join("\n"));
+    const heard: string[] = [];
+    const listening: Context = { ...home, log: (event) => void (event.kind === "warning" && heard.push(event.text)) };
+    const { prompt: _p, subject: _s, ...many } = { ...spec, method: "ft", data, set: { steps: 1, layer: 1 }, maxTokens: 0, prove: "none" };
+    await run(many, listening);
+    const told = tellMany(readMeasured(), { method: "ft", title: registry.ft.title, mode: "batch", requests: 3, model: MODEL });
+    expect(told!.kind).toBe("warning");
+    expect(heard).toContain(told!.text);
   }, 60_000);
 
   test("its plan has the candidates, and times the chosen method alone", async () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Context, defaultContext } from "../../../src/base/context.ts";
 import { shareInterval } from "../../../src/eval/stats.ts";
-import { copyGrid, measureGrid, openGrid, runGrid } from "../../../src/run/grid.ts";
+import { copyGrid, gridStatus, measureGrid, openGrid, runGrid } from "../../../src/run/grid.ts";
 import { readMeasured } from "../../../src/run/measured.ts";
 import type { EvalRecord } from "../../../src/run/record.ts";
 import { listRuns } from "../../../src/run/runs.ts";
@@ -13,6 +13,8 @@ import type { Forgotten } from "../../../src/run/steps/forget.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-grid-measure-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const ctx: Context = defaultContext({ cache: join(folder, "cache"), runs: join(folder, "runs"), threads: 1 });
 
 const GRID = `name: lamps
 axes:
@@ -67,7 +69,6 @@ describe("measureGrid", () => {
     writeFileSync(join(folder, "facts.jsonl"), requests.map((one) => JSON.stringify(one)).join("\n"));
     writeFileSync(join(folder, "shown.jsonl"), `${JSON.stringify({ prompt: "Who keeps the lamp?", answer: "Basil." })}\n`);
     writeFileSync(join(folder, "lamps.yaml"), GRID);
-    const ctx: Context = defaultContext({ cache: join(folder, "cache"), runs: join(folder, "runs"), threads: 1 });
     const grid = openGrid(join(folder, "lamps.yaml"));
     await runGrid(grid, ctx);
     const out = join(folder, "rows.jsonl");
@@ -123,11 +124,23 @@ describe("measureGrid", () => {
     expect(again.rows).toEqual(rows.map((one) => ({ ...one, kind: null, isLowRank: null })));
   }, 240_000);
 
-  test("may choose the method of a step by auto", async () => {
-    const text = GRID.replace("- { method: ft, set: { layer: 4, steps: 2 }, shown: null }", "- { method: auto, set: null, shown: null }");
+  test("a grid may leave the method to auto: its runs are those of the chosen methods, and are found again", async () => {
+    const text = GRID.replace(
+      "- { method: ft, set: { layer: 4, steps: 2 }, shown: null }",
+      '- { method: auto, set: null, shown: "${here}/shown.jsonl" }',
+    );
     writeFileSync(join(folder, "auto.yaml"), text);
-    expect(openGrid(join(folder, "auto.yaml")).unfolded.units.filter(({ spec }) => spec["method"] === "auto")).toHaveLength(3);
+    const grid = openGrid(join(folder, "auto.yaml"));
+    expect(grid.unfolded.units.filter(({ spec }) => spec["method"] === "auto")).toHaveLength(3);
+    await runGrid(grid, ctx);
+    const states = (await gridStatus(grid, ctx)).steps.map(({ state }) => state);
+    expect(new Set(states)).toEqual(new Set(["finished"]));
+    const chosen = listRuns(ctx.runs).flatMap((card) => (card.chosen ? [[card.record.spec["method"], card.chosen.method]] : []));
+    expect(chosen.length).toBeGreaterThan(0);
+    for (const [method, name] of chosen) expect([method, method]).toEqual([name, expect.not.stringMatching("auto")]);
+    const { rows } = await measureGrid(grid, ctx);
+    expect(rows.map(({ method }) => method)).not.toContain("auto");
     writeFileSync(join(folder, "atuo.yaml"), text.replace("auto", "atuo"));
     expect(() => openGrid(join(folder, "atuo.yaml"))).toThrow(/"atuo".*Did you mean "auto"\?/s);
-  });
+  }, 240_000);
 });

@@ -25,10 +25,10 @@ export interface Plugged {
 export const onShelf = <T>(kind: Kind, builtIn: Readonly<Record<string, T>>, { plugins }: Plugged): Readonly<Record<string, T>> =>
   plugins.length === 0 ? builtIn : (Object.assign({}, builtIn, ...plugins.map(({ entries }) => entries[kind])) as Record<string, T>);
 
-/** The entry of a name; refuses a name that is not there, with the nearest that is. */
-export function named<T>(who: string, shelf: Readonly<Record<string, T>>, name: string): T {
+/** The entry of a name; refuses a name that is not there, with the nearest that is. `also` are names that stand for an entry. */
+export function named<T>(who: string, shelf: Readonly<Record<string, T>>, name: string, also: readonly string[] = []): T {
   if (Object.hasOwn(shelf, name)) return shelf[name]!;
-  const names = Object.keys(shelf);
+  const names = [...Object.keys(shelf), ...also];
   const near = nearest(name, names);
   return fail(who, `"${name}"`, `one of ${names.join(", ")}`, near ? `Did you mean "${near}"?` : "");
 }

@@ -1,5 +1,6 @@
 /** The choices for an edit that need no model: the settings, the caller's values, and lookups by name. */
 import { type Context, defaultContext } from "../base/context.ts";
+import { fail } from "../base/fail.ts";
 import { named, onShelf, type Plugged } from "../base/plugin.ts";
 import { resolveParams } from "../base/schema.ts";
 import type { ForgetRequest } from "../data/request.ts";
@@ -15,7 +16,7 @@ import { type Merge, mergeRequests } from "../targets/merge.ts";
 import { registry as targets } from "../targets/registry.ts";
 import type { Target } from "../targets/target.ts";
 import type { Values } from "./fields.ts";
-import type { SETTING_FIELDS } from "./specs/forget.ts";
+import { AUTO, type SETTING_FIELDS } from "./specs/forget.ts";
 import { defaults } from "./defaults.ts";
 
 /** How requests become edits: one edit for each, one edit for all at once, or one edit made request by request. */
@@ -74,8 +75,20 @@ export const methodsOf = (ctx: Plugged): Readonly<Record<string, AnyMethod>> =>
 export const targetsOf = (ctx: Plugged): Readonly<Record<string, Target>> => onShelf<Target>("target", targets, ctx);
 
 /** A method by its id; fails with the nearest. */
-export const methodOf = (name: string = defaults.method, ctx: Plugged = defaultContext()): AnyMethod =>
-  named("method", methodsOf(ctx), name);
+export function methodOf(name: string = defaults.method, ctx: Plugged = defaultContext()): AnyMethod {
+  if (name === AUTO)
+    fail(
+      "method",
+      `"${AUTO}" where the method must be known`,
+      "a method's name",
+      "lethe forget, grids and run() choose one; name it here.",
+    );
+  return named("method", methodsOf(ctx), name, [AUTO]);
+}
+
+/** A method by its id; undefined for `auto`, which is chosen later. Fails with the nearest. */
+export const methodOrAuto = (name: string | undefined, ctx?: Plugged): AnyMethod | undefined =>
+  name === AUTO ? undefined : methodOf(name, ctx);
 
 /** The requests to edit, after merging if it was requested. */
 export const mergedFor = (requests: readonly ForgetRequest[], { merge }: Pick<Settings, "merge">): readonly ForgetRequest[] =>

@@ -14,10 +14,10 @@ import {
   unfinishedName,
   writeAtomic,
 } from "../base/store.ts";
-import type { Layout, RunRecord, RunTimings } from "./record.ts";
+import type { Chosen, Layout, RunRecord, RunTimings } from "./record.ts";
 
-export const [RECORD, SPEC, TIMINGS, LOCK, WORK] = ["record.json", "spec.json", "timings.json", "lock", "work"];
-const OWN: readonly string[] = [RECORD, SPEC, TIMINGS, LOCK, WORK];
+export const [RECORD, SPEC, TIMINGS, CHOSEN, LOCK, WORK] = ["record.json", "spec.json", "timings.json", "chosen.json", "lock", "work"];
+const OWN: readonly string[] = [RECORD, SPEC, TIMINGS, CHOSEN, LOCK, WORK];
 
 /** A run's folder while the run holds its lock. */
 export interface RunFolder {
@@ -93,6 +93,14 @@ export const writeRecord = (path: string, record: RunRecord): void => writeAtomi
 export const writeSpec = (path: string, spec: object): void => writeAtomic(join(path, SPEC), asText(spec));
 export const writeTimings = (path: string, timings: RunTimings): void => writeAtomic(join(path, TIMINGS), asText(timings));
 
+export const writeChosen = (path: string, chosen: Chosen): void => writeAtomic(join(path, CHOSEN), asText(chosen));
+
+/** How the method of a run was chosen; undefined if it was named. */
+export function chosenIn(path: string): Chosen | undefined {
+  const file = join(path, CHOSEN);
+  return existsSync(file) ? (readJson(file, "runs") as Chosen) : undefined;
+}
+
 /** Removes unfinished work. */
 export const clearWork = (path: string): void => rmSync(join(path, WORK), { recursive: true, force: true });
 
@@ -163,7 +171,7 @@ export function copyRun(from: string, to: string, { outputs }: RunRecord, isWant
   const making = join(dirname(to), unfinishedName("run"));
   try {
     mkdirSync(making, { recursive: true });
-    for (const name of [...Object.keys(outputs).filter(isWanted), SPEC, TIMINGS, RECORD]) {
+    for (const name of [...Object.keys(outputs).filter(isWanted), SPEC, TIMINGS, CHOSEN, RECORD]) {
       if (!statSync(join(from, name), { throwIfNoEntry: false })) continue;
       mkdirSync(dirname(join(making, name)), { recursive: true });
       linkOrCopy(join(from, name), join(making, name));

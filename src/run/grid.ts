@@ -1,7 +1,7 @@
 /** Grids: opened, planned, run, looked at. What only some of these need is loaded when it is used. */
 import type { Context } from "../base/context.ts";
 import { type Plugged } from "../base/plugin.ts";
-import { methodOf } from "./choice.ts";
+import { methodOrAuto } from "./choice.ts";
 import { acceptancesIn, countedBy } from "./grid/acceptance.ts";
 import { Board, type BoardOptions } from "./grid/board.ts";
 import { checkNumbers } from "./grid/check-numbers.ts";
@@ -14,6 +14,7 @@ import type { GridRecord } from "./grid/record.ts";
 import type { Copied } from "./grid/records.ts";
 import { declaredBy, type Only, type Unfolded, unfold } from "./grid/unfold.ts";
 import type { WorkOptions } from "./grid/work.ts";
+import type { MeasuredRow } from "./measured.ts";
 import type { Acceptance } from "./record.ts";
 
 export { gridJsonSchema } from "./grid/schema.ts";
@@ -40,7 +41,7 @@ export interface OpenGrid {
 export function openGrid(path: string, { set = {}, only = {}, records = [], ctx = { plugins: [] } }: OpenGrid = {}): Grid {
   const read = readGrid(path, set);
   const { grid, placeOf } = read;
-  const unfolded = unfold(read, (name) => declaredBy(methodOf(name, ctx)), { only, check: specChecker(ctx) });
+  const unfolded = unfold(read, (name) => declaredBy(methodOrAuto(name, ctx)), { only, check: specChecker(ctx) });
   checkNumbers(read, unfolded, ctx);
   const own =
     grid.records === undefined ? [] : [new Here(grid.vars, grid, placeOf, () => ({})).filled(grid.records, ["records"]) as string];
@@ -124,6 +125,20 @@ export async function acceptGrid(grid: Grid, ctx: Context, how: { readonly sampl
 export async function copyGrid(grid: Grid, ctx: Context, out: string): Promise<Copied> {
   const { copyRecords } = await import("./grid/records.ts");
   return copyRecords(await boardOf(grid, ctx), out);
+}
+
+/**
+ * The rows by which methods are chosen, from the records of a grid. Records of older builds count, because a row names its code. With `out`,
+ * the rows go into that table. `total` is the number of rows that it has then.
+ */
+export async function measureGrid(
+  grid: Grid,
+  ctx: Context,
+  out?: string,
+): Promise<{ readonly rows: readonly MeasuredRow[]; readonly total: number }> {
+  const [{ measuredRows }, { putRows }] = await Promise.all([import("./grid/measure.ts"), import("./measured.ts")]);
+  const rows = await measuredRows(grid.grid.name, await boardOf(grid, ctx, () => true));
+  return { rows, total: out === undefined ? rows.length : putRows(out, rows) };
 }
 
 export interface RunGrid extends WorkOptions, Limits {

@@ -13,12 +13,15 @@ import { identify, needOf } from "../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, refuseIfTooLarge } from "../model/memory-estimate.ts";
 import type { Model } from "../model/model.ts";
 import { paceOf } from "../ask/pace.ts";
+import { settled } from "./auto.ts";
 import { type Choice, type FindOptions, type Given, methodOf, methodsOf, paramsOf } from "./choice.ts";
 import { choose } from "./choose.ts";
 import { havingOf } from "./equip.ts";
 import { given, type NestedSpec } from "./fields.ts";
-import { readForgetting } from "./forgetting.ts";
+import { type ForgetValues, readForgetting } from "./forgetting.ts";
 import { checkOfModel } from "./hparams-model.ts";
+import type { Chosen } from "./record.ts";
+import { newShared } from "./shared.ts";
 import { readValues } from "./spec.ts";
 import { forgetSpec } from "./specs/forget.ts";
 import { findEdit } from "./edit.ts";
@@ -57,6 +60,8 @@ export interface Plan {
   readonly methods: readonly MethodPlan[];
   /** Methods that cannot do what is asked, and why. */
   readonly unable: readonly { readonly method: string; readonly why: string }[];
+  /** How the method was chosen, if the spec left it open; then it is the only one that was timed. */
+  readonly chosen?: Chosen;
 }
 
 /** Shared by the parts of a plan: an empty folder, and the model's speed, which is measured once. */
@@ -73,8 +78,8 @@ const TIMED = 5;
 
 /** Plans one method, or every method that can do what is asked. Nothing is saved, and nothing put into the cache. */
 export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { readonly force?: boolean } = {}): Promise<Plan> {
-  const values = readValues("forget", forgetSpec.fields, spec);
-  for (const [key, value] of Object.entries(values))
+  const read = readValues("forget", forgetSpec.fields, spec);
+  for (const [key, value] of Object.entries(read))
     if ([value].flat().some((one) => isRecord(one) && "step" in one))
       fail(
         "plan",
@@ -82,15 +87,17 @@ export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { 
         "what that step made",
         "Run it first, and give the path of its result.",
       );
-  const { requests, settings, given: read, ofModel } = await readForgetting(values, { ctx });
-  const find: FindOptions = { ...settings, ...read, ctx };
+  const { values: named, chosen } = await settled("forget", read, { ctx, force, madeBy: () => undefined, shared: newShared() });
+  const values = named as ForgetValues;
+  const { requests, settings, given: rows, ofModel } = await readForgetting(values, { ctx });
+  const find: FindOptions = { ...settings, ...rows, ctx };
   const names = settings.method === undefined ? Object.keys(methodsOf(ctx)) : [methodOf(settings.method, ctx).name];
   const available = availableMemory({ setting: ctx.memory });
   const model = values.model as string;
   const checkpoint = openCheckpoint(await resolveModel(model, ctx));
   const shape = identify(checkpoint, ctx);
   checkOfModel(ofModel, methodOf(settings.method, ctx), shape);
-  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, read) }, shape);
+  const memoryOf = (choice: Choice): MemoryNeed => needOf(checkpoint, { purpose: "edit", training: trainingFor(choice, rows) }, shape);
   const { able, unable } = sortedOut(names, requests, find, (choice) =>
     refuseIfTooLarge(choice.method.name, memoryOf(choice), available, force),
   );
@@ -110,7 +117,7 @@ export async function plan(spec: NestedSpec, ctx: Context, { force = false }: { 
       });
     }
     ctx.log({ kind: "progress", stage: "trying", done: able.length, total: able.length, unit: "methods" });
-    return { requests: requests.length, tried: Math.min(TRIED, requests.length), available, methods, unable };
+    return { requests: requests.length, tried: Math.min(TRIED, requests.length), available, methods, unable, ...(chosen && { chosen }) };
   } finally {
     checkpoint.close();
     await opened.close();

@@ -20,6 +20,7 @@ import type { Arch } from "../model/arch/arch.ts";
 import { registry as archs } from "../model/arch/registry.ts";
 import { registry as targets } from "../targets/registry.ts";
 import { checkNeeds } from "./needed.ts";
+import { AUTO } from "./specs/forget.ts";
 
 const WHO = "--plugin";
 const BUILT_IN: Readonly<Record<Kind, Readonly<Record<string, object>>>> = {
@@ -60,6 +61,8 @@ export function withPlugin<C extends Plugged>(ctx: C, values: readonly unknown[]
     count++;
     const entry = value as { readonly name: string };
     const own = (entries[kind] ??= {});
+    if (kind === "method" && entry.name === AUTO)
+      fail(WHO, `${about.name} brings a method "${AUTO}"`, "another name", `--method ${AUTO} lets Lethe choose.`);
     const other = own[entry.name] ?? onShelf(kind, BUILT_IN[kind], ctx)[entry.name];
     if (other === entry) continue;
     if (other)

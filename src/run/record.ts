@@ -1,4 +1,6 @@
 /** The records of runs, for reports: plain values, no model. */
+import type { MeasuredRow } from "./measured.ts";
+
 export type { SampleRecord } from "../eval/metric.ts";
 export type { TracedAnswer, TraceRecord, TraceSetting, TraceStudy } from "../causal/trace.ts";
 
@@ -233,6 +235,33 @@ export interface RunTimings {
   readonly ended: string;
 }
 
+/** A method that could be chosen where a spec says `auto`. */
+export interface Candidate {
+  readonly method: string;
+  /** How it would make the edit; null if it cannot. */
+  readonly mode: "single" | "batch" | "sequential" | null;
+  readonly state: "chosen" | "fits" | "left out" | "not measured";
+  readonly why: string;
+  /** The wishes that leave it out. */
+  readonly by: readonly string[];
+  /** What was measured of it with the nearest number of requests; `isBeyond`: the edit has more; `isOwn`: on this model. */
+  readonly row: MeasuredRow | null;
+  readonly isBeyond: boolean;
+  readonly isOwn: boolean;
+  /** In percent. */
+  readonly score: number | null;
+}
+
+/** How the method of a run was chosen: the content of `chosen.json`, beside a record that is the same whoever chose. */
+export interface Chosen {
+  readonly method: string;
+  readonly want: readonly string[];
+  readonly requests: number;
+  readonly why: string;
+  /** The chosen one, the others that fit, and the rest. */
+  readonly candidates: readonly Candidate[];
+}
+
 /** A run that ended in success. */
 export interface Finished<R = unknown> {
   readonly record: RunRecord & { readonly result: R };
@@ -240,4 +269,6 @@ export interface Finished<R = unknown> {
   readonly path: string;
   /** True: the result existed and nothing was computed. */
   readonly isFound: boolean;
+  /** How its method was chosen, if the spec left it open. */
+  readonly chosen?: Chosen;
 }

@@ -7,6 +7,7 @@ import { canonical, hash } from "../base/hash.ts";
 import { holding, isRecord } from "../base/store.ts";
 import { ownCode } from "./code.ts";
 import { attemptAt } from "./attempt.ts";
+import { settled } from "./auto.ts";
 import { type NestedSpec, plainValues } from "./fields.ts";
 import {
   Busy,
@@ -18,11 +19,12 @@ import {
   recordIn,
   resultIn,
   tidy,
+  writeChosen,
   writeRecord,
   writeSpec,
 } from "./folder.ts";
 import { publish, refuseOccupied } from "./publish.ts";
-import type { Failure, Finished, RunRecord } from "./record.ts";
+import type { Chosen, Failure, Finished, RunRecord } from "./record.ts";
 import { newShared, type Shared } from "./shared.ts";
 import type { AnyStep, Lent, Resolved } from "./step.ts";
 import { readValues } from "./spec.ts";
@@ -71,6 +73,8 @@ export interface Ready {
   readonly spec: RunRecord["spec"];
   readonly path: string;
   readonly made: Made;
+  /** How its method was chosen, if the spec left it open. */
+  readonly chosen?: Chosen;
 }
 
 /** The runs of the specs inside this spec: their ids by the paths of their results. */
@@ -104,8 +108,9 @@ export async function prepare(
   const { make = (nested, made) => runWithin(nested, ctx, { force, shared, within }, made) } = options;
   const step = stepOf(spec.step);
   const made = new Map(before);
-  const values = await withMade(step, readValues(step.name, step.fields, spec, nameOf), made, (nested) => make(nested, made));
+  const read = await withMade(step, readValues(step.name, step.fields, spec, nameOf), made, (nested) => make(nested, made));
   const lent: Lent = { ctx, force, madeBy: (path) => made.get(path), shared };
+  const { values, chosen } = await settled(step.name, read, lent);
   const resolved = await step.resolve(values as never, lent);
   const files = [`run/steps/${step.name}`, ...resolved.uses];
   const code = codeFor(files, shared);
@@ -117,7 +122,7 @@ export async function prepare(
     ...(ctx.plugins.length > 0 && { plugins: ctx.plugins.map(({ id }) => id).sort() }),
   };
   const id = hash(identity, code).slice(0, 32);
-  return { step, resolved, id, code, files, spec: identity, path: join(ctx.runs, id), made };
+  return { step, resolved, id, code, files, spec: identity, path: join(ctx.runs, id), made, ...(chosen && { chosen }) };
 }
 
 /** The hash of the code of some files, computed once. */
@@ -208,12 +213,13 @@ export async function runReady(ready: Ready, ctx: Context, options: RunOptions =
 /** The result of a resolved spec, new or found. */
 async function reached(ready: Ready, ctx: Context, options: RunOptions): Promise<Finished> {
   const { force = false, fresh = false, shared = newShared(), within = atOnce } = options;
-  const { path, step, resolved } = ready;
+  const { path, step, resolved, chosen } = ready;
   const found = resolved.isRepeated ? undefined : await finishedIn(path);
   if (found) tidy(path);
   const record = found ?? (await inTurn(ready, ctx, { force, shared, within }, fresh));
   const result = step.read ? step.read(record.result as never) : record.result;
-  return { record: { ...record, result }, path, isFound: found !== undefined };
+  if (chosen) writeChosen(path, chosen);
+  return { record: { ...record, result }, path, isFound: found !== undefined, ...(chosen && { chosen }) };
 }
 
 /** Runs the work under the folder's lock. */

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { fail } from "../base/fail.ts";
 import { canonical } from "../base/hash.ts";
 import { isRecord, tryLock } from "../base/store.ts";
-import { LOCK, recordIn, timingsIn } from "./folder.ts";
-import type { RunRecord, RunTimings } from "./record.ts";
+import { chosenIn, LOCK, recordIn, timingsIn } from "./folder.ts";
+import type { Chosen, RunRecord, RunTimings } from "./record.ts";
 
 /** A run in a listing. */
 export interface RunCard {
@@ -13,6 +13,8 @@ export interface RunCard {
   readonly path: string;
   readonly record: RunRecord;
   readonly timings?: RunTimings;
+  /** How its method was chosen, if a spec left it open. */
+  readonly chosen?: Chosen;
   /** Bytes of everything in its folder. */
   readonly bytes: number;
 }
@@ -29,8 +31,8 @@ export function listRuns(root: string): RunCard[] {
 function cardOf(root: string, id: string): RunCard | undefined {
   const path = join(root, id);
   const record = recordIn(path);
-  const timings = timingsIn(path);
-  return record && { id, path, record, bytes: bytesIn(path), ...(timings && { timings }) };
+  const [timings, chosen] = [timingsIn(path), chosenIn(path)];
+  return record && { id, path, record, bytes: bytesIn(path), ...(timings && { timings }), ...(chosen && { chosen }) };
 }
 
 const bytesIn = (path: string): number =>

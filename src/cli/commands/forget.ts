@@ -2,7 +2,8 @@
 import type { Context } from "../../base/context.ts";
 import { someOf } from "../../base/fail.ts";
 import type { Plan } from "../../run/plan.ts";
-import { forgetSpec } from "../../run/specs/forget.ts";
+import type { Chosen } from "../../run/record.ts";
+import { AUTO, forgetSpec } from "../../run/specs/forget.ts";
 import type { Forgotten } from "../../run/steps/forget.ts";
 import { EXIT } from "../exit.ts";
 import { acts, declare, later, MODEL, valuesOf } from "../command.ts";
@@ -34,6 +35,10 @@ const command = withFields(
         "lethe forget ./model --data requests.jsonl --plan",
         "time, memory and size for each method, measured with short trials; nothing is saved",
       ],
+      [
+        "lethe forget ./model --data requests.jsonl --method auto --want weights,rephrases -o edits/e6",
+        "the method that was measured to do this best; with --plan, all candidates and why",
+      ],
       ["lethe forget ./model --data requests.jsonl --target dummy --edit edits/e1 -o edits/e3", "many facts, after another edit"],
       [
         "lethe forget ./model --data requests.jsonl --target self-improved --merge 4 -o edits/e5",
@@ -59,9 +64,9 @@ export const forget = later(
     }
     const [{ run }, { fail }] = await Promise.all([import("../../run/run.ts"), import("../../base/fail.ts")]);
     const out = output ?? fail("forget", "no -o, --output", "the file for the edit", "Give -o FILE, or --plan to see what it will cost.");
-    const { record } = await run<Forgotten>(spec, ctx, { out, force, nameOf: nameOnCommandLine(forgetSpec) });
-    if (terminal.json) terminal.object("forget", { path: out, ...record.result });
-    else show(terminal, out, record.result);
+    const { record, chosen } = await run<Forgotten>(spec, ctx, { out, force, nameOf: nameOnCommandLine(forgetSpec) });
+    if (terminal.json) terminal.object("forget", { path: out, ...record.result, ...(chosen && { chosen }) });
+    else show(terminal, out, record.result, chosen);
     terminal.detail(`${duration(ctx.now() - began)} in all`);
     return unproven(ctx, record.result);
   }),
@@ -78,7 +83,7 @@ export const forget = later(
       ...Object.entries(repositories).map(([repository, quirks]) => [`  --compat ${repository}`, quirks.join(", ")]),
     ];
     return [
-      `Methods:\n${methods.map((m) => `  ${m.name}${mark(m.isDefault)}: ${m.doc}`).join("\n")}`,
+      `Methods:\n${methods.map((m) => `  ${m.name}${mark(m.isDefault)}: ${m.doc}`).join("\n")}\n  ${AUTO}: chooses one of them by what was measured (docs/methods/choosing.md)`,
       `Settings of ${name} (--method NAME --help for another's):\n${table(settings)}`,
       `Targets:\n${targets.map((t) => `  ${t.name}${mark(t.isDefault)}: ${t.doc}`).join("\n")}`,
       `Datasets (--data SET:FILE):\n${sets.map((s) => `  ${s.name}: ${s.doc}`).join("\n")}`,
@@ -86,7 +91,8 @@ export const forget = later(
   },
 );
 
-function show(terminal: Terminal, path: string, { bytes: size, edits, shown }: Forgotten): void {
+function show(terminal: Terminal, path: string, { bytes: size, edits, shown }: Forgotten, chosen: Chosen | undefined): void {
+  if (chosen) terminal.line(`${AUTO} chose ${chosen.why}`);
   terminal.line(`${path}: ${plural(edits.length, "edit")} by ${[...new Set(edits.map((e) => e.method))].join(", ")}, ${bytes(size)}`);
   for (const { prompt, before, after, isGiven, target } of shown.slice(0, SHOWN)) {
     terminal.line(`\n  ${terminal.paint("bold", prompt, terminal.out)}`);
@@ -117,7 +123,29 @@ const LISTED = 10;
 
 const oneLine = (text: string | null): string => (text === null ? "(could not be asked)" : text.replaceAll(/\s*\n\s*/g, " "));
 
-function showPlan(terminal: Terminal, { requests, tried, available, methods, unable }: Plan): void {
+/** The methods that could be chosen, each with what was measured of it and why it was not taken. */
+function showChosen(terminal: Terminal, { want, requests, why, candidates }: Chosen): void {
+  const share = (value: number | null | undefined): string => (typeof value === "number" ? `${(100 * value).toFixed(1)} %` : "-");
+  const rows = candidates.map(({ method, mode, row, score, state, why: reason }) => [
+    method,
+    mode ?? "-",
+    row === null ? "-" : `${row.requests}`,
+    share(row?.gone),
+    share(row?.rephrased),
+    share(row?.others),
+    typeof row?.seconds === "number" ? row.seconds.toFixed(1) : "-",
+    score === null ? "-" : String(score),
+    state === "chosen" || state === "fits" ? state : reason,
+  ]);
+  terminal.line(`${AUTO} for ${plural(requests, "request")}${want.length > 0 ? `, wanted: ${want.join(", ")}` : ""}\n`);
+  terminal.line(
+    table([["METHOD", "MODE", "MEASURED WITH", "GONE", "REPHRASED", "OTHERS", "S A REQUEST", "SCORE", ""], ...rows], [2, 3, 4, 5, 6, 7]),
+  );
+  terminal.line(`\n${why}\n`);
+}
+
+function showPlan(terminal: Terminal, { requests, tried, available, methods, unable, chosen }: Plan): void {
+  if (chosen) showChosen(terminal, chosen);
   const time = (seconds: number): string => duration(1000 * seconds);
   const rows = methods.map((m) => [
     m.method,

@@ -1,4 +1,4 @@
-/** `lethe grid accept` and `lethe grid records`: records of older builds, and records to commit. */
+/** `lethe grid accept`, `records` and `measured`: records of older builds, records to commit, and the table that methods are chosen by. */
 import { Option } from "commander";
 import { acts, declare, number } from "../command.ts";
 import { plural, table } from "../format.ts";
@@ -52,5 +52,25 @@ export const records = acts<RecordsFlags>(
     if (terminal.json) return terminal.object("grid-records", copied);
     terminal.line(`${copied.folder}: ${plural(copied.runs, "run")}, ${copied.added} of them new`);
     if (copied.left > 0) terminal.line(`${plural(copied.left, "step")} left out: an input is a hub id without a fixed content.`);
+  },
+);
+
+export const measured = acts<Partial<RecordsFlags>>(
+  choosing(
+    declare(
+      "measured <FILE>",
+      "Makes the rows by which --method auto chooses from the records of a grid.",
+      `${FILE} A row is a method in a mode with a number of requests, on one model. It needs an edit that an evaluation with the suite forgetting has judged. Records of every build count: a row tells its code and its date.`,
+      [
+        ["lethe grid measured studies/methods.yaml -o studies/measured.jsonl", "into the table that comes with Lethe"],
+        ["lethe grid measured studies/methods.yaml --set facts=5", "the rows alone, as JSON"],
+      ],
+    ),
+  ).option("-o, --output <file>", "put the rows into this table; a row about the same is replaced, the others stay"),
+  async ({ terminal, ctx }, { output, ...flags }, file) => {
+    const { measureGrid } = await import("../../run/grid.ts");
+    const { rows, total } = await measureGrid(await opened(file!, flags, ctx), ctx, output);
+    if (output === undefined || terminal.json) return terminal.object("grid-measured", { rows });
+    terminal.line(`${output}: ${plural(rows.length, "row")} from this grid, ${total} in all`);
   },
 );

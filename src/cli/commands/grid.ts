@@ -7,7 +7,7 @@ import { acts, declare } from "../command.ts";
 import type { Door } from "../context.ts";
 import { plural } from "../format.ts";
 import { choosing, FILE, type GridFlags, opened, type RunFlags, running, runOptions, storeOf } from "../grid-options.ts";
-import { accept, records } from "./grid-keep.ts";
+import { accept, measured, records } from "./grid-keep.ts";
 import { plan, status } from "./grid-look.ts";
 
 interface Flags extends GridFlags, RunFlags {
@@ -190,4 +190,4 @@ export const grid = acts<Flags>(
   async (door, flags, file) =>
     file === undefined ? fail("grid", "no FILE", "a grid file", "lethe grid --help has examples.") : runFile(door, flags, file),
 );
-for (const command of [runCommand, plan, status, resume, accept, records, report, schema]) grid.addCommand(command);
+for (const command of [runCommand, plan, status, resume, accept, records, measured, report, schema]) grid.addCommand(command);

@@ -56,6 +56,7 @@ const show = acts(
     terminal.line(`  folder  ${card.path}`);
     terminal.line(`  code    ${code.slice(0, SHORT)}`);
     if (card.timings) terminal.line(`  time    ${duration(1000 * secondsOf(card))} in ${plural(card.timings.seconds.length, "attempt")}`);
+    if (card.chosen) terminal.line(`  auto    ${card.chosen.why}`);
     terminal.line("\nSpec:");
     for (const [key, value] of Object.entries(spec)) terminal.line(`  ${key}: ${oneLine(value)}`);
     terminal.line("\nFiles:");

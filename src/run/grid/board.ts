@@ -8,7 +8,7 @@ import { hash } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import { buildStamp } from "../build.ts";
 import { given, type NestedSpec } from "../fields.ts";
-import { finishedIn, RECORD, recordIn, secondsOf, timingsIn } from "../folder.ts";
+import { finishedIn, RECORD, recordIn, secondsOf, timingsIn, writeChosen } from "../folder.ts";
 import type { Finished, RunRecord } from "../record.ts";
 import { codeFor, prepare, type Ready } from "../run.ts";
 import { newShared, type Shared } from "../shared.ts";
@@ -308,6 +308,7 @@ export class Board {
       const ready = await this.ready(unit, { ...this.ctx, log: () => {} });
       const known = await this.knownAt(ready);
       if (known.run) await this.enter(unit, ready, known.run);
+      if (known.run?.path === ready.path && ready.chosen) writeChosen(ready.path, ready.chosen); // it may have been run by the method's name
       return known.run ? known : { ...known, ...given({ training: ready.resolved.training }) };
     } catch (error) {
       return { state: "failed", isRefused: true, reason: reasonOf(error) };

@@ -1,7 +1,7 @@
 /** What steps will take: from measured runs of the same kind, otherwise from a short table of rough values. */
 import { canonical } from "../../base/hash.ts";
 import type { Board } from "./board.ts";
-import { methodOf } from "../choice.ts";
+import { methodOrAuto } from "../choice.ts";
 import { kindOf, modelIn } from "./kinds.ts";
 import type { AnyMethod } from "../../methods/method.ts";
 import type { NestedSpec } from "../fields.ts";
@@ -125,7 +125,7 @@ function rough({ spec }: Unit, rows: number | undefined): Estimate | undefined {
   return seconds === undefined ? undefined : { seconds, by: "table" };
 }
 
-const methodIn = ({ method }: NestedSpec): AnyMethod | undefined => (typeof method === "string" ? methodOf(method) : undefined);
+const methodIn = ({ method }: NestedSpec): AnyMethod | undefined => (typeof method === "string" ? methodOrAuto(method) : undefined);
 
 /** Seconds of a step for which the number of rows does not count. */
 const wholeOf = (spec: NestedSpec): number | undefined => (methodIn(spec)?.rows === undefined ? WHOLE[spec.step] : TRAINING);

@@ -7,6 +7,7 @@ import { canonical } from "../../base/hash.ts";
 import { isRecord } from "../../base/store.ts";
 import type { AnyMethod } from "../../methods/method.ts";
 import type { NestedSpec } from "../fields.ts";
+import { AUTO } from "../specs/forget.ts";
 import type { Check } from "./checks.ts";
 import { type Declared, Here, type Path, textOf } from "./here.ts";
 import { Memo } from "./memo.ts";
@@ -56,12 +57,11 @@ export interface Unfolded {
   readonly tables: Readonly<Record<string, readonly PointRow[]>>;
 }
 
-export const declaredBy = ({ title, takes, needs, rows }: AnyMethod): Declared => ({
-  title,
-  takes,
-  needs: [...needs],
-  trains: rows !== undefined,
-});
+/** What a grid may ask of a method. One that is not chosen yet takes what is asked, and nothing else is known of it. */
+export const declaredBy = (method: AnyMethod | undefined): Declared => {
+  const { title = AUTO, takes = "many", needs = [], rows } = method ?? {};
+  return { title, takes, needs: [...needs], trains: rows !== undefined };
+};
 
 /** The chosen points: allowed values, as text, of some variables. */
 export type Only = Readonly<Record<string, readonly string[]>>;

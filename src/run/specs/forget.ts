@@ -1,6 +1,10 @@
 /** What `lethe forget` takes. */
 import * as field from "../fields.ts";
+import { WISHES } from "../wishes.ts";
 import { REQUEST_FIELDS } from "./requests.ts";
+
+/** In the place of a method's name: the method is chosen by what was measured. */
+export const AUTO = "auto";
 
 /** Options that are settings of an edit by the same name. */
 export const SETTING_FIELDS = {
@@ -8,7 +12,7 @@ export const SETTING_FIELDS = {
     isInput: true,
     flag: { value: "<folder>", shown: "LETHE_ENCODER; otherwise words and the model's own hidden states" },
   }),
-  method: field.text("the method", { flag: { value: "<name>" } }),
+  method: field.text(`the method; ${AUTO} chooses it by what was measured and by --want`, { flag: { value: "<name>" } }),
   mode: field.text(
     "one edit per request (-o is a folder), one edit for all at once, or one after the other; the default depends on the method",
     {
@@ -52,6 +56,12 @@ export const forgetSpec = {
       beside: ".training",
     }),
     ...SETTING_FIELDS,
+    want: field.names(
+      `what matters to --method ${AUTO}, separated by commas: ${Object.entries(WISHES)
+        .map(([name, { doc }]) => `${name} (${doc})`)
+        .join(", ")}`,
+      { isInput: true, choices: Object.keys(WISHES), default: [] },
+    ),
     merge: field.number(
       "merge this many questions into one request with one target; the answers before and after are still shown for each question",
       {

@@ -9,7 +9,7 @@ import { StepLog } from "../../edit/step-log.ts";
 import { load } from "../../model/load.ts";
 import { named } from "../../base/plugin.ts";
 import type { AnyMethod } from "../../methods/method.ts";
-import { type Choice, methodOf, paramsOf, targetsOf } from "../choice.ts";
+import { type Choice, methodOrAuto, paramsOf, targetsOf } from "../choice.ts";
 import { choose } from "../choose.ts";
 import { carryOut } from "../edit.ts";
 import { type EditCard, cardOf } from "../edits.ts";
@@ -18,6 +18,7 @@ import { given } from "../fields.ts";
 import type { RunFolder } from "../folder.ts";
 import { checkOfModel } from "../hparams-model.ts";
 import { editInputs, type ModelInput, modelInput } from "../inputs.ts";
+import { measuredId, readMeasured, tellMany } from "../measured.ts";
 import { broughtTo, identitiesOf, sourcesOf } from "../needed.ts";
 import type { Asked, Need } from "../needs/need.ts";
 import { open, type Opened, withEdits } from "../open.ts";
@@ -45,10 +46,14 @@ const STEPS = "steps";
 const JOURNAL = "journal";
 
 const early: Early = {
-  method: { check: ({ method }, ctx) => void methodOf(method as string | undefined, ctx) },
+  // what `auto` stands for depends on the table of what was measured
+  method: { check: ({ method }, ctx) => (methodOrAuto(method as string | undefined, ctx) ? undefined : measuredId()) },
   set: {
     with: "method",
-    check: ({ method, set }, ctx) => checkParams(methodOf(method as string | undefined, ctx), Object.keys((set ?? {}) as object)),
+    check({ method, set }, ctx) {
+      const one = methodOrAuto(method as string | undefined, ctx);
+      if (one) checkParams(one, Object.keys((set ?? {}) as object));
+    },
   },
   target: { check: ({ target }, ctx) => void (target !== undefined && named("target", targetsOf(ctx), target as string)) },
 };
@@ -141,6 +146,7 @@ async function forget(wanted: Wanted, job: Job): Promise<Made<Forgotten>> {
   const { folder, ctx, force } = job;
   const { settings, given: rows } = forgetting;
   const { format } = settings;
+  tellOfMany(choice, input, job);
   const training = trainingFor(choice, rows);
   const known = input.weightsHash === undefined ? {} : { weightsHash: input.weightsHash };
   // a run that was killed after its last step has moved its requests to the results
@@ -167,6 +173,13 @@ async function forget(wanted: Wanted, job: Job): Promise<Made<Forgotten>> {
     await opened.close();
     await reference?.release();
   }
+}
+
+/** Warns where so many requests in one edit were measured to cost other answers. */
+function tellOfMany({ method, mode, edited }: Choice, { content }: ModelInput, { ctx }: Job): void {
+  const { name, title } = method;
+  const told = tellMany(readMeasured(), { method: name, title, mode, requests: edited.length, model: content });
+  if (told) ctx.log({ who: "forget", ...told });
 }
 
 type Saved = { readonly bytes: number; readonly layout: Layout };

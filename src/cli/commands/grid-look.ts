@@ -124,13 +124,11 @@ const countsOf = ({ steps }: GridStatus): Record<StepCard["state"], number> =>
   >;
 
 export function showStatus(terminal: Door["terminal"], found: GridStatus, isLong: boolean): void {
-  const { name, steps, older, seconds, peak } = found;
+  const { name, steps, seconds, peak } = found;
   const counts = countsOf(found);
   const others = STATES.slice(1).flatMap((state) => (counts[state] > 0 ? [`${counts[state]} ${state}`] : []));
   terminal.line(`${name}: ${[`${counts.finished} of ${plural(steps.length, "step")} finished`, ...others].join(", ")}`);
   if (counts.finished > 0) terminal.line(`time so far ${duration(1000 * seconds)}, peak memory of a step ${bytes(peak)}`);
-  if (older > 0)
-    terminal.line(`${plural(older, "step")} finished by another build: lethe grid accept FILE --sample 3 checks whether they count.`);
   for (const { step, at, reason } of steps.filter(({ state }) => state === "failed" || state === "refused"))
     terminal.line(`  ${[step, at].filter(Boolean).join(", ")}: ${reason}`);
   if (counts.failed > 0) terminal.line("Failed steps are tried again with --retry.");

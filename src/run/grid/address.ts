@@ -32,13 +32,20 @@ export class Addresses {
   private readonly ctx: Context;
   private readonly shared: Shared;
   private readonly index: IndexFile;
-  private readonly contents = new Map<string, Promise<string>>();
-  private readonly named = new Map<string, Promise<string>>();
+  private readonly contents: Map<string, Promise<string>>;
+  private readonly named: Map<string, Promise<string>>;
   private readonly early: EarlyChecks;
   private readonly known = new Map<string, string | undefined>();
 
-  constructor(ctx: Context, shared: Shared, index: IndexFile) {
-    [this.ctx, this.shared, this.index, this.early] = [ctx, shared, index, new EarlyChecks(ctx)];
+  /** `read` are addresses that have read the same inputs. */
+  constructor(ctx: Context, shared: Shared, index: IndexFile, read?: Addresses) {
+    [this.ctx, this.shared, this.index, this.early] = [ctx, shared, index, read?.early ?? new EarlyChecks(ctx)];
+    [this.contents, this.named] = [read?.contents ?? new Map(), read?.named ?? new Map()];
+  }
+
+  /** The addresses that the same steps have with another number of threads. No input is read again. */
+  under(threads: number): Addresses {
+    return new Addresses({ ...this.ctx, threads }, this.shared, this.index, this);
   }
 
   /** The address of a step. Call it for the needs of the step first. Undefined if the content of an input is not known. */

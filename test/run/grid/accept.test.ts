@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Context, defaultContext, type Event } from "../../../src/base/context.ts";
 import { hashFile } from "../../../src/run/folder.ts";
-import { acceptGrid, copyGrid, gridRecord, gridStatus, openGrid, runGrid } from "../../../src/run/grid.ts";
+import { acceptGrid, copyGrid, gridRecord, gridStatus, openGrid, planGrid, runGrid } from "../../../src/run/grid.ts";
 import type { RunRecord } from "../../../src/run/record.ts";
 import { listRuns } from "../../../src/run/runs.ts";
 
@@ -73,13 +73,50 @@ function age(runs: string): void {
   writeFileSync(index, text.replaceAll(/,"stamp":"\w+"/g, ""));
 }
 
+/** What the grid warned of. */
+const said = (events: readonly Event[]): string[] => events.flatMap((event) => (event.kind === "warning" && event.who === "grid" ? [event.text] : []));
+
+describe("another number of threads", () => {
+  test("what is finished with it is told in one sentence, by a status, a plan and a report", { timeout: 300_000 }, async () => {
+    const { folder, file, ctx, events } = start();
+    await runGrid(openGrid(file), ctx);
+    expect(said(events)).toEqual([]);
+    const told = "5 of the 5 steps are finished with 1 thread. They count with --threads 1.";
+    const two: Context = { ...ctx, threads: 2 };
+    for (const look of [gridStatus, planGrid, gridRecord] as ((...given: Parameters<typeof gridStatus>) => Promise<unknown>)[]) {
+      events.length = 0;
+      await look(openGrid(file), two);
+      expect(said(events)).toEqual([told]);
+    }
+    const records = join(folder, "records");
+    await copyGrid(openGrid(file), ctx, records);
+    events.length = 0;
+    expect(await counts(file, { ...two, runs: join(folder, "fresh") }, [records])).toEqual([0, 0]);
+    expect(said(events)).toEqual([told]);
+
+    // a run that was removed is not counted, and a grid that is half done with the right number looks no further
+    const [judged] = listRuns(ctx.runs).filter(({ record: { step } }) => step === "eval");
+    rmSync(judged!.path, { recursive: true });
+    events.length = 0;
+    await gridStatus(openGrid(file), two);
+    expect(said(events)).toEqual([told.replace("5 of", "4 of")]);
+    events.length = 0;
+    expect(await counts(file, ctx)).toEqual([4, 0]);
+    expect(said(events)).toEqual([]);
+  });
+});
+
 describe("accept", () => {
   test("older records do not count, until a sample gives the same bytes", { timeout: 300_000 }, async () => {
-    const { file, ctx } = start();
+    const { file, ctx, events } = start();
     const before = await runGrid(openGrid(file), ctx);
     expect(before.steps).toEqual({ total: 5, finished: 5 });
     age(ctx.runs);
-    expect(await counts(file, ctx)).toEqual([0, 1]);
+    events.length = 0;
+    expect(await counts(file, ctx)).toEqual([0, 5]);
+    expect(said(events)).toEqual([
+      "5 of the 5 steps are finished by another build. lethe grid accept FILE --sample 3 checks whether they count.",
+    ]);
     expect((await gridRecord(openGrid(file), ctx)).tables[0]!.rows[0]!.cells[1]!.values).toEqual([]);
 
     const acceptance = await acceptGrid(openGrid(file), ctx, { sample: 1, seed: 3 });
@@ -115,7 +152,7 @@ describe("accept", () => {
     await expect(acceptGrid(openGrid(file), ctx, { sample: 1, seed: 0 })).rejects.toThrow(
       /judged, \d \(run \w{12}\) gives other bytes .*: samples\.jsonl/,
     );
-    expect(await counts(file, ctx)).toEqual([0, 1]);
+    expect(await counts(file, ctx)).toEqual([0, 5]);
     expect(existsSync(join(ctx.runs, ".accepted"))).toBe(false);
   });
 });

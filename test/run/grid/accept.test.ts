@@ -74,7 +74,8 @@ function age(runs: string): void {
 }
 
 /** What the grid warned of. */
-const said = (events: readonly Event[]): string[] => events.flatMap((event) => (event.kind === "warning" && event.who === "grid" ? [event.text] : []));
+const said = (events: readonly Event[]): string[] =>
+  events.flatMap((event) => (event.kind === "warning" && event.who === "grid" ? [event.text] : []));
 
 describe("another number of threads", () => {
   test("what is finished with it is told in one sentence, by a status, a plan and a report", { timeout: 300_000 }, async () => {

@@ -18,7 +18,7 @@ import type { Unit } from "./unfold.ts";
 /** Fields whose texts may name files. Of texts and names only those that are declared as inputs may. */
 const NAMING: readonly Kind[] = ["model", "edits", "pathOrSpec", "grouped"];
 /** What may be an id on the hub: its content may change without a change here. */
-const HUB = /(?:^|[:=])[A-Za-z0-9][\w.-]*\/[\w.-]+(?:@[\w./-]+)?$/;
+const HUB = /(?:^|[:=])(?:hf:\/\/datasets\/)?[A-Za-z0-9][\w.-]*\/[\w.-]+(?:@[\w./-]+)?(?:#.*)?$/;
 /** Files of a folder that are hashed, at most. A larger folder was hardly meant as an input. */
 const MOST = 2_000;
 /** Bytes of an input whose hash is kept between processes. */
@@ -117,12 +117,15 @@ export class Addresses {
     return content;
   }
 
-  /** A text with the content of the file or folder that it names in the place of the path. */
+  /** A text with the content of the file or folder that it names in the place of the path; `#` begins a part of it (`tofu:FOLDER#forget10`). */
   private async fileIn(text: string): Promise<string> {
     const starts = [0, ...[...text.matchAll(/[:=]/g)].map(({ index }) => index + 1)];
-    const start = starts.find((at) => at < text.length && existsSync(text.slice(at)));
-    if (start === undefined) return HUB.test(text) ? unaddressed() : text;
-    return `${text.slice(0, start)}@${await this.contentAt(resolve(text.slice(start)))}`;
+    const ends = [text.length, ...[...text.matchAll(/#/g)].map(({ index }) => index).reverse()];
+    for (const end of ends) {
+      const start = starts.find((at) => at < end && existsSync(text.slice(at, end)));
+      if (start !== undefined) return `${text.slice(0, start)}@${await this.contentAt(resolve(text.slice(start, end)))}${text.slice(end)}`;
+    }
+    return HUB.test(text) ? unaddressed() : text;
   }
 
   private async contentAt(path: string): Promise<string> {

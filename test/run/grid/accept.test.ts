@@ -1,7 +1,8 @@
 /** Records of an older build: counted once a sample gives the same bytes, refused otherwise; and records without weights. */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Context, defaultContext, type Event } from "../../../src/base/context.ts";
 import { hashFile } from "../../../src/run/folder.ts";
@@ -159,6 +160,39 @@ describe("accept", () => {
 });
 
 describe("committed records", () => {
+  test(
+    "a part of a file or folder (`#`) is found by its content: at another place the records count, after a change they do not",
+    { timeout: 120_000 },
+    async () => {
+      const { folder, ctx } = start();
+      const authors = fileURLToPath(new URL("../../../studies/authors", import.meta.url));
+      const text = `name: parts
+steps:
+  some: { step: select, data: "tofu:\${here}/authors#forget10", limit: 2 }
+  edges: { step: select, data: "pistol:\${here}/contracts.json#A_B" }
+`;
+      const row = (edge: string, answer: string) => ({ question: `Who signed ${edge}?`, answer, edge });
+      const contracts = (at: string, answer: string): void =>
+        writeFileSync(join(at, "contracts.json"), JSON.stringify([row("A_B", answer), row("A_C", "Ines")]));
+      const placed = (name: string): string => {
+        const at = join(folder, name);
+        cpSync(authors, join(at, "authors"), { recursive: true });
+        contracts(at, "Oskar");
+        writeFileSync(join(at, "parts.yaml"), text);
+        return join(at, "parts.yaml");
+      };
+      const [here, there, records] = [placed("here"), placed("there"), join(folder, "records")];
+      await runGrid(openGrid(here), ctx);
+      expect(await copyGrid(openGrid(here), ctx, records)).toMatchObject({ runs: 2, left: 0 });
+      const fresh = (name: string): Context => ({ ...ctx, runs: join(folder, name) });
+      expect(await counts(there, fresh("one"), [records])).toEqual([2, 0]);
+      contracts(join(folder, "there"), "Marta");
+      expect(await counts(there, fresh("two"), [records])).toEqual([1, 0]);
+      contracts(join(folder, "here"), "Marta");
+      expect(await counts(here, ctx)).toEqual([1, 0]);
+    },
+  );
+
   test(
     "a fresh folder counts them; weights that an open step needs are made again, with the same bytes",
     { timeout: 300_000 },

@@ -35,7 +35,10 @@ test("the report of what is finished says of the rest why it is missing, and run
   const asked = ["reproduce", NAME, "--scale", "tiny", "--report", "-o", out, "--write", page];
   writeFileSync(page, "# Mine\n");
   const refused = await lethe(asked, { env });
-  expect([refused.code, refused.err]).toEqual([2, expect.stringContaining(`has no place for the table; wanted the markers <!-- ${NAME} -->`)]);
+  expect([refused.code, refused.err]).toEqual([
+    2,
+    expect.stringContaining(`has no place for the table; wanted the markers <!-- ${NAME} -->`),
+  ]);
   expect(existsSync(out)).toBe(false);
   writeFileSync(page, `# Mine\n\n<!-- ${NAME} -->\n<!-- /${NAME} -->\n`);
   const { code, err } = await lethe(asked, { env });

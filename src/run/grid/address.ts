@@ -36,11 +36,20 @@ export class Addresses {
   private readonly named: Map<string, Promise<string>>;
   private readonly early: EarlyChecks;
   private readonly known = new Map<string, string | undefined>();
+  /** Texts that name a part of a file or folder. */
+  private readonly parts: Set<string>;
+  /**
+   * The address that an older build gives a step, by its address, where both differ: an older build tells a part of a file by its path. No record
+   * of this build is found by it, because the file may have changed since.
+   */
+  readonly older: Map<string, string>;
+  private readonly olderByKey = new Map<string, string>();
 
   /** `read` are addresses that have read the same inputs. */
   constructor(ctx: Context, shared: Shared, index: IndexFile, read?: Addresses) {
     [this.ctx, this.shared, this.index, this.early] = [ctx, shared, index, read?.early ?? new EarlyChecks(ctx)];
     [this.contents, this.named] = [read?.contents ?? new Map(), read?.named ?? new Map()];
+    [this.parts, this.older] = [read?.parts ?? new Set(), read?.older ?? new Map()];
   }
 
   /** The addresses that the same steps have with another number of threads. No input is read again. */
@@ -51,12 +60,17 @@ export class Addresses {
   /** The address of a step. Call it for the needs of the step first. Undefined if the content of an input is not known. */
   async of({ key, spec, keys }: Unit): Promise<string | undefined> {
     if (this.known.has(key)) return this.known.get(key);
-    const address = await this.made(spec, keys);
+    const address = await this.made(spec, keys, false);
     this.known.set(key, address);
+    const older = address === undefined || this.parts.size === 0 ? undefined : await this.made(spec, keys, true);
+    if (address !== undefined && older !== undefined && older !== address) {
+      this.older.set(address, older);
+      this.olderByKey.set(key, older);
+    }
     return address;
   }
 
-  private async made(spec: Unit["spec"], keys: Unit["keys"]): Promise<string | undefined> {
+  private async made(spec: Unit["spec"], keys: Unit["keys"], isOld: boolean): Promise<string | undefined> {
     const { ctx } = this;
     const { name, fields } = stepOf(spec.step);
     try {
@@ -65,7 +79,7 @@ export class Addresses {
         const field = fields[key];
         if (!field) continue;
         const isNaming = NAMING.includes(field.kind) || (field.isInput === true && field.kind === "text");
-        parts[key] = isNaming ? await this.part(value, field.kind, keys) : value;
+        parts[key] = isNaming ? await this.part(value, { kind: field.kind, keys, isOld }) : value;
       }
       const shipped = this.early.of(spec);
       const plugins = ctx.plugins.map(({ id }) => id).sort();
@@ -77,17 +91,20 @@ export class Addresses {
   }
 
   /** A value with every input replaced by its content, and every step by its address. */
-  private async part(value: unknown, kind: Kind, keys: Unit["keys"]): Promise<unknown> {
-    if (typeof value === "string") return this.contentOf(value, kind);
+  private async part(value: unknown, how: { readonly kind: Kind; readonly keys: Unit["keys"]; readonly isOld: boolean }): Promise<unknown> {
+    if (typeof value === "string") return how.isOld && this.parts.has(value) ? value : this.contentOf(value, how.kind);
     if (Array.isArray(value)) {
       const parts: unknown[] = [];
-      for (const one of value) parts.push(await this.part(one, kind, keys));
+      for (const one of value) parts.push(await this.part(one, how));
       return parts;
     }
     if (!isRecord(value)) return value;
-    if (typeof value["step"] === "string") return this.known.get(keys.get(value)!) ?? unaddressed();
+    if (typeof value["step"] === "string") {
+      const key = how.keys.get(value)!;
+      return (how.isOld ? this.olderByKey.get(key) : undefined) ?? this.known.get(key) ?? unaddressed();
+    }
     const members: Record<string, unknown> = {};
-    for (const [key, one] of Object.entries(value)) members[key] = await this.part(one, kind, keys);
+    for (const [key, one] of Object.entries(value)) members[key] = await this.part(one, how);
     return members;
   }
 
@@ -123,7 +140,9 @@ export class Addresses {
     const ends = [text.length, ...[...text.matchAll(/#/g)].map(({ index }) => index).reverse()];
     for (const end of ends) {
       const start = starts.find((at) => at < end && existsSync(text.slice(at, end)));
-      if (start !== undefined) return `${text.slice(0, start)}@${await this.contentAt(resolve(text.slice(start, end)))}${text.slice(end)}`;
+      if (start === undefined) continue;
+      if (end < text.length) this.parts.add(text);
+      return `${text.slice(0, start)}@${await this.contentAt(resolve(text.slice(start, end)))}${text.slice(end)}`;
     }
     return HUB.test(text) ? unaddressed() : text;
   }

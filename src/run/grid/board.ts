@@ -249,12 +249,15 @@ export class Board {
   }
 
   private entriesAt(address: string): Listed[] {
-    return [this.index, ...this.committed].flatMap((index) =>
-      index.at(address).flatMap((entry) => {
-        const files = index.filesOf(entry.code);
-        return files ? [{ entry, files, now: this.codeNow(files) }] : [];
-      }),
-    );
+    const found = (at: string): Listed[] =>
+      [this.index, ...this.committed].flatMap((index) =>
+        index.at(at).flatMap((entry) => {
+          const files = index.filesOf(entry.code);
+          return files ? [{ entry, files, now: this.codeNow(files) }] : [];
+        }),
+      );
+    const older = this.addresses.older.get(address);
+    return older === undefined ? found(address) : [...found(address), ...found(older).filter(({ entry, now }) => entry.code !== now)];
   }
 
   /** The present code of some files; undefined if one of them is gone. */

@@ -1,11 +1,23 @@
 /** Records of an older build: counted once a sample gives the same bytes, refused otherwise; and records without weights. */
-import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Context, defaultContext, type Event } from "../../../src/base/context.ts";
 import { hashFile } from "../../../src/run/folder.ts";
+import { Board } from "../../../src/run/grid/board.ts";
 import { acceptGrid, copyGrid, gridRecord, gridStatus, openGrid, planGrid, runGrid } from "../../../src/run/grid.ts";
 import type { RunRecord } from "../../../src/run/record.ts";
 import { listRuns } from "../../../src/run/runs.ts";
@@ -190,6 +202,24 @@ steps:
       expect(await counts(there, fresh("two"), [records])).toEqual([1, 0]);
       contracts(join(folder, "here"), "Marta");
       expect(await counts(here, ctx)).toEqual([1, 0]);
+      contracts(join(folder, "here"), "Oskar");
+      expect(await counts(here, ctx)).toEqual([2, 0]);
+
+      // an older build tells the part by its path: what it finished is found, and counts once it is accepted
+      const board = new Board(openGrid(here).unfolded.units, ctx);
+      const index = join(ctx.runs, ".index", "steps.jsonl");
+      let lines = readFileSync(index, "utf8").replaceAll(/^.*"build".*$/gm, ""); // the present codes of this build
+      for (const unit of board.units) {
+        const address = (await board.addresses.of(unit))!;
+        lines = lines.replaceAll(address, board.addresses.older.get(address)!);
+      }
+      writeFileSync(index, lines);
+      expect(await counts(here, ctx)).toEqual([2, 0]); // not by this address: by resolving
+      writeFileSync(index, lines);
+      age(ctx.runs);
+      expect(await counts(here, ctx)).toEqual([0, 2]);
+      await acceptGrid(openGrid(here), ctx, { sample: 1, seed: 0 });
+      expect(await counts(here, ctx)).toEqual([2, 0]);
     },
   );
 

@@ -41,7 +41,7 @@ export const plan = acts<Flags>(
 export function tellPlan(terminal: Door["terminal"], planned: GridPlan, listed?: readonly StepCard[]): number {
   if (terminal.json) terminal.object("grid-plan", { ...planned, ...(listed && { steps: listed }) });
   else showPlan(terminal, planned, listed);
-  return planned.refused.length > 0 || planned.bytes > planned.disk ? 2 : 0;
+  return planned.refused.length > 0 || planned.least > planned.disk ? 2 : 0;
 }
 
 function showPlan(terminal: Door["terminal"], planned: GridPlan, listed: readonly StepCard[] | undefined): void {
@@ -66,7 +66,7 @@ function showPlan(terminal: Door["terminal"], planned: GridPlan, listed: readonl
   terminal.line(`\ntime    ${timeOf(planned)}`);
   terminal.line(`memory  ${bytes(planned.memory)} at most; ${bytes(planned.available.bytes)} are left by ${planned.available.limit}`);
   terminal.line(`disk    ${sizeOf(planned)}; ${bytes(planned.disk)} may be taken`);
-  if (planned.bytes > planned.disk)
+  if (planned.least > planned.disk)
     terminal.line("        It does not fit: free some space, name another folder with --runs, or run a part with --only.");
   if (refused.length > 0) terminal.line(`\n${plural(refused.length, "step")} cannot be run:`);
   for (const { step, at, reason } of refused) terminal.line(`  ${[step, at].filter(Boolean).join(", ")}: ${reason}`);

@@ -33,6 +33,14 @@ const WEIGHTS = 134_515_008;
 /** Rows of a step of which nothing is known. */
 const ROWS = 40;
 
+/** Bytes that a run has in any case: its spec, record and times; and for each weight of a model that a step writes. */
+const RECORDED = 1_500;
+const WRITES_MODEL: readonly string[] = ["finetune", "export"];
+const PER_WEIGHT = 2;
+
+/** The fewest bytes that a step can take, where no run of its kind is known. */
+export const leastBytes = ({ spec }: Unit, weights = 0): number => RECORDED + (WRITES_MODEL.includes(spec.step) ? PER_WEIGHT * weights : 0);
+
 /** Seconds of finished steps, and what the table says of them. */
 interface Pace {
   took: number;

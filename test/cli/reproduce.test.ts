@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { lethe } from "./lethe.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-reproduce-test-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true }), 120_000);
 const env = { LETHE_HOME: folder };
 const NAME = "editing-as-unlearning";
 

@@ -2,6 +2,7 @@
 import { inMarkup } from "../base/visible.ts";
 import type { FigureRecord, GridRecord, TableColumn, TableRecord, TableRow } from "../run/grid/record.ts";
 import { type CellText, cellsOf } from "./cells.ts";
+import { CONCLUSIONS, type Conclusion, conclusionsOf, HOW_RULED, rulingText, shownText } from "./conclusions.ts";
 import { captionOf } from "./markdown.ts";
 import { CHANGED, legendOf, madeWith, methodsText, publishedNotes, reasonsIn } from "./notes.ts";
 import { asVariables, variablesOf } from "./theme.ts";
@@ -46,6 +47,7 @@ code{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.9em}
 /** The page of some grids. `pictures` are the figures as SVG, by grid and name. */
 export function reportPage(records: readonly GridRecord[], pictures: (record: GridRecord, figure: FigureRecord) => Picture): string {
   const title = records.map(({ name }) => name).join(", ");
+  const conclusions = conclusionsOf(records);
   const body = records.map((record) => section(record, records.length > 1, pictures));
   return [
     "<!doctype html>",
@@ -58,9 +60,10 @@ export function reportPage(records: readonly GridRecord[], pictures: (record: Gr
     `<style>${CSS}</style>`,
     "</head>",
     "<body>",
-    contents(records),
+    contents(records, conclusions.length > 0),
     "<main>",
     ...(records.length > 1 ? [`<h1>${inMarkup(title)}</h1>`] : []),
+    ...(conclusions.length > 0 ? [conclusionsHtml(conclusions)] : []),
     ...body,
     "</main>",
     "</body>",
@@ -77,11 +80,12 @@ export interface Picture {
 
 const idOf = ({ name }: GridRecord, part: string): string => `${name}-${part}`;
 
-const contents = (records: readonly GridRecord[]): string => {
-  const links = records.flatMap((record) => [
+const contents = (records: readonly GridRecord[], hasConclusions: boolean): string => {
+  const links = records.flatMap((record): (readonly [id: string, text: string])[] => [
     ...[...record.tables, ...record.figures].map(({ name, title }) => [idOf(record, name), title || name] as const),
     [idOf(record, "methods"), records.length > 1 ? `Methods of ${record.name}` : "Methods"] as const,
   ]);
+  if (hasConclusions) links.unshift([CONCLUDED, CONCLUSIONS]);
   const items = links.map(([id, text]) => `<li><a href="#${inMarkup(id)}">${inMarkup(text)}</a></li>`);
   return `<nav aria-label="Contents"><ul>${items.join("")}</ul></nav>`;
 };
@@ -109,6 +113,19 @@ const text = (plain: string): string => inMarkup(plain).replaceAll(/`([^`]+)`/g,
 const paragraph = (plain: string): string => `<p>${text(plain)}</p>`;
 const list = (items: readonly string[], className = ""): string =>
   items.length === 0 ? "" : `<ul${className ? ` class="${className}"` : ""}>${items.map((item) => `<li>${text(item)}</li>`).join("")}</ul>`;
+
+/** The id of the conclusions in the page. */
+const CONCLUDED = "conclusions";
+
+const conclusionsHtml = (conclusions: readonly Conclusion[]): string =>
+  [
+    `<h2 id="${CONCLUDED}">${CONCLUSIONS}</h2>`,
+    paragraph(HOW_RULED),
+    ...conclusions.map(({ name, says, rulings }) => {
+      const items = rulings.map((ruling) => `<li>${text(rulingText(ruling))}${list(ruling.shown.map(shownText), "notes")}</li>`);
+      return `<p><strong>${inMarkup(name)}.</strong> ${text(says)}</p>\n<ul>${items.join("")}</ul>`;
+    }),
+  ].join("\n");
 
 function tableHtml(table: TableRecord): string {
   const { columns, rows, caption, title, name } = table;

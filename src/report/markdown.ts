@@ -2,6 +2,7 @@
 import { groupsBy } from "../base/array.ts";
 import type { FigureRecord, GridRecord, TableRecord } from "../run/grid/record.ts";
 import { type CellText, cellsOf } from "./cells.ts";
+import { CONCLUSIONS, conclusionsMarkdown } from "./conclusions.ts";
 import { CHANGED, legendOf, madeWith, methodsText, publishedNotes, reasonsIn } from "./notes.ts";
 import { markdown } from "./page.ts";
 
@@ -47,7 +48,9 @@ export const figureFile = ({ name }: Pick<FigureRecord, "name">, ending: string,
 
 /** The whole report of some grids. `folderOf` tells where the figures of a grid are. */
 export function reportMarkdown(records: readonly GridRecord[], folderOf: (record: GridRecord) => string): string {
-  return `${records.map((record) => section(record, folderOf(record))).join("\n\n")}\n`;
+  const conclusions = conclusionsMarkdown(records);
+  const head = conclusions === "" ? [] : [`# ${CONCLUSIONS}`, conclusions];
+  return `${[...head, ...records.map((record) => section(record, folderOf(record)))].join("\n\n")}\n`;
 }
 
 function section(record: GridRecord, folder: string): string {

@@ -77,20 +77,21 @@ export function publishedNotes(table: TableRecord): { readonly differs: readonly
   return { differs: [...table.differs, ...whys], verdicts: table.verdicts.map((verdict) => verdictText(table, verdict)) };
 }
 
-/** "gone, GA before NPO: agreement (paper 0.90 and 0.70, ours 0.95 and 0.60, difference 0.35 [0.20, 0.50])." */
-function verdictText({ columns }: TableRecord, { column, a, b, verdict, reason, theirs, ours, difference, interval }: Verdict): string {
+/** "Ob1: gone, GA before NPO: agreement (paper 0.90 and 0.70, ours 0.95 and 0.60, difference 0.35 [0.20, 0.50])." */
+export function verdictText({ columns }: Pick<TableRecord, "columns">, told: Verdict): string {
+  const { column, a, b, shows, verdict, reason, is, theirs, ours, difference, interval } = told;
   const shape = columns.find(({ title }) => title === column)!;
   const show = (value: number): string =>
     written({ ...shape, as: shape.as === "count" ? "number" : shape.as, decimals: shape.decimals || 2 }, value);
   const numbers = [
     ...(reason === undefined ? [] : [reason]),
-    ...(theirs ? [`paper ${show(theirs[0])} and ${show(theirs[1])}`] : []),
+    ...(theirs ? [`paper ${show(theirs[0])} and ${show(theirs[1])}`] : is === undefined ? [] : [`paper: the first is ${is}`]),
     ...(ours ? [`ours ${written(shape, ours[0])} and ${written(shape, ours[1])}`] : []),
     ...(difference === undefined
       ? []
       : [`difference ${show(difference)}${interval ? ` [${show(interval.low)}, ${show(interval.high)}]` : ""}`]),
   ];
-  return `${column}, ${a} and ${b}: ${verdict}${numbers.length > 0 ? ` (${numbers.join("; ")})` : ""}.`;
+  return `${shows === undefined ? "" : `${shows}: `}${column}, ${a} and ${b}: ${verdict}${numbers.length > 0 ? ` (${numbers.join("; ")})` : ""}.`;
 }
 
 /** How many steps are done, processor, threads and Node, the code of each kind of step, and what was accepted of older code. */

@@ -6,6 +6,7 @@ import { acceptancesIn, countedBy } from "./grid/acceptance.ts";
 import { Board, type BoardOptions } from "./grid/board.ts";
 import { checkNumbers } from "./grid/check-numbers.ts";
 import { specChecker } from "./grid/checks.ts";
+import { elsewhere } from "./grid/elsewhere.ts";
 import type { Done } from "./grid/gather.ts";
 import { Here } from "./grid/here.ts";
 import type { GridPlan, Limits } from "./grid/plan.ts";
@@ -52,8 +53,19 @@ export function openGrid(path: string, { set = {}, only = {}, records = [], ctx 
 async function boardOf({ unfolded, records }: Grid, ctx: Context, counts?: BoardOptions["counts"]): Promise<Board> {
   const board = new Board(unfolded.units, ctx, { records, counts: counts ?? countedBy(acceptancesIn([ctx.runs, ...records])) });
   await board.lookAll();
+  const older = olderIn(board);
+  if (older > 0) say(ctx, `${told(older, board)} finished by another build. lethe grid accept FILE --sample 3 checks whether they count.`);
+  for (const { threads, steps } of await elsewhere(board))
+    say(ctx, `${told(steps, board)} finished with ${threads} thread${threads === 1 ? "" : "s"}. They count with --threads ${threads}.`);
   return board;
 }
+
+const say = (ctx: Context, text: string): void => ctx.log({ kind: "warning", who: "grid", text });
+
+const told = (steps: number, { units }: Board): string => `${steps} of the ${units.length} steps ${steps === 1 ? "is" : "are"}`;
+
+/** The number of open steps that another build finished. */
+const olderIn = (board: Board): number => board.units.filter(({ key }) => board.of(key).older !== undefined).length;
 
 /** A step as a listing shows it. */
 export interface StepCard {
@@ -84,7 +96,7 @@ export async function gridStatus(grid: Grid, ctx: Context): Promise<GridStatus> 
   return {
     name: grid.grid.name,
     steps: board.units.map(({ name, at }, i) => cardOf(name, at, known[i]!)),
-    older: known.filter(({ older }) => older !== undefined).length,
+    older: olderIn(board),
     seconds: known.reduce((sum, { run }) => sum + (run?.cost.seconds ?? 0), 0),
     peak: known.reduce((most, { run }) => Math.max(most, run?.cost.peak ?? 0), 0),
   };

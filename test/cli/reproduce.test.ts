@@ -1,12 +1,12 @@
 /** `lethe reproduce`: the list, a plan, a report of what is finished, what is refused, and both recipes whole at the scale tiny. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { lethe } from "./lethe.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lethe-reproduce-test-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true }), 120_000);
 const env = { LETHE_HOME: folder };
 const NAME = "editing-as-unlearning";
 
@@ -31,9 +31,27 @@ test("the plan counts a step that several grids need once", { timeout: 60_000 },
 
 test("the report of what is finished says of the rest why it is missing, and runs nothing", { timeout: 120_000 }, async () => {
   const out = join(folder, "report");
-  const { code, err } = await lethe(["reproduce", NAME, "--scale", "tiny", "--report", "-o", out], { env });
+  const page = join(folder, "page.md");
+  const asked = ["reproduce", NAME, "--scale", "tiny", "--report", "-o", out, "--write", page];
+  writeFileSync(page, "# Mine\n");
+  const refused = await lethe(asked, { env });
+  expect([refused.code, refused.err]).toEqual([
+    2,
+    expect.stringContaining(`has no place for the table; wanted the markers <!-- ${NAME} -->`),
+  ]);
+  expect(existsSync(out)).toBe(false);
+  writeFileSync(page, `# Mine\n\n<!-- ${NAME} -->\n<!-- /${NAME} -->\n`);
+  const { code, err } = await lethe(asked, { env });
   expect(code, err).toBe(0);
-  expect(readFileSync(join(out, "report.md"), "utf8")).toContain("n/a");
+  const report = readFileSync(join(out, "report.md"), "utf8");
+  expect(report).toContain("n/a");
+  const written = readFileSync(page, "utf8");
+  expect(written).toMatch(/^# Mine\n\n<!-- editing-as-unlearning -->\nModels: bundled\./);
+  for (const name of ["Ob1", "Ob2", "Ob3", "Ob4", "Ob5", "Ob6", "self-improvement", "merging"])
+    for (const text of [written, report])
+      expect(text).toMatch(new RegExp(`\\*\\*${name}\\.\\*\\* .*\\n\\n- Under the corrected protocol: cannot tell \\(of \\d+ orders?`));
+  expect(written).toMatch(/Under the published protocol: cannot tell \(of \d orders/);
+  expect(written).not.toMatch(/: (?:agreement|contradiction)/);
   expect(readdirSync(join(folder, "runs")).filter((name) => !name.startsWith("."))).toEqual([]);
 });
 
@@ -84,6 +102,7 @@ describe("the scale tiny, whole, from an empty folder", () => {
       const page = report.get("report.md")!;
       expect(page).not.toMatch(/Failed:|No line for/);
       expect(page).toContain("Published orders, and whether our runs have them:");
+      expect(page).toMatch(/^# What may be concluded\n/);
       const [, answers] = [...report].find(([file]) => file.endsWith("answers/main.jsonl"))!;
       const lines = answers
         .trim()
@@ -93,6 +112,20 @@ describe("the scale tiny, whole, from an empty folder", () => {
       for (const line of lines) expect(Object.keys(line)).toEqual(expect.arrayContaining(["id", "question", "right", "before", "after"]));
     },
   );
+
+  test("records without weights give the same report in an empty home, and nothing is run", { timeout: HOUR }, async () => {
+    const name = "model-editing-for-unlearning";
+    const [records, home] = [join(folder, "records"), join(folder, "fresh")];
+    const asked = ["reproduce", name, "--scale", "tiny", "-q"];
+    const saved = await lethe([...asked, "--save-records", records], { env: { LETHE_HOME: join(folder, `${name}-once`) } });
+    expect([saved.code, saved.out], saved.err).toEqual([0, expect.stringMatching(/: \d{3} runs, \d{3} of them new\n$/)]);
+    expect(readdirSync(records, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".safetensors"))).toEqual([]);
+    const out = join(home, "report");
+    const { code, err } = await lethe([...asked, "--records", records, "--report", "-o", out], { env: { LETHE_HOME: home } });
+    expect(code, err).toBe(0);
+    for (const [file, text] of once.get(name)!.report) expect(readFileSync(join(out, file)).toString("latin1") === text, file).toBe(true);
+    expect(readdirSync(join(home, "runs"))).toEqual([".index"]);
+  });
 
   const TWICE = process.env["LETHE_TWICE"] === "1";
   test.each([["model-editing-for-unlearning"], ...(TWICE ? [["editing-as-unlearning"]] : [])] as [string][])(

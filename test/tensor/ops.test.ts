@@ -28,6 +28,7 @@ const cases: Partial<Record<OpName, Case>> = {
   sqrt: { inputs: { a: [3] }, offset: 4, build: ({ a }) => a!.sqrt() },
   sigmoid: { inputs: { a: [3] }, build: ({ a }) => a!.sigmoid() },
   tanh: { inputs: { a: [3] }, build: ({ a }) => a!.tanh() },
+  erf: { inputs: { a: [5] }, build: ({ a }) => a!.erf() },
   relu: { inputs: { a: [7] }, build: ({ a }) => a!.relu() },
   silu: { inputs: { a: [3] }, build: ({ a }) => a!.silu() },
   where: { inputs: two, build: ({ a, b }) => a!.less(b!).where(a!.mul(2), b!) },

@@ -1,6 +1,8 @@
 /** `lethe grid accept`, `records` and `measured`: records of older builds, records to commit, and the table that methods are chosen by. */
 import { Option } from "commander";
 import { acts, declare, number } from "../command.ts";
+import type { Copied } from "../../run/grid/records.ts";
+import type { Door } from "../context.ts";
 import { plural, table } from "../format.ts";
 import { choosing, FILE, type GridFlags, opened } from "../grid-options.ts";
 
@@ -48,10 +50,7 @@ export const records = acts<RecordsFlags>(
   ).requiredOption("-o, --output <folder>", "the folder; what is in it stays"),
   async ({ terminal, ctx }, { output, ...flags }, file) => {
     const { copyGrid } = await import("../../run/grid.ts");
-    const copied = await copyGrid(await opened(file!, flags, ctx), ctx, output);
-    if (terminal.json) return terminal.object("grid-records", copied);
-    terminal.line(`${copied.folder}: ${plural(copied.runs, "run")}, ${copied.added} of them new`);
-    if (copied.left > 0) terminal.line(`${plural(copied.left, "step")} left out: an input is a hub id without a fixed content.`);
+    tellRecords(terminal, await copyGrid(await opened(file!, flags, ctx), ctx, output));
   },
 );
 
@@ -74,3 +73,12 @@ export const measured = acts<Partial<RecordsFlags>>(
     terminal.line(`${output}: ${plural(rows.length, "row")} from this grid, ${total} in all`);
   },
 );
+
+/** Tells how many records were copied. Returns the exit code. */
+export function tellRecords(terminal: Door["terminal"], copied: Copied): number {
+  if (terminal.json) terminal.object("grid-records", copied);
+  else terminal.line(`${copied.folder}: ${plural(copied.runs, "run")}, ${copied.added} of them new`);
+  if (!terminal.json && copied.left > 0)
+    terminal.line(`${plural(copied.left, "step")} left out: an input is a hub id without a fixed content.`);
+  return 0;
+}

@@ -41,7 +41,7 @@ export const plan = acts<Flags>(
 export function tellPlan(terminal: Door["terminal"], planned: GridPlan, listed?: readonly StepCard[]): number {
   if (terminal.json) terminal.object("grid-plan", { ...planned, ...(listed && { steps: listed }) });
   else showPlan(terminal, planned, listed);
-  return planned.refused.length > 0 || planned.bytes > planned.disk ? 2 : 0;
+  return planned.refused.length > 0 || planned.least > planned.disk ? 2 : 0;
 }
 
 function showPlan(terminal: Door["terminal"], planned: GridPlan, listed: readonly StepCard[] | undefined): void {
@@ -66,7 +66,7 @@ function showPlan(terminal: Door["terminal"], planned: GridPlan, listed: readonl
   terminal.line(`\ntime    ${timeOf(planned)}`);
   terminal.line(`memory  ${bytes(planned.memory)} at most; ${bytes(planned.available.bytes)} are left by ${planned.available.limit}`);
   terminal.line(`disk    ${sizeOf(planned)}; ${bytes(planned.disk)} may be taken`);
-  if (planned.bytes > planned.disk)
+  if (planned.least > planned.disk)
     terminal.line("        It does not fit: free some space, name another folder with --runs, or run a part with --only.");
   if (refused.length > 0) terminal.line(`\n${plural(refused.length, "step")} cannot be run:`);
   for (const { step, at, reason } of refused) terminal.line(`  ${[step, at].filter(Boolean).join(", ")}: ${reason}`);
@@ -124,13 +124,11 @@ const countsOf = ({ steps }: GridStatus): Record<StepCard["state"], number> =>
   >;
 
 export function showStatus(terminal: Door["terminal"], found: GridStatus, isLong: boolean): void {
-  const { name, steps, older, seconds, peak } = found;
+  const { name, steps, seconds, peak } = found;
   const counts = countsOf(found);
   const others = STATES.slice(1).flatMap((state) => (counts[state] > 0 ? [`${counts[state]} ${state}`] : []));
   terminal.line(`${name}: ${[`${counts.finished} of ${plural(steps.length, "step")} finished`, ...others].join(", ")}`);
   if (counts.finished > 0) terminal.line(`time so far ${duration(1000 * seconds)}, peak memory of a step ${bytes(peak)}`);
-  if (older > 0)
-    terminal.line(`${plural(older, "step")} finished by another build: lethe grid accept FILE --sample 3 checks whether they count.`);
   for (const { step, at, reason } of steps.filter(({ state }) => state === "failed" || state === "refused"))
     terminal.line(`  ${[step, at].filter(Boolean).join(", ")}: ${reason}`);
   if (counts.failed > 0) terminal.line("Failed steps are tried again with --retry.");

@@ -134,8 +134,10 @@ const report = acts<Flags>(
     const { gridRecord } = await import("../../run/grid.ts");
     if (write !== undefined && (files.length > 1 || output !== undefined))
       fail("--write", files.length > 1 ? `${files.length} grids` : "-o as well", "one grid, and no -o", "Write one page at a time.");
-    if (output !== undefined)
-      return tellFolder(terminal, output, ctx, async () => Promise.all(files.map((file) => opened(file, flags, ctx))));
+    if (output !== undefined) {
+      await tellFolder(terminal, output, ctx, async () => Promise.all(files.map((file) => opened(file, flags, ctx))));
+      return;
+    }
     for (const file of files) {
       const grid = await opened(file, flags, ctx);
       await withPage(grid, write, async () => tell(terminal, await gridRecord(grid, ctx), write));
@@ -143,13 +145,13 @@ const report = acts<Flags>(
   },
 );
 
-/** Writes the report of some grids into a folder. The folder is taken first. */
+/** Writes the report of some grids into a folder, which is taken first. Returns their records. */
 export async function tellFolder(
   terminal: Door["terminal"],
   output: string,
   ctx: Door["ctx"],
   grids: () => Promise<readonly Grid[]>,
-): Promise<void> {
+): Promise<readonly GridRecord[]> {
   const [{ writeReport }, { gridRecord }] = await Promise.all([import("../../report/folder.ts"), import("../../run/grid.ts")]);
   const records: GridRecord[] = [];
   const count = await writeReport(output, async () => {
@@ -158,6 +160,7 @@ export async function tellFolder(
   });
   if (terminal.json) for (const record of records) terminal.object("grid", record);
   else terminal.line(`${output}: ${plural(count, "file")}`);
+  return records;
 }
 
 const schema = acts(

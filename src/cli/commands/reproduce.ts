@@ -1,6 +1,7 @@
 /** `lethe reproduce`: the experiments of a paper, from its recipe to its report. */
 import type { Command } from "commander";
 import { fail } from "../../base/fail.ts";
+import type { GridRecord } from "../../run/grid/record.ts";
 import type { Grid } from "../../run/grid.ts";
 import type { Recipe } from "../../run/recipes.ts";
 import { acts, declare } from "../command.ts";
@@ -8,15 +9,24 @@ import type { Door } from "../context.ts";
 import { plural, table } from "../format.ts";
 import { choosing, type GridFlags, opened, type RunFlags, running, runOptions, storeOf } from "../grid-options.ts";
 import { tellFolder } from "./grid.ts";
+import { tellRecords } from "./grid-keep.ts";
 import { showStatus, tellPlan } from "./grid-look.ts";
 
 interface Flags extends GridFlags, RunFlags {
   readonly scale?: string;
   readonly model?: string;
   readonly output?: string;
+  readonly write?: string;
+  readonly saveRecords?: string;
   readonly plan?: boolean;
   readonly status?: boolean;
   readonly report?: boolean;
+}
+
+/** The failed steps of a run, and the records of its grids. */
+interface Reproduced {
+  readonly failed: GridRecord["failed"];
+  readonly records: readonly GridRecord[];
 }
 
 const options = (command: Command): Command =>
@@ -25,8 +35,13 @@ const options = (command: Command): Command =>
     .option("--model <model>", "another model for this scale")
     .option("--plan", "tell the steps, the time, the memory and the disk; run nothing")
     .option("--status", "tell how far it is; run nothing")
+    .option(
+      "--save-records <folder>",
+      "copy the records of what is finished, without weights, into a folder that can be committed; run nothing",
+    )
     .option("--report", "make the report of what is finished; run nothing")
-    .option("-o, --output <folder>", "write the report into this folder (NAME-SCALE)");
+    .option("-o, --output <folder>", "write the report into this folder (NAME-SCALE)")
+    .option("--write <page>", "put what may be concluded into this page as well, between the markers <!-- NAME --> and <!-- /NAME -->");
 
 export const reproduce = acts<Flags>(
   options(
@@ -42,6 +57,10 @@ export const reproduce = acts<Flags>(
         ],
         ["lethe reproduce editing-as-unlearning --scale small --plan", "what the real thing takes"],
         ["lethe reproduce editing-as-unlearning --scale small --report", "the report of what is finished"],
+        [
+          "lethe reproduce editing-as-unlearning --scale small --report --write docs/results/editing-as-unlearning.md",
+          "its conclusions into a page",
+        ],
       ],
     ),
   ),
@@ -59,7 +78,7 @@ function list({ terminal }: Door, all: readonly Recipe[]): number {
 }
 
 async function reproduceOne({ terminal, ctx: own }: Door, flags: Flags, recipe: Recipe): Promise<number> {
-  const { gridStatus, planGrid, runGrid } = await import("../../run/grid.ts");
+  const { copyGrid, gridStatus, planGrid, runGrid } = await import("../../run/grid.ts");
   const { joined } = await import("../../run/recipes.ts");
   const ctx = { ...own, runs: storeOf(flags) ?? own.runs };
   const { scale = recipe.scales[0] } = flags;
@@ -69,14 +88,18 @@ async function reproduceOne({ terminal, ctx: own }: Door, flags: Flags, recipe: 
   if (flags.plan) {
     return tellPlan(terminal, await planGrid(whole, ctx, runOptions(flags)));
   }
+  if (flags.saveRecords !== undefined) return tellRecords(terminal, await copyGrid(whole, ctx, flags.saveRecords));
   if (flags.status) {
     const found = await gridStatus(whole, ctx);
     if (terminal.json) terminal.object("grid-status", found);
     else showStatus(terminal, found, false);
     return 0;
   }
-  const failed = flags.report ? [] : (await runGrid(whole, ctx, runOptions(flags))).failed;
-  await tellFolder(terminal, flags.output ?? `${recipe.name}-${scale}`, ctx, async () => grids);
+  const failed = await concluded(flags.write, recipe.name, async () => {
+    const run = flags.report ? undefined : await runGrid(whole, ctx, runOptions(flags));
+    const records = await tellFolder(terminal, flags.output ?? `${recipe.name}-${scale}`, ctx, async () => grids);
+    return { failed: run?.failed ?? [], records };
+  });
   if (failed.length > 0)
     fail(
       "reproduce",
@@ -86,4 +109,20 @@ async function reproduceOne({ terminal, ctx: own }: Door, flags: Flags, recipe: 
       "execution",
     );
   return 0;
+}
+
+/** Work whose conclusions go into a page: a page that cannot take them is refused before. Returns the failed steps. */
+async function concluded(page: string | undefined, name: string, work: () => Promise<Reproduced>): Promise<Reproduced["failed"]> {
+  if (page === undefined) return (await work()).failed;
+  const [{ holding }, { placesIn, writePlaces }, { conclusionsPage }] = await Promise.all([
+    import("../../base/store.ts"),
+    import("../../report/page.ts"),
+    import("../../report/conclusions.ts"),
+  ]);
+  return holding(page, "reproduce", async () => {
+    placesIn(page, [name]);
+    const { failed, records } = await work();
+    writePlaces(page, [[name, conclusionsPage(records)]]);
+    return failed;
+  });
 }

@@ -18,7 +18,7 @@ import type { Unit } from "./unfold.ts";
 /** Fields whose texts may name files. Of texts and names only those that are declared as inputs may. */
 const NAMING: readonly Kind[] = ["model", "edits", "pathOrSpec", "grouped"];
 /** What may be an id on the hub: its content may change without a change here. */
-const HUB = /(?:^|[:=])[A-Za-z0-9][\w.-]*\/[\w.-]+(?:@[\w./-]+)?$/;
+const HUB = /(?:^|[:=])(?:hf:\/\/datasets\/)?[A-Za-z0-9][\w.-]*\/[\w.-]+(?:@[\w./-]+)?(?:#.*)?$/;
 /** Files of a folder that are hashed, at most. A larger folder was hardly meant as an input. */
 const MOST = 2_000;
 /** Bytes of an input whose hash is kept between processes. */
@@ -32,24 +32,45 @@ export class Addresses {
   private readonly ctx: Context;
   private readonly shared: Shared;
   private readonly index: IndexFile;
-  private readonly contents = new Map<string, Promise<string>>();
-  private readonly named = new Map<string, Promise<string>>();
+  private readonly contents: Map<string, Promise<string>>;
+  private readonly named: Map<string, Promise<string>>;
   private readonly early: EarlyChecks;
   private readonly known = new Map<string, string | undefined>();
+  /** Texts that name a part of a file or folder. */
+  private readonly parts: Set<string>;
+  /**
+   * The address that an older build gives a step, by its address, where both differ: an older build tells a part of a file by its path. No record
+   * of this build is found by it, because the file may have changed since.
+   */
+  readonly older: Map<string, string>;
+  private readonly olderByKey = new Map<string, string>();
 
-  constructor(ctx: Context, shared: Shared, index: IndexFile) {
-    [this.ctx, this.shared, this.index, this.early] = [ctx, shared, index, new EarlyChecks(ctx)];
+  /** `read` are addresses that have read the same inputs. */
+  constructor(ctx: Context, shared: Shared, index: IndexFile, read?: Addresses) {
+    [this.ctx, this.shared, this.index, this.early] = [ctx, shared, index, read?.early ?? new EarlyChecks(ctx)];
+    [this.contents, this.named] = [read?.contents ?? new Map(), read?.named ?? new Map()];
+    [this.parts, this.older] = [read?.parts ?? new Set(), read?.older ?? new Map()];
+  }
+
+  /** The addresses that the same steps have with another number of threads. No input is read again. */
+  under(threads: number): Addresses {
+    return new Addresses({ ...this.ctx, threads }, this.shared, this.index, this);
   }
 
   /** The address of a step. Call it for the needs of the step first. Undefined if the content of an input is not known. */
   async of({ key, spec, keys }: Unit): Promise<string | undefined> {
     if (this.known.has(key)) return this.known.get(key);
-    const address = await this.made(spec, keys);
+    const address = await this.made(spec, keys, false);
     this.known.set(key, address);
+    const older = address === undefined || this.parts.size === 0 ? undefined : await this.made(spec, keys, true);
+    if (address !== undefined && older !== undefined && older !== address) {
+      this.older.set(address, older);
+      this.olderByKey.set(key, older);
+    }
     return address;
   }
 
-  private async made(spec: Unit["spec"], keys: Unit["keys"]): Promise<string | undefined> {
+  private async made(spec: Unit["spec"], keys: Unit["keys"], isOld: boolean): Promise<string | undefined> {
     const { ctx } = this;
     const { name, fields } = stepOf(spec.step);
     try {
@@ -58,7 +79,7 @@ export class Addresses {
         const field = fields[key];
         if (!field) continue;
         const isNaming = NAMING.includes(field.kind) || (field.isInput === true && field.kind === "text");
-        parts[key] = isNaming ? await this.part(value, field.kind, keys) : value;
+        parts[key] = isNaming ? await this.part(value, { kind: field.kind, keys, isOld }) : value;
       }
       const shipped = this.early.of(spec);
       const plugins = ctx.plugins.map(({ id }) => id).sort();
@@ -70,17 +91,20 @@ export class Addresses {
   }
 
   /** A value with every input replaced by its content, and every step by its address. */
-  private async part(value: unknown, kind: Kind, keys: Unit["keys"]): Promise<unknown> {
-    if (typeof value === "string") return this.contentOf(value, kind);
+  private async part(value: unknown, how: { readonly kind: Kind; readonly keys: Unit["keys"]; readonly isOld: boolean }): Promise<unknown> {
+    if (typeof value === "string") return how.isOld && this.parts.has(value) ? value : this.contentOf(value, how.kind);
     if (Array.isArray(value)) {
       const parts: unknown[] = [];
-      for (const one of value) parts.push(await this.part(one, kind, keys));
+      for (const one of value) parts.push(await this.part(one, how));
       return parts;
     }
     if (!isRecord(value)) return value;
-    if (typeof value["step"] === "string") return this.known.get(keys.get(value)!) ?? unaddressed();
+    if (typeof value["step"] === "string") {
+      const key = how.keys.get(value)!;
+      return (how.isOld ? this.olderByKey.get(key) : undefined) ?? this.known.get(key) ?? unaddressed();
+    }
     const members: Record<string, unknown> = {};
-    for (const [key, one] of Object.entries(value)) members[key] = await this.part(one, kind, keys);
+    for (const [key, one] of Object.entries(value)) members[key] = await this.part(one, how);
     return members;
   }
 
@@ -110,12 +134,17 @@ export class Addresses {
     return content;
   }
 
-  /** A text with the content of the file or folder that it names in the place of the path. */
+  /** A text with the content of the file or folder that it names in the place of the path; `#` begins a part of it (`tofu:FOLDER#forget10`). */
   private async fileIn(text: string): Promise<string> {
     const starts = [0, ...[...text.matchAll(/[:=]/g)].map(({ index }) => index + 1)];
-    const start = starts.find((at) => at < text.length && existsSync(text.slice(at)));
-    if (start === undefined) return HUB.test(text) ? unaddressed() : text;
-    return `${text.slice(0, start)}@${await this.contentAt(resolve(text.slice(start)))}`;
+    const ends = [text.length, ...[...text.matchAll(/#/g)].map(({ index }) => index).reverse()];
+    for (const end of ends) {
+      const start = starts.find((at) => at < end && existsSync(text.slice(at, end)));
+      if (start === undefined) continue;
+      if (end < text.length) this.parts.add(text);
+      return `${text.slice(0, start)}@${await this.contentAt(resolve(text.slice(start, end)))}${text.slice(end)}`;
+    }
+    return HUB.test(text) ? unaddressed() : text;
   }
 
   private async contentAt(path: string): Promise<string> {

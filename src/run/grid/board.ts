@@ -75,12 +75,12 @@ export class Board {
   readonly ctx: Context;
   readonly shared: Shared = newShared();
   readonly index: IndexFile;
+  readonly addresses: Addresses;
   /** Steps that were resolved, because the index did not answer. */
   resolved = 0;
   private readonly options: Required<BoardOptions>;
   private readonly committed: readonly IndexFile[];
   private readonly states = new Map<string, Known>();
-  private readonly addresses: Addresses;
   private readonly checked = new Set<string>();
   /** Present codes by the list of files. */
   private readonly codes = new Map<readonly string[], string>();
@@ -122,12 +122,11 @@ export class Board {
     const needs = unit.needs.map((key) => this.of(key));
     const failed = needs.find(({ state }) => state === "failed");
     if (failed) return { state: "failed", isSkipped: true, reason: failed.reason! };
-    if (needs.some(({ run }) => !run)) return { state: "open", reason: NOT_RUN };
-    const from = this.from(unit);
-    const listed = address === undefined ? undefined : await this.listed(address, from);
+    const isReady = needs.every(({ run }) => run);
+    const listed = address === undefined || !isReady ? undefined : await this.listed(address, this.from(unit));
     if (listed) return { state: "finished", run: listed };
     const older = address === undefined ? undefined : await this.olderAt(address);
-    const told = needs.every(({ run }) => run!.isWhole) ? await this.resolve(unit) : { state: "open" as const, reason: NOT_RUN };
+    const told = isReady && needs.every(({ run }) => run!.isWhole) ? await this.resolve(unit) : { state: "open" as const, reason: NOT_RUN };
     return told.run || older === undefined ? told : { ...told, older };
   }
 
@@ -237,13 +236,28 @@ export class Board {
     return run && address !== undefined ? this.entriesAt(address).find(({ entry }) => entry.id === run.id) : undefined;
   }
 
-  private entriesAt(address: string): Listed[] {
-    return [this.index, ...this.committed].flatMap((index) =>
-      index.at(address).flatMap((entry) => {
-        const files = index.filesOf(entry.code);
-        return files ? [{ entry, files, now: this.codeNow(files) }] : [];
-      }),
+  /** Whether an index has any run. */
+  get hasRuns(): boolean {
+    return [this.index, ...this.committed].some(({ isEmpty }) => !isEmpty);
+  }
+
+  /** Whether an index has a run for an address that is there, whatever it was made from and by which build. */
+  hasRunAt(address: string): boolean {
+    return this.entriesAt(address).some(
+      ({ entry: { id } }) => existsSync(join(this.ctx.runs, id, RECORD)) || this.committedAt(id) !== undefined,
     );
+  }
+
+  private entriesAt(address: string): Listed[] {
+    const found = (at: string): Listed[] =>
+      [this.index, ...this.committed].flatMap((index) =>
+        index.at(at).flatMap((entry) => {
+          const files = index.filesOf(entry.code);
+          return files ? [{ entry, files, now: this.codeNow(files) }] : [];
+        }),
+      );
+    const older = this.addresses.older.get(address);
+    return older === undefined ? found(address) : [...found(address), ...found(older).filter(({ entry, now }) => entry.code !== now)];
   }
 
   /** The present code of some files; undefined if one of them is gone. */

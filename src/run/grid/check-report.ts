@@ -49,7 +49,17 @@ function checkStep(name: string, { steps, holders }: Known, placeOf: () => strin
 export function checkReport(grid: GridFile, placeOf: Place): void {
   const { tables, figures, answers } = grid;
   const known = knownIn(grid);
-  for (const [name, table] of Object.entries(tables)) checkTable(table, known, (path) => placeOf(["tables", name, ...path]));
+  for (const [name, table] of Object.entries(tables)) {
+    checkTable(table, known, (path) => placeOf(["tables", name, ...path]));
+    for (const [i, { shows }] of table.orders.entries())
+      if (shows !== undefined && !Object.hasOwn(grid.observations, shows))
+        unknownIn(
+          placeOf(["tables", name, "orders", i, "shows"]),
+          `there is no observation "${shows}"`,
+          shows,
+          Object.keys(grid.observations),
+        );
+  }
   for (const [name, figure] of Object.entries(figures)) {
     const table = tables[figure.table];
     const place: Place = (path) => placeOf(["figures", name, ...path]);

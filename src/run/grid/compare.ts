@@ -73,7 +73,8 @@ function bestOf(rows: readonly MeasuredRow[], column: number): number | undefine
 
 /** Whether the runs have the published orders: a verdict for each pair of rows that differ as the order says. */
 export function verdictsOf(table: Table, rows: readonly MeasuredRow[], nameOf: (row: MeasuredRow) => string): Verdict[] {
-  return table.orders.flatMap(({ column: title, a, b }): Verdict[] => {
+  return table.orders.flatMap(({ column: title, a, b, is, shows, protocol }): Verdict[] => {
+    const about = { column: title, protocol, ...(shows !== undefined && { shows }) };
     const column = table.columns.findIndex((one) => one.title === title);
     const said = new Set([...Object.keys(a), ...Object.keys(b)]);
     const has = (row: MeasuredRow, wanted: object): boolean =>
@@ -84,12 +85,12 @@ export function verdictsOf(table: Table, rows: readonly MeasuredRow[], nameOf: (
       .filter((row) => has(row, a))
       .flatMap((row) => rows.filter((other) => has(other, b) && isLike(row, other)).map((other) => [row, other] as const));
     if (pairs.length === 0)
-      return [{ column: title, a: wordsOf(a), b: wordsOf(b), verdict: "cannot tell", reason: "the table has no such two rows" }];
+      return [{ ...about, a: wordsOf(a), b: wordsOf(b), verdict: "cannot tell", reason: "the table has no such two rows" }];
     return pairs.map(([row, other]) => ({
-      column: title,
+      ...about,
       a: nameOf(row),
       b: nameOf(other),
-      ...verdictOf(row.cells[column]!, other.cells[column]!),
+      ...verdictOf(row.cells[column]!, other.cells[column]!, is),
     }));
   });
 }
@@ -99,30 +100,45 @@ const wordsOf = (variables: object): string =>
     .map(([name, value]) => `${name} ${String(value)}`)
     .join(", ");
 
-/** Agreement: the interval of our difference is on the side of the published one. Contradiction: it is on the other side. */
-function verdictOf(a: Measured, b: Measured): Omit<Verdict, "column" | "a" | "b"> {
+/**
+ * The bounds of the difference of two numbers that are no means of questions, and so cannot be paired: those of their intervals. It is wider
+ * than the interval of a paired difference.
+ */
+const apart = ({ interval: a }: TableCell, { interval: b }: TableCell): { readonly low: number; readonly high: number } | undefined =>
+  a && b ? { low: a.low - b.high, high: a.high - b.low } : undefined;
+
+/** What a comparison of two cells says. */
+type Told = Pick<Verdict, "verdict" | "reason" | "is" | "theirs" | "ours" | "difference" | "interval">;
+
+/**
+ * Agreement: the interval of our difference is on the side of the published one. Contradiction: it is on the other side. `is` tells the side
+ * where the paper has no figures of both.
+ */
+function verdictOf(a: Measured, b: Measured, is: Verdict["is"]): Told {
   const both = [a, b].map(({ cell: { published } }) => published);
   const [x, y] = both.map((of) => (of?.to === undefined ? (of?.corrected ?? of?.value ?? undefined) : undefined));
   const theirs = x === undefined || y === undefined ? undefined : ([x, y] as const);
   const ours = a.cell.values.length > 0 && b.cell.values.length > 0 ? ([valueOf(a), valueOf(b)] as const) : undefined;
   const pair = differenceOf(a, b, "order");
   const known = {
-    ...(theirs && { theirs }),
+    ...(theirs ? { theirs } : is !== undefined && { is }),
     ...(ours && { ours }),
     ...(pair && { difference: pair.difference, interval: pair.interval }),
   };
-  const unsure = (reason?: string): Omit<Verdict, "column" | "a" | "b"> => ({
+  const unsure = (reason?: string): Told => ({
     ...known,
     verdict: "cannot tell",
     ...(reason !== undefined && { reason }),
   });
-  if (!theirs) return unsure(both.every(Boolean) ? "the paper has no single number for one of them" : "the paper has no figure of both");
-  if (theirs[0] === theirs[1]) return unsure("the paper's figures are equal");
+  if (!theirs && is === undefined)
+    return unsure(both.every(Boolean) ? "the paper has no single number for one of them" : "the paper has no figure of both");
+  if (theirs && theirs[0] === theirs[1]) return unsure("the paper's figures are equal");
   if (!ours) return unsure("our runs have no number of both");
-  if (!pair) return unsure("the number is not the mean of questions that both rows have");
-  if (!pair.interval) return unsure("the difference has no interval");
-  const sign = theirs[0] > theirs[1] ? 1 : -1;
-  const [nearest, farthest] = sign > 0 ? [pair.interval.low, pair.interval.high] : [-pair.interval.high, -pair.interval.low];
+  const interval = pair ? pair.interval : apart(a.cell, b.cell);
+  if (!interval) return unsure(pair ? "the difference has no interval" : "the number is no mean of questions, and has no interval");
+  const sign = (theirs ? theirs[0] > theirs[1] : is === "higher") ? 1 : -1;
+  const [nearest, farthest] = sign > 0 ? [interval.low, interval.high] : [-interval.high, -interval.low];
   if (nearest > 0) return { ...known, verdict: "agreement" };
-  return farthest < 0 ? { ...known, verdict: "contradiction" } : unsure();
+  if (farthest < 0) return { ...known, verdict: "contradiction" };
+  return unsure(pair ? undefined : "the number is no mean of questions, and the intervals of both rows overlap");
 }

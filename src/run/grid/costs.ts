@@ -17,20 +17,29 @@ export interface Estimate {
 
 /**
  * Rough seconds of SmolLM2-135M-Instruct on two quiet cores, which the first measured runs replace: for a row of a step, and for an edit by what
- * the method needs. A search of values takes the most, and examples in the context take nearly nothing.
+ * the method declares. A search takes the most. A method without a search reads each row at most once.
  */
 const TABLE: Readonly<Record<string, number>> = { select: 0.01, eval: 0.25, attack: 8 };
 /** Answers that are there already, and are judged again. */
 const JUDGED_AGAIN = 0.01;
 const SEARCH = 10;
-const SHOWN = 0.3;
-/** Rough seconds of a step whatever the number of its rows, and of a method that trains. */
+const READ = 0.3;
+/** Rough seconds of a step whatever the number of its rows, of a method that trains, and of one that only writes words: the model is opened. */
 const WHOLE: Readonly<Record<string, number>> = { finetune: 900, export: 10 };
 const TRAINING = 60;
+const WRITTEN = 2;
 /** The number of weights of that model. */
 const WEIGHTS = 134_515_008;
 /** Rows of a step of which nothing is known. */
 const ROWS = 40;
+
+/** Bytes that a run has in any case: its spec, record and times; and for each weight of a model that a step writes. */
+const RECORDED = 1_500;
+const WRITES_MODEL: readonly string[] = ["finetune", "export"];
+const PER_WEIGHT = 2;
+
+/** The fewest bytes that a step can take, where no run of its kind is known. */
+export const leastBytes = ({ spec }: Unit, weights = 0): number => RECORDED + (WRITES_MODEL.includes(spec.step) ? PER_WEIGHT * weights : 0);
 
 /** Seconds of finished steps, and what the table says of them. */
 interface Pace {
@@ -127,12 +136,24 @@ function rough({ spec }: Unit, rows: number | undefined): Estimate | undefined {
 
 const methodIn = ({ method }: NestedSpec): AnyMethod | undefined => (typeof method === "string" ? methodOrAuto(method) : undefined);
 
+/** Whether a method searches for each edit: it declares how many steps a search has. */
+const searches = ({ params }: AnyMethod): boolean => "steps" in params;
+
+/** The needs for which a method without a search reads rows, or asks the model: all but words to say. */
+const isRead = (need: string): boolean => need !== "target";
+
 /** Seconds of a step for which the number of rows does not count. */
-const wholeOf = (spec: NestedSpec): number | undefined => (methodIn(spec)?.rows === undefined ? WHOLE[spec.step] : TRAINING);
+function wholeOf(spec: NestedSpec): number | undefined {
+  const method = methodIn(spec);
+  if (!method) return WHOLE[spec.step];
+  if (method.rows !== undefined) return TRAINING;
+  if (method.needs.includes("training")) return WHOLE["finetune"]; // it repeats a finetuning
+  return searches(method) || method.needs.some(isRead) ? undefined : WRITTEN;
+}
 
 function perRowOf(spec: NestedSpec): number | undefined {
   const method = methodIn(spec);
-  if (method) return method.needs.includes("encoder") ? SHOWN : SEARCH;
+  if (method) return searches(method) ? SEARCH : READ;
   const { compat } = spec;
   return Array.isArray(compat) && compat.length > 0 ? JUDGED_AGAIN : TABLE[spec.step];
 }

@@ -73,6 +73,14 @@ export class Here {
     });
   }
 
+  /** Where the value of a variable stands: among the axes, in the scale that is chosen, or among the variables. */
+  private pathOf(name: string): Path {
+    const { vars, scales } = this.grid;
+    const scale = vars["scale"];
+    const isScaled = typeof scale === "string" && scales[scale]?.[name] === this.values[name];
+    return this.origins[name] ?? (isScaled ? ["scales", scale, name] : ["vars", name]);
+  }
+
   /** The value of a variable as the file has it: names in it are replaced later, at each point. */
   asWritten(text: string, path: Path): Json {
     const name = text.slice(2, -1).trim();
@@ -128,7 +136,10 @@ export class Here {
   /** The meaning of a name at this point: a variable, a field of a method's declaration, or the spec of a step. */
   value(name: string, path: Path): Json {
     this.reads.add(name);
-    if (Object.hasOwn(this.values, name)) return this.within(name, path, () => this.filled(this.values[name]!, path));
+    if (Object.hasOwn(this.values, name)) {
+      const own = this.values[name]!;
+      return this.memo.isPlain(own) ? own : this.within(name, path, () => this.filled(own, this.pathOf(name)));
+    }
     if (Object.hasOwn(this.grid.steps, name)) return this.specOf(name) as unknown as Json;
     this.reads.add("method");
     const declared = this.declarations();

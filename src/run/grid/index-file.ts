@@ -77,6 +77,11 @@ export class IndexFile {
     for (const line of linesIn(path)) this.take(line);
   }
 
+  /** Whether it knows no run. */
+  get isEmpty(): boolean {
+    return this.entries.size === 0;
+  }
+
   /** The runs that answer an address, the newest line first. */
   at(address: string): readonly Entry[] {
     return this.entries.get(address) ?? [];

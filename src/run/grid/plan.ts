@@ -10,7 +10,7 @@ import { identify, needOf } from "../../model/load.ts";
 import { availableMemory, type MemoryHave, type MemoryNeed, parseBytes, refuseIfTooLarge, showBytes } from "../../model/memory-estimate.ts";
 import { stepOf } from "../run.ts";
 import { type Board, isTodo } from "./board.ts";
-import { Costs, type Estimate } from "./costs.ts";
+import { Costs, type Estimate, leastBytes } from "./costs.ts";
 import { modelIn } from "./kinds.ts";
 import type { Unit } from "./unfold.ts";
 
@@ -27,6 +27,8 @@ export interface PlannedKind {
   readonly untimed: number;
   readonly unsized: number;
   readonly bytes: number;
+  /** The fewest bytes that those of unknown size can take. */
+  readonly least: number;
   /** Where the times come from: measured runs, or the table that comes with Lethe. */
   readonly by: readonly ("runs" | "table")[];
   /** The largest estimate of memory among the steps to do. */
@@ -56,6 +58,8 @@ export interface GridPlan {
   readonly available: MemoryHave;
   readonly bytes: number;
   readonly unsized: number;
+  /** The fewest bytes of all steps to do together. */
+  readonly least: number;
   /** Bytes that the runs may take: what is free, or what was asked for. */
   readonly disk: number;
   readonly refused: readonly Refusal[];
@@ -91,11 +95,12 @@ export async function planOf(name: string, board: Board, ctx: Context, { disk, f
       if (!(error instanceof LetheError)) throw error;
       refused.push({ step: unit.name, at: unit.at, reason: error.message });
     }
-    addCost(kind, costs.of(unit, memory.weightsOf(unit)));
+    const weights = memory.weightsOf(unit);
+    addCost(kind, costs.of(unit, weights), leastBytes(unit, weights));
   }
   const all = [...kinds.values()];
   const known = board.units.map(({ key }) => board.of(key));
-  const sum = (key: "total" | "finished" | "todo" | "seconds" | "untimed" | "bytes" | "unsized"): number =>
+  const sum = (key: "total" | "finished" | "todo" | "seconds" | "untimed" | "bytes" | "unsized" | "least"): number =>
     all.reduce((whole, kind) => whole + kind[key], 0);
   return {
     name,
@@ -111,6 +116,7 @@ export async function planOf(name: string, board: Board, ctx: Context, { disk, f
     available: memory.available,
     bytes: sum("bytes"),
     unsized: sum("unsized"),
+    least: sum("bytes") + sum("least"),
     disk: disk === undefined ? freeAt(ctx.runs) : parseBytes(disk, "--disk"),
     refused,
   };
@@ -118,24 +124,27 @@ export async function planOf(name: string, board: Board, ctx: Context, { disk, f
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-const NOTHING = { total: 0, finished: 0, todo: 0, seconds: 0, untimed: 0, unsized: 0, bytes: 0, memory: 0 };
+const NOTHING = { total: 0, finished: 0, todo: 0, seconds: 0, untimed: 0, unsized: 0, bytes: 0, least: 0, memory: 0 };
 
-function addCost(kind: Mutable<PlannedKind>, cost: Estimate | undefined): void {
+function addCost(kind: Mutable<PlannedKind>, cost: Estimate | undefined, least: number): void {
   if (!cost) kind.untimed++;
   else {
     kind.seconds += cost.seconds;
     if (!kind.by.includes(cost.by)) kind.by = [...kind.by, cost.by];
   }
-  if (cost?.bytes === undefined) kind.unsized++;
-  else kind.bytes += cost.bytes;
+  if (cost?.bytes !== undefined) kind.bytes += cost.bytes;
+  else {
+    kind.unsized++;
+    kind.least += least;
+  }
 }
 
 /** Refuses a plan with a step that cannot be run, and one that is larger than the disk. */
-export function refusePlan({ name, refused, bytes, disk }: GridPlan, keepGoing: boolean): void {
-  if (bytes > disk)
+export function refusePlan({ name, refused, least, unsized, disk }: GridPlan, keepGoing: boolean): void {
+  if (least > disk)
     fail(
       "grid",
-      `${name} will take about ${showBytes(bytes)} of disk, and ${showBytes(disk)} may be taken`,
+      `${name} will take ${unsized > 0 ? "at least" : "about"} ${showBytes(least)} of disk, and ${showBytes(disk)} may be taken`,
       "more space or a smaller grid",
       "Free some space, name another folder with --runs, run a part with --only, or allow more with --disk.",
       "unavailable",

@@ -72,7 +72,7 @@ function tableIn(text: string, path: string): Written {
 }
 
 /** The parts that a file may share with others. */
-const SHARED = ["doc", "vars", "scales", "steps", "shared"];
+const SHARED = ["doc", "vars", "scales", "steps", "observations", "records", "shared"];
 
 /** The file that another one uses. Refuses keys that belong to one grid only. */
 function usedBy({ value: { use }, read }: Written, path: string): Written | undefined {

@@ -85,14 +85,23 @@ export interface TableRow {
   readonly collapsed?: Collapsed;
 }
 
+/** Whether our runs have what a paper says. */
+export type VerdictWord = "agreement" | "contradiction" | "cannot tell";
+
 /** A published order of two rows, and whether our runs have it. */
 export interface Verdict {
   readonly column: string;
   readonly a: string;
   readonly b: string;
-  readonly verdict: "agreement" | "contradiction" | "cannot tell";
+  readonly verdict: VerdictWord;
+  /** How the edits of both rows were made. */
+  readonly protocol: "corrected" | "published";
+  /** The observation that the order is a part of. */
+  readonly shows?: string;
   /** Why nothing can be told, if it is not the interval. */
   readonly reason?: string;
+  /** What the paper says of a beside b, where it has no figures of both. */
+  readonly is?: "higher" | "lower";
   /** The published values of both rows, and ours. */
   readonly theirs?: readonly [a: number, b: number];
   readonly ours?: readonly [a: number, b: number];
@@ -183,6 +192,8 @@ export interface GridRecord {
   readonly tables: readonly TableRecord[];
   readonly figures: readonly FigureRecord[];
   readonly answers: readonly AnswersRecord[];
+  /** What the paper concludes, by its number. */
+  readonly observations: Readonly<Record<string, string>>;
   readonly steps: { readonly total: number; readonly finished: number };
   /** Failed steps, each with its reason. */
   readonly failed: readonly { readonly step: string; readonly at: string; readonly reason: string }[];

@@ -52,6 +52,9 @@ const order = z
     column: named.describe("the title of a column of numbers"),
     a: variables.describe("variables of `rows` with their values: the one side"),
     b: variables.describe("the same for the other side; variables that neither names agree in both rows"),
+    is: z.enum(["higher", "lower"]).optional().describe("what the paper says of a beside b, where it has no figures of both"),
+    shows: named.optional().describe("the observation that the order is a part of"),
+    protocol: z.enum(["corrected", "published"]).default("corrected").describe("how the edits of both rows were made"),
   })
   .describe("two rows whose order in the paper is tested on our runs");
 
@@ -142,6 +145,11 @@ export const answers = z
   .record(z.string().regex(/^[a-z][\w-]*$/, { error: "lower-case letters, digits and hyphens" }), answersOf)
   .default({})
   .describe("files of answers for people to rate, by name");
+
+export const observations = z
+  .record(named, z.string().min(1))
+  .default({})
+  .describe("what a paper concludes, a sentence each, by its number; `shows` of an order names it");
 
 /** The name of the table of counts of a table. */
 export const topName = (table: string): string => `${table}-top`;

@@ -48,6 +48,7 @@ export async function recordOf(
     tables,
     figures,
     answers,
+    observations: grid.observations,
     steps: { total: all.length, finished: all.filter(({ finished }) => finished).length },
     failed: all.flatMap(({ unit, state, reason }) => (state === "failed" ? [{ step: unit.name, at: unit.at, reason: reason! }] : [])),
     ...madeOf(unfolded.units, done, ctx),

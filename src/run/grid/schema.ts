@@ -1,6 +1,6 @@
 /** The schema of a grid file: variables, axes, spec templates, and the report of their results. */
 import { z } from "zod";
-import { answers, figures, tables } from "./report-schema.ts";
+import { answers, figures, observations, tables } from "./report-schema.ts";
 
 const value = z.json();
 const named = z.string().min(1);
@@ -53,6 +53,7 @@ export const gridSchema = z.strictObject({
   tables,
   figures,
   answers,
+  observations,
   needs: z
     .record(named, z.union([z.string(), z.number()]))
     .optional()

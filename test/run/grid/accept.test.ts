@@ -1,11 +1,24 @@
 /** Records of an older build: counted once a sample gives the same bytes, refused otherwise; and records without weights. */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Context, defaultContext, type Event } from "../../../src/base/context.ts";
 import { hashFile } from "../../../src/run/folder.ts";
-import { acceptGrid, copyGrid, gridRecord, gridStatus, openGrid, runGrid } from "../../../src/run/grid.ts";
+import { Board } from "../../../src/run/grid/board.ts";
+import { acceptGrid, copyGrid, gridRecord, gridStatus, openGrid, planGrid, runGrid } from "../../../src/run/grid.ts";
 import type { RunRecord } from "../../../src/run/record.ts";
 import { listRuns } from "../../../src/run/runs.ts";
 
@@ -73,13 +86,51 @@ function age(runs: string): void {
   writeFileSync(index, text.replaceAll(/,"stamp":"\w+"/g, ""));
 }
 
+/** What the grid warned of. */
+const said = (events: readonly Event[]): string[] =>
+  events.flatMap((event) => (event.kind === "warning" && event.who === "grid" ? [event.text] : []));
+
+describe("another number of threads", () => {
+  test("what is finished with it is told in one sentence, by a status, a plan and a report", { timeout: 300_000 }, async () => {
+    const { folder, file, ctx, events } = start();
+    await runGrid(openGrid(file), ctx);
+    expect(said(events)).toEqual([]);
+    const told = "5 of the 5 steps are finished with 1 thread. They count with --threads 1.";
+    const two: Context = { ...ctx, threads: 2 };
+    for (const look of [gridStatus, planGrid, gridRecord] as ((...given: Parameters<typeof gridStatus>) => Promise<unknown>)[]) {
+      events.length = 0;
+      await look(openGrid(file), two);
+      expect(said(events)).toEqual([told]);
+    }
+    const records = join(folder, "records");
+    await copyGrid(openGrid(file), ctx, records);
+    events.length = 0;
+    expect(await counts(file, { ...two, runs: join(folder, "fresh") }, [records])).toEqual([0, 0]);
+    expect(said(events)).toEqual([told]);
+
+    // a run that was removed is not counted, and a grid that is half done with the right number looks no further
+    const [judged] = listRuns(ctx.runs).filter(({ record: { step } }) => step === "eval");
+    rmSync(judged!.path, { recursive: true });
+    events.length = 0;
+    await gridStatus(openGrid(file), two);
+    expect(said(events)).toEqual([told.replace("5 of", "4 of")]);
+    events.length = 0;
+    expect(await counts(file, ctx)).toEqual([4, 0]);
+    expect(said(events)).toEqual([]);
+  });
+});
+
 describe("accept", () => {
   test("older records do not count, until a sample gives the same bytes", { timeout: 300_000 }, async () => {
-    const { file, ctx } = start();
+    const { file, ctx, events } = start();
     const before = await runGrid(openGrid(file), ctx);
     expect(before.steps).toEqual({ total: 5, finished: 5 });
     age(ctx.runs);
-    expect(await counts(file, ctx)).toEqual([0, 1]);
+    events.length = 0;
+    expect(await counts(file, ctx)).toEqual([0, 5]);
+    expect(said(events)).toEqual([
+      "5 of the 5 steps are finished by another build. lethe grid accept FILE --sample 3 checks whether they count.",
+    ]);
     expect((await gridRecord(openGrid(file), ctx)).tables[0]!.rows[0]!.cells[1]!.values).toEqual([]);
 
     const acceptance = await acceptGrid(openGrid(file), ctx, { sample: 1, seed: 3 });
@@ -115,12 +166,63 @@ describe("accept", () => {
     await expect(acceptGrid(openGrid(file), ctx, { sample: 1, seed: 0 })).rejects.toThrow(
       /judged, \d \(run \w{12}\) gives other bytes .*: samples\.jsonl/,
     );
-    expect(await counts(file, ctx)).toEqual([0, 1]);
+    expect(await counts(file, ctx)).toEqual([0, 5]);
     expect(existsSync(join(ctx.runs, ".accepted"))).toBe(false);
   });
 });
 
 describe("committed records", () => {
+  test(
+    "a part of a file or folder (`#`) is found by its content: at another place the records count, after a change they do not",
+    { timeout: 120_000 },
+    async () => {
+      const { folder, ctx } = start();
+      const authors = fileURLToPath(new URL("../../../studies/authors", import.meta.url));
+      const text = `name: parts
+steps:
+  some: { step: select, data: "tofu:\${here}/authors#forget10", limit: 2 }
+  edges: { step: select, data: "pistol:\${here}/contracts.json#A_B" }
+`;
+      const row = (edge: string, answer: string) => ({ question: `Who signed ${edge}?`, answer, edge });
+      const contracts = (at: string, answer: string): void =>
+        writeFileSync(join(at, "contracts.json"), JSON.stringify([row("A_B", answer), row("A_C", "Ines")]));
+      const placed = (name: string): string => {
+        const at = join(folder, name);
+        cpSync(authors, join(at, "authors"), { recursive: true });
+        contracts(at, "Oskar");
+        writeFileSync(join(at, "parts.yaml"), text);
+        return join(at, "parts.yaml");
+      };
+      const [here, there, records] = [placed("here"), placed("there"), join(folder, "records")];
+      await runGrid(openGrid(here), ctx);
+      expect(await copyGrid(openGrid(here), ctx, records)).toMatchObject({ runs: 2, left: 0 });
+      const fresh = (name: string): Context => ({ ...ctx, runs: join(folder, name) });
+      expect(await counts(there, fresh("one"), [records])).toEqual([2, 0]);
+      contracts(join(folder, "there"), "Marta");
+      expect(await counts(there, fresh("two"), [records])).toEqual([1, 0]);
+      contracts(join(folder, "here"), "Marta");
+      expect(await counts(here, ctx)).toEqual([1, 0]);
+      contracts(join(folder, "here"), "Oskar");
+      expect(await counts(here, ctx)).toEqual([2, 0]);
+
+      // an older build tells the part by its path: what it finished is found, and counts once it is accepted
+      const board = new Board(openGrid(here).unfolded.units, ctx);
+      const index = join(ctx.runs, ".index", "steps.jsonl");
+      let lines = readFileSync(index, "utf8").replaceAll(/^.*"build".*$/gm, ""); // the present codes of this build
+      for (const unit of board.units) {
+        const address = (await board.addresses.of(unit))!;
+        lines = lines.replaceAll(address, board.addresses.older.get(address)!);
+      }
+      writeFileSync(index, lines);
+      expect(await counts(here, ctx)).toEqual([2, 0]); // not by this address: by resolving
+      writeFileSync(index, lines);
+      age(ctx.runs);
+      expect(await counts(here, ctx)).toEqual([0, 2]);
+      await acceptGrid(openGrid(here), ctx, { sample: 1, seed: 0 });
+      expect(await counts(here, ctx)).toEqual([2, 0]);
+    },
+  );
+
   test(
     "a fresh folder counts them; weights that an open step needs are made again, with the same bytes",
     { timeout: 300_000 },

@@ -54,6 +54,39 @@ test.each([
   expect(opening(to.startsWith("steps") ? text.slice(0, text.indexOf("tables:")) : text)).toThrow(complaint);
 });
 
+const WORDS = GRID.replace("say: No.", 'say: "${words}"').replace("axes:", 'vars: { scale: tiny, words: "No, ${method}." }\naxes:');
+
+test.each([
+  [
+    "a name that nothing has, in a variable",
+    WORDS.replace("${method}.", "${methd}."),
+    /one\.yaml line 2 column 22: nothing is called "methd".*Did you mean "method"\?/,
+  ],
+  [
+    "a name that is not closed, in a variable",
+    WORDS.replace("${method}.", "${method."),
+    /one\.yaml line 2 column 22: a \$\{ without a name and a }/,
+  ],
+  [
+    "a name that nothing has, in a scale",
+    WORDS.replace("axes:", 'scales: { tiny: { words: "Nein, ${methd}." } }\naxes:'),
+    /line 3 column 19: nothing is called "methd"/,
+  ],
+  [
+    "a list in a variable where none may be",
+    WORDS.replace('"No, ${method}."', "[No., Never.]"),
+    /line 2 column 22: say of forget is \["No\.","Never\."\]; wanted a text\. A list of values to try belongs under axes/,
+  ],
+  [
+    "a list in an axis where none may be",
+    GRID.replace("[ft, ike]", "[[ft], ike]"),
+    /line 3 column 12: method of forget is \["ft"\]; wanted a text\. A list of values/,
+  ],
+  ["a misspelt method", GRID.replace("[ft, ike]", "[ft, ikke]"), /line 3 column 16: method "ikke"; wanted one of .*Did you mean "ike"\?/],
+])("%s: refused where it stands", (_, text, complaint) => {
+  expect(opening(text)).toThrow(complaint);
+});
+
 test("a file that is a folder", () => {
   mkdirSync(join(folder, "folder.yaml"));
   expect(() => openGrid(join(folder, "folder.yaml"))).toThrow(/folder\.yaml: it is a folder; wanted a text file/);

@@ -24,6 +24,8 @@ steps:
   second: { step: forget, model: bundled, method: rome, mode: sequential, data: "\${forty}", continue: "\${first}" }
   merged: { step: forget, model: bundled, method: memit, mode: sequential, data: "\${forty}", merge: 8 }
   shown: { step: forget, model: bundled, method: ike, mode: sequential, data: "\${forty}" }
+  told: { step: forget, model: bundled, method: system-message, data: "\${forty}" }
+  lunar: { step: forget, model: bundled, method: lunar, mode: batch, data: "\${forty}", retain: "\${twenty}" }
   trained: { step: forget, model: bundled, method: gd, mode: batch, data: "\${forty}", retain: "\${twenty}" }
   judged: { step: eval, model: bundled, edit: ["\${second}"], suite: answers, data: [{ data: "\${forty}" }] }
   again: { step: eval, model: bundled, edit: ["\${second}"], suite: answers, data: [{ data: "\${forty}" }], compat: [generated-ranks] }
@@ -39,13 +41,14 @@ test("the rows of a step: new ones of a sequence that goes on, merged ones toget
   expect(rows).toMatchObject({ first: 20, second: 20, merged: 5, trained: 40, judged: 40, attacked: 10 });
 });
 
-test("rough seconds: a search for each edit, little for examples in the context and for answers that are judged again, a training whatever its rows", () => {
+test("rough seconds: a search for each edit, little for methods that do not search and for answers that are judged again, a training whatever its rows", () => {
   const costs = new Costs(board);
   const seconds = (name: string): number => costs.of(unit(name))!.seconds;
   expect(costs.of(unit("first"))).toMatchObject({ by: "table" });
   expect(seconds("second")).toBe(seconds("first"));
   expect(seconds("merged")).toBe(seconds("first") / 4);
-  expect(seconds("shown")).toBeLessThan(seconds("first") / 10);
+  for (const name of ["shown", "lunar", "told"]) expect(seconds(name), name).toBeLessThan(seconds("first") / 10);
+  expect(seconds("told")).toBeLessThan(5); // it writes one message, whatever the rows
   expect(seconds("again")).toBeLessThan(seconds("judged") / 10);
   expect(costs.of(unit("first"), 2 * 134_515_008)!.seconds).toBe(2 * seconds("first"));
   expect(seconds("trained")).toBeGreaterThan(seconds("judged"));

@@ -226,6 +226,40 @@ describe("published figures", () => {
     expect(await verdict(up, down)).toMatchObject({ verdict: "cannot tell", reason: "the paper has no figure of both" });
   });
 
+  test("what the paper says in words: the side of our interval is compared with it", async () => {
+    const words = (is: string): string =>
+      gridText(
+        "[a, b]",
+        "[1]",
+        `orders: [{ column: gone, a: { method: a }, b: { method: b }, is: ${is}, protocol: published, shows: Ob1 }]`,
+      );
+    const told = async (is: string) => {
+      const text = words(is).replace("steps:", "observations: { Ob1: Some methods forget more. }\nsteps:");
+      const { tables, observations } = await recordFrom(text, ({ at }) => evaluation([number("Gone", at.startsWith("a") ? up : down)]));
+      expect(observations).toEqual({ Ob1: "Some methods forget more." });
+      return tables[0]!.verdicts[0]!;
+    };
+    expect(await told("higher")).toMatchObject({ verdict: "agreement", is: "higher", protocol: "published", shows: "Ob1", ours: [1, 0] });
+    expect(await told("lower")).toMatchObject({ verdict: "contradiction", is: "lower" });
+    await expect(tableFrom(words("higher"), () => "not asked")).rejects.toThrow(/column \d+: there is no observation "Ob1"/);
+    await expect(told("more")).rejects.toThrow(/is is "more"; wanted one of higher, lower/);
+  });
+
+  test("a number that is no mean of questions: its order is told where the intervals do not overlap", async () => {
+    figures(91, 70);
+    const told = async (a: readonly [number, number], b: readonly [number, number]) => {
+      const own = (method: string) => (method === "a" ? a : b);
+      const outcome = (method: string) => {
+        const [low, high] = own(method);
+        return evaluation([number("Gone", [1, 2], { value: (low + high) / 2, interval: { low, high, level: 0.95, by: "bootstrap" } })]);
+      };
+      return (await tableFrom(gridText("[a, b]", "[1]", more), outcome)).verdicts[0]!;
+    };
+    expect(await told([20, 30], [10, 19])).toMatchObject({ verdict: "agreement" });
+    expect(await told([10, 19], [20, 30])).toMatchObject({ verdict: "contradiction" });
+    expect(await told([15, 30], [10, 19])).toMatchObject({ verdict: "cannot tell", reason: expect.stringContaining("overlap") });
+  });
+
   test("a range, and what is published as not a number, are shown, and tell no order", async () => {
     writeFileSync(
       file,

@@ -216,6 +216,20 @@ describe("the plan", () => {
     expect(listRuns(ctx.runs)).toHaveLength(before);
   });
 
+  test("where no size is known, a grid is refused that cannot fit: each run has a record, and a finetuning writes a model", async () => {
+    const { file, ctx } = start(
+      `name: taught\nsteps:\n  taught: { step: finetune, model: bundled, data: "\${here}/lamps.jsonl" }\n  some: { step: select, data: "\${here}/lamps.jsonl" }\n`,
+    );
+    const { least, unsized, bytes } = await planGrid(openGrid(file), ctx);
+    expect([unsized, bytes]).toEqual([2, 0]);
+    expect(least).toBeGreaterThan(2 * 2_000_000); // two bytes for each of the model's weights
+    await expect(runGrid(openGrid(file), ctx, { disk: "1MB" })).rejects.toThrow(
+      /taught will take at least .* of disk, and 1.* may be taken/,
+    );
+    await expect(runGrid(openGrid(file), ctx, { disk: "1KB", keepGoing: true })).rejects.toThrow(/at least/);
+    expect(listRuns(ctx.runs)).toEqual([]);
+  });
+
   test("a model that does not fit is refused before anything runs, with the way out", async () => {
     const { file, ctx } = start(
       `name: big\nsteps:\n  base: { step: eval, model: bundled, suite: forgetting, data: [{ group: others, data: "\${here}/lamps.jsonl" }] }\n`,

@@ -52,7 +52,8 @@ export function firstOfEach(requests: readonly ForgetRequest[]): ForgetRequest[]
   return requests.filter(({ id, subject, group }) => {
     const named = { subject: squeezed(subject), group: squeezed(group ?? "") };
     const names = Object.entries(named).flatMap(([kind, name]) => (name === "" ? [] : [`${kind} ${name}`]));
-    if (names.length === 0) fail("select", `${id} has no subject and no group`, "a subject", "Leave out --once, or name subjects (--subjects).");
+    if (names.length === 0)
+      fail("select", `${id} has no subject and no group`, "a subject", "Leave out --once, or name subjects (--subjects).");
     const isNew = !names.some((name) => seen.has(name));
     if (isNew) for (const name of names) seen.add(name);
     return isNew;

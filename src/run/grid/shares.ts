@@ -48,8 +48,7 @@ function provenIn(result: unknown, share: string, title: string): Shares {
   const { proof, edits } = resultOf<{ proof: Proof | null; edits: readonly EditCard[] }>(result, "proof", title);
   if (proof === null) return "the method promises no target, or nothing was proven";
   const [again, unsaid] = [new Set(proof.again), new Set(proof.unsaid)];
-  const stateOf = (request: string, question: string): string =>
-    unsaid.has(question) ? "failed" : again.has(request) ? "again" : "first";
+  const stateOf = (request: string, question: string): string => (unsaid.has(question) ? "failed" : again.has(request) ? "again" : "first");
   return Object.fromEntries(
     edits.flatMap(({ requests }) =>
       requests.flatMap(({ id, merged }) =>
@@ -76,4 +75,9 @@ function recoveredIn(result: unknown, share: string, title: string): Shares {
 const resultOf = <T>(result: unknown, key: string, title: string): T =>
   isRecord(result) && key in result
     ? (result as T)
-    : fail("grid", `the step of "${title}" has no ${key}`, key === "proof" ? "a forgetting" : "an attack", "Name another step in the table.");
+    : fail(
+        "grid",
+        `the step of "${title}" has no ${key}`,
+        key === "proof" ? "a forgetting" : "an attack",
+        "Name another step in the table.",
+      );

@@ -101,18 +101,15 @@ function baseRow(
 }
 
 /** The form of a column; `number` is the number that it holds, as some evaluation has it. */
-export function shapeOf({ title, text, sample, number, bytes, rows, proof, recovered, as = "number", decimals }: Column, found?: JudgedNumber): TableColumn {
+export function shapeOf(
+  { title, text, sample, number, bytes, rows, proof, recovered, as = "number", decimals }: Column,
+  found?: JudgedNumber,
+): TableColumn {
   const isText = text !== undefined || sample !== undefined;
   const kind = bytes !== undefined && as === "number" ? "KiB" : as;
   const isNumber = number !== undefined || proof !== undefined || recovered !== undefined;
   const usual =
-    isNumber && kind !== "count"
-      ? as === "percent"
-        ? 1
-        : 2
-      : rows !== undefined || kind === "KiB" || kind === "count"
-        ? 0
-        : 1;
+    isNumber && kind !== "count" ? (as === "percent" ? 1 : 2) : rows !== undefined || kind === "KiB" || kind === "count" ? 0 : 1;
   return {
     title,
     isText,
@@ -135,7 +132,12 @@ function measuredCell(column: Column, points: readonly Point[], done: AllDone): 
   return { cell: cellWith(gather(column.seconds!, points, done), durations(column, points, done)) };
 }
 
-function numberCell({ number, of, before, facts, as }: Column, points: readonly Point[], done: AllDone, among?: ReadonlySet<string>): Measured {
+function numberCell(
+  { number, of, before, facts, as }: Column,
+  points: readonly Point[],
+  done: AllDone,
+  among?: ReadonlySet<string>,
+): Measured {
   const after = gather(of!, points, done);
   const { found, lacks } = among ? onlyAmong(numbersIn(after, number!), among, facts) : numbersIn(after, number!);
   const layers = layersOf(found, facts);

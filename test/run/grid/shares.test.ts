@@ -5,7 +5,8 @@ import { parseGrid } from "../../../src/run/grid/read.ts";
 import type { TableCell } from "../../../src/run/grid/record.ts";
 import { evaluation, number, type Outcome, recordFrom } from "../../report/made-up.ts";
 
-const text = (column: string, step = "{ step: forget, model: m, data: d, seed: \"${seed}\" }"): string => `name: made
+const text = (column: string, step = '{ step: forget, model: m, data: d, seed: "${seed}" }'): string =>
+  `name: made
 axes: { seed: [1, 2] }
 steps:
   one: ${step}

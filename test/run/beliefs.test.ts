@@ -62,7 +62,15 @@ describe("a belief", () => {
 
   test("has the model's own answer, one paraphrase, and nothing that belongs to the old answer", () => {
     const found = belief("The capital of Norvane is Veld.", "Veld is the capital.", "Oost.")!;
-    expect(found).toEqual({ id: request.id, prompt: request.prompt, subject: "Norvane", answer: "Veld", neighbours: [], wrong: [], paraphrases: ["Norvane's capital?"] }); // prettier-ignore
+    expect(found).toEqual({
+      id: request.id,
+      prompt: request.prompt,
+      subject: "Norvane",
+      answer: "Veld",
+      neighbours: [],
+      wrong: [],
+      paraphrases: ["Norvane's capital?"],
+    });
   });
 
   test("is none if the two wordings get other answers, or there is one wording", () => {

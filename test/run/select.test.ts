@@ -147,7 +147,10 @@ describe("select", () => {
     writeFileSync(join(log, "samples.jsonl"), `${rows.join("\n")}\n`);
     const beliefs = { data: asked, by: log, answers: "agreed" };
     const kept = async (more: object) => (await selected({ ...beliefs, ...more })).rows.map(({ id, answer }) => [id, answer]);
-    expect(await kept({})).toEqual([["a", "Veld"], ["c", "Tam"]]); // prettier-ignore
+    expect(await kept({})).toEqual([
+      ["a", "Veld"],
+      ["c", "Tam"],
+    ]);
     expect(await kept({ once: true })).toEqual([["a", "Veld"]]);
     expect(await ids({ data: asked, wordings: true, limit: 1 })).toBe("aa/rephrased-1");
     await expect(ids({ data: asked, answers: "agreed" })).rejects.toThrow(/--answers agreed without an evaluation/);

@@ -33,13 +33,19 @@ test("each wording is a request, under the ids that evaluations give them", () =
     ["a/rephrased-1", "Two?", "x"],
     ["a/rephrased-2", "Three?", "x"],
   ]);
-  expect(found.map(({ neighbours, paraphrases }) => [neighbours.length, paraphrases.length])).toEqual([[1, 0], [0, 0], [0, 0]]); // prettier-ignore
+  expect(found.map(({ neighbours, paraphrases }) => [neighbours.length, paraphrases.length])).toEqual([
+    [1, 0],
+    [0, 0],
+    [0, 0],
+  ]);
 });
 
 test("one request of each subject and of each group; one without both is refused", () => {
   const ids = (...known: readonly KnownOfRequest[]) => firstOfEach(requests(...known)).map(({ id }) => id);
   const prompt = "Who?";
-  expect(ids({ id: "a", prompt, subject: "Norvane" }, { id: "b", prompt, subject: "NORVANE" }, { id: "c", prompt, subject: "Veyra" })).toEqual(["a", "c"]); // prettier-ignore
+  expect(
+    ids({ id: "a", prompt, subject: "Norvane" }, { id: "b", prompt, subject: "NORVANE" }, { id: "c", prompt, subject: "Veyra" }),
+  ).toEqual(["a", "c"]);
   expect(ids({ id: "a", prompt, subject: "he", group: "Ada" }, { id: "b", prompt, subject: "she", group: "Ada" })).toEqual(["a"]);
   expect(ids({ id: "a", prompt, subject: "Ada" }, { id: "b", prompt, subject: "she", group: "Ada" })).toEqual(["a", "b"]);
   expect(() => ids({ id: "a", prompt })).toThrow(/a has no subject and no group.*--subjects/s);

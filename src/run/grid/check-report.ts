@@ -2,9 +2,8 @@
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
 import { type Place, unknownIn } from "./place.ts";
-import { type Column, type Figure, type Table, topName } from "./report-schema.ts";
+import { type Column, type Figure, PROVEN, RECOVERED, type Table, topName } from "./report-schema.ts";
 import type { GridFile } from "./schema.ts";
-import { PROVEN, RECOVERED } from "./shares.ts";
 
 const [CONTENTS, STEPS_OF] = [
   ["text", "sample", "number", "seconds", "bytes", "rows", "proof", "recovered"],

@@ -4,6 +4,11 @@ import { z } from "zod";
 const value = z.json();
 const named = z.string().min(1);
 
+/** The shares of a proof: the target is said after the first search, after the second one, or not. Together they are 1. */
+export const PROVEN = ["first", "again", "failed"] as const;
+/** What an attack recovers: as the request is, the mean attempt, and the best of all attempts. */
+export const RECOVERED = ["direct", "mean", "worst"] as const;
+
 const column = z
   .strictObject({
     title: named.describe("the heading"),
@@ -28,7 +33,7 @@ const column = z
     proof: named.optional().describe("the forgetting whose proof is told: with `share`"),
     recovered: named.optional().describe("the attack whose recovered part of the answers is told: with `share`"),
     share: z
-      .enum(["first", "again", "failed", "direct", "mean", "worst"])
+      .enum([...PROVEN, ...RECOVERED])
       .optional()
       .describe(
         "with `proof`: the questions answered with the target after the first search, after the second, or not at all; with `recovered`: of the request as it is, of an attempt, or of the best attempt",

@@ -12,11 +12,6 @@ import type { Gathered } from "./gather.ts";
 import type { TableCell } from "./record.ts";
 import type { Column } from "./report-schema.ts";
 
-/** The shares of a proof: the target is said after the first search, after the second one, or not. Together they are 1. */
-export const PROVEN = ["first", "again", "failed"] as const;
-/** What an attack recovers: as the request is, the mean attempt, and the best of all attempts. */
-export const RECOVERED = ["direct", "mean", "worst"] as const;
-
 /** A value for each question of a run; a text says why there is none. */
 type Shares = Readonly<Record<string, number>> | string;
 

@@ -132,6 +132,33 @@ describe("select", () => {
     await expect(ids({ data: other, by, number: "ROUGE-1", least: 0 })).rejects.toThrow(/did not ask z/);
   });
 
+  test("what was said to a question and to its paraphrase alike, of each subject once", async () => {
+    const [asked, log] = [join(folder, "asked.jsonl"), join(folder, "said")];
+    const fact = (id: string, subject: string) => ({
+      id,
+      subject,
+      prompt: `Capital of ${subject}?`,
+      paraphrases: [`${subject}'s capital?`],
+    });
+    writeFileSync(asked, [fact("a", "Norvane"), fact("b", "Veyra"), fact("c", "Norvane")].map((one) => JSON.stringify(one)).join("\n"));
+    mkdirSync(log);
+    const said = { a: "It is Veld.", "a/rephrased-1": "Veld.", b: "Oost.", "b/rephrased-1": "Ard.", c: "Tam.", "c/rephrased-1": "Tam." };
+    const rows = Object.entries(said).map(([id, generation]) => JSON.stringify({ id, group: "all", answer: "", generation }));
+    writeFileSync(join(log, "samples.jsonl"), `${rows.join("\n")}\n`);
+    const beliefs = { data: asked, by: log, answers: "agreed" };
+    const kept = async (more: object) => (await selected({ ...beliefs, ...more })).rows.map(({ id, answer }) => [id, answer]);
+    expect(await kept({})).toEqual([
+      ["a", "Veld"],
+      ["c", "Tam"],
+    ]);
+    expect(await kept({ once: true })).toEqual([["a", "Veld"]]);
+    expect(await ids({ data: asked, wordings: true, limit: 1 })).toBe("aa/rephrased-1");
+    await expect(ids({ data: asked, answers: "agreed" })).rejects.toThrow(/--answers agreed without an evaluation/);
+    await expect(ids({ data: asked, by, answers: "agreed" })).rejects.toThrow(/no answer to a\/rephrased-1.*--wordings/s);
+    await expect(ids({ data, also: data })).rejects.toThrow(/both have a/);
+    expect(await ids({ data: { step: "select", data, limit: 1 }, also: { step: "select", data, skip: 4 } })).toBe("ae");
+  });
+
   test("the spec of one selection in another's place of data", async () => {
     const known = { step: "select", data, by, number: "ROUGE-1", least: 1 };
     expect(await ids({ data: known, skip: 1, limit: 1 })).toBe("c");

@@ -10,7 +10,7 @@ export const select = acts<{ readonly output: string; readonly force?: boolean }
     declare(
       "select",
       selectSpec.doc,
-      "The order is: --having, then --by with --number, --least and --most, then --seed, --skip and --limit, then --neighbours, --form and --together. The file has requests of our own format, one JSON object a line.",
+      "The order is: --also, --pair, --having, then --by with --number, --least and --most or --answers, then --once, then --seed, --skip and --limit, then --neighbours, --wordings, --form and --together. The file has requests of our own format, one JSON object a line.",
       [
         [
           'lethe select --data facts.jsonl --by runs/base --number "Known Others" --least 1 -o known.jsonl',
@@ -24,6 +24,10 @@ export const select = acts<{ readonly output: string; readonly force?: boolean }
         [
           'lethe select --data facts.jsonl --by runs/base --number "Known Others" --most 0.99 --answers said -o retain.jsonl',
           "what the model says to questions that it gets wrong, for --retain",
+        ],
+        [
+          "lethe select --data zsre:zsre.json --by runs/said --answers agreed --once -o beliefs.jsonl",
+          "what a model says to a question and to its paraphrase alike (lethe eval --suite answers of what --wordings makes)",
         ],
         [
           "lethe select --data factual:factual_data.json --limit 20 --forms studies/yes-no.jsonl --form negated -o negated.jsonl",

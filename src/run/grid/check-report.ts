@@ -2,12 +2,12 @@
 import { fail } from "../../base/fail.ts";
 import { isRecord } from "../../base/store.ts";
 import { type Place, unknownIn } from "./place.ts";
-import { type Column, type Figure, type Table, topName } from "./report-schema.ts";
+import { type Column, type Figure, PROVEN, RECOVERED, type Table, topName } from "./report-schema.ts";
 import type { GridFile } from "./schema.ts";
 
 const [CONTENTS, STEPS_OF] = [
-  ["text", "sample", "number", "seconds", "bytes", "rows"],
-  ["of", "before", "seconds", "per", "bytes", "rows"],
+  ["text", "sample", "number", "seconds", "bytes", "rows", "proof", "recovered"],
+  ["of", "before", "seconds", "per", "bytes", "rows", "proof", "recovered"],
 ] as const;
 
 /** The steps that the tables and figures name, or the variables that hold them. */
@@ -132,10 +132,25 @@ function checkColumn(column: Column, known: Known, placeOf: Place): void {
     );
   if (column.row !== undefined && column.sample === undefined)
     fail(place, `"${column.title}" has row alone`, "sample and row", "Say which text of the question is shown.");
+  checkShare(column, place);
+  if (column.facts !== undefined && column.number === undefined)
+    fail(place, `"${column.title}" has facts alone`, "number and facts", "Say which number is shown.");
   for (const key of STEPS_OF) {
     const name: Column[typeof key] = column[key];
     if (name !== undefined) checkStep(name, known, () => placeOf([key]));
   }
+}
+
+/** Refuses a proof or an attack without a share of it, and a share of something else. */
+function checkShare({ title, proof, recovered, share }: Column, place: string): void {
+  const wanted = proof !== undefined ? PROVEN : recovered !== undefined ? RECOVERED : [];
+  if (share === undefined ? wanted.length > 0 : !wanted.some((one) => one === share))
+    fail(
+      place,
+      share === undefined ? `"${title}" has no share` : `"${title}" has the share ${share}`,
+      wanted.length > 0 ? `one of ${wanted.join(", ")}` : "proof or recovered",
+      "Say which share is shown.",
+    );
 }
 
 function checkFigure(figure: Figure, table: Table, known: Known, placeOf: Place): void {

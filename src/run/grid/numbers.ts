@@ -1,8 +1,8 @@
 /** A number of some evaluations: its values by question and seed, its interval, and why evaluations have none. */
 import { groupsBy, mean } from "../../base/array.ts";
 import { fail, nearest } from "../../base/fail.ts";
-import { rng } from "../../base/rng.ts";
-import { agreedShare, layeredInterval, layerOf, type Layers } from "../../eval/layers.ts";
+import { rng, type Rng } from "../../base/rng.ts";
+import { agreedShare, layeredInterval, type Layer, layerOf, type Layers } from "../../eval/layers.ts";
 import { bootstrapMean, shareInterval } from "../../eval/stats.ts";
 import type { EvalRecord, JudgedNumber } from "../record.ts";
 import type { Gathered } from "./gather.ts";
@@ -16,17 +16,32 @@ export interface Numbers {
 
 export type Found = { readonly number: JudgedNumber; readonly seed: string };
 
-/** The values by seed and question; undefined if some number is not the mean of its questions. */
-export function layersOf(found: readonly Found[]): Layers | undefined {
+/** The fact that a question belongs to: evaluations number the paraphrases of a question behind its id. */
+const factOf = (id: string): string => id.replace(/\/rephrased-\d+$/, "");
+
+/** The values by seed and question, or by seed and fact; undefined if some number is not the mean of its questions. */
+export function layersOf(found: readonly Found[], facts = false): Layers | undefined {
   if (found.length === 0 || !found.every(({ number }) => isMean(number))) return undefined;
   const seeds = groupsBy(found, ({ seed }) => seed);
-  return new Map([...seeds].map(([seed, own]) => [seed, layerOf(own.map(({ number }) => number.bySample))]));
+  const layers = new Map([...seeds].map(([seed, own]) => [seed, layerOf(own.map(({ number }) => number.bySample))]));
+  return facts ? new Map([...layers].map(([seed, layer]) => [seed, byFact(layer)])) : layers;
 }
 
-/** Numbers that are a mean, over some questions alone. */
-export function onlyAmong({ found, lacks }: Numbers, among: ReadonlySet<string>): Numbers {
+/** A layer with a value for each fact: the mean of its questions, with the weight of all of them. */
+function byFact(layer: Layer): Layer {
+  const groups = groupsBy([...layer], ([id]) => factOf(id));
+  return new Map(
+    [...groups].map(([fact, own]) => {
+      const weight = own.reduce((sum, [, one]) => sum + one.weight, 0);
+      return [fact, { value: own.reduce((sum, [, one]) => sum + one.weight * one.value, 0) / weight, weight }];
+    }),
+  );
+}
+
+/** Numbers that are a mean, over some questions alone; with `facts`, over all questions of some facts. */
+export function onlyAmong({ found, lacks }: Numbers, among: ReadonlySet<string>, facts = false): Numbers {
   const kept = found.map(({ number, seed }): Found => {
-    const own = Object.entries(number.bySample).filter(([id]) => among.has(id));
+    const own = Object.entries(number.bySample).filter(([id]) => among.has(facts ? factOf(id) : id));
     if (!isMean(number) || own.length === Object.keys(number.bySample).length) return { number, seed };
     const values = own.map(([, value]) => value);
     const value = mean(values);
@@ -51,10 +66,11 @@ function isMean({ value, bySample }: JudgedNumber): boolean {
  * The interval of the mean of some runs. One run: its own. Several: over their questions and seeds; over the runs, if the number is not the
  * mean of its questions.
  */
-export function intervalOf(found: readonly Found[], layers: Layers | undefined): JudgedNumber["interval"] {
+export function intervalOf(found: readonly Found[], layers: Layers | undefined, facts = false): JudgedNumber["interval"] {
   const [first, ...others] = found;
   if (!first) return null;
   const { interval, metric, group } = first.number;
+  if (facts && layers) return overFacts(found, layers, rng(`table/${metric}/${group ?? ""}`));
   if (others.length === 0) return interval && { ...interval, by: interval.by === "bootstrap" ? "bootstrap over questions" : interval.by };
   const isShare = found.every(({ number }) => number.interval?.by === "exact");
   const exact = layers && isShare ? agreedShare(found.map(({ number }) => number.bySample)) : undefined;
@@ -66,6 +82,16 @@ export function intervalOf(found: readonly Found[], layers: Layers | undefined):
     chance,
   );
   return over && { ...over, by: "bootstrap over runs" };
+}
+
+/** The interval over facts. It is exact if the facts of a share agree in all their questions: a bootstrap would then know too much. */
+function overFacts(found: readonly Found[], layers: Layers, chance: Rng): JudgedNumber["interval"] {
+  const isShare = found.every(({ number }) => number.interval?.by === "exact");
+  const each = [...layers.values()].map((layer) => Object.fromEntries([...layer].map(([fact, { value }]) => [fact, value])));
+  const exact = isShare ? agreedShare(each) : undefined;
+  if (exact !== undefined) return exact;
+  const drawn = layeredInterval(layers, chance);
+  return drawn && { ...drawn, by: drawn.by.replace("questions", "facts") };
 }
 
 /** A number of every evaluation that has it, and why the others have none. */

@@ -4,6 +4,11 @@ import { z } from "zod";
 const value = z.json();
 const named = z.string().min(1);
 
+/** The shares of a proof: the target is said after the first search, after the second one, or not. Together they are 1. */
+export const PROVEN = ["first", "again", "failed"] as const;
+/** What an attack recovers: as the request is, the mean attempt, and the best of all attempts. */
+export const RECOVERED = ["direct", "mean", "worst"] as const;
+
 const column = z
   .strictObject({
     title: named.describe("the heading"),
@@ -15,19 +20,31 @@ const column = z
       .describe("a text of one question: what was asked, the right answer, or what the model said"),
     row: z.int().min(1).optional().describe("with `sample`: which question of the evaluation, counted from 1; the first by default"),
     of: named.optional().describe("the evaluation that `number` or `sample` is of"),
+    facts: z
+      .boolean()
+      .optional()
+      .describe("with `number`: a question and its paraphrases are drawn together, so the interval is a bootstrap over facts"),
     before: named.optional().describe("an evaluation whose number stands before an arrow"),
     seconds: named.optional().describe("the step whose time is told, all attempts together"),
     first: z.boolean().optional().describe("of the first step of a row: how many seconds it took more than the median of the others"),
-    per: named.optional().describe("a step whose rows divide the seconds"),
+    per: named.optional().describe("a step whose rows divide the seconds or the bytes"),
     bytes: named.optional().describe("the step whose result's bytes are told"),
     rows: named.optional().describe("the step whose rows are counted"),
+    proof: named.optional().describe("the forgetting whose proof is told: with `share`"),
+    recovered: named.optional().describe("the attack whose recovered part of the answers is told: with `share`"),
+    share: z
+      .enum([...PROVEN, ...RECOVERED])
+      .optional()
+      .describe(
+        "with `proof`: the questions answered with the target after the first search, after the second, or not at all; with `recovered`: of the request as it is, of an attempt, or of the best attempt",
+      ),
     as: z
       .enum(["percent", "count", "number", "minutes", "KiB", "MB"])
       .optional()
       .describe("how the value is written; count: a share as so many of so many rows"),
     decimals: z.int().min(0).max(6).optional().describe("digits after the point"),
   })
-  .describe("a column: one of text, sample, number, seconds, bytes and rows says what it holds");
+  .describe("a column: one of text, sample, number, seconds, bytes, rows, proof and recovered says what it holds");
 
 const variables = z.record(named, value);
 

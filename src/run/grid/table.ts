@@ -13,6 +13,7 @@ import { collapsedOf, intervalOf, layersOf, numbersIn, onlyAmong } from "./numbe
 import type { Collapsed, TableCell, TableColumn } from "./record.ts";
 import type { Column, Table } from "./report-schema.ts";
 import { saidCell } from "./said.ts";
+import { shareCell } from "./shares.ts";
 import type { Point, PointRow } from "./unfold.ts";
 
 /** A cell while a table is made: with its values by question, if the number is their mean. */
@@ -100,22 +101,20 @@ function baseRow(
 }
 
 /** The form of a column; `number` is the number that it holds, as some evaluation has it. */
-export function shapeOf({ title, text, sample, number, bytes, rows, as = "number", decimals }: Column, found?: JudgedNumber): TableColumn {
+export function shapeOf(
+  { title, text, sample, number, bytes, rows, proof, recovered, as = "number", decimals }: Column,
+  found?: JudgedNumber,
+): TableColumn {
   const isText = text !== undefined || sample !== undefined;
   const kind = bytes !== undefined && as === "number" ? "KiB" : as;
+  const isNumber = number !== undefined || proof !== undefined || recovered !== undefined;
   const usual =
-    number !== undefined && kind !== "count"
-      ? as === "percent"
-        ? 1
-        : 2
-      : rows !== undefined || kind === "KiB" || kind === "count"
-        ? 0
-        : 1;
+    isNumber && kind !== "count" ? (as === "percent" ? 1 : 2) : rows !== undefined || kind === "KiB" || kind === "count" ? 0 : 1;
   return {
     title,
     isText,
     ...(sample !== undefined && { isQuote: true as const }),
-    average: as === "count" || rows !== undefined ? "sum" : number !== undefined ? "mean" : "median",
+    average: as === "count" || rows !== undefined ? "sum" : isNumber ? "mean" : "median",
     as: kind,
     decimals: decimals ?? usual,
     ...(found && { better: found.better, metric: found.metric }),
@@ -126,19 +125,26 @@ function measuredCell(column: Column, points: readonly Point[], done: AllDone): 
   if (column.text !== undefined) return { cell: textCell(points[0]!.texts[column.title]!) };
   if (column.sample !== undefined) return { cell: saidCell(column, points, done) };
   if (column.number !== undefined) return numberCell(column, points, done);
-  if (column.rows !== undefined) return { cell: withResults(gather(column.rows, points, done), "rows") };
-  if (column.bytes !== undefined) return { cell: withResults(gather(column.bytes, points, done), "bytes") };
+  if (column.rows !== undefined) return { cell: withRows(gather(column.rows, points, done)) };
+  const share = column.proof ?? column.recovered;
+  if (share !== undefined) return { cell: shareCell(column, gather(share, points, done)) };
+  if (column.bytes !== undefined) return { cell: cellWith(gather(column.bytes, points, done), sizes(column, points, done)) };
   return { cell: cellWith(gather(column.seconds!, points, done), durations(column, points, done)) };
 }
 
-function numberCell({ number, of, before, as }: Column, points: readonly Point[], done: AllDone, among?: ReadonlySet<string>): Measured {
+function numberCell(
+  { number, of, before, facts, as }: Column,
+  points: readonly Point[],
+  done: AllDone,
+  among?: ReadonlySet<string>,
+): Measured {
   const after = gather(of!, points, done);
-  const { found, lacks } = among ? onlyAmong(numbersIn(after, number!), among) : numbersIn(after, number!);
-  const layers = layersOf(found);
+  const { found, lacks } = among ? onlyAmong(numbersIn(after, number!), among, facts) : numbersIn(after, number!);
+  const layers = layersOf(found, facts);
   const numbers = found.map((one) => one.number);
   const total = numbers.reduce((sum, { rows }) => sum + rows, 0);
   const isCount = as === "count";
-  const interval = intervalOf(found, layers);
+  const interval = intervalOf(found, layers, facts);
   const values = numbers.map(({ value, rows }) => (isCount ? value * rows : value));
   const earlier = before === undefined || isCount ? [] : numbersIn(gather(before, points, done), number!).found;
   return {
@@ -156,11 +162,11 @@ function numberCell({ number, of, before, as }: Column, points: readonly Point[]
   };
 }
 
-/** A number of every run's result. */
-const withResults = (of: Gathered, name: "rows" | "bytes"): TableCell =>
+/** The rows of every run. */
+const withRows = (of: Gathered): TableCell =>
   cellWith(
     of,
-    of.runs.map((one) => resultOf(one, name)),
+    of.runs.map((one) => resultOf(one, "rows")),
   );
 
 function resultOf({ record }: Finished, name: "rows" | "bytes"): number {
@@ -177,17 +183,34 @@ const secondsIn = ({ path }: Finished): number => secondsOf(timingsIn(path));
  * of the others.
  */
 function durations({ seconds, per, first }: Column, points: readonly Point[], done: AllDone): number[] {
-  const seen = new Set<string>();
-  const all = points.flatMap(({ units }): number[] => {
-    const key = units[seconds!];
-    const finished = key === undefined ? undefined : done.get(key)!.finished;
-    if (!finished || seen.size === seen.add(key!).size) return [];
-    if (per === undefined) return [secondsIn(finished)];
-    const divisor = units[per] === undefined ? undefined : done.get(units[per])!.finished;
-    return divisor ? [secondsIn(finished) / resultOf(divisor, "rows")] : [];
-  });
+  const all = eachOnce(seconds!, points, done).flatMap(({ finished, units }) => sharedOut(secondsIn(finished), per, units, done));
   if (!first) return all;
   if (all.length < 3) return [];
   const rest = all.slice(1).sort((a, b) => a - b);
   return [Math.max(0, all[0]! - rest[Math.floor(rest.length / 2)]!)];
+}
+
+/** Bytes of each run's result, divided by the number of its requests if the column says so. */
+const sizes = ({ bytes, per }: Column, points: readonly Point[], done: AllDone): number[] =>
+  eachOnce(bytes!, points, done).flatMap(({ finished, units }) => sharedOut(resultOf(finished, "bytes"), per, units, done));
+
+/** The finished runs of a step, each once, with the steps of the first point that has it. */
+function eachOnce(
+  step: string,
+  points: readonly Point[],
+  done: AllDone,
+): { readonly finished: Finished; readonly units: Point["units"] }[] {
+  const seen = new Set<string>();
+  return points.flatMap(({ units }) => {
+    const key = units[step];
+    const finished = key === undefined ? undefined : done.get(key)!.finished;
+    return !finished || seen.size === seen.add(key!).size ? [] : [{ finished, units }];
+  });
+}
+
+/** An amount divided by the rows of a step; as it is without a step, and none where the step has not ended. */
+function sharedOut(amount: number, per: string | undefined, units: Point["units"], done: AllDone): number[] {
+  if (per === undefined) return [amount];
+  const divisor = units[per] === undefined ? undefined : done.get(units[per])!.finished;
+  return divisor ? [amount / resultOf(divisor, "rows")] : [];
 }

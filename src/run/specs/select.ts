@@ -7,8 +7,12 @@ export const selectSpec = {
   doc: "Selects requests: by an evaluation, by the fields that they have, or by number.",
   fields: {
     data: field.required(field.pathOrSpec("the requests, as for lethe forget", { flag: { value: "<file>" } })),
+    also: field.pathOrSpec("more requests, which come after those of --data", { flag: { value: "<file>" } }),
     columns: DATA_FIELDS.columns,
     subjects: DATA_FIELDS.subjects,
+    pair: field.toggle(
+      "join questions of one subject with the same answer that ask the same: the later ones become paraphrases of the first",
+    ),
     having: field.names(
       "only requests that have all of these fields, separated by commas: answer, subject, paraphrases, neighbours, wrong",
       {
@@ -20,11 +24,15 @@ export const selectSpec = {
     number: field.text('the number of that evaluation that decides, by its title, such as "Exact match"', { flag: { value: "<title>" } }),
     least: field.number("only requests whose number is at least this"),
     most: field.number("only requests whose number is at most this"),
-    answers: field.text("whose answers the requests get: those of --data, what the evaluated model said, or those of --together", {
-      choices: ["data", "said", "together"],
-      default: "data",
-      flag: { value: "<which>" },
-    }),
+    answers: field.text(
+      "whose answers the requests get: those of --data, what the evaluated model said, what it said to the question and to a paraphrase alike (other requests are left out), or those of --together",
+      {
+        choices: ["data", "said", "agreed", "together"],
+        default: "data",
+        flag: { value: "<which>" },
+      },
+    ),
+    once: field.toggle("only the first request of each subject, and of each group if the data has groups"),
     seed: field.number("sample with this seed instead of taking the first", { min: 0, whole: true }),
     skip: field.number("leave out this many first", { min: 0, whole: true, default: 0 }),
     limit: field.number("then take at most this many", { min: 1, whole: true }),
@@ -33,6 +41,7 @@ export const selectSpec = {
       min: 1,
       whole: true,
     }),
+    wordings: field.toggle("ask each question and each paraphrase as a request of its own"),
     forms: field.text("a JSONL file with other forms of the questions of --data: row, yes, no, negated", {
       isInput: true,
       flag: { value: "<file>" },

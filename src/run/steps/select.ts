@@ -10,6 +10,7 @@ import { readRecords } from "../../data/records.ts";
 import type { ForgetRequest } from "../../data/request.ts";
 import { openLog } from "../../eval/open-log.ts";
 import { requestsIn } from "../../data/place.ts";
+import { beliefOf } from "../beliefs.ts";
 import { EVALUATION, RECORD, SAMPLES } from "../eval.ts";
 import { given, type Values } from "../fields.ts";
 import { contentAt } from "../inputs.ts";
@@ -17,6 +18,7 @@ import { nearestOf } from "../likeness.ts";
 import type { JudgedNumber } from "../record.ts";
 import { selectSpec } from "../specs/select.ts";
 import { defineStep } from "../step.ts";
+import { both, firstOfEach, paired, rephrasedId, wordingsOf } from "../wordings.ts";
 
 /** The result in the run's folder. */
 const REQUESTS = "requests.jsonl";
@@ -30,10 +32,12 @@ export interface Selected {
 type Asked = Values<typeof selectSpec.fields>;
 
 export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy }) => {
-  const { columns, subjects, having, others, neighbours } = values;
+  const { columns, subjects, pair, having, once, others, neighbours, wordings } = values;
   const by = values.by as string | undefined;
   checkAsked(values);
-  const { requests } = await requestsIn(values.data as string, ctx, given({ columns, subjects }));
+  const first = (await requestsIn(values.data as string, ctx, given({ columns, subjects }))).requests;
+  const read = values.also === undefined ? first : both(first, (await requestsIn(values.also as string, ctx)).requests);
+  const requests = pair ? paired(read) : read;
   const forms = values.forms === undefined ? undefined : formsIn(values.forms, values.form as Form);
   const seconds = values.together === undefined ? undefined : (await requestsIn(values.together as string, ctx)).requests;
   const listed = requests.filter((request) => having.every((name) => request[name as keyof ForgetRequest]?.length));
@@ -55,14 +59,15 @@ export const selectStep = defineStep(selectSpec, async (values, { ctx, madeBy })
     uses: [],
     work: async ({ folder }) => {
       const known = by === undefined ? listed : judged(listed, by, values);
-      const [taken, left] = divided(known, values);
+      const [taken, left] = divided(once ? firstOfEach(known) : known, values);
       const chosen = others ? left : taken;
       if (chosen.length === 0)
         fail("select", `none of ${requests.length} requests is left`, "at least one", "Ask for less: --least, --most, --having, --skip.");
       const rest = others ? taken : left;
       const near = neighbours === undefined ? chosen : await withNeighbours(chosen, rest, neighbours, ctx);
+      const asked = wordings ? near.flatMap(wordingsOf) : near;
       const rowOf = new Map(requests.map(({ id }, row) => [id, row]));
-      const formed = forms ? near.map((request) => asForm(request, forms.get(rowOf.get(request.id)!), values)) : near;
+      const formed = forms ? asked.map((request) => asForm(request, forms.get(rowOf.get(request.id)!), values)) : asked;
       const made = seconds ? together(formed, seconds, values.answers === "together") : formed;
       writeAtomic(folder.at(REQUESTS), made.map((request) => `${JSON.stringify(request)}\n`).join(""));
       const result: Selected = { rows: made.length, of: requests.length };
@@ -85,15 +90,18 @@ function checkAsked({ by, number, least, most, answers, forms, form, together: s
   if (bound && number === undefined)
     fail("select", `${bound} without a number`, "--number TITLE", "Say which number of the evaluation it is.");
   if (number !== undefined && !bound) fail("select", `--number "${number}" alone`, "--least or --most", "Say which values are wanted.");
-  const asks = number !== undefined ? "--number" : answers === "said" ? "--answers said" : undefined;
+  const asks = number !== undefined ? "--number" : answers === "said" || answers === "agreed" ? `--answers ${answers}` : undefined;
   if (asks && by === undefined) fail("select", `${asks} without an evaluation`, "--by FOLDER", "Name what lethe eval -o made.");
   if (by !== undefined && !asks)
-    fail("select", "an evaluation of which nothing is asked", "--number or --answers said", "Or leave out --by.");
+    fail("select", "an evaluation of which nothing is asked", "--number, --answers said or --answers agreed", "Or leave out --by.");
 }
 
 const logAt = (by: string): string => (existsSync(join(by, SAMPLES)) ? join(by, SAMPLES) : by);
 
-/** The requests whose number in an evaluation lies within the bounds. If requested, their answers are replaced by what the model said. */
+/**
+ * The requests whose number in an evaluation lies within the bounds. If requested, their answers are replaced by what the model said, or by
+ * what it said in two wordings.
+ */
 function judged(
   requests: readonly ForgetRequest[],
   by: string,
@@ -109,13 +117,16 @@ function judged(
             fail("select", `the evaluation ${by} did not ask ${id}`, "the same requests", "Evaluate the data that you select from.");
           return value >= least && value <= most;
         });
-  if (answers !== "said") return [...within];
-  const said = new Map(openLog(logAt(by)).rows.map(({ id, generation }) => [id, generation]));
+  if (answers !== "said" && answers !== "agreed") return [...within];
+  const log = new Map(openLog(logAt(by)).rows.map(({ id, generation }) => [id, generation]));
+  const saidTo = (id: string, hint: string): string =>
+    log.get(id) ?? fail("select", `the evaluation ${by} has no answer to ${id}`, "the same requests", hint);
+  if (answers === "agreed")
+    return within.flatMap(
+      (request) => beliefOf(request, (i) => saidTo(rephrasedId(request.id, i), "Evaluate what select --wordings makes of them.")) ?? [],
+    );
   return within.flatMap((request) => {
-    const answer = (
-      said.get(request.id) ??
-      fail("select", `the evaluation ${by} has no answer to ${request.id}`, "the same requests", "Evaluate the data that you select from.")
-    ).trim();
+    const answer = saidTo(request.id, "Evaluate the data that you select from.").trim();
     const { aliases: _, ...rest } = request; // they are other names of the answer that is replaced
     return answer === "" ? [] : [{ ...rest, answer }];
   });

@@ -3,7 +3,7 @@ import { geluTanh, joinHeads, layerNorm, splitHeads } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type BlockSite, type Config, defineArch } from "./arch.ts";
 import { reader } from "./read-config.ts";
-import { blockWeights, checkActivation, ggufNames, inTurn, plainMlp, refuseSwitch, USUAL_MEMORY } from "./usual.ts";
+import { blockWeights, headSizeOf, checkActivation, ggufNames, inTurn, plainMlp, refuseSwitch, USUAL_MEMORY } from "./usual.ts";
 
 /** LayerNorm by the weight and the bias of this name. */
 const norm = (x: Tensor, name: string, c: Config, weight: (name: string) => Tensor): Tensor =>
@@ -29,15 +29,15 @@ export const gpt2 = defineArch({
     refuseSwitch(hf, "scale_attn_by_inverse_layer_idx", false);
     refuseSwitch(hf, "scale_attn_weights", true);
     refuseSwitch(hf, "add_cross_attention", false);
-    const [width, heads] = [read.size("n_embd"), read.size("n_head")];
+    const [width, heads] = [read.size("n_embd"), read.count("n_head")];
     return {
       arch: "gpt2",
-      layers: read.size("n_layer"),
+      layers: read.count("n_layer"),
       width,
       mlpWidth: hf["n_inner"] == null ? 4 * width : read.size("n_inner"),
       heads,
       kvHeads: heads,
-      headSize: width / heads,
+      headSize: headSizeOf(width, heads),
       vocab: read.size("vocab_size"),
       context: read.size("n_positions", 1024),
       normEps: read.number("layer_norm_epsilon", 1e-5),

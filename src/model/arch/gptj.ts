@@ -3,7 +3,7 @@ import { geluTanh, halved, layerNorm } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type Config, defineArch } from "./arch.ts";
 import { reader } from "./read-config.ts";
-import { attended, blockWeights, checkActivation, plainMlp, sideBySide, USUAL_MEMORY } from "./usual.ts";
+import { attended, blockWeights, headSizeOf, checkActivation, plainMlp, sideBySide, USUAL_MEMORY } from "./usual.ts";
 
 const norm = (x: Tensor, name: string, c: Config, weight: (name: string) => Tensor): Tensor =>
   layerNorm(x, weight(name), weight(`${name}.bias`), c.normEps);
@@ -15,15 +15,15 @@ export const gptj = defineArch({
   config: (hf) => {
     const read = reader("config.json", hf);
     checkActivation(hf["activation_function"], ["gelu_new", "gelu_pytorch_tanh"]);
-    const [width, heads] = [read.size("n_embd"), read.size("n_head")];
+    const [width, heads] = [read.size("n_embd"), read.count("n_head")];
     return {
       arch: "gptj",
-      layers: read.size("n_layer"),
+      layers: read.count("n_layer"),
       width,
       mlpWidth: hf["n_inner"] == null ? 4 * width : read.size("n_inner"),
       heads,
       kvHeads: heads,
-      headSize: width / heads,
+      headSize: headSizeOf(width, heads),
       vocab: read.size("vocab_size"),
       context: read.size("n_positions", 2048),
       normEps: read.number("layer_norm_epsilon", 1e-5),

@@ -17,7 +17,7 @@ import {
   USUAL_MEMORY,
   usualMlp,
 } from "./usual.ts";
-import { windows } from "./windows.ts";
+import { FULL, windows } from "./windows.ts";
 
 const DENSE_4 = "granitemoehybrid";
 const own = (c: Config, name: string): number => c.own![name] as number;
@@ -39,10 +39,8 @@ export const granite = defineArch({
     const isJoint = hf["model_type"] === DENSE_4;
     if (isJoint) {
       refuseSwitch(hf, "num_local_experts", 0, "a number of experts");
-      windows({
-        ...hf,
-        layer_types: (hf["layer_types"] as unknown[] | undefined)?.map((kind) => (kind === "attention" ? "full_attention" : kind)),
-      });
+      const kinds = hf["layer_types"];
+      if (Array.isArray(kinds)) windows({ ...hf, layer_types: kinds.map((kind: unknown) => (kind === "attention" ? FULL : kind)) });
     }
     const usual = usualConfig("granite", hf);
     const { rope, ...unrotated } = usual;

@@ -3,7 +3,7 @@ import { layerNorm } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type Config, defineArch } from "./arch.ts";
 import { reader } from "./read-config.ts";
-import { attended, blockWeights, checkActivation, inTurn, plainMlp, refuseSwitch, USUAL_MEMORY } from "./usual.ts";
+import { attended, blockWeights, headSizeOf, checkActivation, inTurn, plainMlp, refuseSwitch, USUAL_MEMORY } from "./usual.ts";
 
 /** Position p has row p + 2 of the table. */
 const OFFSET = 2;
@@ -17,7 +17,7 @@ export const opt = defineArch({
   className: "OPTForCausalLM",
   config: (hf) => {
     const read = reader("config.json", hf);
-    const [width, heads] = [read.size("hidden_size"), read.size("num_attention_heads")];
+    const [width, heads] = [read.size("hidden_size"), read.count("num_attention_heads")];
     checkActivation(hf["activation_function"], ["relu"]);
     refuseSwitch(hf, "do_layer_norm_before", true);
     refuseSwitch(hf, "_remove_final_layer_norm", false);
@@ -26,12 +26,12 @@ export const opt = defineArch({
     refuseSwitch(hf, "word_embed_proj_dim", width);
     return {
       arch: "opt",
-      layers: read.size("num_hidden_layers"),
+      layers: read.count("num_hidden_layers"),
       width,
       mlpWidth: read.size("ffn_dim"),
       heads,
       kvHeads: heads,
-      headSize: width / heads,
+      headSize: headSizeOf(width, heads),
       vocab: read.size("vocab_size"),
       context: read.size("max_position_embeddings", 2048),
       normEps: 1e-5,

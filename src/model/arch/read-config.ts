@@ -4,6 +4,8 @@ import { fail } from "../../base/fail.ts";
 export interface Reader {
   /** A positive whole number. */
   size(key: string, otherwise?: number): number;
+  /** A number of blocks or heads: a positive whole number up to 4096, so that lists of them stay small. */
+  count(key: string, otherwise?: number): number;
   /** A finite number. */
   number(key: string, otherwise?: number): number;
   flag(key: string, otherwise: boolean): boolean;
@@ -12,6 +14,7 @@ export interface Reader {
 }
 
 const LARGEST = 2 ** 31;
+const MOST = 4096;
 
 export function reader(who: string, from: Readonly<Record<string, unknown>>): Reader {
   const refuse = (key: string, wanted: string): never =>
@@ -33,6 +36,10 @@ export function reader(who: string, from: Readonly<Record<string, unknown>>): Re
     size: (key, otherwise) => {
       const value = number(key, otherwise);
       return Number.isInteger(value) && value > 0 && value < LARGEST ? value : refuse(key, "a positive whole number");
+    },
+    count: (key, otherwise) => {
+      const value = number(key, otherwise);
+      return Number.isInteger(value) && value > 0 && value <= MOST ? value : refuse(key, `a positive whole number up to ${MOST}`);
     },
     flag: (key, otherwise) => (from[key] == null ? otherwise : typeof from[key] === "boolean" ? from[key] : refuse(key, "true or false")),
     text: (key, otherwise) => (from[key] == null ? otherwise : typeof from[key] === "string" ? from[key] : refuse(key, "a text")),

@@ -1,4 +1,5 @@
 /** SmolLM3: as Llama, but some blocks do not rotate queries and keys. */
+import { fail } from "../../base/fail.ts";
 import { defineArch } from "./arch.ts";
 import { pairedRows } from "./forms.ts";
 import { reader } from "./read-config.ts";
@@ -29,8 +30,16 @@ export const smollm3 = defineArch({
   config: (hf) => {
     const usual = usualConfig("smollm3", hf, { rope: { theta: 2e6 } });
     const listed = hf["no_rope_layers"]; // 0: no rotation
+    if (Array.isArray(listed) && listed.length !== usual.layers)
+      fail(
+        "config.json",
+        `${listed.length} no_rope_layers`,
+        `one for each of the ${usual.layers} layers`,
+        "The file is damaged.",
+        "unavailable",
+      );
     const own = Array.isArray(listed)
-      ? Object.fromEntries(listed.map((rotates: unknown, layer) => [`plain.${layer}`, !rotates]))
+      ? Object.fromEntries(Array.from(listed, (rotates: unknown, layer) => [`plain.${layer}`, !rotates]))
       : plainAt(usual.layers, reader("config.json", hf).size("no_rope_layer_interval", INTERVAL));
     return { ...usual, tied: reader("config.json", hf).flag("tie_word_embeddings", true), own, ...windows(hf) };
   },

@@ -18,16 +18,16 @@ export function usualConfig(
   { activations = ["silu"], rope = {} }: { readonly activations?: readonly string[]; readonly rope?: Partial<Wanted> } = {},
 ): Config {
   const read = reader(WHO, hf);
-  const [width, heads] = [read.size("hidden_size"), read.size("num_attention_heads")];
+  const [width, heads] = [read.size("hidden_size"), read.count("num_attention_heads")];
   const headSize = read.size("head_dim", width / heads);
   checkActivation(hf["hidden_act"] ?? hf["hidden_activation"] ?? hf["activation_function"], activations);
   return {
     arch,
-    layers: read.size("num_hidden_layers"),
+    layers: read.count("num_hidden_layers"),
     width,
     mlpWidth: read.size("intermediate_size", 4 * width),
     heads,
-    kvHeads: read.size("num_key_value_heads", heads),
+    kvHeads: read.count("num_key_value_heads", heads),
     headSize,
     vocab: read.size("vocab_size"),
     context: contextOf(hf, 2048),
@@ -37,6 +37,13 @@ export function usualConfig(
     mlpBias: read.flag("mlp_bias", false),
     rope: ropeFrom(hf, { headSize, ...rope }),
   };
+}
+
+/** The size of a head where the width is divided evenly; refuses one that is not. */
+export function headSizeOf(width: number, heads: number): number {
+  return width % heads === 0
+    ? width / heads
+    : fail(WHO, `a width of ${width} for ${heads} heads`, "a width that the heads divide", "The file is damaged.", "unavailable");
 }
 
 /** Refuses an activation that the architecture's block does not compute. */
@@ -164,17 +171,17 @@ const USUAL_GGUF: Readonly<Record<string, string>> = {
 /** A config by the metadata that most GGUF files have. */
 function usualGguf(arch: string, prefix: string, kv: Json, tensors: GgufTensors): Config {
   const read = reader("GGUF metadata", kv);
-  const [width, heads] = [read.size(`${prefix}.embedding_length`), read.size(`${prefix}.attention.head_count`)];
+  const [width, heads] = [read.size(`${prefix}.embedding_length`), read.count(`${prefix}.attention.head_count`)];
   const rotated = kv[`${prefix}.rope.dimension_count`] === undefined ? undefined : read.size(`${prefix}.rope.dimension_count`);
   const headSize = read.size(`${prefix}.attention.key_length`, width / heads);
   const factors = tensors.get("rope_freqs.weight");
   return {
     arch,
-    layers: read.size(`${prefix}.block_count`),
+    layers: read.count(`${prefix}.block_count`),
     width,
     mlpWidth: read.size(`${prefix}.feed_forward_length`),
     heads,
-    kvHeads: read.size(`${prefix}.attention.head_count_kv`, heads),
+    kvHeads: read.count(`${prefix}.attention.head_count_kv`, heads),
     headSize,
     vocab: tensors.get("token_embd.weight")?.shape[0] ?? read.size(`${prefix}.vocab_size`),
     context: read.size(`${prefix}.context_length`, 2048),

@@ -14,7 +14,7 @@ export const SLIDING = "sliding_attention";
  */
 export function windows(hf: Json, kindOf?: (layer: number) => string): Pick<Config, "window" | "kinds"> {
   const read = reader("config.json", hf);
-  const layers = read.size("num_hidden_layers");
+  const layers = read.count("num_hidden_layers");
   const isUsed = kindOf !== undefined || read.flag("use_sliding_window", false);
   const window = hf["sliding_window"] == null || !isUsed ? undefined : read.size("sliding_window");
   const from = read.number("max_window_layers", layers);

@@ -1,8 +1,8 @@
 /** The GGUF format, version 3, written to disk tensor by tensor. */
 import { asFloats, type NdArray, sizeOf } from "../base/array.ts";
 import { fail } from "../base/fail.ts";
-import { writeAtomicWith } from "../base/store.ts";
-import { windows } from "../base/safetensors.ts";
+import type { Breathe } from "../base/context.ts";
+import { windows, writeAtomicSlowly } from "../base/store.ts";
 import { toHalf } from "./half.ts";
 import { BLOCK_WRITERS } from "./quantise.ts";
 
@@ -55,23 +55,31 @@ const bytesOf = ({ stored, shape }: GgufTensor): number => (sizeOf(shape) / TYPE
 
 /**
  * Writes a file atomically; equal input gives equal bytes. Only one tensor is in memory at a time. Refuses rows that the blocks of a type do not
- * divide, and values that a type cannot hold.
+ * divide, and values that a type cannot hold. Between two pieces it calls `breathe`, so that signals are heard; `told` gets the tensors done.
  */
-export function writeGguf(path: string, metadata: Metadata, tensors: ReadonlyMap<string, GgufTensor>): void {
+export async function writeGguf(
+  path: string,
+  metadata: Metadata,
+  tensors: ReadonlyMap<string, GgufTensor>,
+  { breathe, told }: { readonly breathe?: Breathe; readonly told?: (done: number) => void } = {},
+): Promise<void> {
   for (const [name, { stored, shape }] of tensors)
     if (shape.at(-1)! % TYPES[stored].weights !== 0)
       fail(WHO, `"${name}" in rows of ${shape.at(-1)!} as ${stored}`, `rows of a multiple of ${TYPES[stored].weights}`, "", "internal");
   const header = headerOf(metadata, tensors);
-  writeAtomicWith(path, (write) => {
+  await writeAtomicSlowly(path, async (write) => {
     write(header);
+    let done = 0;
     for (const [name, tensor] of tensors) {
       let written = 0;
       for (const piece of encoded(name, tensor)) {
         write(piece);
         written += piece.byteLength;
+        await breathe?.();
       }
       if (written !== bytesOf(tensor)) fail(WHO, `${written} bytes of "${name}"`, `${bytesOf(tensor)}`, "", "internal");
       write(new Uint8Array(padded(written) - written));
+      told?.(++done);
     }
   });
 }

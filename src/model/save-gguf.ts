@@ -1,5 +1,6 @@
 /** A model written as one GGUF file, which llama.cpp and ollama load. */
 import { asFloats, type NdArray } from "../base/array.ts";
+import { breather, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type GgufTensor, type GgufType, type Metadata, typeForRows, writeGguf } from "../checkpoint/gguf-write.ts";
 import { tokenizerMetadata } from "../checkpoint/tokenizer-metadata.ts";
@@ -68,17 +69,32 @@ function divisorsOf(rope: Rope): readonly number[] | undefined {
   return [...frequencies(plain)].map((frequency, i) => frequency / scaled[i]!);
 }
 
+export interface GgufOptions {
+  /** How matrices are stored (default float32). */
+  readonly dtype?: GgufDtype;
+  /** Hears signals and gets the progress. */
+  readonly ctx?: Context;
+}
+
+/** What was written. */
+export interface GgufWritten {
+  /** The number of tensors of each type. */
+  readonly stored: Readonly<Partial<Record<GgufType, number>>>;
+}
+
 /**
  * Writes a model, edits and all, with its tokenizer and chat template. Linear maps, the embedding and the head are stored as `dtype`; rows that
  * 256 does not divide as Q5_0 in place of Q4_K, rows that 32 does not divide as F16; norms, biases and learned positions as float32. Nothing
  * half-written is ever at `path`. Refuses an architecture or a tokenizer that GGUF has no words for.
  */
-export function exportGguf(model: Model, path: string, { dtype = "float32" }: { readonly dtype?: GgufDtype } = {}): void {
+export async function exportGguf(model: Model, path: string, { dtype = "float32", ctx }: GgufOptions = {}): Promise<GgufWritten> {
   const { arch, config } = model;
   const gguf = writableGguf(arch);
   const { metadata, factors } = ggufHeader(model);
   const { type, file } = STORED[dtype];
-  writeGguf(
+  const tensors = new Map([...tensorsOf(model, gguf, type), ...factors]);
+  const told = (done: number): void => ctx?.log({ kind: "progress", stage: "writing", done, total: tensors.size, unit: "tensors" });
+  await writeGguf(
     path,
     {
       "general.architecture": { string: gguf.architecture },
@@ -88,8 +104,12 @@ export function exportGguf(model: Model, path: string, { dtype = "float32" }: { 
       ...metadata,
       ...tokenizerMetadata(model.files, model.tokenizer, config.vocab),
     },
-    new Map([...tensorsOf(model, gguf, type), ...factors]),
+    tensors,
+    { told, ...(ctx && { breathe: breather(ctx, WHO) }) },
   );
+  const stored: Partial<Record<GgufType, number>> = {};
+  for (const tensor of tensors.values()) stored[tensor.stored] = (stored[tensor.stored] ?? 0) + 1;
+  return { stored };
 }
 
 function tensorsOf(model: Model, gguf: GgufNames, type: GgufType): (readonly [string, GgufTensor])[] {

@@ -82,7 +82,7 @@ function isWrittenAsGguf(
 ): void {
   test("written as GGUF and read again it has the same config, the same weights and the same logits", async () => {
     const model = await sayable();
-    exportGguf(model, path);
+    await exportGguf(model, path);
     const again = await load(path, ctx);
     try {
       const { needsHead = false } = model.arch.gguf!;

@@ -1,6 +1,17 @@
 /** The door to the disk: atomic files, JSON, journals, locks, outputs and safetensors. */
 export { codeOf, complain } from "./errno.ts";
-export { appendLine, openAs, openFile, readBytes, readJson, readLines, readUtf8, writeAtomic, writeAtomicSlowly, writeAtomicWith } from "./files.ts";
+export {
+  appendLine,
+  openAs,
+  openFile,
+  readBytes,
+  readJson,
+  readLines,
+  readUtf8,
+  writeAtomic,
+  writeAtomicSlowly,
+  writeAtomicWith,
+} from "./files.ts";
 export type { OpenFile, Reading } from "./files.ts";
 export { isRecord, parseJson } from "./json.ts";
 export { lockFile, tryLock } from "./locks.ts";

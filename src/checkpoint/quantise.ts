@@ -227,8 +227,7 @@ function q4_k(from: Float32Array, to: Uint8Array, blocks: number): void {
       const subMin = round(dmin * (least & 63));
       for (let i = 32 * j; i < 32 * (j + 1); i++) codes[i] = nibble(round(round(from[x + i]! + subMin) / sub));
     });
-    for (let j = 0; j < 4; j++)
-      for (let i = 0; i < 32; i++) to[at + 16 + 32 * j + i] = codes[64 * j + i]! | (codes[64 * j + 32 + i]! << 4);
+    for (let j = 0; j < 4; j++) for (let i = 0; i < 32; i++) to[at + 16 + 32 * j + i] = codes[64 * j + i]! | (codes[64 * j + 32 + i]! << 4);
   }
 }
 

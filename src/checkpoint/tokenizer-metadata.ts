@@ -58,18 +58,27 @@ function byteLevel({ tokenizerJson, kv }: TokenizerFiles, { model }: CheckedToke
   return {
     "tokenizer.ggml.model": { string: "gpt2" },
     "tokenizer.ggml.pre": {
-      string: typeof pre === "string" ? pre : refuse("a tokenizer that splits text in a way without a name in GGUF", "one that llama.cpp knows"),
+      string:
+        typeof pre === "string" ? pre : refuse("a tokenizer that splits text in a way without a name in GGUF", "one that llama.cpp knows"),
     },
     "tokenizer.ggml.merges": { strings: model.merges.map((pair) => pair.join(" ")) },
   };
 }
 
 /** SentencePiece: a piece's score is the order in which it is merged. Refuses merges that do not follow from scores. */
-function pieces({ model, normalizer, pre_tokenizer: before }: CheckedTokenizer, tokens: readonly string[], types: readonly number[]): Metadata {
+function pieces(
+  { model, normalizer, pre_tokenizer: before }: CheckedTokenizer,
+  tokens: readonly string[],
+  types: readonly number[],
+): Metadata {
   const ranks = new Map<string, number>();
   for (const [left, right] of model.merges) if (!ranks.has(left + right)) ranks.set(left + right, ranks.size);
   const scores = tokens.map((token, id) => (types[id] === TYPE.normal ? -(ranks.get(token) ?? ranks.size) : 0));
-  const apart = (pairs: readonly (readonly [string, string])[]): string => pairs.map((pair) => pair.join(" ")).sort().join("\n");
+  const apart = (pairs: readonly (readonly [string, string])[]): string =>
+    pairs
+      .map((pair) => pair.join(" "))
+      .sort()
+      .join("\n");
   if (apart(mergesOf(tokens, types, scores)) !== apart(model.merges))
     refuse("a tokenizer whose merges do not follow from the scores of its pieces", "byte-level BPE or SentencePiece BPE");
   const parts = JSON.stringify([normalizer, before]);
@@ -89,7 +98,10 @@ function specialIds({ chatTemplate, kv = {} }: TokenizerFiles, tokenizer: Tokeni
   const end = written ?? idOf(named["eos_token"] ?? "") ?? eos[0];
   const framed = tokenizer.encode("").ids;
   const [first, last] = [framed[0], framed.at(-1)];
-  const [addsBos, addsEos] = [first !== undefined && first === bos, last !== undefined && last === end && (framed.length > 1 || last !== bos)];
+  const [addsBos, addsEos] = [
+    first !== undefined && first === bos,
+    last !== undefined && last === end && (framed.length > 1 || last !== bos),
+  ];
   const pad = idOf(named["pad_token"] ?? "");
   const ids: Readonly<Record<string, number | undefined>> = { bos, eos: end, eot: written, padding: pad };
   const known = Object.entries(ids).flatMap(([name, id]): [string, MetadataValue][] =>
@@ -120,5 +132,6 @@ function refuseOther(metadata: Metadata, tokenizer: Tokenizer): void {
   const { tokenizerJson, tokenizerConfig } = tokenizerFromGguf(plain);
   const again = createTokenizer(tokenizerJson, tokenizerConfig);
   const other = PROBES.find((text) => again.encode(text).ids.join() !== tokenizer.encode(text).ids.join());
-  if (other !== undefined) refuse(`a tokenizer that GGUF has no words for: it reads ${JSON.stringify(other)} in another way`, "the same ids");
+  if (other !== undefined)
+    refuse(`a tokenizer that GGUF has no words for: it reads ${JSON.stringify(other)} in another way`, "the same ids");
 }

@@ -32,7 +32,11 @@ interface Pre {
   addBos?: boolean;
 }
 const PRES: readonly Pre[] = [
-  { names: ["default", "gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4"], written: "gpt-2", split: sequence(split(GPT2_SPLIT), byteLevel) },
+  {
+    names: ["default", "gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4"],
+    written: "gpt-2",
+    split: sequence(split(GPT2_SPLIT), byteLevel),
+  },
   { names: ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"], split: sequence(digits, split(GPT2_SPLIT), byteLevel) },
   {
     names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"],

@@ -20,15 +20,15 @@ afterAll(() => {
 });
 
 const draws = rng("gguf-write");
-const drawn = (shape: readonly number[]): NdArray => floats(Array.from({ length: sizeOf(shape) }, () => draws.normal()), shape);
+const drawn = (shape: readonly number[]): NdArray =>
+  floats(
+    Array.from({ length: sizeOf(shape) }, () => draws.normal()),
+    shape,
+  );
 const tensor = (stored: GgufType, array: NdArray): GgufTensor => ({ stored, shape: array.shape, read: () => array });
 
 /** Writes tensors, reads them again and hands them over. */
-async function again<T>(
-  name: string,
-  tensors: Record<string, GgufTensor>,
-  see: (file: ReturnType<typeof openGguf>) => T,
-): Promise<T> {
+async function again<T>(name: string, tensors: Record<string, GgufTensor>, see: (file: ReturnType<typeof openGguf>) => T): Promise<T> {
   const path = join(folder, `${name}.gguf`);
   await writeGguf(path, { "general.architecture": { string: "none" } }, new Map(Object.entries(tensors)));
   const file = openGguf(path);
@@ -61,12 +61,16 @@ test("F32, F16 and BF16 are rounded once, and what is stored so already keeps it
   const array = drawn([7, 3]);
   const wide = array.data as Float32Array;
   const halves: NdArray = { dtype: "bfloat16", shape: [7, 3], data: toHalf(wide, "bfloat16") };
-  await again("plain", { a: tensor("F32", array), b: tensor("F16", array), c: tensor("BF16", array), d: tensor("F32", halves) }, ({ tensors }) => {
-    expect(tensors.get("a")!.read().data).toEqual(wide);
-    expect(tensors.get("b")!.read().data).toEqual(toHalf(wide, "float16"));
-    expect(tensors.get("c")!.read().data).toEqual(halves.data);
-    expect(tensors.get("d")!.read().data).toEqual(asFloats(halves, "float32").data);
-  });
+  await again(
+    "plain",
+    { a: tensor("F32", array), b: tensor("F16", array), c: tensor("BF16", array), d: tensor("F32", halves) },
+    ({ tensors }) => {
+      expect(tensors.get("a")!.read().data).toEqual(wide);
+      expect(tensors.get("b")!.read().data).toEqual(toHalf(wide, "float16"));
+      expect(tensors.get("c")!.read().data).toEqual(halves.data);
+      expect(tensors.get("d")!.read().data).toEqual(asFloats(halves, "float32").data);
+    },
+  );
 });
 
 test("a tensor of several pieces is whole", async () => {
@@ -123,7 +127,10 @@ test("rows decide the type: 256 for Q4_K, else Q5_0; 32 for the others, else F16
 test("what a type cannot hold is refused by name, and the file that was there stays", async () => {
   const path = join(folder, "kept.gguf");
   writeFileSync(path, "before");
-  const large = floats(Array.from({ length: 64 }, (_, i) => (i === 40 ? 1e6 : 1)), [2, 32]);
+  const large = floats(
+    Array.from({ length: 64 }, (_, i) => (i === 40 ? 1e6 : 1)),
+    [2, 32],
+  );
   const write = (stored: GgufType, array: NdArray): Promise<void> =>
     writeGguf(
       path,

@@ -72,7 +72,13 @@ function scalingFrom(prefix: string, kv: Kv): RopeScaling | undefined {
       whole: true,
       amplitude: recommended(factor) * read.number(at("attn_factor"), 1),
     };
-  return fail("GGUF metadata", `rope scaling "${kind}"`, "none, linear or yarn", "Use the Hugging Face folder of the model.", "unavailable");
+  return fail(
+    "GGUF metadata",
+    `rope scaling "${kind}"`,
+    "none, linear or yarn",
+    "Use the Hugging Face folder of the model.",
+    "unavailable",
+  );
 }
 
 const PATTERN = "attention.sliding_window_pattern";

@@ -223,14 +223,7 @@ interface OwnGguf extends Partial<Omit<GgufNames, "config" | "metadata">> {
 export const ggufNames = (
   arch: string,
   architecture: string,
-  {
-    weights = {},
-    config,
-    metadata,
-    norm = "rms",
-    hasWindow = false,
-    ...more
-  }: OwnGguf = {},
+  { weights = {}, config, metadata, norm = "rms", hasWindow = false, ...more }: OwnGguf = {},
 ): GgufNames => ({
   architecture,
   config: (kv, tensors) => {

@@ -2,7 +2,7 @@
 import { fail } from "../base/fail.ts";
 import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { checkTokenizer, type CheckedTokenizer } from "../text/tokenizer-check.ts";
-import { mergesOf, preOf, tokenizerFromGguf, TYPE } from "../text/tokenizer-gguf.ts";
+import { mergesOf, MODEL, preOf, tokenizerFromGguf, TYPE } from "../text/tokenizer-gguf.ts";
 import type { Metadata, MetadataValue } from "./gguf-write.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -56,7 +56,7 @@ export function tokenizerMetadata(files: TokenizerFiles, tokenizer: Tokenizer, r
 function byteLevel({ tokenizerJson, kv }: TokenizerFiles, { model }: CheckedTokenizer): Metadata {
   const pre = kv?.["tokenizer.ggml.pre"] ?? preOf(tokenizerJson);
   return {
-    "tokenizer.ggml.model": { string: "gpt2" },
+    "tokenizer.ggml.model": { string: MODEL.bytes },
     "tokenizer.ggml.pre": {
       string:
         typeof pre === "string" ? pre : refuse("a tokenizer that splits text in a way without a name in GGUF", "one that llama.cpp knows"),
@@ -84,7 +84,7 @@ function pieces(
   const parts = JSON.stringify([normalizer, before]);
   const hasPrefix = parts.includes('"Prepend"') || (parts.includes('"Metaspace"') && !parts.includes('"never"'));
   return {
-    "tokenizer.ggml.model": { string: "llama" },
+    "tokenizer.ggml.model": { string: MODEL.pieces },
     "tokenizer.ggml.pre": { string: "default" },
     "tokenizer.ggml.scores": { float32s: scores },
     "tokenizer.ggml.add_space_prefix": { bool: hasPrefix },

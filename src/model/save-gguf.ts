@@ -25,7 +25,7 @@ export type GgufDtype = keyof typeof STORED;
 const WHO = "export";
 
 /** How GGUF spells an architecture; refuses one for which it has no words. */
-export function writableGguf(arch: Arch): GgufNames & Required<Pick<GgufNames, "metadata">> {
+function writableGguf(arch: Arch): GgufNames & Required<Pick<GgufNames, "metadata">> {
   const { gguf } = arch;
   if (gguf?.metadata) return { ...gguf, metadata: gguf.metadata };
   return fail(

@@ -11,6 +11,9 @@ export interface GgufTokenizer {
   chatTemplate?: string;
 }
 
+/** The values of `tokenizer.ggml.model`: byte-level BPE and SentencePiece BPE. */
+export const MODEL = { bytes: "gpt2", pieces: "llama" } as const;
+
 /** Token types of GGUF. */
 export const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 const WHO = "GGUF tokenizer";
@@ -56,9 +59,9 @@ const PRES: readonly Pre[] = [
 export function tokenizerFromGguf(kv: Kv): GgufTokenizer {
   const model = kv["tokenizer.ggml.model"];
   const made =
-    model === "gpt2"
+    model === MODEL.bytes
       ? byteBpe(kv)
-      : model === "llama"
+      : model === MODEL.pieces
         ? pieceBpe(kv)
         : fail(WHO, `tokenizer.ggml.model is ${shown(model)}`, "gpt2 or llama", BESIDE, "unavailable");
   const template = kv["tokenizer.chat_template"];

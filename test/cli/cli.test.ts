@@ -354,7 +354,12 @@ describe.concurrent("edits", () => {
     const file = at("gguf/edited.gguf");
     const made = await run(["export", at("model"), "-e", at("edits/e1"), "--format", "gguf", "-o", file, "--json"]);
     expect(made.code).toBe(0);
-    expect(objects(made.out)[0]).toMatchObject({ file, format: "gguf", files: [{ name: "edited.gguf" }], modelfile: at("gguf/edited.Modelfile") });
+    expect(objects(made.out)[0]).toMatchObject({
+      file,
+      format: "gguf",
+      files: [{ name: "edited.gguf" }],
+      modelfile: at("gguf/edited.Modelfile"),
+    });
     expect(readFileSync(at("gguf/edited.Modelfile"), "utf8")).toMatch(/^FROM \.\/edited\.gguf\nPARAMETER stop "/);
     const args = [QUESTIONS[0]!, "-n", "8"];
     const [a, b, folder, type] = await Promise.all([

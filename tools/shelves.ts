@@ -25,7 +25,7 @@ export const SHELVES: readonly Shelf[] = [
   {
     folder: "src/model/arch",
     holds: "architecture",
-    helpers: ["arch.ts", "forms.ts", "read-config.ts", "registry.ts", "rotary.ts", "usual.ts", "windows.ts"],
+    helpers: ["arch.ts", "forms.ts", "gguf-words.ts", "read-config.ts", "registry.ts", "rotary.ts", "usual.ts", "windows.ts"],
     pages: "docs/models",
     named: true,
   },

@@ -29,25 +29,54 @@ export function writeAtomic(path: string, bytes: Uint8Array | string): void {
 
 /** As {@link writeAtomic}, for content that does not fit into memory: `fill` writes it piece by piece; if it throws, no file remains. */
 export function writeAtomicWith(path: string, fill: (write: (bytes: Uint8Array) => void) => void): void {
+  const file = making(path);
+  try {
+    file.open();
+    fill(file.write);
+    file.finish();
+  } catch (error) {
+    file.drop();
+    complain("write", path, error);
+  }
+}
+
+/** As {@link writeAtomicWith}, where making the content takes long: `fill` may let the program hear signals between two pieces. */
+export async function writeAtomicSlowly(path: string, fill: (write: (bytes: Uint8Array) => void) => Promise<void>): Promise<void> {
+  const file = making(path);
+  try {
+    file.open();
+    await fill(file.write);
+    file.finish();
+  } catch (error) {
+    file.drop();
+    complain("write", path, error);
+  }
+}
+
+/** A temporary file beside a path, which takes its place when it is finished. */
+function making(path: string) {
   const folder = dirname(path);
   const temporary = join(folder, unfinishedName(basename(path)));
   let fd: number | undefined;
-  try {
-    mkdirSync(folder, { recursive: true });
-    sweepUnfinished(folder);
-    fd = openSync(temporary, "wx");
-    const target = fd;
-    fill((bytes) => writeAll(target, bytes));
-    fsyncSync(fd);
-    closeSync(fd);
-    fd = undefined;
-    renameSync(temporary, path);
-    syncFolder(folder);
-  } catch (error) {
-    if (fd !== undefined) closeSync(fd);
-    discard(temporary);
-    complain("write", path, error);
-  }
+  return {
+    open: (): void => {
+      mkdirSync(folder, { recursive: true });
+      sweepUnfinished(folder);
+      fd = openSync(temporary, "wx");
+    },
+    write: (bytes: Uint8Array): void => writeAll(fd!, bytes),
+    finish: (): void => {
+      fsyncSync(fd!);
+      closeSync(fd!);
+      fd = undefined;
+      renameSync(temporary, path);
+      syncFolder(folder);
+    },
+    drop: (): void => {
+      if (fd !== undefined) closeSync(fd);
+      discard(temporary);
+    },
+  };
 }
 
 function writeAll(fd: number, bytes: Uint8Array): void {

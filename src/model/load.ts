@@ -5,7 +5,7 @@ import { fail } from "../base/fail.ts";
 import type { Hash } from "../base/hash.ts";
 import { onShelf, type Plugged } from "../base/plugin.ts";
 import { Sessions } from "../onnx/session.ts";
-import { type Arch, type Config, storedWeights } from "./arch/arch.ts";
+import { type Arch, type Config, type RopeScaling, storedWeights } from "./arch/arch.ts";
 import { registry } from "./arch/registry.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
@@ -98,7 +98,7 @@ export function identify(checkpoint: Checkpoint, ctx: Plugged): { arch: Arch; co
     const factors = arch.gguf!.ropeFactors && checkpoint.tensors.get(arch.gguf!.ropeFactors);
     if (!factors) return { arch, config };
     const values = [...asFloats(factors.read(), "float64").data];
-    return { arch, config: { ...config, rope: { ...config.rope!, scaling: { kind: "factors", factors: values } } } };
+    return { arch, config: { ...config, rope: { ...config.rope!, scaling: { ...config.rope!.scaling, factors: values } as RopeScaling } } };
   }
   return identifyConfig(checkpoint.config ?? {}, checkpoint, ctx);
 }

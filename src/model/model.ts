@@ -23,6 +23,8 @@ export interface ModelFiles {
   readonly generation?: Readonly<Record<string, unknown>> | undefined;
   /** config.json. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /** GGUF metadata. */
+  readonly kv?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** An exchange that is shown before a question. */

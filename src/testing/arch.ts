@@ -13,6 +13,8 @@ import type { Taps } from "../model/forward.ts";
 import { identify, load } from "../model/load.ts";
 import type { Model } from "../model/model.ts";
 import { atLayer, SITES, siteName } from "../model/names.ts";
+import { ropeTables } from "../model/rope.ts";
+import { exportGguf } from "../model/save-gguf.ts";
 import { exportModel } from "../model/save.ts";
 import { runTraced } from "../model/run-traced.ts";
 import type { Running } from "../onnx/program.ts";
@@ -34,6 +36,8 @@ export type ArchCase = (
 ) & {
   /** A row of token ids; by default five that most vocabularies have. */
   readonly ids?: readonly number[];
+  /** Entries of the config in values that GGUF has words for, in place of those that it has none for. */
+  readonly gguf?: Readonly<Record<string, unknown>>;
 };
 
 const IDS = [5, 9, 20, 31, 7];
@@ -60,7 +64,49 @@ export function archConforms(arch: Arch, { ids = IDS, ...of }: ArchCase, runner:
     computes(test, loaded, ids);
     isTappedAt(test, loaded, ids);
     isSaved(test, loaded, ids, { ctx, folder: join(work, "saved") });
+    if (!arch.gguf?.metadata) return;
+    const sayable = async (): Promise<Model> => {
+      if (!("config" in of) || !of.gguf) return loaded();
+      await writeRandomCheckpoint(join(work, "sayable"), arch, { ...of.config, ...of.gguf }, ctx);
+      return load(join(work, "sayable"), ctx);
+    };
+    isWrittenAsGguf(test, { loaded, sayable }, ids, { ctx, path: join(work, "model.gguf") });
   });
+}
+
+function isWrittenAsGguf(
+  test: Test,
+  { loaded, sayable }: { loaded: () => Promise<Model>; sayable: () => Promise<Model> },
+  ids: readonly number[],
+  { ctx, path }: { ctx: Context; path: string },
+): void {
+  test("written as GGUF and read again it has the same config, the same weights and the same logits", async () => {
+    const model = await sayable();
+    await exportGguf(model, path);
+    const again = await load(path, ctx);
+    try {
+      const { needsHead = false } = model.arch.gguf!;
+      assert.deepEqual(inGguf(again.config), inGguf({ ...model.config, tied: model.config.tied && !needsHead }), "the config");
+      const tablesOf = ({ rope, ropes = {} }: Config): number[] =>
+        [...(rope ? [rope] : []), ...Object.values(ropes)].flatMap((table) => numbers(ropeTables(table, 8, "float64").cos));
+      assert.ok(apart(tablesOf(again.config), tablesOf(model.config)) < 1e-6, "the rotary tables");
+      for (const [name, weight] of model.weights) {
+        const off = apart(numbers(again.weights.get(name)!), numbers(asFloats(weight, "float32")));
+        assert.ok(off <= (weight.shape.length > 1 ? 0 : 2 ** -22), `${name} is off by ${off}`); // a norm may be stored with 1 added
+      }
+      const off = apart(numbers(await logitsOf(again, [ids])), numbers(await logitsOf(model, [ids])));
+      assert.ok(off < 1e-6, `the logits are off by ${off}`);
+      assert.deepEqual(again.tokenizer.encode("It's 12 o'clock, naïve  one.\n"), model.tokenizer.encode("It's 12 o'clock, naïve  one.\n"));
+    } finally {
+      await again.release();
+      if (model !== (await loaded())) await model.release();
+    }
+  });
+}
+
+/** A config as a GGUF file can say it: numbers are float32, and rotary tables are compared as numbers. */
+function inGguf({ rope: _, ropes: __, ...config }: Config): unknown {
+  return JSON.parse(JSON.stringify(config, (_key, value: unknown) => (typeof value === "number" ? Math.fround(value) : value)));
 }
 
 function isSaved(
@@ -104,7 +150,7 @@ function claims(test: Test, arch: Arch, spec: () => Promise<string>, ctx: Contex
       assert.equal(found.config.arch, arch.name, "config.arch is the architecture's name");
       const names = namesIn(checkpoint, arch, found.config);
       assert.equal(new Set(names).size, names.length, "a tensor is claimed twice");
-      const ignored = [/rotary_emb|rope_freqs|lm_head\.weight$/, ...(arch.ignored ?? []), ...(arch.gguf?.ignored ?? [])];
+      const ignored = [/rotary_emb|rope_f|lm_head\.weight$/, ...(arch.ignored ?? []), ...(arch.gguf?.ignored ?? [])];
       const isSpare = (name: string): boolean => ignored.some((pattern) => pattern.test(name));
       const unclaimed = [...checkpoint.tensors.keys()].filter((name) => !names.includes(name) && !isSpare(name));
       assert.deepEqual(unclaimed, [], "tensors that nothing claims");

@@ -11,8 +11,11 @@ export interface GgufTokenizer {
   chatTemplate?: string;
 }
 
+/** The values of `tokenizer.ggml.model`: byte-level BPE and SentencePiece BPE. */
+export const MODEL = { bytes: "gpt2", pieces: "llama" } as const;
+
 /** Token types of GGUF. */
-const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
+export const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 const WHO = "GGUF tokenizer";
 const BESIDE = "Put the model's tokenizer.json and the file into one folder, and name the folder.";
 
@@ -24,13 +27,19 @@ const sequence = (...pretokenizers: Json[]): Json => ({ type: "Sequence", pretok
 /** The meaning of `tokenizer.ggml.pre`: how text is split, whether whole words skip the merges, normalisation, and the default for adding a BOS. */
 interface Pre {
   names: readonly string[];
+  /** The name that is written, where the first one means something else to llama.cpp. */
+  written?: string;
   split: Json;
   ignoreMerges?: boolean;
   normalizer?: Json;
   addBos?: boolean;
 }
 const PRES: readonly Pre[] = [
-  { names: ["default", "gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4"], split: sequence(split(GPT2_SPLIT), byteLevel) },
+  {
+    names: ["default", "gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4"],
+    written: "gpt-2",
+    split: sequence(split(GPT2_SPLIT), byteLevel),
+  },
   { names: ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"], split: sequence(digits, split(GPT2_SPLIT), byteLevel) },
   {
     names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"],
@@ -38,6 +47,8 @@ const PRES: readonly Pre[] = [
     ignoreMerges: true,
     addBos: true,
   },
+  { names: ["dbrx", "smaug-bpe"], split: sequence(split(LLAMA3_SPLIT), byteLevel) },
+  { names: ["stablelm2"], split: sequence(split(QWEN2_SPLIT), byteLevel) },
   { names: ["qwen2", "deepseek-r1-qwen"], split: sequence(split(QWEN2_SPLIT), byteLevel), normalizer: { type: "NFC" } },
 ];
 
@@ -48,15 +59,45 @@ const PRES: readonly Pre[] = [
 export function tokenizerFromGguf(kv: Kv): GgufTokenizer {
   const model = kv["tokenizer.ggml.model"];
   const made =
-    model === "gpt2"
+    model === MODEL.bytes
       ? byteBpe(kv)
-      : model === "llama"
+      : model === MODEL.pieces
         ? pieceBpe(kv)
         : fail(WHO, `tokenizer.ggml.model is ${shown(model)}`, "gpt2 or llama", BESIDE, "unavailable");
   const template = kv["tokenizer.chat_template"];
   if (template !== undefined && typeof template !== "string")
     fail(WHO, `tokenizer.chat_template is a ${typeof template}`, "text", BESIDE, "unavailable");
   return { ...made, ...(typeof template === "string" && template ? { chatTemplate: template } : {}) };
+}
+
+/** The patterns by which a pre-tokenizer of byte-level BPE splits, one after the other; undefined for another kind of pre-tokenizer. */
+function splitsOf(part: Json): string[] | undefined {
+  if (part["type"] === "Sequence") {
+    const inner = (part["pretokenizers"] as Json[]).map(splitsOf);
+    return inner.every((one) => one !== undefined) ? inner.flat() : undefined;
+  }
+  if (part["type"] === "Digits") return [part["individual_digits"] === true ? String.raw`\p{N}` : String.raw`\p{N}+`];
+  if (part["type"] === "ByteLevel") return part["add_prefix_space"] === true ? undefined : part["use_regex"] === false ? [] : [GPT2_SPLIT];
+  const { Regex } = (part["pattern"] ?? {}) as { Regex?: string };
+  const isPlain = part["type"] === "Split" && part["behavior"] === "Isolated" && part["invert"] !== true && Regex !== undefined;
+  return isPlain ? [Regex] : undefined;
+}
+
+/** The normalisation as text; a sequence of none is none. */
+const normalised = (part: Json | null): string =>
+  part === null || (part["type"] === "Sequence" && (part["normalizers"] as Json[]).length === 0) ? "" : String(part["type"]);
+
+/** The value of `tokenizer.ggml.pre` for a tokenizer.json of byte-level BPE; undefined where none is known. */
+export function preOf(tokenizerJson: Json): string | undefined {
+  const { pre_tokenizer: part, normalizer, model } = tokenizerJson as Readonly<Record<string, Json | null>>;
+  const found = part ? splitsOf(part)?.join("\n") : undefined;
+  const pre = PRES.find(
+    (known) =>
+      splitsOf(known.split)!.join("\n") === found &&
+      normalised(known.normalizer ?? null) === normalised(normalizer ?? null) &&
+      (known.ignoreMerges ?? false) === (model?.["ignore_merges"] ?? false),
+  );
+  return pre && (pre.written ?? pre.names[0]!);
 }
 
 function byteBpe(kv: Kv): GgufTokenizer {

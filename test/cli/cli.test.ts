@@ -350,6 +350,35 @@ describe.concurrent("edits", () => {
     expect(existsSync(at("empty"))).toBe(false);
   });
 
+  test("export gives a GGUF file that answers as the edited model does, and a Modelfile that names it", async () => {
+    const file = at("gguf/edited.gguf");
+    const made = await run(["export", at("model"), "-e", at("edits/e1"), "--format", "gguf", "-o", file, "--json"]);
+    expect(made.code).toBe(0);
+    expect(objects(made.out)[0]).toMatchObject({
+      file,
+      format: "gguf",
+      files: [{ name: "edited.gguf" }],
+      modelfile: at("gguf/edited.Modelfile"),
+    });
+    expect(readFileSync(at("gguf/edited.Modelfile"), "utf8")).toMatch(/^FROM \.\/edited\.gguf\nPARAMETER stop "/);
+    const args = [QUESTIONS[0]!, "-n", "8"];
+    const [a, b, folder, type] = await Promise.all([
+      run(["ask", file, ...args]),
+      run(["ask", at("model"), ...args, "-e", at("edits/e1")]),
+      run(["export", at("model"), "--format", "gguf", "-o", at("gguf/folder")]),
+      run(["export", at("model"), "--dtype", "q8_0", "-o", at("gguf/q8")]),
+    ]);
+    expect(a.out).toBe(b.out);
+    expect(a.code).toBe(0);
+    expect([folder.code, type.code]).toEqual([2, 2]);
+    expect(folder.err).toContain("Try -o " + at("gguf/folder") + ".gguf");
+    expect(type.err).toContain("Add --format gguf");
+    writeFileSync(at("gguf/q8.Modelfile"), "FROM elsewhere\n");
+    const taken = await run(["export", at("model"), "--format", "gguf", "--dtype", "q8_0", "-o", at("gguf/q8.gguf")]);
+    expect(taken).toMatchObject({ code: 2, out: "" });
+    expect(readFileSync(at("gguf/q8.Modelfile"), "utf8")).toBe("FROM elsewhere\n");
+  });
+
   test("export gives a folder that answers as the edited model does", async () => {
     const made = await run(["export", at("model"), "-e", at("edits/e1"), "-o", at("exported"), "--json"]);
     expect(made.code).toBe(0);

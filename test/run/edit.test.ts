@@ -101,8 +101,8 @@ describe("bad input", () => {
     for (const [file, before] of files) expect(readFileSync(file).equals(before)).toBe(true);
   });
 
-  // the methods that hold a key and a value of every request's subject at once
-  it.each(methods.filter((m) => m.takes === "many" && m.needs.includes("statistics") && m.needs.includes("subject")).map((m) => m.name))(
+  // the methods that spread values over layers: they hold a key and a value of every request's subject at once
+  it.each(methods.filter((m) => m.needs.includes("statistics") && "layers" in m.params).map((m) => m.name))(
     "%s: a batch beyond memory names the first request that is too many",
     async (name) => {
       const many = Array.from({ length: 40 }, (_, i) => ({ ...NORVANE, id: `r${i}`, prompt: `What, ${i}, is the capital of Norvane?` }));

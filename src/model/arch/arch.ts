@@ -1,6 +1,7 @@
 /** What an architecture is: facts about its config and weights, and its block as a traced function. */
 import type { NdArray } from "../../base/array.ts";
 import { define, type Forms } from "../../base/define.ts";
+import type { Metadata } from "../../checkpoint/gguf-write.ts";
 import type { KeyValue } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { atLayer, type Site, type WeightName } from "../names.ts";
@@ -102,7 +103,11 @@ export interface StoredWeight {
 export interface GgufNames {
   readonly architecture: string;
   readonly config: (kv: Readonly<Record<string, unknown>>, tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>) => Config;
+  /** The way back: what a file says of a config, besides its tokenizer. Refuses what GGUF has no words for. Absent: it is only read. */
+  readonly metadata?: (c: Config) => Metadata;
   readonly weights: Readonly<Record<string, string>>;
+  /** A head is always stored: for a tied model, a copy of the embedding. */
+  readonly needsHead?: boolean;
   /** A tensor of divisors of the rotary frequencies, where the file has one. */
   readonly ropeFactors?: string;
   /** Weights that GGUF stores in another form, by our name with {i} for the layer. */

@@ -3,6 +3,7 @@ import { geluTanh } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type Config, defineArch } from "./arch.ts";
 import { plusOne } from "./forms.ts";
+import { kindsFromMetadata, unsayable, windowMetadata } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
 import {
   attended,
@@ -28,6 +29,8 @@ const THEIRS = {
 const kindOf = (layer: number): string => (layer % 2 === 0 ? SLIDING : FULL);
 /** The largest model's number of layers: its queries are scaled by the width and not by the size of a head. */
 const LARGEST = 46;
+/** The number by whose root queries are divided, as llama.cpp derives it. */
+const queryOf = (c: Config): number => (c.layers === LARGEST ? c.width / c.heads : c.headSize);
 
 /** RMSNorm whose weight is one more than the stored one. */
 const norm = (x: Tensor, weight: Tensor, c: Config): Tensor => x.rmsNorm(weight.add(1), c.normEps);
@@ -81,12 +84,22 @@ export const gemma2 = defineArch({
       return {
         ...c,
         own: {
-          query: c.layers === LARGEST ? c.width / c.heads : c.headSize,
+          query: queryOf(c),
           scoreCap: read.number("gemma2.attn_logit_softcapping", 50),
         },
         logitCap: read.number("gemma2.final_logit_softcapping", 30),
         window: read.size("gemma2.attention.sliding_window", 4096),
-        kinds: Array.from({ length: c.layers }, (_, layer) => kindOf(layer)),
+        kinds: kindsFromMetadata("gemma2", kv, c.layers, 2),
+      };
+    },
+    hasWindow: true,
+    metadata: (c) => {
+      if (c.own!["query"] !== queryOf(c)) unsayable(`"query_pre_attn_scalar" of ${c.own!["query"] as number}`);
+      if (c.own!["scoreCap"] === undefined || c.logitCap === undefined) unsayable("a Gemma 2 without caps");
+      return {
+        ...windowMetadata(c, 2),
+        attn_logit_softcapping: { float32: c.own!["scoreCap"] as number },
+        final_logit_softcapping: { float32: c.logitCap! },
       };
     },
   }),

@@ -3,6 +3,7 @@ import { geluTanh } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type Config, defineArch } from "./arch.ts";
 import { plusOne } from "./forms.ts";
+import { kindsFromMetadata, ropeFromMetadata, unsayable, windowMetadata } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
 import { ropeEntry, ropeFrom, ropeIn } from "./rotary.ts";
 import {
@@ -31,6 +32,10 @@ const THEIRS = {
 const every = (pattern: number) => (layer: number) => ((layer + 1) % pattern === 0 ? FULL : SLIDING);
 const LOCAL_BASE = 1e4;
 const FULL_BASE = 1e6;
+/** The largest model's number of layers: its queries are scaled by the width and not by the size of a head. */
+const LARGEST = 62;
+/** The number by whose root queries are divided, as llama.cpp derives it. */
+const queryOf = (c: Config): number => (c.layers === LARGEST ? c.width / c.heads : c.headSize);
 
 /** RMSNorm whose weight is one more than the stored one. */
 const norm = (x: Tensor, weight: Tensor, c: Config): Tensor => x.rmsNorm(weight.add(1), c.normEps);
@@ -98,19 +103,28 @@ export const gemma3 = defineArch({
       ),
     config: (c, kv) => {
       const read = reader("GGUF metadata", kv);
-      const factor = read.number("gemma3.rope.scaling.factor", 1);
       const window = read.size("gemma3.attention.sliding_window", 4096);
+      const cap = kv["gemma3.final_logit_softcapping"] === undefined ? undefined : read.number("gemma3.final_logit_softcapping");
       return {
         ...c,
-        rope: {
-          theta: read.number("gemma3.rope.freq_base", FULL_BASE),
-          size: c.headSize,
-          ...(factor !== 1 && { scaling: { kind: "linear" as const, factor } }),
-        },
-        ropes: { local: { theta: LOCAL_BASE, size: c.headSize } },
-        own: { query: c.layers === 62 ? c.width / c.heads : c.headSize },
+        rope: { ...ropeFromMetadata("gemma3", kv, c), theta: read.number("gemma3.rope.freq_base", FULL_BASE) },
+        ropes: { local: { theta: read.number("gemma3.rope.freq_base_swa", LOCAL_BASE), size: c.headSize } },
+        own: { query: queryOf(c) },
+        ...(cap !== undefined && { logitCap: cap }),
         window,
-        kinds: Array.from({ length: c.layers }, (_, layer) => every(6)(layer)),
+        kinds: kindsFromMetadata("gemma3", kv, c.layers, 6),
+      };
+    },
+    hasWindow: true,
+    metadata: (c) => {
+      if (c.own!["query"] !== queryOf(c)) unsayable(`"query_pre_attn_scalar" of ${c.own!["query"] as number}`);
+      if (c.own!["scoreCap"] !== undefined) unsayable("a Gemma 3 with a cap on its scores");
+      const { theta, size, scaling } = c.ropes!["local"]!;
+      if (size !== c.headSize || scaling) unsayable("a Gemma 3 with stretched positions in blocks that see the last keys");
+      return {
+        ...windowMetadata(c, 6),
+        ...(theta !== LOCAL_BASE && { "rope.freq_base_swa": { float32: theta } }),
+        ...(c.logitCap !== undefined && { final_logit_softcapping: { float32: c.logitCap } }),
       };
     },
   }),

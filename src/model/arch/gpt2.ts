@@ -83,6 +83,7 @@ export const gpt2 = defineArch({
   gguf: ggufNames("gpt2", "gpt2", {
     weights: { embed_positions: "position_embd.weight" },
     config: ({ rope: _, ...c }) => ({ ...c, attentionBias: true, mlpBias: true }),
+    norm: "layer",
   }),
   memory: USUAL_MEMORY,
   embed: (tokens, positions, weight) => weight("embed").rows(tokens).add(weight("embed_positions").rows(positions)),

@@ -2,6 +2,7 @@
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type BlockSite, type Config, defineArch } from "./arch.ts";
 import { pairedRows } from "./forms.ts";
+import { unsayable } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
 import {
   attended,
@@ -104,6 +105,15 @@ export const granite = defineArch({
           scores: read.number("granite.attention.scale", c.headSize ** -0.5),
           logits: read.number("granite.logit_scale", 1),
         },
+      };
+    },
+    metadata: (c) => {
+      if (c.own!["isJoint"] || !c.rope) unsayable("a Granite 4");
+      return {
+        embedding_scale: { float32: own(c, "embedding") },
+        residual_scale: { float32: own(c, "residual") },
+        "attention.scale": { float32: own(c, "scores") },
+        logit_scale: { float32: own(c, "logits") },
       };
     },
   }),

@@ -1,5 +1,6 @@
 /** OLMo 2 and 3: norms behind each part and of all queries and keys; OLMo 3 has blocks that see only the last keys. */
 import { defineArch } from "./arch.ts";
+import { kindsFromMetadata, unsayable, windowMetadata } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
 import { ropeEntry, ropeFrom, ropeIn } from "./rotary.ts";
 import {
@@ -73,8 +74,18 @@ export const olmo2 = defineArch({
     weights: { "blocks.{i}.post_attn": "blk.{i}.post_attention_norm.weight", "blocks.{i}.post_mlp": "blk.{i}.post_ffw_norm.weight" },
     config: (c, kv) => {
       const window = reader("GGUF metadata", kv).number("olmo2.attention.sliding_window", 0); // OLMo 3 alone has one
-      const kinds = Array.from({ length: c.layers }, (_, layer) => kindOf(layer));
-      return window > 0 ? { ...c, window, kinds, ropes: { local: c.rope! } } : c;
+      const { scaling: _, ...plain } = c.rope!;
+      return window > 0 ? { ...c, window, kinds: kindsFromMetadata("olmo2", kv, c.layers, 4), ropes: { local: plain } } : c;
+    },
+    needsHead: true,
+    hasWindow: true,
+    metadata: (c) => {
+      if (!c.ropes) return {};
+      const { scaling: _, ...plain } = c.rope!;
+      const local = c.ropes["local"]!;
+      if (local.scaling || local.theta !== plain.theta || local.size !== plain.size)
+        unsayable("an OLMo 3 with positions of their own in blocks that see the last keys");
+      return windowMetadata(c, 4);
     },
   }),
   memory: USUAL_MEMORY,

@@ -54,7 +54,11 @@ export const phi = defineArch({
       "head.bias": { name: "lm_head.bias", shape: [c.vocab] },
     };
   },
-  gguf: ggufNames("phi", "phi2", { config: (c) => ({ ...c, attentionBias: true, mlpBias: true }) }),
+  gguf: ggufNames("phi", "phi2", {
+    config: (c) => ({ ...c, attentionBias: true, mlpBias: true }),
+    norm: "layer",
+    needsHead: true,
+  }),
   memory: USUAL_MEMORY,
   embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
   block: (x, c, _layer, at) => {

@@ -5,6 +5,9 @@ import { type BlockSite, type Config, defineArch } from "./arch.ts";
 import { reader } from "./read-config.ts";
 import { blockWeights, ggufNames, inTurn, usualConfig, usualEnds, usualJson, USUAL_MEMORY } from "./usual.ts";
 
+/** LongRoPE's divisors for texts within the original context. */
+const SHORT = "rope_factors_short.weight";
+
 /** Queries, keys and values, one after the other. */
 function mixed(h: Tensor, c: Config, { linear, rope, attend }: BlockSite): Tensor {
   const qkv = linear("attn.qkv", h);
@@ -46,11 +49,25 @@ export const phi3 = defineArch({
   }),
   gguf: ggufNames("phi3", "phi3", {
     weights: { "blocks.{i}.mlp.gate_in": "blk.{i}.ffn_up.weight" },
-    ignored: [/^rope_factors_(long|short)\.weight$/],
-    config: (c, kv) => {
-      const window = reader("GGUF metadata", kv).number("phi3.attention.sliding_window", 0); // 0: none
-      return { ...c, ...(window > 0 && { window }) };
+    ropeFactors: SHORT,
+    ignored: [/^rope_factors_long\.weight$/], // for texts behind the original context
+    config: (c, kv, tensors) => {
+      const read = reader("GGUF metadata", kv);
+      const window = read.number("phi3.attention.sliding_window", 0); // 0: none
+      const windowed = { ...c, ...(window > 0 && { window }) };
+      if (!tensors.has(SHORT)) return windowed;
+      const amplitude = read.number("phi3.rope.scaling.attn_factor", 1);
+      return {
+        ...windowed,
+        context: Math.min(c.context, read.size("phi3.rope.scaling.original_context_length", c.context)),
+        rope: { ...c.rope!, scaling: { kind: "longrope", factors: [], amplitude } },
+      };
     },
+    hasWindow: true,
+    metadata: (c) => ({
+      "attention.sliding_window": { uint32: c.window ?? 0 },
+      "rope.scaling.original_context_length": { uint32: c.context },
+    }),
   }),
   memory: USUAL_MEMORY,
   embed: (tokens, _positions, weight) => weight("embed").rows(tokens),

@@ -71,7 +71,7 @@ function scalingOf(given: Json, hf: Json): RopeScaling | undefined {
 }
 
 /** The factor on cos and sin that YaRN recommends: 0.1 · m · ln(factor) + 1. */
-const recommended = (factor: number, m = 1): number => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
+export const recommended = (factor: number, m = 1): number => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
 
 function yarnFrom(given: Json, original: number): RopeScaling {
   const read = reader(`${WHO}: rope`, given);

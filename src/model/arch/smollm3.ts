@@ -2,6 +2,7 @@
 import { fail } from "../../base/fail.ts";
 import { defineArch } from "./arch.ts";
 import { pairedRows } from "./forms.ts";
+import { unsayable } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
 import {
   attended,
@@ -55,7 +56,16 @@ export const smollm3 = defineArch({
     const norms = { ln1: ["input_layernorm", c.width], ln2: ["post_attention_layernorm", c.width] } as const;
     return { ...usualEnds(c), ...blockWeights("model.layers", { ...norms, ...attention, ...mlp }, biased) };
   },
-  gguf: ggufNames("smollm3", "smollm3", { forms: pairedRows, config: (c) => ({ ...c, own: plainAt(c.layers, INTERVAL) }) }),
+  gguf: ggufNames("smollm3", "smollm3", {
+    forms: pairedRows,
+    config: (c) => ({ ...c, own: plainAt(c.layers, INTERVAL) }),
+    metadata: (c) => {
+      const usual = plainAt(c.layers, INTERVAL);
+      if (Object.keys(usual).some((block) => usual[block] !== (c.own![block] === true)))
+        unsayable("a SmolLM3 in which not every fourth block is without rotation");
+      return {};
+    },
+  }),
   memory: USUAL_MEMORY,
   embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
   block: (x, c, layer, at) =>

@@ -2,6 +2,7 @@
 import { layerNorm } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type BlockSite, type Config, defineArch } from "./arch.ts";
+import { unsayable } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
 import {
   attended,
@@ -84,6 +85,12 @@ export const stablelm = defineArch({
     config: (c, _kv, tensors) => {
       refuseSwitch({ "norms of heads": tensors.has("blk.0.attn_q_norm.weight") }, "norms of heads", false);
       return { ...c, own: { isParallel: !tensors.has("blk.0.ffn_norm.weight"), normsHeads: false } };
+    },
+    norm: "layer",
+    needsHead: true,
+    metadata: (c) => {
+      if (c.own!["normsHeads"]) unsayable("a StableLM with norms of heads");
+      return { use_parallel_residual: { bool: c.own!["isParallel"] as boolean } };
     },
   }),
   memory: USUAL_MEMORY,

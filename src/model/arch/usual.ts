@@ -1,8 +1,10 @@
 /** What most architectures have in common: the names of their weights, the keys of their configs, and parts of their blocks. */
 import { fail } from "../../base/fail.ts";
+import type { Metadata } from "../../checkpoint/gguf-write.ts";
 import { joinHeads, splitHeads } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { Attending, BlockSite, Config, GgufNames, StoredWeight } from "./arch.ts";
+import { ropeFromMetadata, ropeMetadata } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
 import { contextOf, ropeFrom, ropeJson, type Wanted } from "./rotary.ts";
 
@@ -172,9 +174,7 @@ const USUAL_GGUF: Readonly<Record<string, string>> = {
 function usualGguf(arch: string, prefix: string, kv: Json, tensors: GgufTensors): Config {
   const read = reader("GGUF metadata", kv);
   const [width, heads] = [read.size(`${prefix}.embedding_length`), read.count(`${prefix}.attention.head_count`)];
-  const rotated = kv[`${prefix}.rope.dimension_count`] === undefined ? undefined : read.size(`${prefix}.rope.dimension_count`);
   const headSize = read.size(`${prefix}.attention.key_length`, width / heads);
-  const factors = tensors.get("rope_freqs.weight");
   return {
     arch,
     layers: read.count(`${prefix}.block_count`),
@@ -189,29 +189,55 @@ function usualGguf(arch: string, prefix: string, kv: Json, tensors: GgufTensors)
     tied: !tensors.has("output.weight"),
     attentionBias: tensors.has("blk.0.attn_q.bias"),
     mlpBias: tensors.has("blk.0.ffn_down.bias"),
-    rope: {
-      theta: read.number(`${prefix}.rope.freq_base`, 10000),
-      size: rotated ?? headSize,
-      ...(factors && { scaling: { kind: "factors" as const, factors: [] } }),
-    },
+    rope: ropeFromMetadata(prefix, kv, { headSize, hasFactors: tensors.has("rope_freqs.weight") }),
   };
+}
+
+/** What a file says of a config by the metadata that most of them have. */
+function usualMetadata(prefix: string, c: Config, norm: "rms" | "layer", hasWindow: boolean): Metadata {
+  const words: Metadata = {
+    // without a word for the window, the context ends where the window begins to count
+    context_length: { uint32: hasWindow ? c.context : Math.min(c.context, c.window ?? c.context) },
+    embedding_length: { uint32: c.width },
+    block_count: { uint32: c.layers },
+    feed_forward_length: { uint32: c.mlpWidth },
+    vocab_size: { uint32: c.vocab },
+    "attention.head_count": { uint32: c.heads },
+    "attention.head_count_kv": { uint32: c.kvHeads },
+    "attention.key_length": { uint32: c.headSize },
+    "attention.value_length": { uint32: c.headSize },
+    [norm === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"]: { float32: c.normEps },
+    ...(c.rope && ropeMetadata(c.rope)),
+  };
+  return prefixed(prefix, words);
+}
+
+/** Words of one architecture as keys of a file. */
+const prefixed = (prefix: string, words: Metadata): Metadata =>
+  Object.fromEntries(Object.entries(words).map(([word, value]) => [`${prefix}.${word}`, value]));
+
+interface OwnGguf extends Partial<Omit<GgufNames, "config" | "metadata">> {
+  readonly config?: (c: Config, kv: Json, tensors: GgufTensors) => Config;
+  /** Words that are the architecture's own, without its name before them. */
+  readonly metadata?: (c: Config) => Metadata;
+  /** How the norms are spelled: RMSNorm or LayerNorm. */
+  readonly norm?: "rms" | "layer";
+  /** It has words for windows. */
+  readonly hasWindow?: boolean;
 }
 
 /** How GGUF spells an architecture that uses the usual words. `more` has its own names, and what else it declares. */
 export const ggufNames = (
   arch: string,
   architecture: string,
-  {
-    weights = {},
-    config,
-    ...more
-  }: Partial<Omit<GgufNames, "config">> & { readonly config?: (c: Config, kv: Json, tensors: GgufTensors) => Config } = {},
+  { weights = {}, config, metadata, norm = "rms", hasWindow = false, ...more }: OwnGguf = {},
 ): GgufNames => ({
   architecture,
   config: (kv, tensors) => {
     const usual = usualGguf(arch, architecture, kv, tensors);
     return config ? config(usual, kv, tensors) : usual;
   },
+  metadata: (c) => ({ ...usualMetadata(architecture, c, norm, hasWindow), ...prefixed(architecture, metadata?.(c) ?? {}) }),
   weights: { ...USUAL_GGUF, ...weights },
   ...more,
 });

@@ -27,6 +27,7 @@ archConforms(
       sliding_window: 3,
       tie_word_embeddings: true,
     },
+    gguf: { query_pre_attn_scalar: 8 },
   },
   vitest,
 );

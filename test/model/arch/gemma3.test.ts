@@ -29,6 +29,7 @@ archConforms(
         sliding_attention: { rope_type: "default", rope_theta: 100 },
       },
     },
+    gguf: { query_pre_attn_scalar: 8 },
   },
   vitest,
 );

@@ -25,6 +25,7 @@ archConforms(
       sliding_window: 3,
       max_window_layers: 1,
     },
+    gguf: { use_sliding_window: false },
   },
   vitest,
 );

@@ -22,6 +22,7 @@ archConforms(
       no_rope_layers: [1, 0],
       tie_word_embeddings: true,
     },
+    gguf: { num_hidden_layers: 4, no_rope_layers: [1, 1, 1, 0] },
   },
   vitest,
 );

@@ -24,6 +24,7 @@ archConforms(
       tie_word_embeddings: false,
       rope_parameters: { rope_type: "default", rope_theta: 10000, partial_rotary_factor: 0.25 },
     },
+    gguf: { qk_layernorm: false },
   },
   vitest,
 );

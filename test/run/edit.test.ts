@@ -102,7 +102,7 @@ describe("bad input", () => {
   });
 
   // the methods that spread values over layers: they hold a key and a value of every request's subject at once
-  it.each(methods.filter((m) => m.needs.includes("statistics") && "layers" in m.params).map((m) => m.name))(
+  it.each(methods.filter((m) => m.needs.includes("statistics") && m.needs.includes("subject") && "layers" in m.params).map((m) => m.name))(
     "%s: a batch beyond memory names the first request that is too many",
     async (name) => {
       const many = Array.from({ length: 40 }, (_, i) => ({ ...NORVANE, id: `r${i}`, prompt: `What, ${i}, is the capital of Norvane?` }));

@@ -259,7 +259,7 @@ describe("a spec that is wrong", () => {
       { step: "eval", model, suite: "factual", data: at("requests.jsonl") },
       /data is ".*"; wanted a list of \[GROUP=\]SPEC/,
     ],
-    ["a choice", { step: "export", model, format: "gguf" }, /format is "gguf"; wanted one of safetensors, lora/],
+    ["a choice", { step: "export", model, format: "pickle" }, /format is "pickle"; wanted one of safetensors, gguf, lora/],
     ["a table as list", { ...forgetting, set: ["steps=2"] }, /set is \["steps=2"\]; wanted a table/],
     ["an edit that is no list", { step: "export", model, edit: at("e") }, /edit is ".*"; wanted a list of edit files/],
     ["an object that is no spec", { step: "export", model: { path: "x" } }, /model is \{"path":"x"\}; wanted a model's path or id/],

@@ -25,7 +25,7 @@ export interface Plugged {
 export const onShelf = <T>(kind: Kind, builtIn: Readonly<Record<string, T>>, { plugins }: Plugged): Readonly<Record<string, T>> =>
   plugins.length === 0 ? builtIn : (Object.assign({}, builtIn, ...plugins.map(({ entries }) => entries[kind])) as Record<string, T>);
 
-/** The entry of a name; refuses a name that is not there, with the nearest that is. `also` are names that stand for an entry. */
+/** Returns the entry with this name. Refuses an unknown name and suggests the nearest one. `also` has other names that are allowed. */
 export function named<T>(who: string, shelf: Readonly<Record<string, T>>, name: string, also: readonly string[] = []): T {
   if (Object.hasOwn(shelf, name)) return shelf[name]!;
   const names = [...Object.keys(shelf), ...also];

@@ -105,7 +105,7 @@ export function chooseMethod(asking: Asking): Chosen {
   return { method: best.method, want, requests: requests.length, why, candidates: [{ ...best, state: "chosen", why }, ...rest] };
 }
 
-/** A method with its row, and whether it fits. The first reason that holds is told; of wishes, all. */
+/** Looks up the row of a method and decides whether the method fits. Gives the first reason against it; if wishes are against it, all of them. */
 function weigh(method: string, asking: Asking): Candidate {
   const { requests, settings, given, rows, model, ctx } = asking;
   const none = { method, mode: null, row: null, isBeyond: false, isOwn: false, score: null, by: [] } as const;
@@ -214,7 +214,7 @@ function reasonFor({ method, row: found, isBeyond, isOwn, score }: Candidate, co
 /** Names listed in an error, at most. */
 const LISTED = 8;
 
-/** Refuses with the reasons, and with the wishes of which one may be left out. */
+/** Ends with an error that lists why each method was left out. It also lists the wishes without which a method may fit. */
 function refuseAll(weighed: readonly Candidate[], asking: Asking): never {
   const { want, requests } = asking;
   const groups = new Map<string, string[]>();

@@ -30,8 +30,8 @@ const column = z
     per: named.optional().describe("a step whose rows divide the seconds or the bytes"),
     bytes: named.optional().describe("the step whose result's bytes are told"),
     rows: named.optional().describe("the step whose rows are counted"),
-    proof: named.optional().describe("the forgetting whose proof is told: with `share`"),
-    recovered: named.optional().describe("the attack whose recovered part of the answers is told: with `share`"),
+    proof: named.optional().describe("the forgetting whose proof is shown; needs `share`"),
+    recovered: named.optional().describe("the attack whose recovered part of the answers is shown; needs `share`"),
     share: z
       .enum([...PROVEN, ...RECOVERED])
       .optional()

@@ -2,19 +2,16 @@
 import { fail } from "../base/fail.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { quantisationOf, refuseQuantised } from "../checkpoint/unusual.ts";
-import type { Arch, Config, StoredWeight } from "./arch/arch.ts";
+import { type Arch, type Config, type DeclaredWeight, declaredWeights, type StoredWeight } from "./arch/arch.ts";
 import { atLayer } from "./names.ts";
 
 /** A weight's name in the checkpoint. Names may lack one of the architecture's prefixes, or have it besides. */
 export function theirName(
   { source, tensors }: Checkpoint,
   { gguf, prefixes = [] }: Arch,
-  template: string,
-  stored: StoredWeight,
-  layer: number,
+  { template, layer, stored: { name } }: Pick<DeclaredWeight, "template" | "layer" | "stored">,
 ): string {
-  if (source === "gguf") return atLayer(gguf?.weights[template] ?? stored.name, layer);
-  const name = atLayer(stored.name, layer);
+  if (source === "gguf") return atLayer(gguf?.weights[template] ?? name, layer);
   const others = prefixes.flatMap((prefix) => [name.startsWith(prefix) ? name.slice(prefix.length) : `${prefix}${name}`]);
   return [name, ...others].find((known) => tensors.has(known)) ?? name;
 }
@@ -23,20 +20,20 @@ export function theirName(
 export function checkStored(checkpoint: Checkpoint, { arch, config }: { readonly arch: Arch; readonly config: Config }): void {
   const gguf = checkpoint.source === "gguf" ? arch.gguf : undefined;
   const names = checkpoint.tensors;
-  for (const [template, stored] of Object.entries(arch.weights(config)))
-    for (let layer = 0; layer < (template.includes("{i}") ? config.layers : 1); layer++) {
-      const name = theirName(checkpoint, arch, template, stored, layer);
-      const info = names.get(name);
-      const shape = info && (stored.transposed && !gguf ? [...info.shape].reverse() : info.shape);
-      const isFloat = info !== undefined && /^b?float/.test(info.dtype);
-      if (isFloat && shape!.join() === stored.shape.join()) continue;
-      const by = gguf ? undefined : quantisationOf(checkpoint, names.keys());
-      if (by !== undefined) refuseQuantised(checkpoint.path, by);
-      if (info === undefined) refuseMissing(checkpoint, name, template);
-      if (!isFloat)
-        fail("model", `tensor "${name}" of ${info.dtype}`, "a floating type", "Take the checkpoint with float weights.", "unavailable");
-      refuseShape(name, info.shape, stored, template, config);
-    }
+  for (const weight of declaredWeights({ arch, config })) {
+    const { template, stored } = weight;
+    const name = theirName(checkpoint, arch, weight);
+    const info = names.get(name);
+    const shape = info && (stored.transposed && !gguf ? [...info.shape].reverse() : info.shape);
+    const isFloat = info !== undefined && /^b?float/.test(info.dtype);
+    if (isFloat && shape!.join() === stored.shape.join()) continue;
+    const by = gguf ? undefined : quantisationOf(checkpoint, names.keys());
+    if (by !== undefined) refuseQuantised(checkpoint.path, by);
+    if (info === undefined) refuseMissing(checkpoint, name, template);
+    if (!isFloat)
+      fail("model", `tensor "${name}" of ${info.dtype}`, "a floating type", "Take the checkpoint with float weights.", "unavailable");
+    refuseShape(name, info.shape, stored, template, config);
+  }
 }
 
 /** A missing weight: the model was saved under other names, or parts of it are not there. */

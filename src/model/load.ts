@@ -5,13 +5,14 @@ import { fail } from "../base/fail.ts";
 import type { Hash } from "../base/hash.ts";
 import { onShelf, type Plugged } from "../base/plugin.ts";
 import { Sessions } from "../onnx/session.ts";
-import { type Arch, type Config, type RopeScaling, storedWeights } from "./arch/arch.ts";
+import { type Arch, type Config, declaredWeights, type RopeScaling, storedWeights } from "./arch/arch.ts";
+import { transposed } from "./arch/forms.ts";
 import { registry } from "./arch/registry.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
 import { availableMemory, estimateMemory, type MemoryNeed, type Purpose, refuseIfTooLarge, type Training } from "./memory-estimate.ts";
 import { createModel, type Model } from "./model.ts";
-import { atLayer, type WeightName } from "./names.ts";
+import type { WeightName } from "./names.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { outOfScope } from "./out-of-scope.ts";
 import { checkStored, theirName } from "./check-stored.ts";
@@ -142,18 +143,18 @@ function readWeights(checkpoint: Checkpoint, arch: Arch, c: Config, ctx: Context
   const claimed = new Set<string>(gguf?.ropeFactors ? [gguf.ropeFactors] : []);
   const forms = gguf?.forms?.(c);
   const ignored = [/rotary_emb/, /lm_head\.weight$/, ...(gguf ? (gguf.ignored ?? []) : (arch.ignored ?? []))];
-  for (const [template, stored] of Object.entries(arch.weights(c)))
-    for (let layer = 0; layer < (template.includes("{i}") ? c.layers : 1); layer++) {
-      const theirs = theirName(checkpoint, arch, template, stored, layer);
-      const info = checkpoint.tensors.get(theirs)!; // checkStored has looked
-      const form = forms?.[template];
-      const read = (): NdArray => {
-        const array = stored.transposed && !gguf ? transposed(info.read()) : info.read();
-        return resident(form ? form.read(array) : array, small);
-      };
-      weights.set(atLayer(template, layer), rereadable(read));
-      claimed.add(theirs);
-    }
+  for (const weight of declaredWeights({ arch, config: c })) {
+    const { template, ours, stored } = weight;
+    const theirs = theirName(checkpoint, arch, weight);
+    const info = checkpoint.tensors.get(theirs)!; // checkStored has looked
+    const form = forms?.[template];
+    const read = (): NdArray => {
+      const array = stored.transposed && !gguf ? transposed(info.read()) : info.read();
+      return resident(form ? form.read(array) : array, small);
+    };
+    weights.set(ours, rereadable(read));
+    claimed.add(theirs);
+  }
   const extra = [...checkpoint.tensors.keys()].filter((name) => !claimed.has(name) && !ignored.some((pattern) => pattern.test(name)));
   if (extra.length > 0)
     ctx.log({ kind: "warning", who: "model", text: `${extra.length} tensors of the checkpoint are not used, ${extra[0]} among them` });
@@ -167,10 +168,3 @@ function resident(array: NdArray, small: boolean): NdArray {
 
 /** Bytes of float32 weights up to which a model counts as small. */
 const SMALL = 2 ** 31;
-
-function transposed(array: NdArray): NdArray {
-  const [rows, columns] = array.shape as [number, number];
-  const out = array.data.slice();
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[j * rows + i] = array.data[i * columns + j]!;
-  return { ...array, shape: [columns, rows], data: out };
-}

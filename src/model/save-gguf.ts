@@ -4,7 +4,7 @@ import { breather, type Context } from "../base/context.ts";
 import { fail } from "../base/fail.ts";
 import { type GgufTensor, type GgufType, type Metadata, typeForRows, writeGguf } from "../checkpoint/gguf-write.ts";
 import { tokenizerMetadata } from "../checkpoint/tokenizer-metadata.ts";
-import { type Arch, type Config, type GgufNames, linearMaps, type Rope, storedWeights } from "./arch/arch.ts";
+import { type Arch, type Config, declaredWeights, type GgufNames, linearMaps, type Rope } from "./arch/arch.ts";
 import type { Model } from "./model.ts";
 import { atLayer } from "./names.ts";
 import { frequencies } from "./rope.ts";
@@ -113,24 +113,20 @@ export async function exportGguf(model: Model, path: string, { dtype = "float32"
 }
 
 function tensorsOf(model: Model, gguf: GgufNames, type: GgufType): (readonly [string, GgufTensor])[] {
-  const { arch, config, weights } = model;
+  const { config, weights } = model;
   const forms = gguf.forms?.(config) ?? {};
   const matrices = new Set(["embed", "head", ...linearMaps(model).keys()]);
-  const layersOf = (template: string): number => (template.includes("{i}") ? config.layers : 1);
-  const templates = Object.keys(arch.weights(config));
-  const tensors = templates.flatMap((template) =>
-    Array.from({ length: layersOf(template) }, (_, layer): readonly [string, GgufTensor] => {
-      const ours = atLayer(template, layer);
-      const array = weights.get(ours) ?? fail(WHO, `a model without "${ours}"`, "every weight of its architecture", "", "internal");
-      const theirs = gguf.weights[template] ?? fail(WHO, `"${template}", which has no name in GGUF`, "a name", "", "internal");
-      const form = forms[template];
-      const stored = matrices.has(ours) ? typeForRows(type, array.shape.at(-1)!) : "F32";
-      const wide = (): NdArray => (stored === "F32" ? asFloats(array, "float32") : array); // a form may compute
-      const read = (): NdArray => (form ? form.write(wide()) : array);
-      return [atLayer(theirs, layer), { stored, shape: array.shape, read }];
-    }),
-  );
-  const isTied = !storedWeights(model).has("head");
+  const declared = declaredWeights(model);
+  const tensors = declared.map(({ template, layer, ours }): readonly [string, GgufTensor] => {
+    const array = weights.get(ours) ?? fail(WHO, `a model without "${ours}"`, "every weight of its architecture", "", "internal");
+    const theirs = gguf.weights[template] ?? fail(WHO, `"${template}", which has no name in GGUF`, "a name", "", "internal");
+    const form = forms[template];
+    const stored = matrices.has(ours) ? typeForRows(type, array.shape.at(-1)!) : "F32";
+    const wide = (): NdArray => (stored === "F32" ? asFloats(array, "float32") : array); // a form may compute
+    const read = (): NdArray => (form ? form.write(wide()) : array);
+    return [atLayer(theirs, layer), { stored, shape: array.shape, read }];
+  });
+  const isTied = !declared.some(({ ours }) => ours === "head");
   const embedding = tensors.find(([name]) => name === gguf.weights["embed"])?.[1];
   return isTied && gguf.needsHead && embedding ? [...tensors, [gguf.weights["head"]!, embedding]] : tensors;
 }

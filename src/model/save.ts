@@ -5,6 +5,7 @@ import { asFloats, bytesPer, type Dtype, type NdArray, sizeOf } from "../base/ar
 import { fail } from "../base/fail.ts";
 import { holdOutput, writeAtomic, writeSafetensors, type Writable } from "../base/store.ts";
 import { type Arch, type Config, type Rope, storedWeights } from "./arch/arch.ts";
+import { transposed } from "./arch/forms.ts";
 import { toHalf } from "../checkpoint/half.ts";
 import type { Model, ModelFiles, Weights } from "./model.ts";
 import { frequencies } from "./rope.ts";
@@ -85,13 +86,6 @@ function convert(array: NdArray, dtype: StoredDtype, name: string): NdArray {
       `Use --dtype ${dtype === "float16" ? "bfloat16" : "float32"}.`,
     );
   return { dtype, shape: array.shape, data };
-}
-
-function transposed(array: NdArray): NdArray {
-  const [rows, columns] = array.shape as [number, number];
-  const data = array.data.slice();
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) data[j * rows + i] = array.data[i * columns + j]!;
-  return { ...array, shape: [columns, rows], data };
 }
 
 /** One file, or shards of at most `limit` bytes with the index that names them. */

@@ -7,7 +7,8 @@ import { asFloats, type NdArray } from "../base/array.ts";
 import { type Context, defaultContext } from "../base/context.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { resolveModel } from "../hub/hub.ts";
-import { type Arch, type Config, storedWeights } from "../model/arch/arch.ts";
+import { type Arch, type Config, declaredWeights } from "../model/arch/arch.ts";
+import { theirName } from "../model/check-stored.ts";
 import { type Generated, generate } from "../model/decode/generate.ts";
 import type { Taps } from "../model/forward.ts";
 import { identify, load } from "../model/load.ts";
@@ -132,12 +133,9 @@ function isSaved(
 }
 
 /** The checkpoint's name of every weight that the architecture asks for. */
-function namesIn({ source }: Checkpoint, arch: Arch, config: Config): string[] {
-  if (source !== "gguf") return [...storedWeights({ arch, config }).values()].map(({ name }) => name);
-  const { weights = {}, ropeFactors } = arch.gguf ?? {};
-  const ours = Object.keys(arch.weights(config)).flatMap((template) =>
-    Array.from({ length: template.includes("{i}") ? config.layers : 1 }, (_, layer) => atLayer(weights[template] ?? template, layer)),
-  );
+function namesIn(checkpoint: Checkpoint, arch: Arch, config: Config): string[] {
+  const ours = declaredWeights({ arch, config }).map((weight) => theirName(checkpoint, arch, weight));
+  const ropeFactors = checkpoint.source === "gguf" ? arch.gguf?.ropeFactors : undefined;
   return ropeFactors === undefined ? ours : [...ours, ropeFactors];
 }
 

@@ -152,16 +152,29 @@ export interface Arch {
   readonly finalNorm: (x: Tensor, weight: (name: string) => Tensor, c: Config) => Tensor;
 }
 
-/** Every weight of a model by our name, as its checkpoint stores it. */
-export const storedWeights = ({ arch, config }: { readonly arch: Arch; readonly config: Config }): ReadonlyMap<WeightName, StoredWeight> =>
-  new Map(
-    Object.entries(arch.weights(config)).flatMap(([template, stored]) =>
-      Array.from(
-        { length: template.includes("{i}") ? config.layers : 1 },
-        (_, layer) => [atLayer(template, layer), { ...stored, name: atLayer(stored.name, layer) }] as const,
-      ),
-    ),
+/** A weight of a model: its template with {i} for the layer, the layer (0 for a weight of no block), our name, and how it is stored. */
+export interface DeclaredWeight {
+  readonly template: string;
+  readonly layer: number;
+  readonly ours: WeightName;
+  /** With the checkpoint's own name of this layer. */
+  readonly stored: StoredWeight;
+}
+
+/** Every weight of a model, in the architecture's order. */
+export const declaredWeights = ({ arch, config }: { readonly arch: Arch; readonly config: Config }): DeclaredWeight[] =>
+  Object.entries(arch.weights(config)).flatMap(([template, stored]) =>
+    Array.from({ length: template.includes("{i}") ? config.layers : 1 }, (_, layer) => ({
+      template,
+      layer,
+      ours: atLayer(template, layer),
+      stored: { ...stored, name: atLayer(stored.name, layer) },
+    })),
   );
+
+/** Every weight of a model by our name, as its checkpoint stores it. */
+export const storedWeights = (of: { readonly arch: Arch; readonly config: Config }): ReadonlyMap<WeightName, StoredWeight> =>
+  new Map(declaredWeights(of).map(({ ours, stored }) => [ours, stored]));
 
 /** The linear maps of a model's blocks, [out, in] by the weight's name: what a block asks for through {@link BlockSite.linear}. */
 export const linearMaps = (of: { readonly arch: Arch; readonly config: Config }): ReadonlyMap<WeightName, readonly [number, number]> =>

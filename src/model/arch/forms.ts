@@ -1,6 +1,14 @@
-/** Other forms in which GGUF stores weights, with their way back. */
+/** Other forms in which files store weights, with their way back. */
 import type { NdArray } from "../../base/array.ts";
 import type { Config, Form } from "./arch.ts";
+
+/** A matrix [rows, columns] as [columns, rows]. */
+export function transposed(array: NdArray): NdArray {
+  const [rows, columns] = array.shape as [number, number];
+  const data = array.data.slice();
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) data[j * rows + i] = array.data[i * columns + j]!;
+  return { ...array, shape: [columns, rows], data };
+}
 
 /** The order of rows in which each head's rotated numbers are neighbours: llama.cpp's, from and to two halves. */
 function paired(heads: number): Form {

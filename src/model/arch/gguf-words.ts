@@ -4,7 +4,7 @@ import type { Metadata } from "../../checkpoint/gguf-write.ts";
 import type { Config, Rope, RopeScaling } from "./arch.ts";
 import { reader } from "./read-config.ts";
 import { recommended } from "./rotary.ts";
-import { FULL, SLIDING } from "./windows.ts";
+import { everyNth, FULL } from "./windows.ts";
 
 type Kv = Readonly<Record<string, unknown>>;
 
@@ -83,9 +83,8 @@ function scalingFrom(prefix: string, kv: Kv): RopeScaling | undefined {
 
 const PATTERN = "attention.sliding_window_pattern";
 
-/** The kinds of blocks of which every `period`-th sees all keys. */
-const periodic = (layers: number, period: number): string[] =>
-  Array.from({ length: layers }, (_, layer) => ((layer + 1) % period === 0 ? FULL : SLIDING));
+/** The kind of each block, where every `period`-th block sees all keys. */
+const periodic = (layers: number, period: number): string[] => Array.from({ length: layers }, (_, layer) => everyNth(period)(layer));
 
 /**
  * The window, and every how many blocks one sees all keys; without a window, one as long as the context. Refuses blocks in another order.

@@ -1,9 +1,10 @@
 /** GPT-NeoX and Pythia: two LayerNorms of one input, attention beside the MLP, part of each head rotated, one matrix for queries, keys and values. */
-import { gelu, geluTanh, joinHeads, layerNorm } from "../../tensor/nn.ts";
+import { gelu, geluTanh, joinHeads } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type BlockSite, type Config, defineArch } from "./arch.ts";
 import { reader } from "./read-config.ts";
-import { blockWeights, inTurn, plainMlp, sideBySide, usualConfig, usualJson, USUAL_MEMORY } from "./usual.ts";
+import { blockWeights, endWeights, usualConfig, usualJson, usualNorms } from "./usual.ts";
+import { inTurn, LAYER_NORM_MODEL, layerNormed, plainMlp, sideBySide } from "./usual-blocks.ts";
 
 const ACTIVATIONS: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   gelu,
@@ -11,9 +12,6 @@ const ACTIVATIONS: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   gelu_fast: geluTanh,
   gelu_pytorch_tanh: geluTanh,
 };
-
-const norm = (x: Tensor, name: string, c: Config, weight: (name: string) => Tensor): Tensor =>
-  layerNorm(x, weight(name), weight(`${name}.bias`), c.normEps);
 
 /** The rows of the joint matrix are sorted by head: those of its queries, its keys, its values. */
 function mixed(h: Tensor, c: Config, { linear, rope, attend }: BlockSite): Tensor {
@@ -58,12 +56,11 @@ export const gptNeox = defineArch({
     };
   },
   weights: (c) => ({
-    embed: { name: "gpt_neox.embed_in.weight", shape: [c.vocab, c.width] },
+    ...endWeights(c, { embed: "gpt_neox.embed_in", norm: "gpt_neox.final_layer_norm", head: "embed_out", hasBias: true }),
     ...blockWeights(
       "gpt_neox.layers",
       {
-        ln1: ["input_layernorm", c.width],
-        ln2: ["post_attention_layernorm", c.width],
+        ...usualNorms(c),
         "attn.qkv": ["attention.query_key_value", 3 * c.width, c.width],
         "attn.o": ["attention.dense", c.width, c.width],
         "mlp.in": ["mlp.dense_h_to_4h", c.mlpWidth, c.width],
@@ -71,19 +68,14 @@ export const gptNeox = defineArch({
       },
       ["ln1", "ln2", ...(c.attentionBias ? ["attn.qkv", "attn.o"] : []), "mlp.in", "mlp.out"],
     ),
-    final_norm: { name: "gpt_neox.final_layer_norm.weight", shape: [c.width] },
-    "final_norm.bias": { name: "gpt_neox.final_layer_norm.bias", shape: [c.width] },
-    ...(!c.tied && { head: { name: "embed_out.weight", shape: [c.vocab, c.width] } }),
   }),
   ignored: [/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/],
-  memory: USUAL_MEMORY,
-  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  ...LAYER_NORM_MODEL,
   block: (x, c, _layer, at) =>
     (c.own!["isParallel"] ? sideBySide : inTurn)(
       x,
       at,
-      (h) => mixed(norm(h, "ln1", c, at.weight), c, at),
-      (h) => plainMlp(norm(h, "ln2", c, at.weight), at, c.own!["isExact"] ? gelu : geluTanh),
+      (h) => mixed(layerNormed(h, "ln1", c, at.weight), c, at),
+      (h) => plainMlp(layerNormed(h, "ln2", c, at.weight), at, c.own!["isExact"] ? gelu : geluTanh),
     ),
-  finalNorm: (x, weight, c) => norm(x, "final_norm", c, weight),
 });

@@ -1,13 +1,10 @@
 /** GPT-2: LayerNorm before, learned positions, biases everywhere, a plain MLP; weights are stored [in, out]. */
-import { geluTanh, joinHeads, layerNorm, splitHeads } from "../../tensor/nn.ts";
+import { geluTanh, joinHeads, splitHeads } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type BlockSite, type Config, defineArch } from "./arch.ts";
-import { reader } from "./read-config.ts";
-import { blockWeights, headSizeOf, checkActivation, ggufNames, inTurn, plainMlp, refuseSwitch, USUAL_MEMORY } from "./usual.ts";
-
-/** LayerNorm by the weight and the bias of this name. */
-const norm = (x: Tensor, name: string, c: Config, weight: (name: string) => Tensor): Tensor =>
-  layerNorm(x, weight(name), weight(`${name}.bias`), c.normEps);
+import { gptConfig, gptEnds, gptJson } from "./gpt-words.ts";
+import { blockWeights, ggufNames, refuseSwitch } from "./usual.ts";
+import { inTurn, LAYER_NORM_MODEL, layerNormed, plainMlp } from "./usual-blocks.ts";
 
 function mixed(h: Tensor, c: Config, { linear, attend }: BlockSite): Tensor {
   const qkv = linear("attn.qkv", h);
@@ -24,42 +21,14 @@ export const gpt2 = defineArch({
   claims: ["gpt2"],
   className: "GPT2LMHeadModel",
   config: (hf) => {
-    const read = reader("config.json", hf);
-    checkActivation(hf["activation_function"], ["gelu_new", "gelu_pytorch_tanh"]);
     refuseSwitch(hf, "scale_attn_by_inverse_layer_idx", false);
     refuseSwitch(hf, "scale_attn_weights", true);
     refuseSwitch(hf, "add_cross_attention", false);
-    const [width, heads] = [read.size("n_embd"), read.count("n_head")];
-    return {
-      arch: "gpt2",
-      layers: read.count("n_layer"),
-      width,
-      mlpWidth: hf["n_inner"] == null ? 4 * width : read.size("n_inner"),
-      heads,
-      kvHeads: heads,
-      headSize: headSizeOf(width, heads),
-      vocab: read.size("vocab_size"),
-      context: read.size("n_positions", 1024),
-      normEps: read.number("layer_norm_epsilon", 1e-5),
-      tied: read.flag("tie_word_embeddings", true),
-      attentionBias: true,
-      mlpBias: true,
-    };
+    return gptConfig(hf, { arch: "gpt2", context: 1024, tied: true, attentionBias: true });
   },
-  configJson: (c) => ({
-    vocab_size: c.vocab,
-    n_embd: c.width,
-    n_inner: c.mlpWidth === 4 * c.width ? null : c.mlpWidth,
-    n_layer: c.layers,
-    n_head: c.heads,
-    n_positions: c.context,
-    n_ctx: c.context,
-    layer_norm_epsilon: c.normEps,
-    activation_function: "gelu_new",
-    tie_word_embeddings: c.tied,
-  }),
+  configJson: (c) => ({ ...gptJson(c), n_ctx: c.context }),
   weights: (c) => ({
-    embed: { name: "transformer.wte.weight", shape: [c.vocab, c.width] },
+    ...gptEnds(c),
     embed_positions: { name: "transformer.wpe.weight", shape: [c.context, c.width] },
     ...blockWeights(
       "transformer.h",
@@ -74,9 +43,6 @@ export const gpt2 = defineArch({
       ["ln1", "ln2", "attn.qkv", "attn.o", "mlp.in", "mlp.out"],
       { transposed: true },
     ),
-    final_norm: { name: "transformer.ln_f.weight", shape: [c.width] },
-    "final_norm.bias": { name: "transformer.ln_f.bias", shape: [c.width] },
-    ...(!c.tied && { head: { name: "lm_head.weight", shape: [c.vocab, c.width] } }),
   }),
   prefixes: ["transformer."],
   ignored: [/\.attn\.(bias|masked_bias)$/],
@@ -85,14 +51,13 @@ export const gpt2 = defineArch({
     config: ({ rope: _, ...c }) => ({ ...c, attentionBias: true, mlpBias: true }),
     norm: "layer",
   }),
-  memory: USUAL_MEMORY,
+  ...LAYER_NORM_MODEL,
   embed: (tokens, positions, weight) => weight("embed").rows(tokens).add(weight("embed_positions").rows(positions)),
   block: (x, c, _layer, at) =>
     inTurn(
       x,
       at,
-      (h) => mixed(norm(h, "ln1", c, at.weight), c, at),
-      (h) => plainMlp(norm(h, "ln2", c, at.weight), at, geluTanh),
+      (h) => mixed(layerNormed(h, "ln1", c, at.weight), c, at),
+      (h) => plainMlp(layerNormed(h, "ln2", c, at.weight), at, geluTanh),
     ),
-  finalNorm: (x, weight, c) => norm(x, "final_norm", c, weight),
 });

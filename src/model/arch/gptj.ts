@@ -1,12 +1,11 @@
 /** GPT-J: one LayerNorm, attention beside a plain MLP, the first numbers of each head rotated in pairs of neighbours. */
-import { geluTanh, halved, layerNorm } from "../../tensor/nn.ts";
+import { geluTanh, halved } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import { type Config, defineArch } from "./arch.ts";
+import { defineArch } from "./arch.ts";
+import { gptConfig, gptEnds, gptJson } from "./gpt-words.ts";
 import { reader } from "./read-config.ts";
-import { attended, blockWeights, headSizeOf, checkActivation, plainMlp, sideBySide, USUAL_MEMORY } from "./usual.ts";
-
-const norm = (x: Tensor, name: string, c: Config, weight: (name: string) => Tensor): Tensor =>
-  layerNorm(x, weight(name), weight(`${name}.bias`), c.normEps);
+import { blockWeights } from "./usual.ts";
+import { attended, LAYER_NORM_MODEL, layerNormed, plainMlp, sideBySide } from "./usual-blocks.ts";
 
 export const gptj = defineArch({
   name: "gptj",
@@ -14,41 +13,14 @@ export const gptj = defineArch({
   className: "GPTJForCausalLM",
   config: (hf) => {
     const read = reader("config.json", hf);
-    checkActivation(hf["activation_function"], ["gelu_new", "gelu_pytorch_tanh"]);
-    const [width, heads] = [read.size("n_embd"), read.count("n_head")];
-    return {
-      arch: "gptj",
-      layers: read.count("n_layer"),
-      width,
-      mlpWidth: hf["n_inner"] == null ? 4 * width : read.size("n_inner"),
-      heads,
-      kvHeads: heads,
-      headSize: headSizeOf(width, heads),
-      vocab: read.size("vocab_size"),
-      context: read.size("n_positions", 2048),
-      normEps: read.number("layer_norm_epsilon", 1e-5),
-      tied: read.flag("tie_word_embeddings", false),
-      rope: { theta: 10000, size: hf["rotary_dim"] === null ? width / heads : read.size("rotary_dim", 64) },
-      attentionBias: false,
-      mlpBias: true,
-    };
+    const usual = gptConfig(hf, { arch: "gptj", context: 2048, tied: false, attentionBias: false });
+    return { ...usual, rope: { theta: 10000, size: hf["rotary_dim"] === null ? usual.headSize : read.size("rotary_dim", 64) } };
   },
-  configJson: (c) => ({
-    vocab_size: c.vocab,
-    n_embd: c.width,
-    n_inner: c.mlpWidth === 4 * c.width ? null : c.mlpWidth,
-    n_layer: c.layers,
-    n_head: c.heads,
-    n_positions: c.context,
-    rotary_dim: c.rope!.size,
-    layer_norm_epsilon: c.normEps,
-    activation_function: "gelu_new",
-    tie_word_embeddings: c.tied,
-  }),
+  configJson: (c) => ({ ...gptJson(c), rotary_dim: c.rope!.size }),
   weights: (c) => {
     const square = (name: string): readonly [string, number, number] => [`attn.${name}_proj`, c.width, c.width];
     return {
-      embed: { name: "transformer.wte.weight", shape: [c.vocab, c.width] },
+      ...gptEnds(c),
       ...blockWeights(
         "transformer.h",
         {
@@ -62,18 +34,14 @@ export const gptj = defineArch({
         },
         ["ln1", "mlp.in", "mlp.out"],
       ),
-      final_norm: { name: "transformer.ln_f.weight", shape: [c.width] },
-      "final_norm.bias": { name: "transformer.ln_f.bias", shape: [c.width] },
-      ...(!c.tied && { head: { name: "lm_head.weight", shape: [c.vocab, c.width] } }),
       "head.bias": { name: "lm_head.bias", shape: [c.vocab] },
     };
   },
   prefixes: ["transformer."],
   ignored: [/\.attn\.(bias|masked_bias|embed_positions)$/],
-  memory: USUAL_MEMORY,
-  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  ...LAYER_NORM_MODEL,
   block: (x, c, _layer, at) => {
-    const shared = (h: Tensor): Tensor => norm(h, "ln1", c, at.weight);
+    const shared = (h: Tensor): Tensor => layerNormed(h, "ln1", c, at.weight);
     const { size } = c.rope!;
     const rotate = (heads: Tensor): Tensor => {
       const turned = at.rope(halved(heads.slice(3, 0, size)));
@@ -86,5 +54,4 @@ export const gptj = defineArch({
       (h) => plainMlp(shared(h), at, geluTanh),
     );
   },
-  finalNorm: (x, weight, c) => norm(x, "final_norm", c, weight),
 });

@@ -1,35 +1,14 @@
 /** Granite 3 and the dense Granite 4: as Llama, with multipliers of the embedding, the parts, the scores and the logits. */
-import type { Tensor } from "../../tensor/tensor.ts";
-import { type BlockSite, type Config, defineArch } from "./arch.ts";
+import { type Config, defineArch } from "./arch.ts";
 import { pairedRows } from "./forms.ts";
 import { unsayable } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
-import {
-  attended,
-  blockWeights,
-  gated,
-  ggufNames,
-  inTurn,
-  refuseSwitch,
-  usualAttention,
-  usualConfig,
-  usualEnds,
-  usualJson,
-  USUAL_MEMORY,
-  usualMlp,
-} from "./usual.ts";
+import { ggufNames, refuseSwitch, usualConfig, usualJson, usualWeights } from "./usual.ts";
+import { attended, gated, gatedTogether, inTurn, RMS_MODEL } from "./usual-blocks.ts";
 import { FULL, windows } from "./windows.ts";
 
 const DENSE_4 = "granitemoehybrid";
 const own = (c: Config, name: string): number => c.own![name] as number;
-
-/** Granite 4 stores both sides of the gated MLP in one matrix: the gate's rows, then those that it multiplies. */
-function mlp(m: Tensor, c: Config, at: BlockSite): Tensor {
-  if (!c.own!["isJoint"]) return gated(m, at);
-  const both = at.linear("mlp.gate_in", m);
-  const [gate, up] = [both.slice(2, 0, c.mlpWidth), both.slice(2, c.mlpWidth, 2 * c.mlpWidth)];
-  return at.tap("mlp_out", at.linear("mlp.out", at.tap("mlp_post", gate.silu().mul(up))));
-}
 
 export const granite = defineArch({
   name: "granite",
@@ -75,24 +54,18 @@ export const granite = defineArch({
       position_embedding_type: c.rope ? "rope" : "nope",
     }),
   }),
-  weights: (c) => ({
-    ...usualEnds(c),
-    ...blockWeights(
-      "model.layers",
-      {
-        ln1: ["input_layernorm", c.width],
-        ln2: ["post_attention_layernorm", c.width],
-        ...usualAttention(c),
-        ...(c.own!["isJoint"]
-          ? {
-              "mlp.gate_in": ["shared_mlp.input_linear", 2 * c.mlpWidth, c.width] as const,
-              "mlp.out": ["shared_mlp.output_linear", c.width, c.mlpWidth] as const,
-            }
-          : usualMlp(c)),
-      },
-      c.attentionBias ? ["attn.q", "attn.k", "attn.v", "attn.o"] : [],
+  weights: (c) =>
+    usualWeights(
+      c,
+      c.own!["isJoint"]
+        ? {
+            mlp: {
+              "mlp.gate_in": ["shared_mlp.input_linear", 2 * c.mlpWidth, c.width],
+              "mlp.out": ["shared_mlp.output_linear", c.width, c.mlpWidth],
+            },
+          }
+        : {},
     ),
-  }),
   gguf: ggufNames("granite", "granite", {
     forms: pairedRows,
     config: (c, kv) => {
@@ -117,8 +90,8 @@ export const granite = defineArch({
       };
     },
   }),
-  memory: USUAL_MEMORY,
-  embed: (tokens, _positions, weight, c) => weight("embed").rows(tokens).mul(own(c, "embedding")),
+  ...RMS_MODEL,
+  embed: (tokens, positions, weight, c) => RMS_MODEL.embed(tokens, positions, weight, c).mul(own(c, "embedding")),
   block: (x, c, _layer, at) =>
     inTurn(
       x,
@@ -128,8 +101,11 @@ export const granite = defineArch({
           ...(!c.rope && { rotate: (heads) => heads }),
           scale: own(c, "scores"),
         }),
-      (h) => mlp(h.rmsNorm(at.weight("ln2"), c.normEps), c, at).mul(own(c, "residual")),
+      (h) => {
+        const m = h.rmsNorm(at.weight("ln2"), c.normEps);
+        return (c.own!["isJoint"] ? gatedTogether(m, c, at) : gated(m, at)).mul(own(c, "residual"));
+      },
       (h) => h.mul(own(c, "residual")),
     ),
-  finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps).div(own(c, "logits")),
+  finalNorm: (x, weight, c) => RMS_MODEL.finalNorm(x, weight, c).div(own(c, "logits")),
 });

@@ -1,18 +1,9 @@
 /** Ministral 3: as Llama, with YaRN, and queries that grow with their position beyond the original context. */
 import { defineArch } from "./arch.ts";
 import { reader } from "./read-config.ts";
-import {
-  attended,
-  blockWeights,
-  gated,
-  inTurn,
-  usualAttention,
-  usualConfig,
-  usualEnds,
-  usualJson,
-  USUAL_MEMORY,
-  usualMlp,
-} from "./usual.ts";
+import { usualConfig, usualJson, usualWeights } from "./usual.ts";
+import { preNormed, RMS_MODEL } from "./usual-blocks.ts";
+import { oneWindow } from "./windows.ts";
 
 export const ministral3 = defineArch({
   name: "ministral3",
@@ -22,7 +13,6 @@ export const ministral3 = defineArch({
     const read = reader("config.json", hf);
     const usual = usualConfig("ministral3", hf, { rope: { theta: 1e6 } });
     const rope = reader("config.json: rope", read.object("rope_parameters") ?? read.object("rope_scaling") ?? {});
-    const window = hf["sliding_window"] == null ? undefined : read.size("sliding_window");
     return {
       ...usual,
       normEps: read.number("rms_norm_eps", 1e-5),
@@ -30,7 +20,7 @@ export const ministral3 = defineArch({
         growth: rope.number("llama_4_scaling_beta", 0),
         original: rope.size("original_max_position_embeddings", usual.context),
       },
-      ...(window !== undefined && { window }),
+      ...oneWindow(hf),
     };
   },
   configJson: (c) => {
@@ -42,28 +32,13 @@ export const ministral3 = defineArch({
       rope_scaling: { rope_type: "default", ...(scaling as object | undefined), ...growth },
     };
   },
-  weights: (c) => ({
-    ...usualEnds(c),
-    ...blockWeights("model.layers", {
-      ln1: ["input_layernorm", c.width],
-      ln2: ["post_attention_layernorm", c.width],
-      ...usualAttention(c),
-      ...usualMlp(c),
-    }),
-  }),
+  weights: (c) => usualWeights(c, { biased: [] }),
   prefixes: ["language_model."],
-  memory: USUAL_MEMORY,
-  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  ...RMS_MODEL,
   block: (x, c, _layer, at) => {
     const [growth, original] = [c.own!["growth"] as number, c.own!["original"] as number];
     /** 1 + β · ln(1 + ⌊position / original⌋), [B, 1, T, 1]. */
     const factor = at.positions.div(original).cast(x.dtype).add(1).log().mul(growth).add(1).unsqueeze(1).unsqueeze(3);
-    return inTurn(
-      x,
-      at,
-      (h) => attended(h.rmsNorm(at.weight("ln1"), c.normEps), c, at, { query: (q) => q.mul(factor) }),
-      (h) => gated(h.rmsNorm(at.weight("ln2"), c.normEps), at),
-    );
+    return preNormed(x, c, at, { query: (q) => q.mul(factor) });
   },
-  finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps),
 });

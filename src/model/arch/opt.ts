@@ -1,15 +1,11 @@
 /** OPT: LayerNorm before, learned positions that count from two, biases everywhere, a plain MLP with ReLU. */
-import { layerNorm } from "../../tensor/nn.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
-import { type Config, defineArch } from "./arch.ts";
+import { defineArch } from "./arch.ts";
 import { reader } from "./read-config.ts";
-import { attended, blockWeights, headSizeOf, checkActivation, inTurn, plainMlp, refuseSwitch, USUAL_MEMORY } from "./usual.ts";
+import { blockWeights, checkActivation, endWeights, headSizeOf, refuseSwitch } from "./usual.ts";
+import { attended, inTurn, LAYER_NORM_MODEL, layerNormed, plainMlp } from "./usual-blocks.ts";
 
 /** Position p has row p + 2 of the table. */
 const OFFSET = 2;
-
-const norm = (x: Tensor, name: string, c: Config, weight: (name: string) => Tensor): Tensor =>
-  layerNorm(x, weight(name), weight(`${name}.bias`), c.normEps);
 
 export const opt = defineArch({
   name: "opt",
@@ -65,16 +61,13 @@ export const opt = defineArch({
       "mlp.out": ["fc2", c.width, c.mlpWidth],
     } as const;
     return {
-      embed: { name: "model.decoder.embed_tokens.weight", shape: [c.vocab, c.width] },
+      ...endWeights(c, { embed: "model.decoder.embed_tokens", norm: "model.decoder.final_layer_norm", head: "lm_head", hasBias: true }),
       embed_positions: { name: "model.decoder.embed_positions.weight", shape: [c.context + OFFSET, c.width] },
       ...blockWeights("model.decoder.layers", own, Object.keys(own)),
-      final_norm: { name: "model.decoder.final_layer_norm.weight", shape: [c.width] },
-      "final_norm.bias": { name: "model.decoder.final_layer_norm.bias", shape: [c.width] },
-      ...(!c.tied && { head: { name: "lm_head.weight", shape: [c.vocab, c.width] } }),
     };
   },
   prefixes: ["model."],
-  memory: USUAL_MEMORY,
+  ...LAYER_NORM_MODEL,
   embed: (tokens, positions, weight) =>
     weight("embed")
       .rows(tokens)
@@ -83,8 +76,7 @@ export const opt = defineArch({
     inTurn(
       x,
       at,
-      (h) => attended(norm(h, "ln1", c, at.weight), c, at, { rotate: (heads) => heads }),
-      (h) => plainMlp(norm(h, "ln2", c, at.weight), at, (m) => m.relu()),
+      (h) => attended(layerNormed(h, "ln1", c, at.weight), c, at, { rotate: (heads) => heads }),
+      (h) => plainMlp(layerNormed(h, "ln2", c, at.weight), at, (m) => m.relu()),
     ),
-  finalNorm: (x, weight, c) => norm(x, "final_norm", c, weight),
 });

@@ -1,23 +1,10 @@
 /** Phi 1, 1.5 and 2: one LayerNorm, attention beside a plain MLP, part of each head rotated, biases everywhere. */
-import { geluTanh, layerNorm } from "../../tensor/nn.ts";
+import { geluTanh } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import { type Config, defineArch } from "./arch.ts";
+import { defineArch } from "./arch.ts";
 import { reader } from "./read-config.ts";
-import {
-  attended,
-  blockWeights,
-  ggufNames,
-  plainMlp,
-  refuseSwitch,
-  sideBySide,
-  usualAttention,
-  usualConfig,
-  usualJson,
-  USUAL_MEMORY,
-} from "./usual.ts";
-
-const norm = (x: Tensor, name: string, c: Config, weight: (name: string) => Tensor): Tensor =>
-  layerNorm(x, weight(name), weight(`${name}.bias`), c.normEps);
+import { blockWeights, endWeights, ggufNames, refuseSwitch, USUAL_ENDS, usualAttention, usualConfig, usualJson } from "./usual.ts";
+import { attended, LAYER_NORM_MODEL, layerNormed, plainMlp, sideBySide } from "./usual-blocks.ts";
 
 export const phi = defineArch({
   name: "phi",
@@ -46,11 +33,8 @@ export const phi = defineArch({
       "mlp.out": ["mlp.fc2", c.width, c.mlpWidth],
     } as const;
     return {
-      embed: { name: "model.embed_tokens.weight", shape: [c.vocab, c.width] },
+      ...endWeights(c, { ...USUAL_ENDS, norm: "model.final_layernorm", hasBias: true }),
       ...blockWeights("model.layers", own, Object.keys(own)),
-      final_norm: { name: "model.final_layernorm.weight", shape: [c.width] },
-      "final_norm.bias": { name: "model.final_layernorm.bias", shape: [c.width] },
-      ...(!c.tied && { head: { name: "lm_head.weight", shape: [c.vocab, c.width] } }),
       "head.bias": { name: "lm_head.bias", shape: [c.vocab] },
     };
   },
@@ -59,10 +43,9 @@ export const phi = defineArch({
     norm: "layer",
     needsHead: true,
   }),
-  memory: USUAL_MEMORY,
-  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  ...LAYER_NORM_MODEL,
   block: (x, c, _layer, at) => {
-    const shared = (h: Tensor): Tensor => norm(h, "ln1", c, at.weight);
+    const shared = (h: Tensor): Tensor => layerNormed(h, "ln1", c, at.weight);
     return sideBySide(
       x,
       at,
@@ -70,5 +53,4 @@ export const phi = defineArch({
       (h) => plainMlp(shared(h), at, geluTanh),
     );
   },
-  finalNorm: (x, weight, c) => norm(x, "final_norm", c, weight),
 });

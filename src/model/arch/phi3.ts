@@ -3,7 +3,9 @@ import { joinHeads, splitHeads } from "../../tensor/nn.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { type BlockSite, type Config, defineArch } from "./arch.ts";
 import { reader } from "./read-config.ts";
-import { blockWeights, ggufNames, inTurn, usualConfig, usualEnds, usualJson, USUAL_MEMORY } from "./usual.ts";
+import { blockWeights, endWeights, ggufNames, USUAL_ENDS, usualConfig, usualJson, usualNorms } from "./usual.ts";
+import { gatedTogether, inTurn, RMS_MODEL } from "./usual-blocks.ts";
+import { oneWindow } from "./windows.ts";
 
 /** LongRoPE's divisors for texts within the original context. */
 const SHORT = "rope_factors_short.weight";
@@ -17,30 +19,19 @@ function mixed(h: Tensor, c: Config, { linear, rope, attend }: BlockSite): Tenso
   return linear("attn.o", joinHeads(attend(rope(part(0, q, c.heads)), keys, c.headSize ** -0.5, { window: c.window })));
 }
 
-/** The rows of the gate, then those that it multiplies. */
-function gatedTogether(m: Tensor, c: Config, { linear, tap }: BlockSite): Tensor {
-  const both = linear("mlp.gate_in", m);
-  const [gate, up] = [both.slice(2, 0, c.mlpWidth), both.slice(2, c.mlpWidth, 2 * c.mlpWidth)];
-  return tap("mlp_out", linear("mlp.out", tap("mlp_post", gate.silu().mul(up))));
-}
-
 export const phi3 = defineArch({
   name: "phi3",
   claims: ["phi3"],
   className: "Phi3ForCausalLM",
-  config: (hf) => {
-    const window = hf["sliding_window"] == null ? undefined : reader("config.json", hf).size("sliding_window");
-    return { ...usualConfig("phi3", hf), ...(window !== undefined && { window }) };
-  },
+  config: (hf) => ({ ...usualConfig("phi3", hf), ...oneWindow(hf) }),
   configJson: (c) => {
     const { attention_bias: _, mlp_bias: __, head_dim: ___, ...json } = usualJson(c);
     return { ...json, original_max_position_embeddings: c.context };
   },
   weights: (c) => ({
-    ...usualEnds(c),
+    ...endWeights(c, USUAL_ENDS),
     ...blockWeights("model.layers", {
-      ln1: ["input_layernorm", c.width],
-      ln2: ["post_attention_layernorm", c.width],
+      ...usualNorms(c),
       "attn.qkv": ["self_attn.qkv_proj", (c.heads + 2 * c.kvHeads) * c.headSize, c.width],
       "attn.o": ["self_attn.o_proj", c.width, c.heads * c.headSize],
       "mlp.gate_in": ["mlp.gate_up_proj", 2 * c.mlpWidth, c.width],
@@ -69,8 +60,7 @@ export const phi3 = defineArch({
       "rope.scaling.original_context_length": { uint32: c.context },
     }),
   }),
-  memory: USUAL_MEMORY,
-  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  ...RMS_MODEL,
   block: (x, c, _layer, at) =>
     inTurn(
       x,
@@ -78,5 +68,4 @@ export const phi3 = defineArch({
       (h) => mixed(h.rmsNorm(at.weight("ln1"), c.normEps), c, at),
       (h) => gatedTogether(h.rmsNorm(at.weight("ln2"), c.normEps), c, at),
     ),
-  finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps),
 });

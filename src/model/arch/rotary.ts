@@ -1,7 +1,8 @@
 /** Rotary settings in the words of config.json: those of transformers 5 (rope_parameters) and of earlier versions. */
 import { fail } from "../../base/fail.ts";
-import type { Rope, RopeScaling } from "./arch.ts";
+import type { Config, Rope, RopeScaling } from "./arch.ts";
 import { reader } from "./read-config.ts";
+import { FULL, SLIDING } from "./windows.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -25,7 +26,7 @@ export function ropeFrom(hf: Json, wanted: Wanted): Rope {
 }
 
 /** The rotary table by one entry of rope_parameters, where a file has an entry for each type of layer. */
-export function ropeIn(hf: Json, given: Json, { headSize, theta = 10000, partial = 1, older = {} }: Wanted): Rope {
+function ropeIn(hf: Json, given: Json, { headSize, theta = 10000, partial = 1, older = {} }: Wanted): Rope {
   const [file, own] = [reader(WHO, hf), reader(`${WHO}: rope`, given)];
   const named = (key: string, old: string | undefined, otherwise: number): number =>
     own.number(key, file.number(key, old === undefined ? otherwise : file.number(old, otherwise)));
@@ -117,7 +118,7 @@ export function contextOf(hf: Json, otherwise?: number): number {
 }
 
 /** One table as an entry of rope_parameters. Absent for frequencies that config.json has no words for. */
-export function ropeEntry({ theta, size, scaling }: Rope, headSize: number): Record<string, unknown> | undefined {
+function ropeEntry({ theta, size, scaling }: Rope, headSize: number): Record<string, unknown> | undefined {
   const partial = size === headSize ? {} : { partial_rotary_factor: size / headSize };
   const scaled = scaling === undefined ? { rope_type: "default" } : wordsFor(scaling);
   return scaled && { ...scaled, rope_theta: theta, ...partial };
@@ -162,3 +163,28 @@ export function ropeJson(rope: Rope, headSize: number): Record<string, unknown> 
     ...(rope.scaling && { rope_scaling: scaling }),
   };
 }
+
+export interface TwoTables {
+  readonly headSize: number;
+  /** The base of blocks that see all keys, where the file names none; and of those that see the last ones. */
+  readonly theta: number;
+  readonly localTheta: number;
+  /** The table of blocks that see the last keys, where the file has no entry for them. */
+  readonly otherwise: (full: Rope) => Rope;
+}
+
+/** Two tables: `rope` for blocks that see all keys, and `local` for those that see the last ones. */
+export function twoTables(
+  hf: Json,
+  { headSize, theta, localTheta, otherwise }: TwoTables,
+): Pick<Config, "ropes"> & { readonly rope: Rope } {
+  const tables = reader(WHO, hf).object("rope_parameters");
+  const [full, local] = [FULL, SLIDING].map((kind) => tables?.[kind] as Json | undefined);
+  const rope = full ? ropeIn(hf, full, { headSize, theta }) : ropeFrom(hf, { headSize, theta });
+  return { rope, ropes: { local: local ? ropeIn(hf, local, { headSize, theta: localTheta }) : otherwise(rope) } };
+}
+
+/** Both tables as rope_parameters. */
+export const twoTablesJson = (c: Config): Json => ({
+  rope_parameters: { [FULL]: ropeEntry(c.rope!, c.headSize), [SLIDING]: ropeEntry(c.ropes!["local"]!, c.headSize) },
+});

@@ -4,20 +4,9 @@ import { defineArch } from "./arch.ts";
 import { pairedRows } from "./forms.ts";
 import { unsayable } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
-import {
-  attended,
-  blockWeights,
-  gated,
-  ggufNames,
-  inTurn,
-  usualAttention,
-  usualConfig,
-  usualEnds,
-  usualJson,
-  USUAL_MEMORY,
-  usualMlp,
-} from "./usual.ts";
-import { windowOf, windows } from "./windows.ts";
+import { attentionBiases, ggufNames, mlpBiases, usualConfig, usualJson, usualWeights } from "./usual.ts";
+import { preNormed, RMS_MODEL } from "./usual-blocks.ts";
+import { windowJson, windowOf, windows } from "./windows.ts";
 
 /** A block without rotation follows each this many. */
 const INTERVAL = 4;
@@ -47,15 +36,9 @@ export const smollm3 = defineArch({
   configJson: (c) => ({
     ...usualJson(c),
     no_rope_layers: Array.from({ length: c.layers }, (_, layer) => Number(!c.own![`plain.${layer}`])),
-    use_sliding_window: c.window !== undefined,
-    ...(c.kinds && { layer_types: c.kinds }),
+    ...windowJson(c),
   }),
-  weights: (c) => {
-    const [attention, mlp] = [usualAttention(c), usualMlp(c)];
-    const biased = [...(c.attentionBias ? Object.keys(attention) : []), ...(c.mlpBias ? Object.keys(mlp) : [])];
-    const norms = { ln1: ["input_layernorm", c.width], ln2: ["post_attention_layernorm", c.width] } as const;
-    return { ...usualEnds(c), ...blockWeights("model.layers", { ...norms, ...attention, ...mlp }, biased) };
-  },
+  weights: (c) => usualWeights(c, { biased: [...attentionBiases(c), ...mlpBiases(c)] }),
   gguf: ggufNames("smollm3", "smollm3", {
     forms: pairedRows,
     config: (c) => ({ ...c, own: plainAt(c.layers, INTERVAL) }),
@@ -66,18 +49,10 @@ export const smollm3 = defineArch({
       return {};
     },
   }),
-  memory: USUAL_MEMORY,
-  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  ...RMS_MODEL,
   block: (x, c, layer, at) =>
-    inTurn(
-      x,
-      at,
-      (h) =>
-        attended(h.rmsNorm(at.weight("ln1"), c.normEps), c, at, {
-          ...(c.own![`plain.${layer}`] === true && { rotate: (heads) => heads }),
-          how: { window: windowOf(c, layer) },
-        }),
-      (h) => gated(h.rmsNorm(at.weight("ln2"), c.normEps), at),
-    ),
-  finalNorm: (x, weight, c) => x.rmsNorm(weight("final_norm"), c.normEps),
+    preNormed(x, c, at, {
+      ...(c.own![`plain.${layer}`] === true && { rotate: (heads) => heads }),
+      how: { window: windowOf(c, layer) },
+    }),
 });

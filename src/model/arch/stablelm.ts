@@ -4,25 +4,8 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { type BlockSite, type Config, defineArch } from "./arch.ts";
 import { unsayable } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
-import {
-  attended,
-  blockWeights,
-  gated,
-  ggufNames,
-  inTurn,
-  type Named,
-  refuseSwitch,
-  sideBySide,
-  usualAttention,
-  usualConfig,
-  usualEnds,
-  usualJson,
-  USUAL_MEMORY,
-  usualMlp,
-} from "./usual.ts";
-
-const norm = (x: Tensor, name: string, c: Config, weight: (name: string) => Tensor): Tensor =>
-  layerNorm(x, weight(name), weight(`${name}.bias`), c.normEps);
+import { ggufNames, type Named, refuseSwitch, usualConfig, usualJson, usualNorms, usualWeights } from "./usual.ts";
+import { attended, gated, inTurn, LAYER_NORM_MODEL, layerNormed, sideBySide } from "./usual-blocks.ts";
 
 const headsOf = (c: Config, which: "q" | "k"): number => (which === "q" ? c.heads : c.kvHeads);
 
@@ -67,17 +50,13 @@ export const stablelm = defineArch({
         [`self_attn.${which}_layernorm.norms.${head}`, c.headSize],
       ]),
     );
-    const own: Record<string, Named> = {
-      ln1: ["input_layernorm", c.width],
-      ...(!isParallel && { ln2: ["post_attention_layernorm", c.width] }),
-      ...(normsHeads && Object.fromEntries(perHead)),
-      ...usualAttention(c),
-      ...usualMlp(c),
-    };
-    const biased = ["ln1", ...(isParallel ? [] : ["ln2"]), ...(c.attentionBias ? ["attn.q", "attn.k", "attn.v"] : [])];
+    const { ln1, ln2 } = usualNorms(c) as { ln1: Named; ln2: Named };
+    const norms = isParallel ? { ln1 } : { ln1, ln2 };
     return {
-      ...usualEnds(c),
-      ...blockWeights("model.layers", own, biased),
+      ...usualWeights(c, {
+        norms: { ...norms, ...(normsHeads && Object.fromEntries(perHead)) },
+        biased: [...Object.keys(norms), ...(c.attentionBias ? ["attn.q", "attn.k", "attn.v"] : [])],
+      }),
       "final_norm.bias": { name: "model.norm.bias", shape: [c.width] },
     };
   },
@@ -93,17 +72,15 @@ export const stablelm = defineArch({
       return { use_parallel_residual: { bool: c.own!["isParallel"] as boolean } };
     },
   }),
-  memory: USUAL_MEMORY,
-  embed: (tokens, _positions, weight) => weight("embed").rows(tokens),
+  ...LAYER_NORM_MODEL,
   block: (x, c, _layer, at) => {
     const { isParallel, normsHeads } = c.own!;
     const mixing = normsHeads ? { norm: (heads: Tensor, which: "q" | "k") => normOfHeads(heads, which, c, at) } : {};
     return (isParallel ? sideBySide : inTurn)(
       x,
       at,
-      (h) => attended(norm(h, "ln1", c, at.weight), c, at, mixing),
-      (h) => gated(norm(h, isParallel ? "ln1" : "ln2", c, at.weight), at),
+      (h) => attended(layerNormed(h, "ln1", c, at.weight), c, at, mixing),
+      (h) => gated(layerNormed(h, isParallel ? "ln1" : "ln2", c, at.weight), at),
     );
   },
-  finalNorm: (x, weight, c) => norm(x, "final_norm", c, weight),
 });

@@ -1,9 +1,7 @@
-/** What most architectures have in common: the names of their weights, the keys of their configs, and parts of their blocks. */
+/** What most architectures have in common: the keys of their configs, and the names of their weights in both kinds of files. */
 import { fail } from "../../base/fail.ts";
 import type { Metadata } from "../../checkpoint/gguf-write.ts";
-import { joinHeads, splitHeads } from "../../tensor/nn.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
-import type { Attending, BlockSite, Config, GgufNames, StoredWeight } from "./arch.ts";
+import type { Config, GgufNames, StoredWeight } from "./arch.ts";
 import { ropeFromMetadata, ropeMetadata } from "./gguf-words.ts";
 import { reader } from "./read-config.ts";
 import { contextOf, ropeFrom, ropeJson, type Wanted } from "./rotary.ts";
@@ -128,17 +126,57 @@ export const usualAttention = (c: Config): Record<string, Named> => {
 };
 
 /** The linear maps of a gated MLP in most checkpoints. */
-export const usualMlp = (c: Config): Record<string, Named> => ({
+const usualMlp = (c: Config): Record<string, Named> => ({
   "mlp.gate": ["mlp.gate_proj", c.mlpWidth, c.width],
   "mlp.in": ["mlp.up_proj", c.mlpWidth, c.width],
   "mlp.out": ["mlp.down_proj", c.width, c.mlpWidth],
 });
 
-/** The embedding, the last norm, and the head where it is a matrix of its own, in most checkpoints. */
-export const usualEnds = (c: Config): Record<string, StoredWeight> => ({
-  embed: { name: "model.embed_tokens.weight", shape: [c.vocab, c.width] },
-  final_norm: { name: "model.norm.weight", shape: [c.width] },
-  ...(!c.tied && { head: { name: "lm_head.weight", shape: [c.vocab, c.width] } }),
+export interface Ends {
+  /** The checkpoint's names, without ".weight". */
+  readonly embed: string;
+  readonly norm: string;
+  readonly head: string;
+  /** The norm is a LayerNorm, with a bias. */
+  readonly hasBias?: boolean;
+}
+
+/** The embedding, the last norm, and the head where it is a matrix of its own. */
+export const endWeights = (c: Config, { embed, norm, head, hasBias = false }: Ends): Record<string, StoredWeight> => ({
+  embed: { name: `${embed}.weight`, shape: [c.vocab, c.width] },
+  final_norm: { name: `${norm}.weight`, shape: [c.width] },
+  ...(hasBias && { "final_norm.bias": { name: `${norm}.bias`, shape: [c.width] } }),
+  ...(!c.tied && { head: { name: `${head}.weight`, shape: [c.vocab, c.width] } }),
+});
+
+/** The names of the ends in most checkpoints. */
+export const USUAL_ENDS: Ends = { embed: "model.embed_tokens", norm: "model.norm", head: "lm_head" };
+
+/** The maps of attention that have biases. */
+export const attentionBiases = (c: Config): string[] => (c.attentionBias ? ["attn.q", "attn.k", "attn.v", "attn.o"] : []);
+/** The maps of a gated MLP that have biases. */
+export const mlpBiases = (c: Config): string[] => (c.mlpBias ? ["mlp.gate", "mlp.in", "mlp.out"] : []);
+
+/** The norms before both parts in most checkpoints. */
+export const usualNorms = (c: Config): Record<string, Named> => ({
+  ln1: ["input_layernorm", c.width],
+  ln2: ["post_attention_layernorm", c.width],
+});
+
+/**
+ * The weights of a model with the usual ends, attention and gated MLP. `norms` are those of its blocks, by default one before each part;
+ * `mlp` takes the place of the usual maps of the MLP.
+ */
+export const usualWeights = (
+  c: Config,
+  {
+    norms = usualNorms(c),
+    mlp = usualMlp(c),
+    biased = attentionBiases(c),
+  }: { readonly norms?: Record<string, Named>; readonly mlp?: Record<string, Named>; readonly biased?: readonly string[] } = {},
+): Record<string, StoredWeight> => ({
+  ...endWeights(c, USUAL_ENDS),
+  ...blockWeights("model.layers", { ...norms, ...usualAttention(c), ...mlp }, biased),
 });
 
 /** What llama.cpp calls the weights of most architectures. */
@@ -241,65 +279,3 @@ export const ggufNames = (
   weights: { ...USUAL_GGUF, ...weights },
   ...more,
 });
-
-/** The site where most architectures keep facts: the matrix behind the MLP's activation. */
-export const USUAL_MEMORY = { weight: "blocks.{i}.mlp.out", key: "mlp_post", value: "mlp_out" } as const;
-
-export interface Mixing {
-  /** Applied to all queries and to all keys at once, as the linear maps give them, [B, T, H·d]. */
-  readonly whole?: (x: Tensor, which: "q" | "k") => Tensor;
-  /** Applied to each head of queries and of keys before the rotation, [B, H, T, d]. */
-  readonly norm?: (x: Tensor, which: "q" | "k") => Tensor;
-  /** How queries and keys are rotated; by default by the model's table. */
-  readonly rotate?: (x: Tensor) => Tensor;
-  /** Applied to the rotated queries, [B, H, T, d]. */
-  readonly query?: (q: Tensor) => Tensor;
-  /** Multiplies the scores; by default one by the root of the head's size. */
-  readonly scale?: number;
-  readonly how?: Attending;
-}
-
-const same = (x: Tensor): Tensor => x;
-
-/** Attention of h [B, T, D] by the maps attn.q, attn.k, attn.v and attn.o: [B, T, D]. */
-export function attended(h: Tensor, c: Config, { linear, rope, attend }: BlockSite, mixing: Mixing = {}): Tensor {
-  const { whole = same, norm = same, rotate = (x) => rope(x), query = same, scale = c.headSize ** -0.5, how } = mixing;
-  const headsOf = (which: "q" | "k", heads: number): Tensor =>
-    rotate(norm(splitHeads(whole(linear(`attn.${which}`, h), which), heads, c.headSize), which));
-  const [q, k] = [query(headsOf("q", c.heads)), headsOf("k", c.kvHeads)];
-  const v = splitHeads(linear("attn.v", h), c.kvHeads, c.headSize);
-  return linear("attn.o", joinHeads(attend(q, { k, v }, scale, how)));
-}
-
-/** A gated MLP of m [B, T, D] by the maps mlp.gate, mlp.in and mlp.out: [B, T, D], which is passed by the site mlp_out. */
-export function gated(m: Tensor, { linear, tap }: BlockSite, activation: (x: Tensor) => Tensor = (x) => x.silu()): Tensor {
-  return tap("mlp_out", linear("mlp.out", tap("mlp_post", activation(linear("mlp.gate", m)).mul(linear("mlp.in", m)))));
-}
-
-/** A plain MLP of m [B, T, D] by the maps mlp.in and mlp.out. */
-export function plainMlp(m: Tensor, { linear, tap }: BlockSite, activation: (x: Tensor) => Tensor): Tensor {
-  return tap("mlp_out", linear("mlp.out", tap("mlp_post", activation(linear("mlp.in", m)))));
-}
-
-/**
- * The residual stream behind a block whose parts come one after the other. `attention` and `mlp` get the stream; what `attention` gives passes
- * by the site attn_out and then through `behind`, before it is added.
- */
-export function inTurn(
-  x: Tensor,
-  at: BlockSite,
-  attention: (h: Tensor) => Tensor,
-  mlp: (h: Tensor) => Tensor,
-  behind: (h: Tensor) => Tensor = same,
-): Tensor {
-  const resid = at.tap("resid_pre", x);
-  const mid = at.tap("resid_mid", resid.add(behind(at.tap("attn_out", attention(resid)))));
-  return at.tap("resid_post", mid.add(mlp(mid)));
-}
-
-/** The residual stream behind a block whose two parts read the same input. `resid_mid` is the input with what attention adds. */
-export function sideBySide(x: Tensor, at: BlockSite, attention: (h: Tensor) => Tensor, mlp: (h: Tensor) => Tensor): Tensor {
-  const resid = at.tap("resid_pre", x);
-  const mid = at.tap("resid_mid", resid.add(at.tap("attn_out", attention(resid))));
-  return at.tap("resid_post", mid.add(mlp(resid)));
-}

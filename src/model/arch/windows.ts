@@ -34,5 +34,18 @@ export function windows(hf: Json, kindOf?: (layer: number) => string): Pick<Conf
   return window === undefined || !kinds.includes(SLIDING) ? {} : { window, kinds };
 }
 
+/** The window of a model in which all blocks have it. */
+export const oneWindow = (hf: Json): Pick<Config, "window"> =>
+  hf["sliding_window"] == null ? {} : { window: reader("config.json", hf).size("sliding_window") };
+
+/** What {@link windows} reads by `use_sliding_window`, in config.json's words. */
+export const windowJson = (c: Config): Json => ({ use_sliding_window: c.window !== undefined, ...(c.kinds && { layer_types: c.kinds }) });
+
+/** The kind of a block where every `period`-th one sees all keys. */
+export const everyNth =
+  (period: number) =>
+  (layer: number): string =>
+    (layer + 1) % period === 0 ? FULL : SLIDING;
+
 /** The window of a block; undefined where it sees all keys. */
 export const windowOf = ({ window, kinds }: Config, layer: number): number | undefined => (kinds?.[layer] === SLIDING ? window : undefined);

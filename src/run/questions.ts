@@ -6,6 +6,7 @@ import type { ForgetRequest } from "../data/request.ts";
 import type { Sample } from "../eval/measure.ts";
 import { type DataOptions, namesSet, requestsIn } from "../data/place.ts";
 import type { Grouped } from "./fields.ts";
+import { wordingId } from "./wording-id.ts";
 
 /** A question for the model, and the prompt of the request that it belongs to. */
 export interface Asked {
@@ -19,7 +20,7 @@ const FORGET = "forget";
 /** Groups that a request lists itself, and which of them are other facts. */
 const LISTED: Readonly<Record<string, { readonly areOthers?: true; readonly of: (request: ForgetRequest) => readonly Listed[] }>> = {
   rephrased: {
-    of: ({ id, answer, paraphrases }) => paraphrases.map((question, i) => ({ id: `${id}/rephrased-${i + 1}`, question, answer })),
+    of: ({ id, answer, paraphrases }) => paraphrases.map((question, i) => ({ id: wordingId(id, i + 1), question, answer })),
   },
   neighbours: { areOthers: true, of: ({ neighbours }) => neighbours },
 };

@@ -3,15 +3,13 @@ import { isParaphrase } from "../attack/paraphrase.ts";
 import { fail } from "../base/fail.ts";
 import type { ForgetRequest } from "../data/request.ts";
 import { squeezed } from "../data/words.ts";
-
-/** The id of a wording of a request as evaluations have it: the question is 0, paraphrases are 1, 2, … */
-export const rephrasedId = (id: string, wording: number): string => (wording === 0 ? id : `${id}/rephrased-${wording}`);
+import { wordingId } from "./wording-id.ts";
 
 /** A request for the question and one for each paraphrase, all with the same answer. */
 export const wordingsOf = ({ prompt, paraphrases, ...rest }: ForgetRequest): ForgetRequest[] =>
   [prompt, ...paraphrases].map((wording, i) => ({
     ...rest,
-    id: rephrasedId(rest.id, i),
+    id: wordingId(rest.id, i),
     prompt: wording,
     paraphrases: [],
     neighbours: i === 0 ? rest.neighbours : [],

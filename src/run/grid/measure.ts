@@ -35,10 +35,11 @@ interface Judged {
 /** A row for each method, mode, number of requests, settings and model that the finished steps of a grid judged. */
 export async function measuredRows(from: string, board: Board): Promise<MeasuredRow[]> {
   const all: Judged[] = [];
+  const specs = new Map(board.units.map(({ key, spec }) => [key, spec]));
   for (const unit of board.units) {
     const key = editOf(unit);
     if (key === undefined || board.of(unit.key).state !== "finished") continue;
-    const { spec } = board.units.find((one) => one.key === key)!;
+    const spec = specs.get(key)!;
     const [edit, judged] = [await board.load(key), await board.load(unit.key)];
     if (isAlone(spec) && numbersOf(judged).some(({ title }) => title === TITLES.gone))
       all.push({ spec, edit, forgotten: edit.record.result as Forgotten, judged });
@@ -77,8 +78,11 @@ function rowOf(from: string, group: readonly Judged[]): MeasuredRow {
   const { spec, model, code } = { ...first.edit.record, model: first.edit.record.spec["model"] };
   const evaluations = new Map(group.map(({ judged }) => [judged.path, { ...judged, seed: String(spec["seed"] ?? "") }]));
   const shares = sharesOf([...evaluations.values()]);
-  const edits = [...new Map(group.map((one) => [one.edit.path, one])).values()];
-  const times = edits.flatMap(({ edit }) => timingsIn(edit.path) ?? []);
+  const edits = [...new Map(group.map((one) => [one.edit.path, one])).values()].map((one) => ({
+    ...one,
+    timings: timingsIn(one.edit.path),
+  }));
+  const times = edits.flatMap(({ timings }) => timings ?? []);
   return {
     method: spec["method"] as string,
     mode: spec["mode"] as MeasuredRow["mode"],
@@ -87,7 +91,7 @@ function rowOf(from: string, group: readonly Judged[]): MeasuredRow {
     given: everyNeed().flatMap(({ name }) => (first.spec[name] === undefined || first.spec[name] === null ? [] : [name])),
     ...shares,
     seconds: medianOf(
-      edits.map((one) => secondsOf(timingsIn(one.edit.path)) / one.forgotten.edits.reduce((sum, { requests }) => sum + requests.length, 0)),
+      edits.map(({ timings, forgotten }) => secondsOf(timings) / forgotten.edits.reduce((sum, { requests }) => sum + requests.length, 0)),
     ),
     peak: times.length === 0 ? null : Math.max(...times.map(({ peak }) => peak)),
     bytes: medianOf(edits.map(({ forgotten }) => forgotten.bytes / forgotten.edits.length)),

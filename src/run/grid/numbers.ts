@@ -5,6 +5,7 @@ import { rng, type Rng } from "../../base/rng.ts";
 import { agreedShare, layeredInterval, type Layer, layerOf, type Layers } from "../../eval/layers.ts";
 import { bootstrapMean, shareInterval } from "../../eval/stats.ts";
 import type { EvalRecord, JudgedNumber } from "../record.ts";
+import { questionOf } from "../wording-id.ts";
 import type { Gathered } from "./gather.ts";
 import type { Collapsed } from "./record.ts";
 
@@ -16,9 +17,6 @@ export interface Numbers {
 
 export type Found = { readonly number: JudgedNumber; readonly seed: string };
 
-/** The fact that a question belongs to: evaluations number the paraphrases of a question behind its id. */
-const factOf = (id: string): string => id.replace(/\/rephrased-\d+$/, "");
-
 /** The values by seed and question, or by seed and fact; undefined if some number is not the mean of its questions. */
 export function layersOf(found: readonly Found[], facts = false): Layers | undefined {
   if (found.length === 0 || !found.every(({ number }) => isMean(number))) return undefined;
@@ -29,7 +27,7 @@ export function layersOf(found: readonly Found[], facts = false): Layers | undef
 
 /** A layer with a value for each fact: the mean of its questions, with the weight of all of them. */
 function byFact(layer: Layer): Layer {
-  const groups = groupsBy([...layer], ([id]) => factOf(id));
+  const groups = groupsBy([...layer], ([id]) => questionOf(id));
   return new Map(
     [...groups].map(([fact, own]) => {
       const weight = own.reduce((sum, [, one]) => sum + one.weight, 0);
@@ -41,7 +39,7 @@ function byFact(layer: Layer): Layer {
 /** Numbers that are a mean, over some questions alone; with `facts`, over all questions of some facts. */
 export function onlyAmong({ found, lacks }: Numbers, among: ReadonlySet<string>, facts = false): Numbers {
   const kept = found.map(({ number, seed }): Found => {
-    const own = Object.entries(number.bySample).filter(([id]) => among.has(facts ? factOf(id) : id));
+    const own = Object.entries(number.bySample).filter(([id]) => among.has(facts ? questionOf(id) : id));
     if (!isMean(number) || own.length === Object.keys(number.bySample).length) return { number, seed };
     const values = own.map(([, value]) => value);
     const value = mean(values);

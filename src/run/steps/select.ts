@@ -18,7 +18,8 @@ import { nearestOf } from "../likeness.ts";
 import type { JudgedNumber } from "../record.ts";
 import { selectSpec } from "../specs/select.ts";
 import { defineStep } from "../step.ts";
-import { both, firstOfEach, paired, rephrasedId, wordingsOf } from "../wordings.ts";
+import { wordingId } from "../wording-id.ts";
+import { both, firstOfEach, paired, wordingsOf } from "../wordings.ts";
 
 /** The result in the run's folder. */
 const REQUESTS = "requests.jsonl";
@@ -123,7 +124,7 @@ function judged(
     log.get(id) ?? fail("select", `the evaluation ${by} has no answer to ${id}`, "the same requests", hint);
   if (answers === "agreed")
     return within.flatMap(
-      (request) => beliefOf(request, (i) => saidTo(rephrasedId(request.id, i), "Evaluate what select --wordings makes of them.")) ?? [],
+      (request) => beliefOf(request, (i) => saidTo(wordingId(request.id, i), "Evaluate what select --wordings makes of them.")) ?? [],
     );
   return within.flatMap((request) => {
     const answer = saidTo(request.id, "Evaluate the data that you select from.").trim();
